@@ -1,0 +1,1 @@
+"""Audio to what each model really sees, to tensor statistics."""

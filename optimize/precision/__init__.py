@@ -1,0 +1,1 @@
+"""One precision per file; each says which nodes it leaves, and why."""

@@ -1,0 +1,1 @@
+"""Variant and target to measurement or estimate."""

@@ -1,0 +1,210 @@
+"""A model on disk: read it, hash it, write it atomically and streamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from vampnet_models.errors import InputError
+from vampnet_models.spec import ModelSpec, Role, spec_of
+
+EXTERNAL_FROM_BYTES = 64 * 1024 * 1024
+"""Weights of this size and more go to `NAME.onnx.data` beside the model, tensor by tensor."""
+
+Progress = Callable[[int, int], None]
+"""Called with (tensors written, tensors in all)."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model file with its external data; `bytes` and `sha256` cover all of its files."""
+
+    path: Path
+    spec: ModelSpec
+    files: tuple[Path, ...]
+    bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return self.path.stem
+
+    @property
+    def role(self) -> Role:
+        """The role that the interface was recognised as."""
+        return self.spec.role
+
+
+def load_model(path: Path) -> ir.Model:
+    """Read a model; external weights stay on disk, memory-mapped.
+
+    Raises InputError when the file is missing, is no ONNX model, is truncated, or when its
+    external data is missing or too short.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of an .onnx model")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; export or copy the model again")
+    try:
+        model = ir.load(path)
+    except Exception as error:
+        # protobuf, UnicodeDecodeError, ValueError: whatever the bytes provoke means the same.
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"{path}: not a readable ONNX model ({reason}); it may be truncated or of another format"
+        ) from error
+    if not model.graph.outputs:
+        raise InputError(f"{path}: not an ONNX model: it has no outputs; export it again")
+    for location, needed_bytes in _external_files(model).items():
+        data = path.parent / location
+        if not data.is_file():
+            raise InputError(
+                f"{path}: its external data {location} is missing; copy it beside the model"
+            )
+        if data.stat().st_size < needed_bytes:
+            raise InputError(
+                f"{data}: truncated: {data.stat().st_size} bytes of {needed_bytes}; copy it again"
+            )
+    return model
+
+
+def open_artifact(path: Path) -> Artifact:
+    """Describe the model at `path`. Raises InputError as `load_model` does."""
+    model = load_model(path)
+    files = (path, *(path.parent / location for location in sorted(_external_files(model))))
+    return Artifact(
+        path=path,
+        spec=spec_of(model),
+        files=files,
+        bytes=sum(f.stat().st_size for f in files),
+        sha256=sha256_of(files),
+    )
+
+
+def find_models(folder: Path) -> list[Path]:
+    """The .onnx files of a folder, by name. Raises InputError when there is none."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder that holds .onnx models")
+    found = sorted(p for p in folder.iterdir() if p.suffix == ".onnx" and p.is_file())
+    if not found:
+        raise InputError(f"{folder}: holds no .onnx file; give a folder that holds .onnx models")
+    return found
+
+
+def save_model(
+    model: ir.Model,
+    path: Path,
+    *,
+    external: bool | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a model so that a reader sees the old one or the new one, never half of it.
+
+    Weights are fetched one tensor at a time. `external` forces or forbids a data file beside
+    the model; by default `EXTERNAL_FROM_BYTES` decides. Raises InputError when the folder
+    cannot be written or the disk is full.
+    """
+    if external is None:
+        external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
+    data_name = f"{path.name}.data"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        staged = staging / path.name
+        if external:
+            ir.save(
+                model,
+                staged,
+                external_data=data_name,
+                size_threshold_bytes=1024,
+                max_workers=1,
+                callback=None if progress is None else _callback(progress),
+            )
+        else:
+            ir.save(model, staged)
+        _publish(staging, path, data_name)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """The user's line for an output that could not be written."""
+    reason = error.strerror or str(error)
+    return InputError(f"{path}: cannot write it: {reason}; choose another output or free space")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file beside and rename it. Raises InputError as `save_model` does."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def weights_bytes(model: ir.Model) -> int:
+    """The size of all initializers, without reading them."""
+    return sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+
+
+def sha256_of(files: tuple[Path, ...]) -> str:
+    """One hash over the contents of these files, in this order."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _external_files(model: ir.Model) -> dict[str, int]:
+    needed: dict[str, int] = {}
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            location = str(tensor.location)
+            end = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
+            needed[location] = max(needed.get(location, 0), end)
+    return needed
+
+
+def _publish(staging: Path, path: Path, data_name: str) -> None:
+    """Move the staged files into place; the model goes last, since it names its data."""
+    staged_data, data = staging / data_name, path.with_name(data_name)
+    for staged in staging.iterdir():
+        staged.chmod(0o644)
+    if staged_data.exists():
+        path.unlink(missing_ok=True)
+        staged_data.replace(data)
+    (staging / path.name).replace(path)
+    if not staged_data.exists() and data.exists() and not _names_data(path, data_name):
+        data.unlink()
+
+
+def _names_data(path: Path, data_name: str) -> bool:
+    return data_name in _external_files(ir.load(path))
+
+
+def _callback(
+    progress: Progress,
+) -> Callable[[ir.TensorProtocol, ir.external_data.CallbackInfo], None]:
+    def report(_tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
+        progress(info.index + 1, info.total)
+
+    return report

@@ -1,0 +1,91 @@
+"""The only place that opens an ONNX Runtime session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from vampnet_models.errors import InputError
+
+Array = NDArray[Any]
+Feeds = dict[str, Array]
+GraphOptimization = Literal["all", "extended", "basic", "disabled"]
+
+_LEVELS = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+CPU = ("CPUExecutionProvider",)
+
+
+class Session:
+    """An open model: `run(feeds)` gives every output by name."""
+
+    def __init__(self, raw: ort.InferenceSession) -> None:
+        self.raw = raw
+        self.input_names: tuple[str, ...] = tuple(i.name for i in raw.get_inputs())
+        self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> Feeds:
+        """Run once; `outputs` limits what is fetched (all by default)."""
+        names = list(outputs) if outputs is not None else list(self.output_names)
+        values = cast("list[Array]", self.raw.run(names, dict(feeds)))
+        return dict(zip(names, (np.asarray(v) for v in values), strict=True))
+
+
+def open_session(
+    model: Path | bytes,
+    *,
+    providers: Sequence[str] = CPU,
+    threads: int = 0,
+    graph_optimization: GraphOptimization = "all",
+    profile_prefix: Path | None = None,
+    optimized_path: Path | None = None,
+    config: Mapping[str, str] | None = None,
+) -> Session:
+    """Open `model` on exactly these providers.
+
+    `threads` is the number of intra-op threads, 0 leaves the choice to the runtime.
+    `profile_prefix` makes the runtime write its operator profile, `optimized_path` its own
+    optimized graph. `config` holds session configuration entries.
+
+    Raises InputError when the file cannot be loaded or a provider is missing or fell back.
+    """
+    absent = [p for p in providers if p not in ort.get_available_providers()]
+    if absent:
+        raise InputError(
+            f"{', '.join(absent)}: not in this onnxruntime ({ort.__version__} has "
+            f"{', '.join(ort.get_available_providers())}); install the build for that provider"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = _LEVELS[graph_optimization]
+    options.log_severity_level = 3
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+    if optimized_path is not None:
+        options.optimized_model_filepath = str(optimized_path)
+    for key, value in (config or {}).items():
+        options.add_session_config_entry(key, value)
+    where = model if isinstance(model, bytes) else str(model)
+    try:
+        raw = ort.InferenceSession(where, options, providers=list(providers))
+    except Exception as error:
+        # The binding raises a different class per status code, all plain Exceptions.
+        name = "model" if isinstance(model, bytes) else str(model)
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name}: ONNX Runtime cannot load it: {reason[:300]}") from error
+    if raw.get_providers()[0] != providers[0]:
+        raise InputError(
+            f"{where if isinstance(where, str) else 'model'}: {providers[0]} fell back to "
+            f"{raw.get_providers()[0]}; check its driver and libraries"
+        )
+    return Session(raw)

@@ -1,0 +1,1 @@
+"""The face: Click commands, each a thin call into a room below."""
