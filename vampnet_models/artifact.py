@@ -59,7 +59,7 @@ def load_model(path: Path) -> ir.Model:
         # protobuf, UnicodeDecodeError, ValueError: whatever the bytes provoke means the same.
         reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"{path}: not a readable ONNX model ({reason}); it may be truncated or of another format"
+            f"{path}: not a readable ONNX model ({reason}); truncated, or of another format"
         ) from error
     if not model.graph.outputs:
         raise InputError(f"{path}: not an ONNX model: it has no outputs; export it again")
