@@ -1,0 +1,223 @@
+"""Pure statistics of timing samples: no clocks, no files, and the same answer every time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+P99_NEEDS = 1000
+"""Samples below which a 99th percentile would be one or two of the raw samples by name."""
+
+OUTLIER_SCORE = 3.5
+"""Modified z-score beyond which a sample is marked (Iglewicz and Hoaglin, 1993)."""
+
+SPREAD_LIMIT = 0.20
+DRIFT_LIMIT = 0.10
+OUTLIER_LIMIT = 0.10
+FOREIGN_LIMIT = 0.10
+"""Shares beyond which a measurement is called noisy; see `noise_verdict`."""
+
+SAME_RUN_MARGIN = 0.02
+"""Ratios this close to 1 are no difference even when the interval is narrower: between two
+interleaved processes of one model, page placement alone makes 1 to 2 %."""
+
+OTHER_RUN_MARGIN = 0.10
+"""The same for samples of two separate runs, which share neither clock state nor neighbours."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Percentiles of a sample, in its unit; `p99` only where `P99_NEEDS` samples support it."""
+
+    n: int
+    p10: float
+    median: float
+    p90: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of medians and its bootstrap interval; below 1 is faster than the reference."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+
+class Verdict(StrEnum):
+    """What a ratio lets one say."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    NO_DIFFERENCE = "no difference"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Whether samples were too noisy to trust; a line per reason, each with its remedy."""
+
+    noisy: bool
+    spread: float
+    drift: float
+    outlier_share: float
+    warnings: tuple[str, ...]
+
+
+def percentile(samples: Sequence[float], q: float) -> float:
+    """The q-th percentile (0 to 100), linear between neighbours. ValueError when empty."""
+    if not len(samples):
+        raise ValueError("no samples to take a percentile of")
+    return float(np.percentile(np.asarray(samples, np.float64), q))
+
+
+def summarise(samples: Sequence[float]) -> Summary:
+    """Percentiles 10, 50, 90 and, with enough samples, 99. ValueError when empty."""
+    return Summary(
+        n=len(samples),
+        p10=percentile(samples, 10),
+        median=percentile(samples, 50),
+        p90=percentile(samples, 90),
+        p99=percentile(samples, 99) if len(samples) >= P99_NEEDS else None,
+    )
+
+
+def paired_ratio(
+    reference: Sequence[float],
+    variant: Sequence[float],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Ratio:
+    """median(variant) / median(reference) of samples taken in the same rounds.
+
+    The percentile bootstrap (Efron and Tibshirani, 1993) draws whole rounds, so that what
+    slowed a round slows both sides of it. ValueError when the lengths differ or are zero.
+    """
+    if len(reference) != len(variant) or not reference:
+        raise ValueError(f"{len(reference)} and {len(variant)} samples are not paired rounds")
+    rounds = np.random.default_rng(seed).integers(0, len(reference), (resamples, len(reference)))
+    draws = _medians(variant, rounds) / _medians(reference, rounds)
+    return _ratio(reference, variant, draws, confidence)
+
+
+def unpaired_ratio(
+    reference: Sequence[float],
+    variant: Sequence[float],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Ratio:
+    """The same for samples of separate runs, each side drawn on its own. ValueError when empty."""
+    if not reference or not variant:
+        raise ValueError("no samples to compare")
+    rng = np.random.default_rng(seed)
+    sides = [
+        _medians(side, rng.integers(0, len(side), (resamples, len(side))))
+        for side in (reference, variant)
+    ]
+    return _ratio(reference, variant, sides[1] / sides[0], confidence)
+
+
+def verdict(ratio: Ratio, margin: float = SAME_RUN_MARGIN) -> Verdict:
+    """Faster or slower only when the whole interval lies beyond 1 -/+ `margin`."""
+    if ratio.high < 1 - margin:
+        return Verdict.FASTER
+    if ratio.low > 1 + margin:
+        return Verdict.SLOWER
+    return Verdict.NO_DIFFERENCE
+
+
+def outliers(samples: Sequence[float]) -> tuple[int, ...]:
+    """Indices of samples far from the median by the modified z-score; marked, never dropped.
+
+    Where more than half of the samples are equal, every other one would score infinitely:
+    the mean absolute deviation takes the place of the median one, as its authors advise.
+    """
+    values = np.asarray(samples, np.float64)
+    if not values.size:
+        return ()
+    distance = np.abs(values - np.median(values))
+    scale = 1.4826 * float(np.median(distance)) or 1.2533 * float(np.mean(distance))
+    if scale == 0:
+        return ()
+    return tuple(int(i) for i in np.flatnonzero(distance / scale > OUTLIER_SCORE))
+
+
+def noise_verdict(samples: Sequence[float], foreign_share: float | None = None) -> Noise:
+    """Judge whether samples can carry a comparison. ValueError when empty.
+
+    `foreign_share` is the share of the measured cores' time that other processes used (0..1),
+    None when the system does not tell. Samples are durations, so above zero.
+    """
+    summary = summarise(samples)
+    spread = (summary.p90 - summary.p10) / summary.median
+    half = len(samples) // 2
+    drift = percentile(samples[half:], 50) / percentile(samples[:half], 50) - 1 if half else 0.0
+    share = len(outliers(samples)) / len(samples)
+    warnings = []
+    if foreign_share is not None and foreign_share > FOREIGN_LIMIT:
+        warnings.append(
+            f"other processes used {foreign_share:.0%} of the measured cores: stop them, or "
+            "measure with fewer threads"
+        )
+    if spread > SPREAD_LIMIT:
+        warnings.append(
+            f"the middle 80 % of the runs spread over {spread:.0%} of the median: measure more "
+            "rounds on an idle machine"
+        )
+    if abs(drift) > DRIFT_LIMIT:
+        warnings.append(
+            f"the second half of the runs took {drift:+.0%}: let the machine reach a steady "
+            "temperature and clock, then measure again"
+        )
+    if share > OUTLIER_LIMIT:
+        warnings.append(
+            f"{share:.0%} of the runs are outliers: close what wakes up periodically, then "
+            "measure again"
+        )
+    return Noise(bool(warnings), spread, drift, share, tuple(warnings))
+
+
+def is_steady(samples: Sequence[float], window: int = 3, tolerance: float = 0.05) -> bool:
+    """Whether the last `window` samples lie within `tolerance` of their median, with no trend.
+
+    A warm-up that still speeds up keeps its last sample as the fastest; one more is asked for
+    then, unless the gain is below a fifth of the tolerance.
+    """
+    if len(samples) < window:
+        return False
+    last = list(samples[-window:])
+    middle = percentile(last, 50)
+    if max(last) - min(last) > tolerance * middle:
+        return False
+    falling = all(a > b for a, b in itertools.pairwise(last))
+    return not falling or last[0] - last[-1] < tolerance / 5 * middle
+
+
+def _medians(samples: Sequence[float], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    medians: NDArray[np.float64] = np.median(np.asarray(samples, np.float64)[drawn], axis=1)
+    return medians
+
+
+def _ratio(
+    reference: Sequence[float],
+    variant: Sequence[float],
+    draws: NDArray[np.float64],
+    confidence: float,
+) -> Ratio:
+    tail = 50 * (1 - confidence)
+    return Ratio(
+        value=percentile(variant, 50) / percentile(reference, 50),
+        low=float(np.percentile(draws, tail)),
+        high=float(np.percentile(draws, 100 - tail)),
+        confidence=confidence,
+    )
