@@ -1,0 +1,185 @@
+"""Sound files -> clips as the codec expects them: mono, 44.1 kHz, -24 LUFS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from calibration.clips import AudioSet, Clip, Dropped, make_clip
+from calibration.loudness import TARGET_LUFS, normalise_loudness
+from calibration.split import Piece, Recording, split, survey
+from vampnet_models.errors import InputError
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
+
+__all__ = ["AudioSet", "Clip", "Dropped", "load_audio_set", "normalise_loudness", "read_audio"]
+
+Progress = Callable[[int, int], None]
+"""Called with (files read, files in all)."""
+
+SILENT_PEAK = 10 ** (-90 / 20)
+"""A recording whose peak lies below -90 dBFS holds nothing that a codec could be judged on."""
+
+KEEP_BYTES = 512 * 1024 * 1024
+"""Recordings beyond this are read a second time rather than held in memory."""
+
+_BLOCK_FRAMES = 1 << 18
+_CLIPPED_SHARE = 0.001
+_SOUND_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {
+    ".aif",
+    ".aifc",
+    ".snd",
+    ".oga",
+    ".opus",
+    ".sph",
+    ".mp1",
+    ".mp2",
+}
+
+
+def read_audio(path: Path) -> Clip:
+    """Read a whole file of any rate, channel count and format that libsndfile knows.
+
+    Channels are averaged, the rate becomes 44.1 kHz, the loudness -24 LUFS with a peak of at
+    most 1.0. The clip carries a warning when the file is clipped.
+
+    Raises InputError: missing or unreadable, shorter than one token frame (768 samples),
+    silent, or holding NaN or infinity.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a sound file")
+    try:
+        mono, rate_hz, channels, clipped_share = _read_mono(path)
+    except soundfile.SoundFileError as error:
+        reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path)!r}: ")
+        raise InputError(
+            f"{path}: cannot be read as sound ({reason}); convert it to WAV"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
+    if not np.isfinite(mono).all():
+        raise InputError(f"{path}: holds NaN or infinite samples; export it again")
+    resampled = mono
+    if rate_hz != SAMPLE_RATE_HZ and len(mono):
+        resampled = np.asarray(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
+    if len(resampled) < HOP_SAMPLES:
+        raise InputError(
+            f"{path}: {len(mono)} samples at {rate_hz} Hz are less than one token frame "
+            f"({HOP_SAMPLES / SAMPLE_RATE_HZ * 1000:.0f} ms); give a longer one"
+        )
+    if np.max(np.abs(resampled)) < SILENT_PEAK:
+        mixed = f" after mixing its {channels} channels" if channels > 1 else ""
+        raise InputError(f"{path}: silent{mixed}; give a recording with sound in it")
+    warnings: tuple[str, ...] = ()
+    if clipped_share > _CLIPPED_SHARE:
+        warnings = (f"{path.name}: {clipped_share:.1%} of its samples are clipped",)
+    samples = normalise_loudness(resampled, SAMPLE_RATE_HZ, TARGET_LUFS)
+    return make_clip(path.stem, samples, str(path), warnings)
+
+
+def load_audio_set(
+    folder: Path,
+    *,
+    clip_s: float = 5.0,
+    max_clips: int | None = None,
+    progress: Progress | None = None,
+) -> AudioSet:
+    """Read every sound file below `folder` and split into calibration and evaluation.
+
+    `clip_s` is the length of a clip, `max_clips` the most clips per side. Every file that is
+    not used stands in `dropped` with its reason, hidden files apart.
+
+    Raises InputError when the folder is missing or nothing usable remains.
+    """
+    if clip_s * SAMPLE_RATE_HZ < HOP_SAMPLES:
+        raise InputError(f"clips of {clip_s} s are shorter than one token frame; take 1 s or more")
+    if max_clips is not None and max_clips < 1:
+        raise InputError(f"{max_clips} clips per side are too few; allow at least 1")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of sound files")
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p, folder)]
+    recordings: list[Recording] = []
+    kept: dict[str, NDArray[np.float32]] = {}
+    dropped: list[Dropped] = []
+    seen: dict[str, str] = {}
+    for done, path in enumerate(files):
+        name = path.relative_to(folder).as_posix()
+        if progress is not None:
+            progress(done, len(files))
+        if path.suffix.lower() not in _SOUND_SUFFIXES:
+            dropped.append(Dropped(name, "its name has no suffix of a readable sound format"))
+            continue
+        try:
+            clip = read_audio(path)
+        except InputError as error:
+            dropped.append(Dropped(name, str(error).removeprefix(f"{path}: ")))
+            continue
+        if clip.sha256 in seen:
+            dropped.append(Dropped(name, f"the same content as {seen[clip.sha256]}"))
+            continue
+        seen[clip.sha256] = name
+        recordings.append(survey(name[: -len(path.suffix)], clip, clip_s))
+        if sum(held.nbytes for held in kept.values()) + clip.samples.nbytes <= KEEP_BYTES:
+            kept[clip.source] = clip.samples
+    if progress is not None:
+        progress(len(files), len(files))
+    if not recordings:
+        raise InputError(f"{folder}: holds no usable sound file{_why(dropped)}; add recordings")
+    if len(recordings) == 1 and len(recordings[0].pieces) == 1:
+        clip = read_audio(Path(recordings[0].source))
+        recordings = [survey(recordings[0].name, clip, clip.duration_s / 2)]
+    name = folder.resolve().name
+    chosen = split(name, recordings, max_clips)
+    return AudioSet(
+        name=name,
+        calibration=_fetch(chosen.calibration, kept),
+        evaluation=_fetch(chosen.evaluation, kept),
+        dropped=(*dropped, *chosen.dropped),
+        warnings=chosen.warnings,
+    )
+
+
+def _fetch(pieces: tuple[Piece, ...], kept: dict[str, NDArray[np.float32]]) -> tuple[Clip, ...]:
+    """The pieces' samples, from memory or from their files again."""
+    clips = []
+    source, samples = "", np.zeros(0, np.float32)
+    for piece in pieces:
+        if piece.source != source:
+            source = piece.source
+            samples = kept[source] if source in kept else read_audio(Path(source)).samples
+        clip = make_clip(piece.name, samples[piece.start : piece.stop].copy(), source)
+        if clip.sha256 != piece.sha256:
+            raise InputError(f"{source}: changed while it was read; run again")
+        clips.append(clip)
+    return tuple(clips)
+
+
+def _read_mono(path: Path) -> tuple[NDArray[np.float32], int, int, float]:
+    """Mono samples, rate, channels and the share of clipped samples, read block by block."""
+    parts: list[NDArray[np.float32]] = []
+    clipped = total = 0
+    with soundfile.SoundFile(path) as file:
+        rate_hz, channels = int(file.samplerate), int(file.channels)
+        while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+            # One full-scale sample is a peak; two in a row at the same rail were cut off.
+            rail = np.abs(block) >= 0.9999
+            clipped += int(np.count_nonzero(rail[1:] & rail[:-1] & (block[1:] == block[:-1])))
+            total += block.size
+            parts.append(block.mean(axis=1))
+    mono = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return mono, rate_hz, channels, clipped / max(1, total)
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _why(dropped: list[Dropped]) -> str:
+    if not dropped:
+        return ""
+    more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
+    return f" ({dropped[0].name}: {dropped[0].reason.split(';')[0]}{more})"
