@@ -150,7 +150,8 @@ def probe_audio(seed: int) -> Array:
     for partial in range(1, 9):
         pitch_hz = partial * 110 * 2 ** (rng.integers(0, 24, 6) / 12)
         audio += np.sin(2 * np.pi * pitch_hz[beat] * time_s) * envelope / partial
-    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+    peaked: Array = (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+    return peaked
 
 
 def _draw_codebooks(tensors: SeededTensors, config: CodecConfig, audio: Array) -> None:
@@ -195,4 +196,4 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
     session = open_session(ir.serde.serialize_model(model).SerializeToString())
     samples = audio[: int(PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
     values: Array = session.run({"audio": samples})[session.output_names[0]]
-    return values[0].T
+    return np.ascontiguousarray(values[0].T)

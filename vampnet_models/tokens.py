@@ -1,0 +1,173 @@
+"""Masks, the unmasking schedule and the iterative sampler, on numpy arrays.
+
+Arrays are int64 `[batch, codebooks, frames]`; a mask is 1 where a code is to be generated.
+Source: Flores Garcia et al. 2023, "VampNet"; Chang et al. 2022, "MaskGIT" (schedule, confidence);
+Meister et al. 2023, "Locally Typical Sampling" (the optional filter).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int64]
+Logits = NDArray[np.float32]
+Forward = Callable[[Codes, Codes], Logits]
+"""(codes, mask) -> logits `[1, predicted, frames, vocab]`; predicted codebooks are the last ones."""
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How a window of tokens is sampled. `typical_mass` 0 switches typical filtering off."""
+
+    steps: int = 12
+    temperature: float = 1.0
+    mask_temperature: float = 10.5
+    typical_mass: float = 0.0
+    seed: int = 0
+
+
+COARSE_SAMPLING = SamplingOptions(steps=12)
+C2F_SAMPLING = SamplingOptions(steps=2)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a transformer sees at one step. `mask_ratio`: share of predicted positions masked."""
+
+    codes: Codes
+    mask: Codes
+    step: int
+    steps: int
+    mask_ratio: float
+
+
+def full_mask(shape: tuple[int, ...]) -> Codes:
+    """Everything is generated."""
+    return np.ones(shape, np.int64)
+
+
+def inpainting_mask(shape: tuple[int, ...], prefix_frames: int, suffix_frames: int) -> Codes:
+    """Keep that many frames at the start and at the end."""
+    mask = full_mask(shape)
+    mask[..., :prefix_frames] = 0
+    if suffix_frames:
+        mask[..., -suffix_frames:] = 0
+    return mask
+
+
+def periodic_mask(shape: tuple[int, ...], period: int, width: int = 1, roll: int = 0) -> Codes:
+    """Keep every `period`-th frame, `width` frames wide, rolled by `roll`; 0 keeps none."""
+    mask = full_mask(shape)
+    if period == 0:
+        return mask
+    frames = np.arange(shape[-1])
+    phase = (frames - roll + width // 2) % period
+    mask[..., phase < min(width, period)] = 0
+    return mask
+
+
+def with_upper_codebooks(mask: Codes, first_generated: int) -> Codes:
+    """Generate every codebook from `first_generated` on, whatever else is kept."""
+    out = mask.copy()
+    out[:, first_generated:, :] = 1
+    return out
+
+
+def remask_count(step: int, steps: int, masked_at_start: int, masked_now: int) -> int:
+    """How many positions are masked again after 0-based `step` of `steps` (cosine schedule)."""
+    if step == steps - 1:
+        return 0
+    share = max(math.cos(math.pi / 2 * (step + 1) / steps), 1e-10)
+    return max(1, min(masked_now - 1, math.floor(share * masked_at_start)))
+
+
+def sample(
+    forward: Forward, codes: Codes, mask: Codes, predicted: int, options: SamplingOptions
+) -> Iterator[tuple[State, Codes]]:
+    """Yield at each step the state that `forward` saw and the codes after it.
+
+    `codes` and `mask` are `[1, n, frames]`; the last `predicted` codebooks are generated where
+    `mask` is 1. The codes of the last step are complete. Nothing is yielded for an empty mask.
+    Random numbers come from `options.seed` alone.
+    """
+    rng = np.random.default_rng(options.seed)
+    first = codes.shape[1] - predicted
+    current, masked = codes.copy(), mask.copy()
+    masked[:, :first] = 0
+    at_start = int(masked.sum())
+    if at_start == 0:
+        return
+    for step in range(options.steps):
+        now = int(masked.sum())
+        if now == 0:
+            return
+        ratio = now / masked[:, first:].size
+        state = State(current.copy(), masked.copy(), step, options.steps, ratio)
+        logits = forward(state.codes, state.mask)
+        # One ranking over all codebooks, flattened frame by frame: [frames * predicted].
+        flat_mask = masked[0, first:].T.reshape(-1).astype(bool)
+        flat_logits = logits[0].transpose(1, 0, 2).reshape(-1, logits.shape[-1])
+        chosen, log_p = _draw(flat_logits[flat_mask], options, rng)
+        flat = current[0, first:].T.reshape(-1).copy()
+        flat[flat_mask] = chosen
+        ratio_done = (step + 1) / options.steps
+        noise = rng.gumbel(size=chosen.shape) * options.mask_temperature * (1 - ratio_done)
+        confidence = np.full(flat.shape, np.inf)
+        confidence[flat_mask] = log_p + noise
+        again = np.argsort(confidence, kind="stable")[
+            : remask_count(step, options.steps, at_start, now)
+        ]
+        flat_again = np.zeros(flat.shape, np.int64)
+        flat_again[again] = 1
+        current[0, first:] = flat.reshape(-1, predicted).T
+        masked[0, first:] = flat_again.reshape(-1, predicted).T
+        yield state, current.copy()
+
+
+def sample_all(
+    forward: Forward, codes: Codes, mask: Codes, predicted: int, options: SamplingOptions
+) -> tuple[Codes, tuple[State, ...]]:
+    """The complete codes and every state on the way (no state when nothing is masked)."""
+    final, states = codes, []
+    for state, after in sample(forward, codes, mask, predicted, options):
+        final = after
+        states.append(state)
+    return final, tuple(states)
+
+
+def _draw(
+    logits: Logits, options: SamplingOptions, rng: np.random.Generator
+) -> tuple[Codes, NDArray[np.float64]]:
+    """A token per row and the logarithm of its probability."""
+    scaled = logits.astype(np.float64) / max(options.temperature, 1e-6)
+    log_p = scaled - _logsumexp(scaled)
+    if options.typical_mass > 0:
+        log_p = _typical(log_p, options.typical_mass)
+    cumulative = np.cumsum(np.exp(log_p), axis=-1)
+    points = rng.random((len(logits), 1)) * cumulative[:, -1:]
+    tokens = (cumulative < points).sum(axis=-1).clip(max=logits.shape[-1] - 1)
+    return tokens.astype(np.int64), log_p[np.arange(len(tokens)), tokens]
+
+
+def _typical(log_p: NDArray[Any], mass: float) -> NDArray[Any]:
+    """Keep the tokens whose surprise is nearest to the entropy, up to `mass`; renormalise."""
+    p = np.exp(log_p)
+    entropy = -(p * np.where(p > 0, log_p, 0)).sum(axis=-1, keepdims=True)
+    order = np.argsort(np.abs(-log_p - entropy), axis=-1)
+    before = np.cumsum(np.take_along_axis(p, order, -1), axis=-1)
+    before -= np.take_along_axis(p, order, -1)
+    keep = np.zeros(p.shape, bool)
+    np.put_along_axis(keep, order, before < mass, -1)
+    filtered = np.where(keep, log_p, -np.inf)
+    return np.asarray(filtered - _logsumexp(filtered))
+
+
+def _logsumexp(values: NDArray[Any]) -> NDArray[Any]:
+    top = values.max(axis=-1, keepdims=True)
+    return np.asarray(top + np.log(np.exp(values - top).sum(axis=-1, keepdims=True)))
