@@ -172,7 +172,7 @@ def test_progress_counts_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not SHARED_AUDIO.is_dir(), reason="the shared recordings are not here")
-def test_real_recordings_are_all_usable() -> None:
-    audio = load_audio_set(SHARED_AUDIO, max_clips=2)
-    assert [d.name for d in audio.dropped] == ["README.md"]
-    assert len(audio.calibration) == len(audio.evaluation) == 2
+@pytest.mark.parametrize("name", ["speech.ogg", "trumpet.ogg", "cc0/bd_808.ogg"])
+def test_real_recordings_are_usable(name: str) -> None:
+    clip = read_audio(SHARED_AUDIO / name)
+    assert clip.samples.any() and np.max(np.abs(clip.samples)) <= 1.0
