@@ -1,0 +1,154 @@
+"""The zip around a PyTorch checkpoint: where each entry lies, and nothing that is not plain."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampnet_models.errors import InputError
+
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""A zip's local file header: signature, and the lengths of the name and the extra field."""
+
+MAX_ENTRIES = 100_000
+ENCRYPTED_FLAG = 0x1
+
+RESAVE = "load it where torch is installed and torch.save its state_dict anew"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An uncompressed entry: its bytes stand in the file as they are, from `offset` on."""
+
+    offset: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A checkpoint's zip; `entries` are named without the root folder that all names share."""
+
+    path: Path
+    entries: dict[str, Entry]
+
+    def read(self, name: str, limit_bytes: int) -> bytes:
+        """An entry's bytes. Raises InputError when it is absent or larger than the limit."""
+        if name not in self.entries:
+            raise InputError(f"{self.path}: holds no {name}; not a PyTorch checkpoint")
+        entry = self.entries[name]
+        if entry.n_bytes > limit_bytes:
+            raise InputError(
+                f"{self.path}: {name} has {entry.n_bytes} bytes, more than the {limit_bytes} "
+                "that a checkpoint needs; refused"
+            )
+        with self.path.open("rb") as stream:
+            stream.seek(entry.offset)
+            return stream.read(entry.n_bytes)
+
+
+def open_archive(path: Path) -> Archive:
+    """Read the directory of a checkpoint's zip; no entry is read.
+
+    Raises InputError for other formats, a truncated file, compressed, encrypted, overlapping
+    or repeated entries, and names that leave the archive's folder.
+    """
+    _require_zip(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        UnicodeDecodeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        raise InputError(
+            f"{path}: truncated or damaged: its zip directory cannot be read ({error}); "
+            "copy or download it again"
+        ) from error
+    if len(infos) > MAX_ENTRIES:
+        raise InputError(f"{path}: has {len(infos)} entries, more than {MAX_ENTRIES}; refused")
+    files = [info for info in infos if not info.is_dir()]
+    for info in infos:
+        _require_plain(path, info)
+    roots = {info.filename.split("/", 1)[0] for info in files}
+    if len(roots) != 1 or not all("/" in info.filename for info in files):
+        raise InputError(f"{path}: a zip, but not of one PyTorch checkpoint; {RESAVE}")
+    entries: dict[str, Entry] = {}
+    for info, entry in zip(files, _locate(path, files), strict=True):
+        name = info.filename.split("/", 1)[1]
+        if name in entries:
+            raise InputError(f"{path}: holds {info.filename!r} twice; refused")
+        entries[name] = entry
+    return Archive(path=path, entries=entries)
+
+
+def _require_zip(path: Path) -> None:
+    """Say which other format it is."""
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give a checkpoint file")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a checkpoint (.pth)")
+    with path.open("rb") as stream:
+        start = stream.read(512)
+    if not start:
+        raise InputError(f"{path}: the file is empty; copy or download it again")
+    if start.startswith(b"PK\x03\x04"):
+        return
+    if start.startswith(b"\x80") or start[257:262] == b"ustar":
+        raise InputError(f"{path}: a checkpoint in PyTorch's format of before 1.6; {RESAVE}")
+    if start.startswith(b"\x89HDF"):
+        raise InputError(f"{path}: an HDF5 file, not a PyTorch checkpoint; give the .pth file")
+    if path.suffix == ".onnx":
+        raise InputError(f"{path}: an ONNX model, not a checkpoint; it needs no import")
+    raise InputError(f"{path}: not a PyTorch checkpoint (no zip); give the .pth file")
+
+
+def _require_plain(path: Path, info: zipfile.ZipInfo) -> None:
+    name = info.filename
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name:
+        raise InputError(f"{path}: the entry {name!r} leaves the archive's folder; refused")
+    if info.flag_bits & ENCRYPTED_FLAG:
+        raise InputError(f"{path}: the entry {name!r} is encrypted; refused")
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+        raise InputError(
+            f"{path}: the entry {name!r} is compressed ({info.compress_size} bytes for "
+            f"{info.file_size}), which PyTorch never does; refused, {RESAVE}"
+        )
+
+
+def _locate(path: Path, infos: list[zipfile.ZipInfo]) -> list[Entry]:
+    """Where each entry's bytes begin; entries must lie inside the file, one after the other."""
+    size = path.stat().st_size
+    entries = []
+    with path.open("rb") as stream:
+        for info in infos:
+            stream.seek(info.header_offset)
+            header = stream.read(LOCAL_HEADER.size)
+            if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
+                raise InputError(
+                    f"{path}: damaged: the entry {info.filename!r} is not where the directory "
+                    "says; copy or download it again"
+                )
+            _, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
+            offset = info.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
+            if offset + info.file_size > size:
+                raise InputError(
+                    f"{path}: truncated: the entry {info.filename!r} ends behind the file's end; "
+                    "copy or download it again"
+                )
+            entries.append(Entry(offset=offset, n_bytes=info.file_size))
+    end = 0
+    for info, entry in sorted(
+        zip(infos, entries, strict=True), key=lambda pair: pair[0].header_offset
+    ):
+        if info.header_offset < end:
+            raise InputError(f"{path}: the entry {info.filename!r} overlaps another; refused")
+        end = entry.offset + entry.n_bytes
+    return entries
