@@ -1,0 +1,72 @@
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from profiles.shapes import infer_shapes
+from tests.profiles import graphs
+
+
+def test_shapes_through_arithmetic_on_lengths_equal_the_runtime():
+    proto = graphs.conv_chain()
+    shapes = infer_shapes(graphs.as_ir(proto), {"audio": (2, 1, 93)})
+    ran = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+        None, {"audio": np.zeros((2, 1, 93), np.float32)}
+    )
+    assert shapes.unresolved == ()
+    assert shapes.tensors["padded"].shape == (2, 1, 96)
+    assert shapes.tensors["y"].shape == ran[0].shape
+
+
+def test_contrib_operators_have_shapes():
+    proto = graphs.model(
+        [
+            helper.make_node(
+                "MatMulNBits",
+                ["x", "w", "s"],
+                ["a"],
+                domain="com.microsoft",
+                K=32,
+                N=48,
+                bits=4,
+                block_size=32,
+            ),
+            helper.make_node("SimplifiedLayerNormalization", ["a", "g"], ["n"]),
+            helper.make_node(
+                "MultiHeadAttention", ["n", "n", "n"], ["y"], domain="com.microsoft", num_heads=4
+            ),
+        ],
+        [("x", graphs.FLOAT, [1, "frames", 32])],
+        [("y", graphs.FLOAT, [1, "frames", 48])],
+        {
+            "w": np.zeros((48, 1, 16), np.uint8),
+            "s": np.ones(48, np.float32),
+            "g": np.ones(48, np.float32),
+        },
+        contrib=True,
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (1, 7, 32)})
+    assert shapes.unresolved == ()
+    assert shapes.tensors["y"].shape == (1, 7, 48)
+    assert shapes.tensors["y"].dtype == ir.DataType.FLOAT
+
+
+def test_what_cannot_be_told_is_listed_with_what_follows_it():
+    proto = graphs.model(
+        [
+            helper.make_node("NonZero", ["x"], ["i"], name="finder"),
+            helper.make_node("Cast", ["i"], ["y"], name="after", to=TensorProto.FLOAT),
+        ],
+        [("x", graphs.FLOAT, ["n"])],
+        [("y", graphs.FLOAT, [1, "m"])],
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (5,)})
+    assert [u.node for u in shapes.unresolved] == ["finder", "after"]
+    assert "only when it runs" in shapes.unresolved[0].reason
+    assert "input i is unknown" in shapes.unresolved[1].reason
+
+
+def test_missing_input_shape_is_named():
+    with pytest.raises(KeyError, match="input x"):
+        infer_shapes(graphs.as_ir(graphs.matmul()), {})
