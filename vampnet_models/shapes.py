@@ -9,17 +9,14 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def codec_shapes(config: CodecConfig) -> Shapes:
-    """Name to shape of every tensor of a LAC codec checkpoint."""
+    """Name to shape of every tensor of a codec checkpoint (LAC or DAC)."""
     shapes: Shapes = {}
     width = config.encoder_dim
     shapes |= _conv("encoder.block.0", width, 1, 7)
     for index, stride in enumerate(config.encoder_rates, start=1):
         prefix = f"encoder.block.{index}.block"
         for unit in range(3):
-            shapes |= _snake(f"{prefix}.{unit}.block.0", width)
-            shapes |= _conv(f"{prefix}.{unit}.block.1", width, width, 7)
-            shapes |= _snake(f"{prefix}.{unit}.block.2", width)
-            shapes |= _conv(f"{prefix}.{unit}.block.3", width, width, 1)
+            shapes |= _residual_unit(f"{prefix}.{unit}", width)
         shapes |= _snake(f"{prefix}.3", width)
         shapes |= _conv(f"{prefix}.4", 2 * width, width, 2 * stride)
         width *= 2
@@ -68,15 +65,34 @@ def _decoder_shapes(config: CodecConfig) -> Shapes:
         shapes |= _conv(f"{prefix}.1", width, width // 2, 2 * stride)
         shapes[f"{prefix}.1.bias"] = (width // 2,)
         width //= 2
-        for branch, kernel in enumerate(MRF_KERNELS):
-            for layer in range(3):
-                inner = f"{prefix}.2.mrf_blocks.{branch}.block.{layer}.layer"
-                for snake, conv in ((0, 1), (2, 3)):
-                    shapes |= _snake(f"{inner}.{snake}", width)
-                    shapes |= _conv(f"{inner}.{conv}", width, width, kernel)
+        if config.kind == "lac":
+            shapes |= _mrf_shapes(f"{prefix}.2.mrf_blocks", width)
+        else:
+            for unit in range(2, 5):
+                shapes |= _residual_unit(f"{prefix}.{unit}", width)
     last = len(config.decoder_rates) + 1
     shapes |= _snake(f"decoder.model.{last}", width)
     return shapes | _conv(f"decoder.model.{last + 1}", 1, width, 7)
+
+
+def _mrf_shapes(prefix: str, width: int) -> Shapes:
+    shapes: Shapes = {}
+    for branch, kernel in enumerate(MRF_KERNELS):
+        for layer in range(3):
+            inner = f"{prefix}.{branch}.block.{layer}.layer"
+            for snake, conv in ((0, 1), (2, 3)):
+                shapes |= _snake(f"{inner}.{snake}", width)
+                shapes |= _conv(f"{inner}.{conv}", width, width, kernel)
+    return shapes
+
+
+def _residual_unit(prefix: str, width: int) -> Shapes:
+    return {
+        **_snake(f"{prefix}.block.0", width),
+        **_conv(f"{prefix}.block.1", width, width, 7),
+        **_snake(f"{prefix}.block.2", width),
+        **_conv(f"{prefix}.block.3", width, width, 1),
+    }
 
 
 def _conv(prefix: str, first: int, second: int, kernel: int) -> Shapes:
