@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Codes = NDArray[np.int64]
 Logits = NDArray[np.float32]
 Forward = Callable[[Codes, Codes], Logits]
-"""(codes, mask) -> logits `[1, predicted, frames, vocab]`; predicted codebooks are the last ones."""
+"""(codes, mask) -> logits `[1, predicted, frames, vocab]` of the last `predicted` codebooks."""
 
 
 @dataclass(frozen=True)

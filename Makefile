@@ -1,0 +1,54 @@
+# Everything sets itself up: only Python (3.11 to 3.13) and make are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+OUT ?= out/demo
+
+.PHONY: demo test check bench format env-cuda env-inc clean
+
+demo: $(VENV)/.installed  ## the main job on the built-in models and audio
+	$(BIN)/vampbench demo -o "$(OUT)"
+
+test: $(VENV)/.installed-dev  ## the whole test suite
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+check: $(VENV)/.installed-dev  ## lint, types, layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
+	$(BIN)/python -m bench.recipes
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python $(PIP) -c constraints.txt -e ".[dev]"
+	touch $@
+
+env-cuda: .venv-cuda/.installed  ## onnxruntime-gpu in place of onnxruntime
+
+.venv-cuda/.installed: pyproject.toml constraints.txt constraints-cuda.txt
+	$(PYTHON) -m venv .venv-cuda
+	.venv-cuda/bin/python $(PIP) -r constraints-cuda.txt
+	.venv-cuda/bin/python $(PIP) --no-deps -e .
+	touch $@
+
+env-inc: .venv-inc/.installed  ## neural-compressor 3.7.1 with the older stack that it needs
+
+.venv-inc/.installed: constraints-inc.txt
+	$(PYTHON) -m venv .venv-inc
+	.venv-inc/bin/python $(PIP) -r constraints-inc.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-cuda .venv-inc out build *.egg-info

@@ -1,0 +1,324 @@
+"""Token truth: does a variant say what its reference says?
+
+The words are DESIGN.md's. Encoders are compared on all their codes, transformers teacher-forced
+on masked positions (both see the same states), decoders by their audio, anything else by argmax
+or equality. Every share comes with its number of positions, a bootstrap interval, and the floor:
+the reference against itself with another thread count and graph-optimization level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from optimize import agreement
+from optimize.agreement import Comparison, Share
+from optimize.answers import Answers, answer
+from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
+from vampnet_models.artifact import Artifact
+from vampnet_models.errors import InputError
+from vampnet_models.session import Array, Feeds
+from vampnet_models.spec import Role
+
+Progress = Callable[[int, int], None]
+
+LOGIT_EPSILON = 0.1
+"""Nats: a top-2 margin below this is a near-tie of a transformer."""
+
+DISTANCE_EPSILON = 0.001
+"""Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
+
+FLOOR_THREADS = 1
+
+
+@dataclass(frozen=True)
+class CodebookShare:
+    """Agreement of one codebook; `given_earlier` only for encoders."""
+
+    codebook: int
+    agreement: float | None
+    floor: float | None
+    given_earlier: float | None
+    n_positions: int
+
+
+@dataclass(frozen=True)
+class RatioShare:
+    """Agreement of the states whose mask ratio lies in the tenth that ends at `mask_ratio`."""
+
+    mask_ratio: float
+    agreement: float | None
+    floor: float | None
+    n_positions: int
+
+
+@dataclass(frozen=True)
+class NearTies:
+    """Positions where the reference itself hardly prefers its choice."""
+
+    epsilon: float
+    share: float
+    agreement_excluding: float | None
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """All that was found; fields that do not apply to the role are None."""
+
+    token_agreement: float | None = None
+    floor: float | None = None
+    interval: tuple[float, float] | None = None
+    n_positions: int = 0
+    per_codebook: tuple[CodebookShare, ...] = ()
+    per_mask_ratio: tuple[RatioShare, ...] = ()
+    near_ties: NearTies | None = None
+    logits_kl: float | None = None
+    top5_containment: float | None = None
+    si_sdr_db: float | None = None
+    floor_si_sdr_db: float | None = None
+    worst_si_sdr_db: float | None = None
+    snr_db: float | None = None
+    log_mel_db: float | None = None
+    clipped: int | None = None
+    nonfinite: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for results.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The reference's answers and the floor's, for the same feeds.
+
+    `strata` holds the tenth of each feed's mask ratio (0 for models without masks).
+    """
+
+    reference: Artifact
+    feeds: tuple[Feeds, ...]
+    strata: tuple[int, ...]
+    answers: Answers
+    floor: Answers
+
+
+def reference_truth(
+    reference: Artifact,
+    feeds: Sequence[Feeds],
+    folder: Path,
+    progress: Progress | None = None,
+) -> Truth:
+    """Run the reference twice: as usual, and with one thread and no graph optimization.
+
+    `folder` receives the answers. Raises InputError when the model cannot be run.
+    """
+    if not feeds:
+        raise InputError(f"{reference.path.name}: no evaluation feed; give more audio")
+    n = len(feeds)
+    answers = answer(
+        reference,
+        feeds,
+        folder / "reference",
+        margins=True,
+        progress=None if progress is None else (lambda i, _: progress(i, 2 * n)),
+    )
+    floor = answer(
+        reference,
+        feeds,
+        folder / "floor",
+        threads=FLOOR_THREADS,
+        graph_optimization="disabled",
+        progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
+    )
+    strata = tuple(_stratum(reference, feed) for feed in feeds)
+    return Truth(reference, tuple(feeds), strata, answers, floor)
+
+
+def compare(
+    truth: Truth, variant: Artifact, folder: Path, progress: Progress | None = None
+) -> AccuracyReport:
+    """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
+    answers = answer(variant, truth.feeds, folder, progress=progress)
+    role = truth.reference.role
+    if role is Role.CODEC_ENCODER:
+        return _encoder_report(truth, answers)
+    if role in (Role.COARSE, Role.C2F):
+        return _transformer_report(truth, answers)
+    if role is Role.CODEC_DECODER:
+        return _decoder_report(truth, answers)
+    return _generic_report(truth, answers)
+
+
+def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
+    name = truth.reference.spec.outputs[0].name
+    rows, floor_rows, ties = [], [], []
+    for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
+        counted = np.ones(own[name][0].shape, bool)
+        rows.append(Comparison(_same(ours[name], own[name]), counted))
+        floor_rows.append(Comparison(_same(floor[name], own[name]), counted))
+        if "margins" in own:
+            ties.append(own["margins"][0] < DISTANCE_EPSILON)
+    notes = () if ties else ("near-ties unknown: the graph shows no distance per codebook",)
+    near = _near_ties(rows, ties, DISTANCE_EPSILON) if ties else None
+    given = agreement.given_earlier(rows)
+    return AccuracyReport(**_shares(rows, floor_rows, given=given), near_ties=near, notes=notes)
+
+
+def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
+    rows, floor_rows, ties, kl, top5 = [], [], [], [], []
+    nonfinite = 0
+    triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
+    for ours, own, floor, feed, stratum in triples:
+        counted = np.asarray(feed["mask"][0], bool)
+        if "logits" in own:
+            # Conditioning codebooks are never predicted, whatever their mask says.
+            counted = counted.copy()
+            counted[: counted.shape[0] - own["logits"].shape[1]] = False
+        rows.append(Comparison(_same(_tokens(ours), _tokens(own)), counted, stratum))
+        floor_rows.append(Comparison(_same(_tokens(floor), _tokens(own)), counted, stratum))
+        if "logits" not in own or "logits" not in ours:
+            continue
+        where = counted[-own["logits"].shape[1] :]
+        reference, variant = own["logits"][0][where], ours["logits"][0][where]
+        nonfinite += int((~np.isfinite(variant)).sum())
+        top2 = np.partition(reference, -2, axis=-1)[:, -2:]
+        tie = np.zeros(counted.shape, bool)
+        tie[-where.shape[0] :][where] = np.abs(top2[:, 1] - top2[:, 0]) < LOGIT_EPSILON
+        ties.append(tie)
+        kl.append(_kl(reference, variant))
+        best5 = np.argpartition(variant, -5, axis=-1)[:, -5:]
+        top5.append((best5 == reference.argmax(axis=-1)[:, None]).any(axis=-1))
+    has_logits = bool(kl)
+    return AccuracyReport(
+        **_shares(rows, floor_rows, by_ratio=True),
+        near_ties=_near_ties(rows, ties, LOGIT_EPSILON) if has_logits else None,
+        logits_kl=float(np.concatenate(kl).mean()) if has_logits else None,
+        top5_containment=float(np.concatenate(top5).mean()) if has_logits else None,
+        nonfinite=nonfinite,
+        notes=() if has_logits else ("no logits output: KL, top-5 and near-ties are unknown",),
+    )
+
+
+def _decoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
+    name = truth.reference.spec.outputs[0].name
+    ratios, floors, noises, mels = [], [], [], []
+    clipped = nonfinite = n = 0
+    for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
+        reference, variant = own[name][0, 0], ours[name][0, 0]
+        bad = ~np.isfinite(variant)
+        nonfinite += int(bad.sum())
+        variant = np.where(bad, 0, variant)
+        clipped += int((np.abs(variant) >= 1).sum() - (np.abs(reference) >= 1).sum())
+        ratios.append(si_sdr_db(reference, variant))
+        floors.append(si_sdr_db(reference, floor[name][0, 0]))
+        noises.append(snr_db(reference, variant))
+        mels.append(log_mel_db(reference, variant))
+        n += len(reference)
+    return AccuracyReport(
+        n_positions=n,
+        si_sdr_db=float(np.mean(ratios)),
+        floor_si_sdr_db=float(np.mean(floors)),
+        worst_si_sdr_db=float(np.min(ratios)),
+        snr_db=float(np.mean(noises)),
+        log_mel_db=float(np.mean(mels)),
+        clipped=clipped,
+        nonfinite=nonfinite,
+    )
+
+
+def _generic_report(truth: Truth, answers: Answers) -> AccuracyReport:
+    """Integers must be equal, floats choose by argmax over the last axis; plus SQNR."""
+    rows, floor_rows, noises = [], [], []
+    nonfinite = 0
+    for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
+        for name in (o.name for o in truth.reference.spec.outputs):
+            if np.issubdtype(own[name].dtype, np.floating):
+                nonfinite += int((~np.isfinite(ours[name])).sum())
+                noises.append(snr_db(own[name], np.nan_to_num(ours[name])))
+            mine, theirs, base = _choice(ours[name]), _choice(own[name]), _choice(floor[name])
+            counted = np.ones((1, theirs.size), bool)
+            rows.append(Comparison((mine == theirs).reshape(1, -1), counted))
+            floor_rows.append(Comparison((base == theirs).reshape(1, -1), counted))
+    shares = _shares(rows, floor_rows)
+    shares["per_codebook"] = ()
+    return AccuracyReport(
+        **shares,
+        snr_db=float(np.mean(noises)) if noises else None,
+        nonfinite=nonfinite,
+        notes=("agreement by argmax over the last axis, or equality of integers",),
+    )
+
+
+def _shares(
+    rows: list[Comparison],
+    floor_rows: list[Comparison],
+    *,
+    given: list[Share] | None = None,
+    by_ratio: bool = False,
+) -> dict[str, Any]:
+    whole = agreement.total(rows)
+    codebooks = zip(agreement.per_codebook(rows), agreement.per_codebook(floor_rows), strict=True)
+    strata, floors = agreement.per_stratum(rows), agreement.per_stratum(floor_rows)
+    return {
+        "token_agreement": whole.value,
+        "floor": agreement.total(floor_rows).value,
+        "interval": agreement.interval(rows),
+        "n_positions": whole.n_positions,
+        "per_codebook": tuple(
+            CodebookShare(i, s.value, f.value, given[i].value if given else None, s.n_positions)
+            for i, (s, f) in enumerate(codebooks)
+            if s.n_positions
+        ),
+        "per_mask_ratio": tuple(
+            RatioShare((s + 1) / agreement.RATIO_BINS, v.value, floors[s].value, v.n_positions)
+            for s, v in strata.items()
+            if by_ratio
+        ),
+    }
+
+
+def _near_ties(rows: list[Comparison], ties: list[Array], epsilon: float) -> NearTies:
+    counted = sum(int(r.counted.sum()) for r in rows)
+    tied = sum(int((t & r.counted).sum()) for t, r in zip(ties, rows, strict=True))
+    clear = [Comparison(r.same, r.counted & ~t, r.stratum) for r, t in zip(rows, ties, strict=True)]
+    return NearTies(epsilon, tied / counted if counted else 0.0, agreement.total(clear).value)
+
+
+def _kl(reference: Array, variant: Array) -> Array:
+    """KL(reference || variant) of each row of logits, in nats."""
+    log_p, log_q = _log_softmax(reference), _log_softmax(variant)
+    return np.asarray((np.exp(log_p) * (log_p - log_q)).sum(axis=-1))
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def _tokens(outputs: Feeds) -> Array:
+    if "tokens" in outputs:
+        return outputs["tokens"]
+    return np.asarray(outputs["logits"].argmax(axis=-1))
+
+
+def _same(ours: Array, own: Array) -> Array:
+    return np.asarray(ours[0] == own[0])
+
+
+def _choice(values: Array) -> Array:
+    if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and values.shape[-1] > 1:
+        return np.asarray(values.argmax(axis=-1))
+    return values
+
+
+def _stratum(reference: Artifact, feed: Feeds) -> int:
+    """The tenth of the mask ratio over the predicted codebooks; 0 for models without masks."""
+    if reference.role not in (Role.COARSE, Role.C2F):
+        return 0
+    predicted = [o.shape[1] for o in reference.spec.outputs if o.name == "logits"]
+    n = predicted[0] if predicted and isinstance(predicted[0], int) else feed["mask"].shape[1]
+    return agreement.stratum_of(float(feed["mask"][:, -n:].mean()))
