@@ -1,0 +1,165 @@
+"""The user's first question about a model: what is it, and what is wrong with it?"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from vampnet_models.artifact import Artifact, load_model, open_artifact
+from vampnet_models.spec import WEIGHTS_KEY, Role
+
+PROTOBUF_LIMIT_BYTES = 2 * 1024**3
+MAX_LOADABLE_OPSET = 26
+MAX_LOADABLE_IR = 13
+"""What ONNX Runtime 1.31 loads; newer exports fail with a message that names neither."""
+
+MIN_SAMPLED = 4096
+SAMPLE_VALUES = 200_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that will hurt, where, and what to do."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `vampbench inspect` shows of one model."""
+
+    path: str
+    role: str
+    bytes: int
+    sha256: str
+    opset: int
+    ir_version: int
+    producer: str
+    n_parameters: int
+    weights: str
+    inputs: tuple[dict[str, Any], ...]
+    outputs: tuple[dict[str, Any], ...]
+    operators: dict[str, int]
+    dtypes: dict[str, int]
+    """Parameters by stored dtype."""
+    problems: tuple[Problem, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def inspect_model(path: Path) -> Inspection:
+    """Read a model's facts without running it. Raises InputError when it cannot be read."""
+    artifact = open_artifact(path)
+    model = load_model(path)
+    operators = Counter(
+        f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+        for node in model.graph.all_nodes()
+    )
+    dtypes: Counter[str] = Counter()
+    for tensor in _tensors(model):
+        dtypes[tensor.dtype.name.lower()] += math.prod(tensor.shape.numpy())
+    return Inspection(
+        path=str(path),
+        role=artifact.role.value,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
+        opset=artifact.spec.opset,
+        ir_version=model.ir_version,
+        producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
+        n_parameters=sum(dtypes.values()),
+        weights=model.metadata_props.get(WEIGHTS_KEY, "unknown"),
+        inputs=tuple(asdict(t) for t in artifact.spec.inputs),
+        outputs=tuple(asdict(t) for t in artifact.spec.outputs),
+        operators=dict(operators.most_common()),
+        dtypes=dict(dtypes.most_common()),
+        problems=tuple(_problems(artifact, model)),
+    )
+
+
+def _problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
+    found = []
+    if artifact.role is Role.GENERIC:
+        found.append(
+            Problem("unknown-role", "not one of the four VampNet roles: handled as generic")
+        )
+    for tensor in (*artifact.spec.inputs, *artifact.spec.outputs):
+        last = tensor.shape[-1] if tensor.shape else None
+        is_time = tensor.name in ("codes", "mask", "audio", "audio_padded", "latents")
+        if is_time and isinstance(last, int):
+            text = f"{tensor.name} is fixed at {last}: other lengths are refused"
+            found.append(Problem("fixed-length", text))
+    untyped = sum(
+        value.dtype is None or value.shape is None
+        for node in model.graph.all_nodes()
+        for value in node.outputs
+        if value.name
+    )
+    if untyped:
+        text = f"{untyped} values have no type or shape: run shape inference before converting"
+        found.append(Problem("missing-value-info", text))
+    if artifact.path.stat().st_size > PROTOBUF_LIMIT_BYTES:
+        found.append(Problem("over-2-gb", "the file is over protobuf's 2 GB: use external data"))
+    if artifact.spec.opset > MAX_LOADABLE_OPSET or model.ir_version > MAX_LOADABLE_IR:
+        text = (
+            f"opset {artifact.spec.opset} / IR {model.ir_version}: ONNX Runtime loads at most "
+            f"{MAX_LOADABLE_OPSET} / {MAX_LOADABLE_IR}: export with an older opset"
+        )
+        found.append(Problem("too-new", text))
+    if model.metadata_props.get(WEIGHTS_KEY) == "seeded":
+        text = "seeded random weights: agreement on them is not an accuracy claim"
+        found.append(Problem("seeded-weights", text))
+    fresh = [name for name, value in model.graph.initializers.items() if _looks_fresh(value)]
+    if fresh:
+        text = (
+            f"{len(fresh)} weights look freshly initialised, never trained "
+            f"({', '.join(fresh[:3])}{', ...' if len(fresh) > 3 else ''})"
+        )
+        found.append(Problem("random-looking-weights", text))
+    return found
+
+
+def _looks_fresh(value: ir.Value) -> bool:
+    """Whether a matrix has the exact distribution of torch's default initialisations.
+
+    nn.Embedding draws N(0, 1); nn.Linear and convolutions draw U(-b, b) with
+    b = 1 / sqrt(fan_in). Training moves both the scale and the kurtosis away from these.
+    """
+    tensor = value.const_value
+    if tensor is None or tensor.dtype is not ir.DataType.FLOAT:
+        return False
+    shape = tensor.shape.numpy()
+    if len(shape) < 2 or math.prod(shape) < MIN_SAMPLED:
+        return False
+    values = tensor.numpy()
+    step = max(1, values.size // SAMPLE_VALUES)
+    sample = values.reshape(-1)[::step].astype(np.float64)
+    std = float(sample.std())
+    if std == 0:
+        return False
+    kurtosis = float(np.mean(((sample - sample.mean()) / std) ** 4))
+    noise = 6 * math.sqrt(24 / sample.size)
+    if abs(kurtosis - 3) < noise and abs(std - 1) < 0.01:
+        return True
+    bounds = [1 / math.sqrt(math.prod(shape) / d) for d in (shape[0], shape[-1])]
+    return abs(kurtosis - 1.8) < noise and any(
+        abs(std * math.sqrt(3) / bound - 1) < 0.01 for bound in bounds
+    )
+
+
+def _tensors(model: ir.Model) -> list[ir.TensorProtocol]:
+    initializers = [v.const_value for v in model.graph.initializers.values()]
+    constants = [
+        node.attributes["value"].as_tensor()
+        for node in model.graph.all_nodes()
+        if node.op_type == "Constant" and "value" in node.attributes
+    ]
+    return [t for t in (*initializers, *constants) if t is not None]

@@ -1,0 +1,100 @@
+"""Where the commands speak: tables and progress on a terminal, JSON on stdout for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+Update = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+class Voice:
+    """What a command says. With `as_json`, stdout carries the JSON alone."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.out = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self._bars: Progress | None = None
+
+    def say(self, text: str) -> None:
+        """A line for the person in front of the terminal."""
+        self.out.print(escape(text))
+
+    def warn(self, text: str) -> None:
+        """A warning: something that was not done, and why."""
+        self.out.print(f"[yellow]warning:[/yellow] {escape(text)}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table; numbers are given as text with their unit."""
+        table = Table(title=escape(title), title_justify="left", title_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.out.print(table)
+
+    def json(self, value: Any) -> None:
+        """The command's result for machines (only with `as_json`)."""
+        if self.as_json:
+            dump(value, sys.stdout)
+
+    @contextmanager
+    def task(self, text: str) -> Iterator[Update]:
+        """A progress bar for one step; bars of nested steps stand below each other."""
+        if self._bars is not None:
+            yield self._add(self._bars, text)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.out, transient=True) as bars:
+            self._bars = bars
+            try:
+                yield self._add(bars, text)
+            finally:
+                self._bars = None
+
+    def _add(self, bars: Progress, text: str) -> Update:
+        task = bars.add_task(escape(text), total=1)
+
+        def update(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=max(total, 1))
+            if done >= total:
+                bars.update(task, visible=False)
+
+        return update
+
+
+def dump(value: Any, stream: TextIO) -> None:
+    """Write JSON that any parser reads: no NaN or infinity."""
+    json.dump(value, stream, indent=2, ensure_ascii=False, allow_nan=False)
+    stream.write("\n")
+
+
+def megabytes(n_bytes: float) -> str:
+    """A size for people: decimal MB (or GB), as stores and file managers count."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.2f} GB"
+    return f"{n_bytes / 1e6:.2f} MB"
+
+
+def percent(share: float | None) -> str:
+    """A share with two decimals; never rounded up to 100 %."""
+    if share is None:
+        return "-"
+    if 0.9999 < share < 1:
+        return f"{share * 100:.4f} %"
+    return f"{share * 100:.2f} %"

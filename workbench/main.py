@@ -1,0 +1,76 @@
+"""`vampbench`: one command per step of the way, and one that walks it all."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vampnet_models.errors import WorkbenchError
+from workbench.check import verify
+from workbench.convert import fp16, fuse, int8, weights
+from workbench.inspect import inspect
+from workbench.profile import profile
+from workbench.report import report
+from workbench.run import demo, run
+from workbench.samples import samples
+from workbench.synth import synth
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vampnet-workbench", prog_name="vampbench")
+def cli() -> None:
+    """Fuse, convert, quantize, verify and profile the ONNX models of VampNet.
+
+    \b
+    Start here:
+      vampbench demo                       everything, on built-in models and audio
+      vampbench run MODELS_DIR -o OUT      everything, on your models
+      vampbench COMMAND --help             an example of each command
+
+    Exit codes: 0 done; 1 a promise was missed (accuracy below the threshold, an expected
+    fusion missing); 2 the input or an option cannot be used.
+    """
+
+
+for command in (
+    demo,
+    run,
+    inspect,
+    fuse,
+    fp16,
+    int8,
+    weights,
+    verify,
+    profile,
+    report,
+    samples,
+    synth,
+):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every foreseeable error is one line and an exit code."""
+    try:
+        code = cli.main(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except WorkbenchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo(
+            "interrupted: finished steps are kept, the same command goes on from there", err=True
+        )
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough (`vampbench inspect ... | head`).
+        sys.stderr.close()
+        sys.exit(0)
