@@ -19,6 +19,8 @@ N_CODEBOOKS = 14
 N_COARSE_CODEBOOKS = 4
 CODEBOOK_SIZE = 1024
 MASK_TOKEN = 1024
+N_BEAT_OUTPUTS = 2
+"""Beat and downbeat."""
 
 ROLE_KEY = "vampbench.role"
 CONFIG_KEY = "vampbench.config"
@@ -33,6 +35,7 @@ class Role(StrEnum):
     CODEC_DECODER = "codec-decoder"
     COARSE = "coarse"
     C2F = "c2f"
+    BEATS = "beats"
     GENERIC = "generic"
 
 
@@ -44,6 +47,7 @@ FILE_STEMS = {
     Role.CODEC_DECODER: "codec_decoder",
     Role.COARSE: "coarse",
     Role.C2F: "c2f",
+    Role.BEATS: "wavebeat",
 }
 
 
@@ -96,7 +100,7 @@ def spec_of(model: ir.Model) -> ModelSpec:
 
 
 def recognise(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> Role:
-    """The role that this interface has; GENERIC when it is none of the four.
+    """The role that this interface has; GENERIC when it is none of ours.
 
     Names are only used to tell `codes` from `mask`; ranks, dtypes and the number of
     codebooks decide.
@@ -107,6 +111,14 @@ def recognise(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -
     if len(inputs) == 1 and len(first.shape) == 3:
         if first.dtype.startswith("float") and first.shape[1] == 1 and answer.dtype == "int64":
             return Role.CODEC_ENCODER
+        if (
+            first.dtype.startswith("float")
+            and first.shape[1] == 1
+            and answer.dtype.startswith("float")
+            and len(answer.shape) == 3
+            and answer.shape[1] == N_BEAT_OUTPUTS
+        ):
+            return Role.BEATS
         if (
             first.dtype == "int64"
             and answer.dtype.startswith("float")

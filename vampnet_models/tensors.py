@@ -60,6 +60,7 @@ class Ledger:
         self._targets: dict[str, dict[str, None]] = {}
         self._folded: set[str] = set()
         self._reasons: dict[str, str] = {}
+        self._read: set[str] = set()
 
     def names(self) -> tuple[str, ...]:
         """All names, in the order in which the checkpoint stores them."""
@@ -75,6 +76,7 @@ class Ledger:
 
     def read(self, name: str) -> NDArray[np.float32]:
         """The values as float32, read anew each time. Raises InputError when missing."""
+        self._read.add(name)
         return self.tensors.read(name)
 
     def use(self, name: str, as_: str) -> None:
@@ -99,6 +101,10 @@ class Ledger:
     def unaccounted(self) -> tuple[str, ...]:
         """The tensors that nothing used and nobody gave a reason for."""
         return tuple(row.name for row in self.rows() if row.fate == "unaccounted")
+
+    def unread(self) -> tuple[str, ...]:
+        """The tensors that are said to be in a graph, but whose values were never asked for."""
+        return tuple(name for name in self.names() if name in self._targets.keys() - self._read)
 
     def _row(self, name: str) -> LedgerRow:
         shape = self.shape(name)

@@ -1,0 +1,210 @@
+"""Checkpoints -> complete ONNX models, every parameter accounted for."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from vampnet_models.accounting import Account, account_json, open_account, require_read
+from vampnet_models.artifact import cannot_write, save_model, sha256_of, write_text
+from vampnet_models.checkpoint import Checkpoint
+from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
+from vampnet_models.golden import GoldenReport, verify_golden
+from vampnet_models.sources import Ignored, Source, find_sources, require_fit
+from vampnet_models.spec import FILE_STEMS, Role, spec_of
+from vampnet_models.transformer import TransformerConfig, build_transformer
+from vampnet_models.wavebeat import WavebeatConfig, build_wavebeat
+
+RECORD_NAME = "import.json"
+WEIGHTS = "imported"
+
+Progress = Callable[[str, int, int], None]
+"""Called with (file being written, its tensors written, its tensors in all)."""
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """One model that was written."""
+
+    path: Path
+    role: Role
+    sources: tuple[str, ...]
+    n_parameters: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import wrote and how it accounts for what it read."""
+
+    models: tuple[ImportedModel, ...]
+    accounts: tuple[Account, ...]
+    ignored: tuple[Ignored, ...]
+    warnings: tuple[str, ...]
+    golden: GoldenReport | None
+    """The comparison with golden answers, when asked for; `golden.require()` judges it."""
+    record: Path
+
+
+def import_models(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    golden: Path | None = None,
+    progress: Progress | None = None,
+) -> ImportResult:
+    """Write the models of these checkpoints (files, or folders of them) and import.json to `out`.
+
+    A codec becomes codec_encoder.onnx and codec_decoder.onnx; with it, transformers become
+    coarse.onnx and c2f.onnx; a beat tracker becomes wavebeat.onnx. What a file is, its content
+    says, not its name. Weights are streamed; all models appear together, or none.
+
+    Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
+    cannot be written.
+    """
+    sources, ignored = find_sources(inputs)
+    require_fit(sources)
+    models = _build(sources)
+    accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
+    staging = _staging(out)
+    try:
+        for role, model in models.items():
+            _write(model, staging / f"{FILE_STEMS[role]}.onnx", progress)
+        for source in sources:
+            require_read(source.checkpoint.path.name, source.ledger)
+        report = None if golden is None else verify_golden(staging, golden)
+        _publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    imported = tuple(_describe(role, model, out, sources) for role, model in models.items())
+    warnings = tuple(w for role, model in models.items() for w in _warnings(role, model))
+    result = ImportResult(imported, accounts, ignored, warnings, report, out / RECORD_NAME)
+    write_text(result.record, json.dumps(_record(result, sources), indent=1, allow_nan=False))
+    return result
+
+
+def _build(sources: Sequence[Source]) -> dict[Role, ir.Model]:
+    """The graphs in the order in which a sound passes; no weight is read yet."""
+    models: dict[Role, ir.Model] = {}
+    codec = next((s for s in sources if isinstance(s.config, CodecConfig)), None)
+    if codec is not None and isinstance(codec.config, CodecConfig):
+        models[Role.CODEC_ENCODER] = build_encoder(codec.config, codec.ledger, WEIGHTS)
+        models[Role.CODEC_DECODER] = build_decoder(codec.config, codec.ledger, WEIGHTS)
+    for source in sources:
+        if isinstance(source.config, TransformerConfig) and codec is not None:
+            models[source.config.role] = build_transformer(
+                source.config, source.ledger, codec.ledger, WEIGHTS
+            )
+    for source in sources:
+        if isinstance(source.config, WavebeatConfig):
+            models[Role.BEATS] = build_wavebeat(source.config, source.ledger, WEIGHTS)
+    order = list(FILE_STEMS)
+    return {role: models[role] for role in sorted(models, key=order.index)}
+
+
+def _write(model: ir.Model, path: Path, progress: Progress | None) -> None:
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            progress(path.name, done, total)
+
+    report(0, len(model.graph.initializers))
+    save_model(model, path, progress=report)
+    report(len(model.graph.initializers), len(model.graph.initializers))
+
+
+def _staging(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".import.", dir=out))
+    except OSError as error:
+        raise cannot_write(out, error) from error
+
+
+def _publish(staging: Path, out: Path) -> None:
+    """Move the written files into the folder; data files first, since models name them."""
+    try:
+        for path in sorted(staging.iterdir(), key=lambda p: p.suffix == ".onnx"):
+            path.replace(out / path.name)
+        for stale in out.glob("*.onnx.data"):
+            model = stale.with_suffix("")
+            if (out / model.name).exists() and not _names(model, stale.name):
+                stale.unlink()
+    except OSError as error:
+        raise cannot_write(out, error) from error
+
+
+def _names(model: Path, data_name: str) -> bool:
+    """Whether the model's external tensors lie in that file."""
+    values = ir.load(model).graph.initializers.values()
+    return any(
+        isinstance(v.const_value, ir.ExternalTensor) and str(v.const_value.location) == data_name
+        for v in values
+    )
+
+
+def _describe(role: Role, model: ir.Model, out: Path, sources: Sequence[Source]) -> ImportedModel:
+    path = out / f"{FILE_STEMS[role]}.onnx"
+    data = out / f"{path.name}.data"
+    weights = [v.const_value for v in model.graph.initializers.values()]
+    return ImportedModel(
+        path=path,
+        role=role,
+        sources=tuple(s.checkpoint.path.name for s in sources if s.serves(role)),
+        n_parameters=sum(w.size for w in weights if w is not None and w.dtype == ir.DataType.FLOAT),
+        bytes=path.stat().st_size + (data.stat().st_size if data.exists() else 0),
+    )
+
+
+def _warnings(role: Role, model: ir.Model) -> list[str]:
+    found = spec_of(model).role
+    if found is role:
+        return []
+    return [
+        f"{FILE_STEMS[role]}.onnx: its interface differs from VampNet's {role.value} (another "
+        f"number of codebooks), so other commands treat it as {found.value}"
+    ]
+
+
+def _record(result: ImportResult, sources: Sequence[Source]) -> dict[str, object]:
+    golden = result.golden
+    return {
+        "schema": 1,
+        "sources": [_source_record(source.checkpoint, source.role) for source in sources],
+        "models": [
+            {**asdict(model), "path": model.path.name, "role": model.role.value}
+            for model in result.models
+        ],
+        "ignored": [asdict(ignored) for ignored in result.ignored],
+        "warnings": list(result.warnings),
+        "golden": None
+        if golden is None
+        else {
+            "file": golden.golden,
+            "figures": [
+                {**asdict(f), "value": f.value if math.isfinite(f.value) else None}
+                for f in golden.figures
+            ],
+        },
+        "accounts": account_json(result.accounts),
+    }
+
+
+def _source_record(checkpoint: Checkpoint, role: str) -> dict[str, object]:
+    return {
+        "file": checkpoint.path.name,
+        "role": role,
+        "form": checkpoint.form,
+        "bytes": checkpoint.path.stat().st_size,
+        "sha256": sha256_of((checkpoint.path,)),
+        "kwargs": {
+            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in checkpoint.kwargs.items()
+        },
+    }

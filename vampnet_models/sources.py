@@ -1,0 +1,163 @@
+"""The checkpoints of an import: found, recognised by content, and checked to fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vampnet_models.checkpoint import Checkpoint, read_checkpoint
+from vampnet_models.codec import CodecConfig
+from vampnet_models.configs import Config, config_of
+from vampnet_models.errors import InputError
+from vampnet_models.spec import Role
+from vampnet_models.tensors import Ledger
+from vampnet_models.transformer import TransformerConfig
+
+SUFFIXES = (".pth", ".pt", ".ckpt")
+CODEC_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint with its configuration and the ledger of its tensors."""
+
+    checkpoint: Checkpoint
+    config: Config
+    ledger: Ledger
+
+    @property
+    def role(self) -> str:
+        """What it is: `codec`, `coarse`, `c2f` or `beats`."""
+        if isinstance(self.config, CodecConfig):
+            return "codec"
+        if isinstance(self.config, TransformerConfig):
+            return self.config.role.value
+        return Role.BEATS.value
+
+    def serves(self, role: Role) -> bool:
+        """Whether that role's model holds tensors of it (codebooks, of the codec)."""
+        if isinstance(self.config, CodecConfig):
+            return role is not Role.BEATS
+        return self.role == role.value
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A file of a source folder that was left alone."""
+
+    name: str
+    reason: str
+
+
+def find_sources(inputs: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
+    """Read the checkpoints among files and folders.
+
+    Raises InputError when a file cannot be used, when a folder holds no checkpoint, or when two
+    files have the same role.
+    """
+    if not inputs:
+        raise InputError("no checkpoint given; give codec.pth, and coarse.pth and c2f.pth with it")
+    ignored: list[Ignored] = []
+    sources: dict[str, Source] = {}
+    seen: set[Path] = set()
+    for path in (file for given in inputs for file in _files(given, ignored)):
+        if path.resolve() in seen:
+            continue
+        seen.add(path.resolve())
+        checkpoint = read_checkpoint(path)
+        source = Source(checkpoint, config_of(checkpoint), Ledger(checkpoint.tensors))
+        if source.role in sources:
+            other = sources[source.role].checkpoint.path
+            raise InputError(f"{path}: a second {source.role} beside {other}; give one of them")
+        sources[source.role] = source
+    return tuple(sources.values()), tuple(ignored)
+
+
+def require_fit(sources: Sequence[Source]) -> None:
+    """Check that the transformers' codec is there and is theirs.
+
+    Raises InputError that names both files and the arguments that differ.
+    """
+    codec = next((s for s in sources if isinstance(s.config, CodecConfig)), None)
+    transformers = [s for s in sources if isinstance(s.config, TransformerConfig)]
+    for source in transformers:
+        path = source.checkpoint.path
+        if codec is None or not isinstance(codec.config, CodecConfig):
+            raise InputError(
+                f"{path}: is a {source.role} transformer, and no codec is among the files; its "
+                "embedding needs the codec's codebooks: add codec.pth"
+            )
+        if isinstance(source.config, TransformerConfig):
+            _require_codebooks(source.config, codec.config, path, codec.checkpoint.path)
+    _require_stages(transformers)
+
+
+def _require_codebooks(
+    config: TransformerConfig, codec: CodecConfig, path: Path, codec_path: Path
+) -> None:
+    differences = [
+        f"{name} {own} against {codec_name} {theirs}"
+        for name, own, codec_name, theirs, fits in (
+            (
+                "latent_dim",
+                config.latent_dim,
+                "codebook_dim",
+                codec.codebook_dim,
+                config.latent_dim == codec.codebook_dim,
+            ),
+            (
+                "vocab_size",
+                config.vocab_size,
+                "codebook_size",
+                codec.codebook_size,
+                config.vocab_size == codec.codebook_size,
+            ),
+            (
+                "n_codebooks",
+                config.n_codebooks,
+                "n_codebooks",
+                codec.n_codebooks,
+                config.n_codebooks <= codec.n_codebooks,
+            ),
+        )
+        if not fits
+    ]
+    if differences:
+        raise InputError(
+            f"{path}: does not fit the codec {codec_path}: {', '.join(differences)}; give the "
+            "codec that it was trained with"
+        )
+
+
+def _require_stages(transformers: Sequence[Source]) -> None:
+    """The coarse model must give what the fine one is conditioned on."""
+    configs = {s.role: s for s in transformers}
+    coarse, fine = configs.get(Role.COARSE.value), configs.get(Role.C2F.value)
+    if coarse is None or fine is None:
+        return
+    if not isinstance(coarse.config, TransformerConfig):
+        return
+    if not isinstance(fine.config, TransformerConfig):
+        return
+    given, wanted = coarse.config.n_codebooks, fine.config.n_conditioning_codebooks
+    if given != wanted:
+        raise InputError(
+            f"{fine.checkpoint.path}: is conditioned on {wanted} codebooks, "
+            f"{coarse.checkpoint.path} gives {given}; give two that were trained together"
+        )
+
+
+def _files(path: Path, ignored: list[Ignored]) -> list[Path]:
+    """The file itself, or the checkpoints of a folder; its other files are listed as ignored."""
+    if not path.is_dir():
+        return [path]
+    found = []
+    for file in sorted(p for p in path.iterdir() if p.is_file()):
+        if file.suffix in SUFFIXES:
+            found.append(file)
+        else:
+            ignored.append(Ignored(file.name, f"no checkpoint ({', '.join(SUFFIXES)})"))
+    if not found:
+        raise InputError(f"{path}: holds no checkpoint ({', '.join(SUFFIXES)})")
+    return found
