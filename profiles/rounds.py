@@ -1,0 +1,165 @@
+"""One group of variants that are open at the same time: warm-up, then shuffled rounds."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from profiles import host, stats
+from profiles.files import model_files
+from profiles.process import Child, ChildFailed, child
+from profiles.targets import Target
+
+Progress = Callable[[int, int, str], None]
+"""Called with (steps done, steps in all, what is being done)."""
+
+_FAST_S = 0.05
+_SETTLE_S = 0.005
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure. A group stops after `rounds`, or earlier when `budget_s` is spent and
+    `min_rounds` are done; warm-up ends when it is steady or at one of its bounds. `cold` opens
+    each model once more, in a process of its own, with its files out of the page cache."""
+
+    rounds: int = 20
+    min_rounds: int = 7
+    budget_s: float = 60.0
+    warmup_max: int = 10
+    warmup_max_s: float = 10.0
+    cold: bool = True
+    seed: int = 0
+
+
+@dataclass
+class Entry:
+    """One variant while it is being measured."""
+
+    name: str
+    path: Path
+    bytes: int
+    child: Child | None = None
+    cold_s: float | None = None
+    first_run_s: float = 0.0
+    warmup_s: list[float] = field(default_factory=list)
+    samples_s: list[float] = field(default_factory=list)
+    peak_rss_bytes: int = 0
+    failure: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def measure_group(
+    entries: list[Entry],
+    feeds: Path,
+    target: Target,
+    plan: Plan,
+    bind: str,
+    tell: Progress,
+) -> float | None:
+    """Fill the entries; the share of the cores' time that other processes used, if known."""
+    steps = len(entries) + plan.rounds
+    with ExitStack() as stack:
+        for i, entry in enumerate(entries):
+            tell(i, steps, f"opening {entry.name}")
+            try:
+                if plan.cold:
+                    entry.cold_s = _open_cold(entry, feeds, target, bind)
+                entry.child = stack.enter_context(child(entry.path, feeds, target, bind))
+                _warm_up(entry, plan)
+            except ChildFailed as error:
+                entry.failure = str(error)
+        watch = _Watch([e.child for e in entries if e.child is not None and not e.failure])
+        _run_rounds(entries, plan, lambda done, what: tell(len(entries) + done, steps, what))
+        share = watch.foreign_share()
+        for entry in entries:
+            if entry.child is not None and not entry.failure:
+                try:
+                    entry.peak_rss_bytes = entry.child.peak_rss_bytes()
+                except ChildFailed as error:
+                    entry.failure = str(error)
+    tell(steps, steps, "measured")
+    return share
+
+
+def _open_cold(entry: Entry, feeds: Path, target: Target, bind: str) -> float | None:
+    """Session time with the model's files out of the page cache; None when they stayed in it."""
+    if not hasattr(os, "posix_fadvise"):
+        return None
+    for file in model_files(entry.path):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+    with child(entry.path, feeds, target, bind) as process:
+        read_bytes = int(process.ready["disk_read_bytes"])
+        return float(process.ready["session_s"]) if read_bytes >= entry.bytes // 2 else None
+
+
+def _warm_up(entry: Entry, plan: Plan) -> None:
+    assert entry.child is not None
+    (entry.first_run_s,) = entry.child.run()
+    start = time.perf_counter()
+    while len(entry.warmup_s) < plan.warmup_max and not stats.is_steady(entry.warmup_s):
+        entry.warmup_s += entry.child.run()
+        if time.perf_counter() - start > plan.warmup_max_s:
+            break
+    if not stats.is_steady(entry.warmup_s):
+        entry.warnings.append(
+            f"not steady after {len(entry.warmup_s)} warm-up runs: measure on an idle machine"
+        )
+
+
+def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], None]) -> None:
+    """One timed run of every living entry per round, in shuffled order.
+
+    A model that runs in less than 50 ms is run once untimed before, since its weights fit into
+    caches that the other processes have just filled; larger ones do not keep them either way.
+    The pause lets the last process's worker threads stop spinning.
+    """
+    order = random.Random(plan.seed)
+    start = time.perf_counter()
+    for done in range(plan.rounds):
+        if done >= plan.min_rounds and time.perf_counter() - start > plan.budget_s:
+            break
+        tell(done, f"round {done + 1} of {plan.rounds}")
+        living = [e for e in entries if e.child is not None and not e.failure]
+        order.shuffle(living)
+        for entry in living:
+            assert entry.child is not None
+            fast = stats.percentile(entry.warmup_s or [entry.first_run_s], 50) < _FAST_S
+            time.sleep(_SETTLE_S)
+            try:
+                entry.samples_s.append(entry.child.run(2 if fast else 1)[-1])
+            except ChildFailed as error:
+                entry.failure = f"after {len(entry.samples_s)} timed runs {error}"
+
+
+class _Watch:
+    """Tells what share of the cores' time went to processes that are not ours."""
+
+    def __init__(self, children: list[Child]) -> None:
+        self._children = children
+        self._cores = host.affinity()
+        self._start = self._now()
+
+    def foreign_share(self) -> float | None:
+        start, now = self._start, self._now()
+        if start is None or now is None:
+            return None
+        elapsed, busy, ours = (b - a for a, b in zip(start, now, strict=True))
+        return min(1.0, max(0.0, (busy - ours) / (elapsed * len(self._cores))))
+
+    def _now(self) -> tuple[float, float, float] | None:
+        busy = host.busy_s(self._cores)
+        ours = [c.cpu_s() for c in self._children]
+        if busy is None or None in ours:
+            return None
+        return time.perf_counter(), busy, sum(filter(None, ours)) + time.process_time()

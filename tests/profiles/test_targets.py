@@ -1,0 +1,25 @@
+import pytest
+
+from profiles import targets
+from vampnet_models.errors import InputError
+
+
+def test_default_threads_are_the_available_cores():
+    assert targets.cpu().threads == targets.available_cores()
+
+
+def test_parse_keeps_order_and_threads():
+    parsed = targets.parse_targets("mobile, cpu:3,cuda")
+    assert [t.name for t in parsed] == ["mobile", "cpu", "cuda"]
+    assert parsed[1].threads == 3
+    assert parsed[1].label.startswith("cpu, 3 threads, cores ")
+
+
+@pytest.mark.parametrize("text", ["", "tpu", "cpu:0", "cpu:x", "cuda:1", "cpu,cpu:2"])
+def test_bad_targets_are_input_errors(text):
+    with pytest.raises(InputError):
+        targets.parse_targets(text)
+
+
+def test_core_spans():
+    assert targets._spans((0, 1, 2, 5)) == "0-2,5"
