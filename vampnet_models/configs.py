@@ -65,6 +65,7 @@ def require_layout(checkpoint: Checkpoint, shapes: Shapes) -> None:
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
+    wrong += _wrong_lora(found, expected)
     complaints = [
         f"{len(names)} {what} ({_listed(names)})"
         for what, names in (("missing", missing), ("extra", extra), ("wrongly shaped", wrong))
@@ -212,10 +213,22 @@ def _as_stored(shapes: Shapes, found: Mapping[str, tuple[int, ...]]) -> Shapes:
 
 
 def _is_lora(name: str, expected: Shapes) -> bool:
-    """Whether it belongs to an expected linear layer; the graph's builder checks its shape."""
+    """Whether it belongs to an expected linear layer."""
     prefix, _, part = name.rpartition(".")
     shape = expected.get(f"{prefix}.weight", ())
     return part in ("lora_A", "lora_B") and len(shape) == 2 and "relative_attention" not in prefix
+
+
+def _wrong_lora(found: Mapping[str, tuple[int, ...]], expected: Shapes) -> list[str]:
+    """The pairs that are no `[rank, in]` and `[out, rank]`."""
+    wrong = []
+    for prefix in dict.fromkeys(n.rpartition(".")[0] for n in found if _is_lora(n, expected)):
+        outputs, inputs = expected[f"{prefix}.weight"]
+        low, high = (found.get(f"{prefix}.{part}", ()) for part in ("lora_A", "lora_B"))
+        rank = low[0] if low else 0
+        if rank < 1 or low != (rank, inputs) or high != (outputs, rank):
+            wrong.append(f"{prefix}.lora_A, lora_B {list(low)}, {list(high)} instead of a pair")
+    return wrong
 
 
 def _listed(names: list[str]) -> str:

@@ -21,8 +21,8 @@ from vampnet_models.tensors import Ledger, require_shape
 RMS_EPSILON = 1e-6
 N_BUCKETS = 32
 MAX_DISTANCE = 128
-LORA_SCALE = 1 / 8
-"""loralib's default alpha 1 over rank 8."""
+LORA_ALPHA = 1.0
+"""loralib's default; the product is scaled by alpha over the rank (8 in VampNet)."""
 
 
 @dataclass(frozen=True)
@@ -245,11 +245,11 @@ def linear(
     require_shape(tensors, source, shape)
     low, high = f"{prefix}.lora_A", f"{prefix}.lora_B"
     has_lora = low in tensors.names() or high in tensors.names()
+    rank = tensors.shape(low)[0] if has_lora else 0
     if not has_lora:
         tensors.use(source, source)
     else:
         tensors.fold(source, source)
-        rank = tensors.shape(low)[0]
         require_shape(tensors, low, (rank, shape[1]))
         require_shape(tensors, high, (shape[0], rank))
         tensors.fold(low, source)
@@ -258,7 +258,9 @@ def linear(
     def read() -> Array:
         weight = tensors.read(source)
         if has_lora:
-            weight = weight + (tensors.read(high) @ tensors.read(low)) * np.float32(LORA_SCALE)
+            weight = weight + (tensors.read(high) @ tensors.read(low)) * np.float32(
+                LORA_ALPHA / rank
+            )
         return weight.T
 
     return b.op("MatMul", x, b.weight(source, shape[::-1], read), name=f"{prefix}/MatMul")
