@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from profiles.shapes import Shape, Tensor, Unresolved, infer_shapes
+from profiles.shapes import Shape, Shapes, Tensor, Unresolved
 
 VIEWS = frozenset(
     {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "Size", "Constant"}
@@ -65,8 +65,12 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What one node computes and moves; `precision` is that of its arithmetic."""
+    """What one node computes and moves; `precision` is that of its arithmetic.
 
+    `index` is the node's position in the main graph.
+    """
+
+    index: int
     name: str
     op_type: str
     flops: int
@@ -100,18 +104,16 @@ class ModelCost:
         return {name: flops for name, flops in sums.most_common() if flops}
 
 
-def model_cost(model: ir.Model, inputs: Mapping[str, Shape]) -> ModelCost:
-    """The cost of one run at these input shapes. Raises KeyError as `infer_shapes` does."""
-    shapes = infer_shapes(model, inputs)
+def model_cost(model: ir.Model, shapes: Shapes) -> ModelCost:
+    """The cost of one run of `model` at the shapes inferred for it."""
     weights = set(model.graph.initializers)
     units = integer_units(model.graph)
-    skipped = {id(u) for u in _unresolved_nodes(model.graph, shapes.tensors)}
-    nodes = []
-    for node in model.graph:
-        if id(node) in skipped:
-            continue
-        nodes.append(_node_cost(node, shapes.tensors, weights, units))
-    return ModelCost(tuple(nodes), shapes.unresolved)
+    costs = tuple(
+        _node_cost(index, node, shapes.tensors, weights, units)
+        for index, node in enumerate(model.graph)
+        if all(not v.name or v.name in shapes.tensors for v in node.outputs)
+    )
+    return ModelCost(costs, shapes.unresolved)
 
 
 def flops_of(op_type: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
@@ -161,6 +163,7 @@ def integer_units(graph: ir.Graph) -> frozenset[ir.Node]:
 
 
 def _node_cost(
+    index: int,
     node: ir.Node,
     tensors: Mapping[str, Tensor],
     weights: set[str],
@@ -171,10 +174,11 @@ def _node_cost(
     integer = node.op_type in INTEGER_OPS
     if node in units:
         if node.op_type not in QUANTIZABLE:
-            return NodeCost(node.name or "", node.op_type, 0, 0, 0, "int8")
+            return NodeCost(index, node.name or "", node.op_type, 0, 0, 0, "int8")
         integer = True
     traffic = 0 if node.op_type in VIEWS else _traffic(node, tensors, units)
     return NodeCost(
+        index=index,
         name=node.name or "",
         op_type=node.op_type,
         flops=flops_of(node.op_type, [t.shape for t in inputs], [t.shape for t in outputs]),
@@ -231,10 +235,6 @@ def _is_weight(value: ir.Value, weights: set[str]) -> bool:
         before = producer.inputs[0]
         return before is not None and before.name in weights
     return value.name in weights
-
-
-def _unresolved_nodes(graph: ir.Graph, tensors: Mapping[str, Tensor]) -> list[ir.Node]:
-    return [n for n in graph if any(v.name and v.name not in tensors for v in n.outputs)]
 
 
 def _inner(a: Shape, out: Shape) -> int:

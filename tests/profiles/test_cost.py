@@ -3,11 +3,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from profiles.cost import flops_of, model_cost
+from profiles.shapes import infer_shapes
 from tests.profiles import graphs
 
 
 def _by_name(proto, **inputs):
-    cost = model_cost(graphs.as_ir(proto), inputs)
+    model = graphs.as_ir(proto)
+    cost = model_cost(model, infer_shapes(model, inputs))
     assert cost.unresolved == ()
     return {n.name: n for n in cost.nodes}, cost
 
