@@ -163,9 +163,8 @@ def _cpu_supports(node: ir.Node, shapes: Shapes) -> str | None:
     domain = "" if node.domain == "ai.onnx" else node.domain
     if (domain, node.op_type) in _cpu_kernels():
         return None
-    if (
-        onnx.defs.has(node.op_type, domain)
-        and onnx.defs.get_schema(node.op_type, domain=domain).has_function
-    ):
-        return None  # the runtime expands it into operators that have kernels
+    if onnx.defs.has(node.op_type, domain):
+        schema = onnx.defs.get_schema(node.op_type, domain=domain)
+        if schema.all_function_opset_versions:
+            return None  # the runtime expands it into operators that have kernels
     return "no kernel in the CPU provider"
