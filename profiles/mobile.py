@@ -1,0 +1,139 @@
+"""Mobile, without a phone: sizes that are facts, coverage from tables, times that are estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from profiles.coverage import Coverage, coverage
+from profiles.devices import Device, devices
+from profiles.examine import Examined
+from profiles.packaging import Packaging, package
+from profiles.runtimes import RUNTIMES, supports
+from profiles.targets import PLATFORMS
+
+EFFICIENCY = (0.25, 0.7)
+"""Share of the roofline bound that a whole model reaches: on x86 with the CPU provider, these
+models reach 0.44 to 0.85 in FP32 and 0.5 in INT8; phones throttle and share their memory bus."""
+
+ASSUMPTIONS = (
+    "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
+    "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
+    f"a whole model reaches {EFFICIENCY[0]:.0%} to {EFFICIENCY[1]:.0%} of that bound",
+    "four threads on the fastest cores, at their full clock: no throttling",
+    "the default CPU provider; no time is claimed for NPUs and GPUs",
+    "device figures are published or derived ones, see devices.toml",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A range of times on one device; never a measurement."""
+
+    device: str
+    platform: str
+    low_s: float
+    high_s: float
+    memory_share: float
+    confidence: str
+    source: str
+    kind: Literal["estimate"] = "estimate"
+
+
+@dataclass(frozen=True)
+class MobileProfile:
+    """One variant on phones: packaging is fact, coverage is from tables, times are estimated."""
+
+    packaging: Packaging
+    coverages: tuple[Coverage, ...]
+    estimates: tuple[Estimate, ...]
+    notes: tuple[str, ...]
+    kind: Literal["estimate"] = "estimate"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json."""
+        lows, highs = [e.low_s for e in self.estimates], [e.high_s for e in self.estimates]
+        return {
+            "kind": self.kind,
+            "low_s": min(lows, default=None),
+            "high_s": max(highs, default=None),
+            "assumptions": list(ASSUMPTIONS),
+            "devices": [vars(e) for e in self.estimates],
+            **self.packaging.as_json(),
+            "coverage": {c.runtime: c.as_json() for c in self.coverages},
+            "platforms": self._platforms(),
+            "notes": list(self.notes),
+        }
+
+    def _platforms(self) -> list[dict[str, Any]]:
+        """For each kind of phone, the provider that takes the most of the arithmetic."""
+        by_runtime = {c.runtime: c for c in self.coverages}
+        rows = []
+        for platform in PLATFORMS:
+            best = max((by_runtime[r] for r in platform.runtimes), key=lambda c: c.flops_share)
+            rows.append(
+                {
+                    "platform": platform.name,
+                    "runtime": best.runtime,
+                    "node_share": best.node_share,
+                    "flops_share": best.flops_share,
+                    "partitions": best.partitions,
+                }
+            )
+        return rows
+
+
+def profile_mobile(examined: Examined) -> MobileProfile:
+    """Everything that can be told about this variant on phones without one."""
+    covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
+    return MobileProfile(
+        packaging=package(examined.files, examined.bytes),
+        coverages=covered,
+        estimates=tuple(estimate(examined, device) for device in devices()),
+        notes=_notes(examined, covered),
+    )
+
+
+def estimate(examined: Examined, device: Device) -> Estimate:
+    """The roofline range of one run at the examined input shapes on this device's CPU."""
+    bandwidth = device.memory_gb_per_s * 1e9
+    bound_s = memory_s = 0.0
+    for node in examined.cost.nodes:
+        compute_s = node.flops / device.peak_ops_per_s(node.precision)
+        traffic_s = node.bytes / bandwidth
+        bound_s += max(compute_s, traffic_s)
+        memory_s += traffic_s if traffic_s > compute_s else 0.0
+    low, high = EFFICIENCY
+    return Estimate(
+        device=device.name,
+        platform=device.platform,
+        low_s=bound_s / high,
+        high_s=bound_s / low,
+        memory_share=memory_s / bound_s if bound_s else 0.0,
+        confidence=device.confidence,
+        source=device.source,
+    )
+
+
+def _notes(examined: Examined, covered: tuple[Coverage, ...]) -> tuple[str, ...]:
+    notes = []
+    dynamic = [
+        value.name
+        for value in examined.model.graph.inputs
+        if value.shape is not None and any(not isinstance(d, int) for d in value.shape)
+    ]
+    if dynamic:
+        notes.append(
+            "NNAPI and CoreML want fixed shapes: coverage counts as if the lengths were fixed "
+            "(onnxruntime.tools.make_dynamic_shape_fixed)"
+        )
+    if examined.cost.unresolved:
+        notes.append(
+            f"{len(examined.cost.unresolved)} nodes have shapes that only a run can tell; they "
+            "are missing from FLOPs and times"
+        )
+    integer = examined.cost.flops_by("precision").get("int8", 0)
+    coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
+    if integer and coreml.flops_share < 1:
+        notes.append("CoreML has no path for INT8 operators: ship fp16 on iOS")
+    return tuple(notes)

@@ -1,0 +1,137 @@
+"""Variants x targets -> the `profiles` of results.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from profiles.cuda import measure_cuda, not_measured, unavailable
+from profiles.examine import Examined, examine, feed_shapes
+from profiles.measure import DEFAULT_PLAN, measure
+from profiles.mobile import profile_mobile
+from profiles.music import rates
+from profiles.records import Failure
+from profiles.rounds import Plan, Progress
+from profiles.shapes import Shape
+from profiles.targets import CUDA, Kind, Target
+from vampnet_models.errors import InputError
+from vampnet_models.spec import spec_of
+
+Json = dict[str, Any]
+
+
+def profile_variants(
+    variants: Mapping[str, Path],
+    feeds_path: Path,
+    targets: Sequence[Target],
+    *,
+    plan: Plan = DEFAULT_PLAN,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Json]]:
+    """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
+
+    Gives {recipe: {target name: record}}: `kind` is measurement, estimate, not-measured or
+    failed. One variant that fails does not stop the others. Raises InputError when the feeds
+    cannot be read.
+    """
+    shapes = feed_shapes(feeds_path)
+    records: dict[str, dict[str, Json]] = {recipe: {} for recipe in variants}
+    for target in targets:
+        tell = _prefixed(progress, target.name)
+        if target.kind is Kind.CPU:
+            found = _cpu(variants, feeds_path, shapes, target, plan, tell)
+        elif target.kind is Kind.CUDA:
+            found = _cuda(variants, feeds_path, shapes, plan, tell)
+        else:
+            found = _each(variants, shapes, target, tell, lambda e: profile_mobile(e).as_json())
+        for recipe, record in found.items():
+            records[recipe][target.name] = record
+    return records
+
+
+def _cpu(
+    variants: Mapping[str, Path],
+    feeds_path: Path,
+    shapes: Mapping[str, Shape],
+    target: Target,
+    plan: Plan,
+    tell: Progress,
+) -> dict[str, Json]:
+    measured = measure(list(variants.items()), feeds_path, target, plan=plan, progress=tell)
+    records = {}
+    for recipe, record in measured.items():
+        records[recipe] = record.as_json()
+        if not isinstance(record, Failure):
+            examined = examine(variants[recipe], shapes)
+            records[recipe] |= _derived(examined, shapes, record.summary.median)
+    return records
+
+
+def _cuda(
+    variants: Mapping[str, Path],
+    feeds_path: Path,
+    shapes: Mapping[str, Shape],
+    plan: Plan,
+    tell: Progress,
+) -> dict[str, Json]:
+    reason = unavailable()
+    if reason is not None:
+        return _each(variants, shapes, CUDA, tell, lambda e: not_measured(e, reason).as_json())
+    examined: dict[str, Examined] = {}
+    records: dict[str, Json] = {}
+    for recipe, path in variants.items():
+        try:
+            examined[recipe] = examine(path, shapes)
+        except InputError as error:
+            records[recipe] = Failure(CUDA.name, str(error)).as_json()
+    models = [(recipe, variants[recipe]) for recipe in examined]
+    try:
+        measured = measure_cuda(models, examined, feeds_path, plan=plan, progress=tell)
+    except InputError as error:
+        # The provider is installed but its device or libraries are not there.
+        why = str(error)
+        return records | {r: not_measured(e, why).as_json() for r, e in examined.items()}
+    for recipe, record in measured.items():
+        records[recipe] = record.as_json()
+        if not isinstance(record, Failure):
+            median_s = record.on_device.summary.median
+            records[recipe] |= _derived(examined[recipe], shapes, median_s)
+    return records
+
+
+def _each(
+    variants: Mapping[str, Path],
+    shapes: Mapping[str, Shape],
+    target: Target,
+    tell: Progress,
+    work: Callable[[Examined], Json],
+) -> dict[str, Json]:
+    """Look at one variant after the other, so that only one graph is in memory."""
+    records = {}
+    for done, (recipe, path) in enumerate(variants.items()):
+        tell(done, len(variants), recipe)
+        try:
+            records[recipe] = work(examine(path, shapes))
+        except InputError as error:
+            records[recipe] = Failure(target.name, str(error)).as_json()
+    tell(len(variants), len(variants), "done")
+    return records
+
+
+def _derived(examined: Examined, shapes: Mapping[str, Shape], seconds: float) -> Json:
+    return {
+        **rates(spec_of(examined.model).role, shapes, seconds),
+        "feed_shapes": {name: list(shape) for name, shape in shapes.items()},
+        "flops": examined.cost.flops,
+        "flops_per_s": examined.cost.flops / seconds,
+        "flops_by_precision": examined.cost.flops_by("precision"),
+    }
+
+
+def _prefixed(progress: Progress | None, name: str) -> Progress:
+    def tell(done: int, total: int, what: str) -> None:
+        if progress is not None:
+            progress(done, total, f"{name}: {what}")
+
+    return tell

@@ -1,0 +1,49 @@
+import json
+
+import numpy as np
+import pytest
+
+from profiles.measure import Plan
+from profiles.profile import profile_variants
+from profiles.targets import CUDA, MOBILE, cpu
+from tests.profiles import graphs
+from vampnet_models.errors import InputError
+
+QUICK = Plan(rounds=4, min_rounds=2, warmup_max=3, cold=False)
+
+
+def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
+    feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"\x00")
+    variants = {
+        "reference": graphs.save(graphs.slow_matmul(2), tmp_path / "a.onnx"),
+        "other": graphs.save(graphs.slow_matmul(3), tmp_path / "b.onnx"),
+        "bad": bad,
+    }
+    seen = []
+    records = profile_variants(
+        variants,
+        feeds,
+        (cpu(1), CUDA, MOBILE),
+        plan=QUICK,
+        progress=lambda done, total, what: seen.append(what),
+    )
+    records = json.loads(json.dumps(records))
+    for recipe in ("reference", "other"):
+        assert set(records[recipe]) == {"cpu", "cuda", "mobile"}
+        assert records[recipe]["cpu"]["kind"] == "measurement"
+        assert records[recipe]["cuda"]["kind"] in ("not-measured", "measurement")
+        assert records[recipe]["mobile"]["kind"] == "estimate"
+    assert records["other"]["cpu"]["flops"] == 3 * 2 * 16 * 64 * 64
+    assert records["other"]["cpu"]["ratio_to_reference"] is not None
+    for target in ("cpu", "cuda", "mobile"):
+        assert records["bad"][target]["kind"] == "failed"
+        assert "bad.onnx" in records["bad"][target]["reason"]
+    assert any(what.startswith("mobile: ") for what in seen)
+
+
+def test_unreadable_feeds_are_an_input_error(tmp_path):
+    path = graphs.save(graphs.matmul(), tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"none\.npz"):
+        profile_variants({"a": path}, tmp_path / "none.npz", (MOBILE,))
