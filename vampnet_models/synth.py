@@ -39,12 +39,14 @@ class Preset:
     c2f: TransformerConfig
 
 
-def _codec(encoder_dim: int, decoder_dim: int) -> CodecConfig:
+def _codec(
+    encoder_dim: int, decoder_dim: int, decoder_rates: tuple[int, ...] = (6, 4, 4, 2, 2, 2)
+) -> CodecConfig:
     return CodecConfig(
         encoder_dim=encoder_dim,
         encoder_rates=(2, 6, 8, 8),
         decoder_dim=decoder_dim,
-        decoder_rates=(6, 4, 4, 2, 2, 2),
+        decoder_rates=decoder_rates,
         n_codebooks=14,
         codebook_size=1024,
         codebook_dim=8,
@@ -79,9 +81,9 @@ PRESETS = (
     Preset("vampnet", "the full published dimensions: 3.0 GB", _codec(64, 1536), _COARSE, _C2F),
     Preset(
         "vampnet-small-decoder",
-        "the full dimensions with a decoder of about 91 MB, whose width (640) is our own choice: "
+        "the full dimensions with a decoder of about 91 MB, whose width (608) and strides are our own choice: "
         "what the published 90.8 MB file holds is unknown",
-        _codec(64, 640),
+        _codec(64, 608, (6, 4, 4, 4, 2)),
         _COARSE,
         _C2F,
     ),

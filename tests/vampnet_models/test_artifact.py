@@ -1,0 +1,109 @@
+import errno
+import stat
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from vampnet_models import artifact
+from vampnet_models.errors import InputError
+from vampnet_models.graph import GraphBuilder
+from vampnet_models.session import open_session
+
+
+def model(value=1.0, size=2048):
+    b = GraphBuilder("g")
+    x = b.input("x", ir.DataType.FLOAT, ["n", size])
+    w = b.weight("w", (size,), lambda: np.full(size, value, np.float32))
+    b.output(b.op("Mul", x, w), "y", ir.DataType.FLOAT, ["n", size])
+    return b.finish({})
+
+
+def answer(path, size=2048):
+    return open_session(path).run({"x": np.ones((1, size), np.float32)})["y"][0, 0]
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_a_saved_model_runs_and_is_checker_clean(tmp_path, external):
+    path = tmp_path / "é a.onnx"
+    artifact.save_model(model(3.0), path, external=external)
+    onnx.checker.check_model(str(path), full_check=True)
+    assert answer(path) == 3.0
+    assert (tmp_path / "é a.onnx.data").exists() is external
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert {p.name for p in tmp_path.iterdir()} == {
+        p.name for p in artifact.open_artifact(path).files
+    }
+
+
+def test_overwriting_replaces_data_and_drops_what_is_no_longer_named(tmp_path):
+    path = tmp_path / "m.onnx"
+    artifact.save_model(model(1.0), path, external=True)
+    artifact.save_model(model(2.0), path, external=True)
+    assert answer(path) == 2.0
+    artifact.save_model(model(3.0), path, external=False)
+    assert answer(path) == 3.0
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_failing_write_leaves_the_old_model(tmp_path):
+    path = tmp_path / "m.onnx"
+    artifact.save_model(model(1.0), path)
+
+    def full_disk():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    broken = model()
+    broken.graph.initializers["w"].const_value = ir.LazyTensor(
+        lambda: full_disk(), dtype=ir.DataType.FLOAT, shape=ir.Shape([2048]), name="w"
+    )
+    with pytest.raises(InputError, match=r"m\.onnx: cannot write it: No space left"):
+        artifact.save_model(broken, path, external=True)
+    assert answer(path) == 1.0
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_hash_and_size_cover_the_external_data(tmp_path):
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        artifact.save_model(model(value), tmp_path / name / "m.onnx", external=True)
+    one, two = (artifact.open_artifact(tmp_path / n / "m.onnx") for n in "ab")
+    assert one.bytes == sum(p.stat().st_size for p in (tmp_path / "a").iterdir()) > 2048 * 4
+    assert one.sha256 != two.sha256
+    assert (tmp_path / "a/m.onnx").read_bytes() == (tmp_path / "b/m.onnx").read_bytes()
+
+
+def test_bad_files_get_one_clear_line(tmp_path):
+    good = tmp_path / "good.onnx"
+    artifact.save_model(model(), good, external=True)
+    cases = {"text.onnx": b"this is no model, it is prose\n" * 9, "empty.onnx": b""}
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=name) as caught:
+            artifact.load_model(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    data = tmp_path / "good.onnx.data"
+    whole = data.read_bytes()
+    data.write_bytes(whole[:100])
+    with pytest.raises(InputError, match=r"truncated: 100 bytes of 8192"):
+        artifact.load_model(good)
+    data.unlink()
+    with pytest.raises(InputError, match=r"external data good\.onnx\.data is missing"):
+        artifact.load_model(good)
+    with pytest.raises(InputError, match="no such file"):
+        artifact.load_model(tmp_path / "absent.onnx")
+
+
+def test_a_truncated_single_file_model_is_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    artifact.save_model(model(), path)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(InputError, match=r"m\.onnx"):
+        artifact.load_model(path)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"holds no \.onnx file"):
+        artifact.find_models(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        artifact.find_models(tmp_path / "absent")

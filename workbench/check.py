@@ -1,0 +1,129 @@
+"""`vampbench verify`: does a variant say the same tokens as its reference?"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from optimize.accuracy import AccuracyReport, compare, reference_truth
+from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.errors import InputError
+from workbench import options
+from workbench.console import Voice, percent
+from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+from workbench.job import judge
+
+
+@click.command()
+@click.argument("reference", type=options.PATH)
+@click.argument("variant", type=options.PATH)
+@options.audio
+@options.feeds
+@options.threads
+@options.min_agreement
+@options.as_json
+def verify(
+    reference: Path,
+    variant: Path,
+    audio: Path | None,
+    feeds: Path | None,
+    threads: int,
+    min_agreement: float | None,
+    as_json: bool,
+) -> int:
+    """Compare VARIANT with REFERENCE on audio that nothing was calibrated on.
+
+    The models beside REFERENCE provide its chain (a coarse model needs its encoder's codes).
+
+    \b
+    Example:
+      vampbench verify models/coarse.onnx coarse.int8.onnx --min-agreement 0.99
+    """
+    voice = Voice(as_json=as_json)
+    check_feeds(feeds)
+    ours, theirs = open_artifact(reference), open_artifact(variant)
+    check_same_interface(ours, theirs)
+    beside = [ours, *_others(ours, voice)]
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        scratch = Path(folder)
+        ground = lay_ground(beside, load_audio(audio, voice), scratch, threads, voice)
+        _, evaluation = feeds_of(ours, ground, feeds, threads, voice)
+        with voice.task("reference tokens") as update:
+            truth = reference_truth(ours, evaluation.feeds, scratch / "reference", update)
+        with voice.task("variant tokens") as update:
+            report = compare(truth, theirs, scratch / "variant", update)
+    found = report.as_json()
+    status, reason = judge(found, min_agreement)
+    show(report, voice)
+    voice.say(f"status           {status}{f': {reason}' if reason else ''}")
+    voice.json({"status": status, "reason": reason, "accuracy": found})
+    return 0 if status == "ok" else 1
+
+
+def check_same_interface(reference: Artifact, variant: Artifact) -> None:
+    """Raise InputError unless both take and give tensors of the same names and ranks."""
+    for ours, theirs in (
+        (reference.spec.inputs, variant.spec.inputs),
+        (reference.spec.outputs, variant.spec.outputs),
+    ):
+        wanted = {(t.name, len(t.shape)) for t in ours}
+        found = {(t.name, len(t.shape)) for t in theirs}
+        if wanted != found:
+            names = ", ".join(sorted(name for name, _ in wanted ^ found))
+            raise InputError(
+                f"{variant.path}: not a variant of {reference.path.name}: they differ in {names}"
+            )
+
+
+def _others(reference: Artifact, voice: Voice) -> list[Artifact]:
+    others = []
+    for path in find_models(reference.path.parent):
+        if path != reference.path:
+            try:
+                others.append(open_artifact(path))
+            except InputError as error:
+                voice.warn(str(error))
+    return others
+
+
+def show(report: AccuracyReport, voice: Voice) -> None:
+    """Print an accuracy report."""
+    if report.token_agreement is not None:
+        low, high = report.interval or (None, None)
+        voice.say(
+            f"token agreement  {percent(report.token_agreement)} "
+            f"(95 % interval {percent(low)} to {percent(high)}, "
+            f"{report.n_positions:,} positions)"
+        )
+        voice.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
+    for row in report.per_codebook:
+        given = row.given_earlier
+        after = "" if given is None else f", given all earlier agree {percent(given)}"
+        voice.say(f"  codebook {row.codebook:<2}    {percent(row.agreement)}{after}")
+    for ratio in report.per_mask_ratio:
+        share = percent(ratio.agreement)
+        voice.say(f"  masked <= {ratio.mask_ratio:.1f}  {share} ({ratio.n_positions:,} positions)")
+    if report.near_ties is not None:
+        ties = report.near_ties
+        voice.say(
+            f"near-ties        {percent(ties.share)} of positions (margin below {ties.epsilon:g}); "
+            f"agreement without them {percent(ties.agreement_excluding)}"
+        )
+    if report.logits_kl is not None:
+        voice.say(
+            f"logits           KL {report.logits_kl:.2e} nats, reference's choice among the "
+            f"variant's top 5 at {percent(report.top5_containment)}"
+        )
+    if report.si_sdr_db is not None:
+        voice.say(
+            f"audio            SI-SDR {report.si_sdr_db:.1f} dB (worst clip "
+            f"{report.worst_si_sdr_db:.1f}, floor {report.floor_si_sdr_db:.1f}), SNR "
+            f"{report.snr_db:.1f} dB, log-mel {report.log_mel_db:.3f} dB, "
+            f"{report.clipped} more clipped samples"
+        )
+    elif report.snr_db is not None:
+        voice.say(f"SQNR             {report.snr_db:.1f} dB")
+    for note in report.notes:
+        voice.say(f"note             {note}")

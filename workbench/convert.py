@@ -1,0 +1,184 @@
+"""`vampbench fuse | fp16 | int8 | weights`: one recipe, one model or a folder of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibration.feeds import FeedSet
+from optimize.build import Variant, build_variant
+from optimize.recipes import Recipe, find_recipe
+from optimize.variant import NotApplicable
+from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.errors import InputError, WorkbenchError
+from workbench import options
+from workbench.console import Voice, megabytes
+from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+
+
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
+
+
+@click.command()
+@click.option("--explain", is_flag=True, help="Name each candidate that did not match, and why.")
+@_shared
+def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
+    """Fuse the graph in FP32: same tokens, fewer and faster operators.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+
+    \b
+    Example:
+      vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
+    """
+    return convert(model, out, "fused", Voice(as_json=as_json), explain=explain)
+
+
+@click.command()
+@_shared
+def fp16(model: Path, out: Path, as_json: bool) -> int:
+    """Convert weights and arithmetic to FP16; inputs and outputs stay as they are.
+
+    \b
+    Example:
+      vampbench fp16 coarse.onnx -o coarse.fp16.onnx
+    """
+    return convert(model, out, "fp16", Voice(as_json=as_json))
+
+
+@click.command()
+@click.option("--mode", type=click.Choice(["static", "dynamic"]), default="static")
+@options.audio
+@options.feeds
+@_shared
+def int8(
+    model: Path, out: Path, mode: str, audio: Path | None, feeds: Path | None, as_json: bool
+) -> int:
+    """Quantize weights and activations to INT8.
+
+    `static` calibrates the activations on sample audio, through the chain that the model stands
+    in: put the other models beside it. `dynamic` needs no audio.
+
+    \b
+    Example:
+      vampbench int8 models --mode static --audio recordings -o models-int8
+    """
+    voice = Voice(as_json=as_json)
+    return convert(model, out, f"int8-{mode}", voice, audio=audio, feeds=feeds)
+
+
+@click.command()
+@click.option("--bits", type=click.Choice(["8", "4"]), default="8", show_default=True)
+@_shared
+def weights(model: Path, out: Path, bits: str, as_json: bool) -> int:
+    """Quantize the weights alone to INT8 or INT4; activations stay in float.
+
+    \b
+    Example:
+      vampbench weights coarse.onnx --bits 4 -o coarse.int4.onnx
+    """
+    return convert(model, out, f"int{bits}-weights", Voice(as_json=as_json))
+
+
+def convert(
+    model: Path,
+    out: Path,
+    recipe_name: str,
+    voice: Voice,
+    *,
+    audio: Path | None = None,
+    feeds: Path | None = None,
+    explain: bool = False,
+) -> int:
+    """Apply one recipe; the exit code. A folder's other models go on after a failure."""
+    recipe = find_recipe(recipe_name)
+    check_feeds(feeds)
+    is_folder = model.is_dir()
+    paths = find_models(model) if is_folder else [model]
+    if not is_folder and out.suffix != ".onnx":
+        out = out / model.name
+    if out.suffix == ".onnx" and out.resolve() == model.resolve():
+        raise InputError(f"{out}: is the input itself; choose another output")
+    if is_folder and out.resolve() == model.resolve():
+        raise InputError(f"{out}: is the input folder itself; choose another output")
+    artifacts, code = _open(paths, voice)
+    made: list[Variant] = []
+    for artifact in artifacts:
+        target = out / artifact.path.name if is_folder else out
+        try:
+            calibration = _calibration(recipe, artifact, audio, feeds, voice)
+            with voice.task(f"{artifact.name}: {recipe.name}") as update:
+                variant = build_variant(
+                    artifact, recipe, target, calibration=calibration, progress=update
+                )
+        except (WorkbenchError, NotApplicable) as error:
+            if not is_folder and isinstance(error, WorkbenchError):
+                raise
+            voice.out.print(f"[red]error:[/red] {artifact.path.name}: {error}")
+            code = max(code, getattr(error, "exit_code", 1))
+            continue
+        made.append(variant)
+        _tell(artifact, variant, explain, voice)
+    voice.json({"variants": [v.record.as_json() | {"path": str(v.path)} for v in made]})
+    return code
+
+
+def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
+    artifacts, code = [], 0
+    for path in paths:
+        try:
+            artifacts.append(open_artifact(path))
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            voice.out.print(f"[red]error:[/red] {error}")
+            code = 2
+    return artifacts, code
+
+
+def _calibration(
+    recipe: Recipe, artifact: Artifact, audio: Path | None, feeds: Path | None, voice: Voice
+) -> FeedSet | None:
+    """Feeds through the chain of the models that lie beside this one, if the recipe needs any."""
+    if not recipe.needs_calibration:
+        return None
+    beside = [artifact]
+    for path in find_models(artifact.path.parent):
+        if path != artifact.path:
+            try:
+                beside.append(open_artifact(path))
+            except InputError as error:
+                voice.warn(str(error))
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+        ground = lay_ground(beside, load_audio(audio, voice), Path(scratch), 0, voice)
+        calibration, _ = feeds_of(artifact, ground, feeds, 0, voice)
+    return calibration
+
+
+def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:
+    record = variant.record.as_json()
+    voice.say(
+        f"{variant.path}  {megabytes(record['bytes'])} "
+        f"({record['bytes'] / artifact.bytes:.0%} of {megabytes(artifact.bytes)})"
+    )
+    if record["fusions"]:
+        fused = ", ".join(f"{n} {rule}" for rule, n in record["fusions"].items() if n)
+        voice.say(f"  fused: {fused or 'nothing'}")
+    if record["precision"]:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
+        voice.say(f"  weights: {kinds}")
+    for warning in record["warnings"]:
+        voice.warn(warning)
+    shown = record["float_nodes"] if explain else record["float_nodes"][:5]
+    for node in shown:
+        voice.say(f"  float: {node['op_type']} {node['node']}: {node['reason']}")
+    hidden = len(record["float_nodes"]) - len(shown)
+    if hidden:
+        voice.say(f"  float: {hidden} more are listed in the variant's JSON")
+    for missed in record["unmatched"] if explain else []:
+        voice.say(f"  not fused: {missed['rule']} at {missed['node']}: {missed['reason']}")

@@ -1,0 +1,319 @@
+"""The main job: models in; variants, accuracy, profiles, results and a report out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calibration.feeds import FeedSet, save_feed
+from optimize.accuracy import Truth, compare, reference_truth
+from optimize.build import build_variant
+from optimize.recipes import RECIPES, Recipe
+from optimize.variant import NotApplicable
+from profiles.host import machine_facts
+from profiles.profile import profile_variants
+from profiles.report import write_report
+from vampnet_models.artifact import Artifact, load_model, open_artifact, write_text
+from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
+from workbench.console import Voice, megabytes, percent
+from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
+from workbench.listening import write_listening
+from workbench.sets import sets_of, totals_of
+from workbench.workspace import Json, Workspace, key_of, recall, remember
+
+REFERENCE = "reference"
+EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with which models. `recipes` and `targets` are names, in order."""
+
+    models: tuple[Path, ...]
+    out: Path
+    command: str
+    audio: Path | None = None
+    feeds: Path | None = None
+    recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
+    targets: tuple[str, ...] = ("cpu", "cuda", "mobile")
+    min_agreement: float | None = None
+    threads: int = 0
+    rounds: int = 20
+
+
+def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
+    """Do the job; the results and the exit code. results.json is written after every model.
+
+    Raises InputError when nothing can be done: no readable model, no usable audio, an output
+    folder that cannot be written.
+    """
+    space = Workspace(job.out)
+    space.open()
+    check_feeds(job.feeds)
+    artifacts, skipped = _open_all(job.models, voice)
+    audio = load_audio(job.audio, voice)
+    ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
+    models: list[Json] = []
+    results: Json = {}
+    for artifact in artifacts:
+        models.append(_model(artifact, job, space, ground, voice))
+        results = _results(job, ground, models, skipped, space)
+        write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+    write_report(space.results, space.report)
+    return results, _exit_code(models, skipped)
+
+
+def _open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], list[Json]]:
+    """The models that can be read, in the chain's order, and those that cannot, with reasons."""
+    artifacts, skipped = [], []
+    for path in paths:
+        try:
+            artifacts.append(open_artifact(path))
+        except InputError as error:
+            skipped.append({"path": path.name, "reason": str(error)})
+            voice.warn(f"skipped: {error}")
+    if not artifacts:
+        raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
+    order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.GENERIC))}
+    return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
+
+
+def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:
+    """Everything about one model; a step that fails names its reason and the rest goes on."""
+    facts: Json = {
+        "name": artifact.name,
+        "role": artifact.role.value,
+        "path": str(artifact.path),
+        "source_bytes": artifact.bytes,
+        "source_sha256": artifact.sha256,
+        "weights": load_model(artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"),
+        "profiles": {},
+        "variants": [],
+    }
+    voice.say(f"{artifact.name} ({artifact.role.value})")
+    try:
+        calibration, evaluation = feeds_of(artifact, ground, job.feeds, job.threads, voice)
+    except WorkbenchError as error:
+        voice.warn(str(error))
+        facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
+        return facts
+    for warning in calibration.warnings:
+        voice.warn(f"{artifact.name}: {warning}")
+    facts["coverage"] = {
+        "calibration": asdict(calibration.coverage()),
+        "evaluation": asdict(evaluation.coverage()),
+    }
+    variants = [
+        _build(artifact, recipe, calibration, space, voice)
+        for recipe in RECIPES
+        if recipe.name in job.recipes
+    ]
+    _verify(artifact, variants, evaluation, job, space, voice)
+    _profile(artifact, facts, variants, evaluation, job, space, voice)
+    facts["variants"] = variants
+    return facts
+
+
+def _build(
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+) -> Json:
+    path = space.variant(recipe.name, artifact.name)
+    try:
+        with voice.task(f"{artifact.name}: {recipe.name}") as update:
+            made = build_variant(artifact, recipe, path, calibration=calibration, progress=update)
+    except NotApplicable as error:
+        return _failed(recipe.name, str(error), status="not-applicable")
+    except WorkbenchError as error:
+        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        return _failed(recipe.name, str(error))
+    record = made.record.as_json()
+    for warning in record["warnings"]:
+        voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
+    return {
+        "recipe": recipe.name,
+        "path": str(path.relative_to(space.root)),
+        "bytes": record["bytes"],
+        "status": "ok",
+        "reason": None,
+        "accuracy": None,
+        "profiles": {},
+        "record": record,
+    }
+
+
+def _failed(recipe: str, reason: str, status: str = "failed") -> Json:
+    return {
+        "recipe": recipe,
+        "path": None,
+        "bytes": None,
+        "status": status,
+        "reason": reason,
+        "accuracy": None,
+        "profiles": {},
+        "record": None,
+    }
+
+
+def _verify(
+    artifact: Artifact,
+    variants: list[Json],
+    evaluation: FeedSet,
+    job: Job,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Fill in accuracy and status; the reference runs only where something is not remembered."""
+    scratch = space.work("answers", artifact.name)
+    truth: Truth | None = None
+    try:
+        for variant in variants:
+            if variant["status"] != "ok":
+                continue
+            key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
+            path = space.work("accuracy", artifact.name, f"{variant['recipe']}.json")
+            found = recall(path, key)
+            if found is None:
+                try:
+                    if truth is None:
+                        with voice.task(f"{artifact.name}: reference tokens") as update:
+                            truth = reference_truth(
+                                artifact, evaluation.feeds, scratch / REFERENCE, update
+                            )
+                    with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
+                        made = open_artifact(space.root / variant["path"])
+                        report = compare(truth, made, scratch / "variant", update)
+                except WorkbenchError as error:
+                    variant["status"], variant["reason"] = "failed", str(error)
+                    continue
+                found = remember(path, key, report.as_json())
+            variant["accuracy"] = found
+            variant["status"], variant["reason"] = judge(found, job.min_agreement)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]:
+    """The status of a variant that was compared, and the reason where it is not ok."""
+    if accuracy["nonfinite"]:
+        return "failed", f"{accuracy['nonfinite']} outputs are NaN or infinite"
+    agreement = accuracy["token_agreement"]
+    if min_agreement is not None and agreement is not None and agreement < min_agreement:
+        reason = f"token agreement {agreement:.4f} is below the {min_agreement:g} asked for"
+        return "missed", reason
+    return "ok", None
+
+
+def _profile(
+    artifact: Artifact,
+    facts: Json,
+    variants: list[Json],
+    evaluation: FeedSet,
+    job: Job,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Measure the source and every usable variant against each other."""
+    usable = [v for v in variants if v["status"] in ("ok", "missed")]
+    paths = {REFERENCE: artifact.path}
+    paths |= {v["recipe"]: space.root / v["path"] for v in usable}
+    host = machine_facts()
+    key = key_of(
+        artifact.sha256,
+        *(v["record"]["sha256"] for v in usable),
+        evaluation.sha256,
+        job.targets,
+        job.threads,
+        job.rounds,
+        host.get("cpu_model"),
+        importlib.metadata.version("onnxruntime"),
+    )
+    path = space.work("profiles", f"{artifact.name}.json")
+    found = recall(path, key)
+    if found is None:
+        feed = space.work("feeds", f"{artifact.name}.npz")
+        save_feed(evaluation.feeds[0], feed)
+        with voice.task(f"{artifact.name}: profiling") as update:
+            found = profile_variants(
+                paths,
+                feed,
+                job.targets,
+                rounds=job.rounds,
+                threads=job.threads or None,
+                progress=lambda done, total, _text: update(done, total),
+            )
+        found = remember(path, key, found)
+    facts["profiles"] = found.get(REFERENCE, {})
+    for variant in usable:
+        variant["profiles"] = found.get(variant["recipe"], {})
+    for name, targets in found.items():
+        for target, record in targets.items():
+            if record.get("kind") == "failed":
+                voice.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
+
+
+def _results(
+    job: Job, ground: Ground, models: list[Json], skipped: list[Json], space: Workspace
+) -> Json:
+    return {
+        "schema": 1,
+        "tool": {
+            "name": "vampnet-workbench",
+            "version": importlib.metadata.version("vampnet-workbench"),
+            "command": job.command,
+        },
+        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "host": machine_facts(),
+        "audio_set": {
+            "name": ground.audio.name,
+            "sha256": ground.audio.sha256,
+            "calibration_s": sum(c.duration_s for c in ground.audio.calibration),
+            "evaluation_s": sum(c.duration_s for c in ground.audio.evaluation),
+            "dropped": [asdict(d) for d in ground.audio.dropped],
+            "warnings": [*ground.audio.warnings, *ground.warnings],
+        },
+        "models": models,
+        "skipped": skipped,
+        "source_bytes": sum(m["source_bytes"] for m in models),
+        "totals": totals_of(models),
+        "sets": sets_of(models),
+        "audio": write_listening(models, space, ground.evaluation.codes),
+    }
+
+
+def _exit_code(models: list[Json], skipped: list[Json]) -> int:
+    statuses = {v["status"] for m in models for v in m["variants"]}
+    if skipped:
+        return EXIT_INPUT
+    return EXIT_MISSED if statuses & {"missed", "failed"} else EXIT_OK
+
+
+def summary_rows(results: Json) -> list[tuple[str, ...]]:
+    """One row per variant, for the terminal."""
+    rows: list[tuple[str, ...]] = []
+    for model in results["models"]:
+        for variant in model["variants"]:
+            rows.append((model["name"], variant["recipe"], *_cells(model, variant)))
+    return rows
+
+
+def _cells(model: Json, variant: Json) -> tuple[str, ...]:
+    if variant["bytes"] is None:
+        return (variant["status"], "-", "-", "-", variant["reason"] or "")
+    share = variant["bytes"] / model["source_bytes"]
+    accuracy: dict[str, Any] = variant["accuracy"] or {}
+    says = percent(accuracy.get("token_agreement"))
+    if accuracy.get("token_agreement") is None and accuracy.get("si_sdr_db") is not None:
+        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
+    cpu = variant["profiles"].get("cpu") or {}
+    ratio = cpu.get("ratio_to_reference")
+    time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
+    if ratio:
+        time += f" ({ratio:.2f} x FP32)"
+    size = f"{megabytes(variant['bytes'])} ({share:.0%})"
+    return (variant["status"], size, says, time, variant["reason"] or "")

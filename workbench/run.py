@@ -1,0 +1,140 @@
+"""`vampbench run` and `vampbench demo`: the whole way in one command."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from optimize.recipes import RECIPES
+from vampnet_models.artifact import find_models
+from vampnet_models.builtin import builtin_models
+from vampnet_models.errors import InputError
+from workbench import options
+from workbench.console import Voice, megabytes
+from workbench.job import Job, run_job, summary_rows
+from workbench.workspace import Json
+
+TARGETS = ("cpu", "cuda", "mobile")
+RECIPE_NAMES = tuple(r.name for r in RECIPES)
+
+_rounds = click.option(
+    "--rounds", type=click.IntRange(3), default=20, show_default=True, help="Timed runs each."
+)
+
+
+@click.command()
+@click.argument("models_dir", type=options.PATH)
+@options.audio
+@click.option("--targets", default=",".join(TARGETS), show_default=True, help="Comma-separated.")
+@click.option(
+    "--recipes", default=",".join(RECIPE_NAMES), show_default=True, help="Comma-separated."
+)
+@options.min_agreement
+@options.feeds
+@options.threads
+@_rounds
+@options.output
+@options.as_json
+def run(
+    models_dir: Path,
+    audio: Path | None,
+    targets: str,
+    recipes: str,
+    min_agreement: float | None,
+    feeds: Path | None,
+    threads: int,
+    rounds: int,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Make, verify and profile every variant of the models in MODELS_DIR.
+
+    Any .onnx models are taken: the four VampNet roles are recognised by their interface, others
+    are handled as generic. OUT receives results.json, report.html and the variants. An
+    interrupted run goes on where it stopped.
+
+    \b
+    Example:
+      vampbench run models --audio recordings --targets cpu,mobile -o out
+    """
+    paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
+    job = Job(
+        models=tuple(paths),
+        out=out,
+        command=command_line(),
+        audio=audio,
+        feeds=feeds,
+        recipes=_names(recipes, RECIPE_NAMES, "recipe"),
+        targets=_names(targets, TARGETS, "target"),
+        min_agreement=min_agreement,
+        threads=threads,
+        rounds=rounds,
+    )
+    return _finish(job, Voice(as_json=as_json))
+
+
+@click.command()
+@click.option(
+    "-o", "--output", "out", type=options.PATH, default=Path("out/demo"), show_default=True
+)
+@options.audio
+@_rounds
+@options.as_json
+def demo(out: Path, audio: Path | None, rounds: int, as_json: bool) -> int:
+    """Do the whole job on the built-in models and audio: nothing else is needed.
+
+    \b
+    Example:
+      vampbench demo -o out/demo
+    """
+    voice = Voice(as_json=as_json)
+    with voice.task("writing the built-in models") as update:
+        update(0, 1)
+        models = builtin_models(out)
+        update(1, 1)
+    job = Job(
+        models=tuple(find_models(models)),
+        out=out,
+        command=command_line(),
+        audio=audio,
+        rounds=rounds,
+    )
+    return _finish(job, voice)
+
+
+def command_line() -> str:
+    """The command that is running, as the user would type it."""
+    return shlex.join(["vampbench", *sys.argv[1:]])
+
+
+def _finish(job: Job, voice: Voice) -> int:
+    results, code = run_job(job, voice)
+    columns = ("model", "recipe", "status", "size", "says the same", "CPU median", "why")
+    voice.table("Variants", columns, summary_rows(results))
+    voice.table("Together", ("", "size", "of the source"), _totals(results))
+    for skipped in results["skipped"]:
+        voice.warn(f"skipped: {skipped['reason']}")
+    voice.say(f"results  {job.out / 'results.json'}")
+    voice.say(f"report   {job.out / 'report.html'}")
+    voice.json(results)
+    return code
+
+
+def _totals(results: Json) -> list[tuple[str, str, str]]:
+    before = results["source_bytes"]
+    named = [("source (FP32)", before), *results["totals"].items()]
+    named += [(s["name"], s["bytes"]) for s in results["sets"]]
+    return [(name, megabytes(size), f"{size / before:.0%}") for name, size in named]
+
+
+def _names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    """A comma-separated choice, in the known order. Raises InputError that lists the known."""
+    wanted = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(wanted - set(known))
+    if unknown or not wanted:
+        what = f"{', '.join(unknown)}: no such {kind}" if unknown else f"no {kind} given"
+        raise InputError(f"{what}; choose from {', '.join(known)}")
+    return tuple(name for name in known if name in wanted)

@@ -1,0 +1,83 @@
+"""Mixtures of variants worth deploying, and what they weigh together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vampnet_models.spec import CHAIN_ROLES, Role
+
+Json = dict[str, Any]
+
+CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
+
+MIXTURES = (
+    ("int8-weights transformers, fp16 codec", "int8-weights", "fp16"),
+    ("int8-dynamic transformers, fp16 codec", "int8-dynamic", "fp16"),
+    ("int8-static transformers, fp16 codec", "int8-static", "fp16"),
+    ("int4-weights transformers, fp16 codec", "int4-weights", "fp16"),
+    ("int8-dynamic transformers, int8-weights codec", "int8-dynamic", "int8-weights"),
+)
+"""(name, recipe of the transformers, recipe of the codec)."""
+
+
+def totals_of(models: list[Json]) -> dict[str, int]:
+    """Bytes per recipe over all models; a recipe that any model lacks has no total."""
+    recipes = [v["recipe"] for m in models[:1] for v in m["variants"]]
+    totals = {}
+    for recipe in recipes:
+        variants = [_usable(model, recipe) for model in models]
+        if all(variants):
+            totals[recipe] = sum(v["bytes"] for v in variants if v)
+    return totals
+
+
+def sets_of(models: list[Json]) -> list[Json]:
+    """The mixtures whose four parts exist, then the smallest and the fastest measured set."""
+    by_role = {model["role"]: model for model in reversed(models)}
+    chain = [by_role.get(role.value) for role in CHAIN_ROLES]
+    if not all(chain):
+        return []
+    found = [
+        _set(name, by_role, {r: codec if r in CODEC else transformers for r in CHAIN_ROLES})
+        for name, transformers, codec in MIXTURES
+    ]
+    for name, cost in (("smallest", _bytes), ("fastest measured on cpu", _cpu_median)):
+        found.append(_set(name, by_role, {r: _best(by_role[r], cost) for r in CHAIN_ROLES}))
+    return [s for s in found if s is not None]
+
+
+def _set(name: str, by_role: dict[str, Json], parts: dict[Role, str | None]) -> Json | None:
+    chosen = {r: _usable(by_role[r], recipe) if recipe else None for r, recipe in parts.items()}
+    if not all(chosen.values()):
+        return None
+    return {
+        "name": name,
+        "parts": {role.value: recipe for role, recipe in parts.items()},
+        "bytes": sum(v["bytes"] for v in chosen.values() if v),
+        "token_agreement": {
+            role.value: v["accuracy"]["token_agreement"]
+            for role, v in chosen.items()
+            if v and v["accuracy"] and v["accuracy"]["token_agreement"] is not None
+        },
+    }
+
+
+def _usable(model: Json, recipe: str) -> Json | None:
+    for variant in model["variants"]:
+        if variant["recipe"] == recipe and variant["status"] in ("ok", "missed"):
+            return dict(variant)
+    return None
+
+
+def _best(model: Json, cost: Any) -> str | None:
+    usable = [v for v in model["variants"] if v["status"] == "ok" and cost(v) is not None]
+    return min(usable, key=cost)["recipe"] if usable else None
+
+
+def _bytes(variant: Json) -> int:
+    return int(variant["bytes"])
+
+
+def _cpu_median(variant: Json) -> float | None:
+    profile = variant["profiles"].get("cpu") or {}
+    return profile.get("median_s") if profile.get("kind") == "measurement" else None
