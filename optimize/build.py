@@ -1,0 +1,202 @@
+"""Recipe + model + calibration -> variant."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import onnx_ir as ir
+from onnxscript.version_converter import ConvertVersionPass
+
+from calibration.collect import collect_ranges
+from calibration.feedset import FeedSet
+from optimize.fuse import Fusion, fuse
+from optimize.precision.int8_static import RangeLike
+from optimize.precision.plan import WEIGHT_OPS, Conversion
+from optimize.recipes import Recipe
+from optimize.variant import (
+    CalibrationFacts,
+    NotApplicable,
+    SourceFacts,
+    Variant,
+    VariantRecord,
+    read_record,
+    record_path,
+    write_record,
+)
+from vampnet_models.artifact import (
+    Artifact,
+    cannot_write,
+    load_model,
+    open_artifact,
+    save_model,
+)
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.session import open_session
+from vampnet_models.spec import IR_VERSION, OPSET, ROLE_KEY
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) of calibration, then of writing."""
+
+PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
+
+
+def build_variant(
+    source: Artifact,
+    recipe: Recipe,
+    out: Path,
+    *,
+    calibration: FeedSet | None = None,
+    check_load: bool = True,
+    progress: Progress | None = None,
+) -> Variant:
+    """Make the variant `out` of a model and write its record beside it.
+
+    A variant that is there already, made of the same source by the same recipe, calibration and
+    versions, and unchanged since, is reused. `check_load` opens it in ONNX Runtime.
+
+    Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
+    read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
+    did not happen, or when the runtime does not load the result.
+    """
+    if recipe.needs_calibration and calibration is None:
+        raise InputError(f"{recipe.name}: needs calibration feeds; give audio or --feeds")
+    if out.resolve() in [file.resolve() for file in source.files]:
+        raise InputError(f"{out}: is the source itself; choose another output")
+    used = calibration if recipe.needs_calibration else None
+    facts = None if used is None else CalibrationFacts(used.sha256, len(used.feeds), used.audio)
+    existing = _reusable(source, recipe, out, facts)
+    if existing is not None:
+        return existing
+    record_path(out).unlink(missing_ok=True)
+    model = load_model(source.path)
+    _raise_opset(model, source.path)
+    fusion = fuse(model, recipe.rules)
+    warnings = _expectations(model, recipe, fusion, source.path)
+    ranges = {} if used is None else _ranges(model, recipe, used, out, progress)
+    conversion = _convert(model, recipe, ranges)
+    save_model(model, out, progress=progress)
+    if check_load:
+        _require_loading(out)
+    made = open_artifact(out)
+    if made.bytes > source.bytes:
+        warnings.append(f"{made.bytes} bytes: larger than the source with {source.bytes}")
+    record = VariantRecord(
+        recipe=recipe.name,
+        role=source.role.value,
+        model=out.name,
+        bytes=made.bytes,
+        sha256=made.sha256,
+        source=SourceFacts(source.path.name, source.bytes, source.sha256),
+        calibration=facts,
+        versions=versions(),
+        fusions=fusion.counts,
+        unmatched=fusion.unmatched,
+        precision=conversion.precision,
+        float_nodes=conversion.float_nodes,
+        mixed_nodes=conversion.mixed_nodes,
+        warnings=(*warnings, *conversion.warnings),
+    )
+    write_record(record, record_path(out))
+    return Variant(out, record)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a variant is; `source` when not installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "source"
+    return found
+
+
+def _reusable(
+    source: Artifact, recipe: Recipe, out: Path, calibration: CalibrationFacts | None
+) -> Variant | None:
+    """The variant that is there, when building it again would give the same."""
+    try:
+        record = read_record(record_path(out))
+        made = open_artifact(out)
+    except InputError:
+        return None
+    same = (
+        record.recipe == recipe.name
+        and record.source.sha256 == source.sha256
+        and record.calibration == calibration
+        and record.versions == versions()
+        and record.sha256 == made.sha256
+    )
+    return Variant(out, record) if same else None
+
+
+def _raise_opset(model: ir.Model, path: Path) -> None:
+    """Bring an older model to the opset that we write; newer ones stay."""
+    if model.opset_imports.get("", 0) < OPSET:
+        ConvertVersionPass(OPSET, fallback=True)(model)
+        found = model.opset_imports.get("", 0)
+        if found < OPSET:
+            raise InputError(
+                f"{path}: opset {found} cannot be converted to {OPSET}; export it with that opset"
+            )
+    model.ir_version = max(model.ir_version, IR_VERSION)
+
+
+def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -> list[str]:
+    """Warnings about candidates that stayed; PromiseMissed on the graphs that we know."""
+    missed = [each for each in fusion.unmatched if each.rule in recipe.expect]
+    lines = [f"{each.rule} left {each.node}: {each.reason}" for each in missed]
+    if lines and ROLE_KEY in model.metadata_props:
+        raise PromiseMissed(
+            f"{path}: {len(lines)} of the fusions that {recipe.name} promises did not match, "
+            f"first: {lines[0]}; see `vampbench fuse --explain`"
+        )
+    return lines
+
+
+def _ranges(
+    model: ir.Model, recipe: Recipe, feeds: FeedSet, out: Path, progress: Progress | None
+) -> Mapping[str, RangeLike]:
+    """Ranges of the fused float32 model, which is written for that and removed again."""
+    assert recipe.observe is not None
+    names = recipe.observe(model.graph)
+    if not names:
+        raise NotApplicable("no node takes 8-bit activations")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", dir=out.parent))
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    try:
+        fused = staging / "fused.onnx"
+        save_model(model, fused)
+        return collect_ranges(fused, feeds.feeds, names, progress=progress)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -> Conversion:
+    if recipe.convert is None:
+        n_weights = sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)
+        return Conversion({"float32": n_weights})
+    conversion = recipe.convert(model, ranges)
+    if not set(conversion.precision) - {"float32"}:
+        reasons = sorted({node.reason for node in conversion.float_nodes})
+        detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
+        raise NotApplicable(f"no node was converted: {detail}")
+    return conversion
+
+
+def _require_loading(out: Path) -> None:
+    """Open the variant in ONNX Runtime; a variant that does not load is removed."""
+    try:
+        open_session(out)
+    except InputError as error:
+        files = (out, out.with_name(f"{out.name}.data"))
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise PromiseMissed(f"{error}; the variant was removed") from error

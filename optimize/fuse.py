@@ -1,0 +1,67 @@
+"""The fusions in their order, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from optimize.fusions import (
+    conv_transpose,
+    gated_gelu,
+    gemm,
+    pointwise_conv,
+    qkv_packing,
+    relative_attention,
+    rms_norm,
+    snake,
+)
+from optimize.fusions.cleanup import clean
+from optimize.fusions.rule import Rule, Unmatched, apply
+from optimize.graph import infer_shapes
+
+FLOAT_RULES: tuple[Rule[Any], ...] = (
+    rms_norm.RULE,
+    gated_gelu.RULE,
+    relative_attention.RULE,
+    pointwise_conv.RULE,
+    snake.RULE,
+)
+"""What helps every target in every precision."""
+
+INTEGER_RULES: tuple[Rule[Any], ...] = (
+    *FLOAT_RULES,
+    qkv_packing.RULE,
+    gemm.RULE,
+    conv_transpose.RULE,
+)
+"""Also the forms that the runtime's integer kernels want."""
+
+WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
+"""Also the forms that weights alone are quantized in."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How often each rule fired, and each candidate that it left alone."""
+
+    counts: dict[str, int]
+    unmatched: tuple[Unmatched, ...]
+
+
+def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
+    """Apply the rules to a model in place, in their order; weights are not read.
+
+    Types and shapes of all values are inferred first, constants folded, dead code removed.
+    """
+    infer_shapes(model)
+    clean(model)
+    counts: dict[str, int] = {}
+    unmatched: list[Unmatched] = []
+    for rule in rules:
+        counts[rule.name], left = apply(rule, model.graph)
+        unmatched.extend(left)
+    clean(model)
+    return Fusion(counts, tuple(unmatched))

@@ -1,0 +1,51 @@
+"""What a fusion is: candidates, a match with reasons, a rewrite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import onnx_ir as ir
+
+from optimize.graph import NoMatch
+
+Match = TypeVar("Match")
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A candidate that a rule left alone, and why."""
+
+    rule: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rule(Generic[Match]):
+    """`candidates` finds what the rule is about, `match` proves it or raises NoMatch.
+
+    `rewrite` changes the graph and cannot fail: everything that could is in `match`.
+    """
+
+    name: str
+    candidates: Callable[[ir.Graph], Iterable[ir.Node]]
+    match: Callable[[ir.Node], Match]
+    rewrite: Callable[[ir.Graph, Match], None]
+
+
+def apply(rule: Rule[Match], graph: ir.Graph) -> tuple[int, list[Unmatched]]:
+    """Apply a rule to each of its candidates: how many were rewritten, and the others."""
+    count, unmatched = 0, []
+    for node in list(rule.candidates(graph)):
+        if node.graph is None:
+            continue
+        try:
+            match = rule.match(node)
+        except NoMatch as reason:
+            unmatched.append(Unmatched(rule.name, node.name or node.op_type, str(reason)))
+            continue
+        rule.rewrite(graph, match)
+        count += 1
+    return count, unmatched

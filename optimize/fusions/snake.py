@@ -1,0 +1,105 @@
+"""Snake, however an exporter wrote it -> Mul, Sin, Mul, Mul, Add with constants folded.
+
+`x + sin(alpha x)^2 / (alpha + 1e-9)` (Ziyin et al. 2020). The runtime has no Snake kernel; its Sin
+takes ten times as long as any other elementwise operator, Pow and Div longer than Mul. So the
+cheapest portable form squares by Mul and multiplies by a stored reciprocal. The cosine form,
+`(1 - cos(2 alpha x)) / (2 alpha)`, takes as many passes over the data and as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.fusions.rule import Rule
+from optimize.graph import (
+    Array,
+    NoMatch,
+    add_constant,
+    constant_operand,
+    consumed_by,
+    insert,
+    produced_by,
+    scalar,
+    substitute,
+)
+
+
+@dataclass(frozen=True)
+class Snake:
+    """The parts of a Snake; `alpha` and `inverse` are `[1, channels, 1]` or scalars."""
+
+    x: ir.Value
+    alpha: Array
+    inverse: Array
+    output: ir.Value
+    name: str
+    is_cheapest: bool
+    """Whether the graph has the cheapest form already."""
+
+
+def candidates(graph: ir.Graph) -> Iterator[ir.Node]:
+    """Sines."""
+    yield from (node for node in graph if node.op_type == "Sin")
+
+
+def match(sine: ir.Node) -> Snake:
+    """Recognise the Snake around a Sin. Raises NoMatch."""
+    x, alpha = constant_operand(produced_by(sine.inputs[0], "Mul"))
+    square = _square(sine)
+    scaled = consumed_by(square.outputs[0], "Mul", "Div")
+    other, factor = constant_operand(scaled)
+    if other is not square.outputs[0]:
+        raise NoMatch(f"{scaled.name} does not scale the squared sine")
+    if scaled.op_type == "Div" and scaled.inputs[0] is not square.outputs[0]:
+        raise NoMatch(f"{scaled.name} divides by the squared sine")
+    inverse = 1 / factor if scaled.op_type == "Div" else factor
+    add = consumed_by(scaled.outputs[0], "Add")
+    if x not in add.inputs:
+        raise NoMatch(f"{add.name} does not add the value whose sine is taken")
+    if not _is_per_channel(alpha) or not _is_per_channel(inverse):
+        raise NoMatch("alpha is not per channel")
+    is_cheapest = square.op_type == "Mul" and scaled.op_type == "Mul"
+    name = sine.name or "snake"
+    return Snake(x, alpha, inverse, add.outputs[0], name, is_cheapest)
+
+
+def _square(sine: ir.Node) -> ir.Node:
+    """The node that squares the sine: Mul by itself, or Pow 2."""
+    value = sine.outputs[0]
+    readers = set(value.consumers())
+    if value.is_graph_output() or len(readers) != 1:
+        raise NoMatch(f"{value.name} has {len(readers)} readers, expected the square alone")
+    (square,) = readers
+    if square.op_type == "Mul" and square.inputs[0] is square.inputs[1]:
+        return square
+    if square.op_type == "Pow" and scalar(square.inputs[1]) == 2.0:
+        return square
+    raise NoMatch(f"{square.name} ({square.op_type}) does not square the sine")
+
+
+def _is_per_channel(values: Array) -> bool:
+    return values.size == 1 or (values.ndim == 3 and values.size == values.shape[1])
+
+
+def _rewrite(graph: ir.Graph, found: Snake) -> None:
+    if found.is_cheapest:
+        return
+    node = found.output.producer()
+    assert node is not None
+    name, shape = found.name, found.output.shape
+    alpha = add_constant(graph, f"{name}/alpha", found.alpha.astype(np.float32))
+    inverse = add_constant(graph, f"{name}/inverse_alpha", found.inverse.astype(np.float32))
+
+    def op(op_type: str, *inputs: ir.Value, label: str) -> ir.Value:
+        return insert(node, op_type, inputs, name=f"{name}/{label}", shapes=[shape])[0]
+
+    sine = op("Sin", op("Mul", alpha, found.x, label="angle"), label="sine")
+    scaled = op("Mul", inverse, op("Mul", sine, sine, label="square"), label="scaled")
+    substitute(found.output, op("Add", found.x, scaled, label="snake"))
+
+
+RULE = Rule("snake", candidates, match, _rewrite)

@@ -1,0 +1,218 @@
+"""Which nodes a precision converts, and why it leaves the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from optimize.graph import dims, tensor_of, weight_of
+
+WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+HEAVY_OPS = (
+    *WEIGHT_OPS,
+    "MultiHeadAttention",
+    "Attention",
+    "Softmax",
+    "SimplifiedLayerNormalization",
+    "RMSNormalization",
+    "LayerNormalization",
+)
+"""Operators whose precision is reported one by one; elementwise operators are not."""
+
+NARROW_CHANNELS = 16
+"""A projection with so few channels on one side is a codebook's (they have 8)."""
+
+CODE_PATH = "decides the codes: the residual quantizer's projections and nearest-row search"
+NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
+
+
+@dataclass(frozen=True)
+class FloatNode:
+    """A node left in float, and why."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MixedNode:
+    """A node that was converted to another precision than the rest, and why."""
+
+    node: str
+    op_type: str
+    precision: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a precision did: weight-carrying nodes by precision, nodes left or converted apart."""
+
+    precision: dict[str, int]
+    float_nodes: tuple[FloatNode, ...] = ()
+    mixed_nodes: tuple[MixedNode, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The nodes to convert, and the heavy nodes to leave."""
+
+    chosen: tuple[ir.Node, ...]
+    left: tuple[FloatNode, ...]
+
+
+def plan(
+    graph: ir.Graph,
+    ops: Collection[str],
+    exclusions: Mapping[ir.Node, str],
+    min_elements: int = 0,
+) -> Plan:
+    """Choose the nodes of these operators whose weight is constant and that nothing excludes."""
+    chosen, left = [], []
+    for node in graph:
+        if node.op_type not in HEAVY_OPS:
+            continue
+        reason = exclusions.get(node) or _unsuitable(node, ops, min_elements)
+        if reason is None:
+            chosen.append(node)
+        else:
+            left.append(float_node(node, reason))
+    return Plan(tuple(chosen), tuple(left))
+
+
+def _unsuitable(node: ir.Node, ops: Collection[str], min_elements: int) -> str | None:
+    if node.op_type not in ops:
+        return NO_INTEGER_KERNEL
+    weight = weight_of(node)
+    if weight is None:
+        if tensor_of(node.inputs[0]) is not None:
+            return "its constant is the left operand"
+        return "both operands are activations"
+    if node.op_type == "MatMul" and len(weight.shape) != 2:
+        return f"its weight has {len(weight.shape)} axes, not two"
+    if weight.size < min_elements:
+        return f"{weight.size} weights: nothing to save"
+    return None
+
+
+def float_node(node: ir.Node, reason: str) -> FloatNode:
+    """The record of a node left in float."""
+    return FloatNode(node.name or "", node.op_type, reason)
+
+
+def table_lookups(graph: ir.Graph) -> list[FloatNode]:
+    """Lookups in constant float tables, which weight quantization leaves."""
+    found = []
+    for node in graph:
+        table = weight_of(node, 0) if node.op_type == "Gather" else None
+        if table is not None:
+            size = f"{table.nbytes / 1024:.0f} KiB"
+            found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
+    return found
+
+
+def code_path(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The nodes between the latent and the codes: they decide which codebook row is nearest.
+
+    Backwards from each ArgMin or ArgMax, through everything but wide weights; it is a nearest-row
+    search when that meets a narrow projection or table, and the head of a classifier otherwise.
+    """
+    path: dict[ir.Node, str] = {}
+    for node in graph:
+        if node.op_type in ("ArgMin", "ArgMax"):
+            found = _backwards(node, path)
+            if any(_is_narrow(each) for each in found):
+                path.update(dict.fromkeys(found, CODE_PATH))
+    return path
+
+
+def _backwards(start: ir.Node, known: Collection[ir.Node]) -> list[ir.Node]:
+    found: dict[ir.Node, None] = {}
+    pending = [start]
+    while pending:
+        node = pending.pop()
+        wide = node.op_type in WEIGHT_OPS and weight_of(node) is not None and not _is_narrow(node)
+        if node in found or wide:
+            continue
+        found[node] = None
+        if node in known:
+            continue
+        pending.extend(p for v in node.inputs if v is not None and (p := v.producer()) is not None)
+    return [node for node in found if node in known] + [n for n in found if n not in known]
+
+
+def _is_narrow(node: ir.Node) -> bool:
+    weight = weight_of(node) if node.op_type in WEIGHT_OPS else None
+    if weight is None or any(d != 1 for d in dims(weight)[2:]):
+        return False
+    return min(dims(weight)[:2]) <= NARROW_CHANNELS
+
+
+def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Convolutions from or to one channel: the waveform itself, few operations, all the error."""
+    ends = {}
+    for node in graph:
+        weight = weight_of(node) if node.op_type in ("Conv", "ConvTranspose") else None
+        if weight is None:
+            continue
+        out_axis, in_axis = (0, 1) if node.op_type == "Conv" else (1, 0)
+        if dims(weight)[in_axis] == 1:
+            ends[node] = "the first convolution: reads the waveform"
+        elif dims(weight)[out_axis] == 1:
+            ends[node] = "the last convolution: writes the waveform"
+    return ends
+
+
+def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Projections between codebook rows and the latent."""
+    reason = f"a codebook's projection: {NARROW_CHANNELS} channels or fewer on one side"
+    return {node: reason for node in graph if node.op_type in WEIGHT_OPS and _is_narrow(node)}
+
+
+def heads(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The weight nodes whose result is chosen from: those that ArgMax reads through light nodes."""
+    found: dict[ir.Node, str] = {}
+    for node in graph:
+        if node.op_type != "ArgMax":
+            continue
+        pending = [node]
+        while pending:
+            for value in pending.pop().inputs:
+                producer = value.producer() if value is not None else None
+                if producer is None:
+                    continue
+                if producer.op_type in WEIGHT_OPS:
+                    found[producer] = "the head: its scores decide the tokens"
+                elif producer.op_type not in HEAVY_OPS:
+                    pending.append(producer)
+    return found
+
+
+def merged(*exclusions: Mapping[ir.Node, str]) -> dict[ir.Node, str]:
+    """All exclusions; the first reason of a node counts."""
+    result: dict[ir.Node, str] = {}
+    for each in exclusions:
+        for node, reason in each.items():
+            result.setdefault(node, reason)
+    return result
+
+
+def conversion(
+    graph: ir.Graph,
+    n_converted: int,
+    precision: str,
+    left: Iterable[FloatNode],
+    mixed: Iterable[MixedNode] = (),
+) -> Conversion:
+    """The record: `n_converted` nodes of the main precision, the mixed and the left ones."""
+    left, mixed = tuple(left), tuple(mixed)
+    counts = Counter({precision: n_converted})
+    counts.update(node.precision for node in mixed)
+    counts["float32"] += sum(1 for node in left if node.op_type in WEIGHT_OPS)
+    used = {name: count for name, count in counts.items() if count}
+    return Conversion(used, (*left, *table_lookups(graph)), mixed)

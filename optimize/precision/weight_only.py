@@ -1,0 +1,185 @@
+"""Weights in 8 or 4 bits, arithmetic in float: MatMulNBits, DequantizeLinear before Convs.
+
+MatMul: com.microsoft MatMulNBits, blocks along the rows. Conv and ConvTranspose: 8 bits with one
+scale per output channel, 4 bits (opset 21's INT4) with one scale per block of input channels and
+tap. The runtime unpacks the convolutions' weights before each run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.graph import (
+    MICROSOFT,
+    Array,
+    add_constant,
+    add_weight,
+    dims,
+    drop_unused,
+    insert,
+    read,
+    substitute,
+    weight_of,
+)
+from optimize.precision.plan import (
+    Conversion,
+    MixedNode,
+    code_path,
+    conversion,
+    merged,
+    plan,
+    single_channel_ends,
+)
+from optimize.precision.quantize import (
+    Bits,
+    block_scales,
+    pack_matmul,
+    per_channel_scales,
+    quantize_blocks,
+    quantize_per_channel,
+)
+
+MIN_ELEMENTS = 2048
+"""Smaller weights stay: their scales and the extra node would eat the saving."""
+
+INT8_COMPUTE = 4
+"""MatMulNBits' accuracy level: activations are quantized to 8 bits inside the kernel."""
+
+FLOAT_COMPUTE = 0
+"""MatMulNBits' accuracy level: activations stay as they are."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Bits of the weights, values per scale, and how MatMulNBits computes."""
+
+    bits: Bits
+    block: int = 32
+    accuracy_level: int = INT8_COMPUTE
+
+
+def convert(model: ir.Model, settings: Settings) -> Conversion:
+    """Quantize the weights of a model in place; each is read once for its scales, once to write."""
+    graph = model.graph
+    exclusions = merged(code_path(graph), single_channel_ends(graph))
+    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
+    mixed: list[MixedNode] = []
+    for node in found.chosen:
+        if node.op_type == "MatMul":
+            quantize_matmul(graph, node, settings)
+        elif settings.bits == 4 and _has_blocks(node, settings.block):
+            _block_convolution(graph, node, settings.block)
+        else:
+            if settings.bits == 4:
+                n_in = _shape(node)[_input_axis(node)]
+                reason = f"its {n_in} input channels are no whole blocks of {settings.block}"
+                mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
+            _channel_convolution(graph, node)
+    drop_unused(model)
+    n_converted = len(found.chosen) - len(mixed)
+    return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
+
+
+def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
+    """Replace a MatMul with a constant matrix by MatMulNBits."""
+    tensor, value = weight_of(node), node.inputs[1]
+    assert tensor is not None and value is not None
+    n_rows, n_columns = _shape(node)
+    bits, block = settings.bits, settings.block
+    scales = block_scales(read(tensor), 0, block, bits)
+    n_blocks = math.ceil(n_rows / block)
+
+    def pack() -> Array:
+        return pack_matmul(read(tensor), scales, block, bits)
+
+    packed_shape = (n_columns, n_blocks, block * bits // 8)
+    packed = add_weight(graph, f"{value.name}.int{bits}", ir.DataType.UINT8, packed_shape, pack)
+    by_column = np.ascontiguousarray(scales.T).reshape(-1)
+    (new,) = insert(
+        node,
+        "MatMulNBits",
+        [node.inputs[0], packed, add_constant(graph, f"{value.name}.scales", by_column)],
+        {
+            "K": n_rows,
+            "N": n_columns,
+            "bits": bits,
+            "block_size": block,
+            "accuracy_level": settings.accuracy_level,
+        },
+        name=f"{node.name}/int{bits}",
+        domain=MICROSOFT,
+    )
+    substitute(node.outputs[0], new)
+
+
+def _channel_convolution(graph: ir.Graph, node: ir.Node) -> None:
+    tensor, value = weight_of(node), node.inputs[1]
+    assert tensor is not None and value is not None
+    axis = 0 if node.op_type == "Conv" else 1
+    shape = _shape(node)
+    scales = per_channel_scales(read(tensor), axis)
+
+    def quantized() -> Array:
+        return quantize_per_channel(read(tensor), scales, axis)
+
+    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, quantized)
+    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
+    name = f"{node.name}/weight"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": axis}, name=name, shapes=[shape])
+    node.replace_input_with(1, new)
+
+
+def _block_convolution(graph: ir.Graph, node: ir.Node, block: int) -> None:
+    tensor, value = weight_of(node), node.inputs[1]
+    assert tensor is not None and value is not None
+    axis, shape = _input_axis(node), _shape(node)
+    scales = block_scales(read(tensor), axis, block, 4)
+    integers = add_weight(
+        graph,
+        f"{value.name}.int4",
+        ir.DataType.INT4,
+        shape,
+        partial(_packed_int4, tensor, scales, axis, block),
+    )
+    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
+    (new,) = insert(
+        node,
+        "DequantizeLinear",
+        inputs,
+        {"axis": axis, "block_size": block},
+        name=f"{node.name}/weight",
+        shapes=[shape],
+    )
+    node.replace_input_with(1, new)
+
+
+def _packed_int4(
+    tensor: ir.TensorProtocol, scales: Array, axis: int, block: int
+) -> ir.TensorProtocol:
+    """An INT4 tensor, two values per byte, the first in the low half."""
+    values = quantize_blocks(read(tensor), scales, axis, block, 4)
+    nibbles = values.reshape(-1).view(np.uint8) & 0x0F
+    if nibbles.size % 2:
+        nibbles = np.append(nibbles, np.uint8(0))
+    packed = nibbles[0::2] | (nibbles[1::2] << 4)
+    return ir.PackedTensor(packed, ir.DataType.INT4, shape=values.shape)
+
+
+def _has_blocks(node: ir.Node, block: int) -> bool:
+    return _shape(node)[_input_axis(node)] % block == 0
+
+
+def _input_axis(node: ir.Node) -> int:
+    """The axis of the weight that is summed over: `[out, in, k]` or, transposed, `[in, out, k]`."""
+    return 1 if node.op_type == "Conv" else 0
+
+
+def _shape(node: ir.Node) -> tuple[int, ...]:
+    tensor = weight_of(node)
+    assert tensor is not None
+    return dims(tensor)

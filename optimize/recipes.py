@@ -1,0 +1,93 @@
+"""The recipes: how a variant is made, as ordered steps, and what each must achieve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from optimize.fuse import FLOAT_RULES, INTEGER_RULES, WEIGHT_RULES
+from optimize.fusions.rule import Rule
+from optimize.precision import fp16, int8_dynamic, int8_static, weight_only
+from optimize.precision.int8_static import RangeLike
+from optimize.precision.plan import Conversion
+from vampnet_models.errors import InputError
+
+Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
+"""Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Fuse with `rules`, then `convert`.
+
+    `expect` names the rules that must match every one of their candidates (as many attentions as
+    there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
+    names.
+    """
+
+    name: str
+    summary: str
+    rules: tuple[Rule[Any], ...]
+    convert: Convert | None = None
+    observe: Callable[[ir.Graph], tuple[str, ...]] | None = None
+    expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether ranges of activations are needed."""
+        return self.observe is not None
+
+
+FUSED = Recipe("fused", "float32, with fused operators", FLOAT_RULES)
+
+FP16 = Recipe(
+    "fp16",
+    "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
+    FLOAT_RULES,
+    lambda model, _ranges: fp16.convert(model),
+)
+
+INT8_STATIC = Recipe(
+    "int8-static",
+    "8-bit weights and activations, ranges calibrated on audio",
+    INTEGER_RULES,
+    int8_static.convert,
+    observe=int8_static.tensors_to_observe,
+    expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+)
+
+INT8_DYNAMIC = Recipe(
+    "int8-dynamic",
+    "8-bit weights and activations, ranges taken at run time",
+    INTEGER_RULES,
+    lambda model, _ranges: int8_dynamic.convert(model),
+    expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+)
+
+INT8_WEIGHTS = Recipe(
+    "int8-weights",
+    "8-bit weights in blocks of 32, float arithmetic in the convolutions",
+    WEIGHT_RULES,
+    lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=8)),
+)
+
+INT4_WEIGHTS = Recipe(
+    "int4-weights",
+    "4-bit weights in blocks of 32, float arithmetic in the convolutions",
+    WEIGHT_RULES,
+    lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
+)
+
+RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name. Raises InputError that lists the names."""
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    names = ", ".join(recipe.name for recipe in RECIPES)
+    raise InputError(f"{name}: no such recipe; choose one of {names}")

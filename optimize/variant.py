@@ -1,0 +1,116 @@
+"""What is known about a variant: how it was made, from what, and what it holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optimize.fusions.rule import Unmatched
+from optimize.precision.plan import FloatNode, MixedNode
+from vampnet_models.artifact import write_text
+from vampnet_models.errors import InputError
+
+SCHEMA = 1
+
+
+class NotApplicable(Exception):
+    """A recipe has nothing to do on a model; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """The model that a variant was made from."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CalibrationFacts:
+    """The feeds that a variant was calibrated on."""
+
+    sha256: str
+    n_feeds: int
+    audio: str
+
+
+@dataclass(frozen=True)
+class VariantRecord:
+    """The contents of variant.json.
+
+    `fusions` counts what each rule rewrote, `unmatched` lists the candidates that it left.
+    `precision` counts weight-carrying nodes by precision; `mixed_nodes` got another precision than
+    the rest, `float_nodes` none, each with its reason. `runtime_checked` says whether the
+    runtime's own optimized graph was read back.
+    """
+
+    recipe: str
+    role: str
+    model: str
+    bytes: int
+    sha256: str
+    source: SourceFacts
+    calibration: CalibrationFacts | None
+    versions: dict[str, str]
+    fusions: dict[str, int]
+    unmatched: tuple[Unmatched, ...]
+    precision: dict[str, int]
+    float_nodes: tuple[FloatNode, ...]
+    mixed_nodes: tuple[MixedNode, ...] = ()
+    warnings: tuple[str, ...] = ()
+    runtime_checked: bool = False
+    schema: int = field(default=SCHEMA)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model that a recipe made, and its record."""
+
+    path: Path
+    record: VariantRecord
+
+
+def record_path(model: Path) -> Path:
+    """Where the record of a variant lies: `NAME.variant.json` beside `NAME.onnx`."""
+    return model.with_name(f"{model.stem}.variant.json")
+
+
+def write_record(record: VariantRecord, path: Path) -> None:
+    """Write a record as JSON, atomically. Raises InputError when it cannot be written."""
+    write_text(path, json.dumps(as_json(record), indent=1) + "\n")
+
+
+def as_json(record: VariantRecord) -> dict[str, Any]:
+    """The record as JSON values, the schema first."""
+    values = asdict(record)
+    return {"schema": values.pop("schema"), **values}
+
+
+def read_record(path: Path) -> VariantRecord:
+    """Read a record. Raises InputError when the file is missing, damaged or of another schema."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable variant record ({error}); build it again") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise InputError(f"{path}: not a variant record of schema {SCHEMA}; build it again")
+    try:
+        return _record(values)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged variant record ({error}); build it again") from error
+
+
+def _record(values: dict[str, Any]) -> VariantRecord:
+    calibration = values["calibration"]
+    values = values | {
+        "source": SourceFacts(**values["source"]),
+        "calibration": None if calibration is None else CalibrationFacts(**calibration),
+        "unmatched": tuple(Unmatched(**each) for each in values["unmatched"]),
+        "float_nodes": tuple(FloatNode(**each) for each in values["float_nodes"]),
+        "mixed_nodes": tuple(MixedNode(**each) for each in values["mixed_nodes"]),
+        "warnings": tuple(values["warnings"]),
+    }
+    return VariantRecord(**values)
