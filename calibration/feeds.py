@@ -1,0 +1,258 @@
+"""Audio -> what each model of the chain really sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from calibration.clips import Clip
+from calibration.feedset import (
+    Coverage,
+    FeedLabel,
+    FeedSet,
+    halves,
+    load_feed_set,
+    read_feeds,
+    save_feed,
+)
+from calibration.generic import generic_feeds
+from calibration.states import C2F_STEPS, COARSE_STEPS, Trajectories, draw_states
+from vampnet_models.errors import InputError
+from vampnet_models.pipeline import (
+    C2F_WINDOW_FRAMES,
+    COARSE_WINDOW_FRAMES,
+    Audio,
+    encode,
+)
+from vampnet_models.session import Session
+from vampnet_models.spec import N_COARSE_CODEBOOKS, ModelSpec, Role
+from vampnet_models.tokens import Codes, Forward, Logits
+
+__all__ = [
+    "CALIBRATION_SIZES",
+    "EVALUATION_SIZES",
+    "Coverage",
+    "Encoded",
+    "FeedLabel",
+    "FeedSet",
+    "FeedSizes",
+    "encode_clips",
+    "generic_feeds",
+    "halves",
+    "load_feed_set",
+    "make_feeds",
+    "read_feeds",
+    "save_feed",
+]
+
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FeedSizes:
+    """How much to feed: clips to the codec, masked states to the transformers.
+
+    `max_frames` shortens the transformers' windows (10 s for coarse, 3 s for c2f).
+    """
+
+    clips: int
+    coarse_states: int
+    c2f_states: int
+    max_frames: int | None = None
+
+
+CALIBRATION_SIZES = FeedSizes(clips=8, coarse_states=32, c2f_states=16)
+EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
+"""More than 20,000 masked positions per transformer with the built-in audio."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Clips with their codes, int64 `[1, codebooks, frames]` each.
+
+    `audio` names the audio set, `upstream` the encoder.
+    """
+
+    clips: tuple[Clip, ...]
+    codes: tuple[Codes, ...]
+    audio: str
+    upstream: str
+
+
+def encode_clips(
+    encoder: Session,
+    clips: Sequence[Clip],
+    *,
+    audio: str,
+    upstream: str = "reference",
+    progress: Progress | None = None,
+) -> Encoded:
+    """Run the encoder on every clip. An encoder of fixed length gets them cut or filled up."""
+    length = encoder.raw.get_inputs()[0].shape[-1]
+    codes = []
+    for done, clip in enumerate(clips):
+        codes.append(encode(encoder, _fitted(clip.samples, length)))
+        if progress is not None:
+            progress(done + 1, len(clips))
+    return Encoded(tuple(clips), tuple(codes), audio, upstream)
+
+
+def make_feeds(
+    spec: ModelSpec,
+    encoded: Encoded,
+    sizes: FeedSizes,
+    *,
+    session: Session | None = None,
+    coarse: Session | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FeedSet:
+    """Feeds for the model that `spec` describes, from one side of an audio set.
+
+    Encoders get clips, decoders codes of clips, transformers masked states along the sampling
+    of `session`, the reference model itself. c2f states are conditioned on the clips' codes and
+    on what `coarse` generates, in turn, where it is given. Generic models get random inputs.
+
+    Raises InputError: no clips; an encoder with too few codebooks; a missing `session`.
+    """
+    if spec.role is Role.GENERIC:
+        return generic_feeds(spec, _needed(session, spec.role), sizes.clips, seed)
+    if not encoded.clips:
+        raise InputError(f"{encoded.audio}: no clips for {spec.role.value}; give more audio")
+    if spec.role is Role.CODEC_ENCODER:
+        return _encoder_feeds(spec, encoded, sizes)
+    if spec.role is Role.CODEC_DECODER:
+        return _decoder_feeds(spec, encoded, sizes)
+    return _transformer_feeds(
+        spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
+    )
+
+
+def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
+    source = spec.inputs[0]
+    chosen = _spread(encoded.clips, sizes.clips)
+    feeds = tuple(
+        {source.name: _fitted(clip.samples, source.shape[2])[None, None].astype(source.dtype)}
+        for clip in chosen
+    )
+    return FeedSet(
+        spec.role, feeds, tuple(FeedLabel(clip.name) for clip in chosen), encoded.audio, "audio"
+    )
+
+
+def _decoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
+    source = spec.inputs[0]
+    pairs = _spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.clips)
+    wanted = source.shape[1]
+    feeds = []
+    for _, codes in pairs:
+        own = _codebooks(codes, wanted if isinstance(wanted, int) else codes.shape[1], spec.role)
+        if isinstance(source.shape[2], int):
+            own = own[:, :, np.arange(source.shape[2]) % own.shape[2]]
+        feeds.append({source.name: own})
+    labels = tuple(FeedLabel(clip.name, codes_from="encoder") for clip, _ in pairs)
+    return FeedSet(spec.role, tuple(feeds), labels, encoded.audio, encoded.upstream)
+
+
+def _transformer_feeds(
+    spec: ModelSpec,
+    encoded: Encoded,
+    sizes: FeedSizes,
+    session: Session,
+    coarse: Session | None,
+    seed: int,
+    progress: Progress | None,
+) -> FeedSet:
+    n, frames = spec.input("codes").shape[1:]
+    if not isinstance(n, int):
+        raise InputError(f"{spec.role.value}: its number of codebooks is not fixed; export it so")
+    given = N_COARSE_CODEBOOKS if spec.role is Role.C2F else 0
+    window = C2F_WINDOW_FRAMES if spec.role is Role.C2F else COARSE_WINDOW_FRAMES
+    if isinstance(frames, int):
+        window = frames
+    elif sizes.max_frames is not None:
+        window = min(window, sizes.max_frames)
+    forward = _forward(spec, session, n - given)
+    dtype = spec.input("mask").dtype
+    warnings = []
+    if forward is None:
+        warnings.append("no usable logits output: states hold the clips' own codes, none sampled")
+    if coarse is not None and not _any_length(coarse):
+        coarse = None
+        warnings.append("the coarse model's length is fixed: no state is conditioned on its codes")
+    how = Trajectories(
+        predicted=n - given,
+        window=window,
+        pad=spec.role is Role.C2F or isinstance(frames, int),
+        steps=C2F_STEPS if spec.role is Role.C2F else COARSE_STEPS,
+        forward=forward,
+        coarse=coarse if spec.role is Role.C2F else None,
+        seed=seed,
+    )
+    sources = [
+        (clip.name, _codebooks(codes, n, spec.role))
+        for clip, codes in zip(encoded.clips, encoded.codes, strict=True)
+    ]
+    n_states = sizes.c2f_states if spec.role is Role.C2F else sizes.coarse_states
+    states = draw_states(sources, n_states, how, progress)
+    return FeedSet(
+        role=spec.role,
+        feeds=tuple({"codes": s.codes, "mask": s.mask.astype(dtype)} for s in states),
+        labels=tuple(s.label for s in states),
+        audio=encoded.audio,
+        upstream=encoded.upstream,
+        warnings=tuple(warnings),
+    )
+
+
+def _forward(spec: ModelSpec, session: Session, predicted: int) -> Forward | None:
+    """The model as the sampler wants it; None when its logits are missing or laid out otherwise."""
+    logits = [o.shape for o in spec.outputs if o.name == "logits"]
+    if not logits or len(logits[0]) != 4 or logits[0][1] != predicted:
+        return None
+    dtype = spec.input("mask").dtype
+
+    def forward(codes: Codes, mask: Codes) -> Logits:
+        feeds = {"codes": codes, "mask": mask.astype(dtype)}
+        return session.run(feeds, ["logits"])["logits"]
+
+    return forward
+
+
+def _any_length(coarse: Session) -> bool:
+    return "logits" in coarse.output_names and not any(
+        isinstance(source.shape[-1], int) for source in coarse.raw.get_inputs()
+    )
+
+
+def _codebooks(codes: Codes, n: int, role: Role) -> Codes:
+    if codes.shape[1] < n:
+        raise InputError(
+            f"{role.value} takes {n} codebooks, the encoder gives {codes.shape[1]}; "
+            "use the encoder that belongs to it"
+        )
+    return codes[:, :n]
+
+
+def _fitted(samples: Audio, length: int | str | None) -> Audio:
+    """The samples, cut or filled up with silence where the model's length is fixed."""
+    if not isinstance(length, int):
+        return samples
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
+def _spread(items: Sequence[T], n: int) -> tuple[T, ...]:
+    """At most n of the items, evenly spread."""
+    if len(items) <= n:
+        return tuple(items)
+    return tuple(items[i * len(items) // n] for i in range(n))
+
+
+def _needed(session: Session | None, role: Role) -> Session:
+    if session is None:
+        raise InputError(f"feeds for {role.value} need its reference model; open it and pass it")
+    return session

@@ -1,0 +1,237 @@
+"""A set of model inputs with their labels: hash, coverage, files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vampnet_models.artifact import cannot_write
+from vampnet_models.errors import InputError
+from vampnet_models.session import Array, Feeds
+from vampnet_models.spec import CODEBOOK_SIZE, ModelSpec, Role
+
+RATIO_BINS = 10
+_LABELS_KEY = "feedset.json"
+
+
+@dataclass(frozen=True)
+class FeedLabel:
+    """Where a feed comes from.
+
+    `step` counts from 0; a step equal to the number of steps is a finished sequence with one
+    frame masked again. `mask_ratio` is the masked share of the predicted positions, `prompt`
+    what was kept at the start, `codes_from` the model that the given codes come from.
+    """
+
+    clip: str
+    step: int | None = None
+    mask_ratio: float | None = None
+    prompt: str | None = None
+    codes_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a feed set exercises.
+
+    `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
+    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked.
+    """
+
+    n_feeds: int
+    mask_ratios: tuple[int, ...]
+    prompts: dict[str, int]
+    entries_seen: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FeedSet:
+    """Inputs of one model: `feeds[i]` is described by `labels[i]`.
+
+    `audio` names the audio set, `upstream` whose codes they are; `warnings` are for the user.
+    """
+
+    role: Role
+    feeds: tuple[Feeds, ...]
+    labels: tuple[FeedLabel, ...]
+    audio: str = ""
+    upstream: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all arrays with their names, types and shapes; labels do not count."""
+        digest = hashlib.sha256(self.role.value.encode())
+        for feed in self.feeds:
+            for name in sorted(feed):
+                array = np.ascontiguousarray(feed[name])
+                digest.update(f"|{name}:{array.dtype.str}:{array.shape}|".encode())
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def coverage(self) -> Coverage:
+        """Mask ratios, prompts and codebook entries over all feeds."""
+        ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]
+        bins = [max(0, int(np.ceil(ratio * RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
+        prompts = Counter(label.prompt for label in self.labels if label.prompt is not None)
+        seen: list[set[int]] = []
+        for feed in self.feeds:
+            for book, values in enumerate(_given_codes(feed)):
+                if book == len(seen):
+                    seen.append(set())
+                seen[book].update(np.unique(values).tolist())
+        return Coverage(
+            n_feeds=len(self.feeds),
+            mask_ratios=tuple(bins.count(i) for i in range(RATIO_BINS)) if ratios else (),
+            prompts=dict(prompts),
+            entries_seen=tuple(len(book) / CODEBOOK_SIZE for book in seen),
+        )
+
+    def save_npz(self, path: Path) -> None:
+        """Write arrays as `INPUT/0`, `INPUT/1`, ... and the labels as JSON, atomically.
+
+        Raises InputError when the file cannot be written.
+        """
+        facts = {
+            "role": self.role.value,
+            "audio": self.audio,
+            "upstream": self.upstream,
+            "warnings": self.warnings,
+            "labels": [asdict(label) for label in self.labels],
+        }
+        arrays = {f"{k}/{i}": v for i, feed in enumerate(self.feeds) for k, v in feed.items()}
+        _write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
+
+
+def save_feed(feed: Feeds, path: Path) -> None:
+    """Write one feed with the input names as keys. Raises InputError as `save_npz` does."""
+    _write_npz(path, feed)
+
+
+def load_feed_set(path: Path) -> FeedSet:
+    """Read what `save_npz` wrote. Raises InputError when the file is something else."""
+    arrays = _read_npz(path)
+    if _LABELS_KEY not in arrays:
+        raise InputError(f"{path}: holds no feed set; write one with FeedSet.save_npz")
+    facts = json.loads(str(arrays.pop(_LABELS_KEY)))
+    return FeedSet(
+        role=Role(facts["role"]),
+        feeds=_numbered(path, arrays),
+        labels=tuple(FeedLabel(**label) for label in facts["labels"]),
+        audio=facts["audio"],
+        upstream=facts["upstream"],
+        warnings=tuple(facts["warnings"]),
+    )
+
+
+def read_feeds(path: Path, spec: ModelSpec) -> FeedSet:
+    """A user's feeds for a model: an .npz file whose keys are input names.
+
+    `NAME` holds the whole input of a single feed; `NAME/0`, `NAME/1`, ... those of several.
+    Shapes may differ from feed to feed. What `FeedSet.save_npz` wrote can be read too.
+
+    Raises InputError: no .npz file; inputs missing or unknown; a type, rank or fixed dimension
+    that the model does not declare; NaN or infinity.
+    """
+    arrays = _read_npz(path)
+    arrays.pop(_LABELS_KEY, None)
+    feeds = tuple(
+        {name: _checked(path, spec, i, name, array) for name, array in feed.items()}
+        for i, feed in enumerate(_numbered(path, arrays))
+    )
+    wanted = {tensor.name for tensor in spec.inputs}
+    for i, feed in enumerate(feeds):
+        if missing := sorted(wanted - set(feed)):
+            raise InputError(f"{path}: feed {i} lacks input {missing[0]}; add it under that name")
+    labels = tuple(FeedLabel(clip=f"{path.name}[{i}]") for i in range(len(feeds)))
+    return FeedSet(spec.role, feeds, labels, audio=path.name, upstream="given")
+
+
+def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
+    """Split given feeds into calibration (the first half) and evaluation (the second).
+
+    A single feed serves for both, with a warning on each.
+    """
+    n = len(feed_set.feeds)
+    if n == 1:
+        line = f"{feed_set.audio}: one feed both calibrates and evaluates; give at least two"
+        both = replace(feed_set, warnings=(*feed_set.warnings, line))
+        return both, both
+    middle = (n + 1) // 2
+    first = replace(feed_set, feeds=feed_set.feeds[:middle], labels=feed_set.labels[:middle])
+    second = replace(feed_set, feeds=feed_set.feeds[middle:], labels=feed_set.labels[middle:])
+    return first, second
+
+
+def _given_codes(feed: Feeds) -> list[Array]:
+    """Per codebook the codes that the model is shown; empty for models without codes."""
+    codes = feed.get("codes")
+    if codes is None or codes.ndim != 3:
+        return []
+    mask = feed.get("mask", np.zeros_like(codes))
+    return [codes[:, i][mask[:, i] == 0] for i in range(codes.shape[1])]
+
+
+def _numbered(path: Path, arrays: Mapping[str, Array]) -> tuple[Feeds, ...]:
+    feeds: dict[int, Feeds] = {}
+    for key, array in arrays.items():
+        name, slash, number = key.rpartition("/")
+        numbered = bool(slash) and number.isdecimal()
+        feeds.setdefault(int(number) if numbered else 0, {})[name if numbered else key] = array
+    if not feeds:
+        raise InputError(f"{path}: holds no arrays; give inputs under their names")
+    if sorted(feeds) != list(range(len(feeds))):
+        raise InputError(f"{path}: feeds are numbered with gaps; number them NAME/0, NAME/1, ...")
+    return tuple(feeds[i] for i in range(len(feeds)))
+
+
+def _checked(path: Path, spec: ModelSpec, number: int, name: str, array: Array) -> Array:
+    known = {tensor.name: tensor for tensor in spec.inputs}
+    if name not in known:
+        raise InputError(f"{path}: the model has no input {name}; it has {', '.join(known)}")
+    tensor, where = known[name], f"{path}: feed {number}, input {name}"
+    fixed = [(i, d) for i, d in enumerate(tensor.shape) if isinstance(d, int)]
+    if array.ndim != len(tensor.shape) or any(array.shape[i] != d for i, d in fixed):
+        shape = "[" + ", ".join(map(str, tensor.shape)) + "]"
+        raise InputError(f"{where}: shape {list(array.shape)}, but the model takes {shape}")
+    dtype = np.dtype(tensor.dtype)
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise InputError(f"{where}: {array.dtype}, but the model takes {dtype}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{where}: holds NaN or infinity; mend the data")
+    return array.astype(dtype)
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give an .npz file of model inputs")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:
+        # zipfile, numpy and pickle each raise their own; .npy files have no `files`.
+        raise InputError(
+            f"{path}: not an .npz file of plain arrays; write it with numpy.savez"
+        ) from error
+
+
+def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with staged.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        staged.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
