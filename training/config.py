@@ -1,0 +1,70 @@
+"""Every number of the reference training in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEED = 20
+SAMPLE_RATE_HZ = 44100
+HOP_SAMPLES = 768
+MASK = 1024
+N_COARSE = 4
+
+CODEC_KWARGS: dict[str, object] = {
+    "encoder_dim": 12,
+    "encoder_rates": [2, 6, 8, 8],
+    "decoder_dim": 128,
+    "decoder_rates": [6, 4, 4, 2, 2, 2],
+    "n_codebooks": 14,
+    "codebook_size": 1024,
+    "codebook_dim": 8,
+    "quantizer_dropout": False,
+    "sample_rate": SAMPLE_RATE_HZ,
+}
+
+
+def transformer_kwargs(
+    n_layers: int, width: int, n_heads: int, n_codebooks: int, n_conditioning: int
+) -> dict[str, object]:
+    """The constructor arguments of the original transformer, as its checkpoints store them."""
+    return {
+        "n_heads": n_heads,
+        "n_layers": n_layers,
+        "r_cond_dim": 0,
+        "n_codebooks": n_codebooks,
+        "n_conditioning_codebooks": n_conditioning,
+        "latent_dim": 8,
+        "embedding_dim": width,
+        "vocab_size": 1024,
+        "flash_attn": False,
+        "noise_mode": "mask",
+        "dropout": 0.1,
+        "ctrl_dims": None,
+        "cfg_dropout_prob": 0.2,
+        "cond_dim": 0,
+    }
+
+
+COARSE_KWARGS = transformer_kwargs(5, 160, 5, n_codebooks=4, n_conditioning=0)
+C2F_KWARGS = transformer_kwargs(4, 128, 4, n_codebooks=14, n_conditioning=4)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Limits and learning rate of one training stage; it ends at whichever limit comes first."""
+
+    name: str
+    peak_lr: float
+    max_steps: int
+    max_cpu_s: float
+    max_wall_s: float
+    batch: int
+    frames: int
+    warmup_steps: int = 50
+
+
+AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1450.0, batch=8, frames=21)
+JOINT = Stage("joint", 3e-4, 2000, 2200.0, 960.0, batch=8, frames=21)
+DECODER = Stage("decoder", 3e-4, 1500, 1400.0, 700.0, batch=8, frames=21)
+COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 800.0, batch=8, frames=256, warmup_steps=100)
+C2F = Stage("c2f", 1.5e-3, 4000, 1500.0, 800.0, batch=8, frames=172, warmup_steps=100)

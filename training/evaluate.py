@@ -1,0 +1,164 @@
+"""`python -m training.evaluate`: every figure of the model card, from the shipped weights.
+
+Exit code 1 where a threshold is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from training import config
+from training.checkpoint import load_original
+from training.codec import Codec, unit_variance_init
+from training.evaluate_codec import CodecFigures, codec_figures, usage_figures
+from training.evaluate_tokens import TokenFigures, token_figures
+from training.pool import build_pool
+from training.tokens import encode, held_out_arrangements, held_out_recordings, training_tokens
+from training.transformer import VampNet, fold_lora
+
+SHIPPED = Path(__file__).parents[1] / "vampnet_models" / "reference"
+# A small, differently seeded sample of the training side gives the unigram distribution.
+SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 24, 4, 2
+HELD_OUT_ARRANGEMENTS = 8
+COARSE_USED_MIN = 0.30
+PERPLEXITY_MIN = 100.0
+
+
+def load_codec(folder: Path) -> Codec:
+    """The shipped codec, in float32 arithmetic on its float16 weights."""
+    state, kwargs = load_original(folder / "codec.pth")
+    codec = Codec(**kwargs)
+    codec.load_state_dict(state)
+    return codec.eval()
+
+
+def load_transformer(folder: Path, name: str, codec: Codec) -> VampNet:
+    """The shipped `coarse` or `c2f`, embedding with the codec's tables."""
+    state, kwargs = load_original(folder / f"{name}.pth")
+    model = VampNet(codec.codebooks(), **kwargs)
+    model.load_state_dict(fold_lora(state))
+    return model.eval()
+
+
+def untrained_codec(audio: torch.Tensor) -> Codec:
+    """The same architecture at its start: random, unit-variance initialisation."""
+    torch.manual_seed(config.SEED)
+    codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
+    unit_variance_init(codec, audio)
+    return codec.eval()
+
+
+def figures(weights: Path, audio: Path) -> dict[str, object]:
+    """All figures as plain data."""
+    codec = load_codec(weights)
+    recordings = held_out_recordings(audio)
+    sample = build_pool(audio, SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS)
+    training = training_tokens(codec, sample, audio, n_arrangements=0)
+    noise = torch.randn(8, 1, 16128, generator=torch.Generator().manual_seed(config.SEED)) * 0.1
+    untrained = untrained_codec(noise)
+    sides = {
+        "recordings": [encode(codec, x) for x in recordings.values()],
+        "arrangements": [
+            encode(codec, x) for x in held_out_arrangements(audio, HELD_OUT_ARRANGEMENTS)
+        ],
+    }
+    transformers = {name: load_transformer(weights, name, codec) for name in ("coarse", "c2f")}
+    unigram = training.unigram(len(codec.codebooks()))
+    return {
+        "codec": {name: codec_figures(codec, untrained, x) for name, x in recordings.items()},
+        "usage": usage_figures([t for kind in training.tracks.values() for t in kind]),
+        "usage_held_out": usage_figures([t for kind in sides.values() for t in kind]),
+        "tokens": {
+            f"{name}, held-out {side}": token_figures(model, tracks, unigram)
+            for name, model in transformers.items()
+            for side, tracks in sides.items()
+        },
+    }
+
+
+def missed(result: dict[str, object]) -> list[str]:
+    """The thresholds that the figures do not reach, one line each."""
+    lines: list[str] = []
+    used: dict[str, list[float]] = result["usage"]  # type: ignore[assignment]
+    for index in range(config.N_COARSE):
+        if used["share"][index] < COARSE_USED_MIN:
+            lines.append(f"codebook {index}: {used['share'][index]:.0%} of entries used")
+    for index, perplexity in enumerate(used["perplexity"]):
+        if perplexity < PERPLEXITY_MIN:
+            lines.append(f"codebook {index}: perplexity {perplexity:.0f} < {PERPLEXITY_MIN:.0f}")
+    tokens: dict[str, TokenFigures] = result["tokens"]  # type: ignore[assignment]
+    for name, row in tokens.items():
+        least = MIN_GAIN_NATS[name]
+        if row["gain_nats"] < least:
+            lines.append(f"{name}: gain {row['gain_nats']:.2f} < {least:.2f} nats")
+    return lines
+
+
+def table(result: dict[str, object]) -> str:
+    """The figures as the tables of the model card (Markdown)."""
+    codec: dict[str, CodecFigures] = result["codec"]  # type: ignore[assignment]
+    lines = ["| held-out recording | SI-SDR dB | log-mel dB | untrained | silence |"]
+    lines.append("|---|---|---|---|---|")
+    for name, row in codec.items():
+        for n in ("14", "4"):
+            lines.append(
+                f"| {name}, {n} codebooks | {row['si_sdr_db'][n]:.2f} | {row['log_mel_db'][n]:.2f}"
+                f" | {row['untrained_si_sdr_db']:.1f} / {row['untrained_log_mel_db']:.1f}"
+                f" | {row['silence_log_mel_db']:.1f} |"
+            )
+    lines += ["", "| codebook | " + " | ".join(map(str, range(14))) + " |", "|---" * 15 + "|"]
+    for key, title in (("usage", "training"), ("usage_held_out", "held out")):
+        used: dict[str, list[float]] = result[key]  # type: ignore[assignment]
+        lines.append(f"| {title}: perplexity | " + _cells(used["perplexity"], "{:.0f}"))
+        lines.append(f"| {title}: share used | " + _cells(used["share"], "{:.2f}"))
+    lines += [
+        "",
+        "| model and side | cross-entropy | unigram | chance | gain | hits | unigram hits |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    tokens: dict[str, TokenFigures] = result["tokens"]  # type: ignore[assignment]
+    for name, row in tokens.items():
+        lines.append(
+            f"| {name} | {row['cross_entropy_nats']:.2f} | {row['unigram_nats']:.2f}"
+            f" | {row['chance_nats']:.2f} | {row['gain_nats']:.2f}"
+            f" | {row['accuracy']:.1%} | {row['unigram_accuracy']:.1%} |"
+        )
+    return "\n".join(lines)
+
+
+def _cells(values: list[float], form: str) -> str:
+    return " | ".join(form.format(v) for v in values) + " |"
+
+
+MIN_GAIN_NATS = {
+    "coarse, held-out recordings": 0.0,
+    "coarse, held-out arrangements": 0.5,
+    "c2f, held-out recordings": 0.0,
+    "c2f, held-out arrangements": 0.5,
+}
+
+
+def main() -> None:
+    """Print the tables; exit 1 where a threshold is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=SHIPPED)
+    parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    result = figures(options.weights, options.audio)
+    print(table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    lines = missed(result)
+    for line in lines:
+        print("MISSED", line, file=sys.stderr)
+    sys.exit(1 if lines else 0)
+
+
+if __name__ == "__main__":
+    main()

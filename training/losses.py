@@ -1,0 +1,75 @@
+"""What the codec is trained on: complex spectra, log-mel spectra and the waveform itself."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.config import SAMPLE_RATE_HZ
+
+STFT_SIZES = (2048, 512, 128)
+MEL_BANDS = ((2048, 80), (512, 40))
+# Relative losses divide by the crop's own level; near-silent crops must not blow that up.
+LEVEL_FLOOR = 0.01
+MEL_POWER_FLOOR = 1e-6
+
+
+@lru_cache(maxsize=8)
+def mel_matrix(n_fft: int, bands: int) -> Tensor:
+    """Triangular mel filters `[bands, n_fft/2 + 1]` of area one (HTK mel scale, 0 to 22.05 kHz)."""
+    freqs = np.linspace(0, SAMPLE_RATE_HZ / 2, n_fft // 2 + 1)
+    top = 2595.0 * np.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
+    edges = 700.0 * (10.0 ** (np.linspace(0.0, top, bands + 2) / 2595.0) - 1.0)
+    # At the low end bands are narrower than a bin: widen them, or they would be empty.
+    width = np.maximum(np.diff(edges), SAMPLE_RATE_HZ / n_fft)
+    rise = 1.0 - (edges[1:-1, None] - freqs) / width[:-1, None]
+    fall = 1.0 - (freqs - edges[1:-1, None]) / width[1:, None]
+    filters = np.clip(np.minimum(rise, fall), 0.0, None)
+    return torch.from_numpy(filters / filters.sum(1, keepdims=True)).float()
+
+
+def spectrum(audio: Tensor, n_fft: int) -> Tensor:
+    """`[b, 1, samples]` -> complex `[b, bins, frames]`, Hann, hop a quarter; unit-rms noise: 1."""
+    window = torch.hann_window(n_fft)
+    spec = torch.stft(
+        audio[:, 0], n_fft, n_fft // 4, window=window, center=True, return_complex=True
+    )
+    return spec / window.square().sum().sqrt()
+
+
+def _mel_power(spec: Tensor, n_fft: int, bands: int) -> Tensor:
+    power = spec.real.square() + spec.imag.square()
+    return torch.matmul(mel_matrix(n_fft, bands), power)
+
+
+def reconstruction_losses(decoded: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Three terms for `[b, 1, samples]` pairs, each about 1 for an untrained codec.
+
+    `complex`: |S - T| over the mean |T|, mean over sizes; the term that teaches phase.
+    `mel`: mean absolute difference of natural-log mel power. `wave`: L1 over the mean |target|.
+    """
+    complex_terms: list[Tensor] = []
+    mel_terms: list[Tensor] = []
+    for n_fft in STFT_SIZES:
+        spec, truth = spectrum(decoded, n_fft), spectrum(target, n_fft)
+        level = truth.abs().mean((1, 2)) + LEVEL_FLOOR
+        difference = spec - truth
+        distance = (difference.real.square() + difference.imag.square() + 1e-8).sqrt()
+        complex_terms.append((distance.mean((1, 2)) / level).mean())
+        for size, bands in MEL_BANDS:
+            if size == n_fft:
+                log_spec, log_truth = (
+                    torch.log(_mel_power(s, n_fft, bands) + MEL_POWER_FLOOR) for s in (spec, truth)
+                )
+                mel_terms.append(functional.l1_loss(log_spec, log_truth))
+    wave_level = target.abs().mean((1, 2)) + LEVEL_FLOOR
+    wave = ((decoded - target).abs().mean((1, 2)) / wave_level).mean()
+    return {
+        "complex": torch.stack(complex_terms).mean(),
+        "mel": torch.stack(mel_terms).mean(),
+        "wave": wave,
+    }

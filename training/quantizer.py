@@ -1,0 +1,93 @@
+"""Residual vector quantizer with the straight-through estimator (van den Oord 2017; DAC 2023)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.layers import NormedConv
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What the quantizer answers: z `[b, latent, t]`, codes int64 `[b, n, t]`, two loss terms."""
+
+    z: Tensor
+    codes: Tensor
+    commitment: Tensor
+    codebook: Tensor
+
+
+class VectorQuantizer(nn.Module):
+    """One codebook: projected to `codebook_dim`, looked up by direction, projected back."""
+
+    def __init__(self, latent_dim: int, codebook_size: int, codebook_dim: int) -> None:
+        super().__init__()
+        self.in_proj = NormedConv(latent_dim, codebook_dim, 1)
+        self.out_proj = NormedConv(codebook_dim, latent_dim, 1)
+        self.codebook = nn.Embedding(codebook_size, codebook_dim)
+
+    def nearest(self, latent: Tensor) -> Tensor:
+        """`[b, dim, t]` -> int64 `[b, t]`: nearest row, both sides L2-normalised; ties: first."""
+        batch, dim, frames = latent.shape
+        rows = functional.normalize(self.codebook.weight, eps=1e-12)
+        points = functional.normalize(latent.transpose(1, 2).reshape(-1, dim), eps=1e-12)
+        distance = (
+            points.square().sum(1, keepdim=True)
+            - 2.0 * points @ rows.T
+            + rows.square().sum(1, keepdim=True).T
+        )
+        return distance.argmin(1).reshape(batch, frames)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """int64 `[b, t]` -> `[b, latent, t]`."""
+        y: Tensor = self.out_proj(self.codebook(codes).transpose(1, 2))
+        return y
+
+    def forward(self, residual: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`[b, latent, t]` -> (quantized with straight-through, codes, two losses per item)."""
+        latent = self.in_proj(residual)
+        codes = self.nearest(latent.detach())
+        row = self.codebook(codes).transpose(1, 2)
+        commitment = (latent - row.detach()).square().mean((1, 2))
+        codebook = (row - latent.detach()).square().mean((1, 2))
+        return self.out_proj(latent + (row - latent).detach()), codes, commitment, codebook
+
+
+class ResidualVectorQuantizer(nn.Module):
+    """A chain of codebooks, each on what the ones before left over."""
+
+    def __init__(
+        self, latent_dim: int, n_codebooks: int, codebook_size: int, codebook_dim: int
+    ) -> None:
+        super().__init__()
+        self.quantizers = nn.ModuleList(
+            VectorQuantizer(latent_dim, codebook_size, codebook_dim) for _ in range(n_codebooks)
+        )
+
+    def forward(self, latent: Tensor, active: Tensor | None = None) -> Quantized:
+        """`[b, latent, t]` -> Quantized; `active` int64 `[b]`: codebooks used by each item."""
+        residual, z = latent, torch.zeros_like(latent)
+        codes: list[Tensor] = []
+        commitment = codebook = latent.new_zeros(())
+        for index, quantizer in enumerate(self.quantizers):
+            part, chosen, commit, fit = quantizer(residual)
+            used = 1.0 if active is None else (active > index).to(latent.dtype)
+            z = z + (part if active is None else part * used[:, None, None])
+            residual = residual - part
+            commitment = commitment + (commit * used).mean()
+            codebook = codebook + (fit * used).mean()
+            codes.append(chosen)
+        return Quantized(z, torch.stack(codes, 1), commitment, codebook)
+
+    def from_codes(self, codes: Tensor) -> Tensor:
+        """int64 `[b, n, t]` -> quantized latent `[b, latent, t]` of the first n codebooks."""
+        parts = [
+            quantizer.decode(codes[:, index])
+            for index, quantizer in enumerate(self.quantizers)
+            if index < codes.shape[1]
+        ]
+        return torch.stack(parts).sum(0)

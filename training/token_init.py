@@ -1,0 +1,53 @@
+"""A start for the transformers that spares them what the codec already knows.
+
+The head starts at the unigram distribution and reads a code from the same directions that the
+embedding writes it to (weight tying, Press & Wolf 2017, through the codec's tables); attention
+starts as content matching with values passed through, so that copying a repeat is close at hand.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from training.transformer import SelfAttention, VampNet
+
+HEAD_GAIN = 0.1
+VALUE_GAIN = 0.3
+QUERY_GAIN = 1.5
+
+
+def _orthogonal(rows: int, columns: int) -> Tensor:
+    matrix = torch.empty(rows, columns)
+    nn.init.orthogonal_(matrix)
+    return matrix
+
+
+@torch.no_grad()
+def tie(model: VampNet, unigram: Tensor) -> None:
+    """Set embedding, attention and head in place; `unigram` float `[n_codebooks, 1024]`."""
+    tables = model.tables
+    n_codebooks, size, dim = tables.shape
+    width = model.embedding.out_proj.out_channels
+    mean = tables.mean(1, keepdim=True)
+    scale = (tables - mean).square().mean((1, 2)).sqrt()[:, None, None]
+    directions = _orthogonal(width, n_codebooks * dim).view(width, n_codebooks, dim)
+    projection = directions / scale[:, 0, :, None].permute(1, 0, 2)
+    model.embedding.out_proj.weight.copy_(projection.reshape(width, -1, 1))
+    model.embedding.out_proj.bias.copy_(-torch.einsum("wnd,nd->w", projection, mean[:, 0]))
+    model.embedding.special["MASK"].copy_(mean[:, 0])
+    whitened = (tables - mean) / scale
+    rows = torch.einsum("wnd,nkd->knw", directions, whitened)[:, model.n_conditioning :]
+    head = model.classifier["layers"][0]
+    head.weight_v.copy_(rows.reshape(size * model.n_predicted, width, 1))
+    head.weight_g.fill_(HEAD_GAIN)
+    head.bias.copy_(unigram[model.n_conditioning : n_codebooks].log().T.flatten())
+    for layer in model.transformer.layers:
+        attention: SelfAttention = layer.self_attn
+        attention.w_qs.weight.copy_(QUERY_GAIN * _orthogonal(width, width))
+        attention.w_ks.weight.copy_(attention.w_qs.weight)
+        attention.w_vs.weight.copy_(_orthogonal(width, width))
+        attention.fc.weight.copy_(VALUE_GAIN * attention.w_vs.weight.T)
+        nn.init.normal_(layer.feed_forward.w_1.weight, std=width**-0.5)
+        nn.init.normal_(layer.feed_forward.w_2.weight, std=0.3 * (2 * width) ** -0.5)
+    nn.init.zeros_(model.transformer.layers[0].self_attn.relative_attention_bias.weight)

@@ -1,0 +1,122 @@
+"""`python -m training.train --work FOLDER`: the whole training, resumable, in one command.
+
+`--stages` runs a part, so that the three last stages can share the cores: once the tokens are
+written, `decoder`, `coarse` and `c2f` are independent of each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from training import config
+from training.checkpoint import load_original, save_original
+from training.codec import Codec
+from training.config import Stage
+from training.loop import STOP, InterruptedTrainingError
+from training.pool import Pool, cached_pool
+from training.quantizer_init import fit_quantizer
+from training.snake import compile_snake
+from training.tokens import TokenSet, cached_tokens
+from training.train_codec import latents_of, train_autoencoder, train_decoder, train_joint
+from training.train_tokens import train_transformer
+from training.transformer import VampNet
+
+STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
+POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 20, 8, 100
+FIT_CROPS, FIT_FRAMES = 240, 86
+
+
+def _codec_from(path: Path) -> Codec:
+    state, kwargs = load_original(path)
+    codec = Codec(**kwargs)
+    codec.load_state_dict(state)
+    return codec
+
+
+def train_codec(pool: Pool, work: Path) -> None:
+    """Autoencoder, fitted quantizer, joint: writes `codec_joint.pth`, whose tokens are final."""
+    if (work / "codec_joint.pth").exists():
+        return
+    codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
+    train_autoencoder(codec, pool, config.AUTOENCODER, work)
+    if not (work / "joint.state").exists():
+        latents = latents_of(codec, pool, FIT_CROPS, FIT_FRAMES, config.SEED)
+        left = fit_quantizer(codec, latents, config.SEED)
+        print("latent variance left after each codebook:", [round(x, 3) for x in left])
+    train_joint(codec, pool, config.JOINT, work)
+    # Rounded here, before any token is made: what ships is what the transformers learn from.
+    save_original(work / "codec_joint.pth", codec.state_dict(), config.CODEC_KWARGS, half=True)
+
+
+def _transformer(
+    codec: Codec, kwargs: dict[str, object], tokens: TokenSet, stage: Stage, work: Path
+) -> None:
+    model = VampNet(codec.codebooks(), **kwargs)  # type: ignore[arg-type]
+    train_transformer(model, tokens, stage, work)
+    save_original(work / f"{stage.name}.pth", model.state_dict(), kwargs, half=True)
+
+
+def export(work: Path) -> None:
+    """The tuned decoder joins the frozen encoder and quantizer: writes `codec.pth`."""
+    state, kwargs = load_original(work / "codec_joint.pth")
+    if (work / "decoder.state").exists():
+        tuned = torch.load(work / "decoder.state", weights_only=True)["module"]
+        state |= {name: value for name, value in tuned.items() if name.startswith("decoder.")}
+    save_original(work / "codec.pth", state, kwargs, half=True)
+
+
+def main() -> None:
+    """Run the chosen stages; what an earlier run finished is not done again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
+    parser.add_argument("--work", type=Path, required=True, help="states, logs and results")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    work: Path = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(config.SEED)
+    if {"codec", "decoder"} & set(options.stages):
+        compile_snake()
+
+    def pool() -> Pool:
+        path = work / "pool.npz"
+        return cached_pool(
+            path, options.audio, config.SEED, POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS
+        )
+
+    def codec() -> Codec:
+        return _codec_from(work / "codec_joint.pth")
+
+    def tokens() -> TokenSet:
+        path = work / "tokens.npz"
+        return cached_tokens(path, codec, pool, options.audio, FRESH_ARRANGEMENTS)
+
+    steps: dict[str, Callable[[], object]] = {
+        "codec": lambda: train_codec(pool(), work),
+        "tokens": tokens,
+        "decoder": lambda: train_decoder(codec(), pool(), config.DECODER, work),
+        "coarse": lambda: _transformer(
+            codec(), config.COARSE_KWARGS, tokens(), config.COARSE, work
+        ),
+        "c2f": lambda: _transformer(codec(), config.C2F_KWARGS, tokens(), config.C2F, work),
+        "export": lambda: export(work),
+    }
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: STOP.set())
+    try:
+        for name in options.stages:
+            steps[name]()
+    except InterruptedTrainingError as stop:
+        sys.exit(f"{stop}; run the same command again to go on")
+
+
+if __name__ == "__main__":
+    main()
