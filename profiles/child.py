@@ -1,10 +1,12 @@
 """The measured process: opens one session, runs when asked, and answers in lines of JSON.
 
     python -m profiles.child MODEL FEEDS.npz --threads N --provider NAME [--bind DEVICE]
+                             [--profile PREFIX]
 
 It first says {"event": "ready", ...} or {"event": "error", "message": ...}. Then each line on
 its standard input is a request: `run N` -> {"event": "ran", "samples_s": [...]}, `memory` ->
-{"event": "memory", "peak_rss_bytes": ...}. The end of input ends it.
+{"event": "memory", "peak_rss_bytes": ...}, `profile` -> {"event": "profile", "path": ...}, where
+ONNX Runtime has written its operator profile. The end of input ends it.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     try:
-        run, ready = _open(options)
+        session, run, ready = _open(options)
     except (WorkbenchError, OSError, ValueError, KeyError) as error:
         _say(replies, {"event": "error", "message": str(error)})
         return 2
@@ -52,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             _say(replies, {"event": "ran", "samples_s": samples_s})
         elif verb == "memory":
             _say(replies, {"event": "memory", "peak_rss_bytes": peak_rss_bytes()})
+        elif verb == "profile":
+            _say(replies, {"event": "profile", "path": session.raw.end_profiling()})
     return 0
 
 
@@ -70,13 +74,18 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _open(options: argparse.Namespace) -> tuple[Callable[[], object], dict[str, Any]]:
+def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], dict[str, Any]]:
     with np.load(options.feeds) as archive:
         feeds: Feeds = {name: archive[name] for name in archive.files}
     base_bytes = peak_rss_bytes()
     read_before = resource.getrusage(resource.RUSAGE_SELF).ru_inblock
     start = time.perf_counter()
-    session = open_session(options.model, providers=[options.provider], threads=options.threads)
+    session = open_session(
+        options.model,
+        providers=[options.provider],
+        threads=options.threads,
+        profile_prefix=options.profile,
+    )
     session_s = time.perf_counter() - start
     read_blocks = resource.getrusage(resource.RUSAGE_SELF).ru_inblock - read_before
     wrong = set(session.input_names) ^ set(feeds)
@@ -85,12 +94,16 @@ def _open(options: argparse.Namespace) -> tuple[Callable[[], object], dict[str, 
             f"the feeds have {sorted(feeds)}, the model takes {sorted(session.input_names)}"
         )
     run = _bound(session, feeds, options.bind) if options.bind else lambda: session.run(feeds)
-    return run, {
-        "event": "ready",
-        "session_s": session_s,
-        "base_rss_bytes": base_bytes,
-        "disk_read_bytes": read_blocks * 512,
-    }
+    return (
+        session,
+        run,
+        {
+            "event": "ready",
+            "session_s": session_s,
+            "base_rss_bytes": base_bytes,
+            "disk_read_bytes": read_blocks * 512,
+        },
+    )
 
 
 def _bound(session: Session, feeds: Feeds, device: str) -> Callable[[], object]:
@@ -128,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--provider", default="CPUExecutionProvider")
     parser.add_argument("--bind", default="", help="bind inputs and outputs on this device")
+    parser.add_argument("--profile", type=Path, help="start of the operator profile's file name")
     return parser
 
 

@@ -38,6 +38,10 @@ class Child:
         """Its peak resident memory so far. Raises ChildFailed."""
         return int(self._ask("memory")["peak_rss_bytes"])
 
+    def end_profile(self) -> Path:
+        """Stop the operator profile; where it was written. Raises ChildFailed."""
+        return Path(self._ask("profile")["path"])
+
     def cpu_s(self) -> float | None:
         """Processor time it has used, all threads; None where /proc does not tell."""
         try:
@@ -78,8 +82,13 @@ class Child:
 
 
 @contextmanager
-def child(model: Path, feeds: Path, target: Target, bind: str = "") -> Iterator[Child]:
+def child(
+    model: Path, feeds: Path, target: Target, bind: str = "", profile: Path | None = None
+) -> Iterator[Child]:
     """Start a fresh process with `model` open; it is gone when the block ends.
+
+    `bind` keeps inputs and outputs on that device; `profile` is the prefix of the operator
+    profile's file.
 
     Raises ChildFailed when the model cannot be opened or the feeds do not fit it.
     """
@@ -94,6 +103,8 @@ def child(model: Path, feeds: Path, target: Target, bind: str = "") -> Iterator[
     command += [f"--threads={target.threads}", f"--provider={target.provider}"]
     if bind:
         command.append(f"--bind={bind}")
+    if profile is not None:
+        command.append(f"--profile={profile}")
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     with tempfile.NamedTemporaryFile(prefix="vampbench-", suffix=".stderr") as stderr:
         process = subprocess.Popen(
