@@ -55,6 +55,22 @@ def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, 
     return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
 
 
+def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Seconds per 10 s of music from measured records of one target; None when a role lacks one.
+
+    Calculated from medians, so `kind` is neither measurement nor estimate but `derived`.
+    """
+    times = {
+        role: RoleTime(record["median_s"], record["audio_s"])
+        for role, record in records.items()
+        if record["kind"] == "measurement" and "audio_s" in record
+    }
+    found = seconds_per_piece(times)
+    if found is None:
+        return None
+    return {"kind": "derived", "s_per_10s_of_music": found[0], "assumptions": list(found[1])}
+
+
 def seconds_per_piece(
     times: Mapping[Role, RoleTime], piece_s: float = 10.0
 ) -> tuple[float, tuple[str, ...]] | None:

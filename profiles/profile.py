@@ -11,7 +11,9 @@ from profiles.examine import Examined, examine, feed_shapes
 from profiles.measure import DEFAULT_PLAN, measure
 from profiles.mobile import profile_mobile
 from profiles.music import rates
+from profiles.operators import profile_operators
 from profiles.records import Failure
+from profiles.roofline import Peaks, roofline
 from profiles.rounds import Plan, Progress
 from profiles.shapes import Shape
 from profiles.targets import CUDA, Kind, Target
@@ -27,9 +29,13 @@ def profile_variants(
     targets: Sequence[Target],
     *,
     plan: Plan = DEFAULT_PLAN,
+    peaks: Peaks | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Json]]:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
+
+    With this host's `peaks`, CPU measurements also say where the time goes (`operators`) and how
+    far it is from what the machine allows (`roofline`).
 
     Gives {recipe: {target name: record}}: `kind` is measurement, estimate, not-measured or
     failed. One variant that fails does not stop the others. Raises InputError when the feeds
@@ -40,7 +46,7 @@ def profile_variants(
     for target in targets:
         tell = _prefixed(progress, target.name)
         if target.kind is Kind.CPU:
-            found = _cpu(variants, feeds_path, shapes, target, plan, tell)
+            found = _cpu(variants, feeds_path, shapes, target, plan, peaks, tell)
         elif target.kind is Kind.CUDA:
             found = _cuda(variants, feeds_path, shapes, plan, tell)
         else:
@@ -56,6 +62,7 @@ def _cpu(
     shapes: Mapping[str, Shape],
     target: Target,
     plan: Plan,
+    peaks: Peaks | None,
     tell: Progress,
 ) -> dict[str, Json]:
     measured = measure(list(variants.items()), feeds_path, target, plan=plan, progress=tell)
@@ -64,7 +71,13 @@ def _cpu(
         records[recipe] = record.as_json()
         if not isinstance(record, Failure):
             examined = examine(variants[recipe], shapes)
-            records[recipe] |= _derived(examined, shapes, record.summary.median)
+            median_s = record.summary.median
+            records[recipe] |= _derived(examined, shapes, median_s)
+            if peaks is not None:
+                tell(0, 1, f"operators of {recipe}")
+                found = profile_operators(variants[recipe], feeds_path, target)
+                records[recipe]["operators"] = found.as_json()
+                records[recipe]["roofline"] = roofline(examined.cost, peaks, median_s).as_json()
     return records
 
 

@@ -1,4 +1,7 @@
 import json
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -155,3 +158,21 @@ def test_a_session_is_also_opened_cold_where_the_cache_can_be_dropped(tmp_path, 
     record = measure.measure([("reference", path)], feeds, cpu(1), plan=plan)["reference"]
     assert isinstance(record, Measurement)
     assert record.session_cold_s is None or record.session_cold_s > 0
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="/proc/stat is Linux")
+def test_a_busy_neighbour_is_called_noise(tmp_path, feeds):
+    path = graphs.save(graphs.slow_matmul(500), tmp_path / "one.onnx")
+    neighbours = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in host.affinity()
+    ]
+    try:
+        plan = Plan(rounds=12, min_rounds=12, warmup_max=2, cold=False)
+        record = measure.measure([("reference", path)], feeds, cpu(1), plan=plan)["reference"]
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+    assert isinstance(record, Measurement)
+    assert record.noise.noisy
+    assert any("other processes used" in line for line in record.warnings)

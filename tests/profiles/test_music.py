@@ -1,6 +1,6 @@
 import pytest
 
-from profiles.music import RoleTime, audio_s, rates, seconds_per_piece
+from profiles.music import RoleTime, audio_s, chain_record, rates, seconds_per_piece
 from vampnet_models.spec import Role
 
 
@@ -37,3 +37,13 @@ def test_seconds_per_ten_seconds_of_music():
 
 def test_no_chain_without_all_roles():
     assert seconds_per_piece({Role.COARSE: RoleTime(1.0, 1.0)}) is None
+
+
+def test_the_chain_needs_a_measurement_of_every_role():
+    record = {"kind": "measurement", "median_s": 0.5, "audio_s": 5.0}
+    roles = (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
+    found = chain_record(dict.fromkeys(roles, record))
+    assert found["kind"] == "derived"
+    assert found["s_per_10s_of_music"] > 2
+    assert any("coarse scaled from 287" in line for line in found["assumptions"])
+    assert chain_record({role: {"kind": "failed"} for role in roles}) is None

@@ -5,6 +5,7 @@ import pytest
 
 from profiles.measure import Plan
 from profiles.profile import profile_variants
+from profiles.roofline import Peaks
 from profiles.targets import CUDA, MOBILE, cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
@@ -47,3 +48,13 @@ def test_unreadable_feeds_are_an_input_error(tmp_path):
     path = graphs.save(graphs.matmul(), tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"none\.npz"):
         profile_variants({"a": path}, tmp_path / "none.npz", (MOBILE,))
+
+
+def test_with_peaks_the_record_says_where_the_time_goes(tmp_path):
+    feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
+    path = graphs.save(graphs.slow_matmul(2), tmp_path / "a.onnx")
+    peaks = Peaks(1, 1e12, 4e12, 1e11)
+    record = profile_variants({"reference": path}, feeds, (cpu(1),), plan=QUICK, peaks=peaks)
+    measured = json.loads(json.dumps(record))["reference"]["cpu"]
+    assert measured["operators"]["by_operator"][0]["name"] == "MatMul"
+    assert 0 < measured["roofline"]["efficiency"] < 1
