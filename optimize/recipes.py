@@ -84,7 +84,7 @@ INT4_WEIGHTS = Recipe(
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
 
-def recipe_named(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
     for recipe in RECIPES:
         if recipe.name == name:

@@ -64,6 +64,11 @@ class VariantRecord:
     runtime_checked: bool = False
     schema: int = field(default=SCHEMA)
 
+    def as_json(self) -> dict[str, Any]:
+        """The record as JSON values, the schema first."""
+        values = asdict(self)
+        return {"schema": values.pop("schema"), **values}
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -80,13 +85,7 @@ def record_path(model: Path) -> Path:
 
 def write_record(record: VariantRecord, path: Path) -> None:
     """Write a record as JSON, atomically. Raises InputError when it cannot be written."""
-    write_text(path, json.dumps(as_json(record), indent=1) + "\n")
-
-
-def as_json(record: VariantRecord) -> dict[str, Any]:
-    """The record as JSON values, the schema first."""
-    values = asdict(record)
-    return {"schema": values.pop("schema"), **values}
+    write_text(path, json.dumps(record.as_json(), indent=1) + "\n")
 
 
 def read_record(path: Path) -> VariantRecord:
