@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,17 +16,15 @@ from vampnet_models.accounting import Account, account_json, open_account, requi
 from vampnet_models.artifact import cannot_write, save_model, sha256_of, write_text
 from vampnet_models.checkpoint import Checkpoint
 from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
+from vampnet_models.errors import InputError
 from vampnet_models.golden import GoldenReport, verify_golden
-from vampnet_models.sources import Ignored, Source, find_sources, require_fit
+from vampnet_models.sources import Ignored, Progress, Source, find_sources, require_fit
 from vampnet_models.spec import FILE_STEMS, Role, spec_of
 from vampnet_models.transformer import TransformerConfig, build_transformer
 from vampnet_models.wavebeat import WavebeatConfig, build_wavebeat
 
 RECORD_NAME = "import.json"
 WEIGHTS = "imported"
-
-Progress = Callable[[str, int, int], None]
-"""Called with (file being written, its tensors written, its tensors in all)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def import_models(
     Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
     cannot be written.
     """
-    sources, ignored = find_sources(inputs)
+    sources, ignored = find_sources(inputs, progress)
     require_fit(sources)
     models = _build(sources)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
@@ -112,11 +110,22 @@ def _build(sources: Sequence[Source]) -> dict[Role, ir.Model]:
 def _write(model: ir.Model, path: Path, progress: Progress | None) -> None:
     def report(done: int, total: int) -> None:
         if progress is not None:
-            progress(path.name, done, total)
+            progress(f"write {path.name}", done, total)
 
     report(0, len(model.graph.initializers))
-    save_model(model, path, progress=report)
+    try:
+        save_model(model, path, progress=report)
+    except ir.serde.SerdeError as error:
+        # The serializer wraps what reading a weight raised: the user's line is inside.
+        raise _input_error(error) or error from error
     report(len(model.graph.initializers), len(model.graph.initializers))
+
+
+def _input_error(error: BaseException) -> InputError | None:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__
+    return cause
 
 
 def _staging(out: Path) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from vampnet_models.checkpoint import Checkpoint, read_checkpoint
 from vampnet_models.codec import CodecConfig
@@ -15,7 +17,9 @@ from vampnet_models.tensors import Ledger
 from vampnet_models.transformer import TransformerConfig
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
-CODEC_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, tensors done, tensors in all)."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,13 @@ class Ignored:
     reason: str
 
 
-def find_sources(inputs: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
-    """Read the checkpoints among files and folders.
+def find_sources(
+    inputs: Sequence[Path], progress: Progress | None = None
+) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
+    """Read the checkpoints among files and folders, and look at every value once.
 
-    Raises InputError when a file cannot be used, when a folder holds no checkpoint, or when two
-    files have the same role.
+    Raises InputError when a file cannot be used, when a folder holds no checkpoint, when two
+    files have the same role, or when values are not finite.
     """
     if not inputs:
         raise InputError("no checkpoint given; give codec.pth, and coarse.pth and c2f.pth with it")
@@ -71,7 +77,27 @@ def find_sources(inputs: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[Igno
             other = sources[source.role].checkpoint.path
             raise InputError(f"{path}: a second {source.role} beside {other}; give one of them")
         sources[source.role] = source
+    for source in sources.values():
+        require_finite(source.checkpoint, progress)
     return tuple(sources.values()), tuple(ignored)
+
+
+def require_finite(checkpoint: Checkpoint, progress: Progress | None = None) -> None:
+    """Raise InputError that names every tensor with NaN or infinite values (as float32)."""
+    tensors, file = checkpoint.tensors, checkpoint.path.name
+    names = tensors.names()
+    damaged = []
+    for done, name in enumerate(names, start=1):
+        if not np.isfinite(tensors.read(name)).all():
+            damaged.append(name)
+        if progress is not None:
+            progress(f"check {file}", done, len(names))
+    if damaged:
+        raise InputError(
+            f"{checkpoint.path}: NaN or infinite values in {', '.join(damaged[:8])}"
+            f"{f' and {len(damaged) - 8} more' if len(damaged) > 8 else ''}; the checkpoint is "
+            "damaged or its training diverged"
+        )
 
 
 def require_fit(sources: Sequence[Source]) -> None:

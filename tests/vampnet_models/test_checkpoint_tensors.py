@@ -80,16 +80,6 @@ def test_sizes_that_are_no_natural_numbers_are_damage(tmp_path, bad):
     assert "no natural number" in refused(tmp_path, Stored(ONES, shape=bad, strides=(1,)))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused_with_the_tensor_named(tmp_path, value):
-    message = refused(tmp_path, Stored(np.array([1.0, value])))
-    assert "embedding.t holds NaN or infinite values" in message
-
-
-def test_a_float64_beyond_float32_is_refused(tmp_path):
-    assert "infinite" in refused(tmp_path, Stored(np.array([1e300]), "float64"))
-
-
 def test_quantized_tensors_are_refused_with_the_reason(tmp_path):
     stored = Stored(np.ones(2, np.int8), "int8", storage="QInt8Storage")
     assert "QInt8Storage: quantized" in refused(tmp_path, stored)
