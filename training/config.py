@@ -63,8 +63,8 @@ class Stage:
     warmup_steps: int = 50
 
 
-AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1450.0, batch=8, frames=21)
-JOINT = Stage("joint", 3e-4, 2000, 2200.0, 960.0, batch=8, frames=21)
+AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1200.0, batch=8, frames=21)
+JOINT = Stage("joint", 4e-4, 2000, 2400.0, 1450.0, batch=8, frames=21)
 DECODER = Stage("decoder", 3e-4, 1500, 1400.0, 700.0, batch=8, frames=21)
 COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 800.0, batch=8, frames=256, warmup_steps=100)
 C2F = Stage("c2f", 1.5e-3, 4000, 1500.0, 800.0, batch=8, frames=172, warmup_steps=100)

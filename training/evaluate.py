@@ -23,7 +23,7 @@ from training.transformer import VampNet, fold_lora
 
 SHIPPED = Path(__file__).parents[1] / "vampnet_models" / "reference"
 # A small, differently seeded sample of the training side gives the unigram distribution.
-SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 24, 4, 2
+SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 12, 2, 1
 HELD_OUT_ARRANGEMENTS = 8
 COARSE_USED_MIN = 0.30
 PERPLEXITY_MIN = 100.0

@@ -59,7 +59,7 @@ def _fit(quantizer: VectorQuantizer, residual: Tensor, generator: torch.Generato
 
 @torch.no_grad()
 def fit_quantizer(codec: Codec, latents: Tensor, seed: int) -> list[float]:
-    """Fit every codebook to latents `[n, latent]`; returns the share of variance left after each."""
+    """Fit all codebooks to latents `[n, latent]`; returns the variance share left after each."""
     generator = torch.Generator().manual_seed(seed)
     residual, left = latents.clone(), []
     total = (latents - latents.mean(0)).square().sum()

@@ -23,7 +23,7 @@ class Revival:
 
     @torch.no_grad()
     def step(self, step: int, latent: Tensor) -> int:
-        """Every `every_steps`: move dead entries onto latents `[b, latent, t]`; returns how many."""
+        """Every `every_steps`, move dead entries to latents `[b, latent, t]`; answers how many."""
         if (step + 1) % self._every:
             return 0
         residual, moved = latent, 0
