@@ -63,13 +63,16 @@ def builtin_audio_set() -> AudioSet:
 
 def write_samples(folder: Path, seed: int = 0) -> list[Path]:
     """Write the pack as 16-bit WAV files. Raises InputError when the folder cannot be written."""
-    written = []
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     for number, clip in enumerate(sample_pack(seed), 1):
         path = folder / f"{number:02d}-{clip.name}.wav"
         staged = path.with_name(f".{path.name}")
         steps = (clip.samples * 32768).astype(np.int16)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             soundfile.write(staged, steps, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
             staged.replace(path)
         except (OSError, soundfile.SoundFileError) as error:
