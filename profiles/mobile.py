@@ -20,6 +20,7 @@ ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
     "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
     f"a whole model reaches {EFFICIENCY[0]:.0%} to {EFFICIENCY[1]:.0%} of that bound",
+    "FP16 and INT8 operators run in kernels of their own type",
     "four threads on the fastest cores, at their full clock: no throttling",
     "the default CPU provider; no time is claimed for NPUs and GPUs",
     "device figures are published or derived ones, see devices.toml",
@@ -86,11 +87,12 @@ class MobileProfile:
 def profile_mobile(examined: Examined) -> MobileProfile:
     """Everything that can be told about this variant on phones without one."""
     covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
+    packaging = package(examined.files, examined.bytes)
     return MobileProfile(
-        packaging=package(examined.files, examined.bytes),
+        packaging=packaging,
         coverages=covered,
         estimates=tuple(estimate(examined, device) for device in devices()),
-        notes=_notes(examined, covered),
+        notes=_notes(examined, covered, packaging),
     )
 
 
@@ -115,7 +117,9 @@ def estimate(examined: Examined, device: Device) -> Estimate:
     )
 
 
-def _notes(examined: Examined, covered: tuple[Coverage, ...]) -> tuple[str, ...]:
+def _notes(
+    examined: Examined, covered: tuple[Coverage, ...], packaging: Packaging
+) -> tuple[str, ...]:
     notes = []
     dynamic = [
         value.name
@@ -131,6 +135,12 @@ def _notes(examined: Examined, covered: tuple[Coverage, ...]) -> tuple[str, ...]
         notes.append(
             f"{len(examined.cost.unresolved)} nodes have shapes that only a run can tell; they "
             "are missing from FLOPs and times"
+        )
+    if packaging.ort.bytes is not None and packaging.ort.bytes > 1.5 * packaging.bytes:
+        notes.append(
+            "the ORT-format file made on this machine is larger than the model: a processor "
+            "without kernels for its types unfolds them to FP32; ship the .onnx file, or convert "
+            "on the phone's kind of processor"
         )
     integer = examined.cost.flops_by("precision").get("int8", 0)
     coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")

@@ -31,8 +31,8 @@ class Plan:
     rounds: int = 20
     min_rounds: int = 7
     budget_s: float = 60.0
-    warmup_max: int = 10
-    warmup_max_s: float = 10.0
+    warmup_max: int = 6
+    warmup_max_s: float = 5.0
     cold: bool = True
     seed: int = 0
 

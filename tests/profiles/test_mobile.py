@@ -1,7 +1,9 @@
 import json
+import platform
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from profiles import mobile, packaging
 from profiles.devices import devices, parse_devices
@@ -114,3 +116,18 @@ def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     assert [p["platform"] for p in record["platforms"]] == ["android-cpu", "android-npu", "ios"]
     assert any("fixed shapes" in note for note in record["notes"])
     assert any("CoreML has no path for INT8" in note for note in record["notes"])
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have FP16 kernels")
+def test_an_ort_file_that_unfolds_float16_is_pointed_out(tmp_path):
+    half = TensorProto.FLOAT16
+    proto = graphs.model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [("x", half, ["rows", 256])],
+        [("y", half, ["rows", 256])],
+        {"w": np.ones((256, 256), np.float16)},
+    )
+    path = graphs.save(proto, tmp_path / "m.onnx")
+    record = mobile.profile_mobile(examine(path, {"x": (4, 256)})).as_json()
+    assert record["ort_bytes"] > 1.5 * record["bytes"]
+    assert any("unfolds them to FP32" in note for note in record["notes"])
