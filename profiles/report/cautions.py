@@ -1,0 +1,165 @@
+"""Everything a reader must know before believing a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from profiles.report.choices import choices_of
+from profiles.report.run import Profile, Run, Variant
+from profiles.report.units import bytes_text, count_text, percent_text, plural
+
+FEW_POSITIONS = 5_000
+"""Agreements over fewer positions than this are too coarse to compare."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A kind of warning with its lines; long ones start closed."""
+
+    title: str
+    meaning: str
+    lines: tuple[str, ...]
+    open: bool = True
+
+
+@dataclass(frozen=True)
+class LeftInFloat:
+    """The nodes of one variant that stayed in float, grouped by operator and reason."""
+
+    variant: str
+    total: int
+    groups: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+def cautions_of(run: Run) -> tuple[Caution, ...]:
+    """The warnings of a run, those that change a decision first; empty kinds are left out."""
+    variants = [(m, v, f"{m.name} · {v.recipe}") for m in run.models for v in m.variants]
+    larger = [
+        f"{name}: {bytes_text(v.bytes)}, source {bytes_text(m.source_bytes)} "
+        f"({percent_text(v.bytes / m.source_bytes)})"
+        for m, v, name in variants
+        if v.bytes is not None and m.source_bytes and v.bytes > m.source_bytes
+    ]
+    few = [
+        f"{name}: {count_text(v.accuracy.n_positions)} positions"
+        for _, v, name in variants
+        if v.accuracy.n_positions is not None
+        and v.accuracy.token_agreement is not None
+        and v.accuracy.n_positions < FEW_POSITIONS
+    ]
+    unmatched = [
+        f"{name}: {u.rule} at {u.node}: {u.reason}" for _, v, name in variants for u in v.unmatched
+    ]
+    made = [
+        Caution("Larger than their source", "Not worth shipping for size.", tuple(larger)),
+        Caution(
+            "Broken audio",
+            "Samples that clip, or are no numbers.",
+            tuple(_broken(variants_of(run))),
+        ),
+        Caution(
+            "Few positions",
+            f"Agreement over fewer than {count_text(FEW_POSITIONS)} positions: widen the audio.",
+            tuple(few),
+        ),
+        Caution(
+            "While measuring",
+            "Each line names the remedy.",
+            _of_profiles(run, lambda p: p.warnings),
+        ),
+        Caution(
+            "Could not be measured",
+            "The file was made; running it failed.",
+            _of_profiles(run, lambda p: (p.reason or "no reason given",) * (p.kind == "failed")),
+        ),
+        Caution("What other targets make of it", "", _of_profiles(run, lambda p: p.notes)),
+        Caution(
+            "Clips that were dropped",
+            "Neither calibration nor evaluation saw them.",
+            tuple(f"{name}: {reason}" for name, reason in run.audio_set.dropped),
+        ),
+        Caution("About the audio", "", run.audio_set.warnings),
+        Caution(
+            "Made with a warning",
+            "",
+            _folded((name, text) for _, v, name in variants for text in v.warnings),
+        ),
+        Caution(
+            "About the accuracy",
+            "",
+            _folded((name, text) for _, v, name in variants for text in v.accuracy.notes),
+        ),
+        Caution("Sums that disagree", "Read the results file before quoting them.", _sums(run)),
+        Caution(
+            "Fusions that did not match",
+            "Left as they came: right, and slower than they could be.",
+            tuple(unmatched),
+            open=len(unmatched) <= 6,
+        ),
+    ]
+    return tuple(c for c in made if c.lines)
+
+
+def left_in_float(run: Run) -> tuple[LeftInFloat, ...]:
+    """Per variant: which nodes stayed in float, and why."""
+    made = []
+    for name, v in variants_of(run):
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for node in v.float_nodes:
+            grouped.setdefault((node.op_type, node.reason), []).append(node.node)
+        groups = tuple((op, reason, tuple(nodes)) for (op, reason), nodes in grouped.items())
+        if groups:
+            made.append(LeftInFloat(name, len(v.float_nodes), groups))
+    return tuple(made)
+
+
+def variants_of(run: Run) -> list[tuple[str, Variant]]:
+    """Every variant with a name for lists: `model · recipe`."""
+    return [(f"{m.name} · {v.recipe}", v) for m in run.models for v in m.variants]
+
+
+def _broken(variants: list[tuple[str, Variant]]) -> list[str]:
+    lines = []
+    for name, v in variants:
+        if v.accuracy.nonfinite:
+            lines.append(f"{name}: {plural(v.accuracy.nonfinite, 'value')} not finite")
+        if v.accuracy.clipped:
+            lines.append(f"{name}: {plural(v.accuracy.clipped, 'clipped sample')}")
+    return lines
+
+
+def _of_profiles(run: Run, texts: Callable[[Profile], Sequence[str]]) -> tuple[str, ...]:
+    owners = [(f"{m.name} · FP32 source", m.profiles) for m in run.models]
+    owners += [(name, v.profiles) for name, v in variants_of(run)]
+    return _folded(
+        (f"{name} on {target}", text)
+        for name, profiles in owners
+        for target, profile in profiles.items()
+        for text in texts(profile)
+    )
+
+
+def _folded(said: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What several owners share is said once, with the first of them and how many more."""
+    owners: dict[str, list[str]] = {}
+    for name, text in said:
+        owners.setdefault(text, []).append(name)
+    return tuple(f"{_first(names)}: {text}" for text, names in owners.items())
+
+
+def _first(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other')}"
+
+
+def _sums(run: Run) -> tuple[str, ...]:
+    lines = []
+    for choice in choices_of(run):
+        if choice.missing or choice.bytes is None or choice.summed_bytes is None:
+            continue
+        if choice.bytes != choice.summed_bytes:
+            lines.append(
+                f"{choice.name}: {count_text(choice.bytes)} bytes stated, "
+                f"{count_text(choice.summed_bytes)} bytes by its variants"
+            )
+    return tuple(lines)

@@ -1,0 +1,195 @@
+"""What could be shipped: the source, each recipe for all models, each set; and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.report.run import Model, Run, Variant
+from vampnet_models.spec import CHAIN_ROLES, Role
+
+GOAL_BYTES = 1.8e9
+GOAL_TEXT = "1.8\u00a0GB"
+"""What the original project set out to reach for all four full-size models together."""
+
+FULL_SIZE_BYTES = {
+    Role.CODEC_ENCODER: 91e6,
+    Role.COARSE: 1.33e9,
+    Role.C2F: 1.10e9,
+    Role.CODEC_DECODER: 510e6,
+}
+"""The published FP32 models, as ONNX files."""
+
+FULL_SIZE_TOTAL_BYTES = sum(FULL_SIZE_BYTES.values())
+
+_SMALL_BELOW = 0.4
+"""A source below this share of the least published size is a small model (FP16 would be 0.5)."""
+
+_LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way to serve every model of the run. Bytes, shares 0 to 1, decibels.
+
+    `missing` names the models that it does not serve; then it is no whole and never best.
+    """
+
+    name: str
+    kind: str
+    parts: str
+    bytes: float | None
+    summed_bytes: float | None
+    source_bytes: float | None
+    missing: tuple[str, ...]
+    missed: tuple[str, ...]
+    worst_agreement: float | None
+    worst_model: str | None
+    within_floor: bool
+    si_sdr_db: float | None
+    cpu_ratio: float | None
+    full_size_bytes: float | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every model of the run has a variant here."""
+        return not self.missing and self.bytes is not None
+
+    @property
+    def share(self) -> float | None:
+        """Bytes relative to the source, for complete choices."""
+        if not self.complete or not self.bytes or not self.source_bytes:
+            return None
+        return self.bytes / self.source_bytes
+
+
+def is_small(model: Model) -> bool:
+    """Whether a model of the chain is far below the published size of its role."""
+    role = role_of(model)
+    if role not in _LEAST_PUBLISHED_BYTES or model.source_bytes is None:
+        return False
+    return model.source_bytes < _SMALL_BELOW * _LEAST_PUBLISHED_BYTES[role]
+
+
+def role_of(model: Model) -> Role:
+    """The model's role; unknown names count as generic."""
+    return Role(model.role) if model.role in set(Role) else Role.GENERIC
+
+
+def whole_chain(run: Run) -> bool:
+    """Whether the run holds exactly one model of each of the four roles."""
+    roles = [role_of(m) for m in run.models]
+    return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
+
+
+def recipes_of(run: Run) -> tuple[str, ...]:
+    """All recipes, in order of appearance."""
+    return tuple(dict.fromkeys(v.recipe for m in run.models for v in m.variants))
+
+
+def source_bytes(run: Run) -> float | None:
+    """All sources together, or None when one is not recorded."""
+    sizes = [m.source_bytes for m in run.models]
+    known = [s for s in sizes if s is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def choices_of(run: Run) -> tuple[Choice, ...]:
+    """Every recipe and then every set, in the order of the results."""
+    made = [
+        _choice(run, name, "recipe", "", {m.name: name for m in run.models}, run.totals.get(name))
+        for name in recipes_of(run)
+    ]
+    for s in run.sets:
+        recipes = {m.name: s.parts[m.role] for m in run.models if m.role in s.parts}
+        parts = ", ".join(f"{role}: {recipe}" for role, recipe in s.parts.items())
+        made.append(_choice(run, s.name, "set", parts, recipes, s.bytes))
+    return tuple(made)
+
+
+def smallest(choices: Sequence[Choice]) -> Choice | None:
+    """The smallest complete choice that missed no promise."""
+    return min(_eligible(choices), key=lambda c: c.bytes or 0.0, default=None)
+
+
+def fastest(choices: Sequence[Choice]) -> Choice | None:
+    """The complete choice with the least measured CPU time, one call of each model."""
+    timed = [c for c in _eligible(choices) if c.cpu_ratio is not None]
+    return min(timed, key=lambda c: c.cpu_ratio or 0.0, default=None)
+
+
+def closest(choices: Sequence[Choice]) -> Choice | None:
+    """Of the complete choices at most 90 % of the source, the one that keeps most tokens."""
+    smaller = [
+        c
+        for c in _eligible(choices)
+        if c.worst_agreement is not None and c.share is not None and c.share <= 0.9
+    ]
+    return max(smaller, key=lambda c: (c.worst_agreement or 0.0, -(c.bytes or 0.0)), default=None)
+
+
+def _eligible(choices: Sequence[Choice]) -> list[Choice]:
+    return [c for c in choices if c.complete and not c.missed]
+
+
+def _choice(
+    run: Run, name: str, kind: str, parts: str, recipes: dict[str, str], stated: float | None
+) -> Choice:
+    served: list[tuple[Model, Variant]] = []
+    for model in run.models:
+        wanted = recipes.get(model.name)
+        served += [(model, v) for v in model.variants if v.recipe == wanted and v.usable][:1]
+    names = {m.name for m, _ in served}
+    sizes = [v.bytes for _, v in served if v.bytes is not None]
+    summed = sum(sizes) if len(sizes) == len(served) and sizes else None
+    missing = tuple(m.name for m in run.models if m.name not in names)
+    agreements = [
+        (v.accuracy.token_agreement, m.name, v.accuracy.floor)
+        for m, v in served
+        if v.accuracy.token_agreement is not None
+    ]
+    expected = [m for m, _ in served if not m.is_decoder]
+    worst = min(agreements, default=None) if len(agreements) == len(expected) else None
+    decoded = [v.accuracy.si_sdr_db for m, v in served if m.is_decoder]
+    return Choice(
+        name=name,
+        kind=kind,
+        parts=parts,
+        bytes=summed if stated is None or missing else stated,
+        summed_bytes=summed,
+        source_bytes=source_bytes(run),
+        missing=missing,
+        missed=tuple(m.name for m, v in served if v.status == "missed"),
+        worst_agreement=None if worst is None else worst[0],
+        worst_model=None if worst is None else worst[1],
+        within_floor=worst is not None
+        and all(floor is not None and share >= floor for share, _, floor in agreements),
+        si_sdr_db=min((d for d in decoded if d is not None), default=None),
+        cpu_ratio=None if missing else _cpu_ratio(served),
+        full_size_bytes=_full_size(run, served),
+    )
+
+
+def _cpu_ratio(served: Sequence[tuple[Model, Variant]]) -> float | None:
+    """One call of each model: summed medians relative to the sources' summed medians."""
+    total_s = source_s = 0.0
+    for model, variant in served:
+        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
+        if mine is None or theirs is None or mine.median_s is None or theirs.median_s is None:
+            return None
+        if mine.kind != "measurement" or theirs.kind != "measurement":
+            return None
+        total_s, source_s = total_s + mine.median_s, source_s + theirs.median_s
+    return total_s / source_s if source_s else None
+
+
+def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | None:
+    """What the published models would weigh if each shrank by the same share (an estimate)."""
+    if not whole_chain(run) or len(served) != len(run.models):
+        return None
+    total = 0.0
+    for model, variant in served:
+        if not variant.bytes or not model.source_bytes:
+            return None
+        total += FULL_SIZE_BYTES[role_of(model)] * variant.bytes / model.source_bytes
+    return total

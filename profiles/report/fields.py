@@ -1,0 +1,117 @@
+"""Typed reading of results.json: a missing field is None, a field of the wrong type an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vampnet_models.errors import InputError
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """A JSON object and where it stands in the file, for the error's sake.
+
+    Every reader raises InputError, naming the place, when a field has another type than asked.
+    """
+
+    data: Mapping[str, object]
+    where: str = "results"
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def number(self, key: str) -> float | None:
+        """A number (infinities and NaN included), or None when absent or null."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(key, "a number", value)
+        return float(value)
+
+    def count(self, key: str) -> int | None:
+        """A whole number, or None when absent or null."""
+        value = self.number(key)
+        if value is None:
+            return None
+        if value != value or value in (float("inf"), float("-inf")) or value != int(value):
+            raise self._wrong(key, "a whole number", value)
+        return int(value)
+
+    def text(self, key: str) -> str | None:
+        """A string, or None when absent or null."""
+        value = self.data.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(key, "a text", value)
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; one string counts as a list of one, absent as none."""
+        value = self.data.get(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise self._wrong(key, "a list of texts", value)
+        return tuple(value)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of numbers; empty when absent or null."""
+        value = self.data.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(
+            isinstance(v, int | float) and not isinstance(v, bool) for v in value
+        ):
+            raise self._wrong(key, "a list of numbers", value)
+        return tuple(float(v) for v in value)
+
+    def pair(self, key: str) -> tuple[float, float] | None:
+        """Two numbers `[low, high]`, or None when absent or null."""
+        values = self.numbers(key)
+        if not values:
+            return None
+        if len(values) != 2:
+            raise self._wrong(key, "two numbers [low, high]", self.data[key])
+        return values[0], values[1]
+
+    def record(self, key: str) -> Record:
+        """An object; an empty one when absent or null."""
+        value = self.data.get(key)
+        if value is None:
+            return Record({}, f"{self.where}.{key}")
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object", value)
+        return Record(value, f"{self.where}.{key}")
+
+    def records(self, key: str) -> tuple[Record, ...]:
+        """A list of objects; empty when absent or null."""
+        value = self.data.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            raise self._wrong(key, "a list of objects", value)
+        return tuple(Record(v, f"{self.where}.{key}[{i}]") for i, v in enumerate(value))
+
+    def mapped(self, key: str) -> dict[str, Record]:
+        """An object of objects, without those that are null."""
+        outer = self.record(key)
+        return {name: outer.record(name) for name in outer.data if outer.data[name] is not None}
+
+    def need_text(self, key: str) -> str:
+        """A string that must be there."""
+        value = self.text(key)
+        if value is None:
+            raise InputError(f"{self.where}: {key} is missing; write the results again")
+        return value
+
+    def _wrong(self, key: str, wanted: str, value: object) -> InputError:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        return InputError(
+            f"{self.where}.{key}: must be {wanted}, is {shown}; write the results again"
+        )

@@ -1,0 +1,151 @@
+"""Phones without a phone: packaging as fact, coverage from tables, times as estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from profiles.report.cells import Cell, absent, estimate, fact
+from profiles.report.fields import Record
+from profiles.report.marks import Mark
+from profiles.report.run import Model, Run, Variant
+from profiles.report.tables import Row, Table
+from profiles.report.units import NBSP, bytes_text, percent_text, plural, seconds_range
+
+SHOWN_AS_PHONES = frozenset(
+    {"devices", "coverage", "platforms", "stores", "required_operators", "operators"}
+    | {"zipped_bytes", "zipped_exact", "ort_bytes", "ort_reason"}
+)
+"""Fields of a profile that this module shows."""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What one runtime does not take: a line per operator and reason."""
+
+    runtime: str
+    lines: tuple[str, ...]
+
+
+def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
+    """Delivered size, ORT format, store limits, and what each platform takes of the graph."""
+    found = _mobile(run)
+    platforms = tuple(
+        dict.fromkeys(p.need_text("platform") for _, _, r in found for p in r.records("platforms"))
+    )
+    columns = ("Compressed", "ORT format", "Fits the stores", *platforms)
+    rows = []
+    for model, variant, record in found:
+        by_name = {p.need_text("platform"): p for p in record.records("platforms")}
+        packed = (_zipped(record), _ort(record), _stores(record))
+        taken = tuple(_platform(by_name.get(name)) for name in platforms)
+        rows.append(_row(model, variant, marks, (*packed, *taken)))
+    return Table(columns, tuple(rows))
+
+
+def device_table(run: Run, marks: dict[str, Mark]) -> Table:
+    """Estimated time of one call per device."""
+    found = [(m, v, r.records("devices")) for m, v, r in _mobile(run)]
+    names = tuple(dict.fromkeys(d.need_text("device") for _, _, ds in found for d in ds))
+    rows = []
+    for model, variant, devices in found:
+        by_name = {d.need_text("device"): d for d in devices}
+        cells = tuple(_range(by_name.get(name)) for name in names)
+        rows.append(_row(model, variant, marks, cells))
+    return Table(names, tuple(rows) if names else ())
+
+
+def device_sources(run: Run) -> tuple[str, ...]:
+    """Where each device's figures are from, and how far to trust them."""
+    lines = {
+        d.need_text(
+            "device"
+        ): f"{d.need_text('device')} ({d.text('platform') or 'platform unknown'}): "
+        f"{d.text('source') or 'no source'}; confidence {d.text('confidence') or 'not stated'}"
+        for _, _, record in _mobile(run)
+        for d in record.records("devices")
+    }
+    return tuple(lines.values())
+
+
+def refusals(run: Run) -> tuple[Refusals, ...]:
+    """Per runtime (CUDA too), what it refuses and why, over all variants."""
+    refused: dict[str, dict[str, int]] = {}
+    for model in run.models:
+        for variant in model.variants:
+            for profile in variant.profiles.values():
+                covered = [profile.extra.record("operators")]
+                covered += profile.extra.mapped("coverage").values()
+                for coverage in covered:
+                    lines = refused.setdefault(coverage.text("runtime") or "unnamed", {})
+                    for r in coverage.records("refusals"):
+                        text = f"{r.text('op_type') or '?'}: {r.text('reason') or 'no reason'}"
+                        lines[text] = lines.get(text, 0) + (r.count("nodes") or 0)
+    return tuple(
+        Refusals(runtime, tuple(f"{text} ({plural(n, 'node')})" for text, n in lines.items()))
+        for runtime, lines in refused.items()
+        if lines
+    )
+
+
+def _mobile(run: Run) -> list[tuple[Model, Variant, Record]]:
+    return [
+        (m, v, profile.extra)
+        for m in run.models
+        for v in m.variants
+        if (profile := v.profiles.get("mobile")) is not None and profile.extra
+    ]
+
+
+def _row(model: Model, variant: Variant, marks: dict[str, Mark], cells: tuple[Cell, ...]) -> Row:
+    name = f"{model.name} · {variant.recipe}"
+    return Row(name, marks[variant.recipe].icon, variant.status, "", cells)
+
+
+def _zipped(record: Record) -> Cell:
+    size = record.number("zipped_bytes")
+    if size is not None and record.data.get("zipped_exact") is False:
+        return estimate(f"≈{NBSP}{bytes_text(size)}", size, ("from samples",))
+    return fact(size, bytes_text)
+
+
+def _ort(record: Record) -> Cell:
+    reason = record.text("ort_reason")
+    if record.number("ort_bytes") is None:
+        return absent("none", () if reason is None else (reason,))
+    return fact(record.number("ort_bytes"), bytes_text)
+
+
+def _stores(record: Record) -> Cell:
+    stores = record.records("stores")
+    if not stores:
+        return absent()
+    misfits = [s for s in stores if s.data.get("fits") is not True]
+    if not misfits:
+        return Cell("all", "fact", "all", (plural(len(stores), "limit"),))
+    names = tuple(
+        f"not {s.text('store') or '?'} {s.text('part') or ''}"
+        f" ({bytes_text(s.number('limit_bytes') or 0.0)})"
+        for s in misfits
+    )
+    return Cell(f"{len(stores) - len(misfits)} of {len(stores)}", "fact", "some", names)
+
+
+def _platform(record: Record | None) -> Cell:
+    if record is None:
+        return absent()
+    nodes, parts = record.number("node_share"), record.count("partitions")
+    lines = (
+        record.text("runtime") or "runtime unknown",
+        "" if nodes is None else f"{percent_text(nodes)} of nodes",
+        "" if parts is None else plural(parts, "partition"),
+    )
+    return fact(record.number("flops_share"), percent_text, tuple(t for t in lines if t))
+
+
+def _range(record: Record | None) -> Cell:
+    if record is None:
+        return absent("not estimated")
+    low, high = record.number("low_s"), record.number("high_s")
+    if low is None or high is None:
+        return absent("not estimated")
+    return estimate(f"≈{NBSP}{seconds_range(low, high)}", (low + high) / 2)

@@ -1,0 +1,188 @@
+"""What a run found, as typed records; `None` is what was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from profiles.report.fields import Record
+from vampnet_models.spec import Role
+
+Kind = Literal["measurement", "estimate", "failed", "absent"]
+
+
+@dataclass(frozen=True)
+class CodebookAgreement:
+    """Shares of positions with the reference's token, in one codebook."""
+
+    codebook: int
+    agreement: float | None
+    floor: float | None
+    given_earlier: float | None
+    n_positions: int | None
+
+
+@dataclass(frozen=True)
+class MaskRatioAgreement:
+    """The share of masked positions with the reference's token, at one mask ratio (0 to 1)."""
+
+    mask_ratio: float
+    agreement: float | None
+    n_positions: int | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A variant against its FP32 reference; shares are 0 to 1, KL is in nats."""
+
+    token_agreement: float | None
+    floor: float | None
+    interval: tuple[float, float] | None
+    n_positions: int | None
+    per_codebook: tuple[CodebookAgreement, ...]
+    per_mask_ratio: tuple[MaskRatioAgreement, ...]
+    near_tie_epsilon: float | None
+    near_tie_share: float | None
+    agreement_without_near_ties: float | None
+    logits_kl: float | None
+    top5_containment: float | None
+    si_sdr_db: float | None
+    log_mel_db: float | None
+    snr_db: float | None
+    clipped: int | None
+    nonfinite: int | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One variant on one target: measured, estimated, failed, or absent with how to get it.
+
+    `ratio` compares with the FP32 source of the same rounds. `extra` holds all other fields.
+    """
+
+    kind: Kind
+    target: str
+    median_s: float | None = None
+    p10_s: float | None = None
+    p90_s: float | None = None
+    samples_s: tuple[float, ...] = ()
+    noisy: bool = False
+    session_s: float | None = None
+    first_run_s: float | None = None
+    peak_rss_bytes: float | None = None
+    threads: int | None = None
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    ratio_verdict: str | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    assumptions: tuple[str, ...] = ()
+    reason: str | None = None
+    remedy: str | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    extra: Record = field(default_factory=lambda: Record({}))
+
+
+@dataclass(frozen=True)
+class FloatNode:
+    """A weight-carrying node that a recipe left in float."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A place where a fusion rule was expected and did not fire."""
+
+    rule: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe applied to one model."""
+
+    recipe: str
+    path: str | None
+    bytes: float | None
+    status: str
+    reason: str | None
+    accuracy: Accuracy
+    profiles: Mapping[str, Profile]
+    float_nodes: tuple[FloatNode, ...]
+    unmatched: tuple[Unmatched, ...]
+    fusions: Mapping[str, float]
+    precision: Mapping[str, float]
+    warnings: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        """A file was made, whether or not it kept the promised accuracy."""
+        return self.status in ("ok", "missed")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A source model and its variants; `profiles` are the FP32 source's own."""
+
+    name: str
+    role: str
+    source_bytes: float | None
+    source_sha256: str | None
+    weights: str
+    profiles: Mapping[str, Profile]
+    variants: tuple[Variant, ...]
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether audio metrics stand in for token agreement."""
+        return self.role == Role.CODEC_DECODER
+
+
+@dataclass(frozen=True)
+class SetOfParts:
+    """A mixture of recipes worth deploying: which recipe serves which role."""
+
+    name: str
+    parts: Mapping[str, str]
+    bytes: float | None
+
+
+@dataclass(frozen=True)
+class AudioSet:
+    """The audio that calibration and evaluation saw."""
+
+    name: str | None
+    sha256: str | None
+    dropped: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """A sound to listen to; `path` is relative to the run's folder."""
+
+    path: str
+    title: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the report shows."""
+
+    version: str | None
+    command: str | None
+    created: str | None
+    host: tuple[tuple[str, object], ...]
+    models: tuple[Model, ...]
+    totals: Mapping[str, float]
+    sets: tuple[SetOfParts, ...]
+    audio_set: AudioSet
+    audio: tuple[AudioFile, ...]

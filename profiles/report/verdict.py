@@ -1,0 +1,268 @@
+"""The first thing on the page: what came out, in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from profiles.report.choices import (
+    FULL_SIZE_BYTES,
+    FULL_SIZE_TOTAL_BYTES,
+    GOAL_BYTES,
+    GOAL_TEXT,
+    Choice,
+    closest,
+    fastest,
+    is_small,
+    smallest,
+    source_bytes,
+    whole_chain,
+)
+from profiles.report.run import Model, Profile, Run
+from profiles.report.units import (
+    agreement_text,
+    bytes_text,
+    db_text,
+    percent_text,
+    plural,
+    ratio_text,
+    round_bytes_text,
+)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A caution that belongs to the verdict; `tone` is `note` or `alarm`."""
+
+    tone: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One answer: the question, the choice, its number, what it costs."""
+
+    question: str
+    name: str
+    figure: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Headline, summary, cautions, answers, and a sentence per target."""
+
+    headline: str
+    summary: str
+    notices: tuple[Notice, ...]
+    tiles: tuple[Tile, ...]
+    targets: tuple[tuple[str, str, str], ...]
+
+
+def verdict_of(run: Run, choices: tuple[Choice, ...]) -> Verdict:
+    """Judge the run: total before, what the best choices weigh and keep."""
+    total, least = source_bytes(run), smallest(choices)
+    if not run.models:
+        headline, summary = "No model in this run", "The results list no model."
+    elif total is None:
+        headline = "The sizes were not recorded"
+        summary = "Without them there is no before and after; the tables show what is there."
+    elif least is None:
+        headline = f"{bytes_text(total)} in FP32, no recipe served all of it"
+        summary = (
+            "No recipe and no set served every model as asked; the reasons stand in the tables "
+            "below."
+        )
+    else:
+        headline = f"{bytes_text(total)} in FP32, {_size(least.bytes)} at the smallest"
+        summary = _summary(run, least)
+    return Verdict(
+        headline=headline,
+        summary=summary,
+        notices=tuple(_notices(run, choices)),
+        tiles=tuple(_tiles(choices)),
+        targets=tuple(_target(run, t) for t in ("cpu", "cuda", "mobile")),
+    )
+
+
+def _summary(run: Run, least: Choice) -> str:
+    share = least.share
+    kept = ""
+    if least.worst_agreement is not None:
+        kept = (
+            f", keeping {agreement_text(least.worst_agreement)} of the tokens in its worst model "
+            f"({least.worst_model})"
+        )
+    if least.si_sdr_db is not None:
+        kept += f" and {db_text(least.si_sdr_db)} SI-SDR in the decoder"
+    of = "" if share is None else f", {percent_text(share)} of the source"
+    return (
+        f"{_together(len(run.models))}: {least.name} takes "
+        f"{_size(least.bytes)}{of}{kept}. "
+        f"{_goal_sentence(run, least)}"
+    )
+
+
+def _together(n: int) -> str:
+    return "The one model" if n == 1 else f"All {plural(n, 'model')} together"
+
+
+def _goal_sentence(run: Run, least: Choice) -> str:
+    if not whole_chain(run):
+        return (
+            f"The {GOAL_TEXT} goal is about all four models together; this run does not hold them."
+        )
+    if any(is_small(m) for m in run.models):
+        if least.full_size_bytes is None:
+            return f"The {GOAL_TEXT} goal is about the full-size models."
+        side = "under" if least.full_size_bytes <= GOAL_BYTES else "over"
+        return (
+            f"The {GOAL_TEXT} goal is about the full-size models: at the same shares they would "
+            f"take about {bytes_text(least.full_size_bytes)}, {side} it (an estimate)."
+        )
+    gap = (least.bytes or 0.0) - GOAL_BYTES
+    return f"That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
+
+
+def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
+    made: list[Notice] = []
+    seeded = [m.name for m in run.models if m.weights == "seeded"]
+    if seeded:
+        made.append(
+            Notice(
+                "alarm",
+                "seeded weights: not an accuracy claim",
+                f"{', '.join(seeded)} hold random weights. Sizes and times are real; what they "
+                "keep of a random reference says nothing about music.",
+            )
+        )
+    small = [m for m in run.models if is_small(m)]
+    if small:
+        made.append(Notice("note", "These are small models", _small_text(small)))
+    unknown = [m.name for m in run.models if m.weights == "unknown"]
+    if unknown:
+        made.append(
+            Notice(
+                "note",
+                "Weights of unknown origin",
+                f"{', '.join(unknown)}: nothing in the file says whether it was trained.",
+            )
+        )
+    variants = [(m, v) for m in run.models for v in m.variants]
+    missed = [f"{m.name} {v.recipe}" for m, v in variants if v.status == "missed"]
+    failed = [f"{m.name} {v.recipe}" for m, v in variants if v.status == "failed"]
+    if missed:
+        made.append(Notice("alarm", f"{plural(len(missed), 'promise')} missed", ", ".join(missed)))
+    if failed:
+        made.append(Notice("alarm", f"{plural(len(failed), 'variant')} failed", ", ".join(failed)))
+    return made
+
+
+def _small_text(small: list[Model]) -> str:
+    named = ", ".join(f"{m.name} {_size(m.source_bytes)}" for m in small)
+    full = {role.value.replace("codec-", ""): size for role, size in FULL_SIZE_BYTES.items()}
+    weights = ", ".join(f"{role} {round_bytes_text(size)}" for role, size in full.items())
+    return (
+        f"{named}. The full-size ones weigh: {weights}; "
+        f"{bytes_text(FULL_SIZE_TOTAL_BYTES)} together."
+    )
+
+
+def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
+    made = []
+    if (least := smallest(choices)) is not None:
+        made.append(Tile("Smallest", least.name, _size(least.bytes), _kept(least)))
+    if (near := closest(choices)) is not None:
+        figure = agreement_text(near.worst_agreement or 0.0)
+        made.append(
+            Tile(
+                "Closest to the reference",
+                near.name,
+                figure,
+                (f"lowest agreement, {near.worst_model}", *_cost(near)),
+            )
+        )
+    if (quick := fastest(choices)) is not None:
+        figure = ratio_text(quick.cpu_ratio or 0.0)
+        made.append(
+            Tile(
+                "Fastest on this CPU",
+                quick.name,
+                figure,
+                ("the FP32 time, one call of each model", *_kept(quick)[-1:]),
+            )
+        )
+    return made
+
+
+def _kept(choice: Choice) -> tuple[str, ...]:
+    lines: tuple[str, ...] = ()
+    if choice.share is not None:
+        lines += (f"{percent_text(choice.share)} of the source",)
+    if choice.worst_agreement is not None:
+        lines += (f"keeps {agreement_text(choice.worst_agreement)} ({choice.worst_model})",)
+    return lines
+
+
+def _cost(choice: Choice) -> tuple[str, ...]:
+    share = "" if choice.share is None else f", {percent_text(choice.share)} of the source"
+    return (f"{_size(choice.bytes)}{share}",)
+
+
+def _target(run: Run, target: str) -> tuple[str, str, str]:
+    """(target, kind, sentence) of one target."""
+    shown = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}[target]
+    profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
+    present = [p for p in profiles if p is not None and p.kind in ("measurement", "estimate")]
+    if not present:
+        return shown, "absent", f"not measured; {how_to_measure(target, profiles)}"
+    measured = [p for p in present if p.kind == "measurement"]
+    if not measured:
+        return (
+            shown,
+            "estimate",
+            f"estimated, not measured, for {len(present)} of {plural(len(profiles), 'variant')}",
+        )
+    names = sorted({p.target for p in measured})
+    return (
+        shown,
+        "measurement",
+        f"measured for {len(measured)} of {plural(len(profiles), 'variant')} on {', '.join(names)}"
+        + _speed(run, target),
+    )
+
+
+def _speed(run: Run, target: str) -> str:
+    """The best ratio of medians on this target, in words."""
+    ratios = []
+    for model in run.models:
+        source = model.profiles.get(target)
+        for v in model.variants:
+            mine = v.profiles.get(target)
+            if _timed(source) and _timed(mine) and source and mine:
+                ratios.append(((mine.median_s or 0.0) / (source.median_s or 1.0), v.recipe, model))
+    if not ratios:
+        return ""
+    ratio, recipe, model = min(ratios, key=lambda r: r[0])
+    return f"; the largest gain is {recipe} on {model.name}, {ratio_text(ratio)} the FP32 time"
+
+
+def _timed(profile: Profile | None) -> bool:
+    return profile is not None and profile.kind == "measurement" and bool(profile.median_s)
+
+
+def how_to_measure(target: str, profiles: list[Profile | None]) -> str:
+    """What to do for numbers of this target: the profile's own remedy, or the usual one."""
+    for profile in profiles:
+        if profile is not None and (profile.remedy or profile.reason):
+            return "; ".join(t for t in (profile.reason, profile.remedy) if t)
+    return {
+        "cpu": "run: vampbench profile MODEL... --target cpu",
+        "cuda": "run, on a machine with a CUDA device: make env-cuda, then "
+        "vampbench profile MODEL... --target cuda",
+        "mobile": "run: vampbench profile MODEL... --target mobile",
+    }.get(target, f"run: vampbench profile MODEL... --target {target}")
+
+
+def _size(value: float | None) -> str:
+    return "unknown size" if value is None else bytes_text(value)

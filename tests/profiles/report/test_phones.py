@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+from profiles.report import phones
+from profiles.report.marks import marks_for
+from profiles.report.read import read_run
+
+
+def test_packaging_tells_facts_from_estimates(results: dict[str, Any]) -> None:
+    run = read_run(results)
+    marks = marks_for(v.recipe for m in run.models for v in m.variants)
+    table = phones.packaging_table(run, marks)
+    assert table.columns[-3:] == ("android-cpu", "android-npu", "ios")
+    rows = {r.name: r.cells for r in table.rows}
+    assert rows["codec_encoder · fp16"][0].kind == "fact"
+    assert rows["coarse · fused"][0].kind == "estimate"
+    assert rows["coarse · int4-weights"][1].kind == "absent"
+    assert "no kernel" in rows["coarse · int4-weights"][1].lines[0]
+    assert rows["coarse · fused"][2].text == "all"
+
+
+def test_a_store_limit_that_is_exceeded_is_named(results: dict[str, Any]) -> None:
+    stores = results["models"][0]["variants"][0]["profiles"]["mobile"]["stores"]
+    stores[0]["fits"] = False
+    run = read_run(results)
+    cell = phones.packaging_table(run, marks_for(["fused"]) | marks_for([])).rows[0].cells[2]
+    assert cell.text == "1 of 2"
+    assert cell.lines == ("not Google Play base module (200\u00a0MB)",)
+
+
+def test_device_times_are_estimates_with_sources(results: dict[str, Any]) -> None:
+    run = read_run(results)
+    table = phones.device_table(run, marks_for([]))
+    assert table.columns == ("Snapdragon 8 Gen 3", "A17 Pro")
+    assert {c.kind for r in table.rows for c in r.cells} == {"estimate"}
+    assert any("confidence medium" in line for line in phones.device_sources(run))
+
+
+def test_refusals_are_counted_over_all_variants(results: dict[str, Any]) -> None:
+    found = {r.runtime: r.lines for r in phones.refusals(read_run(results))}
+    assert set(found) == {"cuda", "cpu", "nnapi"}
+    assert found["cuda"] == ("Sin: no kernel <f32> (176\u00a0nodes)",)
+
+
+def test_no_mobile_profile_no_tables(results: dict[str, Any]) -> None:
+    for model in results["models"]:
+        for variant in model["variants"]:
+            variant["profiles"] = {}
+    run = read_run(results)
+    assert phones.packaging_table(run, {}).rows == ()
+    assert phones.device_table(run, {}).rows == ()
+    assert phones.refusals(run) == ()

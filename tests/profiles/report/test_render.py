@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiles.report import render_report, write_report
+from vampnet_models.errors import InputError
+
+PageOf = Callable[[str], Any]
+
+
+@pytest.fixture
+def html(results: dict[str, Any], tmp_path: Path) -> str:
+    return render_report(results, tmp_path)
+
+
+def test_the_verdict_comes_first(html: str, page_of: PageOf) -> None:
+    page = page_of(html)
+    assert [s["id"] for s in page.all("section")] == [
+        "verdict",
+        "totals",
+        "models",
+        "phones",
+        "where",
+        "warnings",
+        "reading",
+        "command",
+    ]
+    assert "29.6 MB in FP32, 8.32 MB at the smallest" in page.sections["verdict"]
+    assert page.text.index("at the smallest") < page.text.index("Before and after")
+
+
+def test_figures_tables_and_their_texts_are_there(html: str, page_of: PageOf) -> None:
+    page = page_of(html)
+    assert len(page.all("article", "model")) == 4
+    charts = page.all("svg", "chart")
+    assert len(charts) == 6 + 6 + 6 + 4
+    assert all(c["role"] == "img" and c["aria-label"] for c in charts)
+    assert len(page.all("figure")) == len(charts)
+    models = page.sections["models"]
+    for text in ("99.06 %", "98.93–99.18 %", "floor 99.94 %", "within the floor", "24,080"):
+        assert text in models
+    for text in ("not applicable", "block size 32 does not divide", "no difference", "faster"):
+        assert text in models
+    assert "int8-static" in page.sections["totals"]
+    assert "fp16 codec, int8 transformers" in page.sections["totals"]
+
+
+def test_nothing_is_loaded_from_anywhere(html: str, page_of: PageOf) -> None:
+    page = page_of(html)
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name, "#")
+            assert value.startswith(("#", "data:")), (tag, name, value)
+        assert not [n for n in attributes if n.startswith("on")], (tag, attributes)
+        assert "style" not in attributes, (tag, "the policy forbids style attributes")
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    assert not re.search(r"https?://|url\(|@import", html)
+
+
+def test_the_policy_allows_exactly_this_style_and_script(html: str, page_of: PageOf) -> None:
+    policy = next(
+        m["content"]
+        for m in page_of(html).all("meta")
+        if m.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert "default-src 'none'" in policy
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_measured_estimated_and_absent_look_different(html: str, page_of: PageOf) -> None:
+    page = page_of(html)
+    for kind in ("measurement", "estimate", "absent"):
+        assert len(page.all("span", kind)) > 10
+    assert page.all("path", "hollow") and page.all("path", "filled")
+    style = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0]
+    assert "prefers-color-scheme: dark" in style
+    assert "@media print" in style
+
+
+def test_missing_figures_are_said_never_blank(page_of: PageOf, tmp_path: Path) -> None:
+    variant = {"recipe": "fp16", "status": "ok"}
+    page = page_of(
+        render_report({"schema": 1, "models": [{"name": "m", "variants": [variant]}]}, tmp_path)
+    )
+    assert page.sections["models"].count("not measured") >= 8
+    assert "not recorded" in page.sections["models"]
+    assert "None" not in page.text.replace("None were recorded", "")
+    assert "No charts" in page.sections["models"]
+    assert "The machine was not recorded" in page.sections["where"]
+
+
+def test_an_empty_run_is_a_page(page_of: PageOf, tmp_path: Path) -> None:
+    page = page_of(render_report({"schema": 1}, tmp_path))
+    assert "No model in this run" in page.sections["verdict"]
+
+
+def test_names_are_escaped(results: dict[str, Any], page_of: PageOf, tmp_path: Path) -> None:
+    nasty = '<script>alert("ü")</script> & "née"'
+    results["models"][0]["name"] = nasty
+    results["models"][0]["variants"][0]["recipe"] = nasty
+    results["models"][1]["variants"][0]["reason"] = nasty
+    results["tool"]["command"] = f"vampbench run '{nasty}'"
+    results["host"][nasty] = nasty
+    results["audio_set"]["dropped"][0] = {"name": nasty, "reason": nasty}
+    results["audio"] = [{"path": nasty, "name": nasty}]
+    html = render_report(results, tmp_path)
+    page = page_of(html)
+    assert "<script>alert" not in html
+    assert len(page.all("script")) == 1
+    for section in ("models", "totals", "listen", "where", "warnings", "command"):
+        assert nasty in page.sections[section], section
+
+
+def test_seeded_weights_are_said_at_the_model_too(
+    results: dict[str, Any], page_of: PageOf, tmp_path: Path
+) -> None:
+    results["models"][0]["weights"] = "seeded"
+    page = page_of(render_report(results, tmp_path))
+    words = "seeded weights: not an accuracy claim"
+    assert words in page.sections["verdict"]
+    assert words in page.sections["models"]
+
+
+def test_every_cell_has_text(html: str) -> None:
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", html, re.DOTALL)
+    assert len(cells) > 200
+    for cell in cells:
+        assert re.sub(r"<[^>]+>", "", cell).strip() or "bar-chart" in cell, cell
+
+
+def test_write_report_reads_the_file_and_writes_atomically(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    source = tmp_path / "run é" / "results.json"
+    source.parent.mkdir()
+    source.write_text(json.dumps(results), encoding="utf-8")
+    out = tmp_path / "deep" / "report.html"
+    html = write_report(source, out)
+    assert out.read_text(encoding="utf-8") == html
+    assert [p.name for p in out.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"{", "not JSON"),
+        (b"[]", "holds no results"),
+        (b"\xff\xfe", "cannot read it"),
+        (b'{"schema": 9}', "schema 9"),
+    ],
+)
+def test_bad_results_are_one_line_and_write_nothing(
+    content: bytes | None, message: str, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "results.json", tmp_path / "report.html"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        write_report(source, out)
+    assert "\n" not in str(caught.value)
+    assert not out.exists()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+from profiles.report.choices import choices_of
+from profiles.report.read import read_run
+from profiles.report.verdict import Verdict, verdict_of
+
+
+def judge(results: dict[str, Any]) -> Verdict:
+    run = read_run(results)
+    return verdict_of(run, choices_of(run))
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+def test_small_models_say_so_and_what_full_size_weighs(results: dict[str, Any]) -> None:
+    verdict = judge(results)
+    assert plain(verdict.headline) == "29.6 MB in FP32, 8.32 MB at the smallest"
+    assert "under it (an estimate)" in plain(verdict.summary)
+    notice = next(n for n in verdict.notices if "small" in n.title)
+    for size in ("encoder 91 MB", "decoder 510 MB", "coarse 1.33 GB", "c2f 1.1 GB"):
+        assert size in plain(notice.text)
+
+
+def test_full_size_models_are_held_against_the_goal(results: dict[str, Any]) -> None:
+    for model, size in zip(results["models"], (91.4e6, 1.33e9, 1.10e9, 510e6), strict=True):
+        factor = size / model["source_bytes"]
+        model["source_bytes"] = size
+        for variant in model["variants"]:
+            variant["bytes"] = variant["bytes"] and round(variant["bytes"] * factor)
+    results |= {"totals": {}, "sets": []}
+    verdict = judge(results)
+    assert "under the 1.8 GB goal" in plain(verdict.summary)
+    assert "estimate" not in verdict.summary
+    assert not any("small" in n.title for n in verdict.notices)
+
+
+def test_seeded_weights_are_no_accuracy_claim(results: dict[str, Any]) -> None:
+    results["models"][1]["weights"] = "seeded"
+    alarm = next(n for n in judge(results).notices if n.tone == "alarm")
+    assert alarm.title == "seeded weights: not an accuracy claim"
+    assert "coarse" in alarm.text and "c2f" not in alarm.text
+
+
+def test_missed_and_failed_are_named(results: dict[str, Any]) -> None:
+    said = {plain(n.title): n.text for n in judge(results).notices}
+    assert said["1 promise missed"] == "coarse int8-static"
+    assert said["1 variant failed"] == "c2f int4-weights"
+
+
+def test_a_sentence_per_target(results: dict[str, Any]) -> None:
+    cpu, cuda, mobile = judge(results).targets
+    assert cpu[1] == "measurement" and "largest gain" in cpu[2]
+    assert cuda[1] == "absent" and "vampbench profile --target cuda" in cuda[2]
+    assert mobile[1] == "estimate" and "not measured" in mobile[2]
+
+
+def test_nothing_usable_is_said(results: dict[str, Any]) -> None:
+    for model in results["models"]:
+        for variant in model["variants"]:
+            variant |= {"status": "failed", "reason": "no", "bytes": None}
+    results |= {"sets": [], "totals": {}}
+    verdict = judge(results)
+    assert "no recipe served all of it" in verdict.headline
+    assert verdict.tiles == ()
+    assert judge({"schema": 1}).headline == "No model in this run"
+
+
+def test_part_of_the_chain_is_not_held_against_the_goal(results: dict[str, Any]) -> None:
+    results["models"] = results["models"][1:2]
+    results |= {"totals": {}, "sets": []}
+    assert "this run does not hold them" in judge(results).summary
