@@ -8,16 +8,15 @@ the reference against itself with another thread count and graph-optimization le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optimize import agreement
 from optimize.agreement import Comparison, Share
-from optimize.answers import Answers, answer
+from optimize.answers import answers_of
 from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
@@ -102,47 +101,44 @@ class Truth:
     reference: Artifact
     feeds: tuple[Feeds, ...]
     strata: tuple[int, ...]
-    answers: Answers
-    floor: Answers
+    answers: tuple[Feeds, ...]
+    floor: tuple[Feeds, ...]
+
+
+Answers = Iterable[Feeds]
 
 
 def reference_truth(
-    reference: Artifact,
-    feeds: Sequence[Feeds],
-    folder: Path,
-    progress: Progress | None = None,
+    reference: Artifact, feeds: Sequence[Feeds], progress: Progress | None = None
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
 
-    `folder` receives the answers. Raises InputError when the model cannot be run.
+    Raises InputError when there is no feed or the model cannot be run.
     """
     if not feeds:
         raise InputError(f"{reference.path.name}: no evaluation feed; give more audio")
     n = len(feeds)
-    answers = answer(
+    answers = answers_of(
         reference,
         feeds,
-        folder / "reference",
         margins=True,
         progress=None if progress is None else (lambda i, _: progress(i, 2 * n)),
     )
-    floor = answer(
+    floor = answers_of(
         reference,
         feeds,
-        folder / "floor",
         threads=FLOOR_THREADS,
         graph_optimization="disabled",
+        details=False,
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
     )
     strata = tuple(_stratum(reference, feed) for feed in feeds)
-    return Truth(reference, tuple(feeds), strata, answers, floor)
+    return Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor))
 
 
-def compare(
-    truth: Truth, variant: Artifact, folder: Path, progress: Progress | None = None
-) -> AccuracyReport:
+def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    answers = answer(variant, truth.feeds, folder, progress=progress)
+    answers = answers_of(variant, truth.feeds, progress=progress)
     role = truth.reference.role
     if role is Role.CODEC_ENCODER:
         return _encoder_report(truth, answers)
@@ -161,7 +157,7 @@ def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
         rows.append(Comparison(_same(ours[name], own[name]), counted))
         floor_rows.append(Comparison(_same(floor[name], own[name]), counted))
         if "margins" in own:
-            ties.append(own["margins"][0] < DISTANCE_EPSILON)
+            ties.append(own["margins"] < DISTANCE_EPSILON)
     notes = () if ties else ("near-ties unknown: the graph shows no distance per codebook",)
     near = _near_ties(rows, ties, DISTANCE_EPSILON) if ties else None
     given = agreement.given_earlier(rows)
@@ -174,24 +170,20 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
     triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
     for ours, own, floor, feed, stratum in triples:
         counted = np.asarray(feed["mask"][0], bool)
-        if "logits" in own:
-            # Conditioning codebooks are never predicted, whatever their mask says.
-            counted = counted.copy()
-            counted[: counted.shape[0] - own["logits"].shape[1]] = False
-        rows.append(Comparison(_same(_tokens(ours), _tokens(own)), counted, stratum))
-        floor_rows.append(Comparison(_same(_tokens(floor), _tokens(own)), counted, stratum))
+        predicted = own["margins"].shape[0] if "margins" in own else counted.shape[0]
+        # Conditioning codebooks are never predicted, whatever their mask says.
+        counted = counted & (np.arange(len(counted)) >= len(counted) - predicted)[:, None]
+        rows.append(Comparison(_same(ours["tokens"], own["tokens"]), counted, stratum))
+        floor_rows.append(Comparison(_same(floor["tokens"], own["tokens"]), counted, stratum))
         if "logits" not in own or "logits" not in ours:
             continue
-        where = counted[-own["logits"].shape[1] :]
-        reference, variant = own["logits"][0][where], ours["logits"][0][where]
-        nonfinite += int((~np.isfinite(variant)).sum())
-        top2 = np.partition(reference, -2, axis=-1)[:, -2:]
         tie = np.zeros(counted.shape, bool)
-        tie[-where.shape[0] :][where] = np.abs(top2[:, 1] - top2[:, 0]) < LOGIT_EPSILON
+        tie[-predicted:] = own["margins"] < LOGIT_EPSILON
         ties.append(tie)
-        kl.append(_kl(reference, variant))
-        best5 = np.argpartition(variant, -5, axis=-1)[:, -5:]
-        top5.append((best5 == reference.argmax(axis=-1)[:, None]).any(axis=-1))
+        nonfinite += int(ours["nonfinite"])
+        kl.append(_kl(own["logits"], ours["logits"]))
+        best5 = np.argpartition(ours["logits"], -5, axis=-1)[:, -5:]
+        top5.append((best5 == own["logits"].argmax(axis=-1)[:, None]).any(axis=-1))
     has_logits = bool(kl)
     return AccuracyReport(
         **_shares(rows, floor_rows, by_ratio=True),
@@ -297,12 +289,6 @@ def _kl(reference: Array, variant: Array) -> Array:
 def _log_softmax(logits: Array) -> Array:
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
-
-
-def _tokens(outputs: Feeds) -> Array:
-    if "tokens" in outputs:
-        return outputs["tokens"]
-    return np.asarray(outputs["logits"].argmax(axis=-1))
 
 
 def _same(ours: Array, own: Array) -> Array:

@@ -1,10 +1,12 @@
-"""What a model answers to each feed, kept on disk so that large logits are never all in memory."""
+"""What a model answers to each feed, reduced to what a comparison needs.
+
+Full logits of a 10 s window are 9 MB per state; kept are the tokens, the reference's top-2 margins
+and an even sample of the rows of logits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -19,35 +21,25 @@ MARGIN_PREFIX = "margin."
 IN_MEMORY_BYTES = 256 * 1024 * 1024
 """Encoders larger than this are not reopened with their decision margins exposed."""
 
-
-@dataclass(frozen=True)
-class Answers:
-    """A folder of answers, one file per feed. `has_margins`: encoders' decision margins too."""
-
-    folder: Path
-    n_feeds: int
-    has_margins: bool
-
-    def __iter__(self) -> Iterator[Feeds]:
-        for index in range(self.n_feeds):
-            with np.load(self.folder / f"{index}.npz") as stored:
-                yield {name: stored[name] for name in stored.files}
+LOGIT_ROWS = 256
+"""Masked positions per state whose logits are compared in full."""
 
 
-def answer(
+def answers_of(
     model: Artifact,
     feeds: Sequence[Feeds],
-    folder: Path,
     *,
     threads: int = 0,
     graph_optimization: GraphOptimization = "all",
+    details: bool = True,
     margins: bool = False,
     progress: Progress | None = None,
-) -> Answers:
-    """Run every feed through the model and store its outputs under `folder`.
+) -> Iterator[Feeds]:
+    """Run the feeds one by one and yield each answer, reduced by `reduce_answer`.
 
-    `margins` asks an encoder for the gap between its nearest and second nearest codebook row,
-    float32 `[batch, codebooks, frames]`, where its graph shows an ArgMin or ArgMax per codebook.
+    `details` False leaves out the rows of logits. `margins` adds how clearly the model prefers
+    its choice: float32 `[codebooks, frames]`; for an encoder that needs a graph that shows an
+    ArgMin or ArgMax per codebook.
     """
     exposed = _with_margins(model) if margins else None
     session = open_session(
@@ -55,21 +47,50 @@ def answer(
         threads=threads,
         graph_optimization=graph_optimization,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     for index, feed in enumerate(feeds):
-        np.savez(folder / f"{index}.npz", allow_pickle=False, **_run(session, feed))
+        yield reduce_answer(model.role, feed, _run(session, feed), details, margins)
         if progress is not None:
             progress(index + 1, len(feeds))
-    return Answers(folder, len(feeds), exposed is not None)
 
 
-def _run(session: Session, feed: Feeds) -> dict[str, Array]:
+def reduce_answer(role: Role, feed: Feeds, outputs: Feeds, details: bool, margins: bool) -> Feeds:
+    """Transformers: `tokens`, and where asked `margins` and sampled `logits`; others as they are.
+
+    `logits` are the rows `logit_rows(feed, predicted)`, float32 `[rows, vocab]`, and
+    `nonfinite` counts NaN and infinity over all logits.
+    """
+    if role not in (Role.COARSE, Role.C2F):
+        return outputs
+    if "logits" not in outputs:
+        tokens = outputs.get("tokens", next(iter(outputs.values())))
+        return {"tokens": tokens}
+    logits = outputs["logits"]
+    reduced: Feeds = {"tokens": outputs.get("tokens", logits.argmax(axis=-1))}
+    if margins:
+        top2 = np.partition(logits[0], -2, axis=-1)[..., -2:]
+        reduced["margins"] = np.asarray(top2[..., 1] - top2[..., 0])
+    if details:
+        rows = logits[0].reshape(-1, logits.shape[-1])[logit_rows(feed, logits.shape[1])]
+        reduced["logits"] = rows
+        reduced["nonfinite"] = np.array(logits.size - np.isfinite(logits).sum())
+    return reduced
+
+
+def logit_rows(feed: Feeds, predicted: int) -> Array:
+    """At most LOGIT_ROWS masked positions, evenly spread, as indices into codebooks x frames."""
+    masked = np.flatnonzero(feed["mask"][0, -predicted:])
+    if len(masked) <= LOGIT_ROWS:
+        return masked
+    return np.asarray(masked[np.linspace(0, len(masked) - 1, LOGIT_ROWS).astype(int)])
+
+
+def _run(session: Session, feed: Feeds) -> Feeds:
     outputs = session.run(feed)
     names = [n for n in outputs if n.startswith(MARGIN_PREFIX)]
     if names:
         # The two best distances per position, [batch, frames, 2], best first.
         pairs = np.stack([outputs.pop(name) for name in names], axis=1)
-        outputs["margins"] = np.abs(pairs[..., 1] - pairs[..., 0])
+        outputs["margins"] = np.abs(pairs[0, ..., 1] - pairs[0, ..., 0])
     return outputs
 
 

@@ -51,9 +51,9 @@ def verify(
         ground = lay_ground(beside, load_audio(audio, voice), scratch, threads, voice)
         _, evaluation = feeds_of(ours, ground, feeds, threads, voice)
         with voice.task("reference tokens") as update:
-            truth = reference_truth(ours, evaluation.feeds, scratch / "reference", update)
+            truth = reference_truth(ours, evaluation.feeds, update)
         with voice.task("variant tokens") as update:
-            report = compare(truth, theirs, scratch / "variant", update)
+            report = compare(truth, theirs, update)
     found = report.as_json()
     status, reason = judge(found, min_agreement)
     show(report, voice)

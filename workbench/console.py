@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -17,12 +19,21 @@ Update = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """How long a step took."""
+
+    name: str
+    took_s: float
+
+
 class Voice:
     """What a command says. With `as_json`, stdout carries the JSON alone."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self.out = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self.steps: list[Step] = []
         self._bars: Progress | None = None
 
     def say(self, text: str) -> None:
@@ -49,7 +60,16 @@ class Voice:
 
     @contextmanager
     def task(self, text: str) -> Iterator[Update]:
-        """A progress bar for one step; bars of nested steps stand below each other."""
+        """A progress bar for one step, whose duration is noted in `steps`."""
+        started_s = time.perf_counter()
+        try:
+            with self._bar(text) as update:
+                yield update
+        finally:
+            self.steps.append(Step(text, time.perf_counter() - started_s))
+
+    @contextmanager
+    def _bar(self, text: str) -> Iterator[Update]:
         if self._bars is not None:
             yield self._add(self._bars, text)
             return

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from calibration.feeds import FeedSet
-from optimize.build import Variant, build_variant
+from optimize.build import build_variant
 from optimize.recipes import Recipe, find_recipe
-from optimize.variant import NotApplicable
+from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from workbench import options
@@ -124,7 +125,7 @@ def convert(
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
-    voice.json({"variants": [v.record.as_json() | {"path": str(v.path)} for v in made]})
+    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]})
     return code
 
 
@@ -161,7 +162,7 @@ def _calibration(
 
 
 def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:
-    record = variant.record.as_json()
+    record = asdict(variant.record)
     voice.say(
         f"{variant.path}  {megabytes(record['bytes'])} "
         f"({record['bytes'] / artifact.bytes:.0%} of {megabytes(artifact.bytes)})"

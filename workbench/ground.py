@@ -27,11 +27,14 @@ from vampnet_models.session import Session, open_session
 from vampnet_models.spec import FILE_STEMS, Role
 from workbench.console import Voice
 
+MAX_CLIPS = 8
+"""Clips per side: what the codec is fed, and where the transformers' codes come from."""
+
 LARGE_BYTES = 256 * 1024 * 1024
 """Models of this size and more are fed fewer states: each takes seconds."""
 
-LARGE_CALIBRATION_SIZES = FeedSizes(clips=3, states=8)
-LARGE_EVALUATION_SIZES = FeedSizes(clips=6, states=20)
+LARGE_CALIBRATION_SIZES = FeedSizes(clips=3, coarse_states=8, c2f_states=8)
+LARGE_EVALUATION_SIZES = FeedSizes(clips=6, coarse_states=24, c2f_states=20)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,11 @@ class Ground:
 def load_audio(folder: Path | None, voice: Voice) -> AudioSet:
     """The user's recordings, or the built-in pack. Raises InputError when nothing is usable."""
     with voice.task("reading audio") as update:
-        audio = builtin_audio_set() if folder is None else load_audio_set(folder, progress=update)
+        audio = (
+            builtin_audio_set()
+            if folder is None
+            else load_audio_set(folder, max_clips=MAX_CLIPS, progress=update)
+        )
         update(1, 1)
     for dropped in audio.dropped:
         voice.warn(f"{dropped.name}: not used: {dropped.reason}")
@@ -104,7 +111,7 @@ def feeds_of(
 ) -> tuple[FeedSet, FeedSet]:
     """Calibration and evaluation feeds of one model; disjoint."""
     if artifact.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(artifact.spec, user_feeds))
+        return halves(read_feeds(user_feeds, artifact.spec))
     large = artifact.bytes >= LARGE_BYTES
     session = None
     if artifact.role not in (Role.CODEC_ENCODER, Role.CODEC_DECODER):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.recipes import RECIPES, Recipe
 from optimize.variant import NotApplicable
-from profiles.host import machine_facts
+from profiles.host import describe_host
 from profiles.profile import profile_variants
 from profiles.report import write_report
+from profiles.rounds import Plan
+from profiles.targets import Target, parse_targets
 from vampnet_models.artifact import Artifact, load_model, open_artifact, write_text
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
@@ -33,7 +34,7 @@ EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with which models. `recipes` and `targets` are names, in order."""
+    """What to do with which models. `recipes` are names, in order."""
 
     models: tuple[Path, ...]
     out: Path
@@ -41,10 +42,11 @@ class Job:
     audio: Path | None = None
     feeds: Path | None = None
     recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
-    targets: tuple[str, ...] = ("cpu", "cuda", "mobile")
+    targets: tuple[Target, ...] = parse_targets("cpu,cuda,mobile")
     min_agreement: float | None = None
     threads: int = 0
     rounds: int = 20
+    budget_s: float = 30.0
 
 
 def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
@@ -64,6 +66,7 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     for artifact in artifacts:
         models.append(_model(artifact, job, space, ground, voice))
         results = _results(job, ground, models, skipped, space)
+        results["steps"] = [asdict(step) for step in voice.steps]
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
     write_report(space.results, space.report)
     return results, _exit_code(models, skipped)
@@ -132,7 +135,7 @@ def _build(
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
-    record = made.record.as_json()
+    record = asdict(made.record)
     for warning in record["warnings"]:
         voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
     return {
@@ -169,33 +172,26 @@ def _verify(
     voice: Voice,
 ) -> None:
     """Fill in accuracy and status; the reference runs only where something is not remembered."""
-    scratch = space.work("answers", artifact.name)
     truth: Truth | None = None
-    try:
-        for variant in variants:
-            if variant["status"] != "ok":
+    for variant in variants:
+        if variant["status"] != "ok":
+            continue
+        key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
+        path = space.work("accuracy", artifact.name, f"{variant['recipe']}.json")
+        found = recall(path, key)
+        if found is None:
+            try:
+                if truth is None:
+                    with voice.task(f"{artifact.name}: reference tokens") as update:
+                        truth = reference_truth(artifact, evaluation.feeds, update)
+                with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
+                    report = compare(truth, open_artifact(space.root / variant["path"]), update)
+            except WorkbenchError as error:
+                variant["status"], variant["reason"] = "failed", str(error)
                 continue
-            key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
-            path = space.work("accuracy", artifact.name, f"{variant['recipe']}.json")
-            found = recall(path, key)
-            if found is None:
-                try:
-                    if truth is None:
-                        with voice.task(f"{artifact.name}: reference tokens") as update:
-                            truth = reference_truth(
-                                artifact, evaluation.feeds, scratch / REFERENCE, update
-                            )
-                    with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
-                        made = open_artifact(space.root / variant["path"])
-                        report = compare(truth, made, scratch / "variant", update)
-                except WorkbenchError as error:
-                    variant["status"], variant["reason"] = "failed", str(error)
-                    continue
-                found = remember(path, key, report.as_json())
-            variant["accuracy"] = found
-            variant["status"], variant["reason"] = judge(found, job.min_agreement)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            found = remember(path, key, report.as_json())
+        variant["accuracy"] = found
+        variant["status"], variant["reason"] = judge(found, job.min_agreement)
 
 
 def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]:
@@ -222,15 +218,14 @@ def _profile(
     usable = [v for v in variants if v["status"] in ("ok", "missed")]
     paths = {REFERENCE: artifact.path}
     paths |= {v["recipe"]: space.root / v["path"] for v in usable}
-    host = machine_facts()
+    host = describe_host()
     key = key_of(
         artifact.sha256,
         *(v["record"]["sha256"] for v in usable),
         evaluation.sha256,
         job.targets,
-        job.threads,
         job.rounds,
-        host.get("cpu_model"),
+        host.cpu,
         importlib.metadata.version("onnxruntime"),
     )
     path = space.work("profiles", f"{artifact.name}.json")
@@ -243,8 +238,7 @@ def _profile(
                 paths,
                 feed,
                 job.targets,
-                rounds=job.rounds,
-                threads=job.threads or None,
+                plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=False),
                 progress=lambda done, total, _text: update(done, total),
             )
         found = remember(path, key, found)
@@ -268,7 +262,7 @@ def _results(
             "command": job.command,
         },
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "host": machine_facts(),
+        "host": describe_host().as_json(),
         "audio_set": {
             "name": ground.audio.name,
             "sha256": ground.audio.sha256,

@@ -9,12 +9,14 @@ import click
 from vampnet_models.errors import WorkbenchError
 from workbench.check import verify
 from workbench.convert import fp16, fuse, int8, weights
+from workbench.import_checkpoints import import_checkpoints
 from workbench.inspect import inspect
 from workbench.profile import profile
 from workbench.report import report
 from workbench.run import demo, run
 from workbench.samples import samples
 from workbench.synth import synth
+from workbench.vamp import vamp_command
 
 INTERRUPTED = 130
 
@@ -48,6 +50,8 @@ for command in (
     report,
     samples,
     synth,
+    import_checkpoints,
+    vamp_command,
 ):
     cli.add_command(command)
 

@@ -24,3 +24,9 @@ min_agreement = click.option(
     type=click.FloatRange(0, 1),
     help="Exit with 1 when a variant's token agreement lies below this share.",
 )
+targets = click.option(
+    "--targets",
+    default="cpu,cuda,mobile",
+    show_default=True,
+    help="Comma-separated; cpu:N measures with N threads.",
+)

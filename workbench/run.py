@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from optimize.recipes import RECIPES
+from profiles.targets import parse_targets
 from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
@@ -17,7 +18,6 @@ from workbench.console import Voice, megabytes
 from workbench.job import Job, run_job, summary_rows
 from workbench.workspace import Json
 
-TARGETS = ("cpu", "cuda", "mobile")
 RECIPE_NAMES = tuple(r.name for r in RECIPES)
 
 _rounds = click.option(
@@ -28,7 +28,7 @@ _rounds = click.option(
 @click.command()
 @click.argument("models_dir", type=options.PATH)
 @options.audio
-@click.option("--targets", default=",".join(TARGETS), show_default=True, help="Comma-separated.")
+@options.targets
 @click.option(
     "--recipes", default=",".join(RECIPE_NAMES), show_default=True, help="Comma-separated."
 )
@@ -67,8 +67,8 @@ def run(
         command=command_line(),
         audio=audio,
         feeds=feeds,
-        recipes=_names(recipes, RECIPE_NAMES, "recipe"),
-        targets=_names(targets, TARGETS, "target"),
+        recipes=_recipes(recipes),
+        targets=parse_targets(targets),
         min_agreement=min_agreement,
         threads=threads,
         rounds=rounds,
@@ -130,11 +130,11 @@ def _totals(results: Json) -> list[tuple[str, str, str]]:
     return [(name, megabytes(size), f"{size / before:.0%}") for name, size in named]
 
 
-def _names(text: str, known: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    """A comma-separated choice, in the known order. Raises InputError that lists the known."""
+def _recipes(text: str) -> tuple[str, ...]:
+    """A comma-separated choice, in the recipes' order. Raises InputError that lists them."""
     wanted = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(wanted - set(known))
+    unknown = sorted(wanted - set(RECIPE_NAMES))
     if unknown or not wanted:
-        what = f"{', '.join(unknown)}: no such {kind}" if unknown else f"no {kind} given"
-        raise InputError(f"{what}; choose from {', '.join(known)}")
-    return tuple(name for name in known if name in wanted)
+        what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
+        raise InputError(f"{what}; choose from {', '.join(RECIPE_NAMES)}")
+    return tuple(name for name in RECIPE_NAMES if name in wanted)

@@ -22,9 +22,9 @@ def disturbed(path, out, name, change):
     return open_artifact(out)
 
 
-def report(reference, variant, feeds, folder):
-    truth = reference_truth(open_artifact(reference), feeds, folder / "truth")
-    found = compare(truth, variant, folder / "variant")
+def report(reference, variant, feeds):
+    truth = reference_truth(open_artifact(reference), feeds)
+    found = compare(truth, variant)
     assert isinstance(found, AccuracyReport)
     json.dumps(found.as_json(), allow_nan=False)
     return found
@@ -46,13 +46,13 @@ def test_an_encoder_agrees_with_itself_and_breaks_from_the_changed_codebook_on(
 ):
     path = small_models / "codec_encoder.onnx"
     feeds = [{"audio": probe_audio(s)[None, None, :60_000]} for s in (1, 2)]
-    same = report(path, open_artifact(path), feeds, tmp_path / "a")
+    same = report(path, open_artifact(path), feeds)
     assert same.token_agreement == same.floor == 1
     assert same.n_positions == 2 * 14 * 79
     assert same.near_ties.share < 0.2
     name = "quantizer.quantizers.5.codebook.weight.normalised_transposed"
     broken = disturbed(path, tmp_path / "b.onnx", name, lambda w: np.roll(w, 1, axis=1))
-    found = report(path, broken, feeds, tmp_path / "b")
+    found = report(path, broken, feeds)
     books = [c.agreement for c in found.per_codebook]
     assert books[:5] == [1] * 5
     assert max(books[5:]) < 0.5
@@ -64,7 +64,7 @@ def test_an_encoder_agrees_with_itself_and_breaks_from_the_changed_codebook_on(
 def test_transformers_are_compared_on_masked_positions_by_mask_ratio(small_models, tmp_path):
     path = small_models / "c2f.onnx"
     feeds = transformer_feeds(14, 10)
-    found = report(path, open_artifact(path), feeds, tmp_path / "a")
+    found = report(path, open_artifact(path), feeds)
     masked = sum(int(f["mask"].sum()) for f in feeds)
     assert found.n_positions == masked
     assert found.token_agreement == 1
@@ -78,7 +78,7 @@ def test_transformers_are_compared_on_masked_positions_by_mask_ratio(small_model
         return bias
 
     variant = disturbed(path, tmp_path / "v.onnx", "classifier.layers.0.bias", tilt)
-    found = report(path, variant, feeds, tmp_path / "b")
+    found = report(path, variant, feeds)
     books = {c.codebook: c.agreement for c in found.per_codebook}
     assert all(books[b] < 0.2 for b in (4, 5, 6))
     assert all(books[b] == 1 for b in range(7, 14))
@@ -90,7 +90,7 @@ def test_transformers_are_compared_on_masked_positions_by_mask_ratio(small_model
 def test_decoders_are_compared_by_their_audio(small_models, tmp_path):
     path = small_models / "codec_decoder.onnx"
     feeds = [{"codes": np.random.default_rng(0).integers(0, 1024, (1, 14, 20))}]
-    same = report(path, open_artifact(path), feeds, tmp_path / "a")
+    same = report(path, open_artifact(path), feeds)
     assert same.si_sdr_db == 150
     assert same.log_mel_db == 0
     assert same.token_agreement is None
@@ -102,12 +102,12 @@ def test_decoders_are_compared_by_their_audio(small_models, tmp_path):
         name,
         lambda w: (w * (1 + 0.01 * rng.standard_normal(w.shape))).astype(np.float32),
     )
-    found = report(path, noisy, feeds, tmp_path / "b")
+    found = report(path, noisy, feeds)
     assert 20 < found.si_sdr_db < 60
     assert found.worst_si_sdr_db <= found.si_sdr_db
     assert found.log_mel_db > 0
     broken = disturbed(path, tmp_path / "n.onnx", name, lambda w: np.full_like(w, np.nan))
-    assert report(path, broken, feeds, tmp_path / "c").nonfinite == 20 * 768
+    assert report(path, broken, feeds).nonfinite == 20 * 768
 
 
 def test_anything_else_is_compared_by_argmax_or_equality_and_sqnr(tmp_path):
@@ -121,7 +121,7 @@ def test_anything_else_is_compared_by_argmax_or_equality_and_sqnr(tmp_path):
 
     one, two = save(tmp_path / "one.onnx", 1.0), save(tmp_path / "two.onnx", 1.1)
     feeds = [{"x": np.random.default_rng(0).standard_normal((40, 16)).astype(np.float32)}]
-    found = report(one, open_artifact(two), feeds, tmp_path / "w")
+    found = report(one, open_artifact(two), feeds)
     assert found.token_agreement == 1
     assert found.n_positions == 40
     assert found.snr_db == pytest.approx(20, abs=0.01)
@@ -129,4 +129,4 @@ def test_anything_else_is_compared_by_argmax_or_equality_and_sqnr(tmp_path):
 
 def test_no_feed_is_an_error(small_models, tmp_path):
     with pytest.raises(InputError, match="no evaluation feed"):
-        reference_truth(open_artifact(small_models / "coarse.onnx"), [], tmp_path)
+        reference_truth(open_artifact(small_models / "coarse.onnx"), [])

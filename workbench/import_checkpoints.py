@@ -1,0 +1,70 @@
+"""`vampbench import`: checkpoints in, verified ONNX models out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vampnet_models.accounting import account_summary, account_table
+from vampnet_models.importer import ImportResult, import_models
+from workbench import options
+from workbench.console import Voice, megabytes
+
+
+@click.command("import")
+@click.argument("checkpoints", nargs=-1, required=True, type=options.PATH)
+@click.option(
+    "--golden", type=options.PATH, help="FILE.npz with the original's answers to check against."
+)
+@click.option("--parameters", is_flag=True, help="Print what became of every parameter.")
+@options.output
+@options.as_json
+def import_checkpoints(
+    checkpoints: tuple[Path, ...], golden: Path | None, parameters: bool, out: Path, as_json: bool
+) -> int:
+    """Turn CODEC.pth, COARSE.pth and C2F.pth (or a folder of them) into ONNX models.
+
+    What a file is, its content says. Nothing in it is executed, no torch is needed, and every
+    parameter is accounted for, in OUT/import.json too.
+
+    \b
+    Example:
+      vampbench import codec.pth coarse.pth c2f.pth -o models --golden golden.npz
+    """
+    voice = Voice(as_json=as_json)
+    with voice.task("importing") as update:
+        result = import_models(
+            checkpoints,
+            out,
+            golden=golden,
+            progress=lambda _name, done, total: update(done, total),
+        )
+    show(result, voice)
+    for account in result.accounts if parameters else ():
+        voice.say(account_table(account))
+    voice.json(json.loads(result.record.read_text(encoding="utf-8")))
+    if result.golden is not None:
+        result.golden.require()
+    return 0
+
+
+def show(result: ImportResult, voice: Voice) -> None:
+    """Print what was written from what, and what became of the parameters."""
+    for model in result.models:
+        sources = " + ".join(model.sources)
+        voice.say(
+            f"{model.path}  {model.role.value}, {megabytes(model.bytes)}, "
+            f"{model.n_parameters:,} parameters, from {sources}"
+        )
+    for account in result.accounts:
+        voice.say(account_summary(account))
+    for ignored in result.ignored:
+        voice.say(f"ignored: {ignored.name}: {ignored.reason}")
+    for warning in result.warnings:
+        voice.warn(warning)
+    if result.golden is not None:
+        for figure in result.golden.figures:
+            voice.say(f"golden: {figure.line()}")
+    voice.say(f"record   {result.record}")

@@ -1,0 +1,106 @@
+"""`vampbench profile`: how large, how fast, where."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from calibration.feeds import save_feed
+from profiles.host import describe_host
+from profiles.profile import profile_variants
+from profiles.rounds import Plan
+from profiles.targets import parse_targets
+from vampnet_models.artifact import Artifact, open_artifact, write_text
+from vampnet_models.errors import InputError
+from workbench import options
+from workbench.check import check_same_interface
+from workbench.console import Voice, megabytes
+from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+from workbench.workspace import Json
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=options.PATH)
+@click.option("--target", "targets", default="cpu", show_default=True, help="cpu, cuda, mobile.")
+@click.option("--rounds", type=click.IntRange(3), default=20, show_default=True)
+@options.audio
+@options.feeds
+@click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@options.as_json
+def profile(
+    models: tuple[Path, ...],
+    targets: str,
+    rounds: int,
+    audio: Path | None,
+    feeds: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Profile MODELS, the first being the reference of the ratios.
+
+    All take the same inputs: variants of one model. CPU and CUDA are measured in fresh,
+    interleaved processes; mobile is an estimate and labelled so.
+
+    \b
+    Example:
+      vampbench profile coarse.onnx coarse.int8.onnx --target cpu
+    """
+    voice = Voice(as_json=as_json)
+    chosen = parse_targets(targets)
+    check_feeds(feeds)
+    artifacts = [open_artifact(path) for path in models]
+    for artifact in artifacts[1:]:
+        check_same_interface(artifacts[0], artifact)
+    names = _names(artifacts)
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        scratch = Path(folder)
+        ground = lay_ground(artifacts, load_audio(audio, voice), scratch, 0, voice)
+        _, evaluation = feeds_of(artifacts[0], ground, feeds, 0, voice)
+        feed = scratch / "feed.npz"
+        save_feed(evaluation.feeds[0], feed)
+        with voice.task("profiling") as update:
+            found = profile_variants(
+                dict(zip(names, models, strict=True)),
+                feed,
+                chosen,
+                plan=Plan(rounds=rounds),
+                progress=lambda done, total, _text: update(done, total),
+            )
+    for target in chosen:
+        rows = [(name, *_cells(found[name][target.name])) for name in names]
+        voice.table(
+            target.label, ("model", "kind", "median", "p10 to p90", "x reference", "note"), rows
+        )
+    result: Json = {"host": describe_host().as_json(), "profiles": found}
+    if out is not None:
+        write_text(out, json.dumps(result, indent=1, allow_nan=False))
+    voice.json(result)
+    failed = any(r["kind"] == "failed" for targets in found.values() for r in targets.values())
+    return 1 if failed else 0
+
+
+def _names(artifacts: list[Artifact]) -> list[str]:
+    """The files' stems, or their paths where stems repeat. Raises InputError on the same file."""
+    names = [a.name for a in artifacts]
+    if len(set(names)) < len(names):
+        names = [str(a.path) for a in artifacts]
+    if len(set(names)) < len(names):
+        raise InputError(f"{artifacts[0].path}: given twice; name different models")
+    return names
+
+
+def _cells(record: Json) -> tuple[str, ...]:
+    if record["kind"] == "measurement":
+        low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
+        ratio, span = record["ratio_to_reference"], record["ratio_interval"]
+        against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else "-"
+        rss = megabytes(record["peak_rss_bytes"])
+        note = "; ".join([f"peak RSS {rss}", *record["warnings"]])
+        median = f"{record['median_s'] * 1e3:.2f} ms"
+        return ("measured", median, f"{low:.2f} to {high:.2f} ms", against, note)
+    if record["kind"] == "estimate":
+        return ("estimate", "-", "-", "-", megabytes(record["bytes"]))
+    return (record["kind"], "-", "-", "-", record["reason"])

@@ -1,0 +1,180 @@
+"""`vampbench vamp`: music in, a variation of it out, through any mix of variants."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from calibration.audio import read_audio
+from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.builtin import builtin_models
+from vampnet_models.errors import InputError
+from vampnet_models.pipeline import Chain, vamp
+from vampnet_models.session import open_session
+from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.tokens import (
+    Codes,
+    SamplingOptions,
+    inpainting_mask,
+    periodic_mask,
+    with_upper_codebooks,
+)
+from workbench import options
+from workbench.console import Voice
+from workbench.listening import write_wav
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is kept of the input. Seconds at both ends; a period of 0 keeps no frame in between."""
+
+    period: int = 7
+    width: int = 1
+    prefix_s: float = 0.0
+    suffix_s: float = 0.0
+    upper_codebook: int = 3
+    seed: int = 0
+
+    def mask(self, shape: tuple[int, ...]) -> Codes:
+        """int64 `[1, codebooks, frames]`, 1 where music is generated."""
+        frame_s = HOP_SAMPLES / SAMPLE_RATE_HZ
+        ends = inpainting_mask(
+            shape, round(self.prefix_s / frame_s), round(self.suffix_s / frame_s)
+        )
+        roll = int(np.random.default_rng(self.seed).integers(0, max(self.period, 1)))
+        kept = np.minimum(ends, periodic_mask(shape, self.period, self.width, roll))
+        return with_upper_codebooks(kept, self.upper_codebook)
+
+
+def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
+    return click.option(
+        f"--{name}", type=options.PATH, help=f"Use this {role.value} instead of DIR's."
+    )
+
+
+@click.command("vamp")
+@click.argument("recording", type=options.PATH)
+@click.option("--models", "models_dir", type=options.PATH, help="Default: the built-in models.")
+@_role_option("encoder", Role.CODEC_ENCODER)
+@_role_option("coarse", Role.COARSE)
+@_role_option("c2f", Role.C2F)
+@_role_option("decoder", Role.CODEC_DECODER)
+@click.option("--period", type=click.IntRange(0), default=7, show_default=True)
+@click.option("--width", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--prefix", "prefix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
+@click.option("--suffix", "suffix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
+@click.option("--upper-codebook", type=click.IntRange(0, 14), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option("--typical-mass", type=click.FloatRange(0, 1), default=0.0, show_default=True)
+@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True))
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@options.threads
+@options.output
+@options.as_json
+def vamp_command(
+    recording: Path,
+    models_dir: Path | None,
+    encoder: Path | None,
+    coarse: Path | None,
+    c2f: Path | None,
+    decoder: Path | None,
+    period: int,
+    width: int,
+    prefix_s: float,
+    suffix_s: float,
+    upper_codebook: int,
+    steps: int,
+    temperature: float,
+    typical_mass: float,
+    duration_s: float | None,
+    seed: int,
+    threads: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Generate a variation of RECORDING, of the same length.
+
+    Every PERIOD-th frame of the lower codebooks is kept as the prompt; --prefix and --suffix
+    keep whole seconds. One seed gives the same tokens every time.
+
+    \b
+    Example:
+      vampbench vamp song.wav -o vamped.wav --models models --coarse coarse.int8.onnx
+    """
+    voice = Voice(as_json=as_json)
+    clip = read_audio(recording)
+    samples = clip.samples
+    if duration_s is not None:
+        samples = samples[: max(HOP_SAMPLES, round(duration_s * SAMPLE_RATE_HZ))]
+    given = {
+        Role.CODEC_ENCODER: encoder,
+        Role.COARSE: coarse,
+        Role.C2F: c2f,
+        Role.CODEC_DECODER: decoder,
+    }
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+        stages = find_stages(models_dir, given, Path(scratch))
+        chain = open_chain(stages, threads)
+    prompt = Prompt(period, width, prefix_s, suffix_s, upper_codebook, seed)
+    sampling = SamplingOptions(
+        steps=steps, temperature=temperature, typical_mass=typical_mass, seed=seed
+    )
+    with voice.task("vamping") as update:
+        update(0, 1)
+        audio, codes = vamp(chain, samples, prompt.mask, sampling)
+        update(1, 1)
+    write_wav(out, audio)
+    kept = float(1 - prompt.mask(codes.shape).mean())
+    voice.say(f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the tokens kept")
+    for role, artifact in stages.items():
+        voice.say(f"  {role.value:<14} {artifact.path}")
+    result = {
+        "output": str(out),
+        "samples": len(audio),
+        "seed": seed,
+        "tokens_kept": kept,
+        "models": {role.value: str(a.path) for role, a in stages.items()},
+    }
+    voice.json(result)
+
+
+def find_stages(
+    folder: Path | None, given: dict[Role, Path | None], scratch: Path
+) -> dict[Role, Artifact]:
+    """The model of each stage: the one that was named, else the folder's by role.
+
+    Raises InputError when a stage has none, or a named model has another role.
+    """
+    if folder is None and not all(given.values()):
+        folder = builtin_models(scratch)
+    found: dict[Role, Artifact] = {}
+    for path in find_models(folder) if folder is not None else []:
+        artifact = open_artifact(path)
+        found.setdefault(artifact.role, artifact)
+    stages = {}
+    for role in CHAIN_ROLES:
+        named = given.get(role)
+        if named is not None:
+            artifact = open_artifact(named)
+            if artifact.role is not role:
+                raise InputError(f"{named}: is a {artifact.role.value} model, not a {role.value}")
+            stages[role] = artifact
+        elif role in found:
+            stages[role] = found[role]
+        else:
+            raise InputError(f"{folder}: holds no {role.value} model; name one by its option")
+    return stages
+
+
+def open_chain(stages: dict[Role, Artifact], threads: int) -> Chain:
+    """Open sessions of the four stages."""
+    encoder, coarse, c2f, decoder = (
+        open_session(stages[role].path, threads=threads) for role in CHAIN_ROLES
+    )
+    return Chain(encoder=encoder, coarse=coarse, c2f=c2f, decoder=decoder)
