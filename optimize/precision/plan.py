@@ -169,9 +169,14 @@ def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
 
 
 def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
-    """Projections between codebook rows and the latent."""
-    reason = f"a codebook's projection: {NARROW_CHANNELS} channels or fewer on one side"
-    return {node: reason for node in graph if node.op_type in WEIGHT_OPS and _is_narrow(node)}
+    """Projections from or to few channels, such as those of codebook rows: little to compute."""
+    found = {}
+    for node in graph:
+        weight = weight_of(node) if node.op_type in WEIGHT_OPS else None
+        if weight is not None and _is_narrow(node):
+            channels = min(dims(weight)[:2])
+            found[node] = f"{channels} channels on one side: little to gain from integers"
+    return found
 
 
 def heads(graph: ir.Graph) -> dict[ir.Node, str]:

@@ -1,0 +1,68 @@
+"""Tiny graphs written as text, and what the runtime makes of them."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from optimize.graph import CONTRIB_IN_DEFAULT_DOMAIN, infer_shapes
+from vampnet_models.session import Feeds, open_session
+
+Array = NDArray[Any]
+HEADER = '<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> g '
+
+
+def model(text: str, **weights: Array) -> ir.Model:
+    """A model from ONNX text `(inputs) => (outputs) { nodes }` and arrays by initializer name."""
+    proto = onnx.parser.parse_model(HEADER + text)
+    for name, values in weights.items():
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(values), name))
+    made = ir.from_proto(proto)
+    for index, node in enumerate(made.graph):
+        node.name = node.name or f"{node.op_type.lower()}_{index}"
+    infer_shapes(made)
+    return made
+
+
+def run(made: ir.Model, feeds: Feeds) -> Feeds:
+    """All outputs."""
+    return open_session(ir.to_proto(made).SerializeToString()).run(feeds)
+
+
+def ops(made: ir.Model) -> Counter[str]:
+    """Nodes by operator."""
+    return Counter(node.op_type for node in made.graph)
+
+
+def runtime_ops(made: ir.Model, folder: Path) -> Counter[str]:
+    """Nodes by operator of the runtime's own optimized graph."""
+    path = folder / "optimized.onnx"
+    open_session(ir.to_proto(made).SerializeToString(), optimized_path=path)
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def check(made: ir.Model) -> None:
+    """ONNX's own checker, with ONNX Runtime's operators of the default domain renamed."""
+    proto = ir.to_proto(made)
+    for node in proto.graph.node:
+        if node.op_type in CONTRIB_IN_DEFAULT_DOMAIN:
+            node.domain = "com.microsoft"
+    if not any(o.domain == "com.microsoft" for o in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    onnx.checker.check_model(proto, full_check=True)
+
+
+def snr_db(expected: Array, found: Array) -> float:
+    """Signal to noise; infinite for equal values."""
+    noise = np.mean(np.square(expected.astype(np.float64) - found))
+    signal = np.mean(np.square(expected, dtype=np.float64))
+    return float(10 * np.log10(signal / noise)) if noise > 0 else float("inf")
+
+
+def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
+    """Normal noise."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)

@@ -1,0 +1,110 @@
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from optimize.precision.fp16 import convert
+from optimize.precision.fp16_keep import reasons_to_keep
+from tests.optimize.graphs import check, model, normal, ops, run, snr_db
+from vampnet_models.errors import InputError
+
+TEXT = """(float[b, t, 32] x, int64[n] i) => (float[b, t, 32] y, float[n, 4] z) {
+ h = MatMul(x, w) g = Gelu(h) y = Add(g, bias) z = Gather(table, i) }"""
+WEIGHTS = {"w": normal(32, 32), "bias": normal(32), "table": normal(9, 4)}
+FEEDS = {"x": normal(2, 5, 32), "i": np.array([1, 8, 1])}
+
+
+def test_interfaces_stay_float32_and_the_middle_is_float16() -> None:
+    expected = run(model(TEXT, **WEIGHTS), FEEDS)
+    made = model(TEXT, **WEIGHTS)
+    done = convert(made)
+    assert done.precision == {"float16": 1}
+    assert ops(made)["Cast"] == 3
+    found = run(made, FEEDS)
+    for name, values in expected.items():
+        assert found[name].dtype == np.float32
+        assert snr_db(values, found[name]) > 55
+    types = {value.dtype for value in made.graph.initializers.values()}
+    assert types == {ir.DataType.FLOAT16}
+    check(made)
+
+
+def test_interfaces_can_be_float16_too() -> None:
+    made = model(TEXT, **WEIGHTS)
+    convert(made, keep_io=False)
+    assert ops(made)["Cast"] == 0
+    found = run(made, FEEDS | {"x": FEEDS["x"].astype(np.float16)})
+    assert found["y"].dtype == np.float16
+    check(made)
+
+
+def test_one_cast_serves_every_reader() -> None:
+    text = """(float[b, t, 32] x) => (float[b, t, 32] y, float[b, t, 32] z) {
+     y = MatMul(x, w) z = MatMul(x, v) }"""
+    made = model(text, w=normal(32, 32), v=normal(32, 32, seed=1))
+    convert(made)
+    assert ops(made)["Cast"] == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(1e5, "reaches 1e+05, beyond float16's 65504"), (1e-12, "rounds to zero")]
+)
+def test_a_constant_that_float16_cannot_hold_keeps_its_node(value: float, reason: str) -> None:
+    text = "(float[b, t, 32] x) => (float[b, t, 32] y) { n = Sigmoid(x) y = Mul(n, c) }"
+    weights = {"c": np.float32(value)}
+    feeds = {"x": normal(2, 5, 32)}
+    expected = run(model(text, **weights), feeds)["y"]
+    reasons, _ = reasons_to_keep(model(text, **weights), ())
+    assert [(node.op_type, reason in found) for node, found in reasons.items()] == [("Mul", True)]
+    made = model(text, **weights)
+    convert(made)
+    np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=2e-3)
+    check(made)
+
+
+def test_an_overflowing_weight_keeps_its_node_in_float32_and_says_so() -> None:
+    weights = WEIGHTS | {"w": normal(32, 32) * np.float32(1e5)}
+    expected = run(model(TEXT, **weights), FEEDS)["y"]
+    made = model(TEXT, **weights)
+    done = convert(made)
+    assert done.precision == {"float32": 1}
+    assert "beyond float16" in done.float_nodes[0].reason
+    assert np.isfinite(expected).all()
+
+
+def test_the_squares_of_an_unfused_norm_do_not_overflow() -> None:
+    text = """(float[b, t, 32] x) => (float[b, t, 32] y) {
+     q = Mul(x, x) m = ReduceMean(q, axes) e = Add(m, eps) r = Sqrt(e) n = Div(x, r)
+     y = Mul(n, w) }"""
+    weights = {"axes": np.array([-1]), "eps": np.float32(1e-6), "w": normal(32)}
+    feeds = {"x": 2000 * normal(2, 5, 32)}
+    expected = run(model(text, **weights), feeds)["y"]
+    made = model(text, **weights)
+    done = convert(made)
+    assert snr_db(expected, run(made, feeds)["y"]) > 55
+    assert [node.op_type for node in done.float_nodes] == ["ReduceMean"]
+    check(made)
+
+
+def test_an_initializer_that_both_sides_read_gets_both_types() -> None:
+    text = """(float[b, t, 32] x) => (float[b, t, 32] y, float[b, t, 32] z) {
+     y = Mul(x, bias) z = Add(x, bias) }"""
+    made = model(text, bias=normal(32))
+    convert(made, keep_nodes=("add_1",))
+    read = {node.op_type: node.inputs[1] for node in made.graph if node.op_type != "Cast"}
+    assert [read[op].dtype for op in ("Mul", "Add")] == [ir.DataType.FLOAT16, ir.DataType.FLOAT]
+    check(made)
+
+
+def test_an_unknown_node_to_keep_is_an_error() -> None:
+    with pytest.raises(InputError, match="nowhere: no node of that name"):
+        convert(model(TEXT, **WEIGHTS), keep_nodes=("nowhere",))
+
+
+def test_a_value_without_a_type_is_an_error() -> None:
+    made = model("(float[b, 4] x) => (float[b, 4] y) { y = Neg(x) }")
+    odd = ir.Node("somewhere.else", "Odd", [made.graph.inputs[0]], name="odd")
+    odd.outputs[0].name = "untyped"
+    made.graph.insert_before(made.graph[0], odd)
+    made.graph.node(1).replace_input_with(0, odd.outputs[0])
+    with pytest.raises(InputError, match="untyped: its type cannot be inferred"):
+        convert(made)

@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from optimize.fusions.rule import Unmatched
+from optimize.precision.plan import FloatNode, MixedNode
+from optimize.variant import (
+    CalibrationFacts,
+    SourceFacts,
+    VariantRecord,
+    read_record,
+    record_path,
+    write_record,
+)
+from vampnet_models.errors import InputError
+
+RECORD = VariantRecord(
+    recipe="int8-static",
+    role="coarse",
+    model="coarse.onnx",
+    bytes=7,
+    sha256="ab",
+    source=SourceFacts("coarse.onnx", 9, "cd"),
+    calibration=CalibrationFacts("ef", 3, "builtin"),
+    versions={"onnx": "1"},
+    fusions={"snake": 2},
+    unmatched=(Unmatched("snake", "sin", "no square"),),
+    precision={"int8": 3},
+    float_nodes=(FloatNode("a", "Conv", "first"),),
+    mixed_nodes=(MixedNode("b", "Conv", "int8", "no blocks"),),
+    warnings=("larger",),
+)
+
+
+@pytest.mark.parametrize("record", [RECORD, VariantRecord(**{**vars(RECORD), "calibration": None})])
+def test_a_record_survives_its_file(record: VariantRecord, tmp_path: Path) -> None:
+    path = record_path(tmp_path / "coarse.onnx")
+    assert path.name == "coarse.variant.json"
+    write_record(record, path)
+    assert read_record(path) == record
+    written = json.loads(path.read_text())
+    assert next(iter(written)) == "schema"
+    assert written["runtime_checked"] is False
+    assert written["float_nodes"] == [{"node": "a", "op_type": "Conv", "reason": "first"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no readable variant record"),
+        ('{"schema": 99}', "not a variant record of schema 1"),
+        ('{"schema": 1}', "damaged variant record"),
+        ("[]", "not a variant record"),
+    ],
+)
+def test_a_damaged_record_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.variant.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_record(path)
+
+
+def test_a_missing_record_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no readable variant record"):
+        read_record(tmp_path / "x.variant.json")
