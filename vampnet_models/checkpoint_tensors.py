@@ -191,7 +191,7 @@ class FileTensors:
         itemsize = values.itemsize
         if tensor.n_values:
             values = np.lib.stride_tricks.as_strided(
-                values, tensor.shape, [s * itemsize for s in tensor.strides], writeable=False
+                values, tensor.shape, [s * itemsize for s in tensor.strides]
             )
         else:
             values = values.reshape(tensor.shape)

@@ -17,10 +17,12 @@ from vampnet_models.artifact import cannot_write, save_model, sha256_of, write_t
 from vampnet_models.checkpoint import Checkpoint
 from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
 from vampnet_models.errors import InputError
-from vampnet_models.golden import GoldenReport, verify_golden
+from vampnet_models.golden import verify_golden
+from vampnet_models.selfcheck import check_with_torch, has_torch
 from vampnet_models.sources import Ignored, Progress, Source, find_sources, require_fit
 from vampnet_models.spec import FILE_STEMS, Role, spec_of
 from vampnet_models.transformer import TransformerConfig, build_transformer
+from vampnet_models.verification import Verification
 from vampnet_models.wavebeat import WavebeatConfig, build_wavebeat
 
 RECORD_NAME = "import.json"
@@ -46,8 +48,10 @@ class ImportResult:
     accounts: tuple[Account, ...]
     ignored: tuple[Ignored, ...]
     warnings: tuple[str, ...]
-    golden: GoldenReport | None
+    golden: Verification | None
     """The comparison with golden answers, when asked for; `golden.require()` judges it."""
+    eager: Verification | None
+    """The comparison with eager PyTorch, where torch is installed."""
     record: Path
 
 
@@ -56,6 +60,7 @@ def import_models(
     out: Path,
     *,
     golden: Path | None = None,
+    self_check: bool = True,
     progress: Progress | None = None,
 ) -> ImportResult:
     """Write the models of these checkpoints (files, or folders of them) and import.json to `out`.
@@ -63,6 +68,7 @@ def import_models(
     A codec becomes codec_encoder.onnx and codec_decoder.onnx; with it, transformers become
     coarse.onnx and c2f.onnx; a beat tracker becomes wavebeat.onnx. What a file is, its content
     says, not its name. Weights are streamed; all models appear together, or none.
+    `self_check` compares the models with eager PyTorch where torch is installed.
 
     Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
     cannot be written.
@@ -77,13 +83,14 @@ def import_models(
             _write(model, staging / f"{FILE_STEMS[role]}.onnx", progress)
         for source in sources:
             require_read(source.checkpoint.path.name, source.ledger)
-        report = None if golden is None else verify_golden(staging, golden)
+        recorded = None if golden is None else verify_golden(staging, golden)
+        eager = check_with_torch(staging, sources) if self_check and has_torch() else None
         _publish(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     imported = tuple(_describe(role, model, out, sources) for role, model in models.items())
     warnings = tuple(w for role, model in models.items() for w in _warnings(role, model))
-    result = ImportResult(imported, accounts, ignored, warnings, report, out / RECORD_NAME)
+    result = ImportResult(imported, accounts, ignored, warnings, recorded, eager, out / RECORD_NAME)
     write_text(result.record, json.dumps(_record(result, sources), indent=1, allow_nan=False))
     return result
 
@@ -182,7 +189,6 @@ def _warnings(role: Role, model: ir.Model) -> list[str]:
 
 
 def _record(result: ImportResult, sources: Sequence[Source]) -> dict[str, object]:
-    golden = result.golden
     return {
         "schema": 1,
         "sources": [_source_record(source.checkpoint, source.role) for source in sources],
@@ -192,17 +198,20 @@ def _record(result: ImportResult, sources: Sequence[Source]) -> dict[str, object
         ],
         "ignored": [asdict(ignored) for ignored in result.ignored],
         "warnings": list(result.warnings),
-        "golden": None
-        if golden is None
-        else {
-            "file": golden.golden,
-            "figures": [
-                {**asdict(f), "value": f.value if math.isfinite(f.value) else None}
-                for f in golden.figures
-            ],
-        },
+        "golden": _verification_record(result.golden),
+        "eager": _verification_record(result.eager),
         "accounts": account_json(result.accounts),
     }
+
+
+def _verification_record(verification: Verification | None) -> dict[str, object] | None:
+    if verification is None:
+        return None
+    figures = [
+        {**asdict(f), "value": f.value if math.isfinite(f.value) else None}
+        for f in verification.figures
+    ]
+    return {"against": verification.against, "figures": figures}
 
 
 def _source_record(checkpoint: Checkpoint, role: str) -> dict[str, object]:
