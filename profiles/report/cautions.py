@@ -13,14 +13,22 @@ FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""
 
 
+OPEN_UP_TO = 8
+
+
 @dataclass(frozen=True)
 class Caution:
-    """A kind of warning with its lines; long ones start closed."""
+    """A kind of warning with its lines; long ones start closed, unless they are `grave`."""
 
     title: str
     meaning: str
     lines: tuple[str, ...]
-    open: bool = True
+    grave: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the lines show at once."""
+        return self.grave or len(self.lines) <= OPEN_UP_TO
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,11 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         and v.accuracy.token_agreement is not None
         and v.accuracy.n_positions < FEW_POSITIONS
     ]
-    unmatched = [
-        f"{name}: {u.rule} at {u.node}: {u.reason}" for _, v, name in variants for u in v.unmatched
-    ]
+    unmatched = _folded(
+        (name, f"{u.rule} at {u.node}: {u.reason}") for _, v, name in variants for u in v.unmatched
+    )
     made = [
-        Caution("Larger than their source", "Not worth shipping for size.", tuple(larger)),
+        Caution("Larger than their source", "Not worth shipping for size.", tuple(larger), True),
         Caution(
             "Broken audio",
             "Samples that clip, or are no numbers.",
@@ -94,8 +102,7 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         Caution(
             "Fusions that did not match",
             "Left as they came: right, and slower than they could be.",
-            tuple(unmatched),
-            open=len(unmatched) <= 6,
+            unmatched,
         ),
     ]
     return tuple(c for c in made if c.lines)

@@ -67,11 +67,11 @@ class Panel:
     def upright(self, value: float, text: str) -> Markup:
         """A dashed vertical, where the FP32 source stands."""
         x = self.at_x(value)
-        anchor, shift = ("end", -5.0) if x > (LEFT + WIDTH) / 2 else ("start", 5.0)
+        anchor, shift = ("end", 4.0) if x > (LEFT + WIDTH) / 2 else ("start", -4.0)
         return group(
             "source",
-            line(x, TOP, x, HEIGHT - BOTTOM, "source-line"),
-            label(x + shift, HEIGHT - BOTTOM - 7, text, "tick", anchor),
+            line(x, TOP - 1, x, HEIGHT - BOTTOM, "source-line"),
+            label(x + shift, TOP - 5, text, "tick", anchor),
         )
 
     def whisker_x(self, low: float, high: float, y: float, css: str) -> Markup:

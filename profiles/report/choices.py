@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.report.run import Model, Run, Variant
+from profiles.stats import SAME_RUN_MARGIN
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 GOAL_BYTES = 1.8e9
@@ -48,6 +49,7 @@ class Choice:
     within_floor: bool
     si_sdr_db: float | None
     cpu_ratio: float | None
+    noisy: bool
     full_size_bytes: float | None
 
     @property
@@ -113,8 +115,15 @@ def smallest(choices: Sequence[Choice]) -> Choice | None:
 
 
 def fastest(choices: Sequence[Choice]) -> Choice | None:
-    """The complete choice with the least measured CPU time, one call of each model."""
-    timed = [c for c in _eligible(choices) if c.cpu_ratio is not None]
+    """The complete choice with the least measured CPU time, one call of each model.
+
+    None where nothing beats the source by more than two runs of one model differ.
+    """
+    timed = [
+        c
+        for c in _eligible(choices)
+        if c.cpu_ratio is not None and c.cpu_ratio < 1 - SAME_RUN_MARGIN
+    ]
     return min(timed, key=lambda c: c.cpu_ratio or 0.0, default=None)
 
 
@@ -166,6 +175,7 @@ def _choice(
         and all(floor is not None and share >= floor for share, _, floor in agreements),
         si_sdr_db=min((d for d in decoded if d is not None), default=None),
         cpu_ratio=None if missing else _cpu_ratio(served),
+        noisy=any(p.noisy for _, v in served if (p := v.profiles.get("cpu")) is not None),
         full_size_bytes=_full_size(run, served),
     )
 

@@ -31,7 +31,7 @@ _LABELS = {
     "foreign": "used by other processes",
     "session_cold": "session opens in, file not cached",
 }
-_UNITS = ("_bytes", "_share", "_ratio", "_db", "_hz", "_ms", "_s")
+_UNITS = ("_per_s", "_bytes", "_share", "_ratio", "_db", "_hz", "_ms", "_s")
 _OWN_NAMES = ("versions",)
 """Objects whose keys are names already."""
 
@@ -81,6 +81,8 @@ def _number(key: str, value: float) -> str:
         return db_text(value)
     if key.endswith("_hz"):
         return f"{digits(value / 1e9)}{NBSP}GHz" if value >= 1e9 else f"{digits(value)}{NBSP}Hz"
+    if key.endswith("_per_s"):
+        return f"{digits(value / 1e9)}{NBSP}G/s"
     if key.endswith("_ms"):
         return seconds_text(value / 1e3)
     if key.endswith("_s"):

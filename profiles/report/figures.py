@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -135,8 +135,10 @@ def _quality(model: Model) -> _Quality | None:
         return _Quality("agreement", lambda a: a.token_agreement, agreement_text, axis, floor)
     decibels = [a.si_sdr_db for a in made if a.si_sdr_db is not None]
     if decibels:
-        axis = db_axis("SI-SDR", decibels)
-        return _Quality("SI-SDR", lambda a: a.si_sdr_db, db_text, axis, None)
+        floors = [a.floor_si_sdr_db for a in made if a.floor_si_sdr_db is not None]
+        axis = db_axis("SI-SDR", [*decibels, *floors])
+        lowest = min(floors, default=None)
+        return _Quality("SI-SDR", lambda a: a.si_sdr_db, db_text, axis, lowest)
     ratios = [a.snr_db for a in made if a.snr_db is not None]
     if ratios:
         axis = db_axis("SQNR", ratios)
@@ -230,7 +232,12 @@ def _codebooks(
     if not series:
         return None
     codebooks = sorted({int(x) for s in series for x, _ in s.values})
-    floor = _codebook_floor(model) if with_floor else None
+    floor = _lowest(
+        (float(c.codebook), c.floor)
+        for v in model.variants
+        for c in v.accuracy.per_codebook
+        if with_floor
+    )
     return Figure(
         caption,
         agreement_chart(
@@ -243,14 +250,13 @@ def _codebooks(
     )
 
 
-def _codebook_floor(model: Model) -> tuple[tuple[float, float], ...]:
-    """The lowest floor that any variant's record states for each codebook."""
-    floors: dict[float, float] = {}
-    for v in model.variants:
-        for c in v.accuracy.per_codebook:
-            if c.floor is not None:
-                floors[float(c.codebook)] = min(c.floor, floors.get(float(c.codebook), 1.0))
-    return tuple(sorted(floors.items()))
+def _lowest(found: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, float], ...]:
+    """The lowest value per x, in x order; the variants share one floor or nearly so."""
+    least: dict[float, float] = {}
+    for x, value in found:
+        if value is not None:
+            least[x] = min(value, least.get(x, value))
+    return tuple(sorted(least.items()))
 
 
 def _mask_ratios(model: Model, marks: dict[str, Mark]) -> Figure | None:
@@ -262,8 +268,13 @@ def _mask_ratios(model: Model, marks: dict[str, Mark]) -> Figure | None:
             series.append(Series(marks[v.recipe], values))
     if not series:
         return None
-    floors = [v.accuracy.floor for v in model.variants if v.accuracy.floor is not None]
-    floor = Series(series[0].mark, ((0.0, min(floors)), (1.0, min(floors)))) if floors else None
+    floors = _lowest(
+        (m.mask_ratio, m.floor) for v in model.variants for m in v.accuracy.per_mask_ratio
+    )
+    overall = [v.accuracy.floor for v in model.variants if v.accuracy.floor is not None]
+    if not floors and overall:
+        floors = ((0.0, min(overall)), (1.0, min(overall)))
+    floor = Series(series[0].mark, floors) if floors else None
     return Figure(
         "Agreement per mask ratio",
         agreement_chart(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from profiles.report.facts import fact_rows
 from profiles.report.phones import SHOWN_AS_PHONES
-from profiles.report.run import Profile, Run
+from profiles.report.run import AudioSet, Profile, Run
 from profiles.report.tables import Row, Table
-from profiles.report.units import NOT_MEASURED, plural
+from profiles.report.units import NOT_MEASURED, plural, seconds_text
 from profiles.report.verdict import how_to_measure
 
 
@@ -25,6 +25,17 @@ class Coverage:
 def host_rows(run: Run) -> tuple[tuple[str, str], ...]:
     """The machine's facts as the run recorded them."""
     return fact_rows(run.host)
+
+
+def audio_rows(audio: AudioSet) -> tuple[tuple[str, str], ...]:
+    """The audio set's name, hash and length."""
+    lengths = (("calibration", audio.calibration_s), ("evaluation", audio.evaluation_s))
+    return (
+        ("set", audio.name or "not recorded"),
+        ("sha256", audio.sha256[:12] if audio.sha256 else "not recorded"),
+        *((name, "not recorded" if s is None else seconds_text(s)) for name, s in lengths),
+        ("dropped", plural(len(audio.dropped), "clip")),
+    )
 
 
 def coverage(run: Run) -> tuple[Coverage, ...]:

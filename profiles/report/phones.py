@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup
 
 from profiles.report.cells import Cell, absent, estimate, fact
 from profiles.report.fields import Record
 from profiles.report.marks import Mark
-from profiles.report.run import Model, Run, Variant
+from profiles.report.run import Profile, Run
 from profiles.report.tables import Row, Table
 from profiles.report.units import NBSP, bytes_text, percent_text, plural, seconds_range
 
@@ -28,40 +31,38 @@ class Refusals:
 
 def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
     """Delivered size, ORT format, store limits, and what each platform takes of the graph."""
-    found = _mobile(run)
+    found = _mobile(run, marks)
     platforms = tuple(
-        dict.fromkeys(p.need_text("platform") for _, _, r in found for p in r.records("platforms"))
+        dict.fromkeys(p.need_text("platform") for _, r in found for p in r.records("platforms"))
     )
-    columns = ("Compressed", "ORT format", "Fits the stores", *platforms)
     rows = []
-    for model, variant, record in found:
+    for row, record in found:
         by_name = {p.need_text("platform"): p for p in record.records("platforms")}
         packed = (_zipped(record), _ort(record), _stores(record))
         taken = tuple(_platform(by_name.get(name)) for name in platforms)
-        rows.append(_row(model, variant, marks, (*packed, *taken)))
-    return Table(columns, tuple(rows))
+        rows.append(replace(row, cells=(*packed, *taken)))
+    return Table(("Compressed", "ORT format", "Fits the stores", *platforms), tuple(rows))
 
 
 def device_table(run: Run, marks: dict[str, Mark]) -> Table:
     """Estimated time of one call per device."""
-    found = [(m, v, r.records("devices")) for m, v, r in _mobile(run)]
-    names = tuple(dict.fromkeys(d.need_text("device") for _, _, ds in found for d in ds))
+    found = [(row, record.records("devices")) for row, record in _mobile(run, marks)]
+    names = tuple(dict.fromkeys(d.need_text("device") for _, ds in found for d in ds))
     rows = []
-    for model, variant, devices in found:
+    for row, devices in found:
         by_name = {d.need_text("device"): d for d in devices}
-        cells = tuple(_range(by_name.get(name)) for name in names)
-        rows.append(_row(model, variant, marks, cells))
+        rows.append(replace(row, cells=tuple(_range(by_name.get(name)) for name in names)))
     return Table(names, tuple(rows) if names else ())
 
 
-def device_sources(run: Run) -> tuple[str, ...]:
+def device_sources(run: Run, marks: dict[str, Mark]) -> tuple[str, ...]:
     """Where each device's figures are from, and how far to trust them."""
     lines = {
         d.need_text(
             "device"
         ): f"{d.need_text('device')} ({d.text('platform') or 'platform unknown'}): "
         f"{d.text('source') or 'no source'}; confidence {d.text('confidence') or 'not stated'}"
-        for _, _, record in _mobile(run)
+        for _, record in _mobile(run, marks)
         for d in record.records("devices")
     }
     return tuple(lines.values())
@@ -87,18 +88,18 @@ def refusals(run: Run) -> tuple[Refusals, ...]:
     )
 
 
-def _mobile(run: Run) -> list[tuple[Model, Variant, Record]]:
-    return [
-        (m, v, profile.extra)
-        for m in run.models
-        for v in m.variants
-        if (profile := v.profiles.get("mobile")) is not None and profile.extra
-    ]
-
-
-def _row(model: Model, variant: Variant, marks: dict[str, Mark], cells: tuple[Cell, ...]) -> Row:
-    name = f"{model.name} · {variant.recipe}"
-    return Row(name, marks[variant.recipe].icon, variant.status, "", cells)
+def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Record]]:
+    """A row without cells for each source and variant with a mobile profile, and that profile."""
+    found = []
+    for model in run.models:
+        owners: list[tuple[str, Markup | None, str, Mapping[str, Profile]]]
+        owners = [("FP32 source", None, "source", model.profiles)]
+        owners += [(v.recipe, marks[v.recipe].icon, v.status, v.profiles) for v in model.variants]
+        for name, icon, status, profiles in owners:
+            profile = profiles.get("mobile")
+            if profile is not None and profile.extra:
+                found.append((Row(f"{model.name} · {name}", icon, status, "", ()), profile.extra))
+    return found
 
 
 def _zipped(record: Record) -> Cell:

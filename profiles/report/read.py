@@ -46,6 +46,10 @@ def read_run(results: Mapping[str, object]) -> Run:
         created=root.text("created"),
         host=tuple(root.record("host").data.items()),
         models=tuple(_model(m) for m in root.records("models")),
+        skipped=tuple(
+            (s.need_text("path"), s.text("reason") or "no reason given")
+            for s in root.records("skipped")
+        ),
         totals=_numbers(totals),
         sets=tuple(
             SetOfParts(s.need_text("name"), _texts(s.record("parts")), s.number("bytes"))
@@ -54,6 +58,8 @@ def read_run(results: Mapping[str, object]) -> Run:
         audio_set=AudioSet(
             name=audio_set.text("name"),
             sha256=audio_set.text("sha256"),
+            calibration_s=audio_set.number("calibration_s"),
+            evaluation_s=audio_set.number("evaluation_s"),
             dropped=tuple(
                 (d.need_text("name"), d.text("reason") or "no reason given")
                 for d in audio_set.records("dropped")
@@ -89,9 +95,12 @@ def _variant(record: Record) -> Variant:
         reason=record.text("reason"),
         accuracy=_accuracy(record.record("accuracy")),
         profiles=_profiles(record),
-        float_nodes=tuple(
-            FloatNode(n.need_text("node"), n.text("op_type") or "?", n.text("reason") or "?")
-            for n in made.records("float_nodes")
+        float_nodes=(
+            *(_node(n, n.text("reason") or "?") for n in made.records("float_nodes")),
+            *(
+                _node(n, f"{n.text('precision') or 'another precision'}: {n.text('reason') or '?'}")
+                for n in made.records("mixed_nodes")
+            ),
         ),
         unmatched=tuple(
             Unmatched(u.text("rule") or "?", u.text("node") or "?", u.text("reason") or "?")
@@ -101,6 +110,10 @@ def _variant(record: Record) -> Variant:
         precision=_numbers(made.record("precision")),
         warnings=made.texts("warnings"),
     )
+
+
+def _node(record: Record, reason: str) -> FloatNode:
+    return FloatNode(record.need_text("node"), record.text("op_type") or "?", reason)
 
 
 def _accuracy(record: Record) -> Accuracy:
@@ -122,7 +135,10 @@ def _accuracy(record: Record) -> Accuracy:
         ),
         per_mask_ratio=tuple(
             MaskRatioAgreement(
-                m.number("mask_ratio") or 0.0, m.number("agreement"), m.count("n_positions")
+                mask_ratio=m.number("mask_ratio") or 0.0,
+                agreement=m.number("agreement"),
+                floor=m.number("floor"),
+                n_positions=m.count("n_positions"),
             )
             for m in record.records("per_mask_ratio")
         ),
@@ -132,6 +148,8 @@ def _accuracy(record: Record) -> Accuracy:
         logits_kl=record.number("logits_kl"),
         top5_containment=record.number("top5_containment"),
         si_sdr_db=record.number("si_sdr_db"),
+        floor_si_sdr_db=record.number("floor_si_sdr_db"),
+        worst_si_sdr_db=record.number("worst_si_sdr_db"),
         log_mel_db=record.number("log_mel_db"),
         snr_db=record.number("snr_db"),
         clipped=record.count("clipped"),

@@ -81,14 +81,14 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
         sounds=[audio.load_sound(file, folder) for file in run.audio],
         packaging=phones.packaging_table(run, marks),
         devices=phones.device_table(run, marks),
-        device_sources=phones.device_sources(run),
+        device_sources=phones.device_sources(run, marks),
         refusals=phones.refusals(run),
         host=machine.host_rows(run),
         coverage=machine.coverage(run),
         profile_details=machine.profile_details(run),
         cautions=cautions.cautions_of(run),
         left_in_float=cautions.left_in_float(run),
-        audio_set=run.audio_set,
+        audio_rows=machine.audio_rows(run.audio_set),
     )
 
 

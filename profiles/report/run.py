@@ -29,6 +29,7 @@ class MaskRatioAgreement:
 
     mask_ratio: float
     agreement: float | None
+    floor: float | None
     n_positions: int | None
 
 
@@ -48,6 +49,8 @@ class Accuracy:
     logits_kl: float | None
     top5_containment: float | None
     si_sdr_db: float | None
+    floor_si_sdr_db: float | None
+    worst_si_sdr_db: float | None
     log_mel_db: float | None
     snr_db: float | None
     clipped: int | None
@@ -88,7 +91,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class FloatNode:
-    """A weight-carrying node that a recipe left in float."""
+    """A weight-carrying node that a recipe left in float, or took to another precision."""
 
     node: str
     op_type: str
@@ -160,6 +163,8 @@ class AudioSet:
 
     name: str | None
     sha256: str | None
+    calibration_s: float | None
+    evaluation_s: float | None
     dropped: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
 
@@ -182,6 +187,7 @@ class Run:
     created: str | None
     host: tuple[tuple[str, object], ...]
     models: tuple[Model, ...]
+    skipped: tuple[tuple[str, str], ...]
     totals: Mapping[str, float]
     sets: tuple[SetOfParts, ...]
     audio_set: AudioSet

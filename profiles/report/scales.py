@@ -49,7 +49,7 @@ def agreement_axis(shares: Iterable[float], label: str = "token agreement") -> A
     least = min((s for s in shares if math.isfinite(s)), default=0.9)
     bottom = max(b for b in _AGREEMENT_BOTTOMS if b <= max(least, 0.0))
     low = stretched(bottom)
-    room = 0.085 * (4.0 - low)
+    room = 0.07 * (4.0 - low)
     kept = [1.0]
     for tick in reversed([t for t in _AGREEMENT_TICKS if bottom < t < 1.0]):
         at = stretched(tick)

@@ -56,7 +56,7 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
 
 
 def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
-    n = len(run.models)
+    n, decoder = len(run.models), any(m.is_decoder for m in run.models)
     made = n - len(choice.missing)
     if choice.missing:
         reason = f"{made} of {n} models; without {', '.join(choice.missing)}"
@@ -81,7 +81,7 @@ def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) ->
             if choice.missing
             else _goal(run, choice.bytes, choice.full_size_bytes),
             measured(choice.worst_agreement, agreement_text, worst_lines),
-            measured(choice.si_sdr_db, db_text, ("SI-SDR",)),
+            measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
             absent("incomplete") if choice.missing else measured(choice.cpu_ratio, ratio_text),
         ),
     )

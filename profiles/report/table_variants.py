@@ -81,6 +81,10 @@ def accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
         heard: tuple[str, ...] = () if mel is None else (f"log-mel {digits(mel)}{NBSP}dB",)
         if accuracy.si_sdr_db is not None and accuracy.si_sdr_db == float("inf"):
             heard = ("identical audio", *heard)
+        if accuracy.worst_si_sdr_db is not None:
+            heard += (f"worst clip {db_text(accuracy.worst_si_sdr_db)}",)
+        if accuracy.floor_si_sdr_db is not None:
+            heard += (f"floor {db_text(accuracy.floor_si_sdr_db)}",)
         return measured(accuracy.si_sdr_db, db_text, heard)
     share, floor = accuracy.token_agreement, accuracy.floor
     lines: tuple[str, ...] = ()

@@ -153,6 +153,11 @@ def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
     failed = [f"{m.name} {v.recipe}" for m, v in variants if v.status == "failed"]
     if missed:
         made.append(Notice("alarm", f"{plural(len(missed), 'promise')} missed", ", ".join(missed)))
+    if run.skipped:
+        reasons = "; ".join(reason for _, reason in run.skipped)
+        made.append(
+            Notice("alarm", f"{plural(len(run.skipped), 'file')} could not be read", reasons)
+        )
     if failed:
         made.append(Notice("alarm", f"{plural(len(failed), 'variant')} failed", ", ".join(failed)))
     return made
@@ -184,14 +189,12 @@ def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
         )
     if (quick := fastest(choices)) is not None:
         figure = ratio_text(quick.cpu_ratio or 0.0)
-        made.append(
-            Tile(
-                "Fastest on this CPU",
-                quick.name,
-                figure,
-                ("the FP32 time, one call of each model", *_kept(quick)[-1:]),
-            )
-        )
+        noise = ("noisy: see the warnings",) if quick.noisy else ()
+        lines = ("the FP32 time, one call of each model", *_kept(quick)[-1:], *noise)
+        made.append(Tile("Fastest on this CPU", quick.name, figure, lines))
+    elif any(c.cpu_ratio is not None for c in choices):
+        lines = ("no recipe or set for all models is faster here",)
+        made.append(Tile("Fastest on this CPU", "FP32 source", ratio_text(1.0), lines))
     return made
 
 

@@ -62,6 +62,7 @@ def example_results() -> Results:
         "created": "2026-11-22 12:40 UTC",
         "host": _host(),
         "models": models,
+        "skipped": [],
         "totals": totals,
         "sets": [
             {
@@ -78,6 +79,8 @@ def example_results() -> Results:
         "audio_set": {
             "name": "sounds",
             "sha256": "5f0c" * 16,
+            "calibration_s": 62.0,
+            "evaluation_s": 41.0,
             "dropped": [
                 {"name": "silence.wav", "reason": "silent: no loudness to normalise"},
                 {"name": "Übergang <3>.wav", "reason": "3 samples, less than one frame (768)"},
@@ -143,6 +146,11 @@ def _variant(
             ]
             if recipe.startswith("int8")
             else [],
+            "mixed_nodes": [
+                {"node": "conv.0", "op_type": "Conv", "precision": "int8", "reason": "4 bits cost"}
+            ]
+            if recipe == "int4-weights"
+            else [],
             "warnings": ["2 scales are subnormal"] if recipe == "fp16" else [],
         },
     }
@@ -168,7 +176,8 @@ def _tokens(role: str, lost: float) -> Results:
         "n_positions": 24_080,
         "per_codebook": books,
         "per_mask_ratio": [
-            {"mask_ratio": r, "agreement": 1.0 - lost * (0.5 + r), "n_positions": 6020}
+            {"mask_ratio": r, "agreement": 1.0 - lost * (0.5 + r), "floor": FLOOR - 1e-4 * r}
+            | {"n_positions": 6020}
             for r in ratios
         ],
         "near_ties": {
@@ -188,6 +197,8 @@ def _audio_accuracy(si_sdr_db: float) -> Results:
         "floor": None,
         "n_positions": 176_400,
         "si_sdr_db": si_sdr_db,
+        "floor_si_sdr_db": 121.5,
+        "worst_si_sdr_db": si_sdr_db - 3.5,
         "log_mel_db": 14.0 / si_sdr_db,
         "snr_db": si_sdr_db - 0.2,
         "clipped": 0,

@@ -59,3 +59,13 @@ def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> N
     ((op_type, reason, nodes),) = static.groups
     assert (op_type, reason) == ("MatMul", "activation x activation")
     assert nodes[0] == "blocks.0/<attn>"
+    ((_, reason, _),) = left["coarse · int4-weights"].groups
+    assert reason == "int8: 4 bits cost"
+
+
+def test_long_lists_start_closed_unless_they_are_grave(results: dict[str, Any]) -> None:
+    clips = [{"name": f"{i}.wav", "reason": "silent"} for i in range(9)]
+    results["audio_set"]["dropped"] = clips
+    found = {c.title: c.open for c in cautions_of(read_run(results))}
+    assert not found["Clips that were dropped"]
+    assert found["Larger than their source"] and found["Made with a warning"]

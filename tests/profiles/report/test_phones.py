@@ -31,10 +31,11 @@ def test_a_store_limit_that_is_exceeded_is_named(results: dict[str, Any]) -> Non
 
 def test_device_times_are_estimates_with_sources(results: dict[str, Any]) -> None:
     run = read_run(results)
-    table = phones.device_table(run, marks_for([]))
+    marks = marks_for(v.recipe for m in run.models for v in m.variants)
+    table = phones.device_table(run, marks)
     assert table.columns == ("Snapdragon 8 Gen 3", "A17 Pro")
     assert {c.kind for r in table.rows for c in r.cells} == {"estimate"}
-    assert any("confidence medium" in line for line in phones.device_sources(run))
+    assert any("confidence medium" in line for line in phones.device_sources(run, marks))
 
 
 def test_refusals_are_counted_over_all_variants(results: dict[str, Any]) -> None:
@@ -48,6 +49,7 @@ def test_no_mobile_profile_no_tables(results: dict[str, Any]) -> None:
         for variant in model["variants"]:
             variant["profiles"] = {}
     run = read_run(results)
-    assert phones.packaging_table(run, {}).rows == ()
-    assert phones.device_table(run, {}).rows == ()
+    marks = marks_for(v.recipe for m in run.models for v in m.variants)
+    assert phones.packaging_table(run, marks).rows == ()
+    assert phones.device_table(run, marks).rows == ()
     assert phones.refusals(run) == ()

@@ -51,6 +51,23 @@ def test_missed_and_failed_are_named(results: dict[str, Any]) -> None:
     assert said["1 variant failed"] == "c2f int4-weights"
 
 
+def test_files_that_could_not_be_read_are_named(results: dict[str, Any]) -> None:
+    results["skipped"] = [{"path": "x.onnx", "reason": "x.onnx: the file is empty"}]
+    said = {plain(n.title): n.text for n in judge(results).notices}
+    assert said["1 file could not be read"] == "x.onnx: the file is empty"
+
+
+def test_no_recipe_is_called_faster_inside_the_noise(results: dict[str, Any]) -> None:
+    tile = judge(results).tiles[-1]
+    assert (tile.question, tile.figure) == ("Fastest on this CPU", "0.58×")
+    for model in results["models"]:
+        for variant in model["variants"]:
+            if variant["status"] == "ok":
+                variant["profiles"]["cpu"]["median_s"] = model["profiles"]["cpu"]["median_s"] * 0.99
+    tile = judge(results).tiles[-1]
+    assert (tile.name, tile.figure) == ("FP32 source", "1.00×")
+
+
 def test_a_sentence_per_target(results: dict[str, Any]) -> None:
     cpu, cuda, mobile = judge(results).targets
     assert cpu[1] == "measurement" and "largest gain" in cpu[2]
