@@ -37,6 +37,9 @@ MARKS: dict[Kind, tuple[str, ...]] = {
 }
 """Prefixes of parameter names; a checkpoint of a kind has tensors under each of them."""
 
+STEP_COUNTER = ".num_batches_tracked"
+"""The one integer tensor that a float checkpoint holds, in batch norms."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -61,10 +64,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: a TorchScript program, not a checkpoint; {RESAVE}")
     form, tensors, kwargs = _contents(archive)
     kind = _kind(path, tuple(tensors))
-    if kind != "wavebeat":
-        for name, tensor in tensors.items():
-            if tensor.dtype not in FLOATS:
-                raise InputError(f"{path}: {name} is {tensor.dtype}: {QUANTIZED}")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS and not name.endswith(STEP_COUNTER):
+            raise InputError(f"{path}: {name} is {tensor.dtype}: {QUANTIZED}")
     if kwargs is None:
         raise InputError(
             f"{path}: names no constructor arguments (metadata.kwargs, or hyper_parameters of "
