@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass, NameFixPass
 
 from optimize.fusions import (
     conv_transpose,
@@ -54,8 +55,12 @@ class Fusion:
 def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
     """Apply the rules to a model in place, in their order; weights are not read.
 
-    Types and shapes of all values are inferred first, constants folded, dead code removed.
+    Functions are inlined, names made unique, types and shapes inferred, constants folded and dead
+    code removed first.
     """
+    if model.functions:
+        InlinePass()(model)
+    NameFixPass()(model)
     infer_shapes(model)
     clean(model)
     counts: dict[str, int] = {}

@@ -69,14 +69,14 @@ INT8_DYNAMIC = Recipe(
 
 INT8_WEIGHTS = Recipe(
     "int8-weights",
-    "8-bit weights in blocks of 32, float arithmetic in the convolutions",
+    "8-bit weights; activations stay float between operators",
     WEIGHT_RULES,
     lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=8)),
 )
 
 INT4_WEIGHTS = Recipe(
     "int4-weights",
-    "4-bit weights in blocks of 32, float arithmetic in the convolutions",
+    "4-bit weights in blocks of 32; activations stay float between operators",
     WEIGHT_RULES,
     lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
 )

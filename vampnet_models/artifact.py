@@ -132,7 +132,8 @@ def save_model(
                 callback=None if progress is None else _callback(progress),
             )
         else:
-            ir.save(model, staged)
+            # What was external in the source would still name the source's data file.
+            ir.save(ir.external_data.load_to_model(model), staged)
         _publish(staging, path, data_name)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -60,6 +60,8 @@ def reasons_to_keep(
     for node, reason in code_path(graph).items():
         reasons.setdefault(node, reason)
     for node in graph:
+        if any(reader.graph is not graph for out in node.outputs for reader in out.consumers()):
+            reasons.setdefault(node, "read inside a subgraph")
         missing = _no_half_form(node, model)
         if missing is not None:
             reasons.setdefault(node, missing)

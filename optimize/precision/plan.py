@@ -90,14 +90,25 @@ def _unsuitable(node: ir.Node, ops: Collection[str], min_elements: int) -> str |
         return NO_INTEGER_KERNEL
     weight = weight_of(node)
     if weight is None:
-        if tensor_of(node.inputs[0]) is not None:
-            return "its constant is the left operand"
-        return "both operands are activations"
+        return _without_weight(node)
     if node.op_type == "MatMul" and len(weight.shape) != 2:
         return f"its weight has {len(weight.shape)} axes, not two"
     if weight.size < min_elements:
         return f"{weight.size} weights: nothing to save"
     return None
+
+
+def _without_weight(node: ir.Node) -> str:
+    """Why a node of a weight-carrying operator has no float32 weight at its place."""
+    tensor, value = tensor_of(node.inputs[1]), node.inputs[1]
+    producer = value.producer() if value is not None else None
+    if tensor is not None:
+        return f"its weight is {tensor.dtype.name.lower()}, not float32"
+    if producer is not None and producer.op_type == "DequantizeLinear":
+        return "its weight is quantized already"
+    if tensor_of(node.inputs[0]) is not None:
+        return "its constant is the left operand"
+    return "both operands are activations"
 
 
 def float_node(node: ir.Node, reason: str) -> FloatNode:

@@ -1,8 +1,9 @@
-"""Weights in 8 or 4 bits, arithmetic in float: MatMulNBits, DequantizeLinear before Convs.
+"""Weights in 8 or 4 bits: MatMulNBits, and DequantizeLinear before convolutions.
 
 MatMul: com.microsoft MatMulNBits, blocks along the rows. Conv and ConvTranspose: 8 bits with one
 scale per output channel, 4 bits (opset 21's INT4) with one scale per block of input channels and
-tap. The runtime unpacks the convolutions' weights before each run.
+tap. The runtime unpacks the convolutions' weights in each run and computes them in float;
+MatMulNBits quantizes its input block by block and computes in integers (`Settings`).
 """
 
 from __future__ import annotations

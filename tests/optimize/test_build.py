@@ -159,6 +159,19 @@ def test_older_opsets_are_raised(tmp_path: Path) -> None:
     assert written.ir_version == 10
 
 
+def test_external_weights_are_streamed_and_the_source_stays(tmp_path: Path) -> None:
+    text = "(float[b, t, 64] x) => (float[b, t, 64] y) { h = MatMul(x, w) y = Gelu(h) }"
+    save_model(model(text, w=normal(64, 64)), tmp_path / "m.onnx", external=True)
+    source = open_artifact(tmp_path / "m.onnx")
+    assert len(source.files) == 2
+    feeds = {"x": normal(2, 5, 64)}
+    expected = open_session(source.path).run(feeds)["y"]
+    for name in ("fused", "fp16", "int8-dynamic", "int8-weights", "int4-weights"):
+        made = build_variant(source, find_recipe(name), tmp_path / name / "m.onnx")
+        assert snr_db(expected, open_session(made.path).run(feeds)["y"]) > 18
+    assert open_artifact(source.path).sha256 == source.sha256
+
+
 def test_bad_requests_are_one_line(tmp_path: Path) -> None:
     source = open_artifact(linear(tmp_path))
     with pytest.raises(InputError, match="int8-static: needs calibration feeds"):

@@ -68,6 +68,15 @@ def test_the_decoder_loses_its_transposed_convolutions(small_models: Path) -> No
     assert ops(model)["ConvTranspose"] == 0
 
 
+def test_nodes_of_one_name_are_told_apart(small_models: Path, tmp_path: Path) -> None:
+    model = load_model(small_models / "coarse.onnx")
+    for node in model.graph:
+        node.name = "node"
+    assert fuse(model, INTEGER_RULES).counts["qkv_packing"] == 4
+    save_model(model, tmp_path / "fused.onnx")
+    assert open_session(tmp_path / "fused.onnx").output_names == ("logits", "tokens")
+
+
 def test_fusing_twice_changes_nothing(small_models: Path) -> None:
     model = load_model(small_models / "coarse.onnx")
     fuse(model)

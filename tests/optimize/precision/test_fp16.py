@@ -95,6 +95,18 @@ def test_an_initializer_that_both_sides_read_gets_both_types() -> None:
     check(made)
 
 
+def test_what_a_subgraph_reads_stays_float32() -> None:
+    text = """(float[b, 32] x, bool c) => (float[b, 32] y) {
+     h = Neg(x)
+     y = If (c) <then_branch = t () => (float[b, 32] p) { p = Abs(h) },
+                 else_branch = e () => (float[b, 32] q) { q = Relu(h) }> }"""
+    feeds = {"x": normal(2, 32), "c": np.array(True)}
+    made = model(text)
+    convert(made)
+    np.testing.assert_array_equal(run(made, feeds)["y"], np.abs(feeds["x"]))
+    check(made)
+
+
 def test_an_unknown_node_to_keep_is_an_error() -> None:
     with pytest.raises(InputError, match="nowhere: no node of that name"):
         convert(model(TEXT, **WEIGHTS), keep_nodes=("nowhere",))

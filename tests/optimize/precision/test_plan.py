@@ -1,3 +1,5 @@
+import numpy as np
+
 from optimize.precision.plan import code_path, heads, plan, single_channel_ends, table_lookups
 from tests.optimize.graphs import model, normal
 
@@ -53,6 +55,22 @@ def test_every_heavy_node_is_chosen_or_left_with_a_reason() -> None:
         ("MatMul", "both operands are activations"),
         ("Softmax", "the runtime has no integer kernel for it"),
         ("MatMul", "both operands are activations"),
+    ]
+
+
+def test_weights_that_are_no_float32_say_what_they_are() -> None:
+    text = """(float[b, t, 32] x, float16[b, t, 32] h) => (float[b, t, 32] y, float16[b, t, 32] z) {
+     d = DequantizeLinear(q, scale) y = MatMul(x, d) z = MatMul(h, w) }"""
+    made = model(
+        text,
+        q=np.ones((32, 32), np.int8),
+        scale=np.float32(0.5),
+        w=normal(32, 32).astype(np.float16),
+    )
+    found = plan(made.graph, ("MatMul",), {})
+    assert [node.reason for node in found.left] == [
+        "its weight is quantized already",
+        "its weight is float16, not float32",
     ]
 
 
