@@ -63,10 +63,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if "constants.pkl" in archive.entries:
         raise InputError(f"{path}: a TorchScript program, not a checkpoint; {RESAVE}")
     form, tensors, kwargs = _contents(archive)
-    kind = _kind(path, tuple(tensors))
     for name, tensor in tensors.items():
+        if not name.isprintable():
+            raise InputError(f"{path}: a tensor is named {name[:80]!r}; the file is damaged")
         if tensor.dtype not in FLOATS and not name.endswith(STEP_COUNTER):
             raise InputError(f"{path}: {name} is {tensor.dtype}: {QUANTIZED}")
+    kind = _kind(path, tuple(tensors))
     if kwargs is None:
         raise InputError(
             f"{path}: names no constructor arguments (metadata.kwargs, or hyper_parameters of "

@@ -254,4 +254,6 @@ class _Machine:
 def _named(module: object, name: object) -> Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError("a global whose name is no text")
+    if not (module + name).isprintable():
+        raise ValueError("a global whose name is not printable")
     return Global("builtins" if module == "__builtin__" else module, name)

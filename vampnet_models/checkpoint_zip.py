@@ -94,8 +94,11 @@ def _require_zip(path: Path) -> None:
         raise InputError(f"{path}: a folder; give a checkpoint file")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a checkpoint (.pth)")
-    with path.open("rb") as stream:
-        start = stream.read(512)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(512)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     if not start:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     if start.startswith(b"PK\x03\x04"):
@@ -129,8 +132,8 @@ def _locate(path: Path, infos: list[zipfile.ZipInfo]) -> list[Entry]:
     entries = []
     with path.open("rb") as stream:
         for info in infos:
-            stream.seek(info.header_offset)
-            header = stream.read(LOCAL_HEADER.size)
+            stream.seek(max(info.header_offset, 0))
+            header = stream.read(LOCAL_HEADER.size) if info.header_offset >= 0 else b""
             if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
                 raise InputError(
                     f"{path}: damaged: the entry {info.filename!r} is not where the directory "

@@ -17,6 +17,7 @@ from tests.vampnet_models.make_checkpoint import (
     write_zip,
 )
 from vampnet_models.checkpoint import read_checkpoint
+from vampnet_models.configs import config_of
 from vampnet_models.errors import InputError
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"
@@ -154,6 +155,30 @@ def test_other_contents_say_what_they_are(tmp_path):
 def test_a_pickle_that_is_too_large_is_not_read(tmp_path):
     path = write_zip(tmp_path / "big.pth", {"data.pkl": bytes(17 * 1024 * 1024)})
     assert "more than the 16777216" in refused(path)
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+@pytest.mark.parametrize("form", ["saved", "package"])
+def test_damage_anywhere_is_a_line_or_harmless(tmp_path, form):
+    path, state = tmp_path / "d.pth", small.transformer_state(small.COARSE)
+    if form == "saved":
+        write_saved(path, saved_model(small.COARSE, state))
+    else:
+        write_package(path, "VampNet", state, {"kwargs": small.COARSE})
+    whole, rng = path.read_bytes(), np.random.default_rng(5)
+    start, directory = whole.index(b"\x80\x02"), whole.index(b"PK\x01\x02")
+    places = [*range(start, start + 3000), *range(directory, len(whole))]
+    refusals = 0
+    for _ in range(80):
+        damaged = bytearray(whole)
+        damaged[rng.choice(places)] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            config_of(read_checkpoint(path))
+        except InputError as error:
+            refusals += 1
+            assert "\n" not in str(error)
+    assert refusals > 30
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="the shared golden checkpoints are not here")

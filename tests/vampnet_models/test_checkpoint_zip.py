@@ -89,11 +89,13 @@ def test_a_truncated_zip_is_named_so(tmp_path, kept):
     assert "truncated or damaged" in refused(path)
 
 
-def test_a_directory_that_points_elsewhere_is_damage(tmp_path):
+@pytest.mark.parametrize(("at", "value"), [("PK\x01\x02", 7), ("PK\x05\x06", 255)])
+def test_a_directory_that_points_elsewhere_is_damage(tmp_path, at, value):
     path = write_zip(tmp_path / "a.pth", {"data.pkl": PAYLOAD})
     data = bytearray(path.read_bytes())
-    entry = data.index(b"PK\x01\x02")
-    data[entry + 42] = 7
+    # An entry's header offset; the directory's own offset, which shifts all others below zero.
+    place = 42 if at == "PK\x01\x02" else 17
+    data[data.index(at.encode()) + place] = value
     path.write_bytes(data)
     assert "not where the directory says" in refused(path)
 
