@@ -21,7 +21,8 @@ from profiles.rounds import Plan
 from profiles.targets import Target, parse_targets
 from vampnet_models.artifact import Artifact, load_model, open_artifact, write_text
 from vampnet_models.errors import InputError, WorkbenchError
-from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
+from vampnet_models.session import Feeds
+from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.listening import write_listening
@@ -29,6 +30,7 @@ from workbench.sets import sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
 
 REFERENCE = "reference"
+PROFILE_S = 2.0
 EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
 
 
@@ -46,7 +48,7 @@ class Job:
     min_agreement: float | None = None
     threads: int = 0
     rounds: int = 20
-    budget_s: float = 30.0
+    budget_s: float = 20.0
 
 
 def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
@@ -232,7 +234,7 @@ def _profile(
     found = recall(path, key)
     if found is None:
         feed = space.work("feeds", f"{artifact.name}.npz")
-        save_feed(evaluation.feeds[0], feed)
+        save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
         with voice.task(f"{artifact.name}: profiling") as update:
             found = profile_variants(
                 paths,
@@ -249,6 +251,18 @@ def _profile(
         for target, record in targets.items():
             if record.get("kind") == "failed":
                 voice.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
+
+
+def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
+    """The feed that is timed: at most PROFILE_S seconds for the codec, as it is for others."""
+    cut = {
+        Role.CODEC_ENCODER: int(PROFILE_S * SAMPLE_RATE_HZ),
+        Role.CODEC_DECODER: int(PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
+    }.get(artifact.role)
+    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
+    if cut is None or fixed:
+        return feed
+    return {name: values[..., :cut] for name, values in feed.items()}
 
 
 def _results(
