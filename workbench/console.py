@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -28,7 +29,10 @@ class Step:
 
 
 class Voice:
-    """What a command says. With `as_json`, stdout carries the JSON alone."""
+    """What a command says. With `as_json`, stdout carries the JSON alone.
+
+    Steps draw a progress bar on a terminal; elsewhere each finished step is a line on stderr.
+    """
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
@@ -62,14 +66,22 @@ class Voice:
     def task(self, text: str) -> Iterator[Update]:
         """A progress bar for one step, whose duration is noted in `steps`."""
         started_s = time.perf_counter()
+        finished = False
         try:
             with self._bar(text) as update:
                 yield update
+            finished = True
         finally:
-            self.steps.append(Step(text, time.perf_counter() - started_s))
+            step = Step(text, time.perf_counter() - started_s)
+            self.steps.append(step)
+            if finished and not self.out.is_terminal:
+                click.echo(f"{step.name}: {step.took_s:.1f} s", err=True)
 
     @contextmanager
     def _bar(self, text: str) -> Iterator[Update]:
+        if not self.out.is_terminal:
+            yield lambda _done, _total: None
+            return
         if self._bars is not None:
             yield self._add(self._bars, text)
             return

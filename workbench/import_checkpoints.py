@@ -18,11 +18,21 @@ from workbench.console import Voice, megabytes
 @click.option(
     "--golden", type=options.PATH, help="FILE.npz with the original's answers to check against."
 )
+@click.option(
+    "--self-check/--no-self-check",
+    default=True,
+    help="Compare with an eager PyTorch model of the same file, where torch is installed.",
+)
 @click.option("--parameters", is_flag=True, help="Print what became of every parameter.")
 @options.output
 @options.as_json
 def import_checkpoints(
-    checkpoints: tuple[Path, ...], golden: Path | None, parameters: bool, out: Path, as_json: bool
+    checkpoints: tuple[Path, ...],
+    golden: Path | None,
+    self_check: bool,
+    parameters: bool,
+    out: Path,
+    as_json: bool,
 ) -> int:
     """Turn CODEC.pth, COARSE.pth and C2F.pth (or a folder of them) into ONNX models.
 
@@ -39,6 +49,7 @@ def import_checkpoints(
             checkpoints,
             out,
             golden=golden,
+            self_check=self_check,
             progress=lambda _name, done, total: update(done, total),
         )
     show(result, voice)
@@ -47,6 +58,8 @@ def import_checkpoints(
     voice.json(json.loads(result.record.read_text(encoding="utf-8")))
     if result.golden is not None:
         result.golden.require()
+    if result.eager is not None:
+        result.eager.require()
     return 0
 
 
@@ -64,7 +77,7 @@ def show(result: ImportResult, voice: Voice) -> None:
         voice.say(f"ignored: {ignored.name}: {ignored.reason}")
     for warning in result.warnings:
         voice.warn(warning)
-    if result.golden is not None:
-        for figure in result.golden.figures:
-            voice.say(f"golden: {figure.line()}")
+    for kind, verified in (("golden", result.golden), ("eager", result.eager)):
+        for figure in verified.figures if verified is not None else ():
+            voice.say(f"{kind}: {figure.line()}")
     voice.say(f"record   {result.record}")

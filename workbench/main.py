@@ -8,9 +8,11 @@ import click
 
 from vampnet_models.errors import WorkbenchError
 from workbench.check import verify
+from workbench.compare import compare
 from workbench.convert import fp16, fuse, int8, weights
 from workbench.import_checkpoints import import_checkpoints
 from workbench.inspect import inspect
+from workbench.overview import overview
 from workbench.profile import profile
 from workbench.report import report
 from workbench.run import demo, run
@@ -52,6 +54,8 @@ for command in (
     synth,
     import_checkpoints,
     vamp_command,
+    compare,
+    overview,
 ):
     cli.add_command(command)
 

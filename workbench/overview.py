@@ -1,0 +1,120 @@
+"""`vampbench overview`: the table that one shows around, and what to ship where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from profiles.overview import known_issues, recommendations, storage_by_use
+from vampnet_models.artifact import open_artifact
+from vampnet_models.errors import InputError
+from vampnet_models.lengths import probe_lengths
+from workbench import options
+from workbench.console import Voice, megabytes, percent
+from workbench.workspace import Json
+
+
+@click.command()
+@click.argument("run_dir", type=options.PATH)
+@options.as_json
+def overview(run_dir: Path, as_json: bool) -> None:
+    """Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.
+
+    RUN_DIR is what `vampbench run` or `demo` wrote. The models are run at several lengths; what
+    `vampbench import` recorded beside them says how many parameters were transferred.
+
+    \b
+    Example:
+      vampbench overview out/demo
+    """
+    voice = Voice(as_json=as_json)
+    results = read_results(run_dir)
+    lengths = _lengths(results, voice)
+    imported = _import_record(results)
+    rows = [_row(m, v, lengths) for m in results["models"] for v in m["variants"]]
+    columns = ("model", "recipe", "size", "of source", "says the same", "lengths")
+    voice.table("Models", columns, rows)
+    storage = storage_by_use(results)
+    voice.table("Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage])
+    advice = recommendations(results)
+    voice.table(
+        "What to ship",
+        ("target", "recipes", "size", "why"),
+        [
+            (
+                a.target,
+                ", ".join(f"{m}: {r}" for m, r in a.parts.items()),
+                megabytes(a.bytes),
+                a.why,
+            )
+            for a in advice
+        ],
+    )
+    issues = known_issues(results, lengths, imported)
+    voice.table(
+        "Known issues of the earlier exports",
+        ("issue", "before", "now"),
+        [(i.name, i.before, i.now) for i in issues],
+    )
+    voice.json(
+        {
+            "lengths": lengths,
+            "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],
+            "recommendations": [asdict(a) for a in advice],
+            "issues": [asdict(i) for i in issues],
+        }
+    )
+
+
+def read_results(run_dir: Path) -> Json:
+    """A run's results.json. Raises InputError when there is none or it is something else."""
+    path = run_dir / "results.json" if run_dir.is_dir() else run_dir
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read; give the folder of a finished run") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON; give the folder of a finished run") from error
+    if not isinstance(results, dict) or results.get("schema") != 1 or not results.get("models"):
+        raise InputError(f"{path}: is no results.json of this version; run again")
+    return results
+
+
+def _lengths(results: Json, voice: Voice) -> dict[str, str]:
+    found = {}
+    with voice.task("running the models at several lengths") as update:
+        for done, model in enumerate(results["models"]):
+            update(done, len(results["models"]))
+            path = Path(model["path"])
+            if not path.is_file():
+                found[model["name"]] = "unknown (the model has moved): "
+                continue
+            lengths = probe_lengths(open_artifact(path))
+            found[model["name"]] = lengths.text() if lengths is not None else "-"
+        update(1, 1)
+    return found
+
+
+def _import_record(results: Json) -> Json | None:
+    """What `vampbench import` wrote beside the models."""
+    path = Path(results["models"][0]["path"]).with_name("import.json")
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record if isinstance(record, dict) else None
+
+
+def _row(model: Json, variant: Json, lengths: dict[str, str]) -> tuple[str, ...]:
+    if variant["bytes"] is None:
+        status = f"{variant['status']}: {variant['reason']}"
+        return (model["name"], variant["recipe"], "-", "-", status, "-")
+    accuracy = variant["accuracy"] or {}
+    says = percent(accuracy.get("token_agreement"))
+    if accuracy.get("si_sdr_db") is not None:
+        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
+    share = f"{variant['bytes'] / model['source_bytes']:.0%}"
+    size = megabytes(variant["bytes"])
+    return (model["name"], variant["recipe"], size, share, says, lengths[model["name"]])
