@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+PIPE_COLUMNS = 140
+"""The width of tables that no terminal shows: wide enough that names stay whole."""
 
 Update = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -37,6 +41,8 @@ class Voice:
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
         self.out = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        if not self.out.is_terminal:
+            self.out.width = PIPE_COLUMNS
         self.steps: list[Step] = []
         self._bars: Progress | None = None
 
@@ -50,7 +56,9 @@ class Voice:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; numbers are given as text with their unit."""
-        table = Table(title=escape(title), title_justify="left", title_style="bold")
+        table = Table(
+            title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD
+        )
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
