@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ PRESETS = (
     Preset("vampnet", "the full published dimensions: 3.0 GB", _codec(64, 1536), _COARSE, _C2F),
     Preset(
         "vampnet-small-decoder",
-        "the full dimensions with a decoder of about 91 MB, whose width (608) and strides are our own choice: "
+        "the full dimensions with a decoder of about 91 MB, whose width (608) and strides are our "
+        "own choice: "
         "what the published 90.8 MB file holds is unknown",
         _codec(64, 608, (6, 4, 4, 4, 2)),
         _COARSE,
@@ -195,7 +197,11 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
     model.graph.outputs.clear()
     model.graph.outputs.append(latent)
     ir.passes.common.RemoveUnusedNodesPass()(model)
-    session = open_session(ir.serde.serialize_model(model).SerializeToString())
     samples = audio[: int(PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
-    values: Array = session.run({"audio": samples})[session.output_names[0]]
+    # Through a file, so that the weights are streamed and exist once in memory.
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        path = Path(folder) / "latent.onnx"
+        save_model(model, path, external=True)
+        session = open_session(path)
+        values: Array = session.run({"audio": samples})[session.output_names[0]]
     return np.ascontiguousarray(values[0].T)
