@@ -12,8 +12,9 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.artifact import Artifact, load_model
+from vampnet_models.layouts import mask_of, transformer_answer
 from vampnet_models.session import Array, Feeds, GraphOptimization, Session, open_session
-from vampnet_models.spec import Role
+from vampnet_models.spec import ModelSpec, Role
 
 Progress = Callable[[int, int], None]
 
@@ -48,37 +49,41 @@ def answers_of(
         graph_optimization=graph_optimization,
     )
     for index, feed in enumerate(feeds):
-        yield reduce_answer(model.role, feed, _run(session, feed), details, margins)
+        yield reduce_answer(model.spec, feed, _run(session, feed), details, margins)
         if progress is not None:
             progress(index + 1, len(feeds))
 
 
-def reduce_answer(role: Role, feed: Feeds, outputs: Feeds, details: bool, margins: bool) -> Feeds:
+def reduce_answer(
+    spec: ModelSpec, feed: Feeds, outputs: Feeds, details: bool, margins: bool
+) -> Feeds:
     """Transformers: `tokens`, and where asked `margins` and sampled `logits`; others as they are.
 
-    `logits` are the rows `logit_rows(feed, predicted)`, float32 `[rows, vocab]`, and
+    `logits` are the rows `logit_rows(mask, predicted)`, float32 `[rows, vocab]`, and
     `nonfinite` counts NaN and infinity over all logits.
     """
-    if role not in (Role.COARSE, Role.C2F):
+    if spec.role not in (Role.COARSE, Role.C2F):
         return outputs
-    if "logits" not in outputs:
-        tokens = outputs.get("tokens", next(iter(outputs.values())))
-        return {"tokens": tokens}
-    logits = outputs["logits"]
-    reduced: Feeds = {"tokens": outputs.get("tokens", logits.argmax(axis=-1))}
+    answer = transformer_answer(spec, feed, outputs)
+    reduced: Feeds = {"tokens": answer["tokens"]}
+    if "logits" not in answer:
+        return reduced
+    logits = answer["logits"]
     if margins:
         top2 = np.partition(logits[0], -2, axis=-1)[..., -2:]
         reduced["margins"] = np.asarray(top2[..., 1] - top2[..., 0])
     if details:
-        rows = logits[0].reshape(-1, logits.shape[-1])[logit_rows(feed, logits.shape[1])]
+        rows = logits[0].reshape(-1, logits.shape[-1])[
+            logit_rows(mask_of(spec, feed), logits.shape[1])
+        ]
         reduced["logits"] = rows
         reduced["nonfinite"] = np.array(logits.size - np.isfinite(logits).sum())
     return reduced
 
 
-def logit_rows(feed: Feeds, predicted: int) -> Array:
+def logit_rows(mask: Array, predicted: int) -> Array:
     """At most LOGIT_ROWS masked positions, evenly spread, as indices into codebooks x frames."""
-    masked = np.flatnonzero(feed["mask"][0, -predicted:])
+    masked = np.flatnonzero(mask[0, -predicted:])
     if len(masked) <= LOGIT_ROWS:
         return masked
     return np.asarray(masked[np.linspace(0, len(masked) - 1, LOGIT_ROWS).astype(int)])

@@ -8,6 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vampnet_models.errors import InputError
+from vampnet_models.layouts import (
+    logits_name,
+    session_spec,
+    transformer_answer,
+    transformer_feed,
+)
 from vampnet_models.session import Session
 from vampnet_models.spec import HOP_SAMPLES, MASK_TOKEN, N_COARSE_CODEBOOKS, SAMPLE_RATE_HZ
 from vampnet_models.tokens import (
@@ -61,10 +68,19 @@ def decode(decoder: Session, codes: Codes) -> Audio:
 
 
 def forward_of(session: Session) -> Forward:
-    """The transformer's logits as the sampler wants them."""
+    """The transformer's logits as the sampler wants them, whatever their layout.
+
+    Raises InputError when the model takes no codes with a mask, or gives no logits.
+    """
+
+    spec = session_spec(session)
+    name = logits_name(spec)
+    if name is None:
+        raise InputError("the model gives tokens without logits: it cannot be sampled from")
 
     def forward(codes: Codes, mask: Codes) -> Logits:
-        logits: Logits = session.run({"codes": codes, "mask": mask}, ["logits"])["logits"]
+        feed = transformer_feed(spec, codes, mask)
+        logits: Logits = transformer_answer(spec, feed, session.run(feed, [name]))["logits"]
         return logits
 
     return forward

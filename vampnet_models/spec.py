@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import onnx_ir as ir
+
+from vampnet_models.structure import codebooks_read, operators_of
 
 OPSET = 21
 """The ai.onnx opset that we write: the first with block-wise and INT4 DequantizeLinear."""
@@ -18,6 +20,7 @@ HOP_SAMPLES = 768
 N_CODEBOOKS = 14
 N_COARSE_CODEBOOKS = 4
 CODEBOOK_SIZE = 1024
+CODEBOOK_DIM = 8
 MASK_TOKEN = 1024
 N_BEAT_OUTPUTS = 2
 """Beat and downbeat."""
@@ -42,6 +45,20 @@ class Role(StrEnum):
 CHAIN_ROLES = (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
 """The four roles in the order in which a sound passes through them."""
 
+
+class Part(StrEnum):
+    """A piece of the split form that one exporter cuts the four models into."""
+
+    COARSE_EMBEDDINGS = "coarse embeddings (codes to latents)"
+    C2F_EMBEDDINGS = "c2f embeddings (codes to latents)"
+    COARSE_TRANSFORMER = "coarse transformer (latents to logits)"
+    C2F_TRANSFORMER = "c2f transformer (latents to logits)"
+    ENCODER = "codec encoder (audio to features)"
+    QUANTIZER = "codec quantizer (features to codes)"
+    FROM_CODES = "codec look-up (codes to features)"
+    DECODER = "codec decoder (features to audio)"
+
+
 FILE_STEMS = {
     Role.CODEC_ENCODER: "codec_encoder",
     Role.CODEC_DECODER: "codec_decoder",
@@ -62,12 +79,13 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model's role and interface."""
+    """A model's role and interface; `part` names a piece of the split form."""
 
     role: Role
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     opset: int
+    part: Part | None = None
 
     def input(self, name: str) -> TensorSpec:
         """The input of that name; KeyError when there is none."""
@@ -86,53 +104,130 @@ def next_named(tensors: tuple[TensorSpec, ...], name: str) -> TensorSpec:
     raise KeyError(name)
 
 
+@dataclass(frozen=True)
+class TransformerInputs:
+    """Which input is which; `scalars` (a temperature) are the others, of one element each."""
+
+    codes: TensorSpec
+    mask: TensorSpec
+    scalars: tuple[TensorSpec, ...]
+
+
 def spec_of(model: ir.Model) -> ModelSpec:
-    """Read the interface of a graph and recognise its role by that interface."""
-    initializers = set(model.graph.initializers)
-    inputs = tuple(_tensor(v) for v in model.graph.inputs if v.name not in initializers)
-    outputs = tuple(_tensor(v) for v in model.graph.outputs)
+    """Read the interface of a graph and recognise its role by that interface and its structure."""
+    graph = model.graph
+    inputs = tuple(_input(v) for v in graph.inputs if v.name not in graph.initializers)
+    outputs = tuple(_tensor(v) for v in graph.outputs)
+    operators = operators_of(graph)
+    role = recognise(inputs, outputs, operators)
     return ModelSpec(
-        role=recognise(inputs, outputs),
+        role=role,
         inputs=inputs,
         outputs=outputs,
         opset=model.opset_imports.get("", 0),
+        part=part_of(inputs, outputs, operators) if role is Role.GENERIC else None,
     )
 
 
-def recognise(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> Role:
+def recognise(
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+    operators: frozenset[str] = frozenset(),
+) -> Role:
     """The role that this interface has; GENERIC when it is none of ours.
 
-    Names are only used to tell `codes` from `mask`; ranks, dtypes and the number of
-    codebooks decide.
+    Ranks, dtypes and the number of codebooks decide, and where an axis is declared without a
+    size, the operators. Names only tell `codes` from an integer `mask`.
     """
     if not inputs or not outputs:
         return Role.GENERIC
     first, answer = inputs[0], outputs[0]
-    if len(inputs) == 1 and len(first.shape) == 3:
-        if first.dtype.startswith("float") and first.shape[1] == 1 and answer.dtype == "int64":
-            return Role.CODEC_ENCODER
-        if (
-            first.dtype.startswith("float")
-            and first.shape[1] == 1
-            and answer.dtype.startswith("float")
-            and len(answer.shape) == 3
-            and answer.shape[1] == N_BEAT_OUTPUTS
-        ):
-            return Role.BEATS
-        if (
-            first.dtype == "int64"
-            and answer.dtype.startswith("float")
-            and len(answer.shape) == 3
-            and answer.shape[1] == 1
-        ):
-            return Role.CODEC_DECODER
-    if len(inputs) == 2 and {tensor.name for tensor in inputs} == {"codes", "mask"}:
-        codebooks = next_named(inputs, "codes").shape[1]
-        if codebooks == N_COARSE_CODEBOOKS:
-            return Role.COARSE
-        if codebooks == N_CODEBOOKS:
-            return Role.C2F
+    if len(inputs) == 1 and len(first.shape) == 3 and len(answer.shape) == 3:
+        channels = answer.shape[1]
+        if first.dtype.startswith("float") and first.shape[1] == 1:
+            if answer.dtype == "int64":
+                return Role.CODEC_ENCODER
+            if answer.dtype.startswith("float") and channels == N_BEAT_OUTPUTS:
+                return Role.BEATS
+        if first.dtype == "int64" and answer.dtype.startswith("float"):
+            unknown = not isinstance(channels, int)
+            if channels == 1 or (unknown and "ConvTranspose" in operators):
+                return Role.CODEC_DECODER
+    transformer = transformer_inputs(inputs)
+    if transformer is not None:
+        by_codebooks = {N_COARSE_CODEBOOKS: Role.COARSE, N_CODEBOOKS: Role.C2F}
+        return by_codebooks.get(_size(transformer.codes.shape[1]), Role.GENERIC)
     return Role.GENERIC
+
+
+def transformer_inputs(inputs: tuple[TensorSpec, ...]) -> TransformerInputs | None:
+    """The inputs of a transformer that takes codes and a mask; None when it is no such thing.
+
+    Both are `[batch, n, frames]`. A boolean or float one is the mask; of two integer ones, the
+    one with `mask` in its name.
+    """
+    scalars = tuple(t for t in inputs if t.shape in ((), (1,)))
+    pair = [t for t in inputs if len(t.shape) == 3]
+    if len(pair) != 2 or len(pair) + len(scalars) != len(inputs):
+        return None
+    masks = [t for t in pair if t.dtype == "bool" or t.dtype.startswith("float")]
+    masks = masks or [t for t in pair if "mask" in t.name.lower()]
+    codes = [t for t in pair if t not in masks and t.dtype in ("int64", "int32")]
+    if len(masks) != 1 or len(codes) != 1 or masks[0].shape[1] not in (codes[0].shape[1], None):
+        return None
+    return TransformerInputs(codes[0], masks[0], scalars)
+
+
+def part_of(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], operators: frozenset[str]
+) -> Part | None:
+    """The piece of the split form that a model is, by its interface and its operators."""
+    if len(inputs) != 1 or not outputs or len(inputs[0].shape) != 3:
+        return None
+    source, answer = inputs[0], outputs[0]
+    if not answer.dtype.startswith("float") or len(answer.shape) not in (0, 3):
+        return None
+    n, width = _size(source.shape[1]), _size(answer.shape[1]) if answer.shape else 0
+    if source.dtype == "int64":
+        if operators & {"Conv", "MatMul", "Gemm"}:
+            return Part.FROM_CODES if "Softmax" not in operators else None
+        if "Gather" not in operators or (width and width % max(n, 1)):
+            return None
+        return {
+            N_COARSE_CODEBOOKS: Part.COARSE_EMBEDDINGS,
+            N_CODEBOOKS: Part.C2F_EMBEDDINGS,
+        }.get(n)
+    if not source.dtype.startswith("float"):
+        return None
+    if "Softmax" in operators:
+        return {
+            N_COARSE_CODEBOOKS * CODEBOOK_DIM: Part.COARSE_TRANSFORMER,
+            N_CODEBOOKS * CODEBOOK_DIM: Part.C2F_TRANSFORMER,
+        }.get(n)
+    if n == 1:
+        return Part.ENCODER if "Sin" in operators and width != 1 else None
+    if operators & {"ArgMin", "ArgMax", "TopK"}:
+        return Part.QUANTIZER
+    # Snake's sine tells a codec's decoder from any other network that ends in one channel.
+    return Part.DECODER if {"Sin", "ConvTranspose"} <= operators and width in (0, 1) else None
+
+
+def _size(dimension: int | str | None) -> int:
+    """The size of an axis; 0 when it is not fixed."""
+    return dimension if isinstance(dimension, int) else 0
+
+
+def _input(value: ir.Value) -> TensorSpec:
+    """An input, with its number of codebooks read off the graph where it is not declared."""
+    tensor = _tensor(value)
+    if tensor.dtype not in ("int64", "int32") or len(tensor.shape) != 3:
+        return tensor
+    if isinstance(tensor.shape[1], int):
+        return tensor
+    found = codebooks_read(value)
+    if found is None:
+        return tensor
+    return replace(tensor, shape=(tensor.shape[0], found, tensor.shape[2]))
 
 
 def _tensor(value: ir.Value) -> TensorSpec:

@@ -1,0 +1,52 @@
+"""What a graph's structure tells where its declared interface does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+_PASSES_ON = frozenset(
+    ("Where", "Cast", "Mul", "Add", "Sub", "Clip", "Max", "Min", "Identity", "Mod")
+)
+"""What stands between a graph's codes and the look-up of each codebook."""
+
+
+def operators_of(graph: ir.Graph) -> frozenset[str]:
+    """The operator types of a graph, those of subgraphs included."""
+    return frozenset(node.op_type for node in graph.all_nodes())
+
+
+def codebooks_read(codes: ir.Value) -> int | None:
+    """How many codebooks a graph looks up in `codes [batch, n, frames]`; None when unclear.
+
+    Exporters that declare every axis dynamic lose the number, but each codebook is taken by a
+    Gather of its constant index along axis 1, or all by one Split.
+    """
+    indices: set[int] = set()
+    seen: set[int] = set()
+    values = [codes]
+    while values:
+        value = values.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for node in value.consumers():
+            if node.op_type in _PASSES_ON:
+                values.extend(node.outputs)
+            elif node.op_type == "Gather" and node.inputs[0] is value:
+                index = constant_of(node.inputs[1])
+                if node.attributes.get_int("axis", 0) == 1 and index is not None:
+                    indices.update(int(i) for i in index.reshape(-1))
+            elif node.op_type == "Split" and node.attributes.get_int("axis", 0) == 1:
+                return len(node.outputs)
+    return max(indices) + 1 if indices and min(indices) >= 0 else None
+
+
+def constant_of(value: ir.Value | None) -> NDArray[Any] | None:
+    """The values of an initializer or a Constant node; None for anything computed."""
+    if value is None or (value.is_graph_input() and value.const_value is None):
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
