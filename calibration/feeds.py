@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import soxr
 
 from calibration.clips import Clip
 from calibration.feedset import (
@@ -28,8 +29,9 @@ from vampnet_models.pipeline import (
     encode,
 )
 from vampnet_models.session import Session
-from vampnet_models.spec import N_COARSE_CODEBOOKS, ModelSpec, Role
+from vampnet_models.spec import N_COARSE_CODEBOOKS, SAMPLE_RATE_HZ, ModelSpec, Role
 from vampnet_models.tokens import Codes, Forward, Logits
+from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 
 __all__ = [
     "CALIBRATION_SIZES",
@@ -39,6 +41,7 @@ __all__ = [
     "FeedLabel",
     "FeedSet",
     "FeedSizes",
+    "at_beat_rate",
     "encode_clips",
     "generic_feeds",
     "halves",
@@ -68,6 +71,9 @@ class FeedSizes:
 CALIBRATION_SIZES = FeedSizes(clips=8, coarse_states=32, c2f_states=16)
 EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
 """More than 20,000 masked positions per transformer with the built-in audio."""
+
+BEAT_CLIP_S = 20.0
+"""Longer clips are cut to this for beat trackers: some thirty beats, and their context."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +119,10 @@ def make_feeds(
 ) -> FeedSet:
     """Feeds for the model that `spec` describes, from one side of an audio set.
 
-    Encoders get clips, decoders codes of clips, transformers masked states along the sampling
-    of `session`, the reference model itself. c2f states are conditioned on the clips' codes and
-    on what `coarse` generates, in turn, where it is given. Generic models get random inputs.
+    Encoders get clips, decoders codes of clips, beat trackers clips at 22.05 kHz, transformers
+    masked states along the sampling of `session`, the reference model itself. c2f states are
+    conditioned on the clips' codes and on what `coarse` generates, in turn, where it is given.
+    Generic models get random inputs.
 
     Raises InputError: no clips; an encoder with too few codebooks; a missing `session`.
     """
@@ -127,6 +134,8 @@ def make_feeds(
         return _encoder_feeds(spec, encoded, sizes)
     if spec.role is Role.CODEC_DECODER:
         return _decoder_feeds(spec, encoded, sizes)
+    if spec.role is Role.BEATS:
+        return _beat_feeds(spec, encoded, sizes)
     return _transformer_feeds(
         spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
     )
@@ -142,6 +151,24 @@ def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedS
     return FeedSet(
         spec.role, feeds, tuple(FeedLabel(clip.name) for clip in chosen), encoded.audio, "audio"
     )
+
+
+def at_beat_rate(samples: Audio) -> Audio:
+    """float32 `[n]` at 44.1 kHz, resampled to the beat trackers' 22.05 kHz."""
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, BEAT_RATE_HZ), np.float32)
+
+
+def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
+    source = spec.inputs[0]
+    chosen = _spread(encoded.clips, sizes.clips)
+    feeds = []
+    for clip in chosen:
+        samples = at_beat_rate(clip.samples[: int(BEAT_CLIP_S * SAMPLE_RATE_HZ)])
+        feeds.append(
+            {source.name: _fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
+        )
+    labels = tuple(FeedLabel(clip.name) for clip in chosen)
+    return FeedSet(spec.role, tuple(feeds), labels, encoded.audio, "audio")
 
 
 def _decoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:

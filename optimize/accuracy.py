@@ -1,9 +1,10 @@
 """Token truth: does a variant say what its reference says?
 
 The words are DESIGN.md's. Encoders are compared on all their codes, transformers teacher-forced
-on masked positions (both see the same states), decoders by their audio, anything else by argmax
-or equality. Every share comes with its number of positions, a bootstrap interval, and the floor:
-the reference against itself with another thread count and graph-optimization level.
+on masked positions (both see the same states), decoders by their audio, beat trackers by their
+beats, anything else by argmax or equality. Every share comes with its number of positions, a
+bootstrap interval, and the floor: the reference against itself with another thread count and
+graph-optimization level.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optimize import agreement
+from optimize import agreement, beats
 from optimize.agreement import Comparison, Share
 from optimize.answers import answers_of
 from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
@@ -65,6 +66,17 @@ class NearTies:
 
 
 @dataclass(frozen=True)
+class BeatShare:
+    """Beats or downbeats that both have: `recall` of the reference's, `precision` of its own."""
+
+    kind: str
+    recall: float | None
+    precision: float | None
+    n_reference: int
+    n_variant: int
+
+
+@dataclass(frozen=True)
 class AccuracyReport:
     """All that was found; fields that do not apply to the role are None."""
 
@@ -74,6 +86,7 @@ class AccuracyReport:
     n_positions: int = 0
     per_codebook: tuple[CodebookShare, ...] = ()
     per_mask_ratio: tuple[RatioShare, ...] = ()
+    per_beat_kind: tuple[BeatShare, ...] = ()
     near_ties: NearTies | None = None
     logits_kl: float | None = None
     top5_containment: float | None = None
@@ -146,6 +159,8 @@ def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -
         return _transformer_report(truth, answers)
     if role is Role.CODEC_DECODER:
         return _decoder_report(truth, answers)
+    if role is Role.BEATS:
+        return _beats_report(truth, answers)
     return _generic_report(truth, answers)
 
 
@@ -220,6 +235,50 @@ def _decoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
         clipped=clipped,
         nonfinite=nonfinite,
     )
+
+
+def _beats_report(truth: Truth, answers: Answers) -> AccuracyReport:
+    """F-measure over beats and downbeats of all clips, and SQNR of the logits."""
+    name = truth.reference.spec.outputs[0].name
+    found: tuple[list[beats.Match], ...] = tuple([] for _ in beats.KINDS)
+    floors: list[beats.Match] = []
+    rows, noises = [], []
+    nonfinite = 0
+    for ours, own, floor, feed in zip(
+        answers, truth.answers, truth.floor, truth.feeds, strict=True
+    ):
+        samples = next(iter(feed.values())).shape[-1]
+        frame_s = beats.frame_s(samples, own[name].shape[-1])
+        mine, theirs, base = (
+            beats.beat_times_s(logits[name][0], frame_s) for logits in (ours, own, floor)
+        )
+        for index, times in enumerate(zip(theirs, mine, strict=True)):
+            match = beats.match(*times)
+            found[index].append(match)
+            rows.append(beats.comparison(times, match))
+            floors.append(beats.match(theirs[index], base[index]))
+        nonfinite += int((~np.isfinite(ours[name])).sum())
+        noises.append(snr_db(own[name], np.nan_to_num(ours[name])))
+    kinds = [beats.joined(matches) for matches in found]
+    n = sum(len(k.reference) for k in kinds)
+    return AccuracyReport(
+        token_agreement=beats.joined(kinds).f_measure if n else None,
+        floor=beats.joined(floors).f_measure if n else None,
+        interval=agreement.interval(rows) if n else None,
+        n_positions=n,
+        per_beat_kind=tuple(
+            BeatShare(kind, k.recall, k.precision, len(k.reference), len(k.variant))
+            for kind, k in zip(beats.KINDS, kinds, strict=True)
+        ),
+        snr_db=float(np.mean(noises)),
+        nonfinite=nonfinite,
+        notes=() if n else (f"the reference finds no beat, the variant {_found(kinds)}",),
+    )
+
+
+def _found(kinds: Sequence[beats.Match]) -> str:
+    n = sum(len(k.variant) for k in kinds)
+    return f"{n}: judge it by its SQNR" if n else "none either: judge it by its SQNR"
 
 
 def _generic_report(truth: Truth, answers: Answers) -> AccuracyReport:
