@@ -22,15 +22,23 @@ from calibration.feedset import (
 from calibration.generic import generic_feeds
 from calibration.states import C2F_STEPS, COARSE_STEPS, Trajectories, draw_states
 from vampnet_models.errors import InputError
+from vampnet_models.layouts import (
+    conditioning_of,
+    inputs_of,
+    logits_name,
+    session_spec,
+    transformer_feed,
+)
 from vampnet_models.pipeline import (
     C2F_WINDOW_FRAMES,
     COARSE_WINDOW_FRAMES,
     Audio,
     encode,
+    forward_of,
 )
 from vampnet_models.session import Session
-from vampnet_models.spec import N_COARSE_CODEBOOKS, SAMPLE_RATE_HZ, ModelSpec, Role
-from vampnet_models.tokens import Codes, Forward, Logits
+from vampnet_models.spec import SAMPLE_RATE_HZ, ModelSpec, Role
+from vampnet_models.tokens import Codes
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 
 __all__ = [
@@ -95,13 +103,14 @@ def encode_clips(
     *,
     audio: str,
     upstream: str = "reference",
+    length: int | None = None,
     progress: Progress | None = None,
 ) -> Encoded:
-    """Run the encoder on every clip. An encoder of fixed length gets them cut or filled up."""
-    length = encoder.raw.get_inputs()[0].shape[-1]
+    """Run the encoder on every clip, cut or filled up to `length` where that is fixed."""
+    length = length or encoder.raw.get_inputs()[0].shape[-1]
     codes = []
     for done, clip in enumerate(clips):
-        codes.append(encode(encoder, _fitted(clip.samples, length)))
+        codes.append(encode(encoder, fitted(clip.samples, length)))
         if progress is not None:
             progress(done + 1, len(clips))
     return Encoded(tuple(clips), tuple(codes), audio, upstream)
@@ -143,9 +152,9 @@ def make_feeds(
 
 def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     source = spec.inputs[0]
-    chosen = _spread(encoded.clips, sizes.clips)
+    chosen = spread(encoded.clips, sizes.clips)
     feeds = tuple(
-        {source.name: _fitted(clip.samples, source.shape[2])[None, None].astype(source.dtype)}
+        {source.name: fitted(clip.samples, source.shape[2])[None, None].astype(source.dtype)}
         for clip in chosen
     )
     return FeedSet(
@@ -160,12 +169,12 @@ def at_beat_rate(samples: Audio) -> Audio:
 
 def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     source = spec.inputs[0]
-    chosen = _spread(encoded.clips, sizes.clips)
+    chosen = spread(encoded.clips, sizes.clips)
     feeds = []
     for clip in chosen:
         samples = at_beat_rate(clip.samples[: int(BEAT_CLIP_S * SAMPLE_RATE_HZ)])
         feeds.append(
-            {source.name: _fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
+            {source.name: fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
         )
     labels = tuple(FeedLabel(clip.name) for clip in chosen)
     return FeedSet(spec.role, tuple(feeds), labels, encoded.audio, "audio")
@@ -173,7 +182,7 @@ def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
 
 def _decoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     source = spec.inputs[0]
-    pairs = _spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.clips)
+    pairs = spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.clips)
     wanted = source.shape[1]
     feeds = []
     for _, codes in pairs:
@@ -194,20 +203,19 @@ def _transformer_feeds(
     seed: int,
     progress: Progress | None,
 ) -> FeedSet:
-    n, frames = spec.input("codes").shape[1:]
+    n, frames = inputs_of(spec).codes.shape[1:]
     if not isinstance(n, int):
         raise InputError(f"{spec.role.value}: its number of codebooks is not fixed; export it so")
-    given = N_COARSE_CODEBOOKS if spec.role is Role.C2F else 0
+    given = conditioning_of(spec.role)
     window = C2F_WINDOW_FRAMES if spec.role is Role.C2F else COARSE_WINDOW_FRAMES
     if isinstance(frames, int):
         window = frames
     elif sizes.max_frames is not None:
         window = min(window, sizes.max_frames)
-    forward = _forward(spec, session, n - given)
-    dtype = spec.input("mask").dtype
+    forward = forward_of(session) if logits_name(spec) is not None else None
     warnings = []
     if forward is None:
-        warnings.append("no usable logits output: states hold the clips' own codes, none sampled")
+        warnings.append("no logits output: states hold the clips' own codes, none sampled")
     if coarse is not None and not _any_length(coarse):
         coarse = None
         warnings.append("the coarse model's length is fixed: no state is conditioned on its codes")
@@ -228,7 +236,7 @@ def _transformer_feeds(
     states = draw_states(sources, n_states, how, progress)
     return FeedSet(
         role=spec.role,
-        feeds=tuple({"codes": s.codes, "mask": s.mask.astype(dtype)} for s in states),
+        feeds=tuple(transformer_feed(spec, s.codes, s.mask) for s in states),
         labels=tuple(s.label for s in states),
         audio=encoded.audio,
         upstream=encoded.upstream,
@@ -236,24 +244,9 @@ def _transformer_feeds(
     )
 
 
-def _forward(spec: ModelSpec, session: Session, predicted: int) -> Forward | None:
-    """The model as the sampler wants it; None when its logits are missing or laid out otherwise."""
-    logits = [o.shape for o in spec.outputs if o.name == "logits"]
-    if not logits or len(logits[0]) != 4 or logits[0][1] != predicted:
-        return None
-    dtype = spec.input("mask").dtype
-
-    def forward(codes: Codes, mask: Codes) -> Logits:
-        feeds = {"codes": codes, "mask": mask.astype(dtype)}
-        return session.run(feeds, ["logits"])["logits"]
-
-    return forward
-
-
 def _any_length(coarse: Session) -> bool:
-    return "logits" in coarse.output_names and not any(
-        isinstance(source.shape[-1], int) for source in coarse.raw.get_inputs()
-    )
+    spec = session_spec(coarse)
+    return logits_name(spec) is not None and not isinstance(inputs_of(spec).codes.shape[2], int)
 
 
 def _codebooks(codes: Codes, n: int, role: Role) -> Codes:
@@ -265,14 +258,14 @@ def _codebooks(codes: Codes, n: int, role: Role) -> Codes:
     return codes[:, :n]
 
 
-def _fitted(samples: Audio, length: int | str | None) -> Audio:
+def fitted(samples: Audio, length: int | str | None) -> Audio:
     """The samples, cut or filled up with silence where the model's length is fixed."""
     if not isinstance(length, int):
         return samples
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
 
 
-def _spread(items: Sequence[T], n: int) -> tuple[T, ...]:
+def spread(items: Sequence[T], n: int) -> tuple[T, ...]:
     """At most n of the items, evenly spread."""
     if len(items) <= n:
         return tuple(items)

@@ -21,6 +21,7 @@ from optimize.answers import answers_of
 from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
+from vampnet_models.layouts import conditioning_of, mask_of
 from vampnet_models.session import Array, Feeds
 from vampnet_models.spec import Role
 
@@ -184,8 +185,8 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
     nonfinite = 0
     triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
     for ours, own, floor, feed, stratum in triples:
-        counted = np.asarray(feed["mask"][0], bool)
-        predicted = own["margins"].shape[0] if "margins" in own else counted.shape[0]
+        counted = np.asarray(mask_of(truth.reference.spec, feed)[0], bool)
+        predicted = len(counted) - conditioning_of(truth.reference.role)
         # Conditioning codebooks are never predicted, whatever their mask says.
         counted = counted & (np.arange(len(counted)) >= len(counted) - predicted)[:, None]
         rows.append(Comparison(_same(ours["tokens"], own["tokens"]), counted, stratum))
@@ -364,6 +365,5 @@ def _stratum(reference: Artifact, feed: Feeds) -> int:
     """The tenth of the mask ratio over the predicted codebooks; 0 for models without masks."""
     if reference.role not in (Role.COARSE, Role.C2F):
         return 0
-    predicted = [o.shape[1] for o in reference.spec.outputs if o.name == "logits"]
-    n = predicted[0] if predicted and isinstance(predicted[0], int) else feed["mask"].shape[1]
-    return agreement.stratum_of(float(feed["mask"][:, -n:].mean()))
+    mask = mask_of(reference.spec, feed)
+    return agreement.stratum_of(float(mask[:, conditioning_of(reference.role) :].mean()))

@@ -34,9 +34,18 @@ class Session:
         self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> Feeds:
-        """Run once; `outputs` limits what is fetched (all by default)."""
+        """Run once; `outputs` limits what is fetched (all by default).
+
+        Raises InputError when the runtime refuses the feeds.
+        """
         names = list(outputs) if outputs is not None else list(self.output_names)
-        values = cast("list[Array]", self.raw.run(names, dict(feeds)))
+        try:
+            values = cast("list[Array]", self.raw.run(names, dict(feeds)))
+        except Exception as error:
+            # The binding raises a different class per status code, all plain Exceptions.
+            shapes = ", ".join(f"{n} {list(np.shape(v))}" for n, v in feeds.items())
+            reason = " ".join(str(error).split())
+            raise InputError(f"the model does not run on {shapes}: {reason[:300]}") from error
         return dict(zip(names, (np.asarray(v) for v in values), strict=True))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.audio import load_audio_set
-from calibration.clips import AudioSet
+from calibration.clips import AudioSet, Clip
 from calibration.feeds import (
     CALIBRATION_SIZES,
     EVALUATION_SIZES,
@@ -19,13 +19,21 @@ from calibration.feeds import (
     make_feeds,
     read_feeds,
 )
+from calibration.parts import UPSTREAM, encode_by_parts, part_feeds
 from calibration.samples import builtin_audio_set
 from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.baked import accepted_lengths
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
+from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
-from vampnet_models.spec import FILE_STEMS, Role
-from workbench.console import Voice
+from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
+from workbench.console import Update, Voice
+
+BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
+"""Roles that need no codes."""
+
+EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
 
 MAX_CLIPS = 8
 """Clips per side: what the codec is fed, and where the transformers' codes come from."""
@@ -39,13 +47,15 @@ LARGE_EVALUATION_SIZES = FeedSizes(clips=6, coarse_states=24, c2f_states=20)
 
 @dataclass(frozen=True)
 class Ground:
-    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain."""
+    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain;
+    `parts` are the pieces of the split form."""
 
     audio: AudioSet
     calibration: Encoded
     evaluation: Encoded
     coarse: Session | None
     warnings: tuple[str, ...]
+    parts: dict[Part, Artifact] = field(default_factory=dict)
 
 
 def load_audio(folder: Path | None, voice: Voice) -> AudioSet:
@@ -69,65 +79,144 @@ def lay_ground(
 ) -> Ground:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
-    `scratch` receives the built-in models where they are needed.
+    The split form's encoder and quantizer together count as one. `scratch` receives the built-in
+    models where they are needed.
     """
-    warnings = []
-    encoder = next((a for a in artifacts if a.role is Role.CODEC_ENCODER), None)
-    if encoder is None:
-        builtin = builtin_models(scratch)
-        encoder = open_artifact(builtin / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
-        if any(a.role is not Role.GENERIC for a in artifacts):
+    warnings: list[str] = []
+    parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
+    encode_side = _own_encoder(artifacts, audio, threads, warnings) or _split_encoder(
+        parts, audio, threads
+    )
+    if encode_side is None:
+        if any(a.role not in BESIDE_CHAIN or a.spec.part is not None for a in artifacts):
             warnings.append(
                 "no encoder among the models: codes come from the built-in small one, whose "
                 "tokens are another codec's; put the matching encoder beside them"
             )
-    coarse = next((a for a in artifacts if a.role is Role.COARSE), None)
-    session = open_session(encoder.path, threads=threads)
+        builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
+        encode_side = _encoder_of(builtin, audio, threads, None)
+    coarse = _conditioning(artifacts, threads, warnings)
     sides = []
     for name, clips in (("calibration", audio.calibration), ("evaluation", audio.evaluation)):
         with voice.task(f"encoding {name} audio") as update:
-            sides.append(
-                encode_clips(
-                    session,
-                    clips,
-                    audio=audio.name,
-                    upstream=encoder.sha256[:16],
-                    progress=update,
-                )
-            )
+            sides.append(encode_side(clips, update))
     for warning in warnings:
         voice.warn(warning)
     return Ground(
         audio=audio,
         calibration=sides[0],
         evaluation=sides[1],
-        coarse=open_session(coarse.path, threads=threads) if coarse is not None else None,
+        coarse=coarse,
         warnings=tuple(warnings),
+        parts=parts,
     )
+
+
+def _own_encoder(
+    artifacts: Sequence[Artifact], audio: AudioSet, threads: int, warnings: list[str]
+) -> EncodeSide | None:
+    artifact = next((a for a in artifacts if a.role is Role.CODEC_ENCODER), None)
+    if artifact is None:
+        return None
+    lengths = accepted_lengths(
+        artifact.path, artifact.spec, open_session(artifact.path, threads=threads)
+    )
+    if not lengths.usable:
+        warnings.append(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
+        return None
+    return _encoder_of(artifact, audio, threads, lengths.fixed)
+
+
+def _encoder_of(
+    artifact: Artifact, audio: AudioSet, threads: int, length: int | None
+) -> EncodeSide:
+    session = open_session(artifact.path, threads=threads)
+
+    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+        return encode_clips(
+            session,
+            clips,
+            audio=audio.name,
+            upstream=artifact.sha256[:16],
+            length=length,
+            progress=update,
+        )
+
+    return encode_side
+
+
+def _split_encoder(parts: dict[Part, Artifact], audio: AudioSet, threads: int) -> EncodeSide | None:
+    if Part.ENCODER not in parts or Part.QUANTIZER not in parts:
+        return None
+    first, second = parts[Part.ENCODER], parts[Part.QUANTIZER]
+    encoder, quantizer = (open_session(a.path, threads=threads) for a in (first, second))
+    upstream = first.sha256[:8] + second.sha256[:8]
+
+    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+        encoded = encode_by_parts(encoder, quantizer, clips, audio=audio.name, upstream=upstream)
+        update(len(clips), len(clips))
+        return encoded
+
+    return encode_side
+
+
+def _conditioning(
+    artifacts: Sequence[Artifact], threads: int, warnings: list[str]
+) -> Session | None:
+    """The coarse model that c2f's states are conditioned on, if it can be sampled from."""
+    artifact = next((a for a in artifacts if a.role is Role.COARSE), None)
+    if artifact is None:
+        return None
+    session = open_session(artifact.path, threads=threads)
+    reason = None
+    if logits_name(artifact.spec) is None:
+        reason = "gives tokens without logits"
+    elif accepted_lengths(artifact.path, artifact.spec, session).restricted:
+        reason = "accepts one length only"
+    if reason is None:
+        return session
+    if any(a.role is Role.C2F for a in artifacts):
+        warnings.append(
+            f"{artifact.name} {reason}: c2f is conditioned on the recordings' own codes alone"
+        )
+    return None
 
 
 def feeds_of(
     artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
 ) -> tuple[FeedSet, FeedSet]:
-    """Calibration and evaluation feeds of one model; disjoint."""
-    if artifact.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))
+    """Calibration and evaluation feeds of one model; disjoint.
+
+    Raises InputError when the model runs at no length, or does not fit the others.
+    """
+    spec = artifact.spec
+    if spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, spec))
+    session = open_session(artifact.path, threads=threads)
+    lengths = accepted_lengths(artifact.path, spec, session)
+    if not lengths.usable:
+        raise InputError(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
+    if lengths.fixed is not None and not lengths.declared:
+        voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
+    spec = lengths.applied(spec)
+    upstream = _upstream(spec, ground, threads)
     large = artifact.bytes >= LARGE_BYTES
-    session = None
-    if artifact.role not in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
-        session = open_session(artifact.path, threads=threads)
     sides = (
         ("calibration", ground.calibration, CALIBRATION_SIZES, LARGE_CALIBRATION_SIZES, 0),
         ("evaluation", ground.evaluation, EVALUATION_SIZES, LARGE_EVALUATION_SIZES, 1),
     )
     found = []
     for name, encoded, small_sizes, large_sizes, seed in sides:
+        sizes = large_sizes if large else small_sizes
         with voice.task(f"{artifact.name}: {name} feeds") as update:
+            if spec.part is not None and (upstream is not None or spec.part not in UPSTREAM):
+                found.append(part_feeds(spec, encoded, sizes, upstream, seed))
+                continue
             found.append(
                 make_feeds(
-                    artifact.spec,
+                    spec,
                     encoded,
-                    large_sizes if large else small_sizes,
+                    sizes,
                     session=session,
                     coarse=ground.coarse,
                     seed=seed,
@@ -135,6 +224,13 @@ def feeds_of(
                 )
             )
     return found[0], found[1]
+
+
+def _upstream(spec: ModelSpec, ground: Ground, threads: int) -> Session | None:
+    """The piece of the split form that feeds this one, if it is there and of any length."""
+    before = UPSTREAM.get(spec.part) if spec.part is not None else None
+    artifact = ground.parts.get(before) if before is not None else None
+    return None if artifact is None else open_session(artifact.path, threads=threads)
 
 
 def check_feeds(path: Path | None) -> None:

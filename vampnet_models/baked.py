@@ -1,0 +1,176 @@
+"""A length baked into constants, found by running at others.
+
+Exporters declare axes dynamic whose length is baked into constants. The declaration proves
+nothing: a model is run at two lengths, and where that fails, at the lengths that its constants
+suggest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from onnxruntime import RunOptions
+
+from vampnet_models.artifact import load_model
+from vampnet_models.session import Array, Feeds, Session
+from vampnet_models.spec import HOP_SAMPLES, ROLE_KEY, ModelSpec, Role, TensorSpec
+from vampnet_models.structure import constant_of
+
+PROBED_FRAMES = (37, 61)
+WINDOWS = {Role.COARSE: 575, Role.C2F: 173}
+MAX_CANDIDATES = 48
+USUAL_FRAMES = (100, 173, 575)
+"""The window of an earlier exporter, and the original's own windows of 3 and 10 s."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """`fixed` is the only length that runs, in samples or frames; None when any does.
+
+    With `at_most`, shorter ones run too. `declared` tells whether the interface says so;
+    `reason` is what the runtime said at another length, and `usable` is False when no length was
+    found that runs.
+    """
+
+    fixed: int | None = None
+    declared: bool = False
+    at_most: bool = False
+    reason: str | None = None
+    usable: bool = True
+
+    @property
+    def restricted(self) -> bool:
+        """Whether any length is refused."""
+        return self.fixed is not None or not self.usable
+
+    def describe(self) -> str:
+        """What is wrong, in a few words."""
+        if not self.usable:
+            return f"runs at no length that was tried ({self.reason})"
+        if self.at_most:
+            return f"declares any length but runs up to {self.fixed} only ({self.reason})"
+        if self.declared:
+            return f"is fixed at length {self.fixed}"
+        return f"declares any length but {self.fixed} is baked in ({self.reason})"
+
+    def applied(self, spec: ModelSpec) -> ModelSpec:
+        """The interface with the length that really holds."""
+        if self.fixed is None or self.declared:
+            return spec
+        inputs = tuple(
+            replace(t, shape=(*t.shape[:-1], self.fixed)) if len(t.shape) == 3 else t
+            for t in spec.inputs
+        )
+        return replace(spec, inputs=inputs)
+
+
+def accepted_lengths(path: Path, spec: ModelSpec, session: Session) -> Accepted:
+    """Which lengths the model at `path` accepts; `session` is the same model, opened.
+
+    Our own graphs are built and tested for any length: they are not run. Models that are neither
+    of a known role nor a part of the split form count as dynamic.
+    """
+    timed = [t for t in spec.inputs if len(t.shape) == 3]
+    known = spec.role is not Role.GENERIC or spec.part is not None
+    if not timed or not known:
+        return Accepted()
+    fixed = [t.shape[2] for t in timed if isinstance(t.shape[2], int)]
+    if fixed:
+        return Accepted(fixed[0], declared=True)
+    model = load_model(path)
+    if ROLE_KEY in model.metadata_props:
+        return Accepted()
+    unit = HOP_SAMPLES if timed[0].shape[1] == 1 else 1
+    refusals, answers = [], []
+    for frames in PROBED_FRAMES:
+        try:
+            answers.append(_run(spec, session, frames * unit))
+        except Exception as error:  # noqa: BLE001  # the binding has a class per status code
+            refusals.append(" ".join(str(error).split())[:200])
+    if not refusals and answers[0] != answers[1]:
+        return _longest(model, spec, session, unit)
+    reason = refusals[0] if refusals else f"outputs are {answers[0]} whatever the input's length"
+    for length in _candidates(model, unit):
+        try:
+            _run(spec, session, length)
+        except Exception:  # noqa: BLE001  # the wrong guess is expected
+            continue
+        return Accepted(length, reason=reason)
+    return Accepted(reason=reason, usable=False)
+
+
+def _longest(model: ir.Model, spec: ModelSpec, session: Session, unit: int) -> Accepted:
+    """Whether the role's own window runs; else the longest that the constants suggest."""
+    window = WINDOWS.get(spec.role)
+    if window is None:
+        return Accepted()
+    try:
+        _run(spec, session, window)
+    except Exception as error:  # noqa: BLE001
+        reason = " ".join(str(error).split())[:200]
+    else:
+        return Accepted()
+    shorter = {n for n in _candidates(model, unit) if n < window} | set(PROBED_FRAMES)
+    for length in sorted(shorter, reverse=True):
+        try:
+            _run(spec, session, length)
+        except Exception:  # noqa: BLE001
+            continue
+        return Accepted(length, at_most=True, reason=reason)
+    return Accepted(reason=reason, usable=False)
+
+
+def probe_feed(spec: ModelSpec, length: int, seed: int = 0) -> Feeds:
+    """Random inputs of a length: noise, codes below 1024, half of a mask, scalars of 1."""
+    rng = np.random.default_rng(seed)
+    return {t.name: _draw(t, length, rng) for t in spec.inputs}
+
+
+def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator) -> Array:
+    if len(tensor.shape) < 3:
+        return np.ones([d if isinstance(d, int) else 1 for d in tensor.shape], tensor.dtype)
+    sizes = [d if isinstance(d, int) else 1 for d in tensor.shape[:2]]
+    shape = (*sizes, tensor.shape[2] if isinstance(tensor.shape[2], int) else length)
+    if tensor.dtype == "bool" or "mask" in tensor.name.lower():
+        return (rng.random(shape) < 0.5).astype(tensor.dtype)
+    if tensor.dtype.startswith("float"):
+        return (rng.standard_normal(shape) / 10).astype(tensor.dtype)
+    return rng.integers(0, 1024, shape).astype(tensor.dtype)
+
+
+def _run(spec: ModelSpec, session: Session, length: int) -> list[tuple[int, ...]]:
+    quiet = RunOptions()
+    quiet.log_severity_level = 4
+    outputs = session.raw.run(None, probe_feed(spec, length), quiet)
+    return [np.shape(o) for o in outputs]
+
+
+def _candidates(model: ir.Model, unit: int) -> list[int]:
+    """Lengths that the graph's constants suggest, the most frequent first."""
+    counts: Counter[int] = Counter()
+    for node in model.graph.all_nodes():
+        if node.op_type in ("Reshape", "Expand", "Slice", "ConstantOfShape", "Pad", "Tile"):
+            for value in node.inputs[1 if len(node.inputs) > 1 else 0 :]:
+                array = constant_of(value)
+                if array is not None and array.dtype == np.int64 and array.size <= 8:
+                    counts.update({int(i) for i in array.reshape(-1) if i > 1})
+        for value in node.outputs:
+            if value.shape is not None:
+                counts.update({d for d in value.shape if isinstance(d, int) and d > 1})
+    strides = [
+        math.prod(node.attributes.get_ints("strides", (1,)))
+        for node in model.graph.all_nodes()
+        if node.op_type == "Conv"
+    ]
+    hop = math.prod(strides) if unit > 1 else 1
+    ranked = [n for n, _ in counts.most_common(MAX_CANDIDATES)]
+    if unit == 1:
+        return list(dict.fromkeys((*USUAL_FRAMES, *ranked)))
+    by_frames = [n * hop for n in ranked if hop > 1]
+    usual = [n * unit for n in USUAL_FRAMES]
+    return list(dict.fromkeys((*by_frames, *ranked, *usual)))
