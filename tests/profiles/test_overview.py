@@ -1,0 +1,86 @@
+"""Advice that follows from results, whatever made them."""
+
+from __future__ import annotations
+
+import pytest
+
+from profiles.overview import keeps, known_issues, recommendations, storage_by_use
+
+
+def variant(recipe, size, agreement=None, si_sdr_db=None, time_s=None, status="ok"):
+    cpu = {} if time_s is None else {"cpu": {"kind": "measurement", "median_s": time_s}}
+    accuracy = {"token_agreement": agreement, "si_sdr_db": si_sdr_db}
+    return {
+        "recipe": recipe,
+        "bytes": size,
+        "status": status,
+        "accuracy": accuracy,
+        "profiles": cpu,
+    }
+
+
+@pytest.fixture
+def results():
+    coarse = [
+        variant("fused", 100, 1.0, time_s=1.0),
+        variant("fp16", 50, 0.999, time_s=1.1),
+        variant("int8-dynamic", 26, 0.995, time_s=0.4),
+        variant("int4-weights", 15, 0.8, time_s=0.3),
+    ]
+    decoder = [
+        variant("fused", 200, si_sdr_db=150.0, time_s=2.0),
+        variant("fp16", 100, si_sdr_db=60.0, time_s=2.0),
+        variant("int8-dynamic", 60, si_sdr_db=20.0, time_s=1.0),
+        variant("int4-weights", 40, si_sdr_db=5.0, time_s=3.0, status="failed"),
+    ]
+    return {
+        "models": [
+            {"name": "coarse", "role": "coarse", "source_bytes": 101, "variants": coarse},
+            {"name": "dec", "role": "codec-decoder", "source_bytes": 201, "variants": decoder},
+        ],
+        "totals": {"fused": 300, "fp16": 150, "int8-dynamic": 86},
+    }
+
+
+def test_each_target_gets_the_best_that_keeps_the_tokens(results):
+    advice = {a.target: a for a in recommendations(results)}
+    assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fused"}
+    assert advice["cuda"].parts == {"coarse": "fp16", "dec": "fp16"}
+    assert advice["android-cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
+    assert advice["android-cpu"].bytes == 126
+
+
+def test_a_model_that_nothing_keeps_is_named(results):
+    results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
+    advice = {a.target: a for a in recommendations(results)}
+    assert advice["android-cpu"].parts["coarse"] == "int4-weights"
+    assert "no variant of coarse keeps 99%" in advice["android-cpu"].why
+    assert "cuda" not in advice
+
+
+def test_storage_counts_only_what_exists(results):
+    rows = storage_by_use(results)
+    assert ("codec only", "source", 201) in rows
+    assert ("whole chain", "fp16", 150) in rows
+    assert not any(use == "whole chain" and recipe == "int4-weights" for use, recipe, _ in rows)
+
+
+def test_keeping_has_a_threshold_for_tokens_and_for_audio():
+    assert keeps(variant("a", 1, 0.99))
+    assert not keeps(variant("a", 1, 0.989))
+    assert keeps(variant("a", 1, si_sdr_db=30))
+    assert not keeps(variant("a", 1, si_sdr_db=29.9))
+
+
+def test_issues_tell_what_is_known_and_what_is_not(results):
+    issues = {i.name: i.now for i in known_issues(results, {"coarse": "any"}, None)}
+    assert "coarse: any length" in issues["fixed length"]
+    assert "unknown" in issues["incomplete weights"]
+    assert "fits Google Play's base module" in issues["size on phones"]
+    imported = {
+        "accounts": [{"tensors": {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}}],
+        "golden": {"figures": [{"measure": "codes equal", "value": 1.0}]},
+    }
+    issues = {i.name: i.now for i in known_issues(results, {}, imported)}
+    assert issues["incomplete weights"].startswith("15 tensors transferred, 1 unused")
+    assert issues["quality gap"] == "100.00% of the original's codes"
