@@ -13,6 +13,7 @@ from typing import Any
 
 from profiles.shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 
 COARSE_STEPS = 12
 C2F_STEPS = 2
@@ -33,10 +34,12 @@ class RoleTime:
 
 def audio_s(role: Role, shapes: Mapping[str, Shape]) -> float | None:
     """Seconds of audio in one run's feeds, batch included; None for other models."""
-    if role not in CHAIN_ROLES or not shapes:
+    if role not in (*CHAIN_ROLES, Role.BEATS) or not shapes:
         return None
     name = "codes" if "codes" in shapes else next(iter(shapes))
     shape = shapes[name]
+    if role is Role.BEATS:
+        return shape[0] * shape[-1] / BEAT_RATE_HZ
     samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * HOP_SAMPLES
     return shape[0] * samples / SAMPLE_RATE_HZ
 
@@ -50,7 +53,7 @@ def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, 
     length_s = audio_s(role, shapes)
     if length_s is None:
         return {}
-    if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
+    if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.BEATS):
         return {"audio_s": length_s, "real_time_factor": seconds / length_s}
     return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
 

@@ -44,7 +44,7 @@ def storage_by_use(results: Json) -> list[tuple[str, str, int]]:
     codec = {Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value}
     rows = []
     for use, roles in (("codec only", codec), ("whole chain", None)):
-        models = [m for m in results["models"] if roles is None or m["role"] in roles]
+        models = [m for m in _counted(results) if roles is None or m["role"] in roles]
         if not models:
             continue
         rows.append((use, "source", sum(m["source_bytes"] for m in models)))
@@ -66,7 +66,7 @@ def recommendations(results: Json) -> list[Recommendation]:
     ):
         chosen = {}
         caveats = []
-        for model in results["models"]:
+        for model in _counted(results):
             usable = [v for v in model["variants"] if v["status"] == "ok"]
             usable = [v for v in usable if allowed is None or v["recipe"] in allowed]
             keeping = [v for v in usable if keeps(v)]
@@ -76,7 +76,7 @@ def recommendations(results: Json) -> list[Recommendation]:
             if not keeping:
                 caveats.append(f"no variant of {model['name']} keeps {KEEPS:.0%} of its tokens")
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
-        if len(chosen) == len(results["models"]):
+        if len(chosen) == len(_counted(results)):
             parts = {name: v["recipe"] for name, v in chosen.items()}
             total = sum(v["bytes"] for v in chosen.values())
             found.append(Recommendation(target, parts, total, "; ".join([why, *caveats])))
@@ -118,6 +118,12 @@ def keeps(variant: Json) -> bool:
     if accuracy.get("token_agreement") is not None:
         return bool(accuracy["token_agreement"] >= KEEPS)
     return bool((accuracy.get("si_sdr_db") or 0) >= KEEPS_DB)
+
+
+def _counted(results: Json) -> list[Json]:
+    """The models without beat trackers, which the chain can do without, if others are there."""
+    models: list[Json] = results["models"]
+    return [m for m in models if m["role"] != Role.BEATS.value] or models
 
 
 def _transferred(imported: Json | None) -> str:

@@ -12,6 +12,8 @@ from profiles.report.units import bytes_text, count_text, percent_text, plural
 FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""
 
+FEW_BEATS = 100
+"""A hundred beats are a minute; fewer tell no percents apart."""
 
 OPEN_UP_TO = 8
 
@@ -50,11 +52,11 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         if v.bytes is not None and m.source_bytes and v.bytes > m.source_bytes
     ]
     few = [
-        f"{name}: {count_text(v.accuracy.n_positions)} positions"
-        for _, v, name in variants
+        f"{name}: {count_text(v.accuracy.n_positions)} {'beats' if m.is_beats else 'positions'}"
+        for m, v, name in variants
         if v.accuracy.n_positions is not None
         and v.accuracy.token_agreement is not None
-        and v.accuracy.n_positions < FEW_POSITIONS
+        and v.accuracy.n_positions < (FEW_BEATS if m.is_beats else FEW_POSITIONS)
     ]
     unmatched = _folded(
         (name, f"{u.rule} at {u.node}: {u.reason}") for _, v, name in variants for u in v.unmatched
@@ -68,7 +70,8 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         ),
         Caution(
             "Few positions",
-            f"Agreement over fewer than {count_text(FEW_POSITIONS)} positions: widen the audio.",
+            f"Agreement over fewer than {count_text(FEW_POSITIONS)} positions (or {FEW_BEATS} "
+            "beats): widen the audio.",
             tuple(few),
         ),
         Caution(

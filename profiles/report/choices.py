@@ -80,8 +80,16 @@ def role_of(model: Model) -> Role:
 
 def whole_chain(run: Run) -> bool:
     """Whether the run holds exactly one model of each of the four roles."""
-    roles = [role_of(m) for m in run.models]
+    roles = [role_of(m) for m in counted(run)]
     return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
+
+
+def counted(run: Run) -> tuple[Model, ...]:
+    """The models that sums and choices count: without beat trackers, if others are there.
+
+    The chain plays without a beat tracker.
+    """
+    return tuple(m for m in run.models if not m.is_beats) or run.models
 
 
 def recipes_of(run: Run) -> tuple[str, ...]:
@@ -91,7 +99,7 @@ def recipes_of(run: Run) -> tuple[str, ...]:
 
 def source_bytes(run: Run) -> float | None:
     """All sources together, or None when one is not recorded."""
-    sizes = [m.source_bytes for m in run.models]
+    sizes = [m.source_bytes for m in counted(run)]
     known = [s for s in sizes if s is not None]
     return sum(known) if known and len(known) == len(sizes) else None
 
@@ -145,13 +153,13 @@ def _choice(
     run: Run, name: str, kind: str, parts: str, recipes: dict[str, str], stated: float | None
 ) -> Choice:
     served: list[tuple[Model, Variant]] = []
-    for model in run.models:
+    for model in counted(run):
         wanted = recipes.get(model.name)
         served += [(model, v) for v in model.variants if v.recipe == wanted and v.usable][:1]
     names = {m.name for m, _ in served}
     sizes = [v.bytes for _, v in served if v.bytes is not None]
     summed = sum(sizes) if len(sizes) == len(served) and sizes else None
-    missing = tuple(m.name for m in run.models if m.name not in names)
+    missing = tuple(m.name for m in counted(run) if m.name not in names)
     agreements = [
         (v.accuracy.token_agreement, m.name, v.accuracy.floor)
         for m, v in served
@@ -195,7 +203,7 @@ def _cpu_ratio(served: Sequence[tuple[Model, Variant]]) -> float | None:
 
 def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | None:
     """What the published models would weigh if each shrank by the same share (an estimate)."""
-    if not whole_chain(run) or len(served) != len(run.models):
+    if not whole_chain(run) or len(served) != len(counted(run)):
         return None
     total = 0.0
     for model, variant in served:

@@ -131,7 +131,8 @@ def _quality(model: Model) -> _Quality | None:
         floors = [a.floor for a in made if a.floor is not None]
         floor = min(floors) if floors else None
         spans = [low for a in made if a.interval is not None for low in a.interval]
-        axis = agreement_axis([*shares, *spans, *floors])
+        label = "beats within 20 ms" if model.is_beats else "token agreement"
+        axis = agreement_axis([*shares, *spans, *floors], label)
         return _Quality("agreement", lambda a: a.token_agreement, agreement_text, axis, floor)
     decibels = [a.si_sdr_db for a in made if a.si_sdr_db is not None]
     if decibels:

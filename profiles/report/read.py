@@ -9,6 +9,7 @@ from profiles.report.run import (
     Accuracy,
     AudioFile,
     AudioSet,
+    BeatAgreement,
     CodebookAgreement,
     FloatNode,
     Kind,
@@ -141,6 +142,16 @@ def _accuracy(record: Record) -> Accuracy:
                 n_positions=m.count("n_positions"),
             )
             for m in record.records("per_mask_ratio")
+        ),
+        per_beat_kind=tuple(
+            BeatAgreement(
+                kind=b.need_text("kind"),
+                recall=b.number("recall"),
+                precision=b.number("precision"),
+                n_reference=b.count("n_reference"),
+                n_variant=b.count("n_variant"),
+            )
+            for b in record.records("per_beat_kind")
         ),
         near_tie_epsilon=ties.number("epsilon"),
         near_tie_share=ties.number("share"),

@@ -34,6 +34,17 @@ class MaskRatioAgreement:
 
 
 @dataclass(frozen=True)
+class BeatAgreement:
+    """Shares of beats (`kind` beat or downbeat) found at the same place: of whose, how many."""
+
+    kind: str
+    recall: float | None
+    precision: float | None
+    n_reference: int | None
+    n_variant: int | None
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """A variant against its FP32 reference; shares are 0 to 1, KL is in nats."""
 
@@ -43,6 +54,7 @@ class Accuracy:
     n_positions: int | None
     per_codebook: tuple[CodebookAgreement, ...]
     per_mask_ratio: tuple[MaskRatioAgreement, ...]
+    per_beat_kind: tuple[BeatAgreement, ...]
     near_tie_epsilon: float | None
     near_tie_share: float | None
     agreement_without_near_ties: float | None
@@ -146,6 +158,11 @@ class Model:
     def is_decoder(self) -> bool:
         """Whether audio metrics stand in for token agreement."""
         return self.role == Role.CODEC_DECODER
+
+    @property
+    def is_beats(self) -> bool:
+        """Whether agreement counts beats, not tokens."""
+        return self.role == Role.BEATS
 
 
 @dataclass(frozen=True)

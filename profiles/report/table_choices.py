@@ -10,6 +10,7 @@ from profiles.report.choices import (
     GOAL_BYTES,
     GOAL_TEXT,
     Choice,
+    counted,
     is_small,
     source_bytes,
     whole_chain,
@@ -56,7 +57,7 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
 
 
 def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
-    n, decoder = len(run.models), any(m.is_decoder for m in run.models)
+    n, decoder = len(counted(run)), any(m.is_decoder for m in run.models)
     made = n - len(choice.missing)
     if choice.missing:
         reason = f"{made} of {n} models; without {', '.join(choice.missing)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from profiles.report.cells import Cell, measured, words
 from profiles.report.marks import Mark
-from profiles.report.run import Model, Variant
+from profiles.report.run import Accuracy, Model, Variant
 from profiles.report.tables import Row, Table
 from profiles.report.units import (
     NBSP,
@@ -17,16 +17,37 @@ from profiles.report.units import (
 )
 
 TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
+BEAT_DETAILS = (
+    "SQNR",
+    *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
+    "Not finite",
+)
 AUDIO_DETAILS = ("SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
 TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
 
 
 def detail_table(model: Model, marks: dict[str, Mark]) -> Table:
     """The other accuracy figures, session times, fusions and precisions of each variant."""
-    accuracy = AUDIO_DETAILS if model.is_decoder else TOKEN_DETAILS
+    accuracy: tuple[str, ...] = TOKEN_DETAILS
+    if model.is_decoder:
+        accuracy = AUDIO_DETAILS
+    elif model.is_beats:
+        accuracy = BEAT_DETAILS
     columns = (*accuracy, *TIME_DETAILS, "Fusions", "Weights by precision")
     made = [v for v in model.variants if v.usable]
     return Table(columns, tuple(_detail_row(model, v, marks) for v in made))
+
+
+def _beat_figures(accuracy: Accuracy) -> tuple[Cell, ...]:
+    kinds = {k.kind: k for k in accuracy.per_beat_kind}
+    cells = [measured(accuracy.snr_db, db_text)]
+    for kind in (kinds.get("beat"), kinds.get("downbeat")):
+        if kind is None:
+            cells += [measured(None, agreement_text)] * 2
+            continue
+        for share, n in ((kind.recall, kind.n_reference), (kind.precision, kind.n_variant)):
+            cells.append(measured(share, agreement_text, (f"of {count_text(n or 0)}",)))
+    return (*cells, measured(accuracy.nonfinite, count_text))
 
 
 def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
@@ -39,6 +60,8 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
             measured(a.clipped, count_text),
             measured(a.nonfinite, count_text),
         )
+    elif model.is_beats:
+        figures = _beat_figures(a)
     else:
         epsilon = a.near_tie_epsilon
         ties = () if epsilon is None else (f"margin below {epsilon:g}",)

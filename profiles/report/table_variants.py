@@ -24,9 +24,21 @@ from profiles.stats import paired_ratio, verdict
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
     """A model's source and variants: size, accuracy, and each target."""
-    accuracy = "SI-SDR, log-mel" if model.is_decoder else "Token agreement, interval"
+    accuracy = "Token agreement, interval"
+    if model.is_decoder:
+        accuracy = "SI-SDR, log-mel"
+    elif model.is_beats:
+        accuracy = "Beats within 20 ms, interval"
     cpu_columns = ("CPU median, p10–p90", "CPU time to FP32", "Peak memory")
-    columns = ("Size", "Of source", accuracy, "Positions", *cpu_columns, "CUDA", "Mobile")
+    columns = (
+        "Size",
+        "Of source",
+        accuracy,
+        "Beats" if model.is_beats else "Positions",
+        *cpu_columns,
+        "CUDA",
+        "Mobile",
+    )
     cpu = model.profiles.get("cpu")
     source = Row(
         "FP32 source",

@@ -11,6 +11,7 @@ from profiles.report.choices import (
     GOAL_TEXT,
     Choice,
     closest,
+    counted,
     fastest,
     is_small,
     smallest,
@@ -89,15 +90,16 @@ def _summary(run: Run, least: Choice) -> str:
     share = least.share
     kept = ""
     if least.worst_agreement is not None:
+        kinds = "beats" if all(m.is_beats for m in run.models) else "tokens"
         kept = (
-            f", keeping {agreement_text(least.worst_agreement)} of the tokens in its worst model "
+            f", keeping {agreement_text(least.worst_agreement)} of the {kinds} in its worst model "
             f"({least.worst_model})"
         )
     if least.si_sdr_db is not None:
         kept += f" and {db_text(least.si_sdr_db)} SI-SDR in the decoder"
     of = "" if share is None else f", {percent_text(share)} of the source"
     return (
-        f"{_together(len(run.models))}: {least.name} takes "
+        f"{_together(len(counted(run)))}: {least.name} takes "
         f"{_size(least.bytes)}{of}{kept}. "
         f"{_goal_sentence(run, least)}"
     )

@@ -9,11 +9,13 @@ def test_audio_seconds_of_feeds():
     assert audio_s(Role.COARSE, {"codes": (1, 4, 575), "mask": (1, 4, 575)}) == pytest.approx(
         10.0136, abs=1e-3
     )
+    assert audio_s(Role.BEATS, {"audio": (2, 1, 44100)}) == 4
     assert audio_s(Role.GENERIC, {"x": (1, 2)}) is None
 
 
 def test_rates_by_role():
     assert rates(Role.CODEC_ENCODER, {"audio": (1, 1, 88200)}, 0.5)["real_time_factor"] == 0.25
+    assert rates(Role.BEATS, {"audio": (1, 1, 44100)}, 0.5)["real_time_factor"] == 0.25
     assert rates(Role.COARSE, {"codes": (1, 4, 100)}, 0.2)["ms_per_step"] == pytest.approx(200)
     assert rates(Role.GENERIC, {"x": (1,)}, 1.0) == {}
 
