@@ -23,10 +23,11 @@ from vampnet_models.artifact import Artifact, load_model, open_artifact, write_t
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.session import Feeds
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
+from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.listening import write_listening
-from workbench.sets import sets_of, totals_of
+from workbench.sets import counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
 
 REFERENCE = "reference"
@@ -85,7 +86,7 @@ def _open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], li
             voice.warn(f"skipped: {error}")
     if not artifacts:
         raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
-    order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.GENERIC))}
+    order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
     return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
 
 
@@ -202,7 +203,8 @@ def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]
         return "failed", f"{accuracy['nonfinite']} outputs are NaN or infinite"
     agreement = accuracy["token_agreement"]
     if min_agreement is not None and agreement is not None and agreement < min_agreement:
-        reason = f"token agreement {agreement:.4f} is below the {min_agreement:g} asked for"
+        what = "share of beats" if accuracy.get("per_beat_kind") else "token agreement"
+        reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
         return "missed", reason
     return "ok", None
 
@@ -254,10 +256,11 @@ def _profile(
 
 
 def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
-    """The feed that is timed: at most PROFILE_S seconds for the codec, as it is for others."""
+    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
     cut = {
         Role.CODEC_ENCODER: int(PROFILE_S * SAMPLE_RATE_HZ),
         Role.CODEC_DECODER: int(PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
+        Role.BEATS: int(PROFILE_S * BEAT_RATE_HZ),
     }.get(artifact.role)
     fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
     if cut is None or fixed:
@@ -287,7 +290,7 @@ def _results(
         },
         "models": models,
         "skipped": skipped,
-        "source_bytes": sum(m["source_bytes"] for m in models),
+        "source_bytes": sum(m["source_bytes"] for m in counted(models)),
         "totals": totals_of(models),
         "sets": sets_of(models),
         "audio": write_listening(models, space, ground.evaluation.codes),

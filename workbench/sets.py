@@ -20,8 +20,17 @@ MIXTURES = (
 """(name, recipe of the transformers, recipe of the codec)."""
 
 
+def counted(models: list[Json]) -> list[Json]:
+    """The models that sums count: without beat trackers, which the chain can do without.
+
+    Where nothing else came in, they count.
+    """
+    return [m for m in models if m["role"] != Role.BEATS.value] or models
+
+
 def totals_of(models: list[Json]) -> dict[str, int]:
-    """Bytes per recipe over all models; a recipe that any model lacks has no total."""
+    """Bytes per recipe over the counted models; one that any of them lacks has no total."""
+    models = counted(models)
     recipes = [v["recipe"] for m in models[:1] for v in m["variants"]]
     totals = {}
     for recipe in recipes:
