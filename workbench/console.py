@@ -54,6 +54,10 @@ class Voice:
         """A warning: something that was not done, and why."""
         self.out.print(f"[yellow]warning:[/yellow] {escape(text)}")
 
+    def error(self, text: str) -> None:
+        """An input that cannot be used, while the others go on."""
+        self.out.print(f"[red]error:[/red] {escape(text)}")
+
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; numbers are given as text with their unit."""
         table = Table(

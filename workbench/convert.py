@@ -120,7 +120,7 @@ def convert(
         except (WorkbenchError, NotApplicable) as error:
             if not is_folder and isinstance(error, WorkbenchError):
                 raise
-            voice.out.print(f"[red]error:[/red] {artifact.path.name}: {error}")
+            voice.error(f"{artifact.path.name}: {error}")
             code = max(code, getattr(error, "exit_code", 1))
             continue
         made.append(variant)
@@ -137,7 +137,7 @@ def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
         except InputError as error:
             if len(paths) == 1:
                 raise
-            voice.out.print(f"[red]error:[/red] {error}")
+            voice.error(str(error))
             code = 2
     return artifacts, code
 

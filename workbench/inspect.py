@@ -36,7 +36,7 @@ def inspect(models: tuple[Path, ...], as_json: bool) -> int:
             if len(paths) == 1:
                 raise
             failed.append(str(error))
-            voice.out.print(f"[red]error:[/red] {error}", markup=True)
+            voice.error(str(error))
             continue
         found.append(inspection)
         if not as_json:
@@ -61,6 +61,6 @@ def show(voice: Voice, found: Inspection) -> None:
             voice.say(f"  {kind:<11} {tensor['name']} {tensor['dtype']} [{shape}]")
     voice.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
     for problem in found.problems:
-        voice.out.print(f"  [yellow]problem[/yellow]     {problem.kind}: {problem.text}")
+        voice.say(f"  problem     {problem.kind}: {problem.text}")
     if not found.problems:
         voice.say("  problems    none known")

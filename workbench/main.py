@@ -82,3 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe has seen enough (`vampbench inspect ... | head`).
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or str(error)
+        click.echo(f"error: {where}{reason}; check the path, its rights and free space", err=True)
+        sys.exit(2)
