@@ -63,8 +63,7 @@ class Stage:
     warmup_steps: int = 50
 
 
-AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1200.0, batch=8, frames=21)
-JOINT = Stage("joint", 4e-4, 2000, 2400.0, 1450.0, batch=8, frames=21)
-DECODER = Stage("decoder", 3e-4, 1500, 1400.0, 700.0, batch=8, frames=21)
-COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 800.0, batch=8, frames=256, warmup_steps=100)
-C2F = Stage("c2f", 1.5e-3, 4000, 1500.0, 800.0, batch=8, frames=172, warmup_steps=100)
+AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1150.0, batch=8, frames=21)
+DECODER = Stage("decoder", 5e-4, 2500, 3000.0, 1320.0, batch=8, frames=21)
+COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 820.0, batch=4, frames=172)
+C2F = Stage("c2f", 1.5e-3, 4000, 1500.0, 820.0, batch=4, frames=172)

@@ -18,13 +18,14 @@ from training.codec import Codec, unit_variance_init
 from training.evaluate_codec import CodecFigures, codec_figures, usage_figures
 from training.evaluate_tokens import TokenFigures, token_figures
 from training.pool import build_pool
+from training.snake import compile_snake
 from training.tokens import encode, held_out_arrangements, held_out_recordings, training_tokens
 from training.transformer import VampNet, fold_lora
 
 SHIPPED = Path(__file__).parents[1] / "vampnet_models" / "reference"
 # A small, differently seeded sample of the training side gives the unigram distribution.
-SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 12, 2, 1
-HELD_OUT_ARRANGEMENTS = 8
+SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 4, 1, 1
+HELD_OUT_ARRANGEMENTS = 4
 COARSE_USED_MIN = 0.30
 PERPLEXITY_MIN = 100.0
 
@@ -57,7 +58,9 @@ def figures(weights: Path, audio: Path) -> dict[str, object]:
     """All figures as plain data."""
     codec = load_codec(weights)
     recordings = held_out_recordings(audio)
-    sample = build_pool(audio, SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS)
+    sample = build_pool(
+        audio, SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS, speeds=(1.0,)
+    )
     training = training_tokens(codec, sample, audio, n_arrangements=0)
     noise = torch.randn(8, 1, 16128, generator=torch.Generator().manual_seed(config.SEED)) * 0.1
     untrained = untrained_codec(noise)
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
+    compile_snake()
     result = figures(options.weights, options.audio)
     print(table(result))
     if options.json:

@@ -23,17 +23,17 @@ class CodecFigures(TypedDict):
     silence_log_mel_db: float
 
 
-def reconstruct(codec: Codec, audio: Audio, n_codebooks: int) -> Audio:
-    """`[samples]` through the first codebooks and back, cut to its length."""
-    codes = torch.from_numpy(encode(codec, audio)[None, :n_codebooks])
-    decoded: Audio = codec.decode(codes)[0, 0, : len(audio)].numpy()
+def reconstruct(codec: Codec, audio: Audio, codes: Codes) -> Audio:
+    """Codes `[n, frames]` decoded and cut to the length of `audio`."""
+    decoded: Audio = codec.decode(torch.from_numpy(codes)[None])[0, 0, : len(audio)].numpy()
     return decoded
 
 
 def codec_figures(codec: Codec, untrained: Codec, audio: Audio) -> CodecFigures:
     """Reconstruction of one recording by the trained and by an untrained codec."""
-    decoded = {str(n): reconstruct(codec, audio, n) for n in (14, 4)}
-    raw = reconstruct(untrained, audio, 14)
+    codes = encode(codec, audio)
+    decoded = {str(n): reconstruct(codec, audio, codes[:n]) for n in (14, 4)}
+    raw = reconstruct(untrained, audio, encode(untrained, audio))
     return {
         "si_sdr_db": {n: si_sdr_db(x, audio) for n, x in decoded.items()},
         "log_mel_db": {n: log_mel_distance_db(x, audio) for n, x in decoded.items()},

@@ -54,7 +54,8 @@ def run_stage(
     """Train until a limit is met; returns the log. Resumes from `<folder>/<stage>.state`.
 
     `step_loss(step)` draws the batch and answers the loss and the figures to log. The state is
-    saved every minute; the log is appended to `<folder>/<stage>.jsonl`.
+    saved every minute; the log is appended to `<folder>/<stage>.jsonl`. A parameter group's
+    `lr_scale` multiplies its learning rate.
     """
     state_path, log_path = folder / f"{stage.name}.state", folder / f"{stage.name}.jsonl"
     step, cpu_before, wall_before, log = 0, 0.0, 0.0, []
@@ -88,7 +89,7 @@ def run_stage(
         if done >= 1.0:
             break
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, step, done)
+            group["lr"] = learning_rate(stage, step, done) * group.get("lr_scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
         loss, figures = step_loss(step)
         loss.backward()

@@ -36,15 +36,22 @@ def _at_speed(audio: Audio, speed: float) -> Audio:
     return soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
 
 
-def build_pool(folder: Path, seed: int, n_arrangements: int, n_melodies: int, n_packs: int) -> Pool:
-    """Render the training side: recordings at several speeds, arrangements, melodies, packs."""
+def build_pool(
+    folder: Path,
+    seed: int,
+    n_arrangements: int,
+    n_melodies: int,
+    n_packs: int,
+    speeds: tuple[float, ...] = SPEEDS,
+) -> Pool:
+    """Render the training side: recordings at the speeds, arrangements, melodies, packs."""
     loops = sounds(folder, held_out=False)
     rng = np.random.default_rng(seed)
     tracks: dict[str, list[np.ndarray]] = {
         "recordings": [
             _at_speed(audio, speed).astype(np.float16)
             for audio in recordings(folder, TRAIN_RECORDINGS).values()
-            for speed in SPEEDS
+            for speed in speeds
         ],
         "arrangements": [
             arrangement(loops, seed * 1000 + index, TRACK_S).astype(np.float16)

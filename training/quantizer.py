@@ -1,4 +1,7 @@
-"""Residual vector quantizer with the straight-through estimator (van den Oord 2017; DAC 2023)."""
+"""Residual vector quantizer with factorised, L2-normalised codes (Zeghidour 2021; Kumar 2023).
+
+It is fitted to data (`quantizer_init`) and then frozen, so no gradient passes through it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,10 @@ from training.layers import NormedConv
 
 @dataclass(frozen=True)
 class Quantized:
-    """What the quantizer answers: z `[b, latent, t]`, codes int64 `[b, n, t]`, two loss terms."""
+    """What the quantizer answers: z `[b, latent, t]`, codes int64 `[b, n, t]`."""
 
     z: Tensor
     codes: Tensor
-    commitment: Tensor
-    codebook: Tensor
 
 
 class VectorQuantizer(nn.Module):
@@ -47,14 +48,10 @@ class VectorQuantizer(nn.Module):
         y: Tensor = self.out_proj(self.codebook(codes).transpose(1, 2))
         return y
 
-    def forward(self, residual: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`[b, latent, t]` -> (quantized with straight-through, codes, two losses per item)."""
-        latent = self.in_proj(residual)
-        codes = self.nearest(latent.detach())
-        row = self.codebook(codes).transpose(1, 2)
-        commitment = (latent - row.detach()).square().mean((1, 2))
-        codebook = (row - latent.detach()).square().mean((1, 2))
-        return self.out_proj(latent + (row - latent).detach()), codes, commitment, codebook
+    def forward(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """`[b, latent, t]` -> (its quantized part `[b, latent, t]`, codes int64 `[b, t]`)."""
+        codes = self.nearest(self.in_proj(residual))
+        return self.decode(codes), codes
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -72,16 +69,14 @@ class ResidualVectorQuantizer(nn.Module):
         """`[b, latent, t]` -> Quantized; `active` int64 `[b]`: codebooks used by each item."""
         residual, z = latent, torch.zeros_like(latent)
         codes: list[Tensor] = []
-        commitment = codebook = latent.new_zeros(())
         for index, quantizer in enumerate(self.quantizers):
-            part, chosen, commit, fit = quantizer(residual)
-            used = 1.0 if active is None else (active > index).to(latent.dtype)
-            z = z + (part if active is None else part * used[:, None, None])
+            part, chosen = quantizer(residual)
             residual = residual - part
-            commitment = commitment + (commit * used).mean()
-            codebook = codebook + (fit * used).mean()
+            if active is not None:
+                part = part * (active > index).to(part.dtype)[:, None, None]
+            z = z + part
             codes.append(chosen)
-        return Quantized(z, torch.stack(codes, 1), commitment, codebook)
+        return Quantized(z, torch.stack(codes, 1))
 
     def from_codes(self, codes: Tensor) -> Tensor:
         """int64 `[b, n, t]` -> quantized latent `[b, latent, t]` of the first n codebooks."""

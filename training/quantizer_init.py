@@ -65,7 +65,7 @@ def fit_quantizer(codec: Codec, latents: Tensor, seed: int) -> list[float]:
     total = (latents - latents.mean(0)).square().sum()
     for quantizer in codec.quantizer.quantizers:
         _fit(quantizer, residual, generator)
-        part, _, _, _ = quantizer(residual.T[None])
+        part, _ = quantizer(residual.T[None])
         residual = residual - part[0].T
         left.append(float(residual.square().sum() / total))
     return left

@@ -14,7 +14,6 @@ from torch import Tensor
 from training.arrange import arrangement
 from training.audio import Audio
 from training.codec import Codec
-from training.config import HOP_SAMPLES
 from training.pool import TRACK_S, Pool
 from training.sounds import HELD_OUT_RECORDINGS, recordings, sounds
 
@@ -64,14 +63,9 @@ class TokenSet:
 
 
 def training_tokens(codec: Codec, pool: Pool, folder: Path, n_arrangements: int) -> TokenSet:
-    """The pool's tracks, each also shifted by half a hop, and fresh arrangements.
-
-    Arrangements are only taken as they are: their grid is the token grid."""
+    """The pool's tracks and fresh arrangements."""
     loops = sounds(folder, held_out=False)
-    tracks: dict[str, list[Codes]] = {kind: [] for kind in KIND_WEIGHTS}
-    for kind, audio in pool.tracks.items():
-        shifts = (0,) if kind == "arrangements" else (0, HOP_SAMPLES // 2)
-        tracks[kind] += [encode(codec, t[shift:]) for t in audio for shift in shifts]
+    tracks = {kind: [encode(codec, t) for t in audio] for kind, audio in pool.tracks.items()}
     fresh: Iterable[Audio] = (
         arrangement(loops, TOKEN_SEED + index, TRACK_S) for index in range(n_arrangements)
     )

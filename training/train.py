@@ -23,12 +23,12 @@ from training.pool import Pool, cached_pool
 from training.quantizer_init import fit_quantizer
 from training.snake import compile_snake
 from training.tokens import TokenSet, cached_tokens
-from training.train_codec import latents_of, train_autoencoder, train_decoder, train_joint
+from training.train_codec import latents_of, train_autoencoder, train_decoder
 from training.train_tokens import train_transformer
 from training.transformer import VampNet
 
 STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
-POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 20, 8, 60
+POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 20, 8, 30
 FIT_CROPS, FIT_FRAMES = 240, 86
 
 
@@ -40,18 +40,16 @@ def _codec_from(path: Path) -> Codec:
 
 
 def train_codec(pool: Pool, work: Path) -> None:
-    """Autoencoder, fitted quantizer, joint: writes `codec_joint.pth`, whose tokens are final."""
-    if (work / "codec_joint.pth").exists():
+    """Autoencoder, then fitted quantizer: writes `codec_frozen.pth`, whose tokens are final."""
+    if (work / "codec_frozen.pth").exists():
         return
     codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
     train_autoencoder(codec, pool, config.AUTOENCODER, work)
-    if not (work / "joint.state").exists():
-        latents = latents_of(codec, pool, FIT_CROPS, FIT_FRAMES, config.SEED)
-        left = fit_quantizer(codec, latents, config.SEED)
-        print("latent variance left after each codebook:", [round(x, 3) for x in left])
-    train_joint(codec, pool, config.JOINT, work)
+    latents = latents_of(codec, pool, FIT_CROPS, FIT_FRAMES, config.SEED)
+    left = fit_quantizer(codec, latents, config.SEED)
+    print("latent variance left after each codebook:", [round(x, 3) for x in left])
     # Rounded here, before any token is made: what ships is what the transformers learn from.
-    save_original(work / "codec_joint.pth", codec.state_dict(), config.CODEC_KWARGS, half=True)
+    save_original(work / "codec_frozen.pth", codec.state_dict(), config.CODEC_KWARGS, half=True)
 
 
 def _transformer(
@@ -64,7 +62,7 @@ def _transformer(
 
 def export(work: Path) -> None:
     """The tuned decoder joins the frozen encoder and quantizer: writes `codec.pth`."""
-    state, kwargs = load_original(work / "codec_joint.pth")
+    state, kwargs = load_original(work / "codec_frozen.pth")
     if (work / "decoder.state").exists():
         tuned = torch.load(work / "decoder.state", weights_only=True)["module"]
         state |= {name: value for name, value in tuned.items() if name.startswith("decoder.")}
@@ -93,7 +91,7 @@ def main() -> None:
         )
 
     def codec() -> Codec:
-        return _codec_from(work / "codec_joint.pth")
+        return _codec_from(work / "codec_frozen.pth")
 
     def tokens() -> TokenSet:
         path = work / "tokens.npz"

@@ -1,4 +1,4 @@
-"""The codec's three stages: autoencoder, joint with the quantizer, decoder alone."""
+"""The codec's stages: the autoencoder first, and last the decoder alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from training.config import HOP_SAMPLES, SEED, Stage
 from training.loop import run_stage
 from training.losses import reconstruction_losses
 from training.pool import Pool, batch
-from training.revival import Revival
 
 # A natural-log unit of mel power is 4.3 dB, hence its smaller weight.
 WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
 BETAS = (0.8, 0.99)
-COMMITMENT_WEIGHT = 0.25
-REVIVAL_STEPS = 100
 
 
 def _weighted(decoded: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -70,31 +67,6 @@ def _random_codebooks(rng: np.random.Generator, size: int, n_codebooks: int) -> 
     active = torch.full((size,), n_codebooks)
     few = torch.from_numpy(rng.integers(1, n_codebooks + 1, size))
     return torch.where(torch.from_numpy(rng.random(size) < 0.5), few, active)
-
-
-def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[dict[str, float]]:
-    """Everything together through the straight-through estimator, from the fitted quantizer."""
-    draw = _batches(pool, stage)
-    optimizer = torch.optim.Adam(codec.parameters(), betas=BETAS)
-    n_codebooks = len(codec.quantizer.quantizers)
-    revival = Revival(codec, REVIVAL_STEPS, torch.Generator().manual_seed(SEED))
-    latest: dict[str, Tensor] = {}
-
-    def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        audio, rng = draw(step)
-        latent = codec.encoder(audio)
-        latest["latent"] = latent.detach()
-        quantized = codec.quantizer(latent, _random_codebooks(rng, stage.batch, n_codebooks))
-        revival.count(quantized.codes)
-        loss, figures = _weighted(codec.decoder(quantized.z), audio)
-        loss = loss + COMMITMENT_WEIGHT * quantized.commitment + quantized.codebook
-        return loss, {**figures, "commitment": quantized.commitment.item()}
-
-    def after(step: int) -> None:
-        codec.clamp_alpha()
-        revival.step(step, latest["latent"])
-
-    return run_stage(stage, codec, optimizer, step_loss, folder, after, clip=20.0)
 
 
 def train_decoder(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[dict[str, float]]:

@@ -19,6 +19,7 @@ from training.transformer import VampNet, masked
 LABEL_SMOOTHING = 0.1
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.01
+FAST_PARAMETERS = ("weight_g", "relative_attention_bias.weight")
 
 
 def masked_cross_entropy(
@@ -39,7 +40,14 @@ def train_transformer(
     n_codebooks = len(model.tables)
     torch.manual_seed(SEED)
     tie(model, torch.from_numpy(data.unigram(n_codebooks)).float())
-    optimizer = torch.optim.AdamW(model.parameters(), betas=BETAS, weight_decay=WEIGHT_DECAY)
+    # Gains and relative biases are large numbers that small steps would never reach.
+    fast = [p for name, p in model.named_parameters() if name.endswith(FAST_PARAMETERS)]
+    slow = [p for name, p in model.named_parameters() if not name.endswith(FAST_PARAMETERS)]
+    groups = [
+        {"params": slow, "lr_scale": 1.0},
+        {"params": fast, "lr_scale": 10.0, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=WEIGHT_DECAY)
     model.train()
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:

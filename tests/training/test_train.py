@@ -21,7 +21,6 @@ from training.train_codec import (  # noqa: E402
     latents_of,
     train_autoencoder,
     train_decoder,
-    train_joint,
 )
 from training.train_tokens import train_transformer  # noqa: E402
 from training.transformer import VampNet  # noqa: E402
@@ -38,7 +37,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, list[dict[str, float]]]:
     codec = Codec(**tiny.CODEC_KWARGS)
-    stage = tiny.stage("autoencoder", STEPS, 2e-3, frames=6)
+    stage = tiny.stage("autoencoder", STEPS, 2e-3, frames=4)
     log = train_autoencoder(codec, tiny.pool(), stage, tmp_path_factory.mktemp("ae"))
     return codec, log
 
@@ -70,17 +69,16 @@ def test_quantizer_is_fitted_without_dead_codebooks(
     assert all(len(row.unique()) > 16 for row in codes)
 
 
-def test_joint_then_decoder_keeps_the_tokens(
+def test_decoder_learns_and_the_tokens_stay(
     trained: tuple[Codec, list[dict[str, float]]], tmp_path: Path
 ) -> None:
     codec, _ = trained
     pool = tiny.pool()
     fit_quantizer(codec, latents_of(codec, pool, 20, 40, 0), seed=0)
-    log = train_joint(codec, pool, tiny.stage("joint", STEPS, 5e-4, frames=6), tmp_path)
-    assert np.isfinite([row["loss"] for row in log]).all()
     audio = torch.from_numpy(np.float32(pool.tracks["melodies"][0][: 768 * 20]))[None, None]
     codes, decoded = codec.encode(audio), codec.decode(codec.encode(audio))
-    train_decoder(codec, pool, tiny.stage("decoder", STEPS, 2e-3, frames=6), tmp_path)
+    log = train_decoder(codec, pool, tiny.stage("decoder", STEPS, 2e-3, frames=4), tmp_path)
+    _falls(log, 1.0)
     assert torch.equal(codec.encode(audio), codes)
     assert not torch.allclose(codec.decode(codes), decoded)
 
