@@ -62,6 +62,8 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     space.open()
     check_feeds(job.feeds)
     artifacts, skipped = _open_all(job.models, voice)
+    if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
+        voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
     audio = load_audio(job.audio, voice)
     ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
     models: list[Json] = []
@@ -321,6 +323,8 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
     says = percent(accuracy.get("token_agreement"))
     if accuracy.get("token_agreement") is None and accuracy.get("si_sdr_db") is not None:
         says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
+    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
+        says = f"{accuracy['snr_db']:.1f} dB SQNR"
     cpu = variant["profiles"].get("cpu") or {}
     ratio = cpu.get("ratio_to_reference")
     time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
