@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -63,18 +64,31 @@ def verify(
 
 
 def check_same_interface(reference: Artifact, variant: Artifact) -> None:
-    """Raise InputError unless both take and give tensors of the same names and ranks."""
+    """Raise InputError unless both take and give tensors of the same names and fixed sizes."""
     for ours, theirs in (
         (reference.spec.inputs, variant.spec.inputs),
         (reference.spec.outputs, variant.spec.outputs),
     ):
-        wanted = {(t.name, len(t.shape)) for t in ours}
-        found = {(t.name, len(t.shape)) for t in theirs}
-        if wanted != found:
-            names = ", ".join(sorted(name for name, _ in wanted ^ found))
+        wanted = {t.name: t.shape for t in ours}
+        found = {t.name: t.shape for t in theirs}
+        differing = [
+            name
+            for name in sorted(wanted.keys() | found.keys())
+            if name not in wanted or name not in found or not _fits(wanted[name], found[name])
+        ]
+        if differing:
             raise InputError(
-                f"{variant.path}: not a variant of {reference.path.name}: they differ in {names}"
+                f"{variant.path}: not a variant of {reference.path.name}: they differ in "
+                f"{', '.join(differing)}; name two files of the same model"
             )
+
+
+def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:
+    """The same rank, and no dimension that both fix at another size."""
+    return len(wanted) == len(found) and not any(
+        isinstance(a, int) and isinstance(b, int) and a != b
+        for a, b in zip(wanted, found, strict=True)
+    )
 
 
 def _others(reference: Artifact, voice: Voice) -> list[Artifact]:
