@@ -8,7 +8,7 @@ Meister et al. 2023, "Locally Typical Sampling" (the optional filter).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,15 @@ def periodic_mask(shape: tuple[int, ...], period: int, width: int = 1, roll: int
     frames = np.arange(shape[-1])
     phase = (frames - roll + width // 2) % period
     mask[..., phase < min(width, period)] = 0
+    return mask
+
+
+def beat_mask(shape: tuple[int, ...], beats: Sequence[int], width: int = 1) -> Codes:
+    """Keep the frames of `beats` and `width` frames on either side of each; no beat keeps none."""
+    frames = np.arange(shape[-1])
+    near = np.abs(frames[:, None] - np.array(beats, np.int64)[None]) <= width
+    mask = full_mask(shape)
+    mask[..., near.any(axis=1)] = 0
     return mask
 
 

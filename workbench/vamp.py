@@ -14,24 +14,30 @@ from calibration.audio import read_audio
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
-from vampnet_models.pipeline import Chain, vamp
+from vampnet_models.pipeline import Audio, Chain, vamp
 from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 from vampnet_models.tokens import (
     Codes,
     SamplingOptions,
+    beat_mask,
     inpainting_mask,
     periodic_mask,
     with_upper_codebooks,
 )
 from workbench import options
+from workbench.beats import codec_frames, track_beats
 from workbench.console import Voice
 from workbench.listening import write_wav
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is kept of the input. Seconds at both ends; a period of 0 keeps no frame in between."""
+    """What is kept of the input.
+
+    Seconds at both ends; every `period`-th frame, where 0 keeps none; the frames of `beats` with
+    `beat_width` frames on either side. What any of these keeps is kept.
+    """
 
     period: int = 7
     width: int = 1
@@ -39,6 +45,8 @@ class Prompt:
     suffix_s: float = 0.0
     upper_codebook: int = 3
     seed: int = 0
+    beats: tuple[int, ...] = ()
+    beat_width: int = 1
 
     def mask(self, shape: tuple[int, ...]) -> Codes:
         """int64 `[1, codebooks, frames]`, 1 where music is generated."""
@@ -48,6 +56,7 @@ class Prompt:
         )
         roll = int(np.random.default_rng(self.seed).integers(0, max(self.period, 1)))
         kept = np.minimum(ends, periodic_mask(shape, self.period, self.width, roll))
+        kept = np.minimum(kept, beat_mask(shape, self.beats, self.beat_width))
         return with_upper_codebooks(kept, self.upper_codebook)
 
 
@@ -66,6 +75,14 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 @_role_option("decoder", Role.CODEC_DECODER)
 @click.option("--period", type=click.IntRange(0), default=7, show_default=True)
 @click.option("--width", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--beats", type=options.PATH, help="A beat tracker (.onnx): keep its beats, too.")
+@click.option(
+    "--beat-width",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Frames (17 ms) kept on either side of a beat.",
+)
 @click.option("--prefix", "prefix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
 @click.option("--suffix", "suffix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
 @click.option("--upper-codebook", type=click.IntRange(0, 14), default=3, show_default=True)
@@ -86,6 +103,8 @@ def vamp_command(
     decoder: Path | None,
     period: int,
     width: int,
+    beats: Path | None,
+    beat_width: int,
     prefix_s: float,
     suffix_s: float,
     upper_codebook: int,
@@ -101,11 +120,13 @@ def vamp_command(
     """Generate a variation of RECORDING, of the same length.
 
     Every PERIOD-th frame of the lower codebooks is kept as the prompt; --prefix and --suffix
-    keep whole seconds. One seed gives the same tokens every time.
+    keep whole seconds. With --beats, the frames around each beat and downbeat that the tracker
+    hears are kept as well; with --period 0 they alone. One seed gives the same tokens every time.
 
     \b
     Example:
       vampbench vamp song.wav -o vamped.wav --models models --coarse coarse.int8.onnx
+      vampbench vamp song.wav -o vamped.wav --beats models/wavebeat.onnx --period 0
     """
     voice = Voice(as_json=as_json)
     clip = read_audio(recording)
@@ -121,7 +142,10 @@ def vamp_command(
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
         stages = find_stages(models_dir, given, Path(scratch))
         chain = open_chain(stages, threads)
-    prompt = Prompt(period, width, prefix_s, suffix_s, upper_codebook, seed)
+    heard = () if beats is None else _heard(beats, samples, threads, voice)
+    prompt = Prompt(
+        period, width, prefix_s, suffix_s, upper_codebook, seed, beats=heard, beat_width=beat_width
+    )
     sampling = SamplingOptions(
         steps=steps, temperature=temperature, typical_mass=typical_mass, seed=seed
     )
@@ -139,9 +163,23 @@ def vamp_command(
         "samples": len(audio),
         "seed": seed,
         "tokens_kept": kept,
+        "beats": None if beats is None else len(heard),
         "models": {role.value: str(a.path) for role, a in stages.items()},
     }
     voice.json(result)
+
+
+def _heard(tracker: Path, samples: Audio, threads: int, voice: Voice) -> tuple[int, ...]:
+    """The frames of the beats; a recording in which none is heard is worth a word."""
+    with voice.task("tracking beats") as update:
+        update(0, 1)
+        frames = codec_frames(track_beats(tracker, samples, threads))
+        update(1, 1)
+    if frames:
+        voice.say(f"{tracker.name}: {len(frames)} beats")
+    else:
+        voice.warn(f"{tracker.name}: hears no beat: none is kept")
+    return frames
 
 
 def find_stages(

@@ -78,6 +78,9 @@ def test_masks_keep_what_they_say():
     assert tokens.periodic_mask(shape, 4, roll=1)[0, 0].tolist() == [1, 0, 1, 1] * 3
     assert (tokens.periodic_mask(shape, 4, width=3)[0, 0] == 0).sum() == 9
     assert tokens.periodic_mask(shape, 0).all()
+    near = tokens.beat_mask(shape, (0, 5), width=1)
+    assert np.flatnonzero(near[0, 0] == 0).tolist() == [0, 1, 4, 5, 6]
+    assert tokens.beat_mask(shape, ()).all()
     upper = tokens.with_upper_codebooks(tokens.periodic_mask(shape, 4), 3)
     assert upper[0, 3].all()
     assert not upper[0, 2].all()
