@@ -26,7 +26,6 @@ from vampnet_models.verification import Verification
 from vampnet_models.wavebeat import WavebeatConfig, build_wavebeat
 
 RECORD_NAME = "import.json"
-WEIGHTS = "imported"
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ def import_models(
     *,
     golden: Path | None = None,
     self_check: bool = True,
+    weights: str = "imported",
     progress: Progress | None = None,
 ) -> ImportResult:
     """Write the models of these checkpoints (files, or folders of them) and import.json to `out`.
@@ -68,14 +68,15 @@ def import_models(
     A codec becomes codec_encoder.onnx and codec_decoder.onnx; with it, transformers become
     coarse.onnx and c2f.onnx; a beat tracker becomes wavebeat.onnx. What a file is, its content
     says, not its name. Weights are streamed; all models appear together, or none.
-    `self_check` compares the models with eager PyTorch where torch is installed.
+    `self_check` compares the models with eager PyTorch where torch is installed; `weights` is
+    what the models' metadata says of their origin.
 
     Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
     cannot be written.
     """
     sources, ignored = find_sources(inputs, progress)
     require_fit(sources)
-    models = _build(sources)
+    models = _build(sources, weights)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
     staging = _staging(out)
     try:
@@ -95,21 +96,21 @@ def import_models(
     return result
 
 
-def _build(sources: Sequence[Source]) -> dict[Role, ir.Model]:
+def _build(sources: Sequence[Source], weights: str) -> dict[Role, ir.Model]:
     """The graphs in the order in which a sound passes; no weight is read yet."""
     models: dict[Role, ir.Model] = {}
     codec = next((s for s in sources if isinstance(s.config, CodecConfig)), None)
     if codec is not None and isinstance(codec.config, CodecConfig):
-        models[Role.CODEC_ENCODER] = build_encoder(codec.config, codec.ledger, WEIGHTS)
-        models[Role.CODEC_DECODER] = build_decoder(codec.config, codec.ledger, WEIGHTS)
+        models[Role.CODEC_ENCODER] = build_encoder(codec.config, codec.ledger, weights)
+        models[Role.CODEC_DECODER] = build_decoder(codec.config, codec.ledger, weights)
     for source in sources:
         if isinstance(source.config, TransformerConfig) and codec is not None:
             models[source.config.role] = build_transformer(
-                source.config, source.ledger, codec.ledger, WEIGHTS
+                source.config, source.ledger, codec.ledger, weights
             )
     for source in sources:
         if isinstance(source.config, WavebeatConfig):
-            models[Role.BEATS] = build_wavebeat(source.config, source.ledger, WEIGHTS)
+            models[Role.BEATS] = build_wavebeat(source.config, source.ledger, weights)
     order = list(FILE_STEMS)
     return {role: models[role] for role in sorted(models, key=order.index)}
 
