@@ -1,0 +1,199 @@
+"""Write README's figures and sessions anew: `python docs/update_readme.py [RESULTS_JSON]`.
+
+What is quoted of a run is kept in docs/demo-results.json; README's part between the two markers
+is made of that file alone. Commands in console blocks are run and their output written below
+them; `make` lines stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from workbench.console import megabytes, percent
+
+Json = dict[str, Any]
+
+DOCS = Path(__file__).resolve().parent
+QUOTED = DOCS / "demo-results.json"
+README = DOCS.parent / "README.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+ACCURACY = (
+    "token_agreement",
+    "interval",
+    "floor",
+    "n_positions",
+    "si_sdr_db",
+    "floor_si_sdr_db",
+    "log_mel_db",
+)
+
+
+def trimmed(results: Json) -> Json:
+    """What README quotes of a results.json: no paths, no raw samples."""
+    host = results["host"]
+    return {
+        "created": results["created"],
+        "took_s": round(sum(step["took_s"] for step in results["steps"])),
+        "host": {key: host[key] for key in ("cpu", "cores", "os", "python", "versions")},
+        "audio_set": {
+            key: results["audio_set"][key] for key in ("name", "calibration_s", "evaluation_s")
+        },
+        "source_bytes": results["source_bytes"],
+        "models": [_model(model) for model in results["models"]],
+        "totals": results["totals"],
+        "sets": results["sets"],
+    }
+
+
+def _model(model: Json) -> Json:
+    return {
+        "name": model["name"],
+        "role": model["role"],
+        "weights": model["weights"],
+        "source_bytes": model["source_bytes"],
+        "cpu": _cpu(model),
+        "variants": [
+            {
+                "recipe": variant["recipe"],
+                "status": variant["status"],
+                "bytes": variant["bytes"],
+                "accuracy": {key: (variant["accuracy"] or {}).get(key) for key in ACCURACY},
+                "cpu": _cpu(variant),
+            }
+            for variant in model["variants"]
+        ],
+    }
+
+
+def _cpu(of: Json) -> Json | None:
+    found = of["profiles"].get("cpu") or {}
+    if found.get("kind") != "measurement":
+        return None
+    keys = ("median_s", "ratio_to_reference", "ratio_interval", "verdict", "noisy", "threads")
+    return {key: found[key] for key in keys}
+
+
+def figures(quoted: Json) -> str:
+    """README's part between the markers, as Markdown."""
+    versions = quoted["host"]["versions"]
+    weights = ", ".join(sorted({model["weights"] for model in quoted["models"]}))
+    lines = [
+        f"`make demo` on {quoted['host']['cpu']}, {quoted['host']['cores']} cores, "
+        f"onnxruntime {versions['onnxruntime']}, {quoted['created']}: "
+        f"{quoted['took_s'] / 60:.1f} minutes. Weights: {weights}.",
+        "",
+        "| model | recipe | status | size | says the same | compared | CPU median |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for model in quoted["models"]:
+        lines.append(
+            f"| {model['name']} | source | | {_size(model['source_bytes'])} | | | "
+            f"{_time(model['cpu'])} |"
+        )
+        for variant in model["variants"]:
+            lines.append(
+                f"| | {variant['recipe']} | {variant['status']} | {_size(variant['bytes'])} | "
+                f"{_same(variant['accuracy'])} | {_count(variant['accuracy'])} | "
+                f"{_time(variant['cpu'])} |"
+            )
+    lines += ["", "| together | size | of the source |", "|---|---:|---:|"]
+    totals = [("source (FP32)", quoted["source_bytes"]), *quoted["totals"].items()]
+    totals += [(mixed["name"], mixed["bytes"]) for mixed in quoted["sets"]]
+    lines += [
+        f"| {name} | {_size(size)} | {size / quoted['source_bytes']:.0%} |" for name, size in totals
+    ]
+    return "\n".join(lines)
+
+
+def _size(n_bytes: int | None) -> str:
+    return "-" if n_bytes is None else megabytes(n_bytes)
+
+
+def _same(accuracy: Json) -> str:
+    if accuracy["token_agreement"] is not None:
+        low, high = accuracy["interval"]
+        return f"{percent(accuracy['token_agreement'])} ({percent(low)} to {percent(high)})"
+    if accuracy["si_sdr_db"] is not None:
+        return f"SI-SDR {accuracy['si_sdr_db']:.1f} dB, log-mel {accuracy['log_mel_db']:.3f} dB"
+    return "-"
+
+
+def _count(accuracy: Json) -> str:
+    if accuracy["n_positions"] is None:
+        return "-"
+    unit = "tokens" if accuracy["token_agreement"] is not None else "samples"
+    return f"{accuracy['n_positions']:,} {unit}"
+
+
+def _time(cpu: Json | None) -> str:
+    if cpu is None:
+        return "-"
+    noisy = ", noisy" if cpu["noisy"] else ""
+    ratio = cpu["ratio_to_reference"]
+    against = f" ({ratio:.2f} x{noisy})" if ratio else noisy
+    return f"{cpu['median_s'] * 1e3:.1f} ms{against}"
+
+
+def with_figures(readme: str, quoted: Json) -> str:
+    """README's text with its figures anew. Raises ValueError when a marker is missing."""
+    before, _, rest = readme.partition(BEGIN)
+    _, marker, after = rest.partition(END)
+    if not marker:
+        raise ValueError(f"README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{figures(quoted)}\n{END}{after}"
+
+
+def with_sessions(readme: str, folder: Path) -> str:
+    """README's text with its console blocks run anew in `folder`, block after block.
+
+    Raises CalledProcessError when a command of them fails.
+    """
+    lines: list[str] = []
+    in_console = False
+    for line in readme.splitlines():
+        if line.startswith("```"):
+            in_console = line == "```console"
+        if not in_console or line == "```console":
+            lines.append(line)
+        elif line.startswith("$ "):
+            lines += [line, *_output(line[2:], folder)]
+    return "\n".join(lines) + "\n"
+
+
+def _output(command: str, folder: Path) -> list[str]:
+    name, *arguments = shlex.split(command)
+    if name != "vampbench":
+        return []
+    done = subprocess.run(
+        [sys.executable, "-c", "from workbench.main import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(DOCS.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
+
+
+def main(results: Path | None) -> None:
+    """Keep the figures of this results.json, if one is given; write README anew."""
+    readme = README.read_text(encoding="utf-8")
+    if results is not None:
+        quoted = trimmed(json.loads(results.read_text(encoding="utf-8")))
+        text = json.dumps(quoted, indent=1, ensure_ascii=False)
+        QUOTED.write_text(text + "\n", encoding="utf-8")
+    readme = with_figures(readme, json.loads(QUOTED.read_text(encoding="utf-8")))
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        README.write_text(with_sessions(readme, Path(folder)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
