@@ -50,6 +50,8 @@ class Accepted:
 
     def describe(self) -> str:
         """What is wrong, in a few words."""
+        if not self.restricted:
+            return "takes any length"
         if not self.usable:
             return f"runs at no length that was tried ({self.reason})"
         if self.at_most:

@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.artifact import Artifact, load_model, open_artifact
-from vampnet_models.spec import WEIGHTS_KEY, Role
+from vampnet_models.foreign import Problem, foreign_problems
+from vampnet_models.spec import WEIGHTS_KEY
 
 PROTOBUF_LIMIT_BYTES = 2 * 1024**3
 MAX_LOADABLE_OPSET = 26
@@ -21,14 +22,8 @@ MAX_LOADABLE_IR = 13
 
 MIN_SAMPLED = 4096
 SAMPLE_VALUES = 200_000
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that will hurt, where, and what to do."""
-
-    kind: str
-    text: str
+FRESH_STDS = (1.0, 0.02)
+"""Of the normal distributions that embeddings are initialised with."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,8 @@ class Inspection:
 
     path: str
     role: str
+    part: str | None
+    """Which piece of the split form it is, where it is one."""
     bytes: int
     sha256: str
     opset: int
@@ -57,7 +54,10 @@ class Inspection:
 
 
 def inspect_model(path: Path) -> Inspection:
-    """Read a model's facts without running it. Raises InputError when it cannot be read."""
+    """Read a model's facts; run it only to learn which lengths it takes.
+
+    Our own graphs are not run. Raises InputError when it cannot be read.
+    """
     artifact = open_artifact(path)
     model = load_model(path)
     operators = Counter(
@@ -70,6 +70,7 @@ def inspect_model(path: Path) -> Inspection:
     return Inspection(
         path=str(path),
         role=artifact.role.value,
+        part=artifact.spec.part.value if artifact.spec.part is not None else None,
         bytes=artifact.bytes,
         sha256=artifact.sha256,
         opset=artifact.spec.opset,
@@ -86,17 +87,7 @@ def inspect_model(path: Path) -> Inspection:
 
 
 def _problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
-    found = []
-    if artifact.role is Role.GENERIC:
-        found.append(
-            Problem("unknown-role", "not one of the four VampNet roles: handled as generic")
-        )
-    for tensor in (*artifact.spec.inputs, *artifact.spec.outputs):
-        last = tensor.shape[-1] if tensor.shape else None
-        is_time = tensor.name in ("codes", "mask", "audio", "audio_padded", "latents")
-        if is_time and isinstance(last, int):
-            text = f"{tensor.name} is fixed at {last}: other lengths are refused"
-            found.append(Problem("fixed-length", text))
+    found = foreign_problems(artifact, model)
     untyped = sum(
         value.dtype is None or value.shape is None
         for node in model.graph.all_nodes()
@@ -130,8 +121,9 @@ def _problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
 def _looks_fresh(value: ir.Value) -> bool:
     """Whether a matrix has the exact distribution of torch's default initialisations.
 
-    nn.Embedding draws N(0, 1); nn.Linear and convolutions draw U(-b, b) with
-    b = 1 / sqrt(fan_in). Training moves both the scale and the kurtosis away from these.
+    nn.Embedding draws N(0, 1), many transformers N(0, 0.02); nn.Linear and convolutions draw
+    U(-b, b) with b = 1 / sqrt(fan_in), or Xavier's sqrt(6 / (fan_in + fan_out)). Training moves
+    both the scale and the kurtosis away from these.
     """
     tensor = value.const_value
     if tensor is None or tensor.dtype is not ir.DataType.FLOAT:
@@ -147,9 +139,10 @@ def _looks_fresh(value: ir.Value) -> bool:
         return False
     kurtosis = float(np.mean(((sample - sample.mean()) / std) ** 4))
     noise = 6 * math.sqrt(24 / sample.size)
-    if abs(kurtosis - 3) < noise and abs(std - 1) < 0.01:
+    if abs(kurtosis - 3) < noise and any(abs(std / fresh - 1) < 0.01 for fresh in FRESH_STDS):
         return True
-    bounds = [1 / math.sqrt(math.prod(shape) / d) for d in (shape[0], shape[-1])]
+    fans = [math.prod(shape) / d for d in (shape[0], shape[-1])]
+    bounds = [*(1 / math.sqrt(fan) for fan in fans), math.sqrt(6 / sum(fans))]
     return abs(kurtosis - 1.8) < noise and any(
         abs(std * math.sqrt(3) / bound - 1) < 0.01 for bound in bounds
     )
