@@ -48,7 +48,7 @@ def inspect(models: tuple[Path, ...], as_json: bool) -> int:
 def show(voice: Voice, found: Inspection) -> None:
     """Print one model's facts."""
     voice.say(f"{found.path}")
-    voice.say(f"  role        {found.role}")
+    voice.say(f"  role        {found.role}{f', split form: {found.part}' if found.part else ''}")
     voice.say(
         f"  size        {megabytes(found.bytes)}, {found.n_parameters:,} parameters "
         f"({', '.join(f'{d} {n:,}' for d, n in found.dtypes.items())})"

@@ -12,6 +12,7 @@ from workbench.compare import compare
 from workbench.convert import fp16, fuse, int8, weights
 from workbench.import_checkpoints import import_checkpoints
 from workbench.inspect import inspect
+from workbench.make_dynamic import make_dynamic
 from workbench.overview import overview
 from workbench.profile import profile
 from workbench.report import report
@@ -53,6 +54,7 @@ for command in (
     samples,
     synth,
     import_checkpoints,
+    make_dynamic,
     vamp_command,
     compare,
     overview,
