@@ -23,7 +23,7 @@ from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import conditioning_of, mask_of
 from vampnet_models.session import Array, Feeds
-from vampnet_models.spec import Role
+from vampnet_models.spec import Part, Role
 
 Progress = Callable[[int, int], None]
 
@@ -34,6 +34,9 @@ DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
 
 FLOOR_THREADS = 1
+
+FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
+"""The split form's logits `[batch, classes, frames * predicted]`."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def reference_truth(
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    answers = answers_of(variant, truth.feeds, progress=progress)
+    answers = answers_of(variant, truth.feeds, spec=truth.reference.spec, progress=progress)
     role = truth.reference.role
     if role is Role.CODEC_ENCODER:
         return _encoder_report(truth, answers)
@@ -283,7 +286,12 @@ def _found(kinds: Sequence[beats.Match]) -> str:
 
 
 def _generic_report(truth: Truth, answers: Answers) -> AccuracyReport:
-    """Integers must be equal, floats choose by argmax over the last axis; plus SQNR."""
+    """Integers must be equal, floats choose by argmax over the classes; plus SQNR.
+
+    The classes are the last axis; in the split form, those of flat logits, and nothing else is a
+    choice: latents and audio are judged by SQNR alone.
+    """
+    part = truth.reference.spec.part
     rows, floor_rows, noises = [], [], []
     nonfinite = 0
     for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
@@ -291,17 +299,23 @@ def _generic_report(truth: Truth, answers: Answers) -> AccuracyReport:
             if np.issubdtype(own[name].dtype, np.floating):
                 nonfinite += int((~np.isfinite(ours[name])).sum())
                 noises.append(snr_db(own[name], np.nan_to_num(ours[name])))
-            mine, theirs, base = _choice(ours[name]), _choice(own[name]), _choice(floor[name])
+            if not _is_choice(part, own[name]):
+                continue
+            axis = 1 if part in FLAT_LOGITS else -1
+            mine, theirs, base = (_choice(v[name], axis) for v in (ours, own, floor))
             counted = np.ones((1, theirs.size), bool)
             rows.append(Comparison((mine == theirs).reshape(1, -1), counted))
             floor_rows.append(Comparison((base == theirs).reshape(1, -1), counted))
-    shares = _shares(rows, floor_rows)
+    shares = _shares(rows, floor_rows) if rows else {}
     shares["per_codebook"] = ()
+    note = "agreement by argmax over the classes, or equality of integers"
+    if part is not None:
+        note = f"{part.value}: {note if rows else 'judged by its SQNR'}"
     return AccuracyReport(
         **shares,
         snr_db=float(np.mean(noises)) if noises else None,
         nonfinite=nonfinite,
-        notes=("agreement by argmax over the last axis, or equality of integers",),
+        notes=(note,),
     )
 
 
@@ -355,9 +369,16 @@ def _same(ours: Array, own: Array) -> Array:
     return np.asarray(ours[0] == own[0])
 
 
-def _choice(values: Array) -> Array:
-    if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and values.shape[-1] > 1:
-        return np.asarray(values.argmax(axis=-1))
+def _is_choice(part: Part | None, values: Array) -> bool:
+    """Whether an output says something that is right or wrong."""
+    if part is None or not np.issubdtype(values.dtype, np.floating):
+        return True
+    return part in FLAT_LOGITS
+
+
+def _choice(values: Array, axis: int) -> Array:
+    if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and values.shape[axis] > 1:
+        return np.asarray(values.argmax(axis=axis))
     return values
 
 

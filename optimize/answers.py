@@ -30,6 +30,7 @@ def answers_of(
     model: Artifact,
     feeds: Sequence[Feeds],
     *,
+    spec: ModelSpec | None = None,
     threads: int = 0,
     graph_optimization: GraphOptimization = "all",
     details: bool = True,
@@ -38,9 +39,10 @@ def answers_of(
 ) -> Iterator[Feeds]:
     """Run the feeds one by one and yield each answer, reduced by `reduce_answer`.
 
-    `details` False leaves out the rows of logits. `margins` adds how clearly the model prefers
-    its choice: float32 `[codebooks, frames]`; for an encoder that needs a graph that shows an
-    ArgMin or ArgMax per codebook.
+    `spec` is the interface to read the answers by, the model's own by default: a variant has its
+    reference's, whatever operators it was rewritten to. `details` False leaves out the rows of
+    logits. `margins` adds how clearly the model prefers its choice: float32 `[codebooks, frames]`;
+    for an encoder that needs a graph that shows an ArgMin or ArgMax per codebook.
     """
     exposed = _with_margins(model) if margins else None
     session = open_session(
@@ -49,7 +51,7 @@ def answers_of(
         graph_optimization=graph_optimization,
     )
     for index, feed in enumerate(feeds):
-        yield reduce_answer(model.spec, feed, _run(session, feed), details, margins)
+        yield reduce_answer(spec or model.spec, feed, _run(session, feed), details, margins)
         if progress is not None:
             progress(index + 1, len(feeds))
 

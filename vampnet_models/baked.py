@@ -8,6 +8,7 @@ suggest.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def accepted_lengths(path: Path, spec: ModelSpec, session: Session) -> Accepted:
         try:
             answers.append(_run(spec, session, frames * unit))
         except Exception as error:  # noqa: BLE001  # the binding has a class per status code
-            refusals.append(" ".join(str(error).split())[:200])
+            refusals.append(_reason(error))
     if not refusals and answers[0] != answers[1]:
         return _longest(model, spec, session, unit)
     reason = refusals[0] if refusals else f"outputs are {answers[0]} whatever the input's length"
@@ -114,7 +115,7 @@ def _longest(model: ir.Model, spec: ModelSpec, session: Session, unit: int) -> A
     try:
         _run(spec, session, window)
     except Exception as error:  # noqa: BLE001
-        reason = " ".join(str(error).split())[:200]
+        reason = _reason(error)
     else:
         return Accepted()
     shorter = {n for n in _candidates(model, unit) if n < window} | set(PROBED_FRAMES)
@@ -125,6 +126,13 @@ def _longest(model: ir.Model, spec: ModelSpec, session: Session, unit: int) -> A
             continue
         return Accepted(length, at_most=True, reason=reason)
     return Accepted(reason=reason, usable=False)
+
+
+def _reason(error: Exception) -> str:
+    """The runtime's words without its status codes and source paths."""
+    words = " ".join(str(error).split())
+    where = re.search(r"while running (\w+) node\. Name:'([^']*)'", words)
+    return f"{where[1]} {where[2]} does not fit" if where else words[:160]
 
 
 def probe_feed(spec: ModelSpec, length: int, seed: int = 0) -> Feeds:

@@ -139,7 +139,9 @@ def _looks_fresh(value: ir.Value) -> bool:
         return False
     kurtosis = float(np.mean(((sample - sample.mean()) / std) ** 4))
     noise = 6 * math.sqrt(24 / sample.size)
-    if abs(kurtosis - 3) < noise and any(abs(std / fresh - 1) < 0.01 for fresh in FRESH_STDS):
+    # Of n normal values the deviation itself deviates by 1 / sqrt(2 n).
+    near = max(0.01, 4 / math.sqrt(2 * sample.size))
+    if abs(kurtosis - 3) < noise and any(abs(std / fresh - 1) < near for fresh in FRESH_STDS):
         return True
     fans = [math.prod(shape) / d for d in (shape[0], shape[-1])]
     bounds = [*(1 / math.sqrt(fan) for fan in fans), math.sqrt(6 / sum(fans))]
