@@ -67,7 +67,7 @@ def run_stage(
         log = state["log"]
     cpu_start, wall_start = time.process_time() - cpu_before, time.monotonic() - wall_before
     saved_s = time.monotonic()
-    sums: dict[str, float] = {}
+    recent: dict[str, list[float]] = {}
 
     def save() -> None:
         write(
@@ -98,11 +98,12 @@ def run_stage(
         after_step(step)
         step += 1
         for name, value in {"loss": loss.item(), **figures}.items():
-            sums[name] = sums.get(name, 0.0) + value / LOG_EVERY_STEPS
+            recent.setdefault(name, []).append(value)
         if step % LOG_EVERY_STEPS == 0:
-            entry = {"step": float(step), "wall_s": wall_s, "done": done, **sums}
+            entry = {"step": float(step), "wall_s": wall_s, "done": done}
+            entry |= {name: sum(values) / len(values) for name, values in recent.items()}
             log.append(entry)
-            sums = {}
+            recent = {}
             with log_path.open("a") as lines:
                 lines.write(json.dumps({k: round(v, 4) for k, v in entry.items()}) + "\n")
         if time.monotonic() - saved_s > SAVE_EVERY_S or STOP.is_set():
