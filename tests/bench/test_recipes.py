@@ -1,0 +1,61 @@
+"""The benchmark of the recipes, on one small product."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from bench.recipes import SOURCE, lines, time_recipes
+from profiles.rounds import Plan
+from vampnet_models.errors import InputError
+from vampnet_models.spec import IR_VERSION, OPSET
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [64, 64]) for n in ("x", "y")]
+    nodes = [helper.make_node("MatMul", ["x", "x"], ["y"])]
+    graph = helper.make_graph(nodes, "square", info[:1], info[1:])
+    opset = [helper.make_opsetid("", OPSET)]
+    source = tmp_path / "square.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), source)
+    shutil.copy(source, tmp_path / "fused.onnx")
+    (tmp_path / "broken.onnx").write_text("not a model")
+    feeds = tmp_path / "work" / "feeds"
+    feeds.mkdir(parents=True)
+    np.savez(feeds / "square.npz", x=np.ones((64, 64), np.float32))
+    variants = [
+        {"recipe": "fused", "path": "fused.onnx"},
+        {"recipe": "fp16", "path": None},
+        {"recipe": "broken", "path": "broken.onnx"},
+    ]
+    model = {"name": "square", "path": str(source), "variants": variants}
+    (tmp_path / "results.json").write_text(json.dumps({"models": [model]}))
+    return tmp_path
+
+
+def test_every_made_variant_is_timed_against_its_source(run):
+    timed = time_recipes(run, Plan(rounds=3, min_rounds=3, warmup_max=1, cold=False), 1)
+    assert timed["host"]["cores"] >= 1
+    records = timed["models"]["square"]
+    assert list(records) == [SOURCE, "fused", "broken"]
+    assert records["broken"]["kind"] == "failed"
+    for name in (SOURCE, "fused"):
+        assert len(records[name]["samples_s"]) == 3
+        assert records[name]["threads"] == 1
+    said = lines(timed)
+    assert len(said) == 3
+    assert " ms " in said[1]
+    assert "failed" in said[2]
+    json.dumps(timed, allow_nan=False)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"holds no readable results\.json"):
+        time_recipes(tmp_path, Plan(), 1)
