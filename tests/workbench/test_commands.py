@@ -1,0 +1,85 @@
+"""Every command: help with an example, JSON alone on stdout, quiet pipes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from workbench.main import cli
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_help_has_an_example_and_json(vampbench, name):
+    done = vampbench(name, "--help")
+    assert done.code == 0
+    assert f"  vampbench {name} " in done.stdout
+    assert "--json" in done.stdout
+
+
+def test_json_stands_alone_on_stdout(vampbench, tiny, recordings, tmp_path):
+    small = tmp_path / "small.onnx"
+    for arguments, key in (
+        (("inspect", tiny / "coarse.onnx"), "models"),
+        (("weights", tiny / "coarse.onnx", "-o", small), "variants"),
+        (("fuse", tiny, "-o", tmp_path / "fused"), "variants"),
+        (("samples", "-o", tmp_path / "samples"), "files"),
+    ):
+        done = vampbench(*arguments, "--json")
+        assert done.code == 0
+        assert json.loads(done.stdout)[key]
+
+
+def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
+    encoder, small = tiny / "codec_encoder.onnx", tmp_path / "small.onnx"
+    assert vampbench("weights", encoder, "-o", small).code == 0
+    command = ("verify", encoder, small, "--audio", recordings, "--json")
+    done = vampbench(*command)
+    found = json.loads(done.stdout)
+    assert (done.code, found["status"], found["reason"]) == (0, "ok", None)
+    share = found["accuracy"]["token_agreement"]
+    missed = vampbench(*command, "--min-agreement", f"{share + 0.01}")
+    assert missed.code == 1
+    assert json.loads(missed.stdout)["status"] == "missed"
+
+
+def test_profile_compares_with_the_first_model(vampbench, generic, tmp_path):
+    fused = tmp_path / "fused.onnx"
+    assert vampbench("fuse", generic / "product.onnx", "-o", fused).code == 0
+    models = (generic / "product.onnx", fused)
+    done = vampbench("profile", *models, "--target", "cpu:1,mobile", "--rounds", 3, "--json")
+    assert done.code == 0
+    profiles = json.loads(done.stdout)["profiles"]
+    assert list(profiles) == ["product", "fused"]
+    assert profiles["product"]["cpu"]["ratio_to_reference"] == 1
+    assert profiles["fused"]["cpu"]["kind"] == "measurement"
+    assert profiles["fused"]["mobile"]["kind"] == "estimate"
+
+
+def test_a_pipe_gets_one_line_per_step(vampbench, tiny, tmp_path):
+    done = vampbench("fp16", tiny / "coarse.onnx", "-o", tmp_path / "out.onnx")
+    assert done.stderr.startswith("coarse: fp16: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert "" not in done.stdout.splitlines()
+
+
+def test_inspect_says_what_a_model_is(vampbench, tiny):
+    done = vampbench("inspect", tiny, "--json")
+    found = {m["path"].rsplit("/", 1)[-1]: m for m in json.loads(done.stdout)["models"]}
+    assert found["coarse.onnx"]["role"] == "coarse"
+    assert found["codec_decoder.onnx"]["role"] == "codec-decoder"
+    assert found["coarse.onnx"]["opset"] == 21
+
+
+def test_synth_writes_what_it_says(vampbench, tmp_path):
+    done = vampbench("synth", "-o", tmp_path / "models", "--json")
+    written = json.loads(done.stdout)["models"]
+    assert sorted(m["bytes"] for m in written) == sorted(
+        p.stat().st_size for p in (tmp_path / "models").iterdir()
+    )
+
+
+def test_a_wrong_command_exits_with_two(vampbench):
+    done = vampbench("frobnicate")
+    assert done.code == 2
+    assert "No such command 'frobnicate'" in done.stderr
