@@ -12,7 +12,8 @@ from pathlib import Path
 
 from vampnet_models.artifact import sha256_of
 from vampnet_models.errors import InputError
-from vampnet_models.importer import RECORD_NAME, Progress, import_models
+from vampnet_models.importer import RECORD_NAME, import_models
+from vampnet_models.sources import Progress
 from vampnet_models.spec import FILE_STEMS, Role
 
 CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
