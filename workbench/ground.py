@@ -29,6 +29,8 @@ from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
 from workbench.console import Update, Voice
+from workbench.kept import kept_codes
+from workbench.workspace import key_of
 
 BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
 """Roles that need no codes."""
@@ -47,13 +49,15 @@ LARGE_EVALUATION_SIZES = FeedSizes(clips=6, coarse_states=24, c2f_states=20)
 
 @dataclass(frozen=True)
 class Ground:
-    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain;
+    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain,
+    `conditioning` is a hash of all that feeds may depend on beside their own model;
     `parts` are the pieces of the split form."""
 
     audio: AudioSet
     calibration: Encoded
     evaluation: Encoded
     coarse: Session | None
+    conditioning: str
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
 
@@ -96,10 +100,12 @@ def lay_ground(
         builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
         encode_side = _encoder_of(builtin, audio, threads, None)
     coarse = _conditioning(artifacts, threads, warnings)
+    encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
+    encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
     sides = []
     for name, clips in (("calibration", audio.calibration), ("evaluation", audio.evaluation)):
         with voice.task(f"encoding {name} audio") as update:
-            sides.append(encode_side(clips, update))
+            sides.append(_encoded(scratch, encoders, clips, encode_side, update))
     for warning in warnings:
         voice.warn(warning)
     return Ground(
@@ -107,9 +113,22 @@ def lay_ground(
         calibration=sides[0],
         evaluation=sides[1],
         coarse=coarse,
+        conditioning=key_of(*(a.sha256 for a in artifacts if a.role is Role.COARSE), encoders),
         warnings=tuple(warnings),
         parts=parts,
     )
+
+
+def _encoded(
+    scratch: Path,
+    encoders: str,
+    clips: Sequence[Clip],
+    encode_side: EncodeSide,
+    update: Update,
+) -> Encoded:
+    found = kept_codes(scratch / "codes", clips, encoders, lambda: encode_side(clips, update))
+    update(len(clips), len(clips))
+    return found
 
 
 def _own_encoder(

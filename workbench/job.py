@@ -19,13 +19,14 @@ from profiles.profile import profile_variants
 from profiles.report import write_report
 from profiles.rounds import Plan
 from profiles.targets import Target, parse_targets
-from vampnet_models.artifact import Artifact, load_model, open_artifact, write_text
+from vampnet_models.artifact import Artifact, load_model, open_artifact, sha256_of, write_text
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.session import Feeds
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
+from workbench.kept import FORMAT, kept_feeds
 from workbench.listening import write_listening
 from workbench.sets import counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
@@ -106,7 +107,12 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     }
     voice.say(f"{artifact.name} ({artifact.role.value})")
     try:
-        calibration, evaluation = feeds_of(artifact, ground, job.feeds, job.threads, voice)
+        calibration, evaluation = kept_feeds(
+            space.work("feeds"),
+            artifact.name,
+            _feeds_key(artifact, job, ground),
+            lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
+        )
     except WorkbenchError as error:
         voice.warn(str(error))
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
@@ -126,6 +132,18 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     _profile(artifact, facts, variants, evaluation, job, space, voice)
     facts["variants"] = variants
     return facts
+
+
+def _feeds_key(artifact: Artifact, job: Job, ground: Ground) -> str:
+    """All that a model's feeds come from."""
+    return key_of(
+        FORMAT,
+        artifact.sha256,
+        ground.audio.sha256,
+        ground.calibration.upstream,
+        ground.conditioning,
+        sha256_of((job.feeds,)) if job.feeds is not None else "",
+    )
 
 
 def _build(
