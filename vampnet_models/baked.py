@@ -89,43 +89,47 @@ def accepted_lengths(path: Path, spec: ModelSpec, session: Session) -> Accepted:
     if ROLE_KEY in model.metadata_props:
         return Accepted()
     unit = HOP_SAMPLES if timed[0].shape[1] == 1 else 1
-    refusals, answers = [], []
-    for frames in PROBED_FRAMES:
-        try:
-            answers.append(_run(spec, session, frames * unit))
-        except Exception as error:  # noqa: BLE001  # the binding has a class per status code
-            refusals.append(_reason(error))
-    if not refusals and answers[0] != answers[1]:
-        return _longest(model, spec, session, unit)
-    reason = refusals[0] if refusals else f"outputs are {answers[0]} whatever the input's length"
-    for length in _candidates(model, unit):
-        try:
-            _run(spec, session, length)
-        except Exception:  # noqa: BLE001  # the wrong guess is expected
-            continue
-        return Accepted(length, reason=reason)
-    return Accepted(reason=reason, usable=False)
-
-
-def _longest(model: ir.Model, spec: ModelSpec, session: Session, unit: int) -> Accepted:
-    """Whether the role's own window runs; else the longest that the constants suggest."""
+    short, long = (frames * unit for frames in PROBED_FRAMES)
+    first, second = (_try(spec, session, length) for length in (short, long))
+    if isinstance(first, str) and isinstance(second, str):
+        return _only(model, spec, session, unit, first)
+    if isinstance(first, str) or isinstance(second, str):
+        runs, fails = (long, short) if isinstance(first, str) else (short, long)
+        return _longest(spec, session, runs, fails, unit)
+    if first == second:
+        reason = f"outputs are {first} whatever the input's length"
+        return Accepted(first[0][2] * unit if len(first[0]) > 2 else None, reason=reason)
     window = WINDOWS.get(spec.role)
-    if window is None:
+    if window is None or not isinstance(_try(spec, session, window), str):
         return Accepted()
-    try:
-        _run(spec, session, window)
-    except Exception as error:  # noqa: BLE001
-        reason = _reason(error)
-    else:
-        return Accepted()
-    shorter = {n for n in _candidates(model, unit) if n < window} | set(PROBED_FRAMES)
-    for length in sorted(shorter, reverse=True):
-        try:
-            _run(spec, session, length)
-        except Exception:  # noqa: BLE001
-            continue
-        return Accepted(length, at_most=True, reason=reason)
+    return _longest(spec, session, long, window, unit)
+
+
+def _only(model: ir.Model, spec: ModelSpec, session: Session, unit: int, reason: str) -> Accepted:
+    """The first of the lengths that the constants suggest which runs."""
+    for length in _candidates(model, unit):
+        if not isinstance(_try(spec, session, length), str):
+            return Accepted(length, reason=reason)
     return Accepted(reason=reason, usable=False)
+
+
+def _longest(spec: ModelSpec, session: Session, runs: int, fails: int, unit: int) -> Accepted:
+    """The last length that runs, by bisection; alone if its neighbours do not.
+
+    A model that refuses only short lengths counts as taking any.
+    """
+    if fails < runs:
+        alone = isinstance(_try(spec, session, runs + unit), str)
+        return Accepted(runs, reason=f"{runs + unit} does not fit") if alone else Accepted()
+    while fails - runs > unit:
+        middle = (runs + fails) // 2 // unit * unit
+        if isinstance(_try(spec, session, middle), str):
+            fails = middle
+        else:
+            runs = middle
+    reason = _try(spec, session, fails)
+    shorter = not isinstance(_try(spec, session, runs - unit), str)
+    return Accepted(runs, at_most=shorter, reason=reason if isinstance(reason, str) else None)
 
 
 def _reason(error: Exception) -> str:
@@ -153,10 +157,14 @@ def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator) -> Array:
     return rng.integers(0, 1024, shape).astype(tensor.dtype)
 
 
-def _run(spec: ModelSpec, session: Session, length: int) -> list[tuple[int, ...]]:
+def _try(spec: ModelSpec, session: Session, length: int) -> list[tuple[int, ...]] | str:
+    """The shapes that the model answers with at a length, or why it does not run."""
     quiet = RunOptions()
     quiet.log_severity_level = 4
-    outputs = session.raw.run(None, probe_feed(spec, length), quiet)
+    try:
+        outputs = session.raw.run(None, probe_feed(spec, length), quiet)
+    except Exception as error:  # noqa: BLE001  # the binding has a class per status code
+        return _reason(error)
     return [np.shape(o) for o in outputs]
 
 

@@ -267,6 +267,8 @@ class Rewriter:
         low, high = self._constant(-half), self._constant(half)
         clamped = self._node("Clip", [offsets, low, high], first)
         index = self._node("Add", [clamped, high], first)
+        if table.longest is not None:
+            index = self._node("Add", [index, self._guard(table.longest)], first)
         found = self._node("Gather", [constant, index], first, axis=query)
         # The key axis stands right after the query axis; put it where it was.
         order = [a for a in range(rank) if a != key]
@@ -275,6 +277,13 @@ class Rewriter:
         if perm == list(range(rank)):
             return found
         return self._node("Transpose", [found], first, perm=perm)
+
+    def _guard(self, longest: int) -> ir.Value:
+        """A zero whose look-up fails beyond the longest length, where clamping would be wrong."""
+        zeros = self._constant(np.zeros(longest, np.int64))
+        one = self._constant(np.array([1], np.int64))
+        last = self._node("Sub", [self._length, one], self._first)
+        return self._node("Gather", [zeros, last], self._first, axis=0)
 
     def _sizes(self, node: ir.Node, sizes: Sequence[int | None], own: Shape) -> ir.Value:
         """A shape operand; None stands for the multiple of the length that `own` has there."""
@@ -329,7 +338,7 @@ class Rewriter:
     def _constant(self, values: Array) -> ir.Value:
         self._count += 1
         name = f"make_dynamic/const_{self._count}"
-        tensor = ir.Tensor(np.ascontiguousarray(values), name=name)
+        tensor = ir.Tensor(np.array(values, order="C"), name=name)
         value = ir.Value(
             name=name,
             type=ir.TensorType(tensor.dtype),

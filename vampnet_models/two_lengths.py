@@ -93,7 +93,7 @@ class TwoLengths:
             types[name] = onnx.helper.make_tensor_type_proto(int(value.dtype), shape)
             known = self.values_of(value)
             if known is not None:
-                data[name] = onnx.numpy_helper.from_array(np.ascontiguousarray(known[index]), name)
+                data[name] = onnx.numpy_helper.from_array(np.array(known[index], order="C"), name)
         try:
             schema = onnx.defs.get_schema(node.op_type, OPSET, "")
             outputs = onnx.shape_inference.infer_node_outputs(

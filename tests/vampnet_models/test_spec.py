@@ -1,7 +1,8 @@
+import onnx_ir as ir
 import pytest
 
-from vampnet_models.artifact import open_artifact
-from vampnet_models.spec import Role, TensorSpec, recognise
+from vampnet_models.artifact import load_model, open_artifact
+from vampnet_models.spec import Role, TensorSpec, recognise, spec_of
 
 
 def spec(name, dtype, *shape):
@@ -27,6 +28,20 @@ def spec(name, dtype, *shape):
         ([spec("x", "float32", "b", 3, 224, 224)], [spec("y", "float32", "b", 1000)], "generic"),
         ([spec("x", "float32", "b", 1, "n")], [spec("y", "float32", "b", 1, "n")], "generic"),
         ([], [spec("y", "float32", 1)], "generic"),
+        (
+            [
+                spec("tokens", "int64", 1, 4, 100),
+                spec("hidden", "bool", 1, 4, 100),
+                spec("temperature", "float32"),
+            ],
+            [spec("output", "int64", 1, 4, 100)],
+            "coarse",
+        ),
+        (
+            [spec("codes", "int64", "b", 5, "t"), spec("mask", "bool", "b", 5, "t")],
+            [spec("output", "int64", "b", 5, "t")],
+            "generic",
+        ),
     ],
 )
 def test_roles_are_recognised_by_interface(inputs, outputs, role):
@@ -46,3 +61,12 @@ def test_the_small_models_have_their_roles_and_dynamic_shapes(small_models):
     assert found["coarse"].output("tokens").dtype == "int64"
     with pytest.raises(KeyError):
         found["coarse"].input("audio")
+
+
+def test_the_codebooks_of_an_undeclared_axis_are_read_off_the_graph(small_models):
+    model = load_model(small_models / "coarse.onnx")
+    for value in model.graph.inputs:
+        value.shape = ir.Shape(["batch", "books", "time"])
+    found = spec_of(model)
+    assert found.role is Role.COARSE
+    assert found.input("codes").shape == ("batch", 4, "time")
