@@ -24,7 +24,12 @@ def kept_codes(
 ) -> Encoded:
     """The clips with their codes; `encoder` is a hash that stands for whatever encodes."""
     path = folder / f"{key_of(FORMAT, encoder, *(c.sha256 for c in clips))[:32]}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path) as stored:
+    # numpy leaves a file that it opened itself open when the archive is damaged.
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, BadZipFile),
+        path.open("rb") as stream,
+        np.load(stream) as stored,
+    ):
         codes = tuple(stored[f"codes{i}"] for i in range(len(clips)))
         return Encoded(tuple(clips), codes, str(stored["audio"]), str(stored["upstream"]))
     found = encode()
