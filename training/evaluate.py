@@ -16,7 +16,7 @@ from training import config
 from training.checkpoint import load_original
 from training.codec import Codec, unit_variance_init
 from training.evaluate_codec import CodecFigures, codec_figures, usage_figures
-from training.evaluate_tokens import TokenFigures, token_figures
+from training.evaluate_tokens import TokenFigures, audible, token_figures
 from training.pool import build_pool
 from training.snake import compile_snake
 from training.tokens import encode, held_out_arrangements, held_out_recordings, training_tokens
@@ -64,18 +64,19 @@ def figures(weights: Path, audio: Path) -> dict[str, object]:
     training = training_tokens(codec, sample, audio, n_arrangements=0)
     noise = torch.randn(8, 1, 16128, generator=torch.Generator().manual_seed(config.SEED)) * 0.1
     untrained = untrained_codec(noise)
+    heard = {
+        "recordings": list(recordings.values()),
+        "arrangements": held_out_arrangements(audio, HELD_OUT_ARRANGEMENTS),
+    }
     sides = {
-        "recordings": [encode(codec, x) for x in recordings.values()],
-        "arrangements": [
-            encode(codec, x) for x in held_out_arrangements(audio, HELD_OUT_ARRANGEMENTS)
-        ],
+        side: [(encode(codec, x), audible(x)) for x in tracks] for side, tracks in heard.items()
     }
     transformers = {name: load_transformer(weights, name, codec) for name in ("coarse", "c2f")}
     unigram = training.unigram(len(codec.codebooks()))
     return {
         "codec": {name: codec_figures(codec, untrained, x) for name, x in recordings.items()},
         "usage": usage_figures([t for kind in training.tracks.values() for t in kind]),
-        "usage_held_out": usage_figures([t for kind in sides.values() for t in kind]),
+        "usage_held_out": usage_figures([t for kind in sides.values() for t, _ in kind]),
         "tokens": {
             f"{name}, held-out {side}": token_figures(model, tracks, unigram)
             for name, model in transformers.items()

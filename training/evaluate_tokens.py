@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from training.audio import Audio
+from training.config import HOP_SAMPLES
 from training.masking import random_mask
 from training.tokens import Codes
 from training.transformer import VampNet, masked
@@ -18,6 +20,15 @@ WINDOW_FRAMES = 173
 # Places in the sampling schedule, spread evenly: the mask ratios are cos(pi r / 2).
 PLACES = (0.0625, 0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125, 0.9375)
 SEED = 11
+# Silence has one code that any model predicts: it would only flatter the gain.
+AUDIBLE_RMS = 10.0 ** (-60.0 / 20.0)
+
+
+def audible(audio: Audio) -> NDArray[np.bool_]:
+    """Which token frames of `[samples]` are above -60 dBFS rms: `[ceil(samples / hop)]`."""
+    padded = np.pad(audio, (0, -len(audio) % HOP_SAMPLES)).reshape(-1, HOP_SAMPLES)
+    loud: NDArray[np.bool_] = np.sqrt(np.mean(padded.astype(np.float64) ** 2, 1)) > AUDIBLE_RMS
+    return loud
 
 
 class TokenFigures(TypedDict):
@@ -34,19 +45,25 @@ class TokenFigures(TypedDict):
 
 @torch.no_grad()
 def token_figures(
-    model: VampNet, tracks: list[Codes], unigram: NDArray[np.float64]
+    model: VampNet,
+    tracks: list[tuple[Codes, NDArray[np.bool_]]],
+    unigram: NDArray[np.float64],
 ) -> TokenFigures:
-    """Windows of 173 frames (the last of a track may be shorter) at eight mask ratios."""
+    """Tracks are codes `[n, frames]` with the audible frames `[frames]`; only those are counted.
+
+    Windows have 173 frames (the last of a track may be shorter), at eight mask ratios.
+    """
     n_codebooks = len(model.tables)
     log_unigram = torch.from_numpy(np.log(unigram[model.n_conditioning : n_codebooks])).float()
     generator = torch.Generator().manual_seed(SEED)
     sums = {place: np.zeros(5) for place in PLACES}
-    for track in tracks:
+    for track, heard in tracks:
         for start in range(0, track.shape[1], WINDOW_FRAMES):
             codes = torch.from_numpy(track[None, :n_codebooks, start : start + WINDOW_FRAMES])
+            counted = torch.from_numpy(heard[start : start + WINDOW_FRAMES])
             for place in PLACES:
                 mask = random_mask(codes, torch.tensor([place]), model.n_conditioning, generator)
-                chosen = model.flat(mask).bool()
+                chosen = model.flat(mask * counted[None, None]).bool()
                 target = model.flat(codes)[chosen]
                 logits = model(masked(codes, mask)).transpose(1, 2)[chosen]
                 columns = torch.arange(chosen.shape[1])[None][chosen] % model.n_predicted

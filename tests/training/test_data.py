@@ -14,7 +14,7 @@ from calibration.loudness import TARGET_LUFS, integrated_loudness  # noqa: E402
 from training import metrics, sounds  # noqa: E402
 from training.arrange import arrangement  # noqa: E402
 from training.config import HOP_SAMPLES  # noqa: E402
-from training.evaluate_tokens import token_figures  # noqa: E402
+from training.evaluate_tokens import audible, token_figures  # noqa: E402
 from training.masking import random_mask  # noqa: E402
 from training.synth import melody, note  # noqa: E402
 from training.tokens import TokenSet  # noqa: E402
@@ -112,8 +112,21 @@ class _Unigram(torch.nn.Module):
 def test_a_unigram_model_gains_nothing_over_the_unigram() -> None:
     tracks = [np.random.default_rng(0).integers(0, 40, (3, 200))]
     unigram = TokenSet({"arrangements": tracks}).unigram(3)
-    figures = token_figures(_Unigram(unigram), tracks, unigram)  # type: ignore[arg-type]
+    heard = [(track, np.ones(track.shape[1], bool)) for track in tracks]
+    figures = token_figures(_Unigram(unigram), heard, unigram)  # type: ignore[arg-type]
     assert figures["gain_nats"] == pytest.approx(0.0, abs=1e-5)
     assert figures["unigram_nats"] == pytest.approx(math.log(40), abs=1.9)
     assert figures["chance_nats"] == pytest.approx(math.log(1024))
     assert figures["accuracy"] == figures["unigram_accuracy"]
+
+
+def test_silent_frames_are_not_counted() -> None:
+    audio = np.concatenate([np.zeros(HOP_SAMPLES), np.full(HOP_SAMPLES + 9, 0.1)])
+    np.testing.assert_array_equal(audible(audio.astype(np.float32)), [False, True, True])
+    tracks = [np.random.default_rng(0).integers(0, 40, (3, 200))]
+    unigram = TokenSet({"arrangements": tracks}).unigram(3)
+    model = _Unigram(unigram)
+    half = [(tracks[0], np.arange(200) < 100)]
+    whole = [(tracks[0], np.ones(200, bool))]
+    counts = [token_figures(model, x, unigram)["positions"] for x in (half, whole)]  # type: ignore[arg-type]
+    assert counts[0] == pytest.approx(counts[1] / 2, rel=0.1)
