@@ -90,7 +90,7 @@ def known_issues(results: Json, dynamic: dict[str, str], imported: Json | None) 
         Issue(
             "fixed length",
             "transformers took exactly 100 frames",
-            "; ".join(f"{name}: {text} length" for name, text in dynamic.items()),
+            "; ".join(f"{name}: {text}" for name, text in dynamic.items()),
         ),
         Issue(
             "incomplete weights",

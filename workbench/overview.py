@@ -10,8 +10,9 @@ import click
 
 from profiles.overview import known_issues, recommendations, storage_by_use
 from vampnet_models.artifact import open_artifact
+from vampnet_models.baked import accepted_lengths
 from vampnet_models.errors import InputError
-from vampnet_models.lengths import probe_lengths
+from vampnet_models.session import open_session
 from workbench import options
 from workbench.console import Voice, megabytes, percent
 from workbench.workspace import Json
@@ -23,8 +24,8 @@ from workbench.workspace import Json
 def overview(run_dir: Path, as_json: bool) -> None:
     """Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.
 
-    RUN_DIR is what `vampbench run` or `demo` wrote. The models are run at several lengths; what
-    `vampbench import` recorded beside them says how many parameters were transferred.
+    RUN_DIR is what `vampbench run` or `demo` wrote. Models of other exporters are run to find the
+    lengths that they take; what `vampbench import` recorded beside them says how many parameters were transferred.
 
     \b
     Example:
@@ -85,15 +86,16 @@ def read_results(run_dir: Path) -> Json:
 
 def _lengths(results: Json, voice: Voice) -> dict[str, str]:
     found = {}
-    with voice.task("running the models at several lengths") as update:
+    with voice.task("finding accepted lengths") as update:
         for done, model in enumerate(results["models"]):
             update(done, len(results["models"]))
             path = Path(model["path"])
             if not path.is_file():
-                found[model["name"]] = "unknown (the model has moved): "
+                found[model["name"]] = "unknown: the model has moved"
                 continue
-            lengths = probe_lengths(open_artifact(path))
-            found[model["name"]] = lengths.text() if lengths is not None else "-"
+            artifact = open_artifact(path)
+            lengths = accepted_lengths(path, artifact.spec, open_session(path))
+            found[model["name"]] = "any length" if not lengths.restricted else lengths.describe()
         update(1, 1)
     return found
 

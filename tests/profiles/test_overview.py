@@ -73,7 +73,7 @@ def test_keeping_has_a_threshold_for_tokens_and_for_audio():
 
 
 def test_issues_tell_what_is_known_and_what_is_not(results):
-    issues = {i.name: i.now for i in known_issues(results, {"coarse": "any"}, None)}
+    issues = {i.name: i.now for i in known_issues(results, {"coarse": "any length"}, None)}
     assert "coarse: any length" in issues["fixed length"]
     assert "unknown" in issues["incomplete weights"]
     assert "fits Google Play's base module" in issues["size on phones"]
