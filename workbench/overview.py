@@ -25,7 +25,8 @@ def overview(run_dir: Path, as_json: bool) -> None:
     """Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.
 
     RUN_DIR is what `vampbench run` or `demo` wrote. Models of other exporters are run to find the
-    lengths that they take; what `vampbench import` recorded beside them says how many parameters were transferred.
+    lengths that they take; what `vampbench import` recorded beside the models says how many
+    parameters were transferred.
 
     \b
     Example:
