@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,8 +155,10 @@ def vamp_command(
         audio, codes = vamp(chain, samples, prompt.mask, sampling)
         update(1, 1)
     write_wav(out, audio)
+    tokens_sha256 = hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
     kept = float(1 - prompt.mask(codes.shape).mean())
     voice.say(f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the tokens kept")
+    voice.say(f"  tokens sha256  {tokens_sha256[:16]}")
     for role, artifact in stages.items():
         voice.say(f"  {role.value:<14} {artifact.path}")
     result = {
@@ -163,6 +166,7 @@ def vamp_command(
         "samples": len(audio),
         "seed": seed,
         "tokens_kept": kept,
+        "tokens_sha256": tokens_sha256,
         "beats": None if beats is None else len(heard),
         "models": {role.value: str(a.path) for role, a in stages.items()},
     }
