@@ -33,6 +33,7 @@ C2F_WINDOW_FRAMES = -(-3 * SAMPLE_RATE_HZ // HOP_SAMPLES)
 
 Audio = NDArray[np.float32]
 OnStates = Callable[[Sequence[State]], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -156,19 +157,37 @@ def vamp(
     make_mask: Callable[[tuple[int, ...]], Codes],
     coarse_options: SamplingOptions = COARSE_SAMPLING,
     c2f_options: SamplingOptions = C2F_SAMPLING,
+    progress: Progress | None = None,
 ) -> tuple[Audio, Codes]:
     """Audio of the same length, generated where the mask says, and its codes.
 
-    `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
+    `progress` counts encoding, the windows of both transformers, and decoding. `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
     coarse model, the others c2f.
     """
+    frames = -(-len(samples) // HOP_SAMPLES)
+    total = 2 - (-frames // COARSE_WINDOW_FRAMES) - (-frames // C2F_WINDOW_FRAMES)
+    done = 0
+
+    def advance(_states: Sequence[State] = ()) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
     codes = encode(chain.encoder, samples)
+    advance()
     mask = make_mask(codes.shape)
     coarse = generate_coarse(
-        chain.coarse, codes[:, :N_COARSE_CODEBOOKS], mask[:, :N_COARSE_CODEBOOKS], coarse_options
+        chain.coarse,
+        codes[:, :N_COARSE_CODEBOOKS],
+        mask[:, :N_COARSE_CODEBOOKS],
+        coarse_options,
+        advance,
     )
     whole = np.concatenate([coarse, codes[:, N_COARSE_CODEBOOKS:]], axis=1)
     # A frame whose coarse codes were generated anew has no fine codes to keep.
     fine_mask = np.maximum(mask, mask[:, :N_COARSE_CODEBOOKS].max(axis=1, keepdims=True))
-    complete = generate_fine(chain.c2f, whole, fine_mask, c2f_options)
-    return decode(chain.decoder, complete)[: len(samples)], complete
+    complete = generate_fine(chain.c2f, whole, fine_mask, c2f_options, advance)
+    audio = decode(chain.decoder, complete)[: len(samples)]
+    advance()
+    return audio, complete

@@ -143,6 +143,10 @@ def vamp_command(
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
         stages = find_stages(models_dir, given, Path(scratch))
         chain = open_chain(stages, threads)
+        names = {
+            role: "built-in" if a.path.is_relative_to(scratch) else str(a.path)
+            for role, a in stages.items()
+        }
     heard = () if beats is None else _heard(beats, samples, threads, voice)
     prompt = Prompt(
         period, width, prefix_s, suffix_s, upper_codebook, seed, beats=heard, beat_width=beat_width
@@ -152,15 +156,14 @@ def vamp_command(
     )
     with voice.task("vamping") as update:
         update(0, 1)
-        audio, codes = vamp(chain, samples, prompt.mask, sampling)
-        update(1, 1)
+        audio, codes = vamp(chain, samples, prompt.mask, sampling, progress=update)
     write_wav(out, audio)
     tokens_sha256 = hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
     kept = float(1 - prompt.mask(codes.shape).mean())
     voice.say(f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the tokens kept")
     voice.say(f"  tokens sha256  {tokens_sha256[:16]}")
-    for role, artifact in stages.items():
-        voice.say(f"  {role.value:<14} {artifact.path}")
+    for role, name in names.items():
+        voice.say(f"  {role.value:<14} {name}")
     result = {
         "output": str(out),
         "samples": len(audio),
@@ -168,7 +171,7 @@ def vamp_command(
         "tokens_kept": kept,
         "tokens_sha256": tokens_sha256,
         "beats": None if beats is None else len(heard),
-        "models": {role.value: str(a.path) for role, a in stages.items()},
+        "models": {role.value: name for role, name in names.items()},
     }
     voice.json(result)
 

@@ -25,7 +25,11 @@ def test_vamp_gives_audio_of_the_same_length_and_repeats(chain):
         return tokens.with_upper_codebooks(tokens.periodic_mask(shape, 7), 3)
 
     options = tokens.SamplingOptions(steps=2)
-    first, codes = pipeline.vamp(chain, audio, mask, options, options)
+    told = []
+    first, codes = pipeline.vamp(
+        chain, audio, mask, options, options, lambda done, total: told.append((done, total))
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     again, same = pipeline.vamp(chain, audio, mask, options, options)
     assert first.shape == audio.shape
     assert (codes == same).all()
