@@ -161,8 +161,8 @@ def vamp(
 ) -> tuple[Audio, Codes]:
     """Audio of the same length, generated where the mask says, and its codes.
 
-    `progress` counts encoding, the windows of both transformers, and decoding. `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
-    coarse model, the others c2f.
+    `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
+    coarse model, the others c2f. `progress` counts encoding, both models' windows and decoding.
     """
     frames = -(-len(samples) // HOP_SAMPLES)
     total = 2 - (-frames // COARSE_WINDOW_FRAMES) - (-frames // C2F_WINDOW_FRAMES)
