@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 
-.PHONY: demo test check bench format env-cuda env-inc clean
+.PHONY: install demo test check bench format env-cuda env-inc clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
+
+install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 
 test: $(VENV)/.installed-dev  ## the whole test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

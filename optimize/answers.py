@@ -128,5 +128,6 @@ def _with_margins(model: Artifact) -> bytes | None:
         top.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         graph.append(top)
         graph.outputs.append(top.outputs[0])
-    proto = ir.serde.serialize_model(graph_model)
+    # A model that is opened from bytes has no folder to find external weights in.
+    proto = ir.serde.serialize_model(ir.external_data.load_to_model(graph_model))
     return bytes(proto.SerializeToString())

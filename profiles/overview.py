@@ -107,7 +107,8 @@ def known_issues(results: Json, dynamic: dict[str, str], imported: Json | None) 
             "about 3.0 GB, the goal was 1.8 GB",
             "no recipe serves every model"
             if smallest is None
-            else f"{smallest / MB:.1f} MB at the smallest: {_store(smallest)}",
+            else f"{results['source_bytes'] / MB:.1f} MB here, {smallest / MB:.1f} MB at the "
+            f"smallest: {_store(smallest)}",
         ),
     ]
 

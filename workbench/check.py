@@ -9,11 +9,17 @@ from pathlib import Path
 import click
 
 from optimize.accuracy import AccuracyReport, compare, reference_truth
-from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice, percent
-from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+from workbench.ground import (
+    check_feeds,
+    evaluation_feeds,
+    lay_ground,
+    load_audio,
+    with_neighbours,
+)
 from workbench.job import judge
 
 
@@ -46,11 +52,11 @@ def verify(
     check_feeds(feeds)
     ours, theirs = open_artifact(reference), open_artifact(variant)
     check_same_interface(ours, theirs)
-    beside = [ours, *_others(ours, voice)]
+    beside = with_neighbours(ours, voice)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
         ground = lay_ground(beside, load_audio(audio, voice), scratch, threads, voice)
-        _, evaluation = feeds_of(ours, ground, feeds, threads, voice)
+        evaluation = evaluation_feeds(ours, ground, feeds, threads, voice)
         with voice.task("reference tokens") as update:
             truth = reference_truth(ours, evaluation.feeds, update)
         with voice.task("variant tokens") as update:
@@ -91,17 +97,6 @@ def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:
     )
 
 
-def _others(reference: Artifact, voice: Voice) -> list[Artifact]:
-    others = []
-    for path in find_models(reference.path.parent):
-        if path != reference.path:
-            try:
-                others.append(open_artifact(path))
-            except InputError as error:
-                voice.warn(str(error))
-    return others
-
-
 def show(report: AccuracyReport, voice: Voice) -> None:
     """Print an accuracy report."""
     if report.token_agreement is not None:
@@ -109,7 +104,8 @@ def show(report: AccuracyReport, voice: Voice) -> None:
         voice.say(
             f"token agreement  {percent(report.token_agreement)} "
             f"(95 % interval {percent(low)} to {percent(high)}, "
-            f"{report.n_positions:,} positions)"
+            f"{report.n_positions:,} positions"
+            f"{', mean over mask ratios' if report.per_mask_ratio else ''})"
         )
         voice.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
     for row in report.per_codebook:
@@ -118,7 +114,10 @@ def show(report: AccuracyReport, voice: Voice) -> None:
         voice.say(f"  codebook {row.codebook:<2}    {percent(row.agreement)}{after}")
     for ratio in report.per_mask_ratio:
         share = percent(ratio.agreement)
-        voice.say(f"  masked <= {ratio.mask_ratio:.1f}  {share} ({ratio.n_positions:,} positions)")
+        low = ratio.mask_ratio - 0.1
+        voice.say(
+            f"  masked {low:.1f}-{ratio.mask_ratio:.1f}   {share} ({ratio.n_positions:,} positions)"
+        )
     if report.near_ties is not None:
         ties = report.near_ties
         voice.say(

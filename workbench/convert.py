@@ -18,7 +18,7 @@ from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio, with_neighbours
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +53,9 @@ def fp16(model: Path, out: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.option("--mode", type=click.Choice(["static", "dynamic"]), default="static")
+@click.option(
+    "--mode", type=click.Choice(["static", "dynamic"]), default="static", show_default=True
+)
 @options.audio
 @options.feeds
 @_shared
@@ -148,13 +150,7 @@ def _calibration(
     """Feeds through the chain of the models that lie beside this one, if the recipe needs any."""
     if not recipe.needs_calibration:
         return None
-    beside = [artifact]
-    for path in find_models(artifact.path.parent):
-        if path != artifact.path:
-            try:
-                beside.append(open_artifact(path))
-            except InputError as error:
-                voice.warn(str(error))
+    beside = with_neighbours(artifact, voice)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
         ground = lay_ground(beside, load_audio(audio, voice), Path(scratch), 0, voice)
         calibration, _ = feeds_of(artifact, ground, feeds, 0, voice)

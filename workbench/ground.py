@@ -21,7 +21,7 @@ from calibration.feeds import (
 )
 from calibration.parts import UPSTREAM, encode_by_parts, part_feeds
 from calibration.samples import builtin_audio_set
-from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.baked import accepted_lengths
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
@@ -43,8 +43,23 @@ MAX_CLIPS = 8
 LARGE_BYTES = 256 * 1024 * 1024
 """Models of this size and more are fed fewer states: each takes seconds."""
 
-LARGE_CALIBRATION_SIZES = FeedSizes(clips=3, coarse_states=8, c2f_states=8)
-LARGE_EVALUATION_SIZES = FeedSizes(clips=6, coarse_states=24, c2f_states=20)
+
+@dataclass(frozen=True)
+class Side:
+    """How much one side of the audio gives, and the seed of what is drawn from it."""
+
+    name: str
+    seed: int
+    sizes: FeedSizes
+    large_sizes: FeedSizes
+
+
+CALIBRATION = Side(
+    "calibration", 0, CALIBRATION_SIZES, FeedSizes(clips=3, coarse_states=8, c2f_states=8)
+)
+EVALUATION = Side(
+    "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=24, c2f_states=20)
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,8 @@ class Ground:
 
 def load_audio(folder: Path | None, voice: Voice) -> AudioSet:
     """The user's recordings, or the built-in pack. Raises InputError when nothing is usable."""
+    if folder is not None and folder.is_file():
+        raise InputError(f"{folder}: is a file; give the folder that holds it")
     with voice.task("reading audio") as update:
         audio = (
             builtin_audio_set()
@@ -208,41 +225,70 @@ def feeds_of(
 
     Raises InputError when the model runs at no length, or does not fit the others.
     """
-    spec = artifact.spec
-    if spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, spec))
+    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, artifact.spec))
+    fed = _fed(artifact, ground, threads, voice)
+    return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
+
+
+def evaluation_feeds(
+    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
+) -> FeedSet:
+    """The evaluation side of `feeds_of` alone, for commands that calibrate nothing."""
+    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, artifact.spec))[1]
+    return _side(_fed(artifact, ground, threads, voice), EVALUATION, ground, voice)
+
+
+def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
+    """The model and the other readable ones of its folder: the chain that it stands in."""
+    found = [artifact]
+    for path in find_models(artifact.path.parent):
+        if path != artifact.path:
+            try:
+                found.append(open_artifact(path))
+            except InputError as error:
+                voice.warn(str(error))
+    return found
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """A model with the interface that really holds, opened, and what feeds it."""
+
+    artifact: Artifact
+    spec: ModelSpec
+    session: Session
+    upstream: Session | None
+
+
+def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed:
     session = open_session(artifact.path, threads=threads)
-    lengths = accepted_lengths(artifact.path, spec, session)
+    lengths = accepted_lengths(artifact.path, artifact.spec, session)
     if not lengths.usable:
         raise InputError(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
     if lengths.fixed is not None and not lengths.declared:
         voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
-    spec = lengths.applied(spec)
-    upstream = _upstream(spec, ground, threads)
-    large = artifact.bytes >= LARGE_BYTES
-    sides = (
-        ("calibration", ground.calibration, CALIBRATION_SIZES, LARGE_CALIBRATION_SIZES, 0),
-        ("evaluation", ground.evaluation, EVALUATION_SIZES, LARGE_EVALUATION_SIZES, 1),
-    )
-    found = []
-    for name, encoded, small_sizes, large_sizes, seed in sides:
-        sizes = large_sizes if large else small_sizes
-        with voice.task(f"{artifact.name}: {name} feeds") as update:
-            if spec.part is not None and (upstream is not None or spec.part not in UPSTREAM):
-                found.append(part_feeds(spec, encoded, sizes, upstream, seed))
-                continue
-            found.append(
-                make_feeds(
-                    spec,
-                    encoded,
-                    sizes,
-                    session=session,
-                    coarse=ground.coarse,
-                    seed=seed,
-                    progress=update,
-                )
-            )
-    return found[0], found[1]
+    spec = lengths.applied(artifact.spec)
+    return _Fed(artifact, spec, session, _upstream(spec, ground, threads))
+
+
+def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
+    sizes = side.large_sizes if fed.artifact.bytes >= LARGE_BYTES else side.sizes
+    encoded = ground.calibration if side is CALIBRATION else ground.evaluation
+    with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
+        part = fed.spec.part
+        if part is not None and (fed.upstream is not None or part not in UPSTREAM):
+            return part_feeds(fed.spec, encoded, sizes, fed.upstream, side.seed)
+        return make_feeds(
+            fed.spec,
+            encoded,
+            sizes,
+            session=fed.session,
+            coarse=ground.coarse,
+            seed=side.seed,
+            progress=update,
+        )
 
 
 def _upstream(spec: ModelSpec, ground: Ground, threads: int) -> Session | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
+import textwrap
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,12 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     folder that cannot be written.
     """
     space = Workspace(job.out)
-    space.open()
     check_feeds(job.feeds)
     artifacts, skipped = _open_all(job.models, voice)
     if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
         voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
     audio = load_audio(job.audio, voice)
+    space.open()
     ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
     models: list[Json] = []
     results: Json = {}
@@ -335,7 +336,7 @@ def summary_rows(results: Json) -> list[tuple[str, ...]]:
 
 def _cells(model: Json, variant: Json) -> tuple[str, ...]:
     if variant["bytes"] is None:
-        return (variant["status"], "-", "-", "-", variant["reason"] or "")
+        return (variant["status"], "-", "-", "-", _short(variant["reason"]))
     share = variant["bytes"] / model["source_bytes"]
     accuracy: dict[str, Any] = variant["accuracy"] or {}
     says = percent(accuracy.get("token_agreement"))
@@ -349,4 +350,9 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
     if ratio:
         time += f" ({ratio:.2f} x FP32)"
     size = f"{megabytes(variant['bytes'])} ({share:.0%})"
-    return (variant["status"], size, says, time, variant["reason"] or "")
+    return (variant["status"], size, says, time, _short(variant["reason"]))
+
+
+def _short(reason: str | None) -> str:
+    """A reason for a table cell; the whole of it stands in the results and the report."""
+    return textwrap.shorten(reason or "", 80, placeholder=" ...")

@@ -18,13 +18,25 @@ from vampnet_models.errors import InputError
 from workbench import options
 from workbench.check import check_same_interface
 from workbench.console import Voice, megabytes
-from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio
+from workbench.ground import (
+    check_feeds,
+    evaluation_feeds,
+    lay_ground,
+    load_audio,
+    with_neighbours,
+)
 from workbench.workspace import Json
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
-@click.option("--target", "targets", default="cpu", show_default=True, help="cpu, cuda, mobile.")
+@click.option(
+    "--target",
+    "targets",
+    default="cpu",
+    show_default=True,
+    help="Comma-separated: cpu, cuda, mobile; cpu:N takes N threads.",
+)
 @click.option("--rounds", type=click.IntRange(3), default=20, show_default=True)
 @options.audio
 @options.feeds
@@ -57,8 +69,9 @@ def profile(
     names = _names(artifacts)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
-        ground = lay_ground(artifacts, load_audio(audio, voice), scratch, 0, voice)
-        _, evaluation = feeds_of(artifacts[0], ground, feeds, 0, voice)
+        beside = with_neighbours(artifacts[0], voice)
+        ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
+        evaluation = evaluation_feeds(artifacts[0], ground, feeds, 0, voice)
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with voice.task("profiling") as update:
@@ -74,6 +87,10 @@ def profile(
         voice.table(
             target.label, ("model", "kind", "median", "p10 to p90", "x reference", "note"), rows
         )
+    for name in names:
+        for record in found[name].values():
+            for warning in record.get("warnings", ()):
+                voice.warn(f"{name}: {warning}")
     result: Json = {"host": describe_host().as_json(), "profiles": found}
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
@@ -98,9 +115,10 @@ def _cells(record: Json) -> tuple[str, ...]:
         ratio, span = record["ratio_to_reference"], record["ratio_interval"]
         against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else "-"
         rss = megabytes(record["peak_rss_bytes"])
-        note = "; ".join([f"peak RSS {rss}", *record["warnings"]])
+        note = f"peak RSS {rss}{', noisy' if record['noisy'] else ''}"
         median = f"{record['median_s'] * 1e3:.2f} ms"
         return ("measured", median, f"{low:.2f} to {high:.2f} ms", against, note)
     if record["kind"] == "estimate":
-        return ("estimate", "-", "-", "-", megabytes(record["bytes"]))
+        span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
+        return ("estimate", "-", "-", "-", f"{span}, {megabytes(record['bytes'])}")
     return (record["kind"], "-", "-", "-", record["reason"])

@@ -63,7 +63,7 @@ class Prompt:
 
 def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     return click.option(
-        f"--{name}", type=options.PATH, help=f"Use this {role.value} instead of DIR's."
+        f"--{name}", type=options.PATH, help=f"Use this {role.value} instead of the folder's."
     )
 
 
@@ -74,8 +74,20 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 @_role_option("coarse", Role.COARSE)
 @_role_option("c2f", Role.C2F)
 @_role_option("decoder", Role.CODEC_DECODER)
-@click.option("--period", type=click.IntRange(0), default=7, show_default=True)
-@click.option("--width", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--period",
+    type=click.IntRange(0),
+    default=7,
+    show_default=True,
+    help="Keep every PERIOD-th frame; 0 keeps none.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Frames kept at each period.",
+)
 @click.option("--beats", type=options.PATH, help="A beat tracker (.onnx): keep its beats, too.")
 @click.option(
     "--beat-width",
@@ -86,12 +98,47 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 )
 @click.option("--prefix", "prefix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
 @click.option("--suffix", "suffix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
-@click.option("--upper-codebook", type=click.IntRange(0, 14), default=3, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=12, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True)
-@click.option("--typical-mass", type=click.FloatRange(0, 1), default=0.0, show_default=True)
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True))
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--upper-codebook",
+    type=click.IntRange(0, 14),
+    default=3,
+    show_default=True,
+    help="Generate every codebook from this one on.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=12,
+    show_default=True,
+    help="Sampling steps of the coarse model.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Of the coarse model.",
+)
+@click.option(
+    "--typical-mass",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Typical filtering; 0 is off.",
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds of the recording to take (default: all).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="One seed, the same tokens.",
+)
 @options.threads
 @options.output
 @options.as_json
@@ -130,6 +177,8 @@ def vamp_command(
       vampbench vamp song.wav -o vamped.wav --beats models/wavebeat.onnx --period 0
     """
     voice = Voice(as_json=as_json)
+    if out.suffix.lower() != ".wav":
+        raise InputError(f"{out}: the output is a WAV file; give a name that ends in .wav")
     clip = read_audio(recording)
     samples = clip.samples
     if duration_s is not None:

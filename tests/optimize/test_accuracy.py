@@ -61,6 +61,16 @@ def test_an_encoder_agrees_with_itself_and_breaks_from_the_changed_codebook_on(
     assert found.interval[0] <= found.token_agreement <= found.interval[1] < 1
 
 
+def test_an_encoder_with_external_weights_shows_its_margins_too(small_models, tmp_path):
+    path = tmp_path / "apart" / "encoder.onnx"
+    save_model(load_model(small_models / "codec_encoder.onnx"), path, external=True)
+    assert path.with_name("encoder.onnx.data").is_file()
+    feeds = [{"audio": probe_audio(1)[None, None, :40_000]}]
+    found = report(path, open_artifact(path), feeds)
+    assert found.token_agreement == 1
+    assert found.near_ties is not None
+
+
 def test_transformers_are_compared_on_masked_positions_by_mask_ratio(small_models, tmp_path):
     path = small_models / "c2f.onnx"
     feeds = transformer_feeds(14, 10)

@@ -38,6 +38,7 @@ def results():
             {"name": "coarse", "role": "coarse", "source_bytes": 101, "variants": coarse},
             {"name": "dec", "role": "codec-decoder", "source_bytes": 201, "variants": decoder},
         ],
+        "source_bytes": 302,
         "totals": {"fused": 300, "fp16": 150, "int8-dynamic": 86},
     }
 
