@@ -1,12 +1,13 @@
-"""Write README's figures and sessions anew: `python docs/update_readme.py [RESULTS_JSON]`.
+"""Write README's figures and sessions anew: `python docs/update_readme.py --demo RESULTS_JSON`.
 
-What is quoted of a run is kept in docs/demo-results.json; README's part between the two markers
-is made of that file alone. Commands in console blocks are run and their output written below
+What is quoted of a run is kept in docs/*-results.json; README's parts between markers are made of
+those files alone. Commands in console blocks are run and their output written below
 them; `make` lines stay as they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -21,9 +22,8 @@ from workbench.console import megabytes, percent
 Json = dict[str, Any]
 
 DOCS = Path(__file__).resolve().parent
-QUOTED = DOCS / "demo-results.json"
 README = DOCS.parent / "README.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+RUNS = ("demo", "recordings", "full-size")
 
 ACCURACY = (
     "token_agreement",
@@ -142,13 +142,62 @@ def _time(cpu: Json | None) -> str:
     return f"{cpu['median_s'] * 1e3:.1f} ms{against}"
 
 
-def with_figures(readme: str, quoted: Json) -> str:
+def recordings(quoted: Json, demo: Json) -> str:
+    """Agreement on the synthesised clips beside that on real recordings, as Markdown."""
+    lines = ["| model | recipe | built-in clips | real recordings |", "|---|---|---:|---:|"]
+    pairs = zip(demo["models"], quoted["models"], strict=True)
+    for model, (one, two) in ((one["name"], (one, two)) for one, two in pairs):
+        for a, b in zip(one["variants"], two["variants"], strict=True):
+            if a["recipe"] != "fused":
+                cells = f"{_same(a['accuracy'])} | {_same(b['accuracy'])}"
+                lines.append(f"| {model} | {a['recipe']} | {cells} |")
+    return "\n".join(lines)
+
+
+def full_size(quoted: Json) -> str:
+    """Sizes, agreement and time of the full-size set, as Markdown."""
+    lines = [
+        "| model | recipe | size | of FP32 | says the same | compared | time to FP32 |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for model in quoted["models"]:
+        for variant in model["variants"]:
+            share = f"{variant['bytes'] / model['source_bytes']:.0%}" if variant["bytes"] else "-"
+            ratio = variant["cpu"]["ratio_to_reference"] if variant["cpu"] else None
+            lines.append(
+                f"| {model['name']} | {variant['recipe']} | {_size(variant['bytes'])} | {share} | "
+                f"{_same(variant['accuracy'])} | {_count(variant['accuracy'])} | "
+                f"{f'{ratio:.2f} x' if ratio else '-'} |"
+            )
+    lines += ["", "| together | size |", "|---|---:|"]
+    totals = [("source (FP32)", quoted["source_bytes"]), *quoted["totals"].items()]
+    totals += [(mixed["name"], mixed["bytes"]) for mixed in quoted["sets"]]
+    lines += [f"| {name} | {_size(size)} |" for name, size in totals]
+    return "\n".join(lines)
+
+
+def kept(run: str) -> Json:
+    """What is quoted of a run."""
+    path = DOCS / f"{run}-results.json"
+    found: Json = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def with_figures(readme: str, runs: dict[str, Json]) -> str:
     """README's text with its figures anew. Raises ValueError when a marker is missing."""
-    before, _, rest = readme.partition(BEGIN)
-    _, marker, after = rest.partition(END)
-    if not marker:
-        raise ValueError(f"README has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{figures(quoted)}\n{END}{after}"
+    parts = {
+        "demo": figures(runs["demo"]),
+        "recordings": recordings(runs["recordings"], runs["demo"]),
+        "full-size": full_size(runs["full-size"]),
+    }
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = readme.partition(begin)
+        _, marker, after = rest.partition(end)
+        if not marker:
+            raise ValueError(f"README has no {begin} ... {end}")
+        readme = f"{before}{begin}\n{part}\n{end}{after}"
+    return readme
 
 
 def with_sessions(readme: str, folder: Path) -> str:
@@ -183,17 +232,20 @@ def _output(command: str, folder: Path) -> list[str]:
     return [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
 
 
-def main(results: Path | None) -> None:
-    """Keep the figures of this results.json, if one is given; write README anew."""
-    readme = README.read_text(encoding="utf-8")
-    if results is not None:
-        quoted = trimmed(json.loads(results.read_text(encoding="utf-8")))
-        text = json.dumps(quoted, indent=1, ensure_ascii=False)
-        QUOTED.write_text(text + "\n", encoding="utf-8")
-    readme = with_figures(readme, json.loads(QUOTED.read_text(encoding="utf-8")))
+def main() -> None:
+    """Keep the figures of the results that are given; write README anew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for run in RUNS:
+        parser.add_argument(f"--{run}", type=Path, metavar="RESULTS_JSON", dest=run)
+    for run, path in vars(parser.parse_args()).items():
+        if path is not None:
+            quoted = trimmed(json.loads(path.read_text(encoding="utf-8")))
+            text = json.dumps(quoted, indent=1, ensure_ascii=False)
+            (DOCS / f"{run}-results.json").write_text(text + "\n", encoding="utf-8")
+    readme = with_figures(README.read_text(encoding="utf-8"), {run: kept(run) for run in RUNS})
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         README.write_text(with_sessions(readme, Path(folder)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    main()

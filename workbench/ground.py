@@ -58,7 +58,7 @@ CALIBRATION = Side(
     "calibration", 0, CALIBRATION_SIZES, FeedSizes(clips=3, coarse_states=8, c2f_states=8)
 )
 EVALUATION = Side(
-    "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=24, c2f_states=20)
+    "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import sys
 from pathlib import Path
@@ -33,29 +32,41 @@ def test_sessions_are_what_the_commands_print(update_readme, tmp_path):
     assert (tmp_path / "coarse.int4.onnx").is_file()
 
 
-def test_figures_are_those_of_the_kept_run(update_readme):
-    quoted = json.loads((ROOT / "docs" / "demo-results.json").read_text(encoding="utf-8"))
-    assert update_readme.with_figures(README, quoted) == README
-    assert {m["role"] for m in quoted["models"]} == {
-        "codec-encoder",
-        "codec-decoder",
-        "coarse",
-        "c2f",
-    }
-    for model in quoted["models"]:
-        for variant in model["variants"]:
-            assert variant["accuracy"]["n_positions"] >= 20_000
+@pytest.fixture
+def runs(update_readme):
+    return {run: update_readme.kept(run) for run in update_readme.RUNS}
 
 
-def test_other_figures_change_the_readme(update_readme):
-    quoted = json.loads((ROOT / "docs" / "demo-results.json").read_text(encoding="utf-8"))
-    quoted["models"][0]["source_bytes"] += 1_000_000
-    assert update_readme.with_figures(README, quoted) != README
+def test_figures_are_those_of_the_kept_runs(update_readme, runs):
+    assert update_readme.with_figures(README, runs) == README
+    for run, quoted in runs.items():
+        # The full-size set is no accuracy claim: 5,000 positions are enough there.
+        needed = 5_000 if run == "full-size" else 20_000
+        roles = {m["role"] for m in quoted["models"]}
+        assert roles == {"codec-encoder", "codec-decoder", "coarse", "c2f"}
+        for model in quoted["models"]:
+            for variant in model["variants"]:
+                assert variant["accuracy"]["n_positions"] >= needed
 
 
-def test_a_readme_without_markers_is_refused(update_readme):
-    with pytest.raises(ValueError, match="figures: begin"):
-        update_readme.with_figures("no markers", {})
+@pytest.mark.parametrize("run", ["demo", "recordings", "full-size"])
+def test_other_figures_change_the_readme(update_readme, runs, run):
+    variant = runs[run]["models"][0]["variants"][1]
+    variant["accuracy"]["token_agreement"] -= 0.01
+    assert update_readme.with_figures(README, runs) != README
+
+
+def test_the_full_size_set_is_far_below_the_old_goal(runs):
+    sizes = {s["name"]: s["bytes"] for s in runs["full-size"]["sets"]}
+    assert sizes["int8-dynamic transformers, fp16 codec"] <= 1.0e9
+    assert sizes["int4-weights transformers, fp16 codec"] <= 0.7e9
+    assert {m["weights"] for m in runs["full-size"]["models"]} == {"seeded"}
+    assert {m["weights"] for m in runs["demo"]["models"]} == {"trained"}
+
+
+def test_a_readme_without_markers_is_refused(update_readme, runs):
+    with pytest.raises(ValueError, match="demo: begin"):
+        update_readme.with_figures("no markers", runs)
 
 
 def test_make_lines_are_targets_of_the_makefile():
@@ -76,6 +87,7 @@ def test_every_named_command_exists():
 
 
 def test_figures_name_no_path_of_a_machine():
-    text = (ROOT / "docs" / "demo-results.json").read_text(encoding="utf-8")
-    assert str(Path(sys.prefix).parent) not in text
-    assert not re.search(r'"/', text)
+    for path in (ROOT / "docs").glob("*-results.json"):
+        text = path.read_text(encoding="utf-8")
+        assert str(Path(sys.prefix).parent) not in text
+        assert not re.search(r'"/', text)
