@@ -33,6 +33,7 @@ ACCURACY = (
     "si_sdr_db",
     "floor_si_sdr_db",
     "log_mel_db",
+    "near_ties",
 )
 
 
@@ -126,6 +127,14 @@ def _same(accuracy: Json) -> str:
     return "-"
 
 
+def _clear(accuracy: Json) -> str:
+    """Agreement without near-ties, and how many positions those are."""
+    ties = accuracy["near_ties"]
+    if ties is None:
+        return "-"
+    return f"{percent(ties['agreement_excluding'])} ({ties['share']:.0%} are)"
+
+
 def _count(accuracy: Json) -> str:
     if accuracy["n_positions"] is None:
         return "-"
@@ -144,12 +153,17 @@ def _time(cpu: Json | None) -> str:
 
 def recordings(quoted: Json, demo: Json) -> str:
     """Agreement on the synthesised clips beside that on real recordings, as Markdown."""
-    lines = ["| model | recipe | built-in clips | real recordings |", "|---|---|---:|---:|"]
+    lines = [
+        "| model | recipe | built-in clips | without near-ties | real recordings | "
+        "without near-ties |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     pairs = zip(demo["models"], quoted["models"], strict=True)
     for model, (one, two) in ((one["name"], (one, two)) for one, two in pairs):
         for a, b in zip(one["variants"], two["variants"], strict=True):
             if a["recipe"] != "fused":
-                cells = f"{_same(a['accuracy'])} | {_same(b['accuracy'])}"
+                sides = (a["accuracy"], b["accuracy"])
+                cells = " | ".join(f"{_same(side)} | {_clear(side)}" for side in sides)
                 lines.append(f"| {model} | {a['recipe']} | {cells} |")
     return "\n".join(lines)
 
