@@ -63,7 +63,7 @@ class Stage:
     warmup_steps: int = 50
 
 
-AUTOENCODER = Stage("autoencoder", 5e-4, 4000, 3300.0, 1150.0, batch=8, frames=21)
+AUTOENCODER = Stage("autoencoder", 6e-4, 6000, 6000.0, 2700.0, batch=5, frames=21)
 DECODER = Stage("decoder", 6e-4, 2500, 3000.0, 1850.0, batch=8, frames=21)
 COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 820.0, batch=4, frames=172)
 C2F = Stage("c2f", 1.5e-3, 4000, 1500.0, 820.0, batch=4, frames=172)

@@ -16,10 +16,10 @@ from training.pack import pack_tracks
 from training.sounds import TRAIN_RECORDINGS, recordings, sounds
 from training.synth import melody
 
-SPEEDS = (1.0, 0.8, 0.9, 1.12)
+SPEEDS = (1.0, 0.8, 0.9, 1.12, 1.5, 2.0)
 TRACK_S = 30.0
 QUIET_RMS = 0.004
-WEIGHTS = {"recordings": 0.35, "arrangements": 0.3, "melodies": 0.2, "pack": 0.15}
+WEIGHTS = {"recordings": 0.35, "arrangements": 0.25, "melodies": 0.28, "pack": 0.12}
 
 
 @dataclass(frozen=True)

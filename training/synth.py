@@ -18,11 +18,17 @@ def note(rng: np.random.Generator, frequency_hz: float, duration_s: float) -> Au
     vibrato = depth * np.sin(2 * np.pi * rate_hz * time_s) / (2 * np.pi * rate_hz)
     phase = 2 * np.pi * frequency_hz * (time_s + vibrato)
     slope, odd = rng.uniform(0.4, 2.2), rng.random() < 0.2
+    # A resonance, as brass and voices have it: without it nearly all energy lies below 1 kHz.
+    resonance_hz, octaves = 400.0 * 2.0 ** rng.uniform(0.0, 3.5), rng.uniform(0.4, 1.5)
+    resonant = rng.random() < 0.6
     audio = np.zeros(n)
     for partial in range(1, int(min(40, 16000 / frequency_hz)) + 1):
         if odd and partial % 2 == 0:
             continue
         level = partial**-slope * rng.uniform(0.3, 1.0)
+        if resonant:
+            away = np.log2(partial * frequency_hz / resonance_hz) / octaves
+            level = rng.uniform(0.3, 1.0) * np.exp(-0.5 * away**2) + 0.1 * level
         audio += level * np.sin(partial * phase + rng.uniform(0, 2 * np.pi))
     attack_s = rng.choice([0.004, 0.02, 0.08])
     decay_s = rng.choice([0.15, 0.5, 3.0]) * max(duration_s, 0.2)
@@ -36,7 +42,7 @@ def melody(rng: np.random.Generator, samples: int) -> Audio:
     out = np.zeros(samples, np.float32)
     duration_s = samples / SAMPLE_RATE_HZ
     scale = SCALES[rng.integers(len(SCALES))]
-    root_hz = 55.0 * 2.0 ** (rng.integers(0, 37) / 12.0)
+    root_hz = 55.0 * 2.0 ** (rng.integers(0, 49) / 12.0)
     start_s, degree = 0.0, int(rng.integers(0, 14))
     while start_s < duration_s - 0.1:
         length_s = float(rng.choice([0.15, 0.25, 0.4, 0.8, 1.5]) * rng.uniform(0.9, 1.1))

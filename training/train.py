@@ -28,7 +28,7 @@ from training.train_tokens import train_transformer
 from training.transformer import VampNet
 
 STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
-POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 20, 8, 30
+POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 40, 8, 30
 FIT_CROPS, FIT_FRAMES = 240, 86
 
 
