@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,16 @@ def read_audio(path: Path) -> Clip:
     return make_clip(path.stem, samples, str(path), warnings)
 
 
+@dataclass(frozen=True)
+class Folder:
+    """The usable recordings of a folder, the samples that fit in memory, and what was left out."""
+
+    name: str
+    recordings: tuple[Recording, ...]
+    kept: dict[str, NDArray[np.float32]] = field(repr=False)
+    dropped: tuple[Dropped, ...] = ()
+
+
 def load_audio_set(
     folder: Path,
     *,
@@ -95,10 +106,30 @@ def load_audio_set(
 
     Raises InputError when the folder is missing or nothing usable remains.
     """
-    if clip_s * SAMPLE_RATE_HZ < HOP_SAMPLES:
-        raise InputError(f"clips of {clip_s} s are shorter than one token frame; take 1 s or more")
     if max_clips is not None and max_clips < 1:
         raise InputError(f"{max_clips} clips per side are too few; allow at least 1")
+    found = read_folder(folder, clip_s, progress)
+    recordings = found.recordings
+    if len(recordings) == 1 and len(recordings[0].pieces) == 1:
+        clip = read_audio(Path(recordings[0].source))
+        recordings = (survey(recordings[0].name, clip, clip.duration_s / 2),)
+    chosen = split(found.name, recordings, max_clips)
+    return AudioSet(
+        name=found.name,
+        calibration=fetch(chosen.calibration, found.kept),
+        evaluation=fetch(chosen.evaluation, found.kept),
+        dropped=(*found.dropped, *chosen.dropped),
+        warnings=chosen.warnings,
+    )
+
+
+def read_folder(folder: Path, clip_s: float, progress: Progress | None = None) -> Folder:
+    """Read every sound file below `folder` once and survey where it is cut.
+
+    Raises InputError when the folder is missing or holds nothing usable.
+    """
+    if clip_s * SAMPLE_RATE_HZ < HOP_SAMPLES:
+        raise InputError(f"clips of {clip_s} s are shorter than one token frame; take 1 s or more")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of sound files")
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p, folder)]
@@ -129,21 +160,10 @@ def load_audio_set(
         progress(len(files), len(files))
     if not recordings:
         raise InputError(f"{folder}: holds no usable sound file{_why(dropped)}; add recordings")
-    if len(recordings) == 1 and len(recordings[0].pieces) == 1:
-        clip = read_audio(Path(recordings[0].source))
-        recordings = [survey(recordings[0].name, clip, clip.duration_s / 2)]
-    name = folder.resolve().name
-    chosen = split(name, recordings, max_clips)
-    return AudioSet(
-        name=name,
-        calibration=_fetch(chosen.calibration, kept),
-        evaluation=_fetch(chosen.evaluation, kept),
-        dropped=(*dropped, *chosen.dropped),
-        warnings=chosen.warnings,
-    )
+    return Folder(folder.resolve().name, tuple(recordings), kept, tuple(dropped))
 
 
-def _fetch(pieces: tuple[Piece, ...], kept: dict[str, NDArray[np.float32]]) -> tuple[Clip, ...]:
+def fetch(pieces: tuple[Piece, ...], kept: dict[str, NDArray[np.float32]]) -> tuple[Clip, ...]:
     """The pieces' samples, from memory or from their files again."""
     clips = []
     source, samples = "", np.zeros(0, np.float32)

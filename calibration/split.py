@@ -102,6 +102,18 @@ def split(name: str, recordings: Sequence[Recording], max_clips: int | None) -> 
     return Split(calibration, evaluation, tuple(dropped), tuple(warnings))
 
 
+def one_side(
+    recordings: Sequence[Recording], known: dict[str, str], max_clips: int | None
+) -> tuple[tuple[Piece, ...], tuple[Dropped, ...]]:
+    """All pieces of the recordings, at most `max_clips`; what is in `known` already is dropped.
+
+    `known` maps content hashes to names and receives the pieces' own.
+    """
+    dropped: list[Dropped] = []
+    fresh = [_unseen(recording.pieces, known, dropped) for recording in recordings]
+    return _draw(fresh, max_clips), tuple(dropped)
+
+
 def _divide(
     recordings: Sequence[Recording],
 ) -> tuple[list[tuple[Piece, ...]], list[tuple[Piece, ...]]]:

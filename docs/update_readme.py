@@ -34,6 +34,7 @@ ACCURACY = (
     "floor_si_sdr_db",
     "log_mel_db",
     "near_ties",
+    "per_codebook",
 )
 
 
@@ -168,6 +169,31 @@ def recordings(quoted: Json, demo: Json) -> str:
     return "\n".join(lines)
 
 
+def codebooks(quoted: Json) -> str:
+    """Agreement per codebook with its interval, and the floor, of every recipe, as Markdown."""
+    parts = []
+    for model in quoted["models"]:
+        made = [v for v in model["variants"] if v["accuracy"]["per_codebook"]]
+        if not made:
+            continue
+        names = [v["recipe"] for v in made]
+        lines = [
+            f"| {model['name']}, codebook | floor | {' | '.join(names)} |",
+            "|---|---:|" + "---:|" * len(names),
+        ]
+        rows = [{book["codebook"]: book for book in v["accuracy"]["per_codebook"]} for v in made]
+        for number in rows[0]:
+            cells = " | ".join(_share(row[number]) for row in rows)
+            lines.append(f"| {number} | {percent(rows[0][number]['floor'])} | {cells} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _share(book: Json) -> str:
+    low, high = book["interval"]
+    return f"{book['agreement']:.1%} ({low:.1%} to {high:.1%})"
+
+
 def full_size(quoted: Json) -> str:
     """Sizes, agreement and time of the full-size set, as Markdown."""
     lines = [
@@ -202,6 +228,7 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
     parts = {
         "demo": figures(runs["demo"]),
         "recordings": recordings(runs["recordings"], runs["demo"]),
+        "codebooks": codebooks(runs["recordings"]),
         "full-size": full_size(runs["full-size"]),
     }
     for name, part in parts.items():

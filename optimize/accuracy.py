@@ -41,13 +41,14 @@ FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
 
 @dataclass(frozen=True)
 class CodebookShare:
-    """Agreement of one codebook; `given_earlier` only for encoders."""
+    """Agreement of one codebook, its 95 % interval; `given_earlier` only for encoders."""
 
     codebook: int
     agreement: float | None
     floor: float | None
     given_earlier: float | None
     n_positions: int
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -328,6 +329,7 @@ def _shares(
 ) -> dict[str, Any]:
     whole = agreement.total(rows)
     codebooks = zip(agreement.per_codebook(rows), agreement.per_codebook(floor_rows), strict=True)
+    intervals = agreement.codebook_intervals(rows)
     strata, floors = agreement.per_stratum(rows), agreement.per_stratum(floor_rows)
     return {
         "token_agreement": whole.value,
@@ -335,7 +337,14 @@ def _shares(
         "interval": agreement.interval(rows),
         "n_positions": whole.n_positions,
         "per_codebook": tuple(
-            CodebookShare(i, s.value, f.value, given[i].value if given else None, s.n_positions)
+            CodebookShare(
+                i,
+                s.value,
+                f.value,
+                given[i].value if given else None,
+                s.n_positions,
+                intervals[i],
+            )
             for i, (s, f) in enumerate(codebooks)
             if s.n_positions
         ),

@@ -76,6 +76,15 @@ def per_codebook(comparisons: list[Comparison]) -> list[Share]:
     ]
 
 
+def codebook_intervals(comparisons: list[Comparison]) -> list[tuple[float, float] | None]:
+    """95 % bootstrap intervals of `per_codebook`, over half-second blocks."""
+    n = max((c.same.shape[0] for c in comparisons), default=0)
+    return [
+        interval([Comparison(c.same[i : i + 1], c.counted[i : i + 1]) for c in comparisons])
+        for i in range(n)
+    ]
+
+
 def given_earlier(comparisons: list[Comparison]) -> list[Share]:
     """The share of each codebook where all earlier codebooks agree (residuals cascade)."""
     n = max((c.same.shape[0] for c in comparisons), default=0)

@@ -21,6 +21,7 @@ from calibration.feeds import (
 )
 from calibration.parts import UPSTREAM, encode_by_parts, part_feeds
 from calibration.samples import builtin_audio_set
+from calibration.two_folders import load_two_folders
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.baked import accepted_lengths
 from vampnet_models.builtin import builtin_models
@@ -77,16 +78,21 @@ class Ground:
     parts: dict[Part, Artifact] = field(default_factory=dict)
 
 
-def load_audio(folder: Path | None, voice: Voice) -> AudioSet:
-    """The user's recordings, or the built-in pack. Raises InputError when nothing is usable."""
-    if folder is not None and folder.is_file():
-        raise InputError(f"{folder}: is a file; give the folder that holds it")
+def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) -> AudioSet:
+    """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
+
+    Raises InputError when nothing is usable.
+    """
+    for given in (folder, judged):
+        if given is not None and given.is_file():
+            raise InputError(f"{given}: is a file; give the folder that holds it")
     with voice.task("reading audio") as update:
-        audio = (
-            builtin_audio_set()
-            if folder is None
-            else load_audio_set(folder, max_clips=MAX_CLIPS, progress=update)
-        )
+        if judged is not None:
+            audio = load_two_folders(folder, judged, max_clips=MAX_CLIPS, progress=update)
+        elif folder is not None:
+            audio = load_audio_set(folder, max_clips=MAX_CLIPS, progress=update)
+        else:
+            audio = builtin_audio_set()
         update(1, 1)
     for dropped in audio.dropped:
         voice.warn(f"{dropped.name}: not used: {dropped.reason}")

@@ -45,6 +45,7 @@ class Job:
     out: Path
     command: str
     audio: Path | None = None
+    evaluation_audio: Path | None = None
     feeds: Path | None = None
     recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
     targets: tuple[Target, ...] = parse_targets("cpu,cuda,mobile")
@@ -65,7 +66,7 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     artifacts, skipped = _open_all(job.models, voice)
     if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
         voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
-    audio = load_audio(job.audio, voice)
+    audio = load_audio(job.audio, voice, job.evaluation_audio)
     space.open()
     ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
     models: list[Json] = []

@@ -13,6 +13,11 @@ output = click.option("-o", "--output", "out", type=PATH, required=True, help="W
 audio = click.option(
     "--audio", type=PATH, help="Folder of recordings (default: the built-in sample pack)."
 )
+evaluation_audio = click.option(
+    "--evaluation-audio",
+    type=PATH,
+    help="Judge on this folder's recordings; all of --audio then calibrates.",
+)
 threads = click.option(
     "--threads", type=click.IntRange(0), default=0, help="Threads; 0 takes all cores."
 )

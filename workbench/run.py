@@ -28,6 +28,7 @@ _rounds = click.option(
 @click.command()
 @click.argument("models_dir", type=options.PATH)
 @options.audio
+@options.evaluation_audio
 @options.targets
 @click.option(
     "--recipes", default=",".join(RECIPE_NAMES), show_default=True, help="Comma-separated."
@@ -41,6 +42,7 @@ _rounds = click.option(
 def run(
     models_dir: Path,
     audio: Path | None,
+    evaluation_audio: Path | None,
     targets: str,
     recipes: str,
     min_agreement: float | None,
@@ -66,6 +68,7 @@ def run(
         out=out,
         command=command_line(),
         audio=audio,
+        evaluation_audio=evaluation_audio,
         feeds=feeds,
         recipes=_recipes(recipes),
         targets=parse_targets(targets),
@@ -81,9 +84,12 @@ def run(
     "-o", "--output", "out", type=options.PATH, default=Path("out/demo"), show_default=True
 )
 @options.audio
+@options.evaluation_audio
 @_rounds
 @options.as_json
-def demo(out: Path, audio: Path | None, rounds: int, as_json: bool) -> int:
+def demo(
+    out: Path, audio: Path | None, evaluation_audio: Path | None, rounds: int, as_json: bool
+) -> int:
     """Do the whole job on the built-in models and audio: nothing else is needed.
 
     \b
@@ -100,6 +106,7 @@ def demo(out: Path, audio: Path | None, rounds: int, as_json: bool) -> int:
         out=out,
         command=command_line(),
         audio=audio,
+        evaluation_audio=evaluation_audio,
         rounds=rounds,
     )
     return _finish(job, voice)

@@ -56,3 +56,13 @@ def test_mask_ratios_are_grouped_by_tenths(ratio, stratum):
 def test_strata_are_pooled():
     found = agreement.per_stratum([rows([[1, 1]], stratum=3), rows([[0, 0]], stratum=3)])
     assert found[3].value == 0.5
+
+
+def test_codebook_intervals_hold_their_codebooks_share() -> None:
+    rng = np.random.default_rng(0)
+    both = [rows(np.stack([rng.random(600) < 0.9, rng.random(600) < 0.4])) for _ in range(3)]
+    shares = agreement.per_codebook(both)
+    for share, found in zip(shares, agreement.codebook_intervals(both), strict=True):
+        assert found is not None and share.value is not None
+        low, high = found
+        assert low < share.value < high and high - low < 0.1
