@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from training import config
-from training.checkpoint import load_original, save_original
+from training.checkpoint import load_original, save_original, write
 from training.codec import Codec
 from training.config import Stage
 from training.loop import STOP, InterruptedTrainingError
@@ -24,12 +24,13 @@ from training.quantizer_init import fit_quantizer
 from training.snake import compile_snake
 from training.tokens import TokenSet, cached_tokens
 from training.train_codec import latents_of, train_autoencoder, train_decoder
+from training.train_joint import train_joint
 from training.train_tokens import train_transformer
 from training.transformer import VampNet
 
 STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
 POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 40, 8, 30
-FIT_CROPS, FIT_FRAMES = 240, 86
+FIT_CROPS, FIT_FRAMES = 480, 86
 
 
 def _codec_from(path: Path) -> Codec:
@@ -40,14 +41,20 @@ def _codec_from(path: Path) -> Codec:
 
 
 def train_codec(pool: Pool, work: Path) -> None:
-    """Autoencoder, then fitted quantizer: writes `codec_frozen.pth`, whose tokens are final."""
+    """Autoencoder, fitted quantizer, both together; tokens of `codec_frozen.pth` are final."""
     if (work / "codec_frozen.pth").exists():
         return
     codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
     train_autoencoder(codec, pool, config.AUTOENCODER, work)
-    latents = latents_of(codec, pool, FIT_CROPS, FIT_FRAMES, config.SEED)
-    left = fit_quantizer(codec, latents, config.SEED)
-    print("latent variance left after each codebook:", [round(x, 3) for x in left])
+    fitted = work / "fitted.state"
+    if fitted.exists():
+        codec.load_state_dict(torch.load(fitted, weights_only=True))
+    else:
+        latents = latents_of(codec, pool, FIT_CROPS, FIT_FRAMES, config.SEED)
+        left = fit_quantizer(codec, latents, config.SEED)
+        print("latent variance left after each codebook:", [round(x, 3) for x in left])
+        write(fitted, codec.state_dict())
+    train_joint(codec, pool, config.JOINT, work)
     # Rounded here, before any token is made: what ships is what the transformers learn from.
     save_original(work / "codec_frozen.pth", codec.state_dict(), config.CODEC_KWARGS, half=True)
 

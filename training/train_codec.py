@@ -20,7 +20,8 @@ WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
 BETAS = (0.8, 0.99)
 
 
-def _weighted(decoded: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
+def weighted(decoded: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """The reconstruction loss of `[b, 1, samples]` pairs, and its terms."""
     terms = reconstruction_losses(decoded, target)
     loss = torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum()
     return loss, {name: term.item() for name, term in terms.items()}
@@ -47,7 +48,7 @@ def train_autoencoder(
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         audio, _ = draw(step)
-        return _weighted(codec.decoder(codec.encoder(audio)), audio)
+        return weighted(codec.decoder(codec.encoder(audio)), audio)
 
     return run_stage(
         stage, codec, optimizer, step_loss, folder, lambda _step: codec.clamp_alpha(), clip=20.0
@@ -62,7 +63,7 @@ def latents_of(codec: Codec, pool: Pool, crops: int, frames: int, seed: int) -> 
     return torch.cat(parts)
 
 
-def _random_codebooks(rng: np.random.Generator, size: int, n_codebooks: int) -> Tensor:
+def random_codebooks(rng: np.random.Generator, size: int, n_codebooks: int) -> Tensor:
     """Quantizer dropout: half of the items use all codebooks, half a random number of them."""
     active = torch.full((size,), n_codebooks)
     few = torch.from_numpy(rng.integers(1, n_codebooks + 1, size))
@@ -78,9 +79,9 @@ def train_decoder(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         audio, rng = draw(step)
         with torch.no_grad():
-            active = _random_codebooks(rng, stage.batch, n_codebooks)
+            active = random_codebooks(rng, stage.batch, n_codebooks)
             z = codec.quantizer(codec.encoder(audio), active).z
-        return _weighted(codec.decoder(z), audio)
+        return weighted(codec.decoder(z), audio)
 
     return run_stage(
         stage, codec, optimizer, step_loss, folder, lambda _step: codec.clamp_alpha(), clip=20.0

@@ -22,6 +22,7 @@ from training.train_codec import (  # noqa: E402
     train_autoencoder,
     train_decoder,
 )
+from training.train_joint import Usage, train_joint  # noqa: E402
 from training.train_tokens import train_transformer  # noqa: E402
 from training.transformer import VampNet  # noqa: E402
 
@@ -81,6 +82,40 @@ def test_decoder_learns_and_the_tokens_stay(
     _falls(log, 1.0)
     assert torch.equal(codec.encode(audio), codes)
     assert not torch.allclose(codec.decode(codes), decoded)
+
+
+def test_joint_stage_learns_without_growing_and_revives(
+    trained: tuple[Codec, list[dict[str, float]]], tmp_path: Path
+) -> None:
+    codec, _ = trained
+    pool = tiny.pool()
+    fit_quantizer(codec, latents_of(codec, pool, 20, 40, 0), seed=0)
+    projections = codec.quantizer.quantizers[0].in_proj.weight_v.detach().clone()
+    table = codec.quantizer.quantizers[0].codebook.weight.detach().clone()
+    log = train_joint(codec, pool, tiny.stage("joint", STEPS, 1e-3, frames=4), tmp_path)
+    _falls(log, 1.0)
+    assert log[-1]["codebook"] < log[0]["codebook"]
+    assert 0.7 < log[-1]["latent_rms"] / log[0]["latent_rms"] < 1.4
+    assert not torch.equal(codec.quantizer.quantizers[0].codebook.weight, table)
+    assert torch.equal(codec.quantizer.quantizers[0].in_proj.weight_v, projections)
+
+
+def test_dead_entries_restart_at_residuals_and_live_ones_stay() -> None:
+    torch.manual_seed(0)
+    quantizer = Codec(**tiny.CODEC_KWARGS).quantizer
+    latent = torch.randn(2, 32, 100)
+    usage = Usage(quantizer)
+    usage.note(quantizer(latent).codes, latent)
+    usage.used[0, :40] = True
+    usage.used[0, 40:] = False
+    before = quantizer.quantizers[0].codebook.weight.detach().clone()
+    assert usage.revive(quantizer, np.random.default_rng(0)) >= 24
+    after = quantizer.quantizers[0].codebook.weight
+    assert torch.equal(after[:40], before[:40])
+    assert (after[40:] != before[40:]).any(dim=1).all()
+    points = quantizer.quantizers[0].in_proj(latent).transpose(1, 2).reshape(-1, 8)
+    assert torch.cdist(after[40:], points).min(dim=1).values.max() < 1e-2
+    assert not usage.used.any()
 
 
 def _repeating_tokens() -> TokenSet:
