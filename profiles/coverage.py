@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from profiles.examine import Examined
-from profiles.shapes import Shapes
+from vampnet_models.tensor_shapes import Shapes
 
 Supports = Callable[[ir.Node, Shapes], str | None]
 """Answers None when the runtime takes the node, else why it does not."""

@@ -18,8 +18,8 @@ from profiles.examine import Examined
 from profiles.measure import measure
 from profiles.records import Failure, Measurement
 from profiles.rounds import Plan, Progress
-from profiles.shapes import Shapes
 from profiles.targets import CUDA
+from vampnet_models.tensor_shapes import Shapes
 
 _STANDARD = frozenset(
     {

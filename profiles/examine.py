@@ -11,9 +11,9 @@ import onnx_ir as ir
 
 from profiles.cost import ModelCost, model_cost
 from profiles.files import files_of, size_of
-from profiles.shapes import Shape, Shapes, infer_shapes
 from vampnet_models.artifact import load_model
 from vampnet_models.errors import InputError
+from vampnet_models.tensor_shapes import Shape, Shapes, infer_shapes
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.tensor_shapes import Shape
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 
 COARSE_STEPS = 12

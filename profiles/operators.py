@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from profiles.cost import VIEWS, flops_of
 from profiles.process import ChildFailed, child
-from profiles.shapes import Shape
 from profiles.stats import percentile
 from profiles.targets import Target
 from vampnet_models.errors import InputError
+from vampnet_models.flops import VIEWS, flops_of
+from vampnet_models.tensor_shapes import Shape
 
 _ITEM_BYTES = {
     **{"double": 8.0, "int64": 8.0, "uint64": 8.0, "float": 4.0, "int32": 4.0, "uint32": 4.0},

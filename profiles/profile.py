@@ -15,10 +15,10 @@ from profiles.operators import profile_operators
 from profiles.records import Failure
 from profiles.roofline import Peaks, roofline
 from profiles.rounds import Plan, Progress
-from profiles.shapes import Shape
 from profiles.targets import CUDA, Kind, Target
 from vampnet_models.errors import InputError
 from vampnet_models.spec import spec_of
+from vampnet_models.tensor_shapes import Shape
 
 Json = dict[str, Any]
 

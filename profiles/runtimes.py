@@ -17,7 +17,7 @@ import onnx_ir as ir
 from onnxruntime.capi import _pybind_state
 
 from profiles.coverage import Supports
-from profiles.shapes import Shapes, Tensor
+from vampnet_models.tensor_shapes import Shapes, Tensor
 
 RUNTIMES = ("cpu", "xnnpack", "nnapi", "coreml-mlprogram", "coreml-neuralnetwork")
 

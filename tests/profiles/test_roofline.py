@@ -2,9 +2,9 @@ import pytest
 
 from profiles.cost import model_cost
 from profiles.roofline import Peaks, copy_rate, measure_peaks, roofline
-from profiles.shapes import infer_shapes
 from profiles.targets import cpu
 from tests.profiles import graphs
+from vampnet_models.tensor_shapes import infer_shapes
 
 PEAKS = Peaks(threads=1, fp32_flops_per_s=1e9, int8_ops_per_s=4e9, copy_bytes_per_s=1e9)
 

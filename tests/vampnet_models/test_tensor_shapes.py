@@ -4,8 +4,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from profiles.shapes import infer_shapes
 from tests.profiles import graphs
+from vampnet_models.tensor_shapes import infer_shapes
 
 
 def test_shapes_through_arithmetic_on_lengths_equal_the_runtime():
