@@ -7,6 +7,7 @@ import sys
 import click
 
 from vampnet_models.errors import WorkbenchError
+from workbench.bundle import bundle, check
 from workbench.check import verify
 from workbench.compare import compare
 from workbench.convert import fp16, fuse, int8, weights
@@ -58,6 +59,8 @@ for command in (
     vamp_command,
     compare,
     overview,
+    bundle,
+    check,
 ):
     cli.add_command(command)
 

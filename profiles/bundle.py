@@ -1,0 +1,184 @@
+"""The folder that ships: models, a manifest of promises, golden answers, a check of itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vampnet_models.artifact import Artifact, cannot_write, sha256_of
+from vampnet_models.errors import InputError
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+
+Array = NDArray[Any]
+Json = dict[str, Any]
+
+SCHEMA = 1
+MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
+SCRIPTS = ("selfcheck.py", "example.py")
+
+AUDIO_MARGIN_DB = 3.0
+"""How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
+
+PUBLISHED_NOTE = (
+    "VampNet's published weights are licensed CC BY-NC-SA 4.0: models made from them may be "
+    "shared for non-commercial use, with credit and under the same licence.\n"
+)
+REFERENCE_NOTE = (
+    "These models were made from the small reference weights of the VampNet workbench (MIT; the "
+    "audio that they were trained on is credited in that project's NOTICE).\n" + PUBLISHED_NOTE
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of the bundle with what it must answer.
+
+    `feeds` are its golden inputs, `reference` and `variant` the output `output` of the FP32
+    source and of this model on them; `counted` (bool, broadcastable to the tokens) marks where
+    tokens count. `accuracy` and `profile` are what the run measured; None where it did not.
+    """
+
+    name: str
+    artifact: Artifact
+    recipe: str
+    source_sha256: str
+    output: str
+    feeds: Mapping[str, Array]
+    reference: Array
+    variant: Array
+    counted: Array
+    accuracy: Json | None
+    profile: Json | None
+
+    @property
+    def measure(self) -> str:
+        """`tokens` where the output is integer, else `audio`."""
+        return "tokens" if np.issubdtype(self.reference.dtype, np.integer) else "audio"
+
+
+def write_bundle(
+    parts: Sequence[Part], out: Path, *, target: str, provider: str, weights: str
+) -> Json:
+    """Write the bundle and return its manifest; the folder appears whole or not at all.
+
+    Raises InputError when `out` is there already, or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; choose another output or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    try:
+        staging.chmod(0o755)
+        manifest = _fill(parts, staging, target, provider, weights)
+        if out.exists():
+            out.rmdir()
+        staging.replace(out)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> Json:
+    models = folder / "models"
+    models.mkdir()
+    for part in parts:
+        for file in part.artifact.files:
+            shutil.copyfile(file, models / file.name)
+    golden: dict[str, Array] = {}
+    for part in parts:
+        golden |= {f"{part.name}/in/{key}": values for key, values in part.feeds.items()}
+        golden[f"{part.name}/reference"] = part.reference
+        golden[f"{part.name}/variant"] = part.variant
+        golden[f"{part.name}/counted"] = np.broadcast_to(part.counted, part.reference.shape)
+    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    for script in SCRIPTS:
+        text = files("profiles.bundled").joinpath(script).read_text(encoding="utf-8")
+        (folder / script).write_text(text, encoding="utf-8")
+    note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
+    (folder / NOTICE).write_text(note, encoding="utf-8")
+    written = sorted(p for p in folder.rglob("*") if p.is_file())
+    manifest: Json = {
+        "schema": SCHEMA,
+        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "target": target,
+        "provider": provider,
+        "weights": weights,
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("vampnet-workbench", "onnxruntime", "numpy")
+        },
+        "models": [_entry(part) for part in parts],
+        "files": [
+            {
+                "name": path.relative_to(folder).as_posix(),
+                "bytes": path.stat().st_size,
+                "sha256": sha256_of((path,)),
+            }
+            for path in written
+        ],
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _entry(part: Part) -> Json:
+    return {
+        "name": part.name,
+        "role": part.artifact.role.value,
+        "file": f"models/{part.artifact.path.name}",
+        "bytes": part.artifact.bytes,
+        "recipe": part.recipe,
+        "source_sha256": part.source_sha256,
+        "output": part.output,
+        "measure": part.measure,
+        "promise": promise(part),
+        "audio_s": _audio_s(part),
+        "accuracy": part.accuracy,
+        "profile": part.profile,
+    }
+
+
+def promise(part: Part) -> float:
+    """What the self-check must reach on the golden inputs, from what this machine reached.
+
+    Tokens: the share measured here less three standard errors of a share over as many
+    positions, at least two in a hundred. Audio: the SI-SDR measured here less 3 dB.
+    """
+    if part.measure == "audio":
+        return _si_sdr_db(part.reference, part.variant) - AUDIO_MARGIN_DB
+    counted = np.broadcast_to(part.counted, part.reference.shape).astype(bool)
+    same = (part.reference == part.variant)[counted]
+    share = float(same.mean())
+    return max(0.0, share - max(0.02, 3 * math.sqrt(share * (1 - share) / same.size)))
+
+
+def _si_sdr_db(reference: Array, estimate: Array) -> float:
+    reference, estimate = (x.astype(np.float64).ravel() for x in (reference, estimate))
+    reference, estimate = reference - reference.mean(), estimate - estimate.mean()
+    target = reference * (estimate @ reference) / (reference @ reference + 1e-20)
+    noise = estimate - target
+    return float(10 * np.log10((target @ target + 1e-20) / (noise @ noise + 1e-20)))
+
+
+def _audio_s(part: Part) -> float:
+    """How much sound the golden inputs stand for."""
+    length = next(iter(part.feeds.values())).shape[-1]
+    samples = length if part.artifact.role is Role.CODEC_ENCODER else length * HOP_SAMPLES
+    return float(samples / SAMPLE_RATE_HZ)

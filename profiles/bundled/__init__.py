@@ -1,0 +1,1 @@
+"""What every bundle carries: scripts that need only onnxruntime and numpy."""

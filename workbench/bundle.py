@@ -1,0 +1,212 @@
+"""`vampbench bundle` and `vampbench check`: the folder that ships, and whether it still holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+
+from optimize.recipes import find_recipe
+from profiles.bundle import Part, write_bundle
+from profiles.overview import recommendations
+from profiles.targets import CUDA, cpu
+from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.builtin import builtin_models
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.session import open_session
+from vampnet_models.spec import CHAIN_ROLES, Role
+from workbench import options
+from workbench.console import Voice, megabytes
+from workbench.ground import Ground, evaluation_feeds, lay_ground, load_audio
+from workbench.job import Job, profile_feed, run_job
+from workbench.overview import read_results
+from workbench.workspace import Json
+
+ADVICE = {"cpu": "cpu", "cuda": "cuda", "android": "android-cpu", "ios": "ios"}
+"""The name under which `overview` recommends a set for a target."""
+
+TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
+DEFAULTS = {"cpu": "int8-dynamic", "cuda": "fp16", "android": "int8-dynamic", "ios": "fp16"}
+"""What the transformers get when no run is given; the codec gets FP16, which keeps the codes."""
+
+DEFAULT_ROUNDS = 5
+
+
+@click.command()
+@click.argument("run_dir", required=False, type=options.PATH)
+@click.option("--target", type=click.Choice(sorted(ADVICE)), required=True)
+@options.output
+@options.as_json
+def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
+    """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
+
+    RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
+    measured in the target's default recipe. On the device, `python selfcheck.py` needs only
+    onnxruntime and numpy.
+
+    \b
+    Example:
+      vampbench bundle out/demo --target android -o out/android
+    """
+    voice = Voice(as_json=as_json)
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        scratch = Path(folder)
+        root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
+        results = read_results(root)
+        chosen = _tuned(root, results) or (
+            _defaults(target, results) if run_dir is None else _recommended(target, results)
+        )
+        parts = _parts(results, root if root.is_dir() else root.parent, chosen, scratch, voice)
+        weights = {model["weights"] for model in results["models"]}
+        manifest = write_bundle(
+            parts,
+            out,
+            target=target,
+            provider=(CUDA if target == "cuda" else cpu()).provider,
+            weights=weights.pop() if len(weights) == 1 else "mixed",
+        )
+    rows = [
+        (m["name"], m["recipe"], megabytes(m["bytes"]), f"{m['promise']:.4g} {m['measure']}")
+        for m in manifest["models"]
+    ]
+    voice.table(f"Bundle for {target}", ("model", "recipe", "size", "promise"), rows)
+    voice.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
+    voice.json(manifest)
+
+
+@click.command()
+@click.argument("bundle_dir", type=options.PATH)
+@options.as_json
+def check(bundle_dir: Path, as_json: bool) -> None:
+    """Verify a bundle again: hashes, then tokens and sound as its manifest promises.
+
+    Exit code 1 when a byte was changed or a promise does not hold on this machine.
+
+    \b
+    Example:
+      vampbench check out/android
+    """
+    voice = Voice(as_json=as_json)
+    script = bundle_dir / "selfcheck.py"
+    if not (bundle_dir / "manifest.json").is_file() or not script.is_file():
+        raise InputError(f"{bundle_dir}: is no bundle; give a folder that `vampbench bundle` made")
+    done = subprocess.run(
+        [sys.executable, str(script), "--json"], capture_output=True, text=True, check=False
+    )
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise PromiseMissed(f"{script}: the self-check did not run: {reason}") from error
+    rows = [
+        (
+            row["name"],
+            "ok" if row["ok"] else "FAILED",
+            f"{row['to_reference']:.4g}",
+            f"{row['promise']:.4g}",
+            f"{row['median_s'] * 1e3:.1f} ms for {row['audio_s']:.1f} s",
+        )
+        for row in found["models"]
+    ]
+    voice.table("Self-check", ("model", "status", "as FP32", "promised", "time"), rows)
+    voice.json(found)
+    if found["problems"]:
+        raise PromiseMissed(f"{bundle_dir}: {'; '.join(found['problems'])}")
+
+
+def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
+    """The built-in models in the target's default recipes, built, verified and measured."""
+    models = builtin_models(scratch)
+    recipes = ("fp16",) if DEFAULTS[target] == "fp16" else ("fp16", DEFAULTS[target])
+    job = Job(
+        models=tuple(find_models(models)),
+        out=scratch / "run",
+        command=f"vampbench bundle --target {target}",
+        recipes=tuple(find_recipe(name).name for name in recipes),
+        targets=(cpu(),),
+        rounds=DEFAULT_ROUNDS,
+    )
+    run_job(job, voice)
+    return job.out
+
+
+def _defaults(target: str, results: Json) -> dict[str, str]:
+    return {
+        m["name"]: DEFAULTS[target] if m["role"] in TRANSFORMERS else "fp16"
+        for m in results["models"]
+    }
+
+
+def _recommended(target: str, results: Json) -> dict[str, str]:
+    """What `overview` advises. Raises InputError when the run has no set for the target."""
+    for advice in recommendations(results):
+        if advice.target == ADVICE[target]:
+            return advice.parts
+    raise InputError(f"the run has no usable variant of every model for {target}; run it again")
+
+
+def _tuned(root: Path, results: Json) -> dict[str, str] | None:
+    """The set that `tune` chose, where the folder has one."""
+    path = root / "tune.json"
+    if not root.is_dir() or not path.is_file():
+        return None
+    chosen = {m["name"]: v["recipe"] for m in results["models"] for v in m["variants"][:1]}
+    return chosen or None
+
+
+def _parts(
+    results: Json, root: Path, chosen: dict[str, str], scratch: Path, voice: Voice
+) -> list[Part]:
+    models = [m for m in results["models"] if m["role"] in [r.value for r in CHAIN_ROLES]]
+    if not models:
+        raise InputError(f"{root}: has none of VampNet's models; a bundle is made of those")
+    sources = {m["name"]: _source(m) for m in models}
+    ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
+    return [
+        _part(model, sources[model["name"]], chosen[model["name"]], root, ground, voice)
+        for model in models
+    ]
+
+
+def _source(model: Json) -> Artifact:
+    artifact = open_artifact(Path(model["path"]))
+    if artifact.sha256 != model["source_sha256"]:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    return artifact
+
+
+def _part(
+    model: Json, source: Artifact, recipe: str, root: Path, ground: Ground, voice: Voice
+) -> Part:
+    record = next(v for v in model["variants"] if v["recipe"] == recipe)
+    artifact = open_artifact(root / record["path"])
+    if artifact.sha256 != record["record"]["sha256"]:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    feeds = evaluation_feeds(source, ground, None, 0, voice).feeds
+    feed = profile_feed(source, feeds[len(feeds) // 2])
+    outputs = {o.name: o for o in source.spec.outputs}
+    output = "tokens" if "tokens" in outputs else source.spec.outputs[0].name
+    reference, variant = (open_session(a.path).run(feed)[output] for a in (source, artifact))
+    if source.role is not Role.CODEC_DECODER and not np.issubdtype(reference.dtype, np.integer):
+        raise InputError(f"{source.path}: gives no tokens that a bundle could promise; import it")
+    counted = np.ones((1, 1, 1), bool)
+    if "mask" in feed and output == "tokens":
+        counted = feed["mask"][:, -reference.shape[1] :].astype(bool)
+    return Part(
+        name=model["name"],
+        artifact=artifact,
+        recipe=recipe,
+        source_sha256=source.sha256,
+        output=output,
+        feeds=feed,
+        reference=reference,
+        variant=variant,
+        counted=counted,
+        accuracy=record["accuracy"],
+        profile=record["profiles"].get("cpu"),
+    )
