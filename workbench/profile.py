@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from calibration.feeds import save_feed
+from profiles.compare import compare, document
 from profiles.host import describe_host
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
@@ -41,6 +43,13 @@ from workbench.workspace import Json
 @options.audio
 @options.feeds
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@click.option(
+    "--compare",
+    "old",
+    type=options.PATH,
+    help="An earlier JSON of this command: faster, slower or no difference?",
+)
+@click.option("--other-machine", is_flag=True, help="Let --compare take another machine's JSON.")
 @options.as_json
 def profile(
     models: tuple[Path, ...],
@@ -49,6 +58,8 @@ def profile(
     audio: Path | None,
     feeds: Path | None,
     out: Path | None,
+    old: Path | None,
+    other_machine: bool,
     as_json: bool,
 ) -> int:
     """Profile MODELS, the first being the reference of the ratios.
@@ -58,11 +69,13 @@ def profile(
 
     \b
     Example:
-      vampbench profile coarse.onnx coarse.int8.onnx --target cpu
+      vampbench profile coarse.onnx coarse.int8.onnx --target cpu -o today.json
+      vampbench profile coarse.onnx coarse.int8.onnx --compare today.json
     """
     voice = Voice(as_json=as_json)
     chosen = parse_targets(targets)
     check_feeds(feeds)
+    before = None if old is None else read_profile(old)
     artifacts = [open_artifact(path) for path in models]
     for artifact in artifacts[1:]:
         check_same_interface(artifacts[0], artifact)
@@ -91,12 +104,44 @@ def profile(
         for record in found[name].values():
             for warning in record.get("warnings", ()):
                 voice.warn(f"{name}: {warning}")
-    result: Json = {"host": describe_host().as_json(), "profiles": found}
+    result: Json = document(artifacts[0].name, found, describe_host().as_json())
+    if before is not None:
+        result["compared"] = _compare(before, result, other_machine, voice)
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
     voice.json(result)
     failed = any(r["kind"] == "failed" for targets in found.values() for r in targets.values())
     return 1 if failed else 0
+
+
+def read_profile(path: Path) -> Json:
+    """An earlier profile. Raises InputError when it cannot be read or is no JSON object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is no profile; give what `profile -o` has written")
+    return content
+
+
+def _compare(before: Json, now: Json, other_machine: bool, voice: Voice) -> list[Json]:
+    """What became faster or slower, in the terminal and as JSON."""
+    found = compare(before, now, other_machine=other_machine)
+    rows = [
+        (
+            each.recipe,
+            each.target,
+            str(each.verdict),
+            f"{each.ratio.value:.2f} ({each.ratio.low:.2f} to {each.ratio.high:.2f})",
+        )
+        for each in found
+    ]
+    voice.table("Against the earlier profile", ("model", "target", "now is", "x then"), rows)
+    for each in found:
+        for warning in each.warnings:
+            voice.warn(f"{each.recipe}, {each.target}: {warning}")
+    return [asdict(each) for each in found]
 
 
 def _names(artifacts: list[Artifact]) -> list[str]:

@@ -49,11 +49,33 @@ def test_profile_compares_with_the_first_model(vampbench, generic, tmp_path):
     models = (generic / "product.onnx", fused)
     done = vampbench("profile", *models, "--target", "cpu:1,mobile", "--rounds", 3, "--json")
     assert done.code == 0
-    profiles = json.loads(done.stdout)["profiles"]
+    (model,) = json.loads(done.stdout)["models"]
+    profiles = {v["recipe"]: v["profiles"] for v in model["variants"]}
     assert list(profiles) == ["product", "fused"]
     assert profiles["product"]["cpu"]["ratio_to_reference"] == 1
     assert profiles["fused"]["cpu"]["kind"] == "measurement"
     assert profiles["fused"]["mobile"]["kind"] == "estimate"
+
+
+def test_profile_compares_with_an_earlier_one(vampbench, generic, tmp_path):
+    then, now = tmp_path / "then.json", tmp_path / "now.json"
+    options = ("--target", "cpu:1", "--rounds", 3)
+    assert vampbench("profile", generic / "product.onnx", *options, "-o", then).code == 0
+    done = vampbench(
+        "profile", generic / "product.onnx", *options, "--compare", then, "--json", "-o", now
+    )
+    assert done.code == 0, done.stderr
+    (found,) = json.loads(done.stdout)["compared"]
+    assert (found["recipe"], found["target"]) == ("product", "cpu")
+    assert found["verdict"] in ("faster", "slower", "no difference")
+    content = json.loads(then.read_text())
+    content["host"]["cpu"] = "another"
+    then.write_text(json.dumps(content))
+    refused = vampbench("profile", generic / "product.onnx", *options, "--compare", then)
+    assert refused.code == 2 and "--other-machine" in refused.stderr
+    then.write_text("[")
+    broken = vampbench("profile", generic / "product.onnx", *options, "--compare", then)
+    assert broken.code == 2 and "no readable JSON" in broken.stderr
 
 
 def test_a_pipe_gets_one_line_per_step(vampbench, tiny, tmp_path):
