@@ -106,20 +106,26 @@ def lay_ground(
 ) -> Ground:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
+    Nothing is encoded where no model wants codes.
+
     The split form's encoder and quantizer together count as one. `scratch` receives the built-in
     models where they are needed.
     """
     warnings: list[str] = []
     parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
+    if all(a.role in BESIDE_CHAIN and a.spec.part is None for a in artifacts):
+        one, two = (
+            Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
+        )
+        return Ground(audio, one, two, coarse=None, conditioning="none", warnings=())
     encode_side = _own_encoder(artifacts, audio, threads, warnings) or _split_encoder(
         parts, audio, threads
     )
     if encode_side is None:
-        if any(a.role not in BESIDE_CHAIN or a.spec.part is not None for a in artifacts):
-            warnings.append(
-                "no encoder among the models: codes come from the built-in small one, whose "
-                "tokens are another codec's; put the matching encoder beside them"
-            )
+        warnings.append(
+            "no encoder among the models: codes come from the built-in small one, whose "
+            "tokens are another codec's; put the matching encoder beside them"
+        )
         builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
         encode_side = _encoder_of(builtin, audio, threads, None)
     coarse = _conditioning(artifacts, threads, warnings)
