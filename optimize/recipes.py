@@ -18,6 +18,9 @@ from vampnet_models.errors import InputError
 Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
 """Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
 
+INTEGER_SHARE = 0.95
+"""What a variant called INT8 promises of its MatMul and Conv FLOPs."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,7 +28,8 @@ class Recipe:
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
-    names.
+    names. `integer_share` of the MatMul and Conv FLOPs must run in integer kernels, but for nodes
+    that are left with a reason.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Recipe:
     convert: Convert | None = None
     observe: Callable[[ir.Graph], tuple[str, ...]] | None = None
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
+    integer_share: float | None = None
 
     @property
     def needs_calibration(self) -> bool:
@@ -57,6 +62,7 @@ INT8_STATIC = Recipe(
     int8_static.convert,
     observe=int8_static.tensors_to_observe,
     expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+    integer_share=INTEGER_SHARE,
 )
 
 INT8_DYNAMIC = Recipe(
@@ -65,6 +71,7 @@ INT8_DYNAMIC = Recipe(
     INTEGER_RULES,
     lambda model, _ranges: int8_dynamic.convert(model),
     expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+    integer_share=INTEGER_SHARE,
 )
 
 INT8_WEIGHTS = Recipe(

@@ -9,10 +9,13 @@ from typing import Any
 
 from optimize.fusions.rule import Unmatched
 from optimize.precision.plan import FloatNode, MixedNode
+from optimize.runtime_facts import RuntimeFacts, facts_of
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE_SCHEMAS = (1, SCHEMA)
+"""Schema 1 has no `runtime`: its variants count as not checked."""
 
 
 class NotApplicable(Exception):
@@ -44,7 +47,7 @@ class VariantRecord:
     `fusions` counts what each rule rewrote, `unmatched` lists the candidates that it left.
     `precision` counts weight-carrying nodes by precision; `mixed_nodes` got another precision than
     the rest, `float_nodes` none, each with its reason. `runtime_checked` says whether the
-    runtime's own optimized graph was read back.
+    runtime's own optimized graph was read back; `runtime` is what it holds.
     """
 
     recipe: str
@@ -62,6 +65,7 @@ class VariantRecord:
     mixed_nodes: tuple[MixedNode, ...] = ()
     warnings: tuple[str, ...] = ()
     runtime_checked: bool = False
+    runtime: RuntimeFacts | None = None
     schema: int = field(default=SCHEMA)
 
     def as_json(self) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def read_record(path: Path) -> VariantRecord:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable variant record ({error}); build it again") from error
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+    if not isinstance(values, dict) or values.get("schema") not in READABLE_SCHEMAS:
         raise InputError(f"{path}: not a variant record of schema {SCHEMA}; build it again")
     try:
         return _record(values)
@@ -103,13 +107,15 @@ def read_record(path: Path) -> VariantRecord:
 
 
 def _record(values: dict[str, Any]) -> VariantRecord:
-    calibration = values["calibration"]
+    calibration, runtime = values["calibration"], values.get("runtime")
     values = values | {
+        "schema": SCHEMA,
         "source": SourceFacts(**values["source"]),
         "calibration": None if calibration is None else CalibrationFacts(**calibration),
         "unmatched": tuple(Unmatched(**each) for each in values["unmatched"]),
         "float_nodes": tuple(FloatNode(**each) for each in values["float_nodes"]),
         "mixed_nodes": tuple(MixedNode(**each) for each in values["mixed_nodes"]),
         "warnings": tuple(values["warnings"]),
+        "runtime": None if runtime is None else facts_of(runtime),
     }
     return VariantRecord(**values)

@@ -277,6 +277,15 @@ def _fused_conv(node: ir.Node, inputs: _Inputs) -> tuple[ir.DataType, Shape]:
     return _at(inputs, 0).dtype, (x[0], w[0], *spatial)
 
 
+def _qlinear_conv(node: ir.Node, inputs: _Inputs) -> tuple[ir.DataType, Shape]:
+    """Its weight is the fourth input; `channels_last` moves only the activations' channels."""
+    x, weight = _at(inputs, 0), _at(inputs, 3)
+    last = bool(_int(node, "channels_last", 0))
+    first = (x.shape[0], x.shape[-1], *x.shape[1:-1]) if last else x.shape
+    shape = _fused_conv(node, [Tensor(x.dtype, first), weight])[1]
+    return x.dtype, (shape[0], *shape[2:], shape[1]) if last else shape
+
+
 def _ints(node: ir.Node, name: str, default: list[int]) -> list[int]:
     return list(node.attributes[name].as_ints()) if name in node.attributes else default
 
@@ -305,6 +314,7 @@ _CONTRIB: dict[str, _Rule] = {
     "QGemm": _qgemm,
     "MultiHeadAttention": _attention,
     "FusedConv": _fused_conv,
+    "QLinearConv": _qlinear_conv,
 }
 """Output 0 of the contrib operators that our variants and ONNX Runtime's optimizer use."""
 

@@ -94,7 +94,7 @@ def _unsuitable(node: ir.Node, ops: Collection[str], min_elements: int) -> str |
     if node.op_type == "MatMul" and len(weight.shape) != 2:
         return f"its weight has {len(weight.shape)} axes, not two"
     if weight.size < min_elements:
-        return f"{weight.size} weights: nothing to save"
+        return f"fewer than {min_elements} weights: nothing to save"
     return None
 
 

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from optimize.fusions.rule import Unmatched
 from optimize.precision.plan import FloatNode, MixedNode
+from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
 from optimize.variant import (
     CalibrationFacts,
     SourceFacts,
@@ -33,7 +35,31 @@ RECORD = VariantRecord(
 )
 
 
-@pytest.mark.parametrize("record", [RECORD, VariantRecord(**{**vars(RECORD), "calibration": None})])
+FACTS = RuntimeFacts(
+    provider="CPUExecutionProvider",
+    onnxruntime="1",
+    shapes={"x": (1, 2)},
+    integer_share=0.5,
+    integer_flops=2,
+    float_flops=2,
+    attention_flops=1,
+    kernels={"QLinearConv": 1},
+    attention={"MultiHeadAttention": 1},
+    float_kernels=(FloatKernels("Conv", "first", True, 2, ("a",)),),
+    dequantized=Dequantized(1, 2, 3, 4, 5, 6),
+    upcast=Upcast(7, 8),
+    weights_bytes=9,
+    runtime_weights_bytes=10,
+    unmapped=("b",),
+    unresolved=("c",),
+    graph_bytes=11,
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [RECORD, replace(RECORD, calibration=None), replace(RECORD, runtime=FACTS)],
+)
 def test_a_record_survives_its_file(record: VariantRecord, tmp_path: Path) -> None:
     path = record_path(tmp_path / "coarse.onnx")
     assert path.name == "coarse.variant.json"
@@ -49,7 +75,7 @@ def test_a_record_survives_its_file(record: VariantRecord, tmp_path: Path) -> No
     ("text", "message"),
     [
         ("{", "no readable variant record"),
-        ('{"schema": 99}', "not a variant record of schema 1"),
+        ('{"schema": 99}', "not a variant record of schema 2"),
         ('{"schema": 1}', "damaged variant record"),
         ("[]", "not a variant record"),
     ],
@@ -59,6 +85,16 @@ def test_a_damaged_record_is_one_line(text: str, message: str, tmp_path: Path) -
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_record(path)
+
+
+def test_a_record_of_the_first_schema_counts_as_not_checked(tmp_path: Path) -> None:
+    old = RECORD.as_json() | {"schema": 1}
+    del old["runtime"]
+    path = tmp_path / "x.variant.json"
+    path.write_text(json.dumps(old))
+    found = read_record(path)
+    assert found == RECORD
+    assert (found.schema, found.runtime_checked, found.runtime) == (2, False, None)
 
 
 def test_a_missing_record_is_one_line(tmp_path: Path) -> None:

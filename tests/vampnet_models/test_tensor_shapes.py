@@ -52,6 +52,40 @@ def test_contrib_operators_have_shapes():
     assert shapes.tensors["y"].dtype == ir.DataType.FLOAT
 
 
+@pytest.mark.parametrize("last", [0, 1])
+def test_the_runtimes_integer_convolution_with_channels_first_or_last(last):
+    node = helper.make_node(
+        "QLinearConv",
+        ["x", "s", "z", "w", "s", "wz", "s", "z"],
+        ["y"],
+        domain="com.microsoft",
+        channels_last=last,
+        strides=[2],
+        pads=[1, 1],
+    )
+    data, made = ([1, 20, 8], [1, 10, 16]) if last else ([1, 8, 20], [1, 16, 10])
+    proto = graphs.model(
+        [node],
+        [("x", TensorProto.UINT8, data)],
+        [("y", TensorProto.UINT8, made)],
+        {
+            "s": np.float32(0.1),
+            "z": np.uint8(128),
+            "w": np.zeros((16, 8, 3), np.int8),
+            "wz": np.int8(0),
+        },
+        contrib=True,
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": tuple(data)})
+    feeds = {"x": np.zeros(data, np.uint8)}
+    (ran,) = ort.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    ).run(None, feeds)
+    assert shapes.unresolved == ()
+    assert shapes.tensors["y"].shape == ran.shape == tuple(made)
+    assert shapes.tensors["y"].dtype == ir.DataType.UINT8
+
+
 def test_what_cannot_be_told_is_listed_with_what_follows_it():
     proto = graphs.model(
         [

@@ -78,7 +78,7 @@ def test_small_weights_and_tables_are_left_with_their_size() -> None:
     text = "(int64[n] i) => (float[n, 4] y) { r = Gather(table, i) y = MatMul(r, w) }"
     made = model(text, table=normal(256, 8), w=normal(8, 4))
     found = plan(made.graph, ("MatMul",), {}, min_elements=100)
-    assert [node.reason for node in found.left] == ["32 weights: nothing to save"]
+    assert [node.reason for node in found.left] == ["fewer than 100 weights: nothing to save"]
     assert [node.reason for node in table_lookups(made.graph)] == [
         "a table of 8 KiB: its rows are looked up, not summed"
     ]
