@@ -33,7 +33,8 @@ def _pitched(sound: Audio, semitones: float) -> Audio:
     ratio = 2.0 ** (semitones / 12.0)
     if abs(semitones) < 1e-3:
         return sound
-    return soxr.resample(sound, SAMPLE_RATE_HZ * ratio, SAMPLE_RATE_HZ, quality="MQ")
+    moved: Audio = soxr.resample(sound, SAMPLE_RATE_HZ * ratio, SAMPLE_RATE_HZ, quality="MQ")
+    return moved
 
 
 def _add_circular(buffer: Audio, sound: Audio, at: int, gain: float) -> None:

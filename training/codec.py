@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from training.config import HOP_SAMPLES
-from training.layers import DecoderBlock, EncoderBlock, NormedConv
-from training.quantizer import ResidualVectorQuantizer
+from training.layers import DecoderBlock, EncoderBlock, NormedConv, NormedConvTranspose
+from training.quantizer import Quantized, ResidualVectorQuantizer
 from training.snake import Snake
 
 SNAKE_ALPHA_MIN = 0.05
+NormedLayer = NormedConv | NormedConvTranspose
 
 
 class Encoder(nn.Module):
@@ -78,7 +79,8 @@ class Codec(nn.Module):
     def encode(self, audio: Tensor) -> Tensor:
         """`[b, 1, samples]` -> int64 `[b, n, ceil(samples / hop)]`; pads zeros on the right."""
         padded = nn.functional.pad(audio, (0, -audio.shape[-1] % HOP_SAMPLES))
-        return self.quantizer(self.encoder(padded)).codes
+        found: Quantized = self.quantizer(self.encoder(padded))
+        return found.codes
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
@@ -113,8 +115,8 @@ def unit_variance_init(codec: Codec, audio: Tensor) -> None:
     }
     last = f"decoder.model.{len(codec.decoder.model) - 2}"
 
-    def rescale(target: float):  # type: ignore[no-untyped-def]
-        def hook(module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+    def rescale(target: float) -> Callable[[NormedLayer, object, Tensor], Tensor]:
+        def hook(module: NormedLayer, _inputs: object, output: Tensor) -> Tensor:
             factor = target / output.std().clamp(min=1e-6)
             module.weight_g.mul_(factor)
             return output * factor
@@ -123,7 +125,7 @@ def unit_variance_init(codec: Codec, audio: Tensor) -> None:
 
     handles = []
     for name, module in codec.named_modules():
-        if hasattr(module, "weight_v") and not name.startswith("quantizer"):
+        if isinstance(module, NormedLayer) and not name.startswith("quantizer"):
             target = 0.5 if name in branch_ends else 0.1 if name == last else 1.0
             handles.append(module.register_forward_hook(rescale(target)))
     codec.decoder(codec.encoder(audio))

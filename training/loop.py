@@ -92,7 +92,7 @@ def run_stage(
             group["lr"] = learning_rate(stage, step, done) * group.get("lr_scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
         loss, figures = step_loss(step)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
         after_step(step)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.config import SAMPLE_RATE_HZ
+from training.mel import mel_filters
 
 STFT_SIZES = (2048, 512, 128)
 MEL_BANDS = ((2048, 80), (512, 40))
@@ -19,17 +18,8 @@ MEL_POWER_FLOOR = 1e-6
 
 
 @lru_cache(maxsize=8)
-def mel_matrix(n_fft: int, bands: int) -> Tensor:
-    """Triangular mel filters `[bands, n_fft/2 + 1]` of area one (HTK mel scale, 0 to 22.05 kHz)."""
-    freqs = np.linspace(0, SAMPLE_RATE_HZ / 2, n_fft // 2 + 1)
-    top = 2595.0 * np.log10(1.0 + SAMPLE_RATE_HZ / 2 / 700.0)
-    edges = 700.0 * (10.0 ** (np.linspace(0.0, top, bands + 2) / 2595.0) - 1.0)
-    # At the low end bands are narrower than a bin: widen them, or they would be empty.
-    width = np.maximum(np.diff(edges), SAMPLE_RATE_HZ / n_fft)
-    rise = 1.0 - (edges[1:-1, None] - freqs) / width[:-1, None]
-    fall = 1.0 - (freqs - edges[1:-1, None]) / width[1:, None]
-    filters = np.clip(np.minimum(rise, fall), 0.0, None)
-    return torch.from_numpy(filters / filters.sum(1, keepdims=True)).float()
+def _mel_matrix(n_fft: int, bands: int) -> Tensor:
+    return torch.from_numpy(mel_filters(n_fft, bands)).float()
 
 
 def spectrum(audio: Tensor, n_fft: int) -> Tensor:
@@ -43,7 +33,7 @@ def spectrum(audio: Tensor, n_fft: int) -> Tensor:
 
 def _mel_power(spec: Tensor, n_fft: int, bands: int) -> Tensor:
     power = spec.real.square() + spec.imag.square()
-    return torch.matmul(mel_matrix(n_fft, bands), power)
+    return torch.matmul(_mel_matrix(n_fft, bands), power)
 
 
 def reconstruction_losses(decoded: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -33,7 +33,8 @@ class Pool:
 def _at_speed(audio: Audio, speed: float) -> Audio:
     if speed == 1.0:
         return audio
-    return soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
+    moved: Audio = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
+    return moved
 
 
 def build_pool(

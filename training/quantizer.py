@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.layers import NormedConv
+from training.typed_list import TypedList
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ResidualVectorQuantizer(nn.Module):
         self, latent_dim: int, n_codebooks: int, codebook_size: int, codebook_dim: int
     ) -> None:
         super().__init__()
-        self.quantizers = nn.ModuleList(
+        self.quantizers: TypedList[VectorQuantizer] = TypedList(
             VectorQuantizer(latent_dim, codebook_size, codebook_dim) for _ in range(n_codebooks)
         )
 

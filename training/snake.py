@@ -64,5 +64,5 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, channels, length]` -> the same shape."""
-        y: Tensor = _SnakeFunction.apply(x, self.alpha)
+        y: Tensor = _SnakeFunction.apply(x, self.alpha)  # type: ignore[no-untyped-call]
         return y

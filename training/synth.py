@@ -34,7 +34,7 @@ def note(rng: np.random.Generator, frequency_hz: float, duration_s: float) -> Au
     decay_s = rng.choice([0.15, 0.5, 3.0]) * max(duration_s, 0.2)
     audio *= np.minimum(1.0, time_s / attack_s) * np.exp(-time_s / decay_s)
     audio *= np.minimum(1.0, (duration_s - time_s) / min(0.03, duration_s / 4))
-    return (audio / max(np.abs(audio).max(), 1e-9)).astype(np.float32)
+    return np.asarray(audio / max(np.abs(audio).max(), 1e-9), np.float32)
 
 
 def melody(rng: np.random.Generator, samples: int) -> Audio:

@@ -37,14 +37,15 @@ def _tie_head(model: VampNet, unigram: Tensor) -> None:
     directions = _orthogonal(width, n_codebooks * dim).view(width, n_codebooks, dim)
     projection = directions / scale[:, 0, :, None].permute(1, 0, 2)
     model.embedding.out_proj.weight.copy_(projection.reshape(width, -1, 1))
-    model.embedding.out_proj.bias.copy_(-torch.einsum("wnd,nd->w", projection, mean[:, 0]))
+    embedding_bias = model.embedding.out_proj.bias
+    assert embedding_bias is not None
+    embedding_bias.copy_(-torch.einsum("wnd,nd->w", projection, mean[:, 0]))
     model.embedding.special["MASK"].copy_(mean[:, 0])
     whitened = (tables - mean) / scale
     rows = torch.einsum("wnd,nkd->knw", directions, whitened)[:, model.n_conditioning :]
-    head = model.classifier["layers"][0]
-    head.weight_v.copy_(rows.reshape(size * model.n_predicted, width, 1))
-    head.weight_g.fill_(HEAD_GAIN)
-    head.bias.copy_(unigram[model.n_conditioning : n_codebooks].log().T.flatten())
+    model.head.weight_v.copy_(rows.reshape(size * model.n_predicted, width, 1))
+    model.head.weight_g.fill_(HEAD_GAIN)
+    model.head.bias.copy_(unigram[model.n_conditioning : n_codebooks].log().T.flatten())
 
 
 @torch.no_grad()

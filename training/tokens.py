@@ -46,7 +46,7 @@ class TokenSet:
             )
             smoothed = counts + 1.0
             total += KIND_WEIGHTS[kind] * smoothed / smoothed.sum(1, keepdims=True)
-        return total / total.sum(1, keepdims=True)
+        return np.asarray(total / total.sum(1, keepdims=True), np.float64)
 
     def windows(self, rng: np.random.Generator, size: int, frames: int) -> Tensor:
         """Int64 `[size, n_codebooks, frames]`; kinds by weight, tracks by length."""

@@ -90,13 +90,11 @@ def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[di
         for each in codec.quantizer.quantizers
         for parameter in (each.codebook.weight, *each.out_proj.parameters())
     ]
-    optimizer = torch.optim.Adam(
-        [
-            {"params": [*codec.encoder.parameters(), *codec.decoder.parameters()]},
-            {"params": projections, "lr_scale": QUANTIZER_LR_SCALE},
-        ],
-        betas=BETAS,
-    )
+    groups: list[dict[str, object]] = [
+        {"params": [*codec.encoder.parameters(), *codec.decoder.parameters()]},
+        {"params": projections, "lr_scale": QUANTIZER_LR_SCALE},
+    ]
+    optimizer = torch.optim.Adam(groups, betas=BETAS)
     n_codebooks = len(codec.quantizer.quantizers)
     usage = Usage(codec.quantizer)
     variance = fitted_variance(codec.quantizer)

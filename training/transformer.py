@@ -6,6 +6,7 @@ The original's LoRA tensors are optional here: `load` folds them in, training ha
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from training.config import MASK
 from training.layers import NormedConv
+from training.typed_list import TypedList
 
 BUCKETS, MAX_DISTANCE = 32, 128
 NORM_EPSILON = 1e-6
@@ -61,7 +63,8 @@ class SelfAttention(nn.Module):
         batch, frames, width = x.shape
 
         def heads(projection: nn.Linear) -> Tensor:
-            return projection(x).view(batch, frames, self.n_heads, -1).transpose(1, 2)
+            split: Tensor = projection(x).view(batch, frames, self.n_heads, -1)
+            return split.transpose(1, 2)
 
         mixed = functional.scaled_dot_product_attention(
             heads(self.w_qs), heads(self.w_ks), heads(self.w_vs), attn_mask=bias
@@ -108,7 +111,7 @@ class TransformerStack(nn.Module):
 
     def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
+        self.layers: TypedList[Layer] = TypedList(
             Layer(width, n_heads, index == 0, dropout) for index in range(n_layers)
         )
         self.norm = RMSNorm(width)
@@ -142,6 +145,8 @@ class CodebookEmbedding(nn.Module):
 class VampNet(nn.Module):
     """Codes with MASK -> logits of the predicted codebooks."""
 
+    tables: Tensor
+
     def __init__(
         self,
         tables: Tensor,
@@ -163,17 +168,24 @@ class VampNet(nn.Module):
         self.transformer = TransformerStack(embedding_dim, n_heads, n_layers, dropout)
         # A list of one, because the original's head is a sequence (classifier.layers.0).
         self.classifier = nn.ModuleDict(
-            {"layers": nn.ModuleList([NormedConv(embedding_dim, vocab_size * self.n_predicted, 1)])}
+            {"layers": TypedList([NormedConv(embedding_dim, vocab_size * self.n_predicted, 1)])}
         )
 
     def forward(self, codes: Tensor) -> Tensor:
         """int64 `[b, n, t]`, 1024 = MASK -> `[b, 1024, t * predicted]`, frame-major positions."""
         x = self.embedding(codes, self.tables)
         x = self.transformer(x.transpose(1, 2)).transpose(1, 2)
-        logits: Tensor = self.classifier["layers"][0](x)
+        logits: Tensor = self.head(x)
         batch, _, frames = logits.shape
         split = logits.view(batch, self.vocab_size, self.n_predicted, frames)
         return split.transpose(2, 3).reshape(batch, self.vocab_size, frames * self.n_predicted)
+
+    @property
+    def head(self) -> NormedConv:
+        """The only layer of the classifier."""
+        layers = self.classifier["layers"]
+        assert isinstance(layers, TypedList)
+        return cast("NormedConv", layers[0])
 
     def flat(self, codes: Tensor) -> Tensor:
         """int64 `[b, n, t]` -> the predicted codebooks `[b, t * predicted]`, as in the logits."""
