@@ -19,6 +19,7 @@ from workbench.profile import profile
 from workbench.report import report
 from workbench.run import demo, run
 from workbench.samples import samples
+from workbench.swap import swap
 from workbench.synth import synth
 from workbench.vamp import vamp_command
 
@@ -61,6 +62,7 @@ for command in (
     overview,
     bundle,
     check,
+    swap,
 ):
     cli.add_command(command)
 

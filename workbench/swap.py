@@ -1,0 +1,151 @@
+"""`vampbench swap`: which stage is to blame, end to end and free-running."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from optimize.free_running import FreeRun, Prompt, free_running
+from optimize.swap import PERIOD_FRAMES, SwapRow, swap_table
+from vampnet_models.artifact import Artifact
+from vampnet_models.pipeline import Chain, encode
+from vampnet_models.session import Session, open_session
+from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
+from vampnet_models.tokens import (
+    C2F_SAMPLING,
+    Codes,
+    SamplingOptions,
+    full_mask,
+    periodic_mask,
+)
+from workbench import options
+from workbench.console import Voice, percent
+from workbench.ground import load_audio
+from workbench.vamp import find_stages, open_chain
+
+PER_RUN_CLIPS = 4
+CLIP_SAMPLES = 3 * 44_100
+FLOOR_THREADS = 1
+
+
+@click.command()
+@click.argument("models_dir", type=options.PATH)
+@click.argument("variants_dir", type=options.PATH)
+@options.audio
+@click.option("--clips", type=click.IntRange(1), default=PER_RUN_CLIPS, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=12, show_default=True)
+@options.threads
+@options.as_json
+def swap(
+    models_dir: Path,
+    variants_dir: Path,
+    audio: Path | None,
+    clips: int,
+    steps: int,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Exchange each stage of the chain in MODELS_DIR by the one in VARIANTS_DIR.
+
+    Each stage alone, all but each, and all of them, against FP32, with the FP32 floor. Then both
+    transformers sample freely from the same prompts and seeds: after how many steps do they
+    leave the reference's path, and how many tokens end the same?
+
+    \b
+    Example:
+      vampbench swap out/demo/builtin out/demo/variants/int8-dynamic
+    """
+    voice = Voice(as_json=as_json)
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        none: dict[Role, Path | None] = {}
+        references = find_stages(models_dir, none, Path(folder))
+        variants = find_stages(variants_dir, none, Path(folder))
+        reference, variant = open_chain(references, threads), open_chain(variants, threads)
+        floor = _floor(references)
+        heard = load_audio(audio, voice).evaluation[:clips]
+        samples = [clip.samples[:CLIP_SAMPLES] for clip in heard]
+        sampling = SamplingOptions(steps=steps)
+        with voice.task("exchanging stages") as update:
+            rows = swap_table(reference, variant, floor, samples, sampling, update)
+        codes = [encode(reference.encoder, clip) for clip in samples]
+        runs = {
+            role.value: _free(role, sessions, codes, steps, voice)
+            for role, sessions in (
+                (Role.COARSE, (reference.coarse, variant.coarse, floor.coarse)),
+                (Role.C2F, (reference.c2f, variant.c2f, floor.c2f)),
+            )
+        }
+    voice.table("Whom to blame", ("exchanged", "tokens kept", "log-mel", "SI-SDR"), _cells(rows))
+    voice.table(
+        "Free-running",
+        ("model", "tokens kept", "without a difference", "first difference after step"),
+        [(f"{m}, {n}", *_run_cells(r)) for m, found in runs.items() for n, r in found.items()],
+    )
+    voice.json(
+        {
+            "clips": [clip.name for clip in heard],
+            "steps": steps,
+            "swap": [asdict(row) for row in rows],
+            "free_running": {
+                model: {name: run.as_json() for name, run in found.items()}
+                for model, found in runs.items()
+            },
+        }
+    )
+
+
+def _floor(references: dict[Role, Artifact]) -> Chain:
+    """FP32 again, with one thread and no graph optimization."""
+    encoder, coarse, c2f, decoder = (
+        open_session(references[r].path, threads=FLOOR_THREADS, graph_optimization="disabled")
+        for r in (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
+    )
+    return Chain(encoder=encoder, coarse=coarse, c2f=c2f, decoder=decoder)
+
+
+def _free(
+    role: Role,
+    sessions: tuple[Session, Session, Session],
+    codes: list[Codes],
+    steps: int,
+    voice: Voice,
+) -> dict[str, FreeRun]:
+    reference, variant, floor = sessions
+    coarse = role is Role.COARSE
+    prompts = [
+        Prompt(
+            each[:, :N_COARSE_CODEBOOKS] if coarse else each,
+            _mask(role, each),
+            seed,
+        )
+        for seed, each in enumerate(codes)
+    ]
+    predicted = N_COARSE_CODEBOOKS if coarse else codes[0].shape[1] - N_COARSE_CODEBOOKS
+    sampling = SamplingOptions(steps=steps) if coarse else C2F_SAMPLING
+    with voice.task(f"{role.value}: free-running") as update:
+        others = {"variant": variant, "floor": floor}
+        return free_running(reference, others, prompts, predicted, sampling, update)
+
+
+def _mask(role: Role, codes: Codes) -> Codes:
+    if role is Role.COARSE:
+        return periodic_mask(codes[:, :N_COARSE_CODEBOOKS].shape, PERIOD_FRAMES)
+    mask = full_mask(codes.shape)
+    mask[:, :N_COARSE_CODEBOOKS] = 0
+    return mask
+
+
+def _cells(rows: tuple[SwapRow, ...]) -> list[tuple[str, ...]]:
+    return [
+        (row.name, percent(row.tokens), f"{row.log_mel_db:.3f} dB", f"{row.si_sdr_db:.1f} dB")
+        for row in rows
+    ]
+
+
+def _run_cells(run: FreeRun) -> tuple[str, ...]:
+    first = [step for step in run.first_divergence if step is not None]
+    where = ", ".join(str(step + 1) for step in first) or "-"
+    return (percent(run.kept), f"{run.undiverged} of {len(run.first_divergence)}", where)
