@@ -109,6 +109,11 @@ def read_back(
         )
 
 
+def promised_share(recipe: str) -> float | None:
+    """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any."""
+    return next((each.integer_share for each in RECIPES if each.name == recipe), None)
+
+
 def missed_promise(record: VariantRecord) -> str | None:
     """Why the runtime's graph is not what the variant's name says; None when it is.
 
@@ -117,7 +122,7 @@ def missed_promise(record: VariantRecord) -> str | None:
     facts = record.runtime
     if facts is None:
         raise ValueError(f"{record.model}: the runtime was not checked")
-    promised = next((r.integer_share for r in RECIPES if r.name == record.recipe), None)
+    promised = promised_share(record.recipe)
     share, unlisted = facts.integer_share, facts.unlisted
     if promised is None or not unlisted:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import click
 from optimize.accuracy import AccuracyReport, compare, reference_truth
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
+from vampnet_models.session import Feeds
 from workbench import options
 from workbench.console import Voice, percent
 from workbench.ground import (
@@ -21,6 +23,7 @@ from workbench.ground import (
     with_neighbours,
 )
 from workbench.job import judge
+from workbench.runtime import Checked, check, tell
 
 
 @click.command()
@@ -43,6 +46,7 @@ def verify(
     """Compare VARIANT with REFERENCE on audio that nothing was calibrated on.
 
     The models beside REFERENCE provide its chain (a coarse model needs its encoder's codes).
+    What the runtime makes of VARIANT is read back, and noted in its variant.json where it has one.
 
     \b
     Example:
@@ -63,10 +67,27 @@ def verify(
             report = compare(truth, theirs, update)
     found = report.as_json()
     status, reason = judge(found, min_agreement)
+    runtime = _runtime(theirs, evaluation.feeds[0], voice)
+    if runtime is not None and runtime.missed is not None:
+        status = "failed" if status == "failed" else "missed"
+        reason = "; ".join(filter(None, (reason, runtime.missed)))
     show(report, voice)
+    if runtime is not None:
+        tell(runtime.facts, runtime.record, voice)
     voice.say(f"status           {status}{f': {reason}' if reason else ''}")
-    voice.json({"status": status, "reason": reason, "accuracy": found})
+    facts = None if runtime is None else asdict(runtime.facts)
+    voice.json({"status": status, "reason": reason, "accuracy": found, "runtime": facts})
     return 0 if status == "ok" else 1
+
+
+def _runtime(variant: Artifact, feeds: Feeds, voice: Voice) -> Checked | None:
+    """What the runtime makes of the variant; None with a warning where that cannot be read."""
+    try:
+        with voice.task("reading the runtime's graph back"):
+            return check(variant, feeds)
+    except InputError as error:
+        voice.warn(f"the runtime was not checked: {error}")
+        return None
 
 
 def check_same_interface(reference: Artifact, variant: Artifact) -> None:

@@ -19,6 +19,7 @@ from vampnet_models.errors import InputError, WorkbenchError
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.ground import check_feeds, feeds_of, lay_ground, load_audio, with_neighbours
+from workbench.runtime import NOT_CHECKED, float_lines
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,11 +172,11 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  weights: {kinds}")
     for warning in record["warnings"]:
         voice.warn(warning)
-    shown = record["float_nodes"] if explain else record["float_nodes"][:5]
-    for node in shown:
-        voice.say(f"  float: {node['op_type']} {node['node']}: {node['reason']}")
-    hidden = len(record["float_nodes"]) - len(shown)
-    if hidden:
-        voice.say(f"  float: {hidden} more are listed in the variant's JSON")
+    for line in float_lines(variant.record.float_nodes):
+        voice.say(f"  float: {line}")
+    for node in record["float_nodes"] if explain else []:
+        voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
+    if variant.record.runtime is None:
+        voice.say(f"  runtime: {NOT_CHECKED}")
     for missed in record["unmatched"] if explain else []:
         voice.say(f"  not fused: {missed['rule']} at {missed['node']}: {missed['reason']}")

@@ -2,47 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from vampnet_models.artifact import find_models
+from optimize.runtime_check import ATTENTION_OPS
+from optimize.runtime_facts import RuntimeFacts
+from optimize.runtime_graph import PRODUCTS
+from optimize.variant import VariantRecord
+from vampnet_models.artifact import find_models, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.inspection import Inspection, inspect_model
 from workbench import options
 from workbench.console import Voice, megabytes
+from workbench.runtime import NOT_CHECKED, Checked, check, float_lines, record_beside, tell
+from workbench.workspace import Json
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
+@click.option(
+    "--runtime",
+    is_flag=True,
+    help="Read ONNX Runtime's own optimized graph back: what runs in integers, what in float.",
+)
 @options.as_json
-def inspect(models: tuple[Path, ...], as_json: bool) -> int:
+def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     """Show inputs, outputs, opset, parameters, operators, role and known problems.
 
-    MODELS are .onnx files or folders of them.
+    MODELS are .onnx files or folders of them. Of a variant, --runtime completes its variant.json,
+    and exits with 1 when the graph does not hold what the variant's name promises.
 
     \b
     Example:
       vampbench inspect coarse.onnx
+      vampbench inspect coarse.int8.onnx --runtime
     """
     voice = Voice(as_json=as_json)
     paths = [p for given in models for p in (find_models(given) if given.is_dir() else [given])]
-    found: list[Inspection] = []
+    found: list[Json] = []
     failed: list[str] = []
+    missed: list[str] = []
     for path in paths:
         try:
             inspection = inspect_model(path)
+            record = record_beside(path)
+            checked = _checked(path, voice) if runtime else None
         except InputError as error:
             if len(paths) == 1:
                 raise
             failed.append(str(error))
             voice.error(str(error))
             continue
-        found.append(inspection)
+        facts = record.runtime if record is not None else None
+        if checked is not None:
+            record, facts = checked.record, checked.facts
+        found.append(
+            inspection.as_json()
+            | {
+                "variant": None if record is None else record.as_json(),
+                "runtime": None if facts is None else asdict(facts),
+            }
+        )
         if not as_json:
             show(voice, inspection)
-    voice.json({"models": [i.as_json() for i in found], "errors": failed})
-    return 2 if failed else 0
+            _show_runtime(voice, record, facts)
+        if checked is not None and checked.missed is not None:
+            missed.append(f"{path}: {checked.missed}")
+            voice.error(missed[-1])
+    voice.json({"models": found, "errors": failed, "missed": missed})
+    return 2 if failed else int(bool(missed))
+
+
+def _checked(path: Path, voice: Voice) -> Checked:
+    with voice.task(f"{path.stem}: reading the runtime's graph back"):
+        return check(open_artifact(path))
+
+
+def _show_runtime(voice: Voice, record: VariantRecord | None, facts: RuntimeFacts | None) -> None:
+    if record is not None:
+        voice.say(f"  variant     {record.recipe} of {record.source.name}")
+        known = PRODUCTS | ATTENTION_OPS if facts is not None else ()
+        for line in float_lines(n for n in record.float_nodes if n.op_type not in known):
+            voice.say(f"  left        {line}")
+    if facts is not None:
+        tell(facts, record, voice, indent="  ")
+    elif record is not None:
+        voice.say(f"  runtime     {NOT_CHECKED}")
 
 
 def show(voice: Voice, found: Inspection) -> None:

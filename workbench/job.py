@@ -29,6 +29,7 @@ from workbench.console import Voice, megabytes, percent
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.kept import FORMAT, kept_feeds
 from workbench.listening import write_listening
+from workbench.runtime import check_variants
 from workbench.sets import counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
 
@@ -131,6 +132,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         if recipe.name in job.recipes
     ]
     _verify(artifact, variants, evaluation, job, space, voice)
+    check_variants(variants, space.root, evaluation.feeds[0], voice)
     _profile(artifact, facts, variants, evaluation, job, space, voice)
     facts["variants"] = variants
     return facts
