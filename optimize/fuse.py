@@ -13,6 +13,7 @@ from optimize.fusions import (
     conv_transpose,
     gated_gelu,
     gemm,
+    lora,
     pointwise_conv,
     qkv_packing,
     relative_attention,
@@ -24,6 +25,7 @@ from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.graph import infer_shapes
 
 FLOAT_RULES: tuple[Rule[Any], ...] = (
+    lora.RULE,
     rms_norm.RULE,
     gated_gelu.RULE,
     relative_attention.RULE,
@@ -39,6 +41,9 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
     conv_transpose.RULE,
 )
 """Also the forms that the runtime's integer kernels want."""
+
+STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
+"""Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
 
 WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
 """Also the forms that weights alone are quantized in."""

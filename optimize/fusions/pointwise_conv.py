@@ -2,7 +2,9 @@
 
 `Transpose(Conv(Transpose(x)))` on `[batch, length, channels]` is a Linear. Exporters write the
 embedding and the classifier of VampNet so; as MatMul they use the runtime's packed and integer
-kernels. A Conv is rewritten when that leaves fewer channels to transpose than before.
+kernels. A Conv is rewritten when that leaves fewer channels to transpose than before. The
+original's head, whose channels are read as `[classes, codebooks]` and transposed as such
+("b (p c) t -> b p (t c)"), keeps that one Transpose, from rows.
 """
 
 from __future__ import annotations
@@ -17,17 +19,20 @@ from optimize.fusions.rule import Rule
 from optimize.graph import (
     Array,
     NoMatch,
+    add_constant,
     add_weight,
     dims,
     insert,
     int_of,
     ints_of,
     read,
+    scalar,
     substitute,
     tensor_of,
 )
 
 SWAP = (0, 2, 1)
+INT64 = (ir.DataType.INT64,)
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,22 @@ class Pointwise:
     """The input as `[batch, length, in]` where a Transpose made the Conv's input from it."""
     swapped: tuple[ir.Value, ...]
     """Outputs of the Transposes that turn the Conv's output into rows."""
+    regrouped: tuple[Regrouped, ...]
+    """Transposes that turn the Conv's output, channels split in two, into `[.., length, inner]`."""
+    shapes: tuple[ir.Value, ...]
+    """Outputs of Shapes of the Conv's output."""
     reads_columns: bool
     """Whether anything else reads the Conv's output."""
+
+
+@dataclass(frozen=True)
+class Regrouped:
+    """`Transpose(Reshape(y, [batch, outer, inner, length]), [0, 1, 3, 2])` of a Conv's output."""
+
+    reshape: ir.Node
+    output: ir.Value
+    outer: int
+    inner: int
 
 
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
@@ -68,17 +87,56 @@ def _match(conv: ir.Node) -> Pointwise:
     rows = source.inputs[0] if source is not None and _is_swap(source) else None
     readers = conv.outputs[0].consumers()
     swapped = tuple(reader.outputs[0] for reader in readers if _is_swap(reader))
-    reads_columns = len(swapped) < len(readers) or conv.outputs[0].is_graph_output()
+    regrouped = tuple(each for reader in readers if (each := _regrouped(reader)) is not None)
+    shapes = tuple(reader.outputs[0] for reader in readers if _is_shape(reader))
+    known = len(swapped) + len(regrouped) + len(shapes)
+    reads_columns = known < len(readers) or conv.outputs[0].is_graph_output()
     n_out, n_in = dims(weight)[:2]
     before = n_in * (rows is not None) + n_out * bool(swapped)
     after = n_in * (rows is None) + n_out * reads_columns
     if after >= before:
         raise NoMatch(f"as MatMul it would transpose {after} channels instead of {before}")
-    return Pointwise(conv, rows, swapped, reads_columns)
+    return Pointwise(conv, rows, swapped, regrouped, shapes, reads_columns)
 
 
 def _is_swap(node: ir.Node) -> bool:
     return node.op_type == "Transpose" and ints_of(node, "perm", ()) == SWAP
+
+
+def _is_shape(node: ir.Node) -> bool:
+    return node.op_type == "Shape" and not node.attributes
+
+
+def _is_rewritten(reader: ir.Node) -> bool:
+    return _is_swap(reader) or _is_shape(reader) or _regrouped(reader) is not None
+
+
+def _regrouped(reshape: ir.Node) -> Regrouped | None:
+    if reshape.op_type != "Reshape" or len(reshape.outputs[0].consumers()) != 1:
+        return None
+    (transpose,) = reshape.outputs[0].consumers()
+    if transpose.op_type != "Transpose" or ints_of(transpose, "perm", ()) != (0, 1, 3, 2):
+        return None
+    groups = _groups(reshape)
+    if groups is None or reshape.outputs[0].is_graph_output():
+        return None
+    return Regrouped(reshape, transpose.outputs[0], *groups)
+
+
+def _groups(reshape: ir.Node) -> tuple[int, int] | None:
+    """The constant axes 1 and 2 of a Reshape to four axes, inferred or from its target's parts."""
+    shape = reshape.outputs[0].shape
+    if shape is not None and len(shape) == 4:
+        outer, inner = shape[1], shape[2]
+        if isinstance(outer, int) and isinstance(inner, int):
+            return outer, inner
+    parts = reshape.inputs[1].producer() if reshape.inputs[1] is not None else None
+    if parts is None or parts.op_type != "Concat" or len(parts.inputs) != 4:
+        return None
+    found = [scalar(parts.inputs[axis]) for axis in (1, 2)]
+    if found[0] is None or found[1] is None or min(found[0], found[1]) < 1:
+        return None
+    return int(found[0]), int(found[1])
 
 
 def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
@@ -109,12 +167,31 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
     if match.reads_columns:
         (columns,) = insert(conv, "Transpose", [result], {"perm": SWAP}, name=f"{name}/columns")
         for reader, index in tuple(output.uses()):
-            if not _is_swap(reader):
+            if not _is_rewritten(reader):
                 reader.replace_input_with(index, columns)
         if output.is_graph_output():
             substitute(output, columns)
     for value in match.swapped:
         substitute(value, result)
+    for value in match.shapes:
+        order = add_constant(graph, f"{name}/columns_of_rows", np.array(SWAP, np.int64))
+        (found,) = insert(
+            conv, "Shape", [result], name=f"{name}/rows_shape", dtypes=INT64, shapes=[[3]]
+        )
+        (new,) = insert(
+            conv, "Gather", [found, order], name=f"{name}/shape", dtypes=INT64, shapes=[[3]]
+        )
+        substitute(value, new)
+    for each in match.regrouped:
+        target = np.array([0, 0, each.outer, each.inner], np.int64)
+        to = add_constant(graph, f"{name}/regrouped_shape", target)
+        four = [*lead, each.outer, each.inner]
+        (split,) = insert(conv, "Reshape", [result, to], name=f"{name}/regrouped", shapes=[four])
+        perm, shapes = (0, 2, 1, 3), [[lead[0], each.outer, lead[1], each.inner]]
+        (new,) = insert(
+            conv, "Transpose", [split], {"perm": perm}, name=f"{name}/by_class", shapes=shapes
+        )
+        substitute(each.output, new)
 
 
 RULE = Rule("pointwise_conv", _candidates, _match, _rewrite)

@@ -1,7 +1,8 @@
 """Attention with an additive score bias -> com.microsoft MultiHeadAttention.
 
 `softmax(scale * q k^T + bias) v` over heads, with the relative position bias of T5 (Raffel et al.
-2020) as `attention_bias`. Every layer reads the same bias value, so it is computed once.
+2020) as `attention_bias`. Every layer reads the same bias value, so it is computed once. Products
+may be MatMul or Einsum; heads may stand behind the batch or before it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,21 @@ class Attention:
     scale: float
     output: ir.Value
     name: str
+    heads_first: bool = False
+    """Whether the bias is `[heads, batch, q, k]`, as where heads stand before the batch."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an exporter put the heads: permutations from and to `[batch, length, heads, size]`."""
+
+    split: tuple[int, ...]
+    split_swapped: tuple[int, ...]
+    merge: tuple[int, ...]
+
+
+BATCH_FIRST = Layout((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))
+HEADS_FIRST = Layout((2, 0, 1, 3), (2, 0, 3, 1), (1, 2, 0, 3))
 
 
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
@@ -53,19 +69,58 @@ def _match(softmax: ir.Node) -> Attention:
         raise NoMatch(f"{softmax.name} is not over the keys (the last axis)")
     scores, bias = _scores_and_bias(softmax)
     product, scale = _peel(scores)
-    query, key, factor = _query_and_key(produced_by(product, "MatMul"))
-    mix = consumed_by(softmax.outputs[0], "MatMul")
-    if mix.inputs[0] is not softmax.outputs[0]:
+    mix = consumed_by(softmax.outputs[0], "MatMul", "Einsum")
+    if mix.inputs[0] is not softmax.outputs[0] or not _is_plain(mix):
         raise NoMatch(f"{mix.name} does not multiply the weights from the left")
-    value, heads, size = _heads_of(mix.inputs[1], (0, 2, 1, 3))
-    output = _merged(mix.outputs[0])
+    layout = _layout(mix.inputs[1])
+    query, key, factor = _query_and_key(produced_by(product, "MatMul", "Einsum"), layout)
+    value, heads, size = _heads_of(mix.inputs[1], layout.split)
+    output = _merged(mix.outputs[0], layout)
     for name, part in (("query", query), ("key", key)):
         if part[1:] != (heads, size):
             raise NoMatch(f"the {name} has {part[1]} heads of {part[2]}, value {heads} of {size}")
-    _require_bias_shape(bias, heads)
+    heads_first = layout is HEADS_FIRST
+    _require_bias_shape(bias, heads, -4 if heads_first else -3)
     return Attention(
-        query[0], key[0], value, bias, heads, scale * factor, output, softmax.name or "attention"
+        query[0],
+        key[0],
+        value,
+        bias,
+        heads,
+        scale * factor,
+        output,
+        softmax.name or "attention",
+        heads_first,
     )
+
+
+def _layout(value: ir.Value | None) -> Layout:
+    """Where the heads are, by the permutation of the values."""
+    found = ints_of(produced_by(value, "Transpose"), "perm", ())
+    for layout in (BATCH_FIRST, HEADS_FIRST):
+        if found == layout.split:
+            return layout
+    raise NoMatch(f"the values are permuted {list(found)}: no known place of the heads")
+
+
+def _is_plain(product: ir.Node) -> bool:
+    """Whether a product is MatMul over the last two of four axes, as MatMul or as Einsum."""
+    return product.op_type == "MatMul" or _subscripts(product) == ("abij", "abjk", "abik")
+
+
+def _is_by_rows(product: ir.Node) -> bool:
+    """Whether an Einsum multiplies rows by rows, so that nothing is transposed."""
+    return product.op_type == "Einsum" and _subscripts(product) == ("abij", "abkj", "abik")
+
+
+def _subscripts(einsum: ir.Node) -> tuple[str, ...]:
+    """The equation of two operands with the letters i, j, k in order of appearance."""
+    text = einsum.attributes["equation"].as_string().replace(" ", "")
+    names: dict[str, str] = {}
+    for letter in text:
+        if letter.isalpha():
+            names.setdefault(letter, "abijklmn"[min(len(names), 7)])
+    return tuple("".join(names.get(c, c) for c in text).replace("->", ",").split(","))
 
 
 def _scores_and_bias(softmax: ir.Node) -> tuple[ir.Value, ir.Value | None]:
@@ -84,7 +139,7 @@ def _scores_and_bias(softmax: ir.Node) -> tuple[ir.Value, ir.Value | None]:
 
 def _is_product(value: ir.Value) -> bool:
     node = _peel(value)[0].producer()
-    return node is not None and node.op_type == "MatMul"
+    return node is not None and node.op_type in ("MatMul", "Einsum")
 
 
 def _peel(value: ir.Value) -> tuple[ir.Value, float]:
@@ -106,18 +161,23 @@ Heads = tuple[ir.Value, int, int]
 """A projection `[batch, length, heads * size]`, the number of heads, their size."""
 
 
-def _query_and_key(product: ir.Node) -> tuple[Heads, Heads, float]:
+def _query_and_key(product: ir.Node, layout: Layout) -> tuple[Heads, Heads, float]:
     """Both operands of q k^T before they were split into heads, and the scale upon them."""
     left, right = product.inputs
     assert left is not None and right is not None
     (query, query_scale), (key, key_scale) = _peel(left), _peel(right)
+    query_heads = _heads_of(query, layout.split)
+    if _is_by_rows(product):
+        return query_heads, _heads_of(key, layout.split), query_scale * key_scale
+    if not _is_plain(product):
+        raise NoMatch(f"{product.name} does not multiply queries by keys")
     swap = produced_by(key, "Transpose")
     if ints_of(swap, "perm", ()) == (0, 1, 3, 2):
         inner, inner_scale = _peel(_input(swap))
-        key_heads, scale = _heads_of(inner, (0, 2, 1, 3)), key_scale * inner_scale
+        key_heads, scale = _heads_of(inner, layout.split), key_scale * inner_scale
     else:
-        key_heads, scale = _heads_of(key, (0, 2, 3, 1)), key_scale
-    return _heads_of(query, (0, 2, 1, 3)), key_heads, query_scale * scale
+        key_heads, scale = _heads_of(key, layout.split_swapped), key_scale
+    return query_heads, key_heads, query_scale * scale
 
 
 def _heads_of(value: ir.Value | None, perm: tuple[int, ...]) -> Heads:
@@ -151,10 +211,10 @@ def _last_two(reshape: ir.Node) -> tuple[int, int]:
     raise NoMatch(f"{reshape.name} does not split into a known number of heads")
 
 
-def _merged(mix: ir.Value) -> ir.Value:
+def _merged(mix: ir.Value, layout: Layout) -> ir.Value:
     """The value after heads were joined again."""
     transpose = consumed_by(mix, "Transpose")
-    if ints_of(transpose, "perm", ()) != (0, 2, 1, 3):
+    if ints_of(transpose, "perm", ()) != layout.merge:
         raise NoMatch(f"{transpose.name} does not put the heads beside their channels")
     reshape = consumed_by(transpose.outputs[0], "Reshape")
     rank = rank_of(reshape.outputs[0])
@@ -164,19 +224,20 @@ def _merged(mix: ir.Value) -> ir.Value:
     return reshape.outputs[0]
 
 
-def _require_bias_shape(bias: ir.Value | None, heads: int) -> None:
+def _require_bias_shape(bias: ir.Value | None, heads: int, axis: int) -> None:
+    """The bias has the heads on `axis`, counted from the end."""
     if bias is None:
         return
-    if bias.shape is None or len(bias.shape) not in (3, 4):
+    if bias.shape is None or len(bias.shape) not in (-axis, 4):
         raise NoMatch(f"the bias {bias.name} has the shape {bias.shape}, not [.., heads, q, k]")
-    if bias.shape[-3] not in (1, heads):
-        raise NoMatch(f"the bias {bias.name} is for {bias.shape[-3]} heads, not {heads}")
+    if bias.shape[axis] not in (1, heads):
+        raise NoMatch(f"the bias {bias.name} is for {bias.shape[axis]} heads, not {heads}")
 
 
 def _rewrite(graph: ir.Graph, match: Attention) -> None:
     node = match.output.producer()
     assert node is not None
-    bias = _four_axes(graph, match.bias)
+    bias = _batch_before_heads(match.bias) if match.heads_first else _four_axes(graph, match.bias)
     (new,) = insert(
         node,
         "MultiHeadAttention",
@@ -186,6 +247,38 @@ def _rewrite(graph: ir.Graph, match: Attention) -> None:
         domain=MICROSOFT,
     )
     substitute(match.output, new)
+
+
+def _batch_before_heads(bias: ir.Value | None) -> ir.Value | None:
+    """`[heads, batch or 1, q, k]`, first axes exchanged; one Transpose serves all layers."""
+    if bias is None:
+        return None
+    for reader in bias.consumers():
+        if reader.op_type == "Transpose" and ints_of(reader, "perm", ()) == (1, 0, 2, 3):
+            return reader.outputs[0]
+    producer = bias.producer()
+    first = bias.consumers()[0] if producer is None else producer
+    heads, batch, *lengths = bias.shape or (None,) * 4
+    (new,) = insert(
+        first,
+        "Transpose",
+        [bias],
+        {"perm": (1, 0, 2, 3)},
+        name=f"{bias.name}/batch_first",
+        shapes=[[batch, heads, *lengths]],
+    )
+    if producer is not None:
+        _move_behind(new, producer)
+    return new
+
+
+def _move_behind(value: ir.Value, producer: ir.Node) -> None:
+    """Nodes are inserted before one that is known; what reads `producer` belongs behind it."""
+    node = value.producer()
+    assert node is not None and node.graph is not None
+    graph = node.graph
+    graph.remove(node)
+    graph.insert_after(producer, node)
 
 
 def _four_axes(graph: ir.Graph, bias: ir.Value | None) -> ir.Value | None:
@@ -201,10 +294,7 @@ def _four_axes(graph: ir.Graph, bias: ir.Value | None) -> ir.Value | None:
     shape = [1, *(bias.shape or ())]
     (new,) = insert(first, "Unsqueeze", [bias, axes], name=f"{bias.name}/four_axes", shapes=[shape])
     if producer is not None:
-        unsqueeze = new.producer()
-        assert unsqueeze is not None
-        graph.remove(unsqueeze)
-        graph.insert_after(producer, unsqueeze)
+        _move_behind(new, producer)
     return new
 
 
