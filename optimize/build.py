@@ -11,10 +11,10 @@ from pathlib import Path
 import onnx_ir as ir
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import collect_ranges
+from calibration.collect import collect_channel_ranges, collect_ranges
 from calibration.feedset import FeedSet
 from optimize.fuse import Fusion, fuse
-from optimize.precision.int8_static import RangeLike
+from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion
 from optimize.recipes import Recipe
 from optimize.variant import (
@@ -163,8 +163,8 @@ def _ranges(
 ) -> Mapping[str, RangeLike]:
     """Ranges of the fused float32 model, which is written for that and removed again."""
     assert recipe.observe is not None
-    names = recipe.observe(model.graph)
-    if not names:
+    axes = recipe.observe(model.graph)
+    if not axes:
         raise NotApplicable("no node takes 8-bit activations")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,14 @@ def _ranges(
     try:
         fused = staging / "fused.onnx"
         save_model(model, fused)
-        return collect_ranges(fused, feeds.feeds, names, progress=progress)
+        whole = [name for name, axis in axes.items() if axis is None]
+        channels = {name: axis for name, axis in axes.items() if axis is not None}
+        found: dict[str, RangeLike] = {}
+        if whole:
+            found.update(collect_ranges(fused, feeds.feeds, whole, progress=progress))
+        if channels:
+            found.update(collect_channel_ranges(fused, feeds.feeds, channels, progress=progress))
+        return found
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -45,6 +45,9 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
 STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
 """Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
 
+STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
+"""Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
+
 WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
 """Also the forms that weights alone are quantized in."""
 

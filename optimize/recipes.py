@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from optimize.fuse import FLOAT_RULES, INTEGER_RULES, WEIGHT_RULES
+from optimize.fuse import FLOAT_RULES, INTEGER_RULES, STATIC_RULES, WEIGHT_RULES
 from optimize.fusions.rule import Rule
 from optimize.precision import fp16, int8_dynamic, int8_static, weight_only
-from optimize.precision.int8_static import RangeLike
+from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from vampnet_models.errors import InputError
 
@@ -28,15 +28,15 @@ class Recipe:
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
-    names. `integer_share` of the MatMul and Conv FLOPs must run in integer kernels, but for nodes
-    that are left with a reason.
+    names, per channel of the axis given with a name, or as a whole. `integer_share` of the MatMul
+    and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason.
     """
 
     name: str
     summary: str
     rules: tuple[Rule[Any], ...]
     convert: Convert | None = None
-    observe: Callable[[ir.Graph], tuple[str, ...]] | None = None
+    observe: Callable[[ir.Graph], Mapping[str, int | None]] | None = None
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
 
@@ -58,10 +58,10 @@ FP16 = Recipe(
 INT8_STATIC = Recipe(
     "int8-static",
     "8-bit weights and activations, ranges calibrated on audio",
-    INTEGER_RULES,
+    STATIC_RULES,
     int8_static.convert,
     observe=int8_static.tensors_to_observe,
-    expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+    expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     integer_share=INTEGER_SHARE,
 )
 

@@ -1,0 +1,369 @@
+"""Static INT8 convolutions: each channel of their inputs and outputs in steps of its own.
+
+The runtime's QLinearConv takes one scale per tensor. Channels of a codec differ in range by a
+factor of five and more, so that one scale wastes two bits on most. The steps of the input channels
+are therefore folded into the weight's columns, those of the output channels into its rows, as
+Nagel et al. 2019 ("Data-free quantization") do through ReLU; a Snake between two convolutions
+takes the factors into its alphas, which is exact. What remains for the kernel are scales of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.fusions import snake
+from optimize.graph import (
+    Array,
+    NoMatch,
+    add_constant,
+    add_weight,
+    constant,
+    dims,
+    graph_of,
+    insert,
+    int_of,
+    read,
+    weight_of,
+)
+from optimize.precision.plan import FloatNode, float_node
+from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.snake_polynomial import insert_snake
+
+INT32_LIMIT = 2**31 - 1
+CHANNEL_AXIS = 1
+
+NARROW_CHANNELS = 8
+"""With so few input channels QLinearConv takes 1 to 10 times as long as the float Conv."""
+
+LEAST_SHARE = 1 / 64
+"""A channel's range counts as at least this share of the widest one's."""
+
+
+class RangeLike(Protocol):
+    """The smallest and largest value that calibration saw, or those of each channel."""
+
+    @property
+    def low(self) -> float | Array:
+        """Smallest."""
+        ...
+
+    @property
+    def high(self) -> float | Array:
+        """Largest."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """uint8 per channel: `real[c] = sizes[c] * (stored - zero_point)`; float32 `[channels]`."""
+
+    sizes: Array
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class ConvJob:
+    """A Conv to convert; `before` makes its input, `after` alone reads its output."""
+
+    node: ir.Node
+    x: ir.Value
+    input: Steps
+    output: Steps
+    bias: Array | None
+    before: snake.Snake | None
+    after: snake.Snake | None = None
+    is_fed: bool = False
+    """Whether the Snake before it reads a converted Conv, which both share their steps with."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A uint8 value and its zero point."""
+
+    value: ir.Value
+    zero_point: int
+
+
+def tensors_of(node: ir.Node) -> list[str]:
+    """The values whose ranges per channel (axis 1) a Conv needs."""
+    values = (node.inputs[0], node.outputs[0])
+    return [value.name or "" for value in values if value is not None]
+
+
+def narrow_convs(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Convolutions of so few channels that the float kernel is the faster one."""
+    found = {}
+    for node in graph:
+        weight = weight_of(node) if node.op_type == "Conv" else None
+        if weight is not None and dims(weight)[1] <= NARROW_CHANNELS:
+            channels = dims(weight)[1]
+            found[node] = f"{channels} input channels: the runtime's integer kernel is slower"
+    return found
+
+
+def at_frame_rate(graph: ir.Graph) -> dict[ir.Node, str]:
+    """A decoder's convolutions before the first Snake: all later error passes through them."""
+    if not any(node.op_type == "ConvTranspose" for node in graph):
+        return {}
+    found, behind = {}, set[ir.Value]()
+    for node in graph:
+        if node.op_type == "Sin" or any(value in behind for value in node.inputs):
+            behind.update(node.outputs)
+        elif node.op_type == "Conv":
+            found[node] = "makes the latent, once per frame: little time, much of the error"
+    return found
+
+
+def prepare(
+    convs: Iterable[ir.Node], ranges: Mapping[str, RangeLike]
+) -> tuple[list[ConvJob], list[FloatNode]]:
+    """Everything that can fail, before the graph is touched; the rest stays in float."""
+    jobs: dict[ir.Node, ConvJob] = {}
+    left = []
+    for node in convs:
+        try:
+            jobs[node] = _job(node, ranges)
+        except NoMatch as reason:
+            left.append(float_node(node, str(reason)))
+    makers = {job.node.outputs[0]: job for job in jobs.values()}
+    for node, job in jobs.items():
+        if job.x in makers:
+            jobs[node] = replace(job, input=makers[job.x].output)
+            continue
+        source = job.before.x.producer() if job.before is not None else None
+        if job.before is None or source not in jobs or not _is_alone(job.before):
+            continue
+        first = jobs[source]
+        # One step per channel for both sides of the Snake, wide enough for either.
+        sizes = np.maximum(first.output.sizes, job.input.sizes)
+        if _is_grouped(source) or _is_grouped(node):
+            continue
+        output = Steps(sizes, first.output.zero_point)
+        jobs[source] = replace(first, output=output, after=job.before)
+        jobs[node] = replace(job, input=Steps(sizes, job.input.zero_point), is_fed=True)
+    return list(jobs.values()), left
+
+
+def steps_of(low: Array, high: Array) -> Steps:
+    """The steps that cover `[low[c], high[c]]` with one zero point, which wastes the least."""
+    low, high = np.minimum(low, 0).astype(np.float64), np.maximum(high, 0).astype(np.float64)
+    least = max(float((high - low).max()) * LEAST_SHARE, 2.0**-50)
+    missing = np.maximum(least - (high - low), 0) / 2
+    low, high = low - missing, high + missing
+    zeros = np.arange(1, 255)[:, None]
+    sizes = np.maximum(-low / zeros, high / (255 - zeros))
+    best = int(np.log(sizes).mean(axis=1).argmin())
+    return Steps(sizes[best].astype(np.float32), best + 1)
+
+
+def quantize(jobs: Iterable[ConvJob]) -> None:
+    """Rewrite the Convs in place, in the order of the graph."""
+    stored: dict[ir.Value, Stored] = {}
+    for job in jobs:
+        _quantize(job, stored)
+
+
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
+    x = node.inputs[0]
+    assert x is not None
+    bias = None
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        bias = constant(node.inputs[2])
+        if bias is None:
+            raise NoMatch("its bias is not constant")
+    of_input, of_output = (steps_of(*extremes(name, ranges)) for name in tensors_of(node))
+    weight, group = weight_of(node), int_of(node, "group", 1)
+    assert weight is not None
+    n_out, n_in = dims(weight)[0], dims(weight)[1] * group
+    if group != 1:
+        # A step per channel would differ between the groups that share a weight's column.
+        of_input = Steps(of_input.sizes.max(keepdims=True), of_input.zero_point)
+    return ConvJob(
+        node, x, _spread(of_input, n_in), _spread(of_output, n_out), bias, _snake_before(x)
+    )
+
+
+def _spread(steps: Steps, channels: int) -> Steps:
+    """The same step for every channel where the range is that of the whole tensor."""
+    return Steps(np.broadcast_to(steps.sizes, (channels,)), steps.zero_point)
+
+
+def extremes(name: str, ranges: Mapping[str, RangeLike]) -> tuple[Array, Array]:
+    """The least and the largest values, `[channels]` or `[1]`. Raises NoMatch."""
+    found = ranges.get(name)
+    if found is None:
+        raise NoMatch(f"calibration gave no range for {name}")
+    low, high = np.atleast_1d(found.low), np.atleast_1d(found.high)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()) or (low > high).any():
+        raise NoMatch(f"the range of {name} is [{low.min()}, {high.max()}]")
+    return low, high
+
+
+def _is_grouped(node: ir.Node) -> bool:
+    return int_of(node, "group", 1) != 1
+
+
+def _snake_before(x: ir.Value) -> snake.Snake | None:
+    """The Snake that makes x and that nothing else reads."""
+    add = x.producer()
+    if add is None or add.op_type != "Add" or len(x.consumers()) != 1 or x.is_graph_output():
+        return None
+    for value in add.inputs:
+        scaled = value.producer() if value is not None else None
+        square = _input_from(scaled, "Mul")
+        sine = _input_from(square, "Sin")
+        if sine is None:
+            continue
+        try:
+            match = snake.match(sine)
+        except NoMatch:
+            return None
+        return match if match.output is x else None
+    return None
+
+
+def _input_from(node: ir.Node | None, op_type: str) -> ir.Node | None:
+    for value in node.inputs if node is not None else ():
+        producer = value.producer() if value is not None else None
+        if producer is not None and producer.op_type == op_type:
+            return producer
+    return None
+
+
+def _is_alone(found: snake.Snake) -> bool:
+    """Whether the Snake alone reads its input: by the product with alpha and by the sum."""
+    return not found.x.is_graph_output() and len(found.x.uses()) == 2
+
+
+def _quantize(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
+    node, graph = job.node, graph_of(job.node)
+    scales = _quantize_weight(graph, job)
+    if job.bias is not None:
+        _quantize_bias(graph, job, job.bias / job.output.sizes, scales)
+    node.replace_input_with(0, _input(job, stored))
+    _quantize_output(job, stored)
+
+
+def _input(job: ConvJob, stored: Mapping[ir.Value, Stored]) -> ir.Value:
+    """The Conv's input in units of its steps, through 8 bits."""
+    node, x, found = job.node, job.x, job.before
+    name = f"{node.name}/input"
+    sizes: Array | None = job.input.sizes
+    if x in stored:
+        return _load(node, stored[x], None, name)
+    if found is not None and job.is_fed:
+        # The Snake of `x / steps`: the same function with other alphas.
+        steps = job.input.sizes.reshape(1, -1, 1)
+        angle = _load(node, stored[found.x], None, f"{name}/angle")
+        x = insert_snake(node, angle, found.alpha * steps, found.inverse / steps, found.name)
+        sizes = None
+    elif found is not None:
+        x = insert_snake(node, found.x, found.alpha, found.inverse, found.name)
+    held = _store(node, x, sizes, job.input.zero_point, name)
+    return _load(node, held, None, name)
+
+
+def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
+    """Store the output, which is in units of its steps already, for its readers."""
+    node, output = job.node, job.node.outputs[0]
+    readers, is_output, name = tuple(output.uses()), output.is_graph_output(), output.name
+    mark = ir.Node("", "Identity", [output], name=f"{node.name}/mark")
+    graph_of(node).insert_after(node, mark)
+    held = _store(mark, output, None, job.output.zero_point, f"{node.name}/output")
+    stored[output] = held
+    if job.after is None:
+        real = _load(mark, held, job.output.sizes, f"{node.name}/output")
+        for reader, index in readers:
+            reader.replace_input_with(index, real)
+        if is_output:
+            graph = graph_of(node)
+            graph.outputs[list(graph.outputs).index(output)] = real
+            output.name = f"{name}.steps"
+            real.name = name
+    graph_of(node).remove(mark, safe=True)
+
+
+def _store(before: ir.Node, value: ir.Value, sizes: Array | None, zero: int, name: str) -> Stored:
+    """QuantizeLinear in steps per channel, or of 1 where the value is in units of its steps."""
+    scales, zeros, attributes = _parameters(before, sizes, zero, name)
+    (held,) = insert(
+        before,
+        "QuantizeLinear",
+        [value, scales, zeros],
+        attributes,
+        name=f"{name}/quantize",
+        dtypes=[ir.DataType.UINT8],
+        shapes=[value.shape],
+    )
+    return Stored(held, zero)
+
+
+def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.Value:
+    """DequantizeLinear to real values, or to units of the steps."""
+    scales, zeros, attributes = _parameters(before, sizes, held.zero_point, name)
+    inputs = [held.value, scales, zeros]
+    name, shape = f"{name}/dequantize", held.value.shape
+    return insert(before, "DequantizeLinear", inputs, attributes, name=name, shapes=[shape])[0]
+
+
+def _parameters(
+    node: ir.Node, sizes: Array | None, zero: int, name: str
+) -> tuple[ir.Value, ir.Value, dict[str, int]]:
+    graph = graph_of(node)
+    scales = np.float32(1) if sizes is None else sizes
+    zeros = np.full(np.shape(scales), zero, np.uint8)
+    return (
+        add_constant(graph, f"{name}.scale", np.asarray(scales, np.float32)),
+        add_constant(graph, f"{name}.zero", zeros),
+        {} if sizes is None else {"axis": 1},
+    )
+
+
+def _quantize_weight(graph: ir.Graph, job: ConvJob) -> Array:
+    """Put int8 values behind DequantizeLinear; returns their scales `[out]`."""
+    node = job.node
+    tensor, value = weight_of(node), node.inputs[1]
+    assert tensor is not None and value is not None
+    columns = job.input.sizes
+
+    def scaled() -> Array:
+        weight = read(tensor)
+        n_in = weight.shape[1]
+        # Grouped weights have fewer columns; their steps are all equal.
+        factors = columns[:n_in].reshape(1, n_in, *(1 for _ in weight.shape[2:]))
+        return (weight * factors).astype(np.float32)
+
+    own = per_channel_scales(scaled(), 0)
+    scales: Array = (own / job.output.sizes).astype(np.float32)
+    shape = dims(tensor)
+    integers = add_weight(
+        graph,
+        f"{value.name}.int8",
+        ir.DataType.INT8,
+        shape,
+        lambda: quantize_per_channel(scaled(), own, 0),
+    )
+    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
+    name = f"{node.name}/weight"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 0}, name=name, shapes=[shape])
+    node.replace_input_with(1, new)
+    return scales
+
+
+def _quantize_bias(graph: ir.Graph, job: ConvJob, bias: Array, scales: Array) -> None:
+    """An int32 bias in units of the weight's scales, those of the input being 1."""
+    node = job.node
+    units = np.rint(bias.astype(np.float64) / scales)
+    integers = np.clip(units, -INT32_LIMIT, INT32_LIMIT).astype(np.int32)
+    inputs = [
+        add_constant(graph, f"{node.name}/bias.int32", integers),
+        add_constant(graph, f"{node.name}/bias.scales", scales),
+    ]
+    name = f"{node.name}/bias"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 0}, name=name, shapes=[bias.shape])
+    node.replace_input_with(2, new)
