@@ -11,12 +11,14 @@ from profiles.report.run import (
     AudioSet,
     BeatAgreement,
     CodebookAgreement,
+    FloatKernels,
     FloatNode,
     Kind,
     MaskRatioAgreement,
     Model,
     Profile,
     Run,
+    RuntimeCheck,
     SetOfParts,
     Unmatched,
     Variant,
@@ -110,6 +112,34 @@ def _variant(record: Record) -> Variant:
         fusions=_numbers(made.record("fusions")),
         precision=_numbers(made.record("precision")),
         warnings=made.texts("warnings"),
+        runtime=_runtime(made.record("runtime")),
+    )
+
+
+def _runtime(record: Record) -> RuntimeCheck | None:
+    """None for a variant whose graph was not read back."""
+    if not record:
+        return None
+    return RuntimeCheck(
+        integer_share=record.number("integer_share"),
+        integer_flops=record.number("integer_flops"),
+        float_flops=record.number("float_flops"),
+        kernels=_counts(record.record("kernels")),
+        attention=_counts(record.record("attention")),
+        float_kernels=tuple(
+            FloatKernels(
+                op_type=group.need_text("op_type"),
+                reason=group.text("reason") or "?",
+                count=len(group.texts("nodes")),
+                flops=group.number("flops") or 0.0,
+            )
+            for group in record.records("float_kernels")
+        ),
+        dequantized=_counts(record.record("dequantized")),
+        upcast_nodes=record.record("upcast").count("nodes"),
+        weights_bytes=record.number("weights_bytes"),
+        runtime_weights_bytes=record.number("runtime_weights_bytes"),
+        unresolved=record.texts("unresolved"),
     )
 
 
@@ -227,6 +257,11 @@ def _audio(root: Record) -> tuple[AudioFile, ...]:
 
 def _numbers(record: Record) -> dict[str, float]:
     found = {key: record.number(key) for key in record.data}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _counts(record: Record) -> dict[str, int]:
+    found = {key: record.count(key) for key in record.data}
     return {key: value for key, value in found.items() if value is not None}
 
 

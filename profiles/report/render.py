@@ -18,6 +18,7 @@ from profiles.report.read import read_run
 from profiles.report.run import Model
 from profiles.report.table_choices import choice_table
 from profiles.report.table_details import detail_table
+from profiles.report.table_runtime import runtime_table
 from profiles.report.table_variants import variant_table
 from profiles.report.verdict import verdict_of
 from vampnet_models.artifact import write_text
@@ -79,6 +80,7 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
         choice_table=choice_table(run, choices, marks),
         models=[_model_view(model, marks) for model in run.models],
         sounds=[audio.load_sound(file, folder) for file in run.audio],
+        runtime=runtime_table(run, marks),
         packaging=phones.packaging_table(run, marks),
         devices=phones.device_table(run, marks),
         device_sources=phones.device_sources(run, marks),

@@ -111,6 +111,36 @@ class FloatNode:
 
 
 @dataclass(frozen=True)
+class FloatKernels:
+    """MatMul and Conv kernels that the runtime computes in float, for one reason."""
+
+    op_type: str
+    reason: str
+    count: int
+    flops: float
+
+
+@dataclass(frozen=True)
+class RuntimeCheck:
+    """What the runtime's own graph of a variant holds; kernels are counted by operator.
+
+    FLOPs are those of MatMul and Conv; `dequantized` counts DequantizeLinear by what became of it.
+    """
+
+    integer_share: float | None
+    integer_flops: float | None
+    float_flops: float | None
+    kernels: dict[str, int]
+    attention: dict[str, int]
+    float_kernels: tuple[FloatKernels, ...]
+    dequantized: dict[str, int]
+    upcast_nodes: int | None
+    weights_bytes: float | None
+    runtime_weights_bytes: float | None
+    unresolved: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Unmatched:
     """A place where a fusion rule was expected and did not fire."""
 
@@ -135,6 +165,7 @@ class Variant:
     fusions: Mapping[str, float]
     precision: Mapping[str, float]
     warnings: tuple[str, ...]
+    runtime: RuntimeCheck | None
 
     @property
     def usable(self) -> bool:

@@ -152,7 +152,45 @@ def _variant(
             if recipe == "int4-weights"
             else [],
             "warnings": ["2 scales are subnormal"] if recipe == "fp16" else [],
+            "runtime": _runtime() if recipe.startswith("int8-") else None,
         },
+    }
+
+
+def _runtime() -> Results:
+    return {
+        "provider": "CPUExecutionProvider",
+        "onnxruntime": "1.31.1",
+        "shapes": {"codes": [1, 4, 575]},
+        "integer_share": 0.9625,
+        "integer_flops": 9625,
+        "float_flops": 375,
+        "attention_flops": 4000,
+        "kernels": {"MatMulIntegerToFloat": 21, "MatMulNBits": 1},
+        "attention": {"MultiHeadAttention": 5},
+        "float_kernels": [
+            {
+                "op_type": "Conv",
+                "reason": "the <first> convolution: reads the waveform",
+                "listed": True,
+                "flops": 375,
+                "nodes": ["conv.0", "conv.1"],
+            }
+        ],
+        "dequantized": {
+            "in_kernels": 21,
+            "each_run": 2,
+            "folded": 0,
+            "folded_bytes": 0,
+            "unmapped": 0,
+            "activations": 4,
+        },
+        "upcast": {"nodes": 0, "casts": 0},
+        "weights_bytes": 2_210_000,
+        "runtime_weights_bytes": 2_230_000,
+        "unmapped": [],
+        "unresolved": [],
+        "graph_bytes": 2_400_000,
     }
 
 

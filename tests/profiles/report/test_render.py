@@ -27,6 +27,7 @@ def test_the_verdict_comes_first(html: str, page_of: PageOf) -> None:
         "verdict",
         "totals",
         "models",
+        "runtime",
         "phones",
         "where",
         "warnings",
@@ -51,6 +52,13 @@ def test_figures_tables_and_their_texts_are_there(html: str, page_of: PageOf) ->
         assert text in models
     assert "int8-static" in page.sections["totals"]
     assert "fp16 codec, int8 transformers" in page.sections["totals"]
+
+
+def test_the_runtimes_own_graph_has_a_table(html: str) -> None:
+    section = html[html.index('<section id="runtime">') : html.index('<section id="phones">')]
+    assert "2 Conv, 3.75\u00a0%: the &lt;first&gt; convolution" in section
+    assert "not checked" in section
+    assert '<a href="#runtime">' in html
 
 
 def test_nothing_is_loaded_from_anywhere(html: str, page_of: PageOf) -> None:
