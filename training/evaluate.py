@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 
@@ -38,6 +39,15 @@ AIM_GAIN_NATS = {
 }
 
 
+class Figures(TypedDict):
+    """Everything that the model card tells, by recording, by side, by model and side."""
+
+    codec: dict[str, CodecFigures]
+    usage: dict[str, list[float]]
+    usage_held_out: dict[str, list[float]]
+    tokens: dict[str, TokenFigures]
+
+
 def load_codec(folder: Path) -> Codec:
     """The shipped codec, in float32 arithmetic on its float16 weights."""
     state, kwargs = load_original(folder / "codec.pth")
@@ -62,7 +72,7 @@ def untrained_codec(audio: torch.Tensor) -> Codec:
     return codec.eval()
 
 
-def figures(weights: Path, audio: Path) -> dict[str, object]:
+def figures(weights: Path, audio: Path) -> Figures:
     """All figures as plain data."""
     codec = load_codec(weights)
     recordings = held_out_recordings(audio)
@@ -93,30 +103,27 @@ def figures(weights: Path, audio: Path) -> dict[str, object]:
     }
 
 
-def missed(result: dict[str, object]) -> list[str]:
+def missed(result: Figures) -> list[str]:
     """The thresholds that the figures do not reach, one line each."""
     lines: list[str] = []
-    used: dict[str, list[float]] = result["usage"]  # type: ignore[assignment]
+    used = result["usage"]
     for index in range(config.N_COARSE):
         if used["share"][index] < COARSE_USED_MIN:
             lines.append(f"codebook {index}: {used['share'][index]:.0%} of entries used")
     for index, perplexity in enumerate(used["perplexity"]):
         if perplexity < PERPLEXITY_MIN:
             lines.append(f"codebook {index}: perplexity {perplexity:.0f} < {PERPLEXITY_MIN:.0f}")
-    tokens: dict[str, TokenFigures] = result["tokens"]  # type: ignore[assignment]
-    for name, row in tokens.items():
+    for name, row in result["tokens"].items():
         least = AIM_GAIN_NATS[name]
         if row["gain_nats"] < least or row["gain_nats"] <= 0.0:
             lines.append(f"{name}: gain {row['gain_nats']:.2f} < {least:.2f} nats")
     return lines
 
 
-def aims(result: dict[str, object]) -> list[str]:
+def aims(result: Figures) -> list[str]:
     """What was aimed at, one line each: reached or missed. An aim is no threshold."""
-    codec: dict[str, CodecFigures] = result["codec"]  # type: ignore[assignment]
-    tokens: dict[str, TokenFigures] = result["tokens"]  # type: ignore[assignment]
     lines: list[str] = []
-    for name, row in codec.items():
+    for name, row in result["codec"].items():
         si_sdr_db, log_mel_db = row["si_sdr_db"]["14"], row["log_mel_db"]["14"]
         lines += [
             f"{_verdict(si_sdr_db >= AIM_SI_SDR_DB)} {name}, 14 codebooks: "
@@ -124,7 +131,7 @@ def aims(result: dict[str, object]) -> list[str]:
             f"{_verdict(log_mel_db < AIM_LOG_MEL_DB)} {name}, 14 codebooks: "
             f"log-mel {log_mel_db:.2f} dB, aim below {AIM_LOG_MEL_DB:.1f}",
         ]
-    for name, figure in tokens.items():
+    for name, figure in result["tokens"].items():
         gain, aim = figure["gain_nats"], AIM_GAIN_NATS[name]
         lines.append(
             f"{_verdict(gain >= aim and gain > 0.0)} {name}: "
@@ -137,12 +144,11 @@ def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "missed "
 
 
-def table(result: dict[str, object]) -> str:
+def table(result: Figures) -> str:
     """The figures as the tables of the model card (Markdown)."""
-    codec: dict[str, CodecFigures] = result["codec"]  # type: ignore[assignment]
     lines = ["| held-out recording | SI-SDR dB | log-mel dB | untrained | silence |"]
     lines.append("|---|---|---|---|---|")
-    for name, heard in codec.items():
+    for name, heard in result["codec"].items():
         for n in ("14", "4"):
             lines.append(
                 f"| {name}, {n} codebooks | {heard['si_sdr_db'][n]:.2f}"
@@ -151,8 +157,7 @@ def table(result: dict[str, object]) -> str:
                 f" | {heard['silence_log_mel_db']:.1f} |"
             )
     lines += ["", "| codebook | " + " | ".join(map(str, range(14))) + " |", "|---" * 15 + "|"]
-    for key, title in (("usage", "training"), ("usage_held_out", "held out")):
-        used: dict[str, list[float]] = result[key]  # type: ignore[assignment]
+    for used, title in ((result["usage"], "training"), (result["usage_held_out"], "held out")):
         lines.append(f"| {title}: perplexity | " + _cells(used["perplexity"], "{:.0f}"))
         lines.append(f"| {title}: share used | " + _cells(used["share"], "{:.2f}"))
     lines += [
@@ -160,8 +165,7 @@ def table(result: dict[str, object]) -> str:
         "| model and side | cross-entropy | unigram | chance | gain | hits | unigram hits |",
     ]
     lines.append("|---|---|---|---|---|---|---|")
-    tokens: dict[str, TokenFigures] = result["tokens"]  # type: ignore[assignment]
-    for name, row in tokens.items():
+    for name, row in result["tokens"].items():
         lines.append(
             f"| {name} | {row['cross_entropy_nats']:.2f} | {row['unigram_nats']:.2f}"
             f" | {row['chance_nats']:.2f} | {row['gain_nats']:.2f}"
