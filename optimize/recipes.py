@@ -88,6 +88,34 @@ INT4_WEIGHTS = Recipe(
     lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
 )
 
+
+def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
+    """Weight-only quantization with settings of its own, named by what differs from the default.
+
+    Raises InputError for another word than `vampbench weights` takes.
+    """
+    if bits not in ("4", "8") or block not in ("32", "64", "128", "channel"):
+        raise InputError(f"{bits} bits in blocks of {block}: not offered; see `weights --help`")
+    if method not in ("symmetric", "asymmetric", "fitted") or compute not in ("float", "int8"):
+        raise InputError(f"{method}, {compute}: not offered; see `weights --help`")
+    settings = weight_only.Settings(
+        bits=4 if bits == "4" else 8,
+        block=None if block == "channel" else int(block),
+        accuracy_level=(
+            weight_only.INT8_COMPUTE if compute == "int8" else weight_only.FLOAT_COMPUTE
+        ),
+        method=method,  # type: ignore[arg-type]
+    )
+    given = ((block, "32"), (method, "symmetric"), (compute, "float"))
+    parts = [f"int{bits}-weights", *(word for word, default in given if word != default)]
+    return Recipe(
+        "-".join(parts),
+        f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
+        WEIGHT_RULES,
+        lambda model, _ranges: weight_only.convert(model, settings),
+    )
+
+
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
 

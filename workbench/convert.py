@@ -12,7 +12,7 @@ import click
 
 from calibration.feeds import FeedSet
 from optimize.build import build_variant
-from optimize.recipes import Recipe, find_recipe
+from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
@@ -38,7 +38,7 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
     Example:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
-    return convert(model, out, "fused", Voice(as_json=as_json), explain=explain)
+    return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
 
 
 @click.command()
@@ -50,7 +50,7 @@ def fp16(model: Path, out: Path, as_json: bool) -> int:
     Example:
       vampbench fp16 coarse.onnx -o coarse.fp16.onnx
     """
-    return convert(model, out, "fp16", Voice(as_json=as_json))
+    return convert(model, out, find_recipe("fp16"), Voice(as_json=as_json))
 
 
 @click.command()
@@ -73,26 +73,51 @@ def int8(
       vampbench int8 models --mode static --audio recordings -o models-int8
     """
     voice = Voice(as_json=as_json)
-    return convert(model, out, f"int8-{mode}", voice, audio=audio, feeds=feeds)
+    return convert(model, out, find_recipe(f"int8-{mode}"), voice, audio=audio, feeds=feeds)
 
 
 @click.command()
 @click.option("--bits", type=click.Choice(["8", "4"]), default="8", show_default=True)
+@click.option(
+    "--block",
+    type=click.Choice(["32", "64", "128", "channel"]),
+    default="32",
+    show_default=True,
+    help="Weights of a MatMul that share a scale.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["symmetric", "asymmetric", "fitted"]),
+    default="symmetric",
+    show_default=True,
+    help="Round to nearest without or with zero points; `fitted` shrinks each block's range to its least error.",
+)
+@click.option(
+    "--compute",
+    type=click.Choice(["float", "int8"]),
+    default="float",
+    show_default=True,
+    help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
+)
 @_shared
-def weights(model: Path, out: Path, bits: str, as_json: bool) -> int:
+def weights(
+    model: Path, out: Path, bits: str, block: str, method: str, compute: str, as_json: bool
+) -> int:
     """Quantize the weights alone to INT8 or INT4; activations stay in float.
 
     \b
-    Example:
-      vampbench weights coarse.onnx --bits 4 -o coarse.int4.onnx
+    Examples:
+      vampbench weights coarse.onnx -o coarse.int8w.onnx
+      vampbench weights coarse.onnx --bits 4 --block 64 --method fitted -o coarse.int4.onnx
     """
-    return convert(model, out, f"int{bits}-weights", Voice(as_json=as_json))
+    recipe = weights_recipe(bits, block, method, compute)
+    return convert(model, out, recipe, Voice(as_json=as_json))
 
 
 def convert(
     model: Path,
     out: Path,
-    recipe_name: str,
+    recipe: Recipe,
     voice: Voice,
     *,
     audio: Path | None = None,
@@ -100,7 +125,6 @@ def convert(
     explain: bool = False,
 ) -> int:
     """Apply one recipe; the exit code. A folder's other models go on after a failure."""
-    recipe = find_recipe(recipe_name)
     check_feeds(feeds)
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]

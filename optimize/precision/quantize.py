@@ -15,6 +15,9 @@ SMALLEST_SCALE = np.float32(2.0**-100)
 """Stands in for the scale of an all-zero channel, whose quotients would be undefined."""
 
 
+RANGE_SHARES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
+
+
 def per_channel_scales(weight: Floats, axis: int, bits: Bits = 8) -> Floats:
     """float32 `[channels]`: the largest magnitude of each channel over 127 (or 7)."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
@@ -41,7 +44,7 @@ def block_scales(weight: Floats, axis: int, block: int, bits: Bits) -> Floats:
     4 bits have one more negative value than positive: the value of the largest magnitude is mapped
     to -8, whatever its sign, unless magnitude / 7 gives the smaller squared error in that block.
     """
-    blocks = _blocks(weight, axis, block)
+    blocks = split_blocks(weight, axis, block)
     top = np.abs(blocks).max(axis=axis + 1)
     if bits == 8:
         scales = top / np.float32(127)
@@ -55,11 +58,61 @@ def block_scales(weight: Floats, axis: int, block: int, bits: Bits) -> Floats:
     return np.where(tiny, SMALLEST_SCALE, scales).astype(np.float32)
 
 
+def asymmetric_blocks(
+    weight: Floats, axis: int, block: int, bits: Bits
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """Scales and zero points of each block along `axis`, from its smallest and largest value.
+
+    Zero is always a value of its own: the range is widened to hold it.
+    """
+    blocks = split_blocks(weight, axis, block)
+    low = np.minimum(blocks.min(axis=axis + 1), 0)
+    high = np.maximum(blocks.max(axis=axis + 1), 0)
+    top = 2**bits - 1
+    scales = np.maximum((high - low) / np.float32(top), SMALLEST_SCALE).astype(np.float32)
+    zeros = np.clip(np.rint(-low / scales), 0, top).astype(np.uint8)
+    return scales, zeros
+
+
+def fitted_blocks(
+    weight: Floats, axis: int, block: int, bits: Bits
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """As `asymmetric_blocks`, each block's range shrunk to where its squared error is least.
+
+    A search over `RANGE_SHARES`: clipping the extremes costs little where many values gain.
+    """
+    scales, zeros = asymmetric_blocks(weight, axis, block, bits)
+    blocks = split_blocks(weight, axis, block)
+    top = np.float32(2**bits - 1)
+    best = np.full(scales.shape, np.inf, np.float32)
+    for share in RANGE_SHARES:
+        narrow = asymmetric_blocks(weight * np.float32(share), axis, block, bits)
+        step, zero = (np.expand_dims(part.astype(np.float32), axis + 1) for part in narrow)
+        values = np.clip(np.rint(blocks / step) + zero, 0, top)
+        error = np.square((values - zero) * step - blocks).sum(axis=axis + 1)
+        better = error < best
+        best = np.where(better, error, best)
+        scales = np.where(better, narrow[0], scales)
+        zeros = np.where(better, narrow[1], zeros)
+    return scales, zeros
+
+
+def quantize_asymmetric(
+    weight: Floats, scales: Floats, zeros: NDArray[np.uint8], axis: int, block: int, bits: Bits
+) -> NDArray[np.uint8]:
+    """uint8 values in [0, 2^bits - 1], shaped as `weight` padded to whole blocks along `axis`."""
+    blocks = split_blocks(weight, axis, block)
+    shifted = np.rint(blocks / np.expand_dims(scales, axis + 1)) + np.expand_dims(zeros, axis + 1)
+    values: NDArray[np.uint8] = np.clip(shifted, 0, 2**bits - 1).astype(np.uint8)
+    shape = (*weight.shape[:axis], -1, *weight.shape[axis + 1 :])
+    return values.reshape(shape)
+
+
 def quantize_blocks(
     weight: Floats, scales: Floats, axis: int, block: int, bits: Bits
 ) -> NDArray[np.int8]:
     """int8 values of each block over its scale, in [-128, 127] or [-8, 7], shaped as `weight`."""
-    blocks = _blocks(weight, axis, block)
+    blocks = split_blocks(weight, axis, block)
     quotients: Array = blocks / np.expand_dims(scales, axis + 1)
     values = _round(quotients, bits).astype(np.int8)
     shape = list(weight.shape)
@@ -68,24 +121,44 @@ def quantize_blocks(
     return np.ascontiguousarray(np.take(whole, np.arange(weight.shape[axis]), axis=axis))
 
 
-def pack_matmul(weight: Floats, scales: Floats, block: int, bits: Bits) -> NDArray[np.uint8]:
+def pack_matmul(
+    weight: Floats,
+    scales: Floats,
+    block: int,
+    bits: Bits,
+    zeros: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
     """MatMulNBits' blob `[columns, blocks, block * bits / 8]` of a `[rows, columns]` matrix.
 
-    `scales` is `[blocks, columns]`. Values are stored with the operator's default zero point
-    (8 or 128); two 4-bit values share a byte, the first in the low half. A last partial block is
+    `scales` is `[blocks, columns]`, and so is `zeros` (by default the operator's own zero point,
+    8 or 128); two 4-bit values share a byte, the first in the low half. A last partial block is
     padded by zeros.
     """
     n_rows, n_columns = weight.shape
     n_blocks = scales.shape[0]
     padded = np.zeros((n_blocks * block, n_columns), np.float32)
     padded[:n_rows] = weight
-    signed = quantize_blocks(padded, scales, 0, block, bits).astype(np.int16)
-    stored = (signed + 2 ** (bits - 1)).astype(np.uint8)
+    if zeros is None:
+        signed = quantize_blocks(padded, scales, 0, block, bits).astype(np.int16)
+        stored = (signed + 2 ** (bits - 1)).astype(np.uint8)
+    else:
+        stored = quantize_asymmetric(padded, scales, zeros, 0, block, bits)
     rows = np.ascontiguousarray(stored.T).reshape(n_columns, n_blocks, block)
     if bits == 8:
         return rows
     packed: NDArray[np.uint8] = rows[:, :, 0::2] | (rows[:, :, 1::2] << 4)
     return packed
+
+
+def pack_zeros(zeros: NDArray[np.uint8], bits: Bits) -> NDArray[np.uint8]:
+    """MatMulNBits' zero points `[columns * ceil(blocks * bits / 8)]` of `[blocks, columns]`."""
+    rows = np.ascontiguousarray(zeros.T)
+    if bits == 8:
+        return rows.reshape(-1)
+    if rows.shape[1] % 2:
+        rows = np.pad(rows, ((0, 0), (0, 1)))
+    low, high = rows[:, 0::2], rows[:, 1::2]
+    return np.ascontiguousarray(low | (high << 4)).astype(np.uint8).reshape(-1)
 
 
 def dequantize(values: Array, scales: Floats, axis: int, block: int | None = None) -> Floats:
@@ -99,7 +172,7 @@ def dequantize(values: Array, scales: Floats, axis: int, block: int | None = Non
     return (values * scales.reshape(shape)).astype(np.float32)
 
 
-def _blocks(weight: Floats, axis: int, block: int) -> Floats:
+def split_blocks(weight: Floats, axis: int, block: int) -> Floats:
     """`weight` with `axis` split into (blocks, block), padded by zeros to whole blocks."""
     length = weight.shape[axis]
     n_blocks = -(-length // block)

@@ -1,9 +1,12 @@
 """Weights in 8 or 4 bits: MatMulNBits, and DequantizeLinear before convolutions.
 
-MatMul: com.microsoft MatMulNBits, blocks along the rows. Conv and ConvTranspose: 8 bits with one
-scale per output channel, 4 bits (opset 21's INT4) with one scale per block of input channels and
-tap. The runtime unpacks the convolutions' weights in each run and computes them in float;
-MatMulNBits quantizes its input block by block and computes in integers (`Settings`).
+MatMul: com.microsoft MatMulNBits with blocks along the rows, or (per channel) int8 weights cast to
+float and one scale per column on the product: DequantizeLinear before it would be fused to a
+kernel that quantizes the activations too. Conv and ConvTranspose: 8 bits with one scale per output
+channel, 4 bits (opset 21's INT4) with one scale per block of input channels and tap. The runtime
+unpacks the convolutions' weights in each run and computes them in float. MatMulNBits may quantize
+its input too, block by block, and compute in integers (`Settings.accuracy_level`): faster, and no
+longer weights alone.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -38,12 +42,16 @@ from optimize.precision.plan import (
 )
 from optimize.precision.quantize import (
     Bits,
+    asymmetric_blocks,
     block_scales,
+    fitted_blocks,
     pack_matmul,
+    pack_zeros,
     per_channel_scales,
     quantize_blocks,
     quantize_per_channel,
 )
+from vampnet_models.errors import InputError
 
 MIN_ELEMENTS = 2048
 """Smaller weights stay: their scales and the extra node would eat the saving."""
@@ -55,32 +63,48 @@ FLOAT_COMPUTE = 0
 """MatMulNBits' accuracy level: activations stay as they are."""
 
 
+Method = Literal["symmetric", "asymmetric", "fitted"]
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Bits of the weights, values per scale, and how MatMulNBits computes."""
+    """Bits of the weights, values per scale, and how MatMulNBits computes.
+
+    `block` None gives each column (output channel) one scale. `method` other than `symmetric`
+    gives blocks of MatMul a zero point: from the extremes (`asymmetric`) or
+    with the range that fits best (`fitted`).
+    """
 
     bits: Bits
-    block: int = 32
-    accuracy_level: int = INT8_COMPUTE
+    block: int | None = 32
+    accuracy_level: int = FLOAT_COMPUTE
+    method: Method = "symmetric"
 
 
 def convert(model: ir.Model, settings: Settings) -> Conversion:
-    """Quantize the weights of a model in place; each is read once for its scales, once to write."""
+    """Quantize the weights of a model in place; each is read once for its scales, once to write.
+
+    Raises InputError where 4 bits are asked for without blocks: no kernel takes them.
+    """
+    if settings.bits == 4 and settings.block is None:
+        raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
     exclusions = merged(code_path(graph), single_channel_ends(graph))
     found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
     mixed: list[MixedNode] = []
     for node in found.chosen:
-        if node.op_type == "MatMul":
+        if node.op_type == "MatMul" and settings.block is not None:
             quantize_matmul(graph, node, settings)
-        elif settings.bits == 4 and _has_blocks(node, settings.block):
+        elif settings.bits == 4 and settings.block and _has_blocks(node, settings.block):
             _block_convolution(graph, node, settings.block)
+        elif node.op_type == "MatMul":
+            _cast_matmul(graph, node)
         else:
             if settings.bits == 4:
                 n_in = _shape(node)[_input_axis(node)]
                 reason = f"its {n_in} input channels are no whole blocks of {settings.block}"
                 mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
-            _channel_convolution(graph, node)
+            _per_channel(graph, node)
     drop_unused(model)
     n_converted = len(found.chosen) - len(mixed)
     return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
@@ -92,19 +116,28 @@ def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
     assert tensor is not None and value is not None
     n_rows, n_columns = _shape(node)
     bits, block = settings.bits, settings.block
-    scales = block_scales(read(tensor), 0, block, bits)
+    assert block is not None
+    zeros = None
+    if settings.method == "symmetric":
+        scales = block_scales(read(tensor), 0, block, bits)
+    else:
+        fit = fitted_blocks if settings.method == "fitted" else asymmetric_blocks
+        scales, zeros = fit(read(tensor), 0, block, bits)
     n_blocks = math.ceil(n_rows / block)
 
     def pack() -> Array:
-        return pack_matmul(read(tensor), scales, block, bits)
+        return pack_matmul(read(tensor), scales, block, bits, zeros)
 
     packed_shape = (n_columns, n_blocks, block * bits // 8)
     packed = add_weight(graph, f"{value.name}.int{bits}", ir.DataType.UINT8, packed_shape, pack)
     by_column = np.ascontiguousarray(scales.T).reshape(-1)
+    inputs = [node.inputs[0], packed, add_constant(graph, f"{value.name}.scales", by_column)]
+    if zeros is not None:
+        inputs.append(add_constant(graph, f"{value.name}.zeros", pack_zeros(zeros, bits)))
     (new,) = insert(
         node,
         "MatMulNBits",
-        [node.inputs[0], packed, add_constant(graph, f"{value.name}.scales", by_column)],
+        inputs,
         {
             "K": n_rows,
             "N": n_columns,
@@ -118,7 +151,30 @@ def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
     substitute(node.outputs[0], new)
 
 
-def _channel_convolution(graph: ir.Graph, node: ir.Node) -> None:
+def _cast_matmul(graph: ir.Graph, node: ir.Node) -> None:
+    """`x W` -> `(x cast(W / s)) s`: small on disk, unpacked when it is loaded."""
+    tensor, value = weight_of(node), node.inputs[1]
+    assert tensor is not None and value is not None
+    shape, output = _shape(node), node.outputs[0]
+    scales = per_channel_scales(read(tensor), 1)
+
+    def quantized() -> Array:
+        return quantize_per_channel(read(tensor), scales, 1)
+
+    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, quantized)
+    to = {"to": ir.DataType.FLOAT.value}
+    (floats,) = insert(node, "Cast", [integers], to, name=f"{node.name}/weight", shapes=[shape])
+    inputs = [node.inputs[0], floats]
+    (product,) = insert(node, "MatMul", inputs, name=f"{node.name}/int8", shapes=[output.shape])
+    factor = add_constant(graph, f"{value.name}.scales", scales)
+    (new,) = insert(
+        node, "Mul", [product, factor], name=f"{node.name}/scale", shapes=[output.shape]
+    )
+    substitute(output, new)
+
+
+def _per_channel(graph: ir.Graph, node: ir.Node) -> None:
+    """A convolution's int8 weights with one scale per output channel."""
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
     axis = 0 if node.op_type == "Conv" else 1

@@ -1,12 +1,24 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from optimize.precision.quantize import Bits
-from optimize.precision.weight_only import Settings, convert
+from optimize.precision.quantize import (
+    Bits,
+    asymmetric_blocks,
+    block_scales,
+    dequantize,
+    fitted_blocks,
+    pack_zeros,
+    quantize_asymmetric,
+    quantize_blocks,
+)
+from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 from vampnet_models.artifact import weights_bytes
+from vampnet_models.errors import InputError
 
 MATMUL = "(float[b, t, 96] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
 CONVS = """(float[b, 64, n] x) => (float[b, 64, m] y) {
@@ -75,3 +87,73 @@ def test_weights_are_read_when_they_are_written_only() -> None:
     (packed,) = (v for name, v in made.graph.initializers.items() if name.endswith("int8"))
     assert type(packed.const_value).__name__ == "LazyTensor"
     assert "w" not in made.graph.initializers
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("block", [32, 64, 128])
+@pytest.mark.parametrize("method", ["symmetric", "asymmetric", "fitted"])
+@pytest.mark.parametrize("rows", [96, 160])
+def test_every_block_size_and_method_computes_what_its_numbers_say(
+    bits: Bits, block: int, method: Method, rows: int
+) -> None:
+    weight = normal(rows, 64) + 0.7 * normal(1, 64, seed=3)
+    made = model(MATMUL.replace("96", str(rows)), w=weight)
+    convert(made, Settings(bits, block, method=method))
+    feeds = {"x": normal(2, 5, rows)}
+    if method == "symmetric":
+        scales = block_scales(weight, 0, block, bits)
+        values = quantize_blocks(weight, scales, 0, block, bits)
+        stored = dequantize(values, scales, 0, block)
+    else:
+        fit = asymmetric_blocks if method == "asymmetric" else fitted_blocks
+        scales, zeros = fit(weight, 0, block, bits)
+        values = quantize_asymmetric(weight, scales, zeros, 0, block, bits)[:rows].astype(np.int16)
+        expanded = np.repeat(zeros.astype(np.int16), block, axis=0)[:rows]
+        stored = dequantize(values - expanded, scales, 0, block)
+    expected = feeds["x"] @ stored
+    np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=0, atol=2e-4)
+    check(made)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_fitted_range_has_no_larger_error_and_a_smaller_one_with_outliers(axis: int) -> None:
+    weight = normal(96, 96)
+    weight[::24, ::24] *= 6
+
+    def error(fit: Callable[..., Any]) -> float:
+        scales, zeros = fit(weight, axis, 32, 4)
+        values = quantize_asymmetric(weight, scales, zeros, axis, 32, 4).astype(np.int16)
+        shifted = values - np.repeat(zeros.astype(np.int16), 32, axis=axis)
+        return float(np.square(dequantize(shifted, scales, axis, 32) - weight).sum())
+
+    assert error(fitted_blocks) < 0.97 * error(asymmetric_blocks)
+
+
+def test_zero_points_of_an_odd_number_of_blocks_are_padded_per_column() -> None:
+    zeros = np.array([[1, 2], [3, 4], [5, 6]], np.uint8)
+    assert pack_zeros(zeros, 4).tolist() == [0x31, 0x05, 0x42, 0x06]
+    assert pack_zeros(zeros, 8).tolist() == [1, 3, 5, 2, 4, 6]
+
+
+def test_one_scale_per_column_is_computed_in_float(tmp_path: Path) -> None:
+    weight, feeds = normal(96, 64), {"x": normal(2, 5, 96)}
+    made = model(MATMUL, w=weight)
+    done = convert(made, Settings(8, None))
+    assert done.precision == {"int8": 1}
+    assert weights_bytes(made) == 96 * 64 + 64 * 4
+    scales = np.abs(weight).max(axis=0) / 127
+    expected = feeds["x"] @ (np.rint(weight / scales) * scales)
+    np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=0, atol=1e-4)
+    assert set(runtime_ops(made, tmp_path)) <= {"MatMul", "Mul", "FusedMatMul"}
+
+
+def test_four_bits_without_blocks_are_refused() -> None:
+    with pytest.raises(InputError, match="give a block"):
+        convert(model(MATMUL, w=normal(96, 64)), Settings(4, None))
+
+
+def test_weights_alone_means_that_activations_stay_float() -> None:
+    made = model(MATMUL, w=normal(96, 64))
+    convert(made, Settings(8))
+    (node,) = list(made.graph)
+    assert node.attributes["accuracy_level"].as_int() == FLOAT_COMPUTE
