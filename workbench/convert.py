@@ -90,7 +90,7 @@ def int8(
     type=click.Choice(["symmetric", "asymmetric", "fitted"]),
     default="symmetric",
     show_default=True,
-    help="Round to nearest without or with zero points; `fitted` shrinks each block's range to its least error.",
+    help="Without or with zero points; `fitted`: with the range of least error.",
 )
 @click.option(
     "--compute",
