@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
 
-from optimize.fuse import FLOAT_RULES, INTEGER_RULES, STATIC_RULES, WEIGHT_RULES
+from calibration.observers import Range
+from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
+from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
-from optimize.precision import fp16, int8_dynamic, int8_static, weight_only
+from optimize.precision import (
+    fp16,
+    fp16_emulate,
+    fp16_ranges,
+    int8_dynamic,
+    int8_static,
+    weight_only,
+)
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from vampnet_models.errors import InputError
@@ -46,6 +55,9 @@ class Recipe:
         return self.observe is not None
 
 
+DYNAMIC_RULES = (*FLOAT_RULES, split_products.RULE, gemm.RULE, conv_transpose.RULE)
+"""Products stay apart: a shared input is quantized once either way, and no result is copied."""
+
 FUSED = Recipe("fused", "float32, with fused operators", FLOAT_RULES)
 
 FP16 = Recipe(
@@ -68,9 +80,9 @@ INT8_STATIC = Recipe(
 INT8_DYNAMIC = Recipe(
     "int8-dynamic",
     "8-bit weights and activations, ranges taken at run time",
-    INTEGER_RULES,
+    DYNAMIC_RULES,
     lambda model, _ranges: int8_dynamic.convert(model),
-    expect=("rms_norm", "relative_attention", "snake", "qkv_packing", "conv_transpose"),
+    expect=("rms_norm", "relative_attention", "snake", "split_products", "conv_transpose"),
     integer_share=INTEGER_SHARE,
 )
 
@@ -87,6 +99,54 @@ INT4_WEIGHTS = Recipe(
     WEIGHT_RULES,
     lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
 )
+
+
+@dataclass(frozen=True)
+class Fp16Settings:
+    """What stays in float32, and whether inputs and outputs do; `ranges` were measured before."""
+
+    keep_nodes: tuple[str, ...] = ()
+    keep_ops: tuple[str, ...] = ()
+    keep_io: bool = True
+    ranges: Mapping[str, Range] | None = None
+    measure: bool = False
+    on_ranges: Callable[[Mapping[str, Range]], None] | None = None
+    emulated: bool = False
+
+
+def fp16_recipe(settings: Fp16Settings) -> Recipe:
+    """FP16 with settings of its own.
+
+    With `measure` the recipe is calibrated: nodes whose values float16 cannot hold stay. What was
+    measured is handed to `on_ranges`. `emulated` gives the float32 graph that rounds each result.
+    """
+
+    def convert(model: ir.Model, given: Mapping[str, RangeLike]) -> Conversion:
+        ranges = given if settings.measure else settings.ranges or {}
+        whole = {name: Range(float(r.low), float(r.high)) for name, r in ranges.items()}
+        if settings.measure and settings.on_ranges is not None:
+            settings.on_ranges(whole)
+        measured = fp16_ranges.nodes_to_keep(model.graph, whole)
+        keep_nodes, keep_ops = settings.keep_nodes, settings.keep_ops
+        if settings.emulated:
+            count = fp16_emulate.emulate(
+                model, keep_nodes=keep_nodes, keep_ops=keep_ops, measured=measured
+            )
+            return Conversion({"float16, emulated": count})
+        return fp16.convert(
+            model,
+            keep_nodes=keep_nodes,
+            keep_ops=keep_ops,
+            measured=measured,
+            keep_io=settings.keep_io,
+        )
+
+    return replace(
+        FP16,
+        name="fp16-emulated" if settings.emulated else "fp16",
+        convert=convert,
+        observe=fp16_ranges.tensors_to_measure if settings.measure else None,
+    )
 
 
 def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""`vampbench fuse | fp16 | int8 | weights`: one recipe, one model or a folder of them."""
+"""`vampbench fuse | int8 | weights`: one recipe, one model or a folder of them."""
 
 from __future__ import annotations
 
@@ -39,18 +39,6 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
     return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
-
-
-@click.command()
-@_shared
-def fp16(model: Path, out: Path, as_json: bool) -> int:
-    """Convert weights and arithmetic to FP16; inputs and outputs stay as they are.
-
-    \b
-    Example:
-      vampbench fp16 coarse.onnx -o coarse.fp16.onnx
-    """
-    return convert(model, out, find_recipe("fp16"), Voice(as_json=as_json))
 
 
 @click.command()

@@ -9,7 +9,7 @@ an operator that ONNX does not know, or an initializer that both sides read, get
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -42,17 +42,23 @@ class _State:
 
 
 def convert(
-    model: ir.Model, *, keep_nodes: Collection[str] = (), keep_io: bool = True
+    model: ir.Model,
+    *,
+    keep_nodes: Collection[str] = (),
+    keep_ops: Collection[str] = (),
+    measured: Mapping[str, str] | None = None,
+    keep_io: bool = True,
 ) -> Conversion:
     """Convert a model in place; graph inputs and outputs stay float32 unless `keep_io` is False.
 
-    `keep_nodes` names nodes that stay in float32. Raises InputError when the type of a value
-    cannot be inferred, or when `keep_nodes` names a node that the graph does not have.
+    `keep_nodes` and `keep_ops` name nodes and operators that stay in float32, `measured` nodes
+    that do so by measured ranges, with reasons. Raises InputError when the type of a value cannot
+    be inferred, or when the graph does not have what is named.
     """
     infer_shapes(model)
     graph = model.graph
     _require_types(graph)
-    reasons, warnings = reasons_to_keep(model, keep_nodes)
+    reasons, warnings = reasons_to_keep(model, keep_nodes, keep_ops, measured)
     nodes = [node for node in graph if _has_floats(node)]
     outputs = [value for value in graph.outputs if value.dtype == FLOAT]
     counts = Counter(
@@ -71,8 +77,13 @@ def convert(
         _convert_output(value, FLOAT if keep_io else HALF, state)
     TopologicalSortPass()(model)
     drop_unused(model)
-    reported = (*HEAVY_OPS, *KEEP_OPS)
-    left = [float_node(n, reasons[n]) for n in nodes if n in reasons and n.op_type in reported]
+    reported = (*HEAVY_OPS, *KEEP_OPS, *keep_ops)
+    named = {*keep_nodes, *(measured or {})}
+    left = [
+        float_node(n, reasons[n])
+        for n in nodes
+        if n in reasons and (n.op_type in reported or n.name in named)
+    ]
     return Conversion(dict(counts), tuple(left), (), tuple(warnings))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -42,13 +42,17 @@ HALF_CONTRIB = (
 
 
 def reasons_to_keep(
-    model: ir.Model, keep_nodes: Collection[str]
+    model: ir.Model,
+    keep_nodes: Collection[str],
+    keep_ops: Collection[str] = (),
+    measured: Mapping[str, str] | None = None,
 ) -> tuple[dict[ir.Node, str], list[str]]:
     """The nodes that stay in float32, and warnings about weights that lose small values.
 
-    Each weight that a float16 node would read is read once, to find its extremes.
+    Each weight that a float16 node would read is read once, to find its extremes. `measured`
+    are nodes that measured ranges keep, with reasons.
 
-    Raises InputError when `keep_nodes` names a node that the graph does not have.
+    Raises InputError when `keep_nodes` or `keep_ops` names what the graph does not have.
     """
     graph = model.graph
     by_name = {node.name: node for node in graph}
@@ -57,6 +61,15 @@ def reasons_to_keep(
         if name not in by_name:
             raise InputError(f"{name}: no node of that name; `inspect` lists the names")
         reasons[by_name[name]] = "named by the caller"
+    for op_type in keep_ops:
+        found = [node for node in graph if node.op_type == op_type]
+        if not found:
+            raise InputError(f"{op_type}: no operator of that type; `inspect` lists the operators")
+        for node in found:
+            reasons.setdefault(node, "its operator is kept by the caller")
+    for name, reason in (measured or {}).items():
+        if name in by_name:
+            reasons.setdefault(by_name[name], reason)
     for node, reason in code_path(graph).items():
         reasons.setdefault(node, reason)
     for node in graph:

@@ -1,0 +1,131 @@
+"""`vampbench fp16`: float16, with what must not overflow kept in float32 by measurement."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from calibration.feeds import FeedSet
+from calibration.observers import Range
+from optimize.accuracy import AccuracyReport, Truth, compare, reference_truth
+from optimize.build import build_variant
+from optimize.precision.fp16_ranges import load_ranges, save_ranges
+from optimize.recipes import Fp16Settings, fp16_recipe
+from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.errors import InputError, PromiseMissed
+from workbench import options
+from workbench.check import show
+from workbench.console import Voice
+from workbench.convert import convert
+from workbench.ground import feeds_of, lay_ground, load_audio, with_neighbours
+
+
+@click.command()
+@click.argument("model", type=options.PATH)
+@click.option("--keep-op", "keep_ops", multiple=True, help="Operator that stays in FP32.")
+@click.option("--keep-node", "keep_nodes", multiple=True, help="Node that stays in FP32.")
+@click.option("--io", type=click.Choice(["float32", "float16"]), default="float32")
+@click.option("--measure", is_flag=True, help="Keep in FP32 what would overflow on --audio.")
+@click.option(
+    "--save-ranges", "save_ranges_to", type=options.PATH, help="Keep what --measure finds here."
+)
+@click.option("--ranges", type=options.PATH, help="Use ranges that were saved for this model.")
+@click.option(
+    "--emulate",
+    is_flag=True,
+    help="Also compare with FP32, in the arithmetic of a device that has FP16.",
+)
+@options.audio
+@options.output
+@options.as_json
+def fp16(
+    model: Path,
+    keep_ops: tuple[str, ...],
+    keep_nodes: tuple[str, ...],
+    io: str,
+    measure: bool,
+    save_ranges_to: Path | None,
+    ranges: Path | None,
+    emulate: bool,
+    audio: Path | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Convert weights and arithmetic to FP16; what decides the codes stays in FP32.
+
+    On x86 the runtime computes FP16 models in FP32: `--emulate` rounds every result as a device
+    with FP16 would, and says what that costs in tokens.
+
+    \b
+    Examples:
+      vampbench fp16 coarse.onnx -o coarse.fp16.onnx
+      vampbench fp16 coarse.onnx --measure --save-ranges r.json --emulate -o coarse.fp16.onnx
+    """
+    voice = Voice(as_json=as_json)
+    measure = measure or save_ranges_to is not None
+    if measure and ranges is not None:
+        raise InputError(f"{ranges}: measured before; leave out --measure and --save-ranges")
+    if model.is_dir() and (measure or ranges or emulate or keep_nodes):
+        raise InputError(f"{model}: is a folder; ranges, nodes and --emulate are of one model")
+    found: dict[str, Range] = {}
+    given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
+    settings = Fp16Settings(
+        keep_nodes=keep_nodes,
+        keep_ops=keep_ops,
+        keep_io=io == "float32",
+        ranges=given,
+        measure=measure,
+        on_ranges=found.update,
+    )
+    code = convert(model, out, fp16_recipe(settings), voice, audio=audio)
+    if save_ranges_to is not None and found:
+        _save(save_ranges_to, model, found, voice)
+    if emulate and code == 0:
+        kept = found or given
+        _emulated(model, out, Fp16Settings(keep_nodes, keep_ops, True, kept), audio, voice)
+    return code
+
+
+def _save(path: Path, model: Path, found: dict[str, Range], voice: Voice) -> None:
+    save_ranges(path, open_artifact(model).sha256, found)
+    voice.say(f"{path}  {len(found)} ranges")
+
+
+def _emulated(
+    model: Path, out: Path, settings: Fp16Settings, audio: Path | None, voice: Voice
+) -> None:
+    """Say what rounding the weights costs, and what rounding every result does."""
+    source = open_artifact(model)
+    variant = open_artifact(out / model.name if out.suffix != ".onnx" else out)
+    emulated = Fp16Settings(
+        settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
+    )
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        scratch = Path(folder)
+        ground = lay_ground(
+            with_neighbours(source, voice), load_audio(audio, voice), scratch, 0, voice
+        )
+        _, evaluation = feeds_of(source, ground, None, 0, voice)
+        made = build_variant(source, fp16_recipe(emulated), scratch / f"{source.name}.onnx")
+        truth = _truth(source, evaluation, voice)
+        for title, path in (("weights rounded", variant.path), ("every result rounded", made.path)):
+            _compared(title, truth, path, voice)
+
+
+def _truth(source: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
+    with voice.task("reference tokens") as update:
+        return reference_truth(source, evaluation.feeds, update)
+
+
+def _compared(title: str, truth: Truth, path: Path, voice: Voice) -> AccuracyReport:
+    with voice.task(title) as update:
+        report = compare(truth, open_artifact(path), update)
+    voice.say(f"{title}:")
+    show(report, voice)
+    if report.nonfinite:
+        raise PromiseMissed(
+            f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure"
+        )
+    return report
