@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 
-.PHONY: install demo test check bench format env-cuda env-inc clean
+.PHONY: install demo test check bench format env-cuda env-inc env-bench clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -52,5 +52,12 @@ env-inc: .venv-inc/.installed  ## neural-compressor 3.7.1 with the older stack t
 	.venv-inc/bin/python $(PIP) -r constraints-inc.txt
 	touch $@
 
+env-bench: .venv-bench/.installed  ## OpenVINO and NNCF, for bench/latency.py
+
+.venv-bench/.installed: constraints-bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python $(PIP) -r constraints-bench.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench out build *.egg-info

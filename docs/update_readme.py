@@ -17,6 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.latency_results import table
 from workbench.console import megabytes, percent
 
 Json = dict[str, Any]
@@ -24,6 +27,7 @@ Json = dict[str, Any]
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 RUNS = ("demo", "recordings", "full-size")
+LATENCY = DOCS.parent / "bench" / "results" / "latency.json"
 
 ACCURACY = (
     "token_agreement",
@@ -241,6 +245,29 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
     return readme
 
 
+def with_latency(readme: str, record: Json | None) -> str:
+    """README's text with the table of `bench/latency.py` between its markers.
+
+    A README without the markers stays as it is; ValueError when it has them and there is no record.
+    """
+    begin, end = "<!-- latency: begin -->", "<!-- latency: end -->"
+    before, marker, rest = readme.partition(begin)
+    if not marker:
+        return readme
+    _, closed, after = rest.partition(end)
+    if not closed or record is None:
+        raise ValueError(f"README has {begin} without {end}, or {LATENCY.name} is missing")
+    return f"{before}{begin}\n{table(record)}\n{end}{after}"
+
+
+def kept_latency() -> Json | None:
+    """The record of `bench/latency.py` that is kept; None before one is."""
+    if not LATENCY.is_file():
+        return None
+    found: Json = json.loads(LATENCY.read_text(encoding="utf-8"))
+    return found
+
+
 def with_sessions(readme: str, folder: Path) -> str:
     """README's text with its console blocks run anew in `folder`, block after block.
 
@@ -278,12 +305,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for run in RUNS:
         parser.add_argument(f"--{run}", type=Path, metavar="RESULTS_JSON", dest=run)
-    for run, path in vars(parser.parse_args()).items():
+    parser.add_argument("--latency", type=Path, metavar="RESULTS_JSON")
+    chosen = vars(parser.parse_args())
+    latency = chosen.pop("latency")
+    if latency is not None and latency.resolve() != LATENCY:
+        text = latency.read_text(encoding="utf-8")
+        LATENCY.parent.mkdir(exist_ok=True)
+        LATENCY.write_text(text, encoding="utf-8")
+    for run, path in chosen.items():
         if path is not None:
             quoted = trimmed(json.loads(path.read_text(encoding="utf-8")))
             text = json.dumps(quoted, indent=1, ensure_ascii=False)
             (DOCS / f"{run}-results.json").write_text(text + "\n", encoding="utf-8")
     readme = with_figures(README.read_text(encoding="utf-8"), {run: kept(run) for run in RUNS})
+    readme = with_latency(readme, kept_latency())
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         README.write_text(with_sessions(readme, Path(folder)), encoding="utf-8")
 

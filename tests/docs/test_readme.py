@@ -49,6 +49,23 @@ def test_figures_are_those_of_the_kept_runs(update_readme, runs):
                 assert variant["accuracy"]["n_positions"] >= needed
 
 
+def test_the_latency_table_is_that_of_the_kept_record(update_readme):
+    assert update_readme.with_latency(README, update_readme.kept_latency()) == README
+
+
+def test_another_latency_record_changes_the_readme(update_readme):
+    host = {"cpu": "some processor"}
+    runner = {"failure": "it is missing", "agreement": None, "samples_s": {}}
+    case = {"model": "coarse", "input": "100 frames", "runners": {"a": runner}}
+    record = {"host": host, "threads": 2, "cases": {"c": case | {"summary": {"a": {}}}}}
+    empty = "x\n<!-- latency: begin -->\nold\n<!-- latency: end -->\ny\n"
+    made = update_readme.with_latency(empty, record)
+    assert "| a | failed: it is missing |" in made and "old" not in made
+    with pytest.raises(ValueError, match="missing"):
+        update_readme.with_latency(empty, None)
+    assert update_readme.with_latency("no markers", None) == "no markers"
+
+
 @pytest.mark.parametrize("run", ["demo", "recordings", "full-size"])
 def test_other_figures_change_the_readme(update_readme, runs, run):
     variant = runs[run]["models"][0]["variants"][1]
