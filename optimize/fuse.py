@@ -10,29 +10,41 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, NameFixPass
 
 from optimize.fusions import (
+    codebook_lookup,
     conv_transpose,
     gated_gelu,
     gemm,
     lora,
+    lora_weight,
     pointwise_conv,
+    portable_attention,
     qkv_packing,
     relative_attention,
     rms_norm,
     snake,
+    transposed_weight,
+    weight_norm,
 )
 from optimize.fusions.cleanup import clean
 from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.graph import infer_shapes
 
 FLOAT_RULES: tuple[Rule[Any], ...] = (
+    weight_norm.RULE,
+    lora_weight.RULE,
+    transposed_weight.RULE,
     lora.RULE,
     rms_norm.RULE,
     gated_gelu.RULE,
     relative_attention.RULE,
     pointwise_conv.RULE,
+    codebook_lookup.RULE,
     snake.RULE,
 )
-"""What helps every target in every precision."""
+"""What helps every target in every precision; constants that were left as chains come first."""
+
+PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
+"""Also ONNX's own Attention for other runtimes; the model needs opset 23."""
 
 INTEGER_RULES: tuple[Rule[Any], ...] = (
     *FLOAT_RULES,
@@ -41,9 +53,6 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
     conv_transpose.RULE,
 )
 """Also the forms that the runtime's integer kernels want."""
-
-STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
-"""Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
 
 STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
 """Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""

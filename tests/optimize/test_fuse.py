@@ -37,7 +37,7 @@ def test_fused_models_give_the_same_tokens_at_any_length(
     assert found.counts["relative_attention"] == before["Softmax"]
     assert found.counts["rms_norm"] == before["ReduceMean"]
     assert after["Softmax"] == after["ReduceMean"] == 0
-    assert {each.rule for each in found.unmatched} <= {"pointwise_conv"}
+    assert {each.rule for each in found.unmatched} <= {"pointwise_conv", "codebook_lookup"}
     save_model(model, tmp_path / "fused.onnx")
     reference = open_session(small_models / f"{name}.onnx")
     fused = open_session(tmp_path / "fused.onnx")

@@ -34,7 +34,7 @@ EXPECTED = {
         "pointwise_conv": 1,
     },
     "encoder": {"snake": 29},
-    "decoder": {"snake": 115, "conv_transpose": 6},
+    "decoder": {"snake": 115, "conv_transpose": 6, "codebook_lookup": 1},
 }
 CASES = [(name, exporter) for name in EXPECTED for exporter in EXPORTERS]
 
