@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
 from vampnet_models.spec import ModelSpec, Role, spec_of
+from vampnet_models.wire import skeleton
 
 EXTERNAL_FROM_BYTES = 64 * 1024 * 1024
 """Weights of this size and more go to `NAME.onnx.data` beside the model, tensor by tensor."""
@@ -54,7 +56,7 @@ def load_model(path: Path) -> ir.Model:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; export or copy the model again")
     try:
-        model = ir.load(path)
+        model = _read(path)
     except Exception as error:
         # protobuf, UnicodeDecodeError, ValueError: whatever the bytes provoke means the same.
         reason = " ".join(str(error).split())[:160]
@@ -76,10 +78,20 @@ def load_model(path: Path) -> ir.Model:
     return model
 
 
+def _read(path: Path) -> ir.Model:
+    """The model; a large file's weights stay in it, memory-mapped."""
+    if path.stat().st_size < EXTERNAL_FROM_BYTES:
+        return ir.load(path)
+    model: ir.Model = ir.from_proto(onnx.ModelProto.FromString(skeleton(path)))
+    ir.external_data.set_base_dir(model.graph, path.parent)
+    return model
+
+
 def open_artifact(path: Path) -> Artifact:
     """Describe the model at `path`. Raises InputError as `load_model` does."""
     model = load_model(path)
-    files = (path, *(path.parent / location for location in sorted(_external_files(model))))
+    beside = sorted(_external_files(model).keys() - {path.name})
+    files = (path, *(path.parent / location for location in beside))
     return Artifact(
         path=path,
         spec=spec_of(model),
