@@ -1,4 +1,4 @@
-"""`make bench-latency`: every runtime and variant interleaved in one run, per model and window.
+"""Every runtime and variant interleaved in one run, per model and window.
 
 A round times each runner once, in an order drawn anew; each is a process of its own with one open
 model (see latency_child.py). The record is written after each round and holds the raw samples; a
