@@ -35,6 +35,8 @@ ATTENTION_OPS = frozenset({"MultiHeadAttention", "Attention", "GroupQueryAttenti
 HALF = ir.DataType.FLOAT16
 WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
 
+MIXED_NAMES = ("int8", "int4")
+
 
 def with_runtime(
     artifact: Artifact, record: VariantRecord, shapes: Mapping[str, Shape] | None = None
@@ -53,6 +55,8 @@ def with_runtime(
     if known is not None and known.onnxruntime == version("onnxruntime"):
         return record
     reasons = {node.node: node.reason for node in record.float_nodes}
+    # A node of another precision has its name with that precision behind it.
+    reasons |= {f"{n.node}/{bits}": n.reason for n in record.mixed_nodes for bits in MIXED_NAMES}
     facts = read_back(artifact, reasons, shapes)
     completed = replace(record, runtime=facts, runtime_checked=True)
     write_record(completed, record_path(artifact.path))

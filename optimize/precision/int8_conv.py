@@ -83,10 +83,11 @@ class ConvJob:
 
 @dataclass(frozen=True)
 class Stored:
-    """A uint8 value and its zero point."""
+    """A uint8 value and its zero point; `real` is the float value that others read instead."""
 
     value: ir.Value
     zero_point: int
+    real: ir.Value | None = None
 
 
 def tensors_of(node: ir.Node) -> list[str]:
@@ -263,9 +264,11 @@ def _input(job: ConvJob, stored: Mapping[ir.Value, Stored]) -> ir.Value:
         x = insert_snake(node, angle, found.alpha * steps, found.inverse / steps, found.name)
         sizes = None
     elif found is not None:
-        x = insert_snake(node, found.x, found.alpha, found.inverse, found.name)
-    held = _store(node, x, sizes, job.input.zero_point, name)
-    return _load(node, held, None, name)
+        held = stored.get(found.x)
+        real = found.x if held is None or held.real is None else held.real
+        x = insert_snake(node, real, found.alpha, found.inverse, found.name)
+    kept = _store(node, x, sizes, job.input.zero_point, name)
+    return _load(node, kept, None, name)
 
 
 def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
@@ -278,6 +281,7 @@ def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
     stored[output] = held
     if job.after is None:
         real = _load(mark, held, job.output.sizes, f"{node.name}/output")
+        stored[output] = replace(held, real=real)
         for reader, index in readers:
             reader.replace_input_with(index, real)
         if is_output:
