@@ -8,12 +8,13 @@ of them counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
 
 from calibration.observers import CHOOSERS, OBSERVERS, ChannelRange, Histogram, MinMax, Range
@@ -90,6 +91,43 @@ def collect_channel_ranges(
     report = _Report(progress, len(samples))
     extremes = _extremes(model_path, samples, dict(channel_axes), threads, report)
     return {name: found.minmax.channels() for name, found in extremes.items()}
+
+
+def collect_moments(
+    model_path: Path,
+    feeds: Iterable[Feeds],
+    widths: Mapping[str, int],
+    *,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """X^T X of each named tensor, `[width, width]`, X being its rows over all feeds.
+
+    `widths` gives the last axis of each; the others count positions. One run fetches a group of
+    tensors and only that group's moments are kept, so memory is bounded by `GROUP_BYTES`.
+
+    Raises InputError as `collect_ranges` does.
+    """
+    samples = _samples(model_path, feeds)
+    groups = _groups({name: width * width * 8 for name, width in widths.items()})
+    report = _Report(progress, len(samples) * len(groups))
+    for group in groups:
+        session = _open_side(model_path, group, threads, _fetch)
+        moments = {name: np.zeros((widths[name], widths[name])) for name in group}
+        for number, sample in enumerate(samples):
+            fetched = _run(session, model_path, sample, number)
+            for i, name in enumerate(group):
+                rows = fetched.pop(f"{_PREFIX}.{i}.value").reshape(-1, widths[name])
+                if not np.isfinite(rows).all():
+                    raise InputError(
+                        f"{model_path}: tensor {name} holds NaN or infinity on calibration sample "
+                        f"{number}; leave that sample out, or mend the model"
+                    )
+                moments[name] += rows.T @ rows
+            report.step()
+        del session
+        for name in group:
+            yield name, moments.pop(name)
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -76,8 +77,12 @@ def build_variant(
     _raise_opset(model, source.path)
     fusion = fuse(model, recipe.rules)
     warnings = _expectations(model, recipe, fusion, source.path)
-    ranges = {} if used is None else _ranges(model, recipe, used, out, progress)
-    conversion = _convert(model, recipe, ranges)
+    if recipe.calibrate is not None and used is not None:
+        with _fused(model, out) as fused:
+            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
+    else:
+        ranges = {} if used is None else _ranges(model, recipe, used, out, progress)
+        conversion = _convert(model, recipe, ranges)
     save_model(model, out, progress=progress)
     if check_load:
         _require_loading(out)
@@ -161,19 +166,12 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
 def _ranges(
     model: ir.Model, recipe: Recipe, feeds: FeedSet, out: Path, progress: Progress | None
 ) -> Mapping[str, RangeLike]:
-    """Ranges of the fused float32 model, which is written for that and removed again."""
+    """Ranges of the fused float32 model."""
     assert recipe.observe is not None
     axes = recipe.observe(model.graph)
     if not axes:
         raise NotApplicable("no node takes 8-bit activations")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", dir=out.parent))
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    try:
-        fused = staging / "fused.onnx"
-        save_model(model, fused)
+    with _fused(model, out) as fused:
         whole = [name for name, axis in axes.items() if axis is None]
         channels = {name: axis for name, axis in axes.items() if axis is not None}
         found: dict[str, RangeLike] = {}
@@ -182,6 +180,19 @@ def _ranges(
         if channels:
             found.update(collect_channel_ranges(fused, feeds.feeds, channels, progress=progress))
         return found
+
+
+@contextmanager
+def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
+    """The fused float32 model as a file beside `out`, which is removed again."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", dir=out.parent))
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    try:
+        save_model(model, staging / "fused.onnx")
+        yield staging / "fused.onnx"
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -190,7 +201,11 @@ def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -
     if recipe.convert is None:
         n_weights = sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)
         return Conversion({"float32": n_weights})
-    conversion = recipe.convert(model, ranges)
+    return _applied(recipe.convert(model, ranges))
+
+
+def _applied(conversion: Conversion) -> Conversion:
+    """The conversion; raises NotApplicable when it converted nothing."""
     if not set(conversion.precision) - {"float32"}:
         reasons = sorted({node.reason for node in conversion.float_nodes})
         detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"

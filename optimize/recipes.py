@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -13,6 +15,7 @@ from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
 from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
 from optimize.precision import (
+    calibrated_weights,
     fp16,
     fp16_emulate,
     fp16_ranges,
@@ -23,9 +26,15 @@ from optimize.precision import (
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from vampnet_models.errors import InputError
+from vampnet_models.session import Feeds
 
 Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
 """Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
+
+Calibrate = Callable[
+    [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None], Conversion
+]
+"""The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
@@ -37,7 +46,8 @@ class Recipe:
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
-    names, per channel of the axis given with a name, or as a whole. `integer_share` of the MatMul
+    names, per channel of the axis given with a name, or as a whole; one that learns more than
+    ranges has `calibrate` in place of `convert`. `integer_share` of the MatMul
     and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason.
     """
 
@@ -46,13 +56,14 @@ class Recipe:
     rules: tuple[Rule[Any], ...]
     convert: Convert | None = None
     observe: Callable[[ir.Graph], Mapping[str, int | None]] | None = None
+    calibrate: Calibrate | None = None
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
 
     @property
     def needs_calibration(self) -> bool:
-        """Whether ranges of activations are needed."""
-        return self.observe is not None
+        """Whether feeds are needed."""
+        return self.observe is not None or self.calibrate is not None
 
 
 DYNAMIC_RULES = (*FLOAT_RULES, split_products.RULE, gemm.RULE, conv_transpose.RULE)
@@ -156,7 +167,8 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
     """
     if bits not in ("4", "8") or block not in ("32", "64", "128", "channel"):
         raise InputError(f"{bits} bits in blocks of {block}: not offered; see `weights --help`")
-    if method not in ("symmetric", "asymmetric", "fitted") or compute not in ("float", "int8"):
+    methods = ("symmetric", "asymmetric", "fitted", "gptq")
+    if method not in methods or compute not in ("float", "int8"):
         raise InputError(f"{method}, {compute}: not offered; see `weights --help`")
     settings = weight_only.Settings(
         bits=4 if bits == "4" else 8,
@@ -172,7 +184,8 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
         WEIGHT_RULES,
-        lambda model, _ranges: weight_only.convert(model, settings),
+        None if method == "gptq" else lambda model, _ranges: weight_only.convert(model, settings),
+        calibrate=partial(calibrated_weights.convert, settings) if method == "gptq" else None,
     )
 
 

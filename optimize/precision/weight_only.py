@@ -12,6 +12,7 @@ longer weights alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -34,6 +35,7 @@ from optimize.graph import (
 from optimize.precision.plan import (
     Conversion,
     MixedNode,
+    Plan,
     code_path,
     conversion,
     merged,
@@ -63,7 +65,7 @@ FLOAT_COMPUTE = 0
 """MatMulNBits' accuracy level: activations stay as they are."""
 
 
-Method = Literal["symmetric", "asymmetric", "fitted"]
+Method = Literal["symmetric", "asymmetric", "fitted", "gptq"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Settings:
 
     `block` None gives each column (output channel) one scale. `method` other than `symmetric`
     gives blocks of MatMul a zero point: from the extremes (`asymmetric`) or
-    with the range that fits best (`fitted`).
+    with the range that fits best (`fitted`), or as `asymmetric` with rounding calibrated on inputs
+    (`gptq`, see `calibrated_weights`).
     """
 
     bits: Bits
@@ -81,20 +84,32 @@ class Settings:
     method: Method = "symmetric"
 
 
-def convert(model: ir.Model, settings: Settings) -> Conversion:
+@dataclass(frozen=True)
+class Rounded:
+    """A matrix that is quantized already: scales, zero points, MatMulNBits' blob."""
+
+    scales: Array
+    zeros: Array
+    blob: Array
+
+
+def convert(
+    model: ir.Model, settings: Settings, rounded: Mapping[ir.Node, Rounded] | None = None
+) -> Conversion:
     """Quantize the weights of a model in place; each is read once for its scales, once to write.
+
+    MatMuls that are `rounded` already get those values.
 
     Raises InputError where 4 bits are asked for without blocks: no kernel takes them.
     """
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    exclusions = merged(code_path(graph), single_channel_ends(graph))
-    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
+    found = targets(graph)
     mixed: list[MixedNode] = []
     for node in found.chosen:
         if node.op_type == "MatMul" and settings.block is not None:
-            quantize_matmul(graph, node, settings)
+            quantize_matmul(graph, node, settings, (rounded or {}).get(node))
         elif settings.bits == 4 and settings.block and _has_blocks(node, settings.block):
             _block_convolution(graph, node, settings.block)
         elif node.op_type == "MatMul":
@@ -110,7 +125,15 @@ def convert(model: ir.Model, settings: Settings) -> Conversion:
     return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
 
 
-def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
+def targets(graph: ir.Graph) -> Plan:
+    """The nodes whose weights are quantized, and the heavy ones that stay, with reasons."""
+    exclusions = merged(code_path(graph), single_channel_ends(graph))
+    return plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
+
+
+def quantize_matmul(
+    graph: ir.Graph, node: ir.Node, settings: Settings, rounded: Rounded | None = None
+) -> None:
     """Replace a MatMul with a constant matrix by MatMulNBits."""
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
@@ -118,7 +141,9 @@ def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
     bits, block = settings.bits, settings.block
     assert block is not None
     zeros = None
-    if settings.method == "symmetric":
+    if rounded is not None:
+        scales, zeros = rounded.scales, rounded.zeros
+    elif settings.method == "symmetric":
         scales = block_scales(read(tensor), 0, block, bits)
     else:
         fit = fitted_blocks if settings.method == "fitted" else asymmetric_blocks
@@ -126,6 +151,8 @@ def quantize_matmul(graph: ir.Graph, node: ir.Node, settings: Settings) -> None:
     n_blocks = math.ceil(n_rows / block)
 
     def pack() -> Array:
+        if rounded is not None:
+            return rounded.blob
         return pack_matmul(read(tensor), scales, block, bits, zeros)
 
     packed_shape = (n_columns, n_blocks, block * bits // 8)
