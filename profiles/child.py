@@ -74,6 +74,15 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def rss_bytes() -> int | None:
+    """What this process holds resident now; None where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * resource.getpagesize()
+
+
 def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], dict[str, Any]]:
     with np.load(options.feeds) as archive:
         feeds: Feeds = {name: archive[name] for name in archive.files}
@@ -87,6 +96,7 @@ def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], d
         profile_prefix=options.profile,
     )
     session_s = time.perf_counter() - start
+    loaded_bytes = rss_bytes()
     read_blocks = resource.getrusage(resource.RUSAGE_SELF).ru_inblock - read_before
     wrong = set(session.input_names) ^ set(feeds)
     if wrong:
@@ -101,6 +111,7 @@ def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], d
             "event": "ready",
             "session_s": session_s,
             "base_rss_bytes": base_bytes,
+            "rss_after_load_bytes": loaded_bytes,
             "disk_read_bytes": read_blocks * 512,
         },
     )

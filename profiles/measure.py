@@ -182,6 +182,7 @@ def _record(
         first_run_s=entry.first_run_s,
         peak_rss_bytes=entry.peak_rss_bytes,
         base_rss_bytes=int(entry.child.ready["base_rss_bytes"]),
+        rss_after_load_bytes=entry.child.ready["rss_after_load_bytes"],
         overhead_s=overhead_s,
         outliers=stats.outliers(samples),
         noise=noise,

@@ -15,8 +15,11 @@ class Measurement:
     `samples_s` are the timed runs, one per round; `warmup_s` the runs between the first and
     them. `session_s` is the time to open the model with its file in the page cache,
     `session_cold_s` with the file out of it (None where that could not be had). `peak_rss_bytes`
-    is the whole process, of which `base_rss_bytes` was there before the model. `overhead_s` is
-    what the harness adds to every run. `ratio` compares with the reference of the same rounds.
+    is the whole process, of which `base_rss_bytes` was there before the model;
+    `rss_after_load_bytes` was resident when it was open, before the first run (None where the
+    system does not tell): much more than `bytes` means that the runtime unpacked the weights.
+    `overhead_s` is what the harness adds to every run. `ratio` compares with the reference of
+    the same rounds.
     """
 
     target: str
@@ -30,6 +33,7 @@ class Measurement:
     first_run_s: float
     peak_rss_bytes: int
     base_rss_bytes: int
+    rss_after_load_bytes: int | None
     overhead_s: float
     outliers: tuple[int, ...]
     noise: Noise
@@ -58,6 +62,7 @@ class Measurement:
             "first_run_s": self.first_run_s,
             "peak_rss_bytes": self.peak_rss_bytes,
             "base_rss_bytes": self.base_rss_bytes,
+            "rss_after_load_bytes": self.rss_after_load_bytes,
             "overhead_s": self.overhead_s,
             "outliers": list(self.outliers),
             "noisy": self.noise.noisy,

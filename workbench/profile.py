@@ -160,6 +160,10 @@ def _cells(record: Json) -> tuple[str, ...]:
         ratio, span = record["ratio_to_reference"], record["ratio_interval"]
         against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else "-"
         rss = megabytes(record["peak_rss_bytes"])
+        loaded = record.get("rss_after_load_bytes")
+        if loaded is not None:
+            held = megabytes(max(0, loaded - record["base_rss_bytes"]))
+            rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
         note = f"peak RSS {rss}{', noisy' if record['noisy'] else ''}"
         median = f"{record['median_s'] * 1e3:.2f} ms"
         return ("measured", median, f"{low:.2f} to {high:.2f} ms", against, note)

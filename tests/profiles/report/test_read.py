@@ -68,6 +68,7 @@ def test_reads_what_measuring_writes() -> None:
         first_run_s=0.6,
         peak_rss_bytes=700,
         base_rss_bytes=100,
+        rss_after_load_bytes=400,
         overhead_s=1e-5,
         outliers=(2,),
         noise=Noise(True, 0.8, 0.1, 0.3, ("measure on an idle machine",)),
