@@ -3,7 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 
+from optimize.precision import int8_conv
 from optimize.precision.int8_conv import at_frame_rate, narrow_convs, steps_of
 from optimize.precision.int8_static import convert, tensors_to_observe
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
@@ -22,6 +24,12 @@ WEIGHTS = {
     "v": normal(24, 24, 3, seed=1) / 8 / GAINS.reshape(1, 24, 1),
     "bias": normal(24) / 4,
 }
+
+
+@pytest.fixture(autouse=True)
+def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These graphs are smaller than any for which the integer kernels pay."""
+    monkeypatch.setattr(int8_conv, "NARROW_CHANNELS", 8)
 
 
 @dataclass(frozen=True)
