@@ -57,7 +57,8 @@ def build_variant(
     """Make the variant `out` of a model and write its record beside it.
 
     A variant that is there already, made of the same source by the same recipe, calibration and
-    versions, and unchanged since, is reused. `check_load` opens it in ONNX Runtime.
+    versions, and unchanged since, is reused, unless the recipe is not `reusable`. `check_load`
+    opens it in ONNX Runtime.
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
     read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
@@ -69,7 +70,7 @@ def build_variant(
         raise InputError(f"{out}: is the source itself; choose another output")
     used = calibration if recipe.needs_calibration else None
     facts = None if used is None else CalibrationFacts(used.sha256, len(used.feeds), used.audio)
-    existing = _reusable(source, recipe, out, facts)
+    existing = _reusable(source, recipe, out, facts) if recipe.reusable else None
     if existing is not None:
         return existing
     record_path(out).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,7 +49,8 @@ class Recipe:
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
     names, per channel of the axis given with a name, or as a whole; one that learns more than
     ranges has `calibrate` in place of `convert`. `integer_share` of the MatMul
-    and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason.
+    and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason. A variant
+    that is there already is used again where it was made by a `reusable` recipe of the same name.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Recipe:
     calibrate: Calibrate | None = None
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
+    reusable: bool = True
 
     @property
     def needs_calibration(self) -> bool:
@@ -129,7 +132,8 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
     """FP16 with settings of its own.
 
     With `measure` the recipe is calibrated: nodes whose values float16 cannot hold stay. What was
-    measured is handed to `on_ranges`. `emulated` gives the float32 graph that rounds each result.
+    measured is handed to `on_ranges`, so such a variant is always made anew. `emulated` gives the
+    float32 graph that rounds each result.
     """
 
     def convert(model: ir.Model, given: Mapping[str, RangeLike]) -> Conversion:
@@ -154,10 +158,22 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
 
     return replace(
         FP16,
-        name="fp16-emulated" if settings.emulated else "fp16",
+        name=_fp16_name(settings),
         convert=convert,
+        reusable=not settings.measure,
         observe=fp16_ranges.tensors_to_measure if settings.measure else None,
     )
+
+
+def _fp16_name(settings: Fp16Settings) -> str:
+    """`fp16`, and a hash of the settings that differ: other settings make another variant."""
+    name = "fp16-emulated" if settings.emulated else "fp16"
+    ranges = None if settings.ranges is None else sorted(settings.ranges.items())
+    given = (sorted(settings.keep_nodes), sorted(settings.keep_ops), settings.keep_io, ranges)
+    parts = [name, *(["measured"] if settings.measure else [])]
+    if given != ([], [], True, None):
+        parts.append(hashlib.sha256(repr(given).encode()).hexdigest()[:8])
+    return "-".join(parts)
 
 
 def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:

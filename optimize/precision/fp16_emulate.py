@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 import onnx_ir as ir
 
-from optimize.graph import insert
+from optimize.graph import infer_shapes, insert
 from optimize.precision.fp16_keep import reasons_to_keep
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
@@ -31,7 +31,8 @@ def emulate(
     """
     graph = model.graph
     reasons, _ = reasons_to_keep(model, keep_nodes, keep_ops, measured or {})
-    halved = [node for node in graph if node not in reasons]
+    infer_shapes(model)
+    halved = dict.fromkeys(node for node in graph if node not in reasons)
     rounded: dict[ir.Value, ir.Value] = {}
     count = 0
     for node in halved:
@@ -39,13 +40,15 @@ def emulate(
             # Weights and what float32 nodes or the user give is rounded as it comes in.
             if value is None or value.dtype != FLOAT or value.producer() in halved:
                 continue
+            if node.op_type == "Cast":  # reads what is there, as the converted one does
+                continue
             if value not in rounded:
                 rounded[value] = _round_before(node, value)
                 count += 1
             node.replace_input_with(index, rounded[value])
     for node in halved:
         for value in node.outputs:
-            if value.dtype == FLOAT and value.uses() and not value.is_graph_output():
+            if value.dtype == FLOAT and (value.uses() or value.is_graph_output()):
                 _round_behind(node, value)
                 count += 1
     return count
@@ -61,16 +64,19 @@ def _round_before(node: ir.Node, value: ir.Value) -> ir.Value:
 
 
 def _round_behind(node: ir.Node, value: ir.Value) -> None:
+    """All that read the value read it rounded; a graph output hands its name on."""
     uses = tuple(value.uses())
     graph = node.graph
     assert graph is not None
-    readers = {reader for reader, _ in uses}
-    first = next((each for each in graph if each in readers), None)
-    if first is None:
-        return
-    new = _there_and_back(first, value)
+    marker = ir.Node("", "Identity", [value], name=f"{value.name}/behind")
+    graph.insert_after(node, marker)
+    new = _there_and_back(marker, value)
+    graph.remove(marker, safe=True)
     for reader, index in uses:
         reader.replace_input_with(index, new)
+    if value.is_graph_output():
+        graph.outputs[list(graph.outputs).index(value)] = new
+        value.name, new.name = f"{value.name}/unrounded", value.name
 
 
 def _there_and_back(before: ir.Node, value: ir.Value) -> ir.Value:
