@@ -171,6 +171,7 @@ def _ranges(
     assert recipe.observe is not None
     axes = recipe.observe(model.graph)
     if not axes:
+        _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
     with _fused(model, out) as fused:
         whole = [name for name, axis in axes.items() if axis is None]

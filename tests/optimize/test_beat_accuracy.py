@@ -102,11 +102,12 @@ def test_every_recipe_makes_a_tracker_or_says_why_not(truth, tracker, tmp_path):
         try:
             variant = build_variant(open_artifact(tracker), recipe, out, calibration=calibration)
         except NotApplicable as error:
-            # The tracker's kernels are too small to store as integers.
-            assert recipe.name.endswith("-weights") and "nothing to save" in str(error)
+            # This tracker's kernels are too small to store, and its channels too few to compute.
+            slow, small = "integer kernel is slower", "nothing to save"
+            assert (slow if recipe.name == "int8-static" else small) in str(error)
             continue
         made[recipe.name] = compare(truth, open_artifact(variant.path))
-    assert set(made) >= {"fused", "fp16", "int8-static", "int8-dynamic"}
+    assert set(made) >= {"fused", "fp16", "int8-dynamic"}
     assert made["fused"].token_agreement == 1
     assert made["fp16"].token_agreement > 0.95
     assert made["fp16"].snr_db > 30
