@@ -78,19 +78,24 @@ def collect_ranges(
 def collect_channel_ranges(
     model_path: Path,
     feeds: Iterable[Feeds],
-    channel_axes: Mapping[str, int],
+    channel_axes: Mapping[str, int | None],
     *,
     threads: int = 0,
     progress: Progress | None = None,
-) -> dict[str, ChannelRange]:
+) -> dict[str, Range | ChannelRange]:
     """The least and largest value per channel; `channel_axes` says which axis that is.
+
+    A tensor whose axis is None gets one range over all its values.
 
     Raises InputError as `collect_ranges` does, and for a tensor of unknown rank.
     """
     samples = _samples(model_path, feeds)
     report = _Report(progress, len(samples))
     extremes = _extremes(model_path, samples, dict(channel_axes), threads, report)
-    return {name: found.minmax.channels() for name, found in extremes.items()}
+    return {
+        name: found.minmax.range() if channel_axes[name] is None else found.minmax.channels()
+        for name, found in extremes.items()
+    }
 
 
 def collect_moments(
@@ -198,13 +203,22 @@ def _open_side(model_path: Path, tensors: Sequence[str], threads: int, extend: E
     if missing:
         raise InputError(f"{model_path}: has no tensor {missing[0]}; give names of its main graph")
     model.graph.outputs.clear()
+    first = next(iter(model.graph), None)
     for i, name in enumerate(tensors):
-        for node in extend(model, known[name], f"{_PREFIX}.{i}"):
-            model.graph.append(node)
-            model.graph.outputs.append(node.outputs[0])
+        nodes = extend(model, known[name], f"{_PREFIX}.{i}")
+        model.graph.outputs.extend(node.outputs[0] for node in nodes)
+        producer = known[name].producer()
+        if producer is not None:
+            model.graph.insert_after(producer, nodes)
+        elif first is not None:
+            model.graph.insert_before(first, nodes)
+        else:
+            model.graph.extend(nodes)
     graph = ir.to_proto(model).SerializeToString()
     folder = str(model_path.resolve().parent)
-    return open_session(graph, threads=threads, config={_FOLDER_KEY: folder})
+    # In the graph's order each reduction follows its tensor, which can then be freed; in the
+    # runtime's own they all come last, and every observed tensor is held until then.
+    return open_session(graph, threads=threads, config={_FOLDER_KEY: folder}, in_graph_order=True)
 
 
 def _fetch(_model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import collect_channel_ranges, collect_ranges
+from calibration.collect import collect_channel_ranges
 from calibration.feedset import FeedSet
 from optimize.fuse import Fusion, fuse
 from optimize.precision.int8_conv import RangeLike
@@ -174,14 +174,7 @@ def _ranges(
         _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
     with _fused(model, out) as fused:
-        whole = [name for name, axis in axes.items() if axis is None]
-        channels = {name: axis for name, axis in axes.items() if axis is not None}
-        found: dict[str, RangeLike] = {}
-        if whole:
-            found.update(collect_ranges(fused, feeds.feeds, whole, progress=progress))
-        if channels:
-            found.update(collect_channel_ranges(fused, feeds.feeds, channels, progress=progress))
-        return found
+        return collect_channel_ranges(fused, feeds.feeds, axes, progress=progress)
 
 
 @contextmanager

@@ -58,12 +58,14 @@ def open_session(
     profile_prefix: Path | None = None,
     optimized_path: Path | None = None,
     config: Mapping[str, str] | None = None,
+    in_graph_order: bool = False,
 ) -> Session:
     """Open `model` on exactly these providers.
 
     `threads` is the number of intra-op threads, 0 leaves the choice to the runtime.
     `profile_prefix` makes the runtime write its operator profile, `optimized_path` its own
-    optimized graph. `config` holds session configuration entries.
+    optimized graph. `config` holds session configuration entries. `in_graph_order` runs nodes as
+    the graph lists them, not depth first from its outputs.
 
     Raises InputError when the file cannot be loaded or a provider is missing or fell back.
     """
@@ -77,6 +79,8 @@ def open_session(
     options.intra_op_num_threads = threads
     options.graph_optimization_level = _LEVELS[graph_optimization]
     options.log_severity_level = 3
+    if in_graph_order:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)

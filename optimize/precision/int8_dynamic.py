@@ -29,6 +29,7 @@ from optimize.precision.plan import (
     Conversion,
     code_path,
     conversion,
+    embedding_projections,
     merged,
     narrow_projections,
     plan,
@@ -42,7 +43,12 @@ UNSIGNED_ZERO = 128
 def convert(model: ir.Model) -> Conversion:
     """Quantize MatMuls and Convs of a model in place; weights are read when they are written."""
     graph = model.graph
-    exclusions = merged(code_path(graph), single_channel_ends(graph), narrow_projections(graph))
+    exclusions = merged(
+        code_path(graph),
+        single_channel_ends(graph),
+        narrow_projections(graph),
+        embedding_projections(graph),
+    )
     chosen = plan(graph, ("MatMul", "Conv"), exclusions)
     quantized: dict[ir.Value, Sequence[ir.Value]] = {}
     for node in chosen.chosen:

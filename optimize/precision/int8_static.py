@@ -3,7 +3,8 @@
 U8 activations per tensor (asymmetric), S8 weights per channel (symmetric), INT32 biases. Conv has
 its output quantized too and becomes QLinearConv (`int8_conv`); MatMul keeps a float output and
 becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The head, whose
-scores decide the tokens, is quantized block by block instead.
+scores decide the tokens, is quantized block by block instead. The spread of the activations'
+channels is moved into the weights first (`smooth_quant`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision import int8_conv
+from optimize.precision import int8_conv, smooth_quant
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -36,6 +37,7 @@ from optimize.precision.plan import (
     Plan,
     code_path,
     conversion,
+    embedding_projections,
     float_node,
     heads,
     merged,
@@ -73,6 +75,7 @@ def targets(graph: ir.Graph) -> Plan:
         code_path(graph),
         single_channel_ends(graph),
         narrow_projections(graph),
+        embedding_projections(graph),
         int8_conv.narrow_convs(graph),
         int8_conv.at_frame_rate(graph),
     )
@@ -81,13 +84,14 @@ def targets(graph: ir.Graph) -> Plan:
 
 def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
     """The values whose ranges `convert` needs, by name: per channel of that axis, or as a whole."""
-    scoring = heads(graph)
+    scoring, smoothed = heads(graph), smooth_quant.sites(graph)
     axes: dict[str, int | None] = {}
     for node in targets(graph).chosen:
         if node.op_type == "Conv":
             axes.update(dict.fromkeys(int8_conv.tensors_of(node), int8_conv.CHANNEL_AXIS))
         elif node not in scoring and node.inputs[0] is not None:
-            axes.setdefault(node.inputs[0].name or "", None)
+            name = node.inputs[0].name or ""
+            axes.setdefault(name, smooth_quant.CHANNEL_AXIS if name in smoothed else None)
     return axes
 
 
@@ -97,6 +101,7 @@ def convert(model: ir.Model, ranges: Mapping[str, RangeLike]) -> Conversion:
     A node whose ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
+    ranges = smooth_quant.smooth(graph, ranges)
     found, scoring = targets(graph), heads(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(convs, ranges)

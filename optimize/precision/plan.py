@@ -190,6 +190,20 @@ def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
     return found
 
 
+def embedding_projections(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Products of looked-up rows side by side: few operations, and an error that all layers see."""
+    found = {}
+    for node in graph:
+        x = node.inputs[0] if node.op_type == "MatMul" and weight_of(node) is not None else None
+        rows = x.producer() if x is not None else None
+        if rows is None or rows.op_type != "Concat":
+            continue
+        makers = [value.producer() if value is not None else None for value in rows.inputs]
+        if all(m is not None and m.op_type == "Gather" and weight_of(m, 0) for m in makers):
+            found[node] = "the embedding: one scale for the rows of all codebooks loses tokens"
+    return found
+
+
 def heads(graph: ir.Graph) -> dict[ir.Node, str]:
     """The weight nodes whose result is chosen from: those that ArgMax reads through light nodes."""
     found: dict[ir.Node, str] = {}

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +93,12 @@ def test_minmax_over_samples_of_any_length(tmp_path: Path, external: bool) -> No
 def test_channel_ranges(tmp_path: Path, opset: int, axis: int) -> None:
     path = write_model(tmp_path / "m.onnx", opset=opset)
     feeds = feeds_of((5, 40))
-    found = collect_channel_ranges(path, feeds, {"conv": axis, "x": 1})
+    found = collect_channel_ranges(path, feeds, {"conv": axis, "x": 1, "tanh": None})
     expected = truth(path, feeds)
     np.testing.assert_allclose(found["conv"].low, expected.min(axis=1), rtol=1e-5)
     np.testing.assert_allclose(found["conv"].high, expected.max(axis=1), rtol=1e-5)
-    assert found["x"].low.shape == (2,)
+    assert np.shape(found["x"].low) == (2,)
+    assert found["tanh"] == collect_ranges(path, feeds, ["tanh"])["tanh"]
 
 
 class Reader(CalibrationDataReader):
@@ -142,6 +145,38 @@ def test_histogram_observers_do_not_depend_on_the_groups(
     extremes = collect_ranges(path, feeds, names)
     for name in names:
         assert extremes[name].low <= whole[name].low <= whole[name].high <= extremes[name].high
+
+
+PEAK_OF = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from calibration.collect import collect_channel_ranges
+collect_channel_ranges(
+    Path(sys.argv[1]), [{"x": np.ones((1, 4, 500_000), np.float32)}], dict.fromkeys(sys.argv[2:], 1)
+)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def test_a_tensor_is_let_go_once_it_was_reduced(tmp_path: Path) -> None:
+    count, tensor_bytes = 24, 4 * 500_000 * 4
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([1, 4, "t"]))
+    nodes, value = [], x
+    for number in range(count):
+        name = f"t{number}"
+        nodes.append(ir.node("Softplus", [value], outputs=[ir.Value(name=name)]))
+        value = nodes[-1].outputs[0]
+    value.type, value.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([1, 4, "t"])
+    graph = ir.Graph([x], [value], nodes=nodes, opset_imports={"": OPSET}, name="chain")
+    save_model(ir.Model(graph, ir_version=IR_VERSION), tmp_path / "chain.onnx")
+
+    def peak_bytes(*names: str) -> int:
+        command = [sys.executable, "-c", PEAK_OF, str(tmp_path / "chain.onnx"), *names]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    every = [f"t{number}" for number in range(count)]
+    assert peak_bytes(*every) - peak_bytes(every[-1]) < count * tensor_bytes / 3
 
 
 def test_no_sample_is_lost(tmp_path: Path) -> None:

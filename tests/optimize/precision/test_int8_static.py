@@ -139,3 +139,20 @@ def test_the_bias_is_an_integer_in_the_products_units() -> None:
     # The kernel's sums are in steps of the output.
     step = steps_of(np.array([-300]), np.array([300])).sizes[0]
     np.testing.assert_allclose(stored.numpy() * scales.numpy() * step, bias, rtol=1e-3, atol=1e-2)
+
+
+def test_the_embedding_stays_float_and_says_so() -> None:
+    text = """(int64[b, t] i) => (float[b, t, 48] z) {
+     a = Gather (t0, i) c = Gather (t1, i) e = Concat <axis = -1> (a, c)
+     y = MatMul(e, w) z = MatMul(y, v) }"""
+    made = model(
+        text,
+        t0=normal(9, 32),
+        t1=normal(9, 32, seed=1),
+        w=normal(64, 64),
+        v=normal(64, 48),
+    )
+    assert tensors_to_observe(made.graph) == {"y": None}
+    done = convert(made, {"y": Seen(-4, 4)})
+    assert done.precision == {"int8": 1, "float32": 1}
+    assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
