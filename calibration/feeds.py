@@ -76,7 +76,7 @@ class FeedSizes:
     max_frames: int | None = None
 
 
-CALIBRATION_SIZES = FeedSizes(clips=8, coarse_states=32, c2f_states=16)
+CALIBRATION_SIZES = FeedSizes(clips=8, coarse_states=32, c2f_states=64)
 EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
 """More than 20,000 masked positions per transformer with the built-in audio."""
 

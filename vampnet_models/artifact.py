@@ -49,7 +49,7 @@ def load_model(path: Path) -> ir.Model:
     """Read a model; external weights stay on disk, memory-mapped.
 
     Raises InputError when the file is missing, is no ONNX model, is truncated, or when its
-    external data is missing or too short.
+    external data is missing, too short or a link.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of an .onnx model")
@@ -70,6 +70,11 @@ def load_model(path: Path) -> ir.Model:
         if not data.is_file():
             raise InputError(
                 f"{path}: its external data {location} is missing; copy it beside the model"
+            )
+        # The reader of external data refuses both, but only when the first weight is read.
+        if data.is_symlink() or data.stat().st_nlink > 1:
+            raise InputError(
+                f"{data}: is a link, which external data must not be; copy the file itself there"
             )
         if data.stat().st_size < needed_bytes:
             raise InputError(

@@ -56,7 +56,7 @@ class Side:
 
 
 CALIBRATION = Side(
-    "calibration", 0, CALIBRATION_SIZES, FeedSizes(clips=3, coarse_states=8, c2f_states=8)
+    "calibration", 0, CALIBRATION_SIZES, FeedSizes(clips=3, coarse_states=32, c2f_states=16)
 )
 EVALUATION = Side(
     "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
@@ -65,14 +65,14 @@ EVALUATION = Side(
 
 @dataclass(frozen=True)
 class Ground:
-    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain,
-    `conditioning` is a hash of all that feeds may depend on beside their own model;
-    `parts` are the pieces of the split form."""
+    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain, and
+    is opened for that alone; `conditioning` is a hash of all that feeds may depend on beside
+    their own model; `parts` are the pieces of the split form."""
 
     audio: AudioSet
     calibration: Encoded
     evaluation: Encoded
-    coarse: Session | None
+    coarse: Artifact | None
     conditioning: str
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
@@ -210,10 +210,10 @@ def _split_encoder(parts: dict[Part, Artifact], audio: AudioSet, threads: int) -
 
 def _conditioning(
     artifacts: Sequence[Artifact], threads: int, warnings: list[str]
-) -> Session | None:
+) -> Artifact | None:
     """The coarse model that c2f's states are conditioned on, if it can be sampled from."""
     artifact = next((a for a in artifacts if a.role is Role.COARSE), None)
-    if artifact is None:
+    if artifact is None or all(a.role is not Role.C2F for a in artifacts):
         return None
     session = open_session(artifact.path, threads=threads)
     reason = None
@@ -222,11 +222,10 @@ def _conditioning(
     elif accepted_lengths(artifact.path, artifact.spec, session).restricted:
         reason = "accepts one length only"
     if reason is None:
-        return session
-    if any(a.role is Role.C2F for a in artifacts):
-        warnings.append(
-            f"{artifact.name} {reason}: c2f is conditioned on the recordings' own codes alone"
-        )
+        return artifact
+    warnings.append(
+        f"{artifact.name} {reason}: c2f is conditioned on the recordings' own codes alone"
+    )
     return None
 
 
@@ -241,6 +240,15 @@ def feeds_of(
         return halves(read_feeds(user_feeds, artifact.spec))
     fed = _fed(artifact, ground, threads, voice)
     return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
+
+
+def calibration_feeds(
+    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
+) -> FeedSet:
+    """The calibration side of `feeds_of` alone, for commands that verify nothing."""
+    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, artifact.spec))[0]
+    return _side(_fed(artifact, ground, threads, voice), CALIBRATION, ground, voice)
 
 
 def evaluation_feeds(
@@ -272,6 +280,7 @@ class _Fed:
     spec: ModelSpec
     session: Session
     upstream: Session | None
+    coarse: Session | None
 
 
 def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed:
@@ -282,7 +291,9 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
     if lengths.fixed is not None and not lengths.declared:
         voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
     spec = lengths.applied(artifact.spec)
-    return _Fed(artifact, spec, session, _upstream(spec, ground, threads))
+    before = ground.coarse if spec.role is Role.C2F else None
+    coarse = None if before is None else open_session(before.path, threads=threads)
+    return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse)
 
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
@@ -297,7 +308,7 @@ def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
             encoded,
             sizes,
             session=fed.session,
-            coarse=ground.coarse,
+            coarse=fed.coarse,
             seed=side.seed,
             progress=update,
         )

@@ -88,6 +88,12 @@ def test_bad_files_get_one_clear_line(tmp_path):
     with pytest.raises(InputError, match=r"truncated: 100 bytes of 8192"):
         artifact.load_model(good)
     data.unlink()
+    (tmp_path / "elsewhere").write_bytes(whole)
+    for link in (data.symlink_to, data.hardlink_to):
+        link(tmp_path / "elsewhere")
+        with pytest.raises(InputError, match=r"good\.onnx\.data: is a link.*copy the file itself"):
+            artifact.open_artifact(good)
+        data.unlink()
     with pytest.raises(InputError, match=r"external data good\.onnx\.data is missing"):
         artifact.load_model(good)
     with pytest.raises(InputError, match="no such file"):
