@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from optimize import agreement, beats
-from optimize.agreement import Comparison, Share
+from optimize.agreement import Comparison, Share, kl_nats
 from optimize.answers import answers_of
 from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.artifact import Artifact
@@ -156,7 +156,12 @@ def reference_truth(
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    answers = answers_of(variant, truth.feeds, spec=truth.reference.spec, progress=progress)
+    spec = truth.reference.spec
+    return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))
+
+
+def judge(truth: Truth, answers: Answers) -> AccuracyReport:
+    """Compare a variant's answers, in the order of the feeds."""
     role = truth.reference.role
     if role is Role.CODEC_ENCODER:
         return _encoder_report(truth, answers)
@@ -201,7 +206,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
         tie[-predicted:] = own["margins"] < LOGIT_EPSILON
         ties.append(tie)
         nonfinite += int(ours["nonfinite"])
-        kl.append(_kl(own["logits"], ours["logits"]))
+        kl.append(kl_nats(own["logits"], ours["logits"]))
         best5 = np.argpartition(ours["logits"], -5, axis=-1)[:, -5:]
         top5.append((best5 == own["logits"].argmax(axis=-1)[:, None]).any(axis=-1))
     has_logits = bool(kl)
@@ -361,17 +366,6 @@ def _near_ties(rows: list[Comparison], ties: list[Array], epsilon: float) -> Nea
     tied = sum(int((t & r.counted).sum()) for t, r in zip(ties, rows, strict=True))
     clear = [Comparison(r.same, r.counted & ~t, r.stratum) for r, t in zip(rows, ties, strict=True)]
     return NearTies(epsilon, tied / counted if counted else 0.0, agreement.total(clear).value)
-
-
-def _kl(reference: Array, variant: Array) -> Array:
-    """KL(reference || variant) of each row of logits, in nats."""
-    log_p, log_q = _log_softmax(reference), _log_softmax(variant)
-    return np.asarray((np.exp(log_p) * (log_p - log_q)).sum(axis=-1))
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _same(ours: Array, own: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Counting where two models choose the same token: pure statistics on boolean arrays."""
+"""Where two models choose the same token, and how far their scores are apart: pure statistics."""
 
 from __future__ import annotations
 
@@ -128,3 +128,14 @@ def _stratified(blocks: NDArray[Any]) -> float:
     strata = np.unique(blocks[:, 0])
     groups = [blocks[blocks[:, 0] == s] for s in strata]
     return float(np.mean([g[:, 1].sum() / g[:, 2].sum() for g in groups]))
+
+
+def kl_nats(reference: NDArray[Any], variant: NDArray[Any]) -> NDArray[Any]:
+    """KL(reference || variant) of each row of logits, in nats."""
+    log_p, log_q = _log_softmax(reference), _log_softmax(variant)
+    return np.asarray((np.exp(log_p) * (log_p - log_q)).sum(axis=-1))
+
+
+def _log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -158,6 +158,25 @@ def save_model(
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def copy_model(source: Artifact, folder: Path) -> Path:
+    """Copy a model with its data under its own name; atomic, and raises as `save_model` does."""
+    path = folder / source.path.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        for file in source.files:
+            shutil.copyfile(file, staging / file.name)
+        _publish(staging, path, f"{path.name}.data")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return path
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The user's line for an output that could not be written."""
     reason = error.strerror or str(error)

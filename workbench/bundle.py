@@ -22,7 +22,7 @@ from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, Role
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.ground import Ground, evaluation_feeds, lay_ground, load_audio
+from workbench.ground import EVALUATION, Ground, lay_ground, load_audio, side_feeds
 from workbench.job import Job, profile_feed, run_job
 from workbench.overview import read_results
 from workbench.workspace import Json
@@ -187,7 +187,7 @@ def _part(
     artifact = open_artifact(root / record["path"])
     if artifact.sha256 != record["record"]["sha256"]:
         raise InputError(f"{artifact.path}: changed since the run; run again")
-    feeds = evaluation_feeds(source, ground, None, 0, voice).feeds
+    feeds = side_feeds(source, ground, EVALUATION, None, 0, voice).feeds
     feed = profile_feed(source, feeds[len(feeds) // 2])
     outputs = {o.name: o for o in source.spec.outputs}
     output = "tokens" if "tokens" in outputs else source.spec.outputs[0].name

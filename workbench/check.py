@@ -16,10 +16,11 @@ from vampnet_models.session import Feeds
 from workbench import options
 from workbench.console import Voice, percent
 from workbench.ground import (
+    EVALUATION,
     check_feeds,
-    evaluation_feeds,
     lay_ground,
     load_audio,
+    side_feeds,
     with_neighbours,
 )
 from workbench.job import judge
@@ -60,7 +61,7 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
         ground = lay_ground(beside, load_audio(audio, voice), scratch, threads, voice)
-        evaluation = evaluation_feeds(ours, ground, feeds, threads, voice)
+        evaluation = side_feeds(ours, ground, EVALUATION, feeds, threads, voice)
         with voice.task("reference tokens") as update:
             truth = reference_truth(ours, evaluation.feeds, update)
         with voice.task("variant tokens") as update:

@@ -18,7 +18,14 @@ from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.ground import calibration_feeds, check_feeds, lay_ground, load_audio, with_neighbours
+from workbench.ground import (
+    CALIBRATION,
+    check_feeds,
+    lay_ground,
+    load_audio,
+    side_feeds,
+    with_neighbours,
+)
 from workbench.runtime import NOT_CHECKED, float_lines
 
 
@@ -181,7 +188,7 @@ def _calibration(
     beside = with_neighbours(artifact, voice)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
         ground = lay_ground(beside, load_audio(audio, voice), Path(scratch), 0, voice)
-        return calibration_feeds(artifact, ground, feeds, 0, voice)
+        return side_feeds(artifact, ground, CALIBRATION, feeds, 0, voice)
 
 
 def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:

@@ -62,6 +62,14 @@ EVALUATION = Side(
     "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
 )
 
+SEARCH = Side(
+    "search",
+    2,
+    FeedSizes(clips=4, coarse_states=32, c2f_states=32),
+    FeedSizes(clips=2, coarse_states=4, c2f_states=4, max_frames=100),
+)
+"""Other states of the calibration audio: what a search may look at, and a verdict may not."""
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -242,22 +250,21 @@ def feeds_of(
     return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
 
 
-def calibration_feeds(
-    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
+def side_feeds(
+    artifact: Artifact,
+    ground: Ground,
+    side: Side,
+    user_feeds: Path | None,
+    threads: int,
+    voice: Voice,
 ) -> FeedSet:
-    """The calibration side of `feeds_of` alone, for commands that verify nothing."""
-    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))[0]
-    return _side(_fed(artifact, ground, threads, voice), CALIBRATION, ground, voice)
+    """The feeds of one side alone, for commands that do not calibrate and verify at once.
 
-
-def evaluation_feeds(
-    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
-) -> FeedSet:
-    """The evaluation side of `feeds_of` alone, for commands that calibrate nothing."""
+    Raises InputError as `feeds_of` does.
+    """
     if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))[1]
-    return _side(_fed(artifact, ground, threads, voice), EVALUATION, ground, voice)
+        return halves(read_feeds(user_feeds, artifact.spec))[side is EVALUATION]
+    return _side(_fed(artifact, ground, threads, voice), side, ground, voice)
 
 
 def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
@@ -298,7 +305,7 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
     sizes = side.large_sizes if fed.artifact.bytes >= LARGE_BYTES else side.sizes
-    encoded = ground.calibration if side is CALIBRATION else ground.evaluation
+    encoded = ground.evaluation if side is EVALUATION else ground.calibration
     with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
         if part is not None and (fed.upstream is not None or part not in UPSTREAM):

@@ -64,7 +64,7 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     """
     space = Workspace(job.out)
     check_feeds(job.feeds)
-    artifacts, skipped = _open_all(job.models, voice)
+    artifacts, skipped = open_all(job.models, voice)
     if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
         voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
     audio = load_audio(job.audio, voice, job.evaluation_audio)
@@ -74,14 +74,14 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     results: Json = {}
     for artifact in artifacts:
         models.append(_model(artifact, job, space, ground, voice))
-        results = _results(job, ground, models, skipped, space)
+        results = results_of(job, ground, models, skipped, space)
         results["steps"] = [asdict(step) for step in voice.steps]
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
     write_report(space.results, space.report)
     return results, _exit_code(models, skipped)
 
 
-def _open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], list[Json]]:
+def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], list[Json]]:
     """The models that can be read, in the chain's order, and those that cannot, with reasons."""
     artifacts, skipped = [], []
     for path in paths:
@@ -113,7 +113,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         calibration, evaluation = kept_feeds(
             space.work("feeds"),
             artifact.name,
-            _feeds_key(artifact, job, ground),
+            feeds_key(artifact, ground, job.feeds),
             lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
         )
     except WorkbenchError as error:
@@ -138,7 +138,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     return facts
 
 
-def _feeds_key(artifact: Artifact, job: Job, ground: Ground) -> str:
+def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
     """All that a model's feeds come from."""
     return key_of(
         FORMAT,
@@ -146,7 +146,7 @@ def _feeds_key(artifact: Artifact, job: Job, ground: Ground) -> str:
         ground.audio.sha256,
         ground.calibration.upstream,
         ground.conditioning,
-        sha256_of((job.feeds,)) if job.feeds is not None else "",
+        sha256_of((feeds,)) if feeds is not None else "",
     )
 
 
@@ -292,9 +292,10 @@ def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
     return {name: values[..., :cut] for name, values in feed.items()}
 
 
-def _results(
+def results_of(
     job: Job, ground: Ground, models: list[Json], skipped: list[Json], space: Workspace
 ) -> Json:
+    """The contents of results.json."""
     return {
         "schema": 1,
         "tool": {

@@ -22,6 +22,7 @@ from workbench.run import demo, run
 from workbench.samples import samples
 from workbench.swap import swap
 from workbench.synth import synth
+from workbench.tune import tune
 from workbench.vamp import vamp_command
 
 INTERRUPTED = 130
@@ -64,6 +65,7 @@ for command in (
     bundle,
     check,
     swap,
+    tune,
 ):
     cli.add_command(command)
 

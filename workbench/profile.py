@@ -21,10 +21,11 @@ from workbench import options
 from workbench.check import check_same_interface
 from workbench.console import Voice, megabytes
 from workbench.ground import (
+    EVALUATION,
     check_feeds,
-    evaluation_feeds,
     lay_ground,
     load_audio,
+    side_feeds,
     with_neighbours,
 )
 from workbench.workspace import Json
@@ -84,7 +85,7 @@ def profile(
         scratch = Path(folder)
         beside = with_neighbours(artifacts[0], voice)
         ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
-        evaluation = evaluation_feeds(artifacts[0], ground, feeds, 0, voice)
+        evaluation = side_feeds(artifacts[0], ground, EVALUATION, feeds, 0, voice)
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with voice.task("profiling") as update:

@@ -27,6 +27,7 @@ from optimize.graph import (
 )
 from optimize.precision.plan import (
     Conversion,
+    Plan,
     code_path,
     conversion,
     embedding_projections,
@@ -40,16 +41,24 @@ from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 UNSIGNED_ZERO = 128
 
 
-def convert(model: ir.Model) -> Conversion:
-    """Quantize MatMuls and Convs of a model in place; weights are read when they are written."""
-    graph = model.graph
+def targets(graph: ir.Graph) -> Plan:
+    """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons."""
     exclusions = merged(
         code_path(graph),
         single_channel_ends(graph),
         narrow_projections(graph),
         embedding_projections(graph),
     )
-    chosen = plan(graph, ("MatMul", "Conv"), exclusions)
+    return plan(graph, ("MatMul", "Conv"), exclusions)
+
+
+def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
+    """Quantize MatMuls and Convs of a model in place; weights are read when they are written.
+
+    `chosen` are its `targets` or a part of them.
+    """
+    graph = model.graph
+    chosen = chosen or targets(graph)
     quantized: dict[ir.Value, Sequence[ir.Value]] = {}
     for node in chosen.chosen:
         x = node.inputs[0]

@@ -95,14 +95,17 @@ def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
     return axes
 
 
-def convert(model: ir.Model, ranges: Mapping[str, RangeLike]) -> Conversion:
+def convert(
+    model: ir.Model, ranges: Mapping[str, RangeLike], chosen: Plan | None = None
+) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
-    A node whose ranges are missing or not finite stays in float and says so.
+    `chosen` are its `targets` or a part of them. A node whose ranges are missing
+    or not finite stays in float and says so.
     """
     graph = model.graph
     ranges = smooth_quant.smooth(graph, ranges)
-    found, scoring = targets(graph), heads(graph)
+    found, scoring = chosen or targets(graph), heads(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(convs, ranges)
     left: list[FloatNode] = [*found.left, *left_convs]

@@ -85,6 +85,14 @@ def plan(
     return Plan(tuple(chosen), tuple(left))
 
 
+def restricted(found: Plan, names: Collection[str]) -> Plan:
+    """The part of a plan that is about nodes of these names."""
+    return Plan(
+        tuple(node for node in found.chosen if node.name in names),
+        tuple(left for left in found.left if left.node in names),
+    )
+
+
 def _unsuitable(node: ir.Node, ops: Collection[str], min_elements: int) -> str | None:
     if node.op_type not in ops:
         return NO_INTEGER_KERNEL

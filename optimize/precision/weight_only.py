@@ -94,18 +94,22 @@ class Rounded:
 
 
 def convert(
-    model: ir.Model, settings: Settings, rounded: Mapping[ir.Node, Rounded] | None = None
+    model: ir.Model,
+    settings: Settings,
+    rounded: Mapping[ir.Node, Rounded] | None = None,
+    chosen: Plan | None = None,
 ) -> Conversion:
     """Quantize the weights of a model in place; each is read once for its scales, once to write.
 
-    MatMuls that are `rounded` already get those values.
+    MatMuls that are `rounded` already get those values. `chosen` are its `targets` or a part of
+    them.
 
     Raises InputError where 4 bits are asked for without blocks: no kernel takes them.
     """
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = targets(graph)
+    found = chosen or targets(graph)
     mixed: list[MixedNode] = []
     for node in found.chosen:
         if node.op_type == "MatMul" and settings.block is not None:

@@ -1,0 +1,202 @@
+"""Which precision each block gets, and which candidate each model: pure choices over numbers.
+
+Within a model, candidates come from Lagrange multipliers over effects that are taken to add up
+(Everett 1963, "Generalized Lagrange Multiplier Method"; the usual relaxation of mixed-precision
+search). Additivity only proposes: every candidate is built and measured before it can be chosen.
+Over models all combinations of the candidates that nothing dominates are looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from optimize.sensitivity import Effect
+
+Prefer = Literal["smallest", "fastest", "truest"]
+
+MULTIPLIERS = tuple(float(x) for x in np.geomspace(1e-3, 1e5, 49))
+SPEED_WEIGHTS = (0.0, 1.0)
+"""Size alone, and size and time alike."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant of one model that was built, measured and timed.
+
+    `agreement` is None for models judged by sound, `si_sdr_db` for those judged by tokens. `loss`
+    is 1 - agreement, or noise over signal. `time_ratio` is the median time against float32,
+    `reference_s` that of float32 in the same run.
+    """
+
+    model: str
+    recipe: str
+    bytes: int
+    loss: float
+    agreement: float | None
+    si_sdr_db: float | None
+    time_ratio: float
+    reference_s: float
+    uniform: bool
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a set must keep to; None bounds nothing. `max_latency` is against float32."""
+
+    min_agreement: float | None = None
+    min_si_sdr_db: float | None = None
+    max_bytes: int | None = None
+    max_latency: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """One candidate per model."""
+
+    parts: tuple[Candidate, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Together."""
+        return sum(p.bytes for p in self.parts)
+
+    @property
+    def agreement(self) -> float | None:
+        """The worst model's."""
+        return min((p.agreement for p in self.parts if p.agreement is not None), default=None)
+
+    @property
+    def si_sdr_db(self) -> float | None:
+        """The worst model's."""
+        return min((p.si_sdr_db for p in self.parts if p.si_sdr_db is not None), default=None)
+
+    @property
+    def loss(self) -> float:
+        """The sum of the models' losses."""
+        return sum(p.loss for p in self.parts)
+
+    @property
+    def latency(self) -> float:
+        """All models run once, against float32."""
+        return sum(p.time_ratio * p.reference_s for p in self.parts) / sum(
+            p.reference_s for p in self.parts
+        )
+
+    def within(self, budget: Budget) -> bool:
+        """Whether it keeps to the budget."""
+        return (
+            _at_least(self.agreement, budget.min_agreement)
+            and _at_least(self.si_sdr_db, budget.min_si_sdr_db)
+            and (budget.max_bytes is None or self.bytes <= budget.max_bytes)
+            and (budget.max_latency is None or self.latency <= budget.max_latency)
+        )
+
+
+def _at_least(found: float | None, wanted: float | None) -> bool:
+    return found is None or wanted is None or found >= wanted
+
+
+def assignments(
+    effects: Mapping[str, Sequence[Effect]], total_bytes: int, limit: int
+) -> list[dict[str, str]]:
+    """At most `limit` assignments of precisions to blocks, from the smallest to the truest.
+
+    `effects` are the options of each block. Each assignment minimizes size, or size and time, for
+    some price of damage.
+    """
+    scale = sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
+    found: dict[tuple[tuple[str, str], ...], float] = {}
+    for speed, multiplier in itertools.product(SPEED_WEIGHTS, MULTIPLIERS):
+        chosen = [
+            min(each, key=lambda e: _cost(e, total_bytes, speed, multiplier / (scale or 1.0)))
+            for each in effects.values()
+        ]
+        key = tuple((e.block, e.precision) for e in chosen)
+        found.setdefault(key, sum(e.damage for e in chosen))
+    ranked = sorted((k for k in found if math.isfinite(found[k])), key=lambda k: -found[k])
+    if len(ranked) > limit:
+        ranked = [ranked[i] for i in np.linspace(0, len(ranked) - 1, limit).round().astype(int)]
+    return [dict(key) for key in ranked]
+
+
+def _cost(effect: Effect, total_bytes: int, speed: float, price: float) -> float:
+    size = -effect.saved_bytes / total_bytes
+    return size + speed * (effect.time_ratio - 1) + price * effect.damage
+
+
+def _finite(values: Iterable[float]) -> list[float]:
+    return [v for v in values if math.isfinite(v)]
+
+
+def sets_of(candidates: Mapping[str, Sequence[Candidate]]) -> list[ModelSet]:
+    """Every combination of the candidates of each model that no other one dominates."""
+    kept = [undominated(each) for each in candidates.values()]
+    return [ModelSet(parts) for parts in itertools.product(*kept)]
+
+
+def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that no other one equals or beats in size, loss and time at once."""
+
+    def of(c: Candidate) -> tuple[float, float, float]:
+        return (c.bytes, c.loss, c.time_ratio)
+
+    def beats(a: Candidate, b: Candidate) -> bool:
+        return of(a) != of(b) and all(x <= y for x, y in zip(of(a), of(b), strict=True))
+
+    return [c for c in candidates if not any(beats(other, c) for other in candidates)]
+
+
+def choose(sets: Iterable[ModelSet], budget: Budget, prefer: Prefer) -> ModelSet | None:
+    """The best set within the budget; None where there is none."""
+    return min((s for s in sets if s.within(budget)), key=lambda s: rank(s, prefer), default=None)
+
+
+def rank(found: ModelSet, prefer: Prefer) -> tuple[float, ...]:
+    """Sorts sets, the preferred first."""
+    if prefer == "smallest":
+        return (found.bytes, found.loss, found.latency)
+    if prefer == "fastest":
+        return (found.latency, found.bytes, found.loss)
+    return (found.loss, found.bytes, found.latency)
+
+
+def uniform_sets(candidates: Mapping[str, Sequence[Candidate]]) -> list[ModelSet]:
+    """One recipe for all models, for each recipe that all of them have."""
+    by_recipe = [{c.recipe: c for c in each if c.uniform} for each in candidates.values()]
+    shared = [name for name in by_recipe[0] if all(name in each for each in by_recipe)]
+    return [ModelSet(tuple(each[name] for each in by_recipe)) for name in shared]
+
+
+def front(sets: Sequence[ModelSet]) -> list[ModelSet]:
+    """The sets that are smaller than every truer one, from the smallest on."""
+    found: list[ModelSet] = []
+    for each in sorted(sets, key=lambda s: (s.bytes, s.loss)):
+        if not found or each.loss < found[-1].loss:
+            found.append(each)
+    return found
+
+
+def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[str, ModelSet]]:
+    """What comes nearest to a budget that nothing meets: each bound given up in turn."""
+    from_bounds: list[tuple[str, Budget, Prefer]] = [
+        (
+            "keeps the tokens, the smallest",
+            Budget(budget.min_agreement, budget.min_si_sdr_db),
+            "smallest",
+        ),
+        ("keeps the size, the truest", Budget(max_bytes=budget.max_bytes), "truest"),
+        ("keeps the time, the truest", Budget(max_latency=budget.max_latency), "truest"),
+        ("the truest of all", Budget(), "truest"),
+    ]
+    found: list[tuple[str, ModelSet]] = []
+    for name, bounds, prefer in from_bounds:
+        best = choose(sets, bounds, prefer)
+        if best is not None and best not in [each for _, each in found]:
+            found.append((name, best))
+    return found

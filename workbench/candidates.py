@@ -1,0 +1,295 @@
+"""The candidates of one model for `tune`: what each block costs, what was built, what it gives."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from calibration.collect import collect_channel_ranges
+from calibration.feeds import FeedSet, save_feed
+from optimize import mixed
+from optimize.accuracy import Truth, compare, reference_truth
+from optimize.build import build_variant
+from optimize.fuse import STATIC_RULES, fuse
+from optimize.mixed import Assignment, Blocks
+from optimize.precision import int8_static
+from optimize.precision.int8_conv import RangeLike
+from optimize.recipes import RECIPES, Recipe
+from optimize.search import Candidate, assignments
+from optimize.sensitivity import Effect, Trials
+from optimize.variant import NotApplicable
+from profiles.profile import profile_variants
+from profiles.rounds import Plan
+from profiles.targets import Target
+from vampnet_models.artifact import Artifact, load_model, open_artifact, save_model
+from vampnet_models.errors import InputError, PromiseMissed
+from workbench.console import Voice
+from workbench.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
+from workbench.job import REFERENCE, feeds_key, profile_feed
+from workbench.kept import kept_feeds
+from workbench.workspace import Json, Workspace, key_of, remembered
+
+TRIAL_FEEDS = 8
+"""Each block is tried on so many of the search's feeds; candidates are compared on all."""
+
+MAX_MIXTURES = 8
+"""Mixtures that are built and measured, per model."""
+
+
+@dataclass
+class Tuned:
+    """One model with all that was found out about it.
+
+    `built` and `profiles` are by recipe, `mixtures` are the assignments of the tuned ones.
+    """
+
+    artifact: Artifact
+    calibration: FeedSet
+    evaluation: FeedSet
+    blocks: Blocks
+    effects: dict[str, list[Effect]]
+    mixtures: dict[str, Assignment]
+    built: dict[str, Path]
+    profiles: dict[str, dict[str, Json]]
+    candidates: list[Candidate]
+
+
+def candidates_of(
+    artifact: Artifact,
+    ground: Ground,
+    space: Workspace,
+    target: Target,
+    rounds: int,
+    threads: int,
+    voice: Voice,
+) -> Tuned:
+    """Measure every block in every precision, then build, compare and time what looks best.
+
+    Every step is remembered under the hashes of what it depends on. Raises InputError when the
+    model cannot be fed or run.
+    """
+    calibration, evaluation = kept_feeds(
+        space.work("feeds"),
+        artifact.name,
+        feeds_key(artifact, ground, None),
+        lambda: feeds_of(artifact, ground, None, threads, voice),
+    )
+    search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
+    with _fused(artifact, space) as fused:
+        graph = load_model(fused).graph
+        blocks = mixed.blocks_of(graph, by_kind=artifact.bytes >= LARGE_BYTES)
+        options = mixed.options_of(graph, blocks)
+        axes = int8_static.tensors_to_observe(graph)
+        with voice.task(f"{artifact.name}: calibrating") as update:
+            ranges: Mapping[str, RangeLike] = (
+                collect_channel_ranges(fused, calibration.feeds, axes, progress=update)
+                if axes
+                else {}
+            )
+        with voice.task(f"{artifact.name}: reference tokens of the search") as update:
+            truth = reference_truth(artifact, search.feeds, update)
+        key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
+        tried = _first(truth, TRIAL_FEEDS)
+        effects = _effects(
+            lambda: Trials(fused, tried, blocks, ranges),
+            options,
+            artifact.name,
+            key,
+            space,
+            voice,
+        )
+    proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
+    mixtures: dict[str, Assignment] = {mixed.name_of(each): each for each in proposed}
+    recipes = [*RECIPES, *(mixed.recipe_of(blocks, m, ranges) for m in mixtures.values())]
+    built = {}
+    for recipe in recipes:
+        path = _built(artifact, recipe, calibration, space, voice)
+        if path is not None:
+            built[recipe.name] = path
+    profiles = _profiles(artifact, built, evaluation, space, target, rounds, voice)
+    found = Tuned(artifact, calibration, evaluation, blocks, effects, mixtures, built, profiles, [])
+    for recipe_name, path in built.items():
+        accuracy = accuracy_of(found, path, search, lambda: truth, space, voice)
+        profile = profiles.get(recipe_name, {}).get(target.name, {})
+        if accuracy["nonfinite"] or profile.get("kind") != "measurement":
+            voice.warn(f"{artifact.name}: {recipe_name}: no candidate: {_why(accuracy, profile)}")
+            continue
+        found.candidates.append(_candidate(found, recipe_name, path, accuracy, target))
+    if not found.candidates:
+        raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
+    return found
+
+
+def _first(truth: Truth, count: int) -> Truth:
+    """The truth about some feeds, spread evenly: the first are masked most."""
+    step = max(1, len(truth.feeds) // count)
+    some = slice(0, step * count, step)
+    return replace(
+        truth,
+        feeds=truth.feeds[some],
+        strata=truth.strata[some],
+        answers=truth.answers[some],
+        floor=truth.floor[some],
+    )
+
+
+@contextmanager
+def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
+    """The fused float32 model that lends its weights to the trials; removed afterwards."""
+    path = space.work("fused", f"{artifact.name}.onnx")
+    model = load_model(artifact.path)
+    fuse(model, STATIC_RULES)
+    save_model(model, path)
+    del model
+    try:
+        yield path
+    finally:
+        for file in (path, path.with_name(f"{path.name}.data")):
+            file.unlink(missing_ok=True)
+
+
+def _effects(
+    open_trials: Callable[[], Trials],
+    options: Mapping[str, tuple[str, ...]],
+    model: str,
+    key: str,
+    space: Workspace,
+    voice: Voice,
+) -> dict[str, list[Effect]]:
+    """Each block in each precision; what an earlier search measured is not measured again."""
+    trials: Trials | None = None
+    found: dict[str, list[Effect]] = {}
+    todo = [(b, p) for b, precisions in options.items() for p in precisions if p != mixed.FLOAT]
+    with voice.task(f"{model}: {len(todo)} trials of {len(options)} blocks") as update:
+        for done, (block, precision) in enumerate(todo):
+
+            def measure(block: str = block, precision: str = precision) -> Json:
+                nonlocal trials
+                trials = trials or open_trials()
+                return trials.measure(block, precision).as_json()
+
+            trial = key_of(key, block, precision)
+            path = space.work("sensitivity", model, f"{trial[:16]}.json")
+            each = found.setdefault(block, [Effect(block, mixed.FLOAT, 0.0, 1.0, 0, 1.0)])
+            each.append(Effect(**remembered(path, trial, measure)))
+            update(done + 1, len(todo))
+    return found
+
+
+def _built(
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+) -> Path | None:
+    path = space.work("candidates", recipe.name, f"{artifact.name}.onnx")
+    try:
+        with voice.task(f"{artifact.name}: {recipe.name}") as update:
+            build_variant(artifact, recipe, path, calibration=calibration, progress=update)
+    except NotApplicable:
+        return None
+    except (InputError, PromiseMissed) as error:
+        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        return None
+    return path
+
+
+def accuracy_of(
+    found: Tuned,
+    path: Path,
+    feeds: FeedSet,
+    truth: Callable[[], Truth],
+    space: Workspace,
+    voice: Voice,
+) -> Json:
+    """The comparison of a built candidate on some feeds, remembered."""
+    variant = open_artifact(path)
+    key = key_of(found.artifact.sha256, variant.sha256, feeds.sha256)
+    name = found.artifact.name
+
+    def measure() -> Json:
+        reference = truth()
+        with voice.task(f"{name}: verifying {path.parent.name}") as update:
+            return compare(reference, variant, update).as_json()
+
+    return remembered(space.work("accuracy", name, f"{key[:16]}.json"), key, measure)
+
+
+def _profiles(
+    artifact: Artifact,
+    built: Mapping[str, Path],
+    evaluation: FeedSet,
+    space: Workspace,
+    target: Target,
+    rounds: int,
+    voice: Voice,
+) -> dict[str, dict[str, Json]]:
+    """The source and all candidates, timed in turns."""
+    hashes = [open_artifact(path).sha256 for path in built.values()]
+    key = key_of(artifact.sha256, *hashes, evaluation.sha256, target, rounds, *_versions())
+    feed = space.work("feeds", f"{artifact.name}.npz")
+
+    def measure() -> Json:
+        save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
+        with voice.task(f"{artifact.name}: timing {len(built)} candidates") as update:
+            return profile_variants(
+                {REFERENCE: artifact.path, **built},
+                feed,
+                (target,),
+                plan=Plan(rounds=rounds, budget_s=90.0, cold=False),
+                progress=lambda done, total, _text: update(done, total),
+            )
+
+    return remembered(space.work("profiles", f"{artifact.name}.json"), key, measure)
+
+
+def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Target) -> Candidate:
+    profile = found.profiles[recipe][target.name]
+    reference = found.profiles[REFERENCE][target.name]
+    return Candidate(
+        model=found.artifact.name,
+        recipe=recipe,
+        bytes=open_artifact(path).bytes,
+        loss=loss_of(accuracy),
+        agreement=accuracy["token_agreement"],
+        si_sdr_db=accuracy["si_sdr_db"],
+        time_ratio=profile["ratio_to_reference"],
+        reference_s=reference["median_s"],
+        uniform=recipe not in found.mixtures,
+    )
+
+
+def loss_of(accuracy: Json) -> float:
+    """1 - agreement for tokens, noise over signal for sound."""
+    if accuracy["token_agreement"] is not None:
+        return float(1 - accuracy["token_agreement"])
+    decibels = accuracy["si_sdr_db"] if accuracy["si_sdr_db"] is not None else accuracy["snr_db"]
+    return 0.0 if decibels is None else float(10 ** (-decibels / 10))
+
+
+def _why(accuracy: Json, profile: Json) -> str:
+    if accuracy["nonfinite"]:
+        return f"{accuracy['nonfinite']} outputs are NaN or infinite"
+    return f"not timed: {profile.get('reason', 'no measurement')}"
+
+
+def _versions() -> tuple[str, ...]:
+    return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
+
+
+def effects_json(found: Tuned, chosen: Assignment) -> list[Json]:
+    """What each block could have had and what it got, for tune.json."""
+    return [
+        {
+            "block": block,
+            "nodes": len(found.blocks[block]),
+            "chosen": chosen.get(block, mixed.FLOAT),
+            "options": [asdict(e) | {"damage": _plain(e.damage)} for e in effects],
+        }
+        for block, effects in found.effects.items()
+    ]
+
+
+def _plain(damage: float) -> float | None:
+    """JSON has no infinity."""
+    return None if damage == float("inf") else damage

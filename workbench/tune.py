@@ -1,0 +1,177 @@
+"""`vampbench tune`: the best set of models within a budget."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import click
+
+from optimize.search import Prefer
+from profiles.targets import parse_targets
+from vampnet_models.artifact import find_models
+from vampnet_models.builtin import builtin_models
+from vampnet_models.errors import InputError
+from workbench import options
+from workbench.console import Voice, megabytes, percent
+from workbench.tuning import Wish, tune_set
+from workbench.workspace import Json
+
+DEFAULT_MIN_AGREEMENT = 0.99
+DEFAULT_MIN_SI_SDR_DB = 30.0
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+@click.command()
+@click.argument("models_dir", required=False, type=options.PATH)
+@options.output
+@options.audio
+@options.evaluation_audio
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    help=f"Least token agreement of each model ({DEFAULT_MIN_AGREEMENT} without another bound).",
+)
+@click.option(
+    "--min-si-sdr",
+    "min_si_sdr_db",
+    type=float,
+    default=DEFAULT_MIN_SI_SDR_DB,
+    show_default=True,
+    help="Least SI-SDR of the decoder's sound against FP32, in dB.",
+)
+@click.option("--max-bytes", help="Most bytes of the set, as 1.0GB or 850MB.")
+@click.option(
+    "--max-latency",
+    type=click.FloatRange(0, min_open=True),
+    help="Most time of all models together, as a multiple of FP32's (0.7).",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["smallest", "fastest", "truest"]),
+    help="What to seek within the bounds (smallest; truest where the size is bounded).",
+)
+@click.option("--target", type=click.Choice(["cpu"]), default="cpu", show_default=True)
+@click.option("--rounds", type=click.IntRange(3), default=10, show_default=True)
+@options.threads
+@options.as_json
+def tune(
+    models_dir: Path | None,
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    min_agreement: float | None,
+    min_si_sdr_db: float,
+    max_bytes: str | None,
+    max_latency: float | None,
+    prefer: Prefer | None,
+    target: str,
+    rounds: int,
+    threads: int,
+    as_json: bool,
+) -> int:
+    """Find a precision for each layer of each model: the best set within a budget.
+
+    Each block alone in each precision, then mixtures of them and the uniform recipes are built,
+    compared and timed on the calibration audio; the set that is chosen is verified on audio that
+    nothing was chosen on, and replaced where it does not hold there. OUT receives the models with
+    their records, tune.json, results.json and report.html; `bundle OUT` packs them. Without
+    MODELS_DIR the built-in models are tuned. An interrupted search goes on where it stopped.
+
+    Exit code 1 when nothing meets the budget: the nearest sets are shown.
+
+    \b
+    Example:
+      vampbench tune models --min-agreement 0.95 --max-bytes 1.0GB -o tuned
+    """
+    voice = Voice(as_json=as_json)
+    bounded = max_bytes is not None or max_latency is not None
+    if min_agreement is None and not bounded:
+        min_agreement = DEFAULT_MIN_AGREEMENT
+    wish = Wish(
+        min_agreement=min_agreement,
+        min_si_sdr_db=min_si_sdr_db,
+        max_bytes=None if max_bytes is None else parse_bytes(max_bytes),
+        max_latency=max_latency,
+        prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
+        target=parse_targets(target)[0],
+        rounds=rounds,
+        threads=threads,
+    )
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+        folder = models_dir if models_dir is not None else builtin_models(Path(scratch))
+        paths = find_models(folder)
+        result = tune_set(tuple(paths), out, audio, evaluation_audio, wish, voice)
+    _tell(result, voice)
+    voice.say(f"tuned    {out / 'tune.json'}")
+    voice.json(result)
+    return 0 if result["met"] else 1
+
+
+def parse_bytes(text: str) -> int:
+    """`1.0GB`, `850 MB` or plain bytes, decimal. Raises InputError for anything else."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmg]?b?)", text.strip().lower())
+    if match is None or match.group(2) not in UNITS:
+        raise InputError(f"--max-bytes {text}: no size; give one like 1.0GB, 850MB or 900000")
+    return round(float(match.group(1)) * UNITS[match.group(2)])
+
+
+def _tell(result: Json, voice: Voice) -> None:
+    columns = ("", "size", "least agreement", "SI-SDR", "time")
+    voice.table("Front (on the search's states)", columns, [_row(s) for s in result["front"]])
+    named = [
+        ("smallest of all, on the search's states", result["smallest"]),
+        ("fastest of all, on the search's states", result["fastest"]),
+    ]
+    if result["met"]:
+        named.insert(0, ("chosen, on held-out audio", result["chosen"]))
+        if result["uniform"] is not None:
+            uniform = result["uniform"]
+            named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
+    else:
+        voice.warn("nothing meets the budget; the nearest:")
+        named = [(each["name"], each) for each in result["nearest"]] + named
+    voice.table("Sets", columns, [_row(each, name) for name, each in named if each])
+    for model in result["models"]:
+        rows = [
+            (block["block"], block["chosen"], *_option(block))
+            for block in model["blocks"]
+            if len(block["options"]) > 1
+        ]
+        title = f"{model['name']}: {model['recipe']}"
+        voice.table(title, ("block", "gets", "damage", "time", "saves"), rows)
+        ties = model["accuracy"]["near_ties"] or {}
+        if ties:
+            voice.say(
+                f"  held out: {percent(model['accuracy']['token_agreement'])}; "
+                f"{percent(ties['share'])} near-ties, without them "
+                f"{percent(ties['agreement_excluding'])}"
+            )
+    for line in result["reverted"]:
+        voice.say(f"reverted: {line}")
+    voice.say(result["verdict"])
+    if result["seeded"]:
+        voice.warn("seeded weights: not an accuracy claim")
+
+
+def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
+    parts = ", ".join(f"{part['model']} {part['recipe']}" for part in found["parts"])
+    sound = found["si_sdr_db"]
+    return (
+        name or parts,
+        megabytes(found["bytes"]),
+        percent(found["agreement"]),
+        "-" if sound is None else f"{sound:.1f} dB",
+        f"{found['latency']:.2f} x FP32",
+    )
+
+
+def _option(block: Json) -> tuple[str, str, str]:
+    option = next(each for each in block["options"] if each["precision"] == block["chosen"])
+    damage = option["damage"]
+    return (
+        "-" if damage is None else f"{damage:.1e}",
+        f"{option['time_ratio']:.2f} x",
+        megabytes(option["saved_bytes"]),
+    )

@@ -1,0 +1,282 @@
+"""The search of `tune`: candidates per model, a set within the budget, a held-out verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from optimize.accuracy import Truth, reference_truth
+from optimize.mixed import FLOAT
+from optimize.search import (
+    Budget,
+    Candidate,
+    ModelSet,
+    Prefer,
+    choose,
+    front,
+    nearest,
+    rank,
+    uniform_sets,
+)
+from optimize.search import sets_of as combinations
+from optimize.variant import read_record, record_path, write_record
+from profiles.report import write_report
+from profiles.targets import Target
+from vampnet_models.artifact import copy_model, load_model, open_artifact, write_text
+from vampnet_models.spec import WEIGHTS_KEY
+from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json, loss_of
+from workbench.console import Voice, megabytes, percent
+from workbench.ground import lay_ground, load_audio
+from workbench.job import REFERENCE, Job, open_all, results_of
+from workbench.run import command_line
+from workbench.runtime import check_variants
+from workbench.workspace import Json, Workspace
+
+MAX_FRONT = 12
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for: bounds (see `Budget`), and what to seek within them."""
+
+    min_agreement: float | None
+    min_si_sdr_db: float | None
+    max_bytes: int | None
+    max_latency: float | None
+    prefer: Prefer
+    target: Target
+    rounds: int = 10
+    threads: int = 0
+
+    @property
+    def budget(self) -> Budget:
+        """The bounds."""
+        return Budget(self.min_agreement, self.min_si_sdr_db, self.max_bytes, self.max_latency)
+
+
+def tune_set(
+    paths: tuple[Path, ...],
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    wish: Wish,
+    voice: Voice,
+) -> Json:
+    """Search, choose, verify and write; the contents of tune.json.
+
+    Raises InputError when a model cannot be read or fed, or when there is no usable audio.
+    """
+    space = Workspace(out)
+    artifacts, skipped = open_all(paths, voice)
+    heard = load_audio(audio, voice, evaluation_audio)
+    space.open()
+    ground = lay_ground(artifacts, heard, space.work(), wish.threads, voice)
+    tuned: dict[str, Tuned] = {}
+    for artifact in artifacts:
+        voice.say(f"{artifact.name} ({artifact.role.value})")
+        tuned[artifact.name] = candidates_of(
+            artifact, ground, space, wish.target, wish.rounds, wish.threads, voice
+        )
+    candidates = {name: found.candidates for name, found in tuned.items()}
+    sets = combinations(candidates)
+    judge = _HeldOut(tuned, space, voice)
+    chosen, reverted = judge.settle(sets, wish)
+    uniform, _ = judge.settle(uniform_sets(candidates), wish)
+    budget = wish.budget
+    result: Json = {
+        "schema": 1,
+        "command": command_line(),
+        "wish": {k: v for k, v in asdict(wish).items() if k != "target"},
+        "target": wish.target.name,
+        "met": chosen is not None,
+        "chosen": None if chosen is None else _set_json(chosen),
+        "uniform": _uniform_json(uniform),
+        "verdict": _verdict(chosen, uniform, wish.prefer),
+        "reverted": reverted,
+        "smallest": _set_json(_best(sets, "smallest")),
+        "fastest": _set_json(_best(sets, "fastest")),
+        "front": [_set_json(each) for each in _thinned(front(sets))],
+        "nearest": []
+        if chosen is not None
+        else [{"name": n, **_set_json(s)} for n, s in nearest(sets, budget)],
+        "seeded": any(_weights(each) == "seeded" for each in tuned.values()),
+        "models": [],
+    }
+    if chosen is not None:
+        models = [_publish(tuned[p.model], p, judge, out, wish, voice) for p in chosen.parts]
+        result["models"] = [
+            {
+                "name": p.model,
+                "role": tuned[p.model].artifact.role.value,
+                "recipe": p.recipe,
+                "bytes": p.bytes,
+                "accuracy": model["variants"][0]["accuracy"],
+                "blocks": effects_json(tuned[p.model], _assignment(tuned[p.model], p.recipe)),
+            }
+            for p, model in zip(chosen.parts, models, strict=True)
+        ]
+        job = Job(models=paths, out=out, command=result["command"])
+        results = results_of(job, ground, models, skipped, space)
+        write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+        write_report(space.results, space.report)
+    write_text(out / "tune.json", json.dumps(result, indent=1, allow_nan=False))
+    return result
+
+
+class _HeldOut:
+    """Numbers on the audio that nothing was chosen on, found where they are asked for."""
+
+    def __init__(self, tuned: Mapping[str, Tuned], space: Workspace, voice: Voice) -> None:
+        self._tuned, self._space, self._voice = tuned, space, voice
+        self._truths: dict[str, Truth] = {}
+
+    def accuracy(self, candidate: Candidate) -> Json:
+        """The comparison on the evaluation feeds."""
+        found = self._tuned[candidate.model]
+        path = found.built[candidate.recipe]
+
+        def truth() -> Truth:
+            if candidate.model not in self._truths:
+                with self._voice.task(f"{candidate.model}: reference tokens") as update:
+                    self._truths[candidate.model] = reference_truth(
+                        found.artifact, found.evaluation.feeds, update
+                    )
+            return self._truths[candidate.model]
+
+        return accuracy_of(found, path, found.evaluation, truth, self._space, self._voice)
+
+    def settle(self, sets: Sequence[ModelSet], wish: Wish) -> tuple[ModelSet | None, list[str]]:
+        """The best set that keeps to the budget here too; what was given up on the way."""
+        reverted: list[str] = []
+        refused: set[tuple[str, str]] = set()
+        while True:
+            left = [s for s in sets if not refused & {(p.model, p.recipe) for p in s.parts}]
+            best = choose(left, wish.budget, wish.prefer)
+            if best is None:
+                return None, reverted
+            held = ModelSet(tuple(self._judged(p) for p in best.parts))
+            failing = [p for p in held.parts if not _alone(p).within(_quality(wish.budget))]
+            if not failing:
+                return held, reverted
+            for part in failing:
+                refused.add((part.model, part.recipe))
+                reverted.append(f"{part.model} {part.recipe}: {_said(part)} on held-out audio")
+
+    def _judged(self, candidate: Candidate) -> Candidate:
+        found = self.accuracy(candidate)
+        return replace(
+            candidate,
+            loss=loss_of(found),
+            agreement=found["token_agreement"],
+            si_sdr_db=found["si_sdr_db"],
+        )
+
+
+def _alone(candidate: Candidate) -> ModelSet:
+    return ModelSet((candidate,))
+
+
+def _quality(budget: Budget) -> Budget:
+    return Budget(budget.min_agreement, budget.min_si_sdr_db)
+
+
+def _said(part: Candidate) -> str:
+    if part.agreement is not None:
+        return percent(part.agreement)
+    return f"{part.si_sdr_db:.1f} dB" if part.si_sdr_db is not None else "unknown"
+
+
+def _verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -> str:
+    """Whether searching was worth it, in a sentence."""
+    if chosen is None:
+        return "No set of these candidates meets the budget."
+    if uniform is None:
+        return "No uniform recipe meets this budget; the tuned set does."
+    ours, theirs, name = rank(chosen, prefer), rank(uniform, prefer), uniform.parts[0].recipe
+    if ours >= theirs:
+        return f"None is better than {name} for every model: that recipe meets the budget as well."
+    what, unit = {
+        "smallest": ("smaller", lambda s: megabytes(s.bytes)),
+        "fastest": ("faster", lambda s: f"{s.latency:.2f} x FP32"),
+        "truest": ("truer", lambda s: f"loss {s.loss:.2e}"),
+    }[prefer]
+    return (
+        f"The tuned set is {what} than the best single recipe for all models within the budget, "
+        f"{name}: {unit(chosen)} against {unit(uniform)}."
+    )
+
+
+def _publish(
+    found: Tuned, part: Candidate, judge: _HeldOut, out: Path, wish: Wish, voice: Voice
+) -> Json:
+    """Copy a chosen variant with its record to OUT; the model's entry of results.json."""
+    source = open_artifact(found.built[part.recipe])
+    path = copy_model(source, out)
+    write_record(read_record(record_path(source.path)), record_path(path))
+    variant: Json = {
+        "recipe": part.recipe,
+        "path": path.name,
+        "bytes": part.bytes,
+        "status": "ok",
+        "reason": None,
+        "accuracy": judge.accuracy(part),
+        "profiles": found.profiles[part.recipe],
+        "record": asdict(read_record(record_path(path))),
+    }
+    check_variants([variant], out, found.evaluation.feeds[0], voice)
+    return {
+        "name": found.artifact.name,
+        "role": found.artifact.role.value,
+        "path": str(found.artifact.path),
+        "source_bytes": found.artifact.bytes,
+        "source_sha256": found.artifact.sha256,
+        "weights": _weights(found),
+        "profiles": found.profiles[REFERENCE],
+        "coverage": {
+            "calibration": asdict(found.calibration.coverage()),
+            "evaluation": asdict(found.evaluation.coverage()),
+        },
+        "variants": [variant],
+    }
+
+
+def _weights(found: Tuned) -> str:
+    return str(load_model(found.artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"))
+
+
+def _assignment(found: Tuned, recipe: str) -> Mapping[str, str]:
+    """Of a uniform recipe: the precision of that name for every block, where there is one."""
+    if recipe in found.mixtures:
+        return found.mixtures[recipe]
+    return {
+        block: next((e.precision for e in effects if e.precision == recipe), FLOAT)
+        for block, effects in found.effects.items()
+    }
+
+
+def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:
+    return min(sets, key=lambda s: rank(s, prefer))
+
+
+def _thinned(sets: Sequence[ModelSet]) -> list[ModelSet]:
+    step = max(1, -(-len(sets) // MAX_FRONT))
+    return [*sets[:-1:step], sets[-1]]
+
+
+def _uniform_json(uniform: ModelSet | None) -> Json | None:
+    if uniform is None:
+        return None
+    return {"recipe": uniform.parts[0].recipe, **_set_json(uniform)}
+
+
+def _set_json(found: ModelSet) -> Json:
+    return {
+        "bytes": found.bytes,
+        "agreement": found.agreement,
+        "si_sdr_db": found.si_sdr_db,
+        "latency": found.latency,
+        "loss": found.loss,
+        "parts": [asdict(part) for part in found.parts],
+    }
