@@ -23,7 +23,6 @@ from optimize.mixed import Blocks
 from optimize.precision.int8_conv import RangeLike
 from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.session import Feeds, Session, open_session
-from vampnet_models.spec import Role
 
 FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 
@@ -33,8 +32,8 @@ class Effect:
     """One block in one precision.
 
     `damage` adds up over blocks to a first order: nats of KL for a transformer with logits, noise
-    over signal for audio, the share of changed tokens otherwise. `saved_bytes` is against float32,
-    `time_ratio` the whole model's time against float32 (median of runs in turn).
+    over signal for sound and other floats, the share of changed tokens otherwise. `saved_bytes` is
+    against float32, `time_ratio` the whole model's time against float32 (median of runs in turn).
     """
 
     block: str
@@ -69,7 +68,7 @@ class Trials:
         return Effect(
             block,
             precision,
-            damage_of(self._truth.reference.role, report),
+            damage_of(report),
             report.token_agreement,
             self._base_bytes - n_bytes,
             float(np.median(ratios)),
@@ -95,14 +94,12 @@ class Trials:
             yield reduce_answer(spec, feed, ours, True, False)
 
 
-def damage_of(role: Role, report: AccuracyReport) -> float:
+def damage_of(report: AccuracyReport) -> float:
     """How much a variant loses, in a unit that is zero for none and adds up over blocks."""
     if report.nonfinite:
         return float("inf")
     if report.logits_kl is not None:
         return report.logits_kl
-    if report.token_agreement is not None and role is not Role.CODEC_DECODER:
-        return 1 - report.token_agreement
-    if report.snr_db is None:
-        return 0.0
-    return float(10 ** (-report.snr_db / 10))
+    if report.snr_db is not None:
+        return float(10 ** (-report.snr_db / 10))
+    return 0.0 if report.token_agreement is None else 1 - report.token_agreement

@@ -197,15 +197,17 @@ def _verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) 
     ours, theirs, name = rank(chosen, prefer), rank(uniform, prefer), uniform.parts[0].recipe
     if ours >= theirs:
         return f"None is better than {name} for every model: that recipe meets the budget as well."
-    what, unit = {
-        "smallest": ("smaller", lambda s: megabytes(s.bytes)),
-        "fastest": ("faster", lambda s: f"{s.latency:.2f} x FP32"),
-        "truest": ("truer", lambda s: f"loss {s.loss:.2e}"),
-    }[prefer]
+    what = {"smallest": "smaller", "fastest": "faster", "truest": "truer"}[prefer]
     return (
         f"The tuned set is {what} than the best single recipe for all models within the budget, "
-        f"{name}: {unit(chosen)} against {unit(uniform)}."
+        f"{name}: {_sought(chosen, prefer)} against {_sought(uniform, prefer)}."
     )
+
+
+def _sought(found: ModelSet, prefer: Prefer) -> str:
+    if prefer == "smallest":
+        return megabytes(found.bytes)
+    return f"{found.latency:.2f} x FP32" if prefer == "fastest" else f"loss {found.loss:.2e}"
 
 
 def _publish(

@@ -1,0 +1,126 @@
+"""A precision per block: who gets what, and what stays decided."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.observers import ChannelRange
+from optimize import mixed
+from optimize.accuracy import reference_truth
+from optimize.precision.int8_static import tensors_to_observe
+from optimize.sensitivity import Trials
+from tests.optimize.graphs import Array, check, model, normal, ops, run, snr_db
+from vampnet_models.artifact import open_artifact, save_model
+
+CHAIN = """(float[b, t, 64] x) => (float[b, t, 64] y) {
+ p = MatMul(x, w0) q = Relu(p) r = MatMul(q, w1) s = Relu(r) u = MatMul(s, w2)
+ v = Relu(u) y = MatMul(v, w3) }"""
+NAMES = [f"layers.{i}.{kind}/MatMul" for i in (0, 1) for kind in ("up", "down")]
+
+
+def chain() -> "mixed.ir.Model":
+    made = model(CHAIN, **{f"w{i}": normal(64, 64, seed=i) / 8 for i in range(4)})
+    products = [node for node in made.graph if node.op_type == "MatMul"]
+    for node, name in zip(products, NAMES, strict=True):
+        node.name = name
+    return made
+
+
+def ranges_of(feeds: dict[str, Array]) -> dict[str, ChannelRange]:
+    made = chain()
+    names = [name for name in tensors_to_observe(made.graph) if name != "x"]
+    for node in made.graph:
+        made.graph.outputs.extend(v for v in node.outputs if v.name in names)
+    seen = run(made, feeds) | feeds
+    flat = {name: seen[name].reshape(-1, 64) for name in ["x", *names]}
+    return {n: ChannelRange(v.min(axis=0), v.max(axis=0)) for n, v in flat.items()}
+
+
+def test_blocks_stand_alone_or_by_kind() -> None:
+    graph = chain().graph
+    assert mixed.blocks_of(graph) == {name: (name,) for name in NAMES}
+    assert mixed.blocks_of(graph, by_kind=True) == {
+        "layers.*.up/MatMul": (NAMES[0], NAMES[2]),
+        "layers.*.down/MatMul": (NAMES[1], NAMES[3]),
+    }
+    options = mixed.options_of(graph, mixed.blocks_of(graph))
+    assert set(options.values()) == {mixed.PRECISIONS}
+
+
+def test_stages_of_a_codec_are_blocks() -> None:
+    text = """(float[b, 32, n] x) => (float[b, 32, k] y) { c = Conv (x, w) y = Conv (c, v) }"""
+    made = model(text, w=normal(32, 32, 3), v=normal(32, 32, 3, seed=1))
+    for node, name in zip(made.graph, ("encoder.block.1.block.0/Conv", "last/Conv"), strict=True):
+        node.name = name
+    assert set(mixed.blocks_of(made.graph)) == {"encoder.block.1", "last/Conv"}
+
+
+def test_each_block_gets_its_precision() -> None:
+    feeds = {"x": normal(2, 9, 64, seed=7)}
+    expected = run(chain(), feeds)["y"]
+    made = chain()
+    blocks = mixed.blocks_of(made.graph)
+    wanted = dict(
+        zip(NAMES, ("int8-static", "int8-dynamic", "int4-weights", "float32"), strict=True)
+    )
+    done = mixed.convert(made, blocks, wanted, ranges_of(feeds))
+    assert done.precision == {
+        "int8-static": 1,
+        "int8-dynamic": 1,
+        "int4-weights": 1,
+        "float32": 1,
+    }
+    assert [node.node for node in done.float_nodes] == [NAMES[3]]
+    found = ops(made)
+    assert (found["QuantizeLinear"], found["DynamicQuantizeLinear"]) == (1, 1)
+    assert (found["MatMulNBits"], found["MatMul"]) == (1, 2)
+    assert snr_db(expected, run(made, feeds)["y"]) > 15
+    check(made)
+
+
+def test_float16_weights_are_nearly_exact_and_half_the_size() -> None:
+    feeds = {"x": normal(2, 9, 64, seed=7)}
+    expected = run(chain(), feeds)["y"]
+    made = chain()
+    blocks = mixed.blocks_of(made.graph, by_kind=True)
+    mixed.convert(made, blocks, dict.fromkeys(blocks, "float16-weights"), {})
+    halves = [v for v in made.graph.initializers.values() if v.dtype == mixed.ir.DataType.FLOAT16]
+    assert len(halves) == 4
+    assert snr_db(expected, run(made, feeds)["y"]) > 60
+    check(made)
+
+
+def test_a_block_without_ranges_stays_float_and_says_so() -> None:
+    made = chain()
+    blocks = mixed.blocks_of(made.graph)
+    done = mixed.convert(made, blocks, {NAMES[0]: "int8-static"}, {})
+    reasons = {node.node: node.reason for node in done.float_nodes}
+    assert reasons[NAMES[0]] == "calibration gave no range for x"
+    assert done.precision == {"float32": 4}
+
+
+def test_the_name_tells_assignments_apart() -> None:
+    one, other = {"a": "int8-static", "b": "float32"}, {"a": "float32", "b": "int8-static"}
+    assert mixed.name_of(one) == mixed.name_of(dict(reversed(one.items())))
+    assert mixed.name_of(one) != mixed.name_of(other)
+    assert mixed.recipe_of({}, one).needs_calibration
+    assert not mixed.recipe_of({}, {"a": "int4-weights"}).needs_calibration
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_trials_measure_one_block_alone(tmp_path: Path, external: bool) -> None:
+    path = tmp_path / "m.onnx"
+    save_model(chain(), path, external=external)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    feeds = [{"x": normal(2, 9, 64, seed=seed)} for seed in range(3)]
+    truth = reference_truth(open_artifact(path), feeds)
+    blocks = mixed.blocks_of(chain().graph)
+    trials = Trials(path, truth, blocks, ranges_of(feeds[0]))
+    eight, four = (trials.measure(NAMES[1], f"int{bits}-weights") for bits in (8, 4))
+    assert 0 < eight.damage < four.damage / 10
+    assert 64 * 64 * 2 < eight.saved_bytes < four.saved_bytes < 64 * 64 * 4
+    assert eight.agreement is not None and four.agreement is not None
+    assert eight.agreement >= four.agreement
+    assert np.isfinite(eight.time_ratio) and eight.time_ratio > 0
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
