@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 RUNS = ("demo", "recordings", "full-size")
+KEPT = (*RUNS, "tune")
 LATENCY = DOCS.parent / "bench" / "results" / "latency.json"
 
 ACCURACY = (
@@ -234,6 +236,7 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
         "recordings": recordings(runs["recordings"], runs["demo"]),
         "codebooks": codebooks(runs["recordings"]),
         "full-size": full_size(runs["full-size"]),
+        "tune": searches(runs["tune"]["searches"]),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -243,6 +246,60 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
             raise ValueError(f"README has no {begin} ... {end}")
         readme = f"{before}{begin}\n{part}\n{end}{after}"
     return readme
+
+
+def trimmed_search(result: Json) -> Json:
+    """What README quotes of a tune.json."""
+    keys = ("bytes", "agreement", "si_sdr_db", "latency")
+    uniform = result["uniform"]
+    return {
+        "wish": {key: result["wish"][key] for key in ("min_agreement", "min_si_sdr_db")},
+        "chosen": {key: result["chosen"][key] for key in keys},
+        "uniform": None if uniform is None else {k: uniform[k] for k in ("recipe", *keys)},
+        "models": [
+            {
+                "name": model["name"],
+                "recipe": model["recipe"],
+                "bytes": model["bytes"],
+                "accuracy": {key: model["accuracy"][key] for key in ACCURACY[:-1]},
+                "precisions": dict(Counter(block["chosen"] for block in model["blocks"])),
+            }
+            for model in result["models"]
+        ],
+    }
+
+
+def searches(quoted: list[Json]) -> str:
+    """The sets that `tune` chose, and what each model of them got, as Markdown."""
+    lines = [
+        "| asked for | set | size | least agreement | SI-SDR | time to FP32 |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for each in quoted:
+        asked = f"{each['wish']['min_agreement']:.0%}, {each['wish']['min_si_sdr_db']:g} dB"
+        rows = [("tuned", each["chosen"])]
+        rows += [(f"`{u['recipe']}` throughout", u) for u in [each["uniform"]] if u is not None]
+        for name, found in rows:
+            lines.append(
+                f"| {asked} | {name} | {_size(found['bytes'])} | {percent(found['agreement'])} | "
+                f"{found['si_sdr_db']:.1f} dB | {found['latency']:.2f} x |"
+            )
+    lines += [
+        "",
+        "| asked for | model | size | says the same | without near-ties | blocks |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    for each in quoted:
+        for model in each["models"]:
+            counts = ", ".join(f"{n} {p}" for p, n in model["precisions"].items())
+            # A uniform recipe has its own rules for what it leaves.
+            what = counts if model["recipe"].startswith("tuned-") else f"`{model['recipe']}`"
+            lines.append(
+                f"| {each['wish']['min_agreement']:.0%} | {model['name']} | "
+                f"{_size(model['bytes'])} | {_same(model['accuracy'])} | "
+                f"{_clear(model['accuracy'])} | {what} |"
+            )
+    return "\n".join(lines)
 
 
 def with_latency(readme: str, record: Json | None) -> str:
@@ -306,8 +363,14 @@ def main() -> None:
     for run in RUNS:
         parser.add_argument(f"--{run}", type=Path, metavar="RESULTS_JSON", dest=run)
     parser.add_argument("--latency", type=Path, metavar="RESULTS_JSON")
+    parser.add_argument("--tune", type=Path, metavar="TUNE_JSON", nargs="+")
     chosen = vars(parser.parse_args())
     latency = chosen.pop("latency")
+    tuned = chosen.pop("tune")
+    if tuned:
+        quoted = [trimmed_search(json.loads(path.read_text(encoding="utf-8"))) for path in tuned]
+        text = json.dumps({"searches": quoted}, indent=1, ensure_ascii=False)
+        (DOCS / "tune-results.json").write_text(text + "\n", encoding="utf-8")
     if latency is not None and latency.resolve() != LATENCY:
         text = latency.read_text(encoding="utf-8")
         LATENCY.parent.mkdir(exist_ok=True)
@@ -317,7 +380,7 @@ def main() -> None:
             quoted = trimmed(json.loads(path.read_text(encoding="utf-8")))
             text = json.dumps(quoted, indent=1, ensure_ascii=False)
             (DOCS / f"{run}-results.json").write_text(text + "\n", encoding="utf-8")
-    readme = with_figures(README.read_text(encoding="utf-8"), {run: kept(run) for run in RUNS})
+    readme = with_figures(README.read_text(encoding="utf-8"), {run: kept(run) for run in KEPT})
     readme = with_latency(readme, kept_latency())
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         README.write_text(with_sessions(readme, Path(folder)), encoding="utf-8")

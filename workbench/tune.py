@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import click
@@ -99,10 +98,8 @@ def tune(
         rounds=rounds,
         threads=threads,
     )
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        folder = models_dir if models_dir is not None else builtin_models(Path(scratch))
-        paths = find_models(folder)
-        result = tune_set(tuple(paths), out, audio, evaluation_audio, wish, voice)
+    folder = models_dir if models_dir is not None else builtin_models(out)
+    result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)
     voice.say(f"tuned    {out / 'tune.json'}")
     voice.json(result)

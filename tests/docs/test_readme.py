@@ -34,12 +34,13 @@ def test_sessions_are_what_the_commands_print(update_readme, tmp_path):
 
 @pytest.fixture
 def runs(update_readme):
-    return {run: update_readme.kept(run) for run in update_readme.RUNS}
+    return {run: update_readme.kept(run) for run in update_readme.KEPT}
 
 
 def test_figures_are_those_of_the_kept_runs(update_readme, runs):
     assert update_readme.with_figures(README, runs) == README
-    for run, quoted in runs.items():
+    for run in update_readme.RUNS:
+        quoted = runs[run]
         # The full-size set is no accuracy claim: 5,000 positions are enough there.
         needed = 5_000 if run == "full-size" else 20_000
         roles = {m["role"] for m in quoted["models"]}
@@ -79,6 +80,14 @@ def test_the_full_size_set_is_far_below_the_old_goal(runs):
     assert sizes["int4-weights transformers, fp16 codec"] <= 0.7e9
     assert {m["weights"] for m in runs["full-size"]["models"]} == {"seeded"}
     assert {m["weights"] for m in runs["demo"]["models"]} == {"trained"}
+
+
+def test_the_tuned_sets_keep_what_was_asked_for_and_are_smaller(update_readme, runs):
+    for search in runs["tune"]["searches"]:
+        assert search["chosen"]["agreement"] >= search["wish"]["min_agreement"]
+        assert search["chosen"]["bytes"] < search["uniform"]["bytes"]
+    runs["tune"]["searches"][0]["chosen"]["bytes"] += 1_000_000
+    assert update_readme.with_figures(README, runs) != README
 
 
 def test_a_readme_without_markers_is_refused(update_readme, runs):
