@@ -115,14 +115,26 @@ def make(name: str, source: Path, calibration: Path, out: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         quantize_dynamic(source, out, weight_type=QuantType.QInt8, use_external_data_format=large)
-    elif name == "quantize-static":
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    elif name.startswith("quantize-static"):
+        from onnxruntime.quantization import (
+            CalibrationMethod,
+            QuantFormat,
+            QuantType,
+            quantize_static,
+        )
+
+        methods = {
+            "quantize-static": CalibrationMethod.MinMax,
+            "quantize-static-percentile": CalibrationMethod.Percentile,
+            "quantize-static-entropy": CalibrationMethod.Entropy,
+        }
 
         quantize_static(
             source,
             out,
             Reader(feeds.feeds),
             quant_format=QuantFormat.QDQ,
+            calibrate_method=methods[name],
             op_types_to_quantize=["MatMul", "Conv"],
             per_channel=True,
             activation_type=QuantType.QUInt8,

@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import accuracy
 from bench.latency_results import table
 from workbench.console import megabytes, percent
 
@@ -28,8 +29,10 @@ Json = dict[str, Any]
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 RUNS = ("demo", "recordings", "full-size")
-KEPT = (*RUNS, "tune")
+KEPT = (*RUNS, "tune", "accuracy")
 LATENCY = DOCS.parent / "bench" / "results" / "latency.json"
+ACCURACY_RECORD = LATENCY.with_name("accuracy.json")
+"""Written by `python -m bench.accuracy --out` itself."""
 
 ACCURACY = (
     "token_agreement",
@@ -224,7 +227,7 @@ def full_size(quoted: Json) -> str:
 
 def kept(run: str) -> Json:
     """What is quoted of a run."""
-    path = DOCS / f"{run}-results.json"
+    path = ACCURACY_RECORD if run == "accuracy" else DOCS / f"{run}-results.json"
     found: Json = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -237,6 +240,7 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
         "codebooks": codebooks(runs["recordings"]),
         "full-size": full_size(runs["full-size"]),
         "tune": searches(runs["tune"]["searches"]),
+        "accuracy": accuracy.table(runs["accuracy"]),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

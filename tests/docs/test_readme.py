@@ -90,6 +90,15 @@ def test_the_tuned_sets_keep_what_was_asked_for_and_are_smaller(update_readme, r
     assert update_readme.with_figures(README, runs) != README
 
 
+def test_ours_keeps_more_tokens_than_every_other_tool(runs):
+    for model in runs["accuracy"]["models"]:
+        made = {t["tool"]: t["accuracy"] for t in model["tools"] if "failed" not in t}
+        measure = "si_sdr_db" if model["role"] == "codec-decoder" else "token_agreement"
+        others = [found[measure] for tool, found in made.items() if not tool.startswith("ours")]
+        assert len(others) >= 6
+        assert made["ours: int8-static"][measure] > max(others)
+
+
 def test_a_readme_without_markers_is_refused(update_readme, runs):
     with pytest.raises(ValueError, match="demo: begin"):
         update_readme.with_figures("no markers", runs)
