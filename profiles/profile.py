@@ -13,7 +13,7 @@ from profiles.mobile import profile_mobile
 from profiles.music import rates
 from profiles.operators import profile_operators
 from profiles.records import Failure
-from profiles.roofline import Peaks, roofline
+from profiles.roofline import measure_peaks, roofline
 from profiles.rounds import Plan, Progress
 from profiles.targets import CUDA, Kind, Target
 from vampnet_models.errors import InputError
@@ -29,13 +29,13 @@ def profile_variants(
     targets: Sequence[Target],
     *,
     plan: Plan = DEFAULT_PLAN,
-    peaks: Peaks | None = None,
+    operators: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Json]]:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
-    With this host's `peaks`, CPU measurements also say where the time goes (`operators`) and how
-    far it is from what the machine allows (`roofline`).
+    With `operators`, CPU measurements also say where the time goes (`operator_times`) and how far
+    it is (`roofline`) from what this machine allows (`peaks`, measured first).
 
     Gives {recipe: {target name: record}}: `kind` is measurement, estimate, not-measured or
     failed. One variant that fails does not stop the others. Raises InputError when the feeds
@@ -46,7 +46,7 @@ def profile_variants(
     for target in targets:
         tell = _prefixed(progress, target.name)
         if target.kind is Kind.CPU:
-            found = _cpu(variants, feeds_path, shapes, target, plan, peaks, tell)
+            found = _cpu(variants, feeds_path, shapes, target, plan, operators, tell)
         elif target.kind is Kind.CUDA:
             found = _cuda(variants, feeds_path, shapes, plan, tell)
         else:
@@ -62,9 +62,13 @@ def _cpu(
     shapes: Mapping[str, Shape],
     target: Target,
     plan: Plan,
-    peaks: Peaks | None,
+    operators: bool,
     tell: Progress,
 ) -> dict[str, Json]:
+    peaks = None
+    if operators:
+        tell(0, 1, "this machine's peaks")
+        peaks = measure_peaks(target)
     measured = measure(list(variants.items()), feeds_path, target, plan=plan, progress=tell)
     records = {}
     for recipe, record in measured.items():
@@ -76,7 +80,8 @@ def _cpu(
             if peaks is not None:
                 tell(0, 1, f"operators of {recipe}")
                 found = profile_operators(variants[recipe], feeds_path, target)
-                records[recipe]["operators"] = found.as_json()
+                records[recipe]["operator_times"] = found.as_json()
+                records[recipe]["peaks"] = peaks.as_json()
                 records[recipe]["roofline"] = roofline(examined.cost, peaks, median_s).as_json()
     return records
 

@@ -30,6 +30,8 @@ from workbench.ground import (
 )
 from workbench.workspace import Json
 
+MAX_OPERATORS = 10
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
@@ -50,6 +52,11 @@ from workbench.workspace import Json
     type=options.PATH,
     help="An earlier JSON of this command: faster, slower or no difference?",
 )
+@click.option(
+    "--operators",
+    is_flag=True,
+    help="Also time each operator, and compare it with this machine's measured peaks (CPU).",
+)
 @click.option("--other-machine", is_flag=True, help="Let --compare take another machine's JSON.")
 @options.as_json
 def profile(
@@ -60,6 +67,7 @@ def profile(
     feeds: Path | None,
     out: Path | None,
     old: Path | None,
+    operators: bool,
     other_machine: bool,
     as_json: bool,
 ) -> int:
@@ -94,6 +102,7 @@ def profile(
                 feed,
                 chosen,
                 plan=Plan(rounds=rounds),
+                operators=operators,
                 progress=lambda done, total, _text: update(done, total),
             )
     for target in chosen:
@@ -103,6 +112,8 @@ def profile(
         )
     for name in names:
         for record in found[name].values():
+            if "operator_times" in record:
+                _tell_operators(name, record, voice)
             for warning in record.get("warnings", ()):
                 voice.warn(f"{name}: {warning}")
     result: Json = document(artifacts[0].name, found, describe_host().as_json())
@@ -153,6 +164,32 @@ def _names(artifacts: list[Artifact]) -> list[str]:
     if len(set(names)) < len(names):
         raise InputError(f"{artifacts[0].path}: given twice; name different models")
     return names
+
+
+def _tell_operators(name: str, record: Json, voice: Voice) -> None:
+    """Where the time goes, the longest first, and how far that is from the machine's peaks."""
+    times, peaks, roof = record["operator_times"], record["peaks"], record["roofline"]
+    rows = [
+        (
+            each["name"],
+            str(each["calls"]),
+            f"{each['seconds'] * 1e3:.2f} ms",
+            f"{each['share']:.1%}",
+            f"{each['flops_per_s'] / 1e9:.1f}" if each["flops"] else "-",
+        )
+        for each in times["by_operator"][:MAX_OPERATORS]
+    ]
+    columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
+    voice.table(f"{name}: {record['target']}", columns, rows)
+    voice.say(
+        f"  peaks measured with {peaks['threads']} threads: "
+        f"{peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
+        f"{peaks['int8_ops_per_s'] / 1e9:.0f} GOP/s in INT8, "
+        f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied; "
+        f"bound {roof['floor_s'] * 1e3:.2f} ms, {roof['efficiency']:.0%} of it reached"
+    )
+    for warning in roof["warnings"]:
+        voice.warn(f"{name}: {warning}")
 
 
 def _cells(record: Json) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def tune_set(
                 "recipe": p.recipe,
                 "bytes": p.bytes,
                 "accuracy": model["variants"][0]["accuracy"],
-                "blocks": effects_json(tuned[p.model], _assignment(tuned[p.model], p.recipe)),
+                "blocks": model["blocks"],
             }
             for p, model in zip(chosen.parts, models, strict=True)
         ]
@@ -230,6 +230,7 @@ def _publish(
     check_variants([variant], out, found.evaluation.feeds[0], voice)
     return {
         "name": found.artifact.name,
+        "blocks": effects_json(found, _assignment(found, part.recipe)),
         "role": found.artifact.role.value,
         "path": str(found.artifact.path),
         "source_bytes": found.artifact.bytes,

@@ -3,7 +3,7 @@
 U8 activations per tensor (asymmetric), S8 weights per channel (symmetric), INT32 biases. Conv has
 its output quantized too and becomes QLinearConv (`int8_conv`); MatMul keeps a float output and
 becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The head, whose
-scores decide the tokens, is quantized block by block instead. The spread of the activations'
+scores decide the tokens, has its input quantized as it comes. The spread of the activations'
 channels is moved into the weights first (`smooth_quant`).
 """
 
@@ -22,13 +22,12 @@ from optimize.graph import (
     add_constant,
     add_weight,
     dims,
-    drop_unused,
     graph_of,
     insert,
     read,
     weight_of,
 )
-from optimize.precision import int8_conv, smooth_quant
+from optimize.precision import int8_conv, int8_dynamic, smooth_quant
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -46,11 +45,11 @@ from optimize.precision.plan import (
     single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
-from optimize.precision.weight_only import Settings, quantize_matmul
 
-HEAD_PRECISION = "int8-blocks"
-HEAD_SETTINGS = Settings(bits=8, block=32)
-"""Heads get 8-bit weights and activations in blocks of 32: nearly the tokens of a float head."""
+HEAD_PRECISION = "int8-dynamic"
+"""Heads take each state's own range. Against 8-bit blocks, which run in float, that keeps 0.5 % less
+of the small c2f's tokens, near-ties nearly all, and the model takes 0.6 instead of 1.0 times FP32's
+time."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +110,13 @@ def convert(
     left: list[FloatNode] = [*found.left, *left_convs]
     jobs: list[Job] = []
     mixed: list[MixedNode] = []
+    head_nodes: list[ir.Node] = []
     for node in found.chosen:
         if node.op_type == "Conv":
             continue
         if node in scoring:
             mixed.append(MixedNode(node.name or "", node.op_type, HEAD_PRECISION, scoring[node]))
-            quantize_matmul(graph, node, HEAD_SETTINGS)
+            head_nodes.append(node)
             continue
         try:
             jobs.append(_job(node, ranges))
@@ -126,7 +126,7 @@ def convert(
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_node(graph, job, pairs)
-    drop_unused(model)
+    int8_dynamic.convert(model, Plan(tuple(head_nodes), ()))
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left, mixed)
 
 

@@ -15,6 +15,7 @@ from profiles.report.chart_agreement import (
     mask_ratio_axis,
 )
 from profiles.report.chart_latency import Spread, latency_chart
+from profiles.report.chart_sensitivity import sensitivity_chart
 from profiles.report.chart_tradeoff import Point, tradeoff_chart
 from profiles.report.marks import Mark
 from profiles.report.run import Accuracy, CodebookAgreement, Model, Profile, Variant
@@ -122,6 +123,15 @@ def latencies(model: Model, marks: dict[str, Mark]) -> Figure | None:
     if not spreads:
         return None
     return Figure("Where the times lie", latency_chart(spreads, name=f"{model.name}: CPU times"))
+
+
+def sensitivities(model: Model, marks: dict[str, Mark]) -> tuple[Figure, ...]:
+    """What each block would cost in each precision, where a search measured that."""
+    blocks = [block for block in model.blocks if len(block.options) > 1]
+    if not blocks:
+        return ()
+    chart = sensitivity_chart(blocks, marks, name=f"{model.name}: damage per block and precision")
+    return (Figure("What each block costs, alone in a precision", chart),)
 
 
 def _quality(model: Model) -> _Quality | None:

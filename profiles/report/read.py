@@ -10,6 +10,8 @@ from profiles.report.run import (
     AudioFile,
     AudioSet,
     BeatAgreement,
+    Block,
+    BlockOption,
     CodebookAgreement,
     FloatKernels,
     FloatNode,
@@ -82,6 +84,18 @@ def _model(record: Record) -> Model:
         weights=record.text("weights") or "unknown",
         profiles=_profiles(record),
         variants=tuple(_variant(v) for v in record.records("variants")),
+        blocks=tuple(_block(b) for b in record.records("blocks")),
+    )
+
+
+def _block(record: Record) -> Block:
+    return Block(
+        name=record.need_text("block"),
+        chosen=record.need_text("chosen"),
+        options=tuple(
+            BlockOption(o.need_text("precision"), o.number("damage"), o.number("time_ratio"))
+            for o in record.records("options")
+        ),
     )
 
 

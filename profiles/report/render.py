@@ -96,6 +96,9 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
 
 def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:
     latency = figures.latencies(model, marks)
+    named = dict.fromkeys(o.precision for block in model.blocks for o in block.options)
+    found = marks_for(named)
+    precisions = {name: found[name] for name in named}
     return {
         "model": model,
         "marks": [marks[v.recipe] for v in model.variants],
@@ -105,6 +108,8 @@ def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:
         "undrawn": figures.undrawn(model),
         "agreements": figures.agreements(model, marks),
         "latencies": (latency,) if latency is not None else (),
+        "precisions": list(precisions.values()),
+        "sensitivities": figures.sensitivities(model, precisions),
     }
 
 

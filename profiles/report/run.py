@@ -174,8 +174,29 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class BlockOption:
+    """What a block alone does to the model in one precision."""
+
+    precision: str
+    damage: float | None
+    time_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a tuned model, and the precision that it got."""
+
+    name: str
+    chosen: str
+    options: tuple[BlockOption, ...]
+
+
+@dataclass(frozen=True)
 class Model:
-    """A source model and its variants; `profiles` are the FP32 source's own."""
+    """A source model and its variants; `profiles` are the FP32 source's own.
+
+    `blocks` are there where a search chose a precision for each.
+    """
 
     name: str
     role: str
@@ -184,6 +205,7 @@ class Model:
     weights: str
     profiles: Mapping[str, Profile]
     variants: tuple[Variant, ...]
+    blocks: tuple[Block, ...] = ()
 
     @property
     def is_decoder(self) -> bool:

@@ -189,3 +189,22 @@ def test_a_tone_is_a_bright_line_at_its_frequency() -> None:
     picture = ET.fromstring(spectrogram(tone, rate_hz, name="1 kHz"))
     image = next(picture.iter("image"))
     assert re.match(r"data:image/png;base64,", image.attrib["href"])
+
+
+def test_a_tuned_model_shows_what_each_block_costs(results: dict[str, Any]) -> None:
+    options = [
+        {"precision": "float32", "damage": 0.0, "time_ratio": 1.0},
+        {"precision": "int8-static", "damage": 1e-4, "time_ratio": 0.9},
+        {"precision": "int4-weights", "damage": None, "time_ratio": 0.8},
+    ]
+    name = "transformer.layers.3.feed_forward.<w_1>/MatMul"
+    results["models"][1]["blocks"] = [{"block": name, "chosen": "int8-static", "options": options}]
+    model = read_run(results).models[1]
+    marks = marks_for(option["precision"] for option in options)
+    (figure,) = figures.sensitivities(model, marks)
+    chart = str(figure.chart)
+    assert chart.count('class="option"') == 2
+    assert chart.count('class="spread') == 1
+    assert "int8-static, chosen: damage 1.00e-04, 0.90 x the model" in chart
+    assert "&lt;w_1&gt;" in chart and "<w_1>" not in chart
+    assert figures.sensitivities(read_run(results).models[0], marks) == ()
