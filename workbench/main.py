@@ -73,12 +73,18 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every foreseeable error is one line and an exit code."""
     try:
-        code = cli.main(args=arguments, standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "vampbench"
+        reason = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"error: {reason}; see `{command} --help`", err=True)
         sys.exit(2)
     except WorkbenchError as error:
         click.echo(f"error: {error}", err=True)

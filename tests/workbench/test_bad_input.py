@@ -177,3 +177,20 @@ def test_results_that_are_none(vampbench, tmp_path):
     done = vampbench("report", tmp_path)
     assert (done.code, len(done.lines)) == (2, 1)
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("int8",), "error: Missing argument 'MODEL'; see `vampbench int8 --help`"),
+        (("nosuch",), "error: No such command 'nosuch'; see `vampbench --help`"),
+        (
+            ("tune", "--min-agreement", "2", "-o", "x"),
+            "error: Invalid value for '--min-agreement': 2.0 is not in the range 0<=x<=1; "
+            "see `vampbench tune --help`",
+        ),
+    ],
+)
+def test_an_option_error_is_one_line(vampbench, arguments, said):
+    done = vampbench(*arguments)
+    assert (done.code, done.stderr.splitlines()) == (2, [said])
