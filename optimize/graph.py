@@ -45,12 +45,28 @@ def dims(tensor: ir.TensorProtocol) -> tuple[int, ...]:
 
 
 def read(tensor: ir.TensorProtocol) -> Array:
-    """The values as an array of their own; a memory mapping is let go again."""
-    if isinstance(tensor, ir.ExternalTensor):
-        values = np.array(tensor.numpy())
-        tensor.release()
-        return values
-    return np.asarray(tensor.numpy())
+    """The values as an array of their own; any number of threads may read at once."""
+    if not isinstance(tensor, ir.ExternalTensor):
+        return np.asarray(tensor.numpy())
+    if tensor.dtype.bitwidth < 8:
+        return np.array(tensor.numpy())
+    values = np.empty(dims(tensor), tensor.dtype.numpy())
+    # Copied in pieces: a mapping of the file would count as memory beside its copy.
+    tensor.tofile(_Filled(values.reshape(-1).view(np.uint8)))
+    return values
+
+
+class _Filled:
+    """A file to write to that is an array of bytes."""
+
+    def __init__(self, target: NDArray[np.uint8]) -> None:
+        self._target, self._position = target, 0
+
+    def write(self, data: bytes) -> int:
+        end = self._position + len(data)
+        self._target[self._position : end] = np.frombuffer(data, np.uint8)
+        self._position = end
+        return len(data)
 
 
 def constant(value: ir.Value | None) -> Array | None:

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import onnx
@@ -19,6 +20,15 @@ from vampnet_models.wire import skeleton
 
 EXTERNAL_FROM_BYTES = 64 * 1024 * 1024
 """Weights of this size and more go to `NAME.onnx.data` beside the model, tensor by tensor."""
+
+WRITERS = 2
+"""Threads that convert and write tensors, each at its own place in the file."""
+
+IN_FLIGHT_BYTES = 64 * 1024 * 1024
+"""Converted tensors that wait for the disk; a larger one goes alone."""
+
+HASHED_BYTES = 1 << 20
+"""Read at a time to be hashed: small enough to stay in a core's cache."""
 
 Progress = Callable[[int, int], None]
 """Called with (tensors written, tensors in all)."""
@@ -125,7 +135,7 @@ def save_model(
 ) -> None:
     """Write a model so that a reader sees the old one or the new one, never half of it.
 
-    Weights are fetched one tensor at a time. `external` forces or forbids a data file beside
+    Weights are fetched a tensor at a time by each of `WRITERS` threads. `external` forces or forbids a data file beside
     the model; by default `EXTERNAL_FROM_BYTES` decides. Raises InputError when the folder
     cannot be written or the disk is full.
     """
@@ -145,7 +155,8 @@ def save_model(
                 staged,
                 external_data=data_name,
                 size_threshold_bytes=1024,
-                max_workers=1,
+                max_workers=WRITERS,
+                max_in_flight_bytes=IN_FLIGHT_BYTES,
                 callback=None if progress is None else _callback(progress),
             )
         else:
@@ -203,10 +214,12 @@ def weights_bytes(model: ir.Model) -> int:
 def sha256_of(files: tuple[Path, ...]) -> str:
     """One hash over the contents of these files, in this order."""
     digest = hashlib.sha256()
+    buffer = bytearray(HASHED_BYTES)
+    view = memoryview(buffer)
     for path in files:
-        with path.open("rb") as stream:
-            while chunk := stream.read(1 << 22):
-                digest.update(chunk)
+        with path.open("rb", buffering=0) as stream:
+            while n_bytes := stream.readinto(buffer):
+                digest.update(view[:n_bytes])
     return digest.hexdigest()
 
 
@@ -241,7 +254,10 @@ def _names_data(path: Path, data_name: str) -> bool:
 def _callback(
     progress: Progress,
 ) -> Callable[[ir.TensorProtocol, ir.external_data.CallbackInfo], None]:
+    started = count(1)
+
     def report(_tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
-        progress(info.index + 1, info.total)
+        # Threads take the tensors in any order.
+        progress(next(started), info.total)
 
     return report

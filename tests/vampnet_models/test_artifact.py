@@ -113,3 +113,27 @@ def test_an_empty_folder_is_named(tmp_path):
         artifact.find_models(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         artifact.find_models(tmp_path / "absent")
+
+
+def test_many_threads_write_each_tensor_at_its_place(tmp_path):
+    values = [np.full((200, 50 + i), i, np.float32) for i in range(24)]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", [f"w{i}"], [f"y{i}"]) for i in range(24)],
+        "g",
+        [],
+        [onnx.helper.make_tensor_value_info(f"y{i}", 1, v.shape) for i, v in enumerate(values)],
+        [onnx.numpy_helper.from_array(v, f"w{i}") for i, v in enumerate(values)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
+    seen = []
+    path = tmp_path / "m.onnx"
+    artifact.save_model(
+        ir.from_proto(model), path, external=True, progress=lambda n, of: seen.append((n, of))
+    )
+    found = {
+        name: value.const_value.numpy()
+        for name, value in ir.load(path).graph.initializers.items()
+        if value.const_value is not None
+    }
+    assert all((found[f"w{i}"] == i).all() for i in range(24))
+    assert seen == [(i, 24) for i in range(1, 25)]
