@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 
-.PHONY: install demo test check bench format env-cuda env-inc env-bench clean
+.PHONY: install demo test test-inc check bench format env-cuda env-inc env-bench clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -14,6 +14,9 @@ install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 
 test: $(VENV)/.installed-dev  ## the whole test suite
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-inc: $(VENV)/.installed-dev .venv-inc/.installed  ## the tests of the Neural Compressor backend
+	VAMPBENCH_INC_PYTHON=.venv-inc/bin/python $(BIN)/python -m pytest -q tests/optimize/backends/test_inc.py
 
 check: $(VENV)/.installed-dev  ## lint, types, layering
 	$(BIN)/ruff check .

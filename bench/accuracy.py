@@ -52,6 +52,7 @@ class Tool:
 HERE = Path(sys.executable)
 RUNNERS = ("-m", "bench.latency_runners")
 INC = ROOT / ".venv-inc" / "bin" / "python"
+INC_SCRIPT = ("-P", "optimize/backends/inc_script.py")
 OPENVINO = ROOT / ".venv-bench" / "bin" / "python"
 TOOLS = (
     Tool("ours: int8-static", HERE, (*RUNNERS, "int8-static")),
@@ -61,8 +62,8 @@ TOOLS = (
     Tool("onnxruntime quantize_static, entropy", HERE, (*RUNNERS, "quantize-static-entropy")),
     Tool("onnxruntime quantize_dynamic", HERE, (*RUNNERS, "quantize-dynamic")),
     Tool("NNCF, for OpenVINO", OPENVINO, ("bench/latency_nncf.py",), ".xml"),
-    Tool("Neural Compressor", INC, ("bench/accuracy_inc.py",)),
-    Tool("Neural Compressor, SmoothQuant", INC, ("bench/accuracy_inc.py",), options=("smooth",)),
+    Tool("Neural Compressor", INC, INC_SCRIPT, options=("static",)),
+    Tool("Neural Compressor, SmoothQuant", INC, INC_SCRIPT, options=("smoothquant",)),
 )
 
 

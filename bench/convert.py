@@ -2,7 +2,8 @@
 
 `python -m bench.convert [MODEL]` converts the full-size coarse model (made with seeded weights in
 the work folder unless another is named) with each converter in a process of its own, one after
-the other in shuffled rounds, and writes bench/results/convert.json. Seconds are those of the
+the other in shuffled rounds, and adds the samples to those of bench/results/convert.json (a run of
+all takes minutes; several short ones on a quiet machine add up). Seconds are those of the
 conversion with reading and writing, without imports; memory is the process's peak resident set,
 and beside it what the imports alone take. A tool that fails is listed with its message.
 """
@@ -31,6 +32,7 @@ Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
 LIMIT_S = 600.0
+SCHEMA = 2
 
 
 def ours(recipe: str) -> Callable[[Path, Path], None]:
@@ -159,25 +161,36 @@ def run_child(name: str, source: Path, work: Path) -> Json:
 
 def measure(source: Path, work: Path, names: list[str], rounds: int, results: Path) -> Json:
     """Shuffled rounds over the converters; the file is written after each conversion."""
-    samples: dict[str, list[Json]] = {name: [] for name in names}
-    bytes_ = sum(p.stat().st_size for p in source.parent.glob(f"{source.name}*"))
-    content: Json = {
-        "schema": 1,
-        "host": describe_host().as_json(),
-        "source": {"name": source.name, "bytes": bytes_},
-        "rounds": rounds,
-        "converters": samples,
-    }
-    order = random.Random(0)
+    content, entry = _opened(results, source)
+    samples = entry["converters"]
+    entry["runs"].append(
+        {"host": describe_host().as_json(), "rounds": rounds, "converters": list(names)}
+    )
+    order = random.Random(len(entry["runs"]))
     for number in range(rounds):
         for name in order.sample(names, len(names)):
-            if samples[name] and "failed" in samples[name][-1]:
+            taken = samples.setdefault(name, [])
+            if taken and "failed" in taken[-1]:
                 continue
-            found = run_child(name, source, work)
-            samples[name].append(found)
+            found = run_child(name, source, work) | {"run": len(entry["runs"]) - 1}
+            taken.append(found)
             write_text(results, json.dumps(content, indent=1) + "\n")
             print(f"round {number + 1}: {line(name, [found])}", flush=True)
-    return content
+    return entry
+
+
+def _opened(results: Path, source: Path) -> tuple[Json, Json]:
+    """What the file holds so far, and this model's part of it: empty where it was another one."""
+    content: Json = {"schema": SCHEMA, "models": {}}
+    if results.is_file():
+        earlier = json.loads(results.read_text(encoding="utf-8"))
+        content = earlier if earlier["schema"] == SCHEMA else content
+    bytes_ = sum(p.stat().st_size for p in source.parent.glob(f"{source.name}*"))
+    entry = content["models"].get(source.stem)
+    if entry is None or entry["bytes"] != bytes_:
+        entry = {"bytes": bytes_, "runs": [], "converters": {}}
+        content["models"][source.stem] = entry
+    return content, entry
 
 
 def line(name: str, samples: list[Json]) -> str:

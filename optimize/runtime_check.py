@@ -114,8 +114,12 @@ def read_back(
 
 
 def promised_share(recipe: str) -> float | None:
-    """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any."""
-    return next((each.integer_share for each in RECIPES if each.name == recipe), None)
+    """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any.
+
+    Another tool's recipe promises what its name begins with: `int8-static-TOOL-...`.
+    """
+    ours = recipe.partition("-neural-compressor-")[0]
+    return next((each.integer_share for each in RECIPES if each.name == ours), None)
 
 
 def missed_promise(record: VariantRecord) -> str | None:

@@ -136,8 +136,8 @@ def save_model(
     """Write a model so that a reader sees the old one or the new one, never half of it.
 
     Weights are fetched a tensor at a time by each of `WRITERS` threads. `external` forces or
-    forbids a data file beside the model; by default `EXTERNAL_FROM_BYTES` decides. Raises InputError when the folder
-    cannot be written or the disk is full.
+    forbids a data file beside the model; by default `EXTERNAL_FROM_BYTES` decides. Raises
+    InputError when the folder cannot be written or the disk is full.
     """
     if external is None:
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from calibration.feeds import FeedSet
+from optimize.backends import inc
 from optimize.build import build_variant
 from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
@@ -50,13 +51,26 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
 
 @click.command()
 @click.option(
-    "--mode", type=click.Choice(["static", "dynamic"]), default="static", show_default=True
+    "--mode",
+    type=click.Choice(["static", "dynamic", "smoothquant"]),
+    default="static",
+    show_default=True,
+    help="smoothquant: Neural Compressor's; our static smooths where it helps.",
 )
+@options.backend
+@options.inc_python
 @options.audio
 @options.feeds
 @_shared
 def int8(
-    model: Path, out: Path, mode: str, audio: Path | None, feeds: Path | None, as_json: bool
+    model: Path,
+    out: Path,
+    mode: str,
+    backend: str,
+    inc_python: Path,
+    audio: Path | None,
+    feeds: Path | None,
+    as_json: bool,
 ) -> int:
     """Quantize weights and activations to INT8.
 
@@ -64,11 +78,17 @@ def int8(
     in: put the other models beside it. `dynamic` needs no audio.
 
     \b
-    Example:
+    Examples:
       vampbench int8 models --mode static --audio recordings -o models-int8
+      vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx
     """
-    voice = Voice(as_json=as_json)
-    return convert(model, out, find_recipe(f"int8-{mode}"), voice, audio=audio, feeds=feeds)
+    if backend == "neural-compressor":
+        recipe = inc.int8_recipe(mode, inc_python)
+    elif mode == "smoothquant":
+        raise InputError("smoothquant: a mode of --backend neural-compressor; ours is static")
+    else:
+        recipe = find_recipe(f"int8-{mode}")
+    return convert(model, out, recipe, Voice(as_json=as_json), audio=audio, feeds=feeds)
 
 
 @click.command()
@@ -82,11 +102,12 @@ def int8(
 )
 @click.option(
     "--method",
-    type=click.Choice(["symmetric", "asymmetric", "fitted", "gptq"]),
+    type=click.Choice(["symmetric", "asymmetric", "fitted", "gptq", "awq"]),
     default="symmetric",
     show_default=True,
     help="Without or with zero points; `fitted`: with the range of least error; `gptq`: rounded so "
-    "that errors cancel out on sample audio (slower, and by far the best at 4 bits).",
+    "that errors cancel out on sample audio (slower, and by far the best at 4 bits); `awq`: Neural "
+    "Compressor's, whose first two round to nearest (RTN).",
 )
 @click.option(
     "--compute",
@@ -95,6 +116,8 @@ def int8(
     show_default=True,
     help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
 )
+@options.backend
+@options.inc_python
 @options.audio
 @options.feeds
 @_shared
@@ -105,6 +128,8 @@ def weights(
     block: str,
     method: str,
     compute: str,
+    backend: str,
+    inc_python: Path,
     audio: Path | None,
     feeds: Path | None,
     as_json: bool,
@@ -118,8 +143,18 @@ def weights(
     Examples:
       vampbench weights coarse.onnx -o coarse.int8w.onnx
       vampbench weights coarse.onnx --bits 4 --block 64 --method gptq -o coarse.int4.onnx
+      vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
-    recipe = weights_recipe(bits, block, method, compute)
+    if backend == "neural-compressor":
+        if compute != "float":
+            raise InputError(
+                f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
+            )
+        recipe = inc.weights_recipe(bits, block, method, inc_python)
+    elif method == "awq":
+        raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
+    else:
+        recipe = weights_recipe(bits, block, method, compute)
     voice = Voice(as_json=as_json)
     return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from optimize.backends.inc import DEFAULT_INTERPRETER
+
 PATH = click.Path(path_type=Path)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -23,6 +25,21 @@ threads = click.option(
 )
 feeds = click.option(
     "--feeds", type=PATH, help="FILE.npz with the inputs of a model that is none of the four."
+)
+backend = click.option(
+    "--backend",
+    type=click.Choice(["workbench", "neural-compressor"]),
+    default="workbench",
+    show_default=True,
+    help="Who quantizes; neural-compressor runs apart, in the environment of `make env-inc`.",
+)
+inc_python = click.option(
+    "--inc-python",
+    type=PATH,
+    envvar="VAMPBENCH_INC_PYTHON",
+    default=DEFAULT_INTERPRETER,
+    show_default=True,
+    help="The interpreter that has neural-compressor; also VAMPBENCH_INC_PYTHON.",
 )
 min_agreement = click.option(
     "--min-agreement",

@@ -30,7 +30,7 @@ def test_conversions_are_measured_in_their_own_processes(tmp_path: Path) -> None
     before = source.read_bytes()
     names = ["ours: int8-weights", "onnxruntime quantize_dynamic"]
     content = measure(source, tmp_path / "work", names, 1, tmp_path / "convert.json")
-    assert json.loads((tmp_path / "convert.json").read_text()) == content
+    assert json.loads((tmp_path / "convert.json").read_text())["models"]["small"] == content
     for name in names:
         (sample,) = content["converters"][name]
         assert sample["seconds"] > 0
@@ -39,6 +39,16 @@ def test_conversions_are_measured_in_their_own_processes(tmp_path: Path) -> None
         assert " s  peak RSS " in line(name, [sample])
     assert source.read_bytes() == before
     assert not (tmp_path / "work" / "converted").exists()
+
+
+def test_runs_add_up_and_another_model_starts_anew(tmp_path: Path) -> None:
+    source, results = small(tmp_path / "small.onnx"), tmp_path / "convert.json"
+    for _ in range(2):
+        content = measure(source, tmp_path / "work", ["ours: fused"], 1, results)
+    assert [sample["run"] for sample in content["converters"]["ours: fused"]] == [0, 1]
+    assert [run["rounds"] for run in content["runs"]] == [1, 1]
+    (tmp_path / "small.onnx.txt").write_text("more bytes under that name")
+    assert len(measure(source, tmp_path / "work", ["ours: fused"], 1, results)["runs"]) == 1
 
 
 def test_a_converter_that_fails_is_named_with_its_reason(tmp_path: Path) -> None:
