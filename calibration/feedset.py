@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -69,13 +69,7 @@ class FeedSet:
     @property
     def sha256(self) -> str:
         """The hash of all arrays with their names, types and shapes; labels do not count."""
-        digest = hashlib.sha256(self.role.value.encode())
-        for feed in self.feeds:
-            for name in sorted(feed):
-                array = np.ascontiguousarray(feed[name])
-                digest.update(f"|{name}:{array.dtype.str}:{array.shape}|".encode())
-                digest.update(array.tobytes())
-        return digest.hexdigest()
+        return digest_feeds(self.feeds, self.role.value).hexdigest()
 
     def coverage(self) -> Coverage:
         """Mask ratios, prompts and codebook entries over all feeds."""
@@ -108,12 +102,12 @@ class FeedSet:
             "labels": [asdict(label) for label in self.labels],
         }
         arrays = {f"{k}/{i}": v for i, feed in enumerate(self.feeds) for k, v in feed.items()}
-        _write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
+        write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
 
 
 def save_feed(feed: Feeds, path: Path) -> None:
     """Write one feed with the input names as keys. Raises InputError as `save_npz` does."""
-    _write_npz(path, feed)
+    write_npz(path, feed)
 
 
 def load_feed_set(path: Path) -> FeedSet:
@@ -171,6 +165,17 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     return first, second
 
 
+def digest_feeds(feeds: Sequence[Feeds], prefix: str = "") -> hashlib._Hash:
+    """SHA-256 over all arrays with their names, types and shapes."""
+    digest = hashlib.sha256(prefix.encode())
+    for feed in feeds:
+        for name in sorted(feed):
+            array = np.ascontiguousarray(feed[name])
+            digest.update(f"|{name}:{array.dtype.str}:{array.shape}|".encode())
+            digest.update(array.tobytes())
+    return digest
+
+
 def _given_codes(feed: Feeds) -> list[Array]:
     """Per codebook the codes that the model is shown; empty for models without codes."""
     codes = feed.get("codes")
@@ -223,7 +228,8 @@ def _read_npz(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays beside and rename. Raises InputError when the file cannot be written."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
