@@ -115,7 +115,9 @@ def read_back(
 
 def promised_share(recipe: str) -> float | None:
     """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any."""
-    return next((each.integer_share for each in RECIPES if each.name == recipe), None)
+    # A recipe with settings of its own has them behind its name: `int8-static-mse`.
+    names = (recipe, recipe.rpartition("-")[0])
+    return next((each.integer_share for each in RECIPES if each.name in names), None)
 
 
 def missed_promise(record: VariantRecord) -> str | None:

@@ -28,7 +28,7 @@ from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
-from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
+from vampnet_models.spec import CHAIN_ROLES, FILE_STEMS, ModelSpec, Part, Role
 from workbench.console import Update, Voice
 from workbench.kept import kept_codes
 from workbench.workspace import key_of
@@ -277,6 +277,35 @@ def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
             except InputError as error:
                 voice.warn(str(error))
     return found
+
+
+def with_upstream(
+    beside: Sequence[Artifact], model: Artifact, paths: Sequence[Path]
+) -> list[Artifact]:
+    """The models of a chain, those that `paths` name in place of their stage's.
+
+    Raises InputError for one that cannot be read, that does not come before `model`, or for two
+    of one stage.
+    """
+    named: dict[Role, Artifact] = {}
+    for path in paths:
+        artifact = open_artifact(path)
+        role = artifact.role
+        if role not in CHAIN_ROLES[: _stage(model.role)]:
+            raise InputError(
+                f"{path}: {role.value} does not come before {model.role.value}; --upstream takes "
+                "what makes the model's input"
+            )
+        if role in named:
+            raise InputError(f"{path}: {named[role].path} is {role.value} already; give one of it")
+        named[role] = artifact
+    kept = [a for a in beside if a is model or a.role not in named]
+    return [*kept, *named.values()]
+
+
+def _stage(role: Role) -> int:
+    """How many stages of the chain come before a role; none before a role beside it."""
+    return CHAIN_ROLES.index(role) if role in CHAIN_ROLES else 0
 
 
 @dataclass(frozen=True)
