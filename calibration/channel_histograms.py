@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.observers import CHOOSERS, ChannelRange, Histogram, Range
+from calibration.observers import CHOOSERS, ChannelRange, Histogram, Range, percentile_range
 
 CHANNEL_BINS = 512
 """A channel has fewer values than a tensor, and there are thousands of channels."""
+
+CHANNEL_PERCENTILE = 99.9
+"""A channel has some ten thousand values: a tensor's percentile would leave none of them out."""
 
 _CHUNK = 1 << 20
 
@@ -36,11 +41,14 @@ class ChannelHistograms:
 
     def ranges(self, observer: str) -> ChannelRange:
         """What the observer of that name chooses for each channel."""
+        choose = CHOOSERS[observer]
+        if observer == "percentile":
+            choose = partial(percentile_range, percentile=CHANNEL_PERCENTILE)
         low, high = self.seen.low.copy(), self.seen.high.copy()
         for channel in np.flatnonzero(low < high):
             seen = Range(float(low[channel]), float(high[channel]))
             histogram = Histogram(seen, self.counts.shape[1])
             histogram.counts = self.counts[channel]
-            chosen = CHOOSERS[observer](histogram)
+            chosen = choose(histogram)
             low[channel], high[channel] = chosen.low, chosen.high
         return ChannelRange(low, high)

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ class FeedLabel:
 
     `step` counts from 0; a step equal to the number of steps is a finished sequence with one
     frame masked again. `mask_ratio` is the masked share of the predicted positions, `prompt`
-    what was kept at the start, `codes_from` the model that the given codes come from.
+    what was kept at the start, `codes_from` the model that the given codes come from,
+    `audio_class` what kind of sound the clip is.
     """
 
     clip: str
@@ -36,6 +37,7 @@ class FeedLabel:
     mask_ratio: float | None = None
     prompt: str | None = None
     codes_from: str | None = None
+    audio_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,18 @@ class Coverage:
     """What a feed set exercises.
 
     `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
-    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked.
+    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
+    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
+    `codes_from` by the model that their codes come from.
     """
 
     n_feeds: int
     mask_ratios: tuple[int, ...]
     prompts: dict[str, int]
     entries_seen: tuple[float, ...]
+    lengths: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    codes_from: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class FeedSet:
         """Mask ratios, prompts and codebook entries over all feeds."""
         ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]
         bins = [max(0, int(np.ceil(ratio * RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
-        prompts = Counter(label.prompt for label in self.labels if label.prompt is not None)
+        prompts = _counted(label.prompt for label in self.labels)
         seen: list[set[int]] = []
         for feed in self.feeds:
             for book, values in enumerate(_given_codes(feed)):
@@ -85,8 +92,11 @@ class FeedSet:
         return Coverage(
             n_feeds=len(self.feeds),
             mask_ratios=tuple(bins.count(i) for i in range(RATIO_BINS)) if ratios else (),
-            prompts=dict(prompts),
+            prompts=prompts,
             entries_seen=tuple(len(book) / CODEBOOK_SIZE for book in seen),
+            lengths={str(n): count for n, count in sorted(_lengths(self.feeds).items())},
+            classes=_counted(label.audio_class for label in self.labels),
+            codes_from=_counted(label.codes_from for label in self.labels),
         )
 
     def save_npz(self, path: Path) -> None:
@@ -163,6 +173,17 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     first = replace(feed_set, feeds=feed_set.feeds[:middle], labels=feed_set.labels[:middle])
     second = replace(feed_set, feeds=feed_set.feeds[middle:], labels=feed_set.labels[middle:])
     return first, second
+
+
+def _counted(names: Iterable[str | None]) -> dict[str, int]:
+    return dict(Counter(name for name in names if name is not None))
+
+
+def _lengths(feeds: Sequence[Feeds]) -> Counter[int]:
+    """Feeds by the longest last axis of their inputs."""
+    return Counter(
+        max((array.shape[-1] for array in feed.values() if array.ndim), default=0) for feed in feeds
+    )
 
 
 def digest_feeds(feeds: Sequence[Feeds], prefix: str = "") -> hashlib._Hash:

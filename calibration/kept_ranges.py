@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.channel_histograms import CHANNEL_BINS
+from calibration.channel_histograms import CHANNEL_BINS, CHANNEL_PERCENTILE
 from calibration.feedset import digest_feeds, write_npz
 from calibration.observers import ChannelRange, MinMax, Range, describe
 from vampnet_models.artifact import load_model, model_files, sha256_of
@@ -73,7 +73,10 @@ def key_of(
 ) -> Key:
     """The key of a calibration; reads the whole model once."""
     text = json.dumps(list(axes.items()))
-    bins = f", {CHANNEL_BINS} per channel" if observer != "minmax" else ""
+    bins = ""
+    if observer != "minmax":
+        share = f" and {CHANNEL_PERCENTILE} %" if observer == "percentile" else ""
+        bins = f", {CHANNEL_BINS} bins{share} per channel"
     return Key(
         graph=sha256_of(model_files(model_path, load_model(model_path))),
         feeds=digest_feeds(feeds).hexdigest(),

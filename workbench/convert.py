@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,10 @@ def _calibration(
         audio = load_audio(how.audio, voice, how.evaluation_audio)
         ground = lay_ground(beside, audio, Path(scratch), 0, voice)
         found = side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
+        if how.upstream:
+            named = (open_artifact(path) for path in how.upstream)
+            chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
+            found = replace(found, upstream=chain)
         for warning in found.warnings:
             voice.warn(warning)
         if how.evaluation_audio is None:

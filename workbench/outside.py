@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from calibration.collect import Terms
 from calibration.feeds import FeedSet, spread
 from calibration.outside import Outside
 from optimize.build import outside_ranges
-from optimize.recipes import Recipe
+from optimize.recipes import RECIPES, Recipe
 from vampnet_models.artifact import Artifact
+from vampnet_models.errors import WorkbenchError
 from workbench.console import Voice, percent
+from workbench.kept import kept_calibration
+from workbench.workspace import Json, Workspace, key_of, recall, remember
 
 MAX_FEEDS = 16
 """Feeds that are looked at: each is a run of the float model."""
@@ -50,6 +54,40 @@ def tell_outside(
         voice.warn(f"{artifact.name}: {outside_line(found)}")
     else:
         voice.say(f"{artifact.name}: the evaluation audio lies within the calibrated ranges")
+
+
+def look_outside(
+    artifact: Artifact,
+    variants: Sequence[Json],
+    calibration: FeedSet,
+    evaluation: FeedSet,
+    space: Workspace,
+    voice: Voice,
+) -> list[Json]:
+    """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
+    found: list[Json] = []
+    for recipe in (each for each in RECIPES if each.limits is not None):
+        made = next((v for v in variants if v["recipe"] == recipe.name), None)
+        if made is None or made["status"] != "ok":
+            continue
+        path = space.work("outside", f"{artifact.name}.{recipe.name}.json")
+        key = key_of(artifact.sha256, made["record"]["sha256"], evaluation.sha256)
+        stored = recall(path, key)
+        if stored is None:
+            terms = kept_calibration(space.work("calibration"), artifact.name, recipe.name)
+            out = space.root / made["path"]
+            try:
+                with voice.task(f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"):
+                    each = find_outside(artifact, recipe, out, calibration, evaluation, terms)
+            except WorkbenchError as error:
+                voice.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
+                continue
+            stored = remember(path, key, {"tensors": [asdict(tensor) for tensor in each]})
+        tensors = [Outside(**tensor) for tensor in stored["tensors"]]
+        found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
+        if tensors:
+            voice.warn(f"{artifact.name}: {recipe.name}: {outside_line(tensors)}")
+    return found
 
 
 def outside_line(found: Sequence[Outside]) -> str:
