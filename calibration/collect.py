@@ -3,7 +3,7 @@
 The first pass appends ReduceMin, ReduceMax and ReduceSum to the graph, so that a few scalars
 per tensor leave the runtime. Observers that need histograms add a second pass, which fetches
 the tensors themselves in groups of bounded size. Samples may differ in length, and every one
-of them counts.
+of them counts. What is finished can be kept in a file, and is then not run again.
 """
 
 from __future__ import annotations
@@ -13,23 +13,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx_ir.passes.common import ShapeInferencePass
 
-from calibration.observers import CHOOSERS, OBSERVERS, ChannelRange, Histogram, MinMax, Range
-from vampnet_models.artifact import load_model
+from calibration import kept_ranges, memory
+from calibration.channel_histograms import CHANNEL_BINS, ChannelHistograms
+from calibration.kept_ranges import Store
+from calibration.memory import Prediction
+from calibration.observers import (
+    CHOOSERS,
+    N_BINS,
+    OBSERVERS,
+    ChannelRange,
+    Histogram,
+    MinMax,
+    Range,
+)
+from calibration.side_graph import extremes_of, fetch, open_side, output_name, run, stream
 from vampnet_models.errors import InputError
-from vampnet_models.session import Feeds, Session, open_session
+from vampnet_models.session import Feeds
 
 Progress = Callable[[int, int], None]
 """Called with (runs done, runs in all)."""
 
-GROUP_BYTES = 192 * 1024 * 1024
-"""The most bytes of intermediate tensors that the second pass fetches in one run."""
+GROUP_BYTES = 96 * 1024 * 1024
+"""The most bytes of tensors and counts that the second pass holds at once, unless one tensor
+alone takes more."""
 
-_FOLDER_KEY = "session.model_external_initializers_file_folder_path"
-_PREFIX = "vampbench.calibration"
+MOMENTS_BYTES = 192 * 1024 * 1024
+"""The same for second moments."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a calibration is run; its result is the same on any.
+
+    With `max_memory_bytes` the second pass fetches less at a time where that is needed. Feeds and
+    groups that `store` has finished are not run again. `on_prediction` hears of the memory
+    before anything runs.
+    """
+
+    max_memory_bytes: int | None = None
+    store: Store | None = None
+    on_prediction: Callable[[Prediction], None] | None = None
 
 
 def collect_ranges(
@@ -49,53 +74,74 @@ def collect_ranges(
     Raises InputError: an unknown observer or tensor, no feeds, a feed that the model refuses,
     or a tensor that holds NaN or infinity.
     """
-    if observer not in OBSERVERS:
-        raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
-    samples = _samples(model_path, feeds)
-    histograms = observer in CHOOSERS
-    report = _Report(progress, len(samples) * (2 if histograms else 1))
-    extremes = _extremes(model_path, samples, dict.fromkeys(tensors), threads, report)
-    ranges = {name: found.minmax.range() for name, found in extremes.items()}
-    if not histograms:
-        return ranges
-    # A tensor that never changes has no histogram to choose from.
-    varying = [name for name, seen in ranges.items() if seen.low < seen.high]
-    groups = _groups({name: extremes[name].peak_elements * 4 for name in varying})
-    report.total = len(samples) * (1 + len(groups))
-    for group in groups:
-        session = _open_side(model_path, group, threads, _fetch)
-        counted = {name: Histogram(ranges[name]) for name in group}
-        for number, sample in enumerate(samples):
-            fetched = _run(session, model_path, sample, number)
-            for i, name in enumerate(group):
-                counted[name].update(fetched.pop(f"{_PREFIX}.{i}.value"))
-            report.step()
-        for name, histogram in counted.items():
-            ranges[name] = CHOOSERS[observer](histogram)
-    return ranges
+    axes = dict.fromkeys(tensors)
+    found = collect_channel_ranges(
+        model_path, feeds, axes, observer, threads=threads, progress=progress
+    )
+    return {name: seen for name, seen in found.items() if isinstance(seen, Range)}
 
 
 def collect_channel_ranges(
     model_path: Path,
     feeds: Iterable[Feeds],
     channel_axes: Mapping[str, int | None],
+    observer: str = "minmax",
     *,
     threads: int = 0,
+    terms: Terms | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Range | ChannelRange]:
-    """The least and largest value per channel; `channel_axes` says which axis that is.
+    """The range per channel; `channel_axes` says which axis that is.
 
-    A tensor whose axis is None gets one range over all its values.
+    A tensor whose axis is None gets one range over all its values. The peak RSS of this process
+    is predicted before anything runs.
 
-    Raises InputError as `collect_ranges` does, and for a tensor of unknown rank.
+    Raises InputError as `collect_ranges` does, for a tensor of unknown rank, and where `terms`
+    cannot be kept: too little memory, or a file of another calibration.
     """
+    if observer not in OBSERVERS:
+        raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
     samples = _samples(model_path, feeds)
-    report = _Report(progress, len(samples))
-    extremes = _extremes(model_path, samples, dict(channel_axes), threads, report)
-    return {
-        name: found.minmax.range() if channel_axes[name] is None else found.minmax.channels()
-        for name, found in extremes.items()
+    axes, terms = dict(channel_axes), terms or Terms()
+    if not axes:
+        return {}
+    kept = _Kept(model_path, samples, axes, observer, terms.store)
+    group_bytes = GROUP_BYTES
+    if not kept.is_done(axes, observer):
+        longest = max(samples, key=lambda feed: sum(array.nbytes for array in feed.values()))
+        predicted = memory.predict(model_path, longest, axes, observer, GROUP_BYTES)
+        if terms.on_prediction is not None:
+            terms.on_prediction(predicted)
+        group_bytes = memory.group_within(predicted, terms.max_memory_bytes, GROUP_BYTES)
+    report = _Report(progress, len(samples) * (2 if observer in CHOOSERS else 1))
+    _extremes(model_path, samples, axes, threads, kept, report)
+    seen: dict[str, Range | ChannelRange] = {
+        name: kept.state.extremes[name].range()
+        if axis is None
+        else kept.state.extremes[name].channels()
+        for name, axis in axes.items()
     }
+    if observer not in CHOOSERS:
+        return seen
+    todo = {
+        name: state_bytes(kept.state.peak_elements[name], found)
+        for name, found in seen.items()
+        # A tensor that never changes has no histogram to choose from.
+        if name not in kept.state.finished and bool(np.any(np.less(found.low, found.high)))
+    }
+    groups = groups_of(todo, group_bytes)
+    report.total = report.done + len(samples) * len(groups)
+    for group in groups:
+        chosen = _histograms(model_path, samples, group, axes, seen, observer, threads, report)
+        kept.state.finished.update(chosen)
+        kept.save()
+    return seen | kept.state.finished
+
+
+def state_bytes(elements: int, seen: Range | ChannelRange) -> int:
+    """What the second pass holds for a tensor: its values, and its counts."""
+    bins = N_BINS if isinstance(seen, Range) else CHANNEL_BINS * len(seen.low)
+    return elements * 4 + bins * 8
 
 
 def collect_moments(
@@ -109,25 +155,22 @@ def collect_moments(
     """X^T X of each named tensor, `[width, width]`, X being its rows over all feeds.
 
     `widths` gives the last axis of each; the others count positions. One run fetches a group of
-    tensors and only that group's moments are kept, so memory is bounded by `GROUP_BYTES`.
+    tensors and only that group's moments are kept, so memory is bounded by `MOMENTS_BYTES`.
 
     Raises InputError as `collect_ranges` does.
     """
     samples = _samples(model_path, feeds)
-    groups = _groups({name: width * width * 8 for name, width in widths.items()})
+    groups = groups_of({name: width * width * 8 for name, width in widths.items()}, MOMENTS_BYTES)
     report = _Report(progress, len(samples) * len(groups))
     for group in groups:
-        session = _open_side(model_path, group, threads, _fetch)
+        session = open_side(model_path, group, threads, fetch)
         moments = {name: np.zeros((widths[name], widths[name])) for name in group}
         for number, sample in enumerate(samples):
-            fetched = _run(session, model_path, sample, number)
-            for i, name in enumerate(group):
-                rows = fetched.pop(f"{_PREFIX}.{i}.value").reshape(-1, widths[name])
+            fetched = stream(session, model_path, sample, number)
+            for name, (_, values) in zip(group, fetched, strict=True):
+                rows = values.reshape(-1, widths[name])
                 if not np.isfinite(rows).all():
-                    raise InputError(
-                        f"{model_path}: tensor {name} holds NaN or infinity on calibration sample "
-                        f"{number}; leave that sample out, or mend the model"
-                    )
+                    raise _not_finite(model_path, name, number)
                 moments[name] += rows.T @ rows
             report.step()
         del session
@@ -141,16 +184,38 @@ class _Report:
     total: int
     done: int = 0
 
-    def step(self) -> None:
-        self.done += 1
+    def step(self, count: int = 1) -> None:
+        self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)
 
 
-@dataclass
-class _Extremes:
-    minmax: MinMax
-    peak_elements: int = 0
+class _Kept:
+    """The state of a calibration, written after every step where there is a store."""
+
+    def __init__(
+        self,
+        model_path: Path,
+        samples: Sequence[Feeds],
+        axes: Mapping[str, int | None],
+        observer: str,
+        store: Store | None,
+    ) -> None:
+        self.store = store
+        self.state = kept_ranges.Progress()
+        self.n_samples = len(samples)
+        if store is not None:
+            self.key = kept_ranges.key_of(model_path, samples, axes, observer)
+            self.state = kept_ranges.load(store, self.key)
+
+    def is_done(self, axes: Mapping[str, int | None], observer: str) -> bool:
+        """Whether nothing is left to run."""
+        ranged = self.state.n_feeds == self.n_samples
+        return ranged and (observer not in CHOOSERS or not set(axes) - set(self.state.finished))
+
+    def save(self) -> None:
+        if self.store is not None:
+            kept_ranges.save(self.store, self.key, self.state)
 
 
 def _extremes(
@@ -158,126 +223,87 @@ def _extremes(
     samples: Sequence[Feeds],
     axes: Mapping[str, int | None],
     threads: int,
+    kept: _Kept,
     report: _Report,
-) -> dict[str, _Extremes]:
-    found = {name: _Extremes(MinMax()) for name in axes}
-    if not found:
-        return {}
-    session = _open_side(model_path, list(axes), threads, lambda m, v, p: _reduce(m, v, p, axes))
+) -> None:
+    """Take in the feeds that are not in `kept` yet."""
+    found = kept.state
+    report.step(found.n_feeds)
+    if found.n_feeds == len(samples):
+        return
+    for name in axes:
+        found.extremes.setdefault(name, MinMax())
+        found.peak_elements.setdefault(name, 0)
+    session = open_side(model_path, list(axes), threads, extremes_of(axes))
     for number, sample in enumerate(samples):
-        outputs = _run(session, model_path, sample, number)
-        for i, (name, state) in enumerate(found.items()):
+        if number < found.n_feeds:
+            continue
+        outputs = run(session, model_path, sample, number)
+        seen = {}
+        for i, name in enumerate(axes):
             low, high, total, size = (
-                outputs[f"{_PREFIX}.{i}.{part}"] for part in ("min", "max", "sum", "size")
+                outputs[output_name(i, part)] for part in ("min", "max", "sum", "size")
             )
             finite = bool(np.isfinite(low).all() and np.isfinite(high).all())
             # The reductions may skip a NaN, a sum cannot; but a sum may overflow by itself.
             if finite and not np.isfinite(total).all():
                 finite = _is_finite(model_path, name, sample, number, threads)
             if not finite:
-                raise InputError(
-                    f"{model_path}: tensor {name} holds NaN or infinity on calibration sample "
-                    f"{number}; leave that sample out, or mend the model"
-                )
-            state.minmax.update(low.astype(np.float32), high.astype(np.float32))
-            state.peak_elements = max(state.peak_elements, int(size))
+                raise _not_finite(model_path, name, number)
+            seen[name] = low.astype(np.float32), high.astype(np.float32), int(size)
+        for name, (low, high, n_elements) in seen.items():
+            found.extremes[name].update(low, high)
+            found.peak_elements[name] = max(found.peak_elements[name], n_elements)
+        found.n_feeds += 1
+        kept.save()
         report.step()
-    return found
 
 
-Extend = Callable[[ir.Model, ir.Value, str], list[ir.Node]]
-"""(model, tensor, prefix of the new names) -> the nodes whose outputs are to be fetched."""
-
-
-def _open_side(model_path: Path, tensors: Sequence[str], threads: int, extend: Extend) -> Session:
-    """A session of the model with these outputs instead of its own.
-
-    External weights stay in their file: the session gets the graph as bytes and is told the
-    folder. What no tensor needs is not run.
-    """
-    model = load_model(model_path)
-    ShapeInferencePass()(model)
-    known = {v.name: v for v in model.graph.inputs}
-    known |= {v.name: v for node in model.graph for v in node.outputs if v.name}
-    missing = [name for name in tensors if name not in known]
-    if missing:
-        raise InputError(f"{model_path}: has no tensor {missing[0]}; give names of its main graph")
-    model.graph.outputs.clear()
-    first = next(iter(model.graph), None)
-    for i, name in enumerate(tensors):
-        nodes = extend(model, known[name], f"{_PREFIX}.{i}")
-        model.graph.outputs.extend(node.outputs[0] for node in nodes)
-        producer = known[name].producer()
-        if producer is not None:
-            model.graph.insert_after(producer, nodes)
-        elif first is not None:
-            model.graph.insert_before(first, nodes)
-        else:
-            model.graph.extend(nodes)
-    graph = ir.to_proto(model).SerializeToString()
-    folder = str(model_path.resolve().parent)
-    # In the graph's order each reduction follows its tensor, which can then be freed; in the
-    # runtime's own they all come last, and every observed tensor is held until then.
-    return open_session(graph, threads=threads, config={_FOLDER_KEY: folder}, in_graph_order=True)
-
-
-def _fetch(_model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:
-    # Through an Identity, so that a graph input can be fetched like any other tensor.
-    return [ir.node("Identity", [value], outputs=[ir.Value(name=f"{prefix}.value")])]
-
-
-def _reduce(
-    model: ir.Model, value: ir.Value, prefix: str, axes: Mapping[str, int | None]
-) -> list[ir.Node]:
-    axis = axes[value.name or ""]
-    inputs: list[ir.Value | None] = [value]
-    attributes: dict[str, int | list[int]] = {"keepdims": 0}
-    if axis is not None:
-        if value.shape is None:
-            raise InputError(
-                f"tensor {value.name}: unknown rank; run ONNX shape inference on the model first"
-            )
-        rank = len(value.shape)
-        others = [a for a in range(rank) if a != axis % rank]
-        if model.opset_imports[""] >= 18:
-            tensor = ir.tensor(np.array(others, np.int64), name=f"{prefix}.axes")
-            constant = ir.Value(name=tensor.name, const_value=tensor)
-            model.graph.register_initializer(constant)
-            inputs.append(constant)
-        else:
-            attributes["axes"] = others
-    parts = [
-        ir.node(op, inputs, attributes=attributes, outputs=[ir.Value(name=f"{prefix}.{part}")])
-        for op, part in (("ReduceMin", "min"), ("ReduceMax", "max"))
-    ]
-    return [
-        *parts,
-        ir.node(
-            "ReduceSum",
-            [value],
-            attributes={"keepdims": 0},
-            outputs=[ir.Value(name=f"{prefix}.sum")],
-        ),
-        ir.node("Size", [value], outputs=[ir.Value(name=f"{prefix}.size")]),
-    ]
-
-
-def _run(session: Session, model_path: Path, sample: Feeds, number: int) -> Feeds:
-    # What no tensor depends on is not an input of the side session any more.
-    wanted = {name: sample[name] for name in session.input_names if name in sample}
-    try:
-        return session.run(wanted)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(
-            f"{model_path}: cannot run calibration sample {number}: {reason}"
-        ) from error
+def _histograms(
+    model_path: Path,
+    samples: Sequence[Feeds],
+    group: Sequence[str],
+    axes: Mapping[str, int | None],
+    seen: Mapping[str, Range | ChannelRange],
+    observer: str,
+    threads: int,
+    report: _Report,
+) -> dict[str, Range | ChannelRange]:
+    """Count the values of some tensors over all samples, and choose their ranges."""
+    session = open_side(model_path, group, threads, fetch)
+    counted: dict[str, Histogram | ChannelHistograms] = {}
+    for name in group:
+        found = seen[name]
+        counted[name] = Histogram(found) if isinstance(found, Range) else ChannelHistograms(found)
+    for number, sample in enumerate(samples):
+        fetched = stream(session, model_path, sample, number)
+        for name, (_, values) in zip(group, fetched, strict=True):
+            histogram, axis = counted[name], axes[name]
+            if isinstance(histogram, Histogram):
+                histogram.update(values)
+            elif axis is not None:
+                histogram.update(values, axis)
+        report.step()
+    return {
+        name: CHOOSERS[observer](histogram)
+        if isinstance(histogram, Histogram)
+        else histogram.ranges(observer)
+        for name, histogram in counted.items()
+    }
 
 
 def _is_finite(model_path: Path, tensor: str, sample: Feeds, number: int, threads: int) -> bool:
-    session = _open_side(model_path, [tensor], threads, _fetch)
-    values = _run(session, model_path, sample, number)[f"{_PREFIX}.0.value"]
-    return bool(np.isfinite(values).all())
+    session = open_side(model_path, [tensor], threads, fetch)
+    return bool(
+        np.isfinite(run(session, model_path, sample, number)[output_name(0, "value")]).all()
+    )
+
+
+def _not_finite(model_path: Path, tensor: str, number: int) -> InputError:
+    return InputError(
+        f"{model_path}: tensor {tensor} holds NaN or infinity on calibration sample {number}; "
+        "leave that sample out, or mend the model"
+    )
 
 
 def _samples(model_path: Path, feeds: Iterable[Feeds]) -> Sequence[Feeds]:
@@ -287,12 +313,12 @@ def _samples(model_path: Path, feeds: Iterable[Feeds]) -> Sequence[Feeds]:
     return samples
 
 
-def _groups(n_bytes: Mapping[str, int]) -> list[list[str]]:
-    """Neighbours in the given order together, each group within GROUP_BYTES or a single tensor."""
+def groups_of(n_bytes: Mapping[str, int], most_bytes: int) -> list[list[str]]:
+    """Neighbours in the given order together, each group within `most_bytes` or one tensor."""
     groups: list[list[str]] = []
     held = 0
     for name, size in n_bytes.items():
-        if not groups or held + size > GROUP_BYTES:
+        if not groups or held + size > most_bytes:
             groups.append([])
             held = 0
         groups[-1].append(name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import soxr
 
+from calibration.audio_classes import class_of
 from calibration.clips import Clip
 from calibration.feedset import (
     Coverage,
@@ -20,7 +21,13 @@ from calibration.feedset import (
     save_feed,
 )
 from calibration.generic import generic_feeds
-from calibration.states import C2F_STEPS, COARSE_STEPS, Trajectories, draw_states
+from calibration.states import (
+    C2F_STEPS,
+    COARSE_STEPS,
+    Trajectories,
+    draw_states,
+    generated_codes,
+)
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import (
     conditioning_of,
@@ -67,16 +74,23 @@ T = TypeVar("T")
 class FeedSizes:
     """How much to feed: clips to the codec, masked states to the transformers.
 
-    `max_frames` shortens the transformers' windows (10 s for coarse, 3 s for c2f).
+    `max_frames` shortens the transformers' windows (10 s for coarse, 3 s for c2f), of which
+    states take `window_shares` in turn. The decoder gets `generated` clips more, whose codes the
+    transformers made.
     """
 
     clips: int
     coarse_states: int
     c2f_states: int
     max_frames: int | None = None
+    window_shares: tuple[float, ...] = (1.0,)
+    generated: int = 0
 
 
-CALIBRATION_SIZES = FeedSizes(clips=8, coarse_states=32, c2f_states=64)
+CALIBRATION_SHARES = (1.0, 0.5, 0.25)
+CALIBRATION_SIZES = FeedSizes(
+    clips=8, coarse_states=32, c2f_states=64, window_shares=CALIBRATION_SHARES, generated=4
+)
 EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
 """More than 20,000 masked positions per transformer with the built-in audio."""
 
@@ -123,6 +137,7 @@ def make_feeds(
     *,
     session: Session | None = None,
     coarse: Session | None = None,
+    c2f: Session | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FeedSet:
@@ -130,8 +145,8 @@ def make_feeds(
 
     Encoders get clips, decoders codes of clips, beat trackers clips at 22.05 kHz, transformers
     masked states along the sampling of `session`, the reference model itself. c2f states are
-    conditioned on the clips' codes and on what `coarse` generates, in turn, where it is given.
-    Generic models get random inputs.
+    conditioned on the clips' codes and on what `coarse` generates, in turn, where it is given;
+    decoders also get what `coarse` and `c2f` generate. Generic models get random inputs.
 
     Raises InputError: no clips; an encoder with too few codebooks; a missing `session`.
     """
@@ -140,14 +155,18 @@ def make_feeds(
     if not encoded.clips:
         raise InputError(f"{encoded.audio}: no clips for {spec.role.value}; give more audio")
     if spec.role is Role.CODEC_ENCODER:
-        return _encoder_feeds(spec, encoded, sizes)
-    if spec.role is Role.CODEC_DECODER:
-        return _decoder_feeds(spec, encoded, sizes)
-    if spec.role is Role.BEATS:
-        return _beat_feeds(spec, encoded, sizes)
-    return _transformer_feeds(
-        spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
-    )
+        found = _encoder_feeds(spec, encoded, sizes)
+    elif spec.role is Role.CODEC_DECODER:
+        found = _decoder_feeds(spec, encoded, sizes, coarse, c2f, seed)
+    elif spec.role is Role.BEATS:
+        found = _beat_feeds(spec, encoded, sizes)
+    else:
+        found = _transformer_feeds(
+            spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
+        )
+    classes = {clip.name: class_of(clip.samples) for clip in encoded.clips}
+    labels = (replace(each, audio_class=classes.get(each.clip)) for each in found.labels)
+    return replace(found, labels=tuple(labels))
 
 
 def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
@@ -180,18 +199,31 @@ def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     return FeedSet(spec.role, tuple(feeds), labels, encoded.audio, "audio")
 
 
-def _decoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
+def _decoder_feeds(
+    spec: ModelSpec,
+    encoded: Encoded,
+    sizes: FeedSizes,
+    coarse: Session | None,
+    c2f: Session | None,
+    seed: int,
+) -> FeedSet:
     source = spec.inputs[0]
     pairs = spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.clips)
     wanted = source.shape[1]
+    labels = [FeedLabel(clip.name, codes_from="encoder") for clip, _ in pairs]
+    if coarse is not None and c2f is not None:
+        some = spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.generated)
+        for number, (clip, codes) in enumerate(some):
+            made, prompt = generated_codes(coarse, c2f, codes, number, seed)
+            pairs = (*pairs, (clip, made))
+            labels.append(FeedLabel(clip.name, prompt=prompt, codes_from="c2f"))
     feeds = []
     for _, codes in pairs:
         own = _codebooks(codes, wanted if isinstance(wanted, int) else codes.shape[1], spec.role)
         if isinstance(source.shape[2], int):
             own = own[:, :, np.arange(source.shape[2]) % own.shape[2]]
         feeds.append({source.name: own})
-    labels = tuple(FeedLabel(clip.name, codes_from="encoder") for clip, _ in pairs)
-    return FeedSet(spec.role, tuple(feeds), labels, encoded.audio, encoded.upstream)
+    return FeedSet(spec.role, tuple(feeds), tuple(labels), encoded.audio, encoded.upstream)
 
 
 def _transformer_feeds(
@@ -227,6 +259,7 @@ def _transformer_feeds(
         forward=forward,
         coarse=coarse if spec.role is Role.C2F else None,
         seed=seed,
+        window_shares=sizes.window_shares,
     )
     sources = [
         (clip.name, _codebooks(codes, n, spec.role))

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ class FeedLabel:
 
     `step` counts from 0; a step equal to the number of steps is a finished sequence with one
     frame masked again. `mask_ratio` is the masked share of the predicted positions, `prompt`
-    what was kept at the start, `codes_from` the model that the given codes come from.
+    what was kept at the start, `codes_from` the model that the given codes come from,
+    `audio_class` what kind of sound the clip is.
     """
 
     clip: str
@@ -36,6 +37,7 @@ class FeedLabel:
     mask_ratio: float | None = None
     prompt: str | None = None
     codes_from: str | None = None
+    audio_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,18 @@ class Coverage:
     """What a feed set exercises.
 
     `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
-    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked.
+    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
+    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
+    `codes_from` by the model that their codes come from.
     """
 
     n_feeds: int
     mask_ratios: tuple[int, ...]
     prompts: dict[str, int]
     entries_seen: tuple[float, ...]
+    lengths: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    codes_from: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,19 +76,13 @@ class FeedSet:
     @property
     def sha256(self) -> str:
         """The hash of all arrays with their names, types and shapes; labels do not count."""
-        digest = hashlib.sha256(self.role.value.encode())
-        for feed in self.feeds:
-            for name in sorted(feed):
-                array = np.ascontiguousarray(feed[name])
-                digest.update(f"|{name}:{array.dtype.str}:{array.shape}|".encode())
-                digest.update(array.tobytes())
-        return digest.hexdigest()
+        return digest_feeds(self.feeds, self.role.value).hexdigest()
 
     def coverage(self) -> Coverage:
         """Mask ratios, prompts and codebook entries over all feeds."""
         ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]
         bins = [max(0, int(np.ceil(ratio * RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
-        prompts = Counter(label.prompt for label in self.labels if label.prompt is not None)
+        prompts = _counted(label.prompt for label in self.labels)
         seen: list[set[int]] = []
         for feed in self.feeds:
             for book, values in enumerate(_given_codes(feed)):
@@ -91,8 +92,11 @@ class FeedSet:
         return Coverage(
             n_feeds=len(self.feeds),
             mask_ratios=tuple(bins.count(i) for i in range(RATIO_BINS)) if ratios else (),
-            prompts=dict(prompts),
+            prompts=prompts,
             entries_seen=tuple(len(book) / CODEBOOK_SIZE for book in seen),
+            lengths={str(n): count for n, count in sorted(_lengths(self.feeds).items())},
+            classes=_counted(label.audio_class for label in self.labels),
+            codes_from=_counted(label.codes_from for label in self.labels),
         )
 
     def save_npz(self, path: Path) -> None:
@@ -108,12 +112,12 @@ class FeedSet:
             "labels": [asdict(label) for label in self.labels],
         }
         arrays = {f"{k}/{i}": v for i, feed in enumerate(self.feeds) for k, v in feed.items()}
-        _write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
+        write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
 
 
 def save_feed(feed: Feeds, path: Path) -> None:
     """Write one feed with the input names as keys. Raises InputError as `save_npz` does."""
-    _write_npz(path, feed)
+    write_npz(path, feed)
 
 
 def load_feed_set(path: Path) -> FeedSet:
@@ -171,6 +175,28 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     return first, second
 
 
+def _counted(names: Iterable[str | None]) -> dict[str, int]:
+    return dict(Counter(name for name in names if name is not None))
+
+
+def _lengths(feeds: Sequence[Feeds]) -> Counter[int]:
+    """Feeds by the longest last axis of their inputs."""
+    return Counter(
+        max((array.shape[-1] for array in feed.values() if array.ndim), default=0) for feed in feeds
+    )
+
+
+def digest_feeds(feeds: Sequence[Feeds], prefix: str = "") -> hashlib._Hash:
+    """SHA-256 over all arrays with their names, types and shapes."""
+    digest = hashlib.sha256(prefix.encode())
+    for feed in feeds:
+        for name in sorted(feed):
+            array = np.ascontiguousarray(feed[name])
+            digest.update(f"|{name}:{array.dtype.str}:{array.shape}|".encode())
+            digest.update(array.tobytes())
+    return digest
+
+
 def _given_codes(feed: Feeds) -> list[Array]:
     """Per codebook the codes that the model is shown; empty for models without codes."""
     codes = feed.get("codes")
@@ -223,7 +249,8 @@ def _read_npz(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays beside and rename. Raises InputError when the file cannot be written."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -132,16 +132,19 @@ def mse_range(histogram: Histogram, levels: int = LEVELS) -> Range:
     edges = histogram.edges
     centres = (edges[1:] + edges[:-1]) / 2
     seen_low, seen_high = _with_zero(histogram.seen)
-    lows = np.linspace(seen_low, 0, 257)[:-1] if seen_low < 0 else np.zeros(1)
-    highs = np.linspace(0, seen_high, 257)[1:] if seen_high > 0 else np.zeros(1)
+    ends = len(counts) // 8 + 1
+    lows = np.linspace(seen_low, 0, ends)[:-1] if seen_low < 0 else np.zeros(1)
+    highs = np.linspace(0, seen_high, ends)[1:] if seen_high > 0 else np.zeros(1)
     zero = (edges[:-1] <= 0) & (edges[1:] > 0)
-    rounded = np.concatenate(([0.0], np.cumsum(np.where(zero, 0, counts))))
-    cut_low = np.array([(counts * np.clip(low - centres, 0, None) ** 2).sum() for low in lows])
-    cut_high = np.array([(counts * np.clip(centres - high, 0, None) ** 2).sum() for high in highs])
-    n_inside = (
-        rounded[np.searchsorted(centres, highs, side="right")][None, :]
-        - rounded[np.searchsorted(centres, lows, side="left")][:, None]
-    )
+    rounded = _cumulated(np.where(zero, 0, counts))
+    # The sum of (end - centre)^2 over what is cut, from cumulated moments.
+    below, above = np.searchsorted(centres, lows), np.searchsorted(centres, highs, side="right")
+    moments = [_cumulated(counts * centres**power) for power in range(3)]
+    n, first, second = (m[below] for m in moments)
+    cut_low = lows**2 * n - 2 * lows * first + second
+    n, first, second = (m[-1] - m[above] for m in moments)
+    cut_high = highs**2 * n - 2 * highs * first + second
+    n_inside = rounded[above][None, :] - rounded[below][:, None]
     step = (highs[None, :] - lows[:, None]) / (levels - 1)
     error = n_inside * step**2 / 12 + cut_low[:, None] + cut_high[None, :]
     at_low, at_high = np.unravel_index(np.argmin(error), error.shape)
@@ -155,6 +158,20 @@ CHOOSERS: dict[str, Callable[[Histogram], Range]] = {
 }
 OBSERVERS = ("minmax", *CHOOSERS)
 """The names that `collect_ranges` knows."""
+
+
+def describe(observer: str) -> str:
+    """The observer with the settings that decide what it chooses."""
+    return {
+        "percentile": f"percentile {PERCENTILE} of {N_BINS} bins",
+        "entropy": f"entropy, {LEVELS} levels of {N_BINS} bins",
+        "mse": f"mse, {LEVELS} levels of {N_BINS} bins",
+    }.get(observer, observer)
+
+
+def _cumulated(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of the first 0, 1, 2, ... values."""
+    return np.concatenate(([0.0], np.cumsum(values)))
 
 
 def _with_zero(seen: Range) -> tuple[float, float]:

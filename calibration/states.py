@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.feedset import FeedLabel
-from vampnet_models.pipeline import generate_coarse, joined
+from vampnet_models.pipeline import C2F_WINDOW_FRAMES, generate_coarse, generate_fine, joined
 from vampnet_models.session import Session
 from vampnet_models.spec import N_COARSE_CODEBOOKS
 from vampnet_models.tokens import (
+    C2F_SAMPLING,
     Codes,
     Forward,
     SamplingOptions,
@@ -48,7 +49,8 @@ class StateFeed:
 class Trajectories:
     """How states are drawn.
 
-    `window` is the most frames of a state; with `pad` shorter codes are filled up with code 0
+    `window` is the most frames of a state, `window_shares` what shares of it trajectories take,
+    in turn; with `pad` shorter codes are filled up with code 0
     and mask 1. `predicted` counts the codebooks that the model generates. `forward` is the
     reference model, None where it gives no logits; `coarse` the model whose output half of the
     c2f states are conditioned on, where there is one.
@@ -61,6 +63,7 @@ class Trajectories:
     forward: Forward | None
     coarse: Session | None = None
     seed: int = 0
+    window_shares: tuple[float, ...] = (1.0,)
 
 
 def draw_states(
@@ -88,6 +91,26 @@ def draw_states(
                 progress(min(len(found), n_states), n_states)
         number += 1
     return found[:n_states]
+
+
+def generated_codes(
+    coarse: Session, c2f: Session, codes: Codes, number: int, seed: int
+) -> tuple[Codes, str]:
+    """What the chain makes of a clip's codes `[1, n, frames]`, of at most a window of c2f.
+
+    The prompt, whose name is returned too, is the `number`-th in turn.
+    """
+    rng = np.random.default_rng([seed, number])
+    prompt = PROMPTS[number % len(PROMPTS)]
+    window = codes[:, :, :C2F_WINDOW_FRAMES]
+    mask = prompt_mask(prompt, window.shape, 0, rng)
+    given = slice(0, N_COARSE_CODEBOOKS)
+    options = SamplingOptions(seed=int(rng.integers(1 << 31)))
+    whole = window.copy()
+    whole[:, given] = generate_coarse(coarse, window[:, given], mask[:, given], options)
+    # A frame whose coarse codes were generated anew has no fine codes to keep.
+    fine = np.maximum(mask, mask[:, given].max(axis=1, keepdims=True))
+    return generate_fine(c2f, whole, fine, replace(C2F_SAMPLING, seed=options.seed)), prompt
 
 
 def prompt_mask(kind: str, shape: tuple[int, ...], first: int, rng: np.random.Generator) -> Codes:
@@ -120,7 +143,10 @@ def _trajectory(
 ) -> Iterator[StateFeed]:
     key = hashlib.sha256(f"{how.seed}/{number}/".encode() + codes.tobytes()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:8], "little"))
-    frames = min(codes.shape[2], how.window)
+    # Another share for each round of prompts, shifted so that every prompt meets every share.
+    turn = number + number // len(PROMPTS)
+    share = how.window_shares[turn % len(how.window_shares)]
+    frames = max(1, min(codes.shape[2], round(how.window * share)))
     start = int(rng.integers(0, codes.shape[2] - frames + 1))
     window = codes[:, :, start : start + frames]
     mask = prompt_mask(prompt, window.shape, codes.shape[1] - how.predicted, rng)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import collect_channel_ranges
+from calibration.collect import Terms, collect_channel_ranges
 from calibration.feedset import FeedSet
+from calibration.outside import Outside, shares_outside
 from optimize.fuse import Fusion, fuse
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion
@@ -36,7 +39,7 @@ from vampnet_models.artifact import (
     save_model,
 )
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.session import open_session
+from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import IR_VERSION, OPSET, ROLE_KEY
 
 Progress = Callable[[int, int], None]
@@ -54,14 +57,15 @@ def build_variant(
     out: Path,
     *,
     calibration: FeedSet | None = None,
+    terms: Terms | None = None,
     check_load: bool = True,
     progress: Progress | None = None,
 ) -> Variant:
     """Make the variant `out` of a model and write its record beside it.
 
     A variant that is there already, made of the same source by the same recipe, calibration and
-    versions, and unchanged since, is reused, unless the recipe is not `reusable`. `check_load`
-    opens it in ONNX Runtime.
+    versions, and unchanged since, is reused, unless the recipe is not `reusable`. `terms` are those
+    of its calibration. `check_load` opens it in ONNX Runtime.
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
     read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
@@ -72,8 +76,11 @@ def build_variant(
     if out.resolve() in [file.resolve() for file in source.files]:
         raise InputError(f"{out}: is the source itself; choose another output")
     used = calibration if recipe.needs_calibration else None
-    facts = None if used is None else CalibrationFacts(used.sha256, len(used.feeds), used.audio)
-    existing = _reusable(source, recipe, out, facts) if recipe.reusable else None
+    facts = None if used is None else _facts(recipe, used)
+    # A calibration file that the user named is looked at, even where nothing needs it.
+    named = terms is not None and terms.store is not None and terms.store.given
+    reusable = recipe.reusable and not named
+    existing = _reusable(source, recipe, out, facts) if reusable else None
     if existing is not None:
         return existing
     record_path(out).unlink(missing_ok=True)
@@ -85,7 +92,7 @@ def build_variant(
         with _fused(model, out) as fused:
             conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
     else:
-        ranges = {} if used is None else _ranges(model, recipe, used, out, progress)
+        ranges = {} if used is None else _ranges(model, recipe, used, out, terms, progress)
         conversion = _convert(model, recipe, ranges)
     save_model(model, out, progress=progress)
     if check_load:
@@ -111,6 +118,44 @@ def build_variant(
     )
     write_record(record, record_path(out))
     return Variant(out, record)
+
+
+def outside_ranges(
+    source: Artifact,
+    recipe: Recipe,
+    out: Path,
+    calibration: FeedSet,
+    feeds: Sequence[Feeds],
+    terms: Terms | None = None,
+) -> tuple[Outside, ...]:
+    """The tensors of the model of which `feeds` have values outside what its quantizers cover.
+
+    With the store that `out` was built with, nothing is calibrated again. Raises InputError as
+    `build_variant` does.
+    """
+    if recipe.observe is None or recipe.limits is None:
+        return ()
+    model = load_model(source.path)
+    _raise_opset(model, source.path)
+    fuse(model, recipe.rules)
+    axes = recipe.observe(model.graph)
+    with _fused(model, out) as fused:
+        ranges = collect_channel_ranges(
+            fused, calibration.feeds, axes, recipe.observer, terms=terms
+        )
+        return shares_outside(fused, feeds, recipe.limits(model.graph, ranges), axes)
+
+
+def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
+    return CalibrationFacts(
+        sha256=feeds.sha256,
+        n_feeds=len(feeds.feeds),
+        audio=feeds.audio,
+        upstream=feeds.upstream,
+        observer=recipe.observer,
+        # As it will be read again: JSON has no tuples.
+        coverage=json.loads(json.dumps(asdict(feeds.coverage()))),
+    )
 
 
 def versions() -> dict[str, str]:
@@ -168,7 +213,12 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
 
 
 def _ranges(
-    model: ir.Model, recipe: Recipe, feeds: FeedSet, out: Path, progress: Progress | None
+    model: ir.Model,
+    recipe: Recipe,
+    feeds: FeedSet,
+    out: Path,
+    terms: Terms | None,
+    progress: Progress | None,
 ) -> Mapping[str, RangeLike]:
     """Ranges of the fused float32 model."""
     assert recipe.observe is not None
@@ -177,7 +227,9 @@ def _ranges(
         _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
     with _fused(model, out) as fused:
-        return collect_channel_ranges(fused, feeds.feeds, axes, progress=progress)
+        return collect_channel_ranges(
+            fused, feeds.feeds, axes, recipe.observer, terms=terms, progress=progress
+        )
 
 
 @contextmanager

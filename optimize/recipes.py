@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from calibration.observers import Range
+from calibration.observers import OBSERVERS, ChannelRange, Range
 from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
 from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
@@ -32,6 +32,8 @@ from vampnet_models.session import Feeds
 Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
 """Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
 
+Ranges = Mapping[str, Range | ChannelRange]
+
 Calibrate = Callable[
     [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None], Conversion
 ]
@@ -47,10 +49,11 @@ class Recipe:
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
-    names, per channel of the axis given with a name, or as a whole; one that learns more than
-    ranges has `calibrate` in place of `convert`. `integer_share` of the MatMul
-    and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason. A variant
-    that is there already is used again where it was made by a `reusable` recipe of the same name.
+    names, per channel of the axis given with a name, or as a whole, chosen by `observer`;
+    `limits` says what its quantizers then cover. One that learns more than ranges has `calibrate`
+    in place of `convert`. `integer_share` of the MatMul and Conv FLOPs must run in integer
+    kernels, but for nodes that are left with a reason. A variant that is there already is used
+    again where it was made by a `reusable` recipe of the same name.
     """
 
     name: str
@@ -58,6 +61,8 @@ class Recipe:
     rules: tuple[Rule[Any], ...]
     convert: Convert | None = None
     observe: Callable[[ir.Graph], Mapping[str, int | None]] | None = None
+    observer: str = "minmax"
+    limits: Callable[[ir.Graph, Mapping[str, RangeLike]], Ranges] | None = None
     calibrate: Calibrate | None = None
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
@@ -87,6 +92,7 @@ INT8_STATIC = Recipe(
     STATIC_RULES,
     int8_static.convert,
     observe=int8_static.tensors_to_observe,
+    limits=int8_static.limits,
     expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     integer_share=INTEGER_SHARE,
 )
@@ -174,6 +180,18 @@ def _fp16_name(settings: Fp16Settings) -> str:
     if given != ([], [], True, None):
         parts.append(hashlib.sha256(repr(given).encode()).hexdigest()[:8])
     return "-".join(parts)
+
+
+def static_recipe(observer: str | None = None) -> Recipe:
+    """Static INT8 with ranges of another observer, named by it where it is not the default.
+
+    Raises InputError that lists the observers.
+    """
+    if observer is None or observer == INT8_STATIC.observer:
+        return INT8_STATIC
+    if observer not in OBSERVERS:
+        raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
+    return replace(INT8_STATIC, name=f"{INT8_STATIC.name}-{observer}", observer=observer)
 
 
 def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:

@@ -116,10 +116,12 @@ def read_back(
 def promised_share(recipe: str) -> float | None:
     """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any.
 
-    Another tool's recipe promises what its name begins with: `int8-static-TOOL-...`.
+    A recipe with settings of its own, or of another tool, promises what its name begins with:
+    `int8-static-mse`, `int8-static-neural-compressor-...`.
     """
     ours = recipe.partition("-neural-compressor-")[0]
-    return next((each.integer_share for each in RECIPES if each.name == ours), None)
+    names = (ours, ours.rpartition("-")[0])
+    return next((each.integer_share for each in RECIPES if each.name in names), None)
 
 
 def missed_promise(record: VariantRecord) -> str | None:

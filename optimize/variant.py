@@ -33,11 +33,14 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class CalibrationFacts:
-    """The feeds that a variant was calibrated on."""
+    """The feeds that a variant was calibrated on, what they cover, and who chose the ranges."""
 
     sha256: str
     n_feeds: int
     audio: str
+    upstream: str = ""
+    observer: str = "minmax"
+    coverage: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

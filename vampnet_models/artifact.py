@@ -105,8 +105,7 @@ def _read(path: Path) -> ir.Model:
 def open_artifact(path: Path) -> Artifact:
     """Describe the model at `path`. Raises InputError as `load_model` does."""
     model = load_model(path)
-    beside = sorted(_external_files(model).keys() - {path.name})
-    files = (path, *(path.parent / location for location in beside))
+    files = model_files(path, model)
     return Artifact(
         path=path,
         spec=spec_of(model),
@@ -114,6 +113,12 @@ def open_artifact(path: Path) -> Artifact:
         bytes=sum(f.stat().st_size for f in files),
         sha256=sha256_of(files),
     )
+
+
+def model_files(path: Path, model: ir.Model) -> tuple[Path, ...]:
+    """The files of a model that was read from `path`: itself, then its external data."""
+    beside = sorted(_external_files(model).keys() - {path.name})
+    return (path, *(path.parent / location for location in beside))
 
 
 def find_models(folder: Path) -> list[Path]:

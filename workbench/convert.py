@@ -1,15 +1,16 @@
-"""`vampbench fuse | int8 | weights`: one recipe, one model or a folder of them."""
+"""`vampbench fuse | weights`: one recipe, one model or a folder of them."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from calibration.collect import Terms
 from calibration.feeds import FeedSet
 from optimize.backends import inc
 from optimize.build import build_variant
@@ -21,13 +22,27 @@ from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.ground import (
     CALIBRATION,
+    EVALUATION,
     check_feeds,
     lay_ground,
     load_audio,
     side_feeds,
     with_neighbours,
+    with_upstream,
 )
+from workbench.outside import tell_outside
 from workbench.runtime import NOT_CHECKED, float_lines
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """What a recipe that needs it is calibrated on, and on which terms per output file."""
+
+    audio: Path | None = None
+    evaluation_audio: Path | None = None
+    feeds: Path | None = None
+    upstream: tuple[Path, ...] = ()
+    terms: Callable[[Path], Terms] | None = None
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,48 +62,6 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
     return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
-
-
-@click.command()
-@click.option(
-    "--mode",
-    type=click.Choice(["static", "dynamic", "smoothquant"]),
-    default="static",
-    show_default=True,
-    help="smoothquant: Neural Compressor's; our static smooths where it helps.",
-)
-@options.backend
-@options.inc_python
-@options.audio
-@options.feeds
-@_shared
-def int8(
-    model: Path,
-    out: Path,
-    mode: str,
-    backend: str,
-    inc_python: Path,
-    audio: Path | None,
-    feeds: Path | None,
-    as_json: bool,
-) -> int:
-    """Quantize weights and activations to INT8.
-
-    `static` calibrates the activations on sample audio, through the chain that the model stands
-    in: put the other models beside it. `dynamic` needs no audio.
-
-    \b
-    Examples:
-      vampbench int8 models --mode static --audio recordings -o models-int8
-      vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx
-    """
-    if backend == "neural-compressor":
-        recipe = inc.int8_recipe(mode, inc_python)
-    elif mode == "smoothquant":
-        raise InputError("smoothquant: a mode of --backend neural-compressor; ours is static")
-    else:
-        recipe = find_recipe(f"int8-{mode}")
-    return convert(model, out, recipe, Voice(as_json=as_json), audio=audio, feeds=feeds)
 
 
 @click.command()
@@ -167,10 +140,12 @@ def convert(
     *,
     audio: Path | None = None,
     feeds: Path | None = None,
+    calibrating: Calibrating | None = None,
     explain: bool = False,
 ) -> int:
     """Apply one recipe; the exit code. A folder's other models go on after a failure."""
-    check_feeds(feeds)
+    how = calibrating or Calibrating(audio, feeds=feeds)
+    check_feeds(how.feeds)
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]
     if not is_folder and out.suffix != ".onnx":
@@ -184,11 +159,14 @@ def convert(
     for artifact in artifacts:
         target = out / artifact.path.name if is_folder else out
         try:
-            calibration = _calibration(recipe, artifact, audio, feeds, voice)
+            calibration, evaluation = _calibration(recipe, artifact, how, voice)
+            terms = None if how.terms is None else how.terms(target)
             with voice.task(f"{artifact.name}: {recipe.name}") as update:
                 variant = build_variant(
-                    artifact, recipe, target, calibration=calibration, progress=update
+                    artifact, recipe, target, calibration=calibration, terms=terms, progress=update
                 )
+            if calibration is not None and evaluation is not None:
+                tell_outside(artifact, recipe, target, calibration, evaluation, terms, voice)
         except (WorkbenchError, NotApplicable) as error:
             if not is_folder and isinstance(error, WorkbenchError):
                 raise
@@ -215,15 +193,28 @@ def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
 
 
 def _calibration(
-    recipe: Recipe, artifact: Artifact, audio: Path | None, feeds: Path | None, voice: Voice
-) -> FeedSet | None:
-    """Feeds through the chain of the models that lie beside this one, if the recipe needs any."""
+    recipe: Recipe, artifact: Artifact, how: Calibrating, voice: Voice
+) -> tuple[FeedSet | None, FeedSet | None]:
+    """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
+
+    The second ones are those of evaluation audio, if it was given.
+    """
     if not recipe.needs_calibration:
-        return None
-    beside = with_neighbours(artifact, voice)
+        return None, None
+    beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        ground = lay_ground(beside, load_audio(audio, voice), Path(scratch), 0, voice)
-        return side_feeds(artifact, ground, CALIBRATION, feeds, 0, voice)
+        audio = load_audio(how.audio, voice, how.evaluation_audio)
+        ground = lay_ground(beside, audio, Path(scratch), 0, voice)
+        found = side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
+        if how.upstream:
+            named = (open_artifact(path) for path in how.upstream)
+            chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
+            found = replace(found, upstream=chain)
+        for warning in found.warnings:
+            voice.warn(warning)
+        if how.evaluation_audio is None:
+            return found, None
+        return found, side_feeds(artifact, ground, EVALUATION, how.feeds, 0, voice)
 
 
 def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:

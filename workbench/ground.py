@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.audio import load_audio_set
 from calibration.clips import AudioSet, Clip
 from calibration.feeds import (
+    CALIBRATION_SHARES,
     CALIBRATION_SIZES,
     EVALUATION_SIZES,
     Encoded,
@@ -28,7 +29,7 @@ from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
-from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
+from vampnet_models.spec import CHAIN_ROLES, FILE_STEMS, ModelSpec, Part, Role
 from workbench.console import Update, Voice
 from workbench.kept import kept_codes
 from workbench.workspace import key_of
@@ -56,7 +57,12 @@ class Side:
 
 
 CALIBRATION = Side(
-    "calibration", 0, CALIBRATION_SIZES, FeedSizes(clips=3, coarse_states=32, c2f_states=16)
+    "calibration",
+    0,
+    CALIBRATION_SIZES,
+    FeedSizes(
+        clips=3, coarse_states=32, c2f_states=16, window_shares=CALIBRATION_SHARES, generated=1
+    ),
 )
 EVALUATION = Side(
     "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
@@ -73,9 +79,12 @@ SEARCH = Side(
 
 @dataclass(frozen=True)
 class Ground:
-    """The two sides of the audio with their codes; `coarse` conditions c2f as in the chain, and
-    is opened for that alone; `conditioning` is a hash of all that feeds may depend on beside
-    their own model; `parts` are the pieces of the split form."""
+    """The two sides of the audio with their codes.
+
+    `coarse` conditions c2f as in the chain, and with `c2f` makes codes for the decoder; they are
+    opened for that alone. `conditioning` is a hash of all that feeds may depend on beside their
+    own model; `parts` are the pieces of the split form.
+    """
 
     audio: AudioSet
     calibration: Encoded
@@ -84,6 +93,7 @@ class Ground:
     conditioning: str
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
+    c2f: Artifact | None = None
 
 
 def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) -> AudioSet:
@@ -137,6 +147,7 @@ def lay_ground(
         builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
         encode_side = _encoder_of(builtin, audio, threads, None)
     coarse = _conditioning(artifacts, threads, warnings)
+    c2f = None if coarse is None else _generating(artifacts, threads)
     encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
     encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
     sides = []
@@ -150,9 +161,12 @@ def lay_ground(
         calibration=sides[0],
         evaluation=sides[1],
         coarse=coarse,
-        conditioning=key_of(*(a.sha256 for a in artifacts if a.role is Role.COARSE), encoders),
+        conditioning=key_of(
+            *(a.sha256 for a in artifacts if a.role in (Role.COARSE, Role.C2F)), encoders
+        ),
         warnings=tuple(warnings),
         parts=parts,
+        c2f=c2f,
     )
 
 
@@ -237,6 +251,16 @@ def _conditioning(
     return None
 
 
+def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
+    """The c2f model that completes codes for a decoder, if it can be sampled from."""
+    artifact = next((a for a in artifacts if a.role is Role.C2F), None)
+    if artifact is None or all(a.role is not Role.CODEC_DECODER for a in artifacts):
+        return None
+    session = open_session(artifact.path, threads=threads)
+    restricted = accepted_lengths(artifact.path, artifact.spec, session).restricted
+    return None if restricted or logits_name(artifact.spec) is None else artifact
+
+
 def feeds_of(
     artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
 ) -> tuple[FeedSet, FeedSet]:
@@ -279,6 +303,35 @@ def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
     return found
 
 
+def with_upstream(
+    beside: Sequence[Artifact], model: Artifact, paths: Sequence[Path]
+) -> list[Artifact]:
+    """The models of a chain, those that `paths` name in place of their stage's.
+
+    Raises InputError for one that cannot be read, that does not come before `model`, or for two
+    of one stage.
+    """
+    named: dict[Role, Artifact] = {}
+    for path in paths:
+        artifact = open_artifact(path)
+        role = artifact.role
+        if role not in CHAIN_ROLES[: _stage(model.role)]:
+            raise InputError(
+                f"{path}: {role.value} does not come before {model.role.value}; --upstream takes "
+                "what makes the model's input"
+            )
+        if role in named:
+            raise InputError(f"{path}: {named[role].path} is {role.value} already; give one of it")
+        named[role] = artifact
+    kept = [a for a in beside if a is model or a.role not in named]
+    return [*kept, *named.values()]
+
+
+def _stage(role: Role) -> int:
+    """How many stages of the chain come before a role; none before a role beside it."""
+    return CHAIN_ROLES.index(role) if role in CHAIN_ROLES else 0
+
+
 @dataclass(frozen=True)
 class _Fed:
     """A model with the interface that really holds, opened, and what feeds it."""
@@ -288,6 +341,7 @@ class _Fed:
     session: Session
     upstream: Session | None
     coarse: Session | None
+    c2f: Session | None
 
 
 def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed:
@@ -298,9 +352,13 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
     if lengths.fixed is not None and not lengths.declared:
         voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
     spec = lengths.applied(artifact.spec)
-    before = ground.coarse if spec.role is Role.C2F else None
-    coarse = None if before is None else open_session(before.path, threads=threads)
-    return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse)
+    before = ground.coarse if spec.role in (Role.C2F, Role.CODEC_DECODER) else None
+    after = ground.c2f if spec.role is Role.CODEC_DECODER else None
+    coarse, c2f = (
+        None if model is None else open_session(model.path, threads=threads)
+        for model in (before, after)
+    )
+    return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse, c2f)
 
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
@@ -316,6 +374,7 @@ def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
             sizes,
             session=fed.session,
             coarse=fed.coarse,
+            c2f=fed.c2f,
             seed=side.seed,
             progress=update,
         )

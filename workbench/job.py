@@ -27,8 +27,9 @@ from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHT
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
-from workbench.kept import FORMAT, kept_feeds
+from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.listening import write_listening
+from workbench.outside import look_outside
 from workbench.runtime import check_variants
 from workbench.sets import counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
@@ -131,6 +132,9 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         for recipe in RECIPES
         if recipe.name in job.recipes
     ]
+    facts["coverage"]["outside"] = look_outside(
+        artifact, variants, calibration, evaluation, space, voice
+    )
     _verify(artifact, variants, evaluation, job, space, voice)
     check_variants(variants, space.root, evaluation.feeds[0], voice)
     _profile(artifact, facts, variants, evaluation, job, space, voice)
@@ -156,7 +160,14 @@ def _build(
     path = space.variant(recipe.name, artifact.name)
     try:
         with voice.task(f"{artifact.name}: {recipe.name}") as update:
-            made = build_variant(artifact, recipe, path, calibration=calibration, progress=update)
+            made = build_variant(
+                artifact,
+                recipe,
+                path,
+                calibration=calibration,
+                terms=kept_calibration(space.work("calibration"), artifact.name, recipe.name),
+                progress=update,
+            )
     except NotApplicable as error:
         return _failed(recipe.name, str(error), status="not-applicable")
     except WorkbenchError as error:

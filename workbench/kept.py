@@ -10,12 +10,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from calibration.clips import Clip
+from calibration.collect import Terms
 from calibration.feeds import Encoded, FeedSet, load_feed_set, save_feed
+from calibration.kept_ranges import Store
 from vampnet_models.errors import InputError
 from workbench.workspace import key_of
 
 Feeds = tuple[FeedSet, FeedSet]
-FORMAT = 1
+FORMAT = 2
 """Counts up when the feeds of the same audio and models become others."""
 
 
@@ -48,3 +50,8 @@ def kept_feeds(folder: Path, model: str, key: str, make: Callable[[], Feeds]) ->
     for feed_set, path in zip(found, paths, strict=True):
         feed_set.save_npz(path)
     return found
+
+
+def kept_calibration(folder: Path, model: str, recipe: str) -> Terms:
+    """Ranges in a file of the model and the recipe, where an interrupted calibration goes on."""
+    return Terms(store=Store(folder / f"{model}.{recipe}.npz"))

@@ -10,10 +10,11 @@ from vampnet_models.errors import WorkbenchError
 from workbench.bundle import bundle, check
 from workbench.check import verify
 from workbench.compare import compare
-from workbench.convert import fuse, int8, weights
+from workbench.convert import fuse, weights
 from workbench.fp16 import fp16
 from workbench.import_checkpoints import import_checkpoints
 from workbench.inspect import inspect
+from workbench.int8 import int8
 from workbench.make_dynamic import make_dynamic
 from workbench.overview import overview
 from workbench.profile import profile

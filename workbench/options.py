@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,24 @@ from optimize.backends.inc import DEFAULT_INTERPRETER
 
 PATH = click.Path(path_type=Path)
 
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def _bytes(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
+    """Bytes, as 2GB, 850MB or plain; decimal."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*", value.lower())
+    if found is None or float(found[1]) == 0:
+        raise click.BadParameter(f"{value!r} is no size; give one like 2GB or 850MB")
+    return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+max_memory = click.option(
+    "--max-memory",
+    callback=_bytes,
+    help="Calibrate within this much memory, as 2GB; refused where the prediction lies above.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 output = click.option("-o", "--output", "out", type=PATH, required=True, help="Where to write.")
 audio = click.option(
@@ -19,6 +38,13 @@ evaluation_audio = click.option(
     "--evaluation-audio",
     type=PATH,
     help="Judge on this folder's recordings; all of --audio then calibrates.",
+)
+upstream = click.option(
+    "--upstream",
+    type=PATH,
+    multiple=True,
+    help="Variant whose output this model is calibrated on, in place of the one beside it; its "
+    "role tells its stage. May be given several times.",
 )
 threads = click.option(
     "--threads", type=click.IntRange(0), default=0, help="Threads; 0 takes all cores."

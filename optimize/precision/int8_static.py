@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from calibration.observers import ChannelRange, Range
 from optimize.graph import (
     Array,
     NoMatch,
@@ -127,6 +128,31 @@ def convert(
         _quantize_node(graph, job, pairs)
     int8_dynamic.convert(model, Plan(tuple(head_nodes), ()))
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left, mixed)
+
+
+def limits(graph: ir.Graph, ranges: Mapping[str, RangeLike]) -> dict[str, Range | ChannelRange]:
+    """The values that the quantizers of `convert` cover, wider than what calibration saw.
+
+    A smoothed activation has one range, in units of each channel's own divisor. The graph is
+    smoothed in place.
+    """
+    after = smooth_quant.smooth(graph, ranges)
+    found: dict[str, Range | ChannelRange] = {}
+    for name, seen in ranges.items():
+        low, high = extremes(name, ranges)
+        whole = extremes(name, after)
+        least, most = float(min(whole[0].min(), 0)), float(max(whole[1].max(), 0))
+        if name in smooth_quant.sites(graph):
+            spread, left = high - low, whole[1] - whole[0]
+            divisors = np.divide(spread, left, out=np.ones_like(spread), where=left > 0)
+            found[name] = ChannelRange(divisors * least, divisors * most)
+        elif isinstance(seen, ChannelRange):
+            steps = int8_conv.steps_of(low, high)
+            below, above = -steps.zero_point, 255 - steps.zero_point
+            found[name] = ChannelRange(steps.sizes * below, steps.sizes * above)
+        else:
+            found[name] = Range(least, most)
+    return found
 
 
 def activation_of(low: float, high: float) -> Activation:

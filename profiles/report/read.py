@@ -13,11 +13,13 @@ from profiles.report.run import (
     Block,
     BlockOption,
     CodebookAgreement,
+    Coverage,
     FloatKernels,
     FloatNode,
     Kind,
     MaskRatioAgreement,
     Model,
+    Outside,
     Profile,
     Run,
     RuntimeCheck,
@@ -85,6 +87,29 @@ def _model(record: Record) -> Model:
         profiles=_profiles(record),
         variants=tuple(_variant(v) for v in record.records("variants")),
         blocks=tuple(_block(b) for b in record.records("blocks")),
+        coverage=_coverage(record.record("coverage")),
+        outside=tuple(
+            Outside(o.text("recipe") or "?", o.need_text("tensor"), o.number("share"))
+            for o in record.record("coverage").records("outside")
+        ),
+    )
+
+
+def _coverage(record: Record) -> tuple[Coverage, ...]:
+    sides = ((side, record.record(side)) for side in ("calibration", "evaluation"))
+    return tuple(
+        Coverage(
+            side,
+            found.count("n_feeds"),
+            found.numbers("mask_ratios"),
+            _numbers(found.record("prompts")),
+            found.numbers("entries_seen"),
+            _numbers(found.record("lengths")),
+            _numbers(found.record("classes")),
+            _numbers(found.record("codes_from")),
+        )
+        for side, found in sides
+        if found
     )
 
 

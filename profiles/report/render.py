@@ -17,6 +17,7 @@ from profiles.report.marks import Mark, marks_for
 from profiles.report.read import read_run
 from profiles.report.run import Model
 from profiles.report.table_choices import choice_table
+from profiles.report.table_coverage import coverage_table, outside_lines
 from profiles.report.table_details import detail_table
 from profiles.report.table_runtime import runtime_table
 from profiles.report.table_variants import variant_table
@@ -104,6 +105,8 @@ def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:
         "marks": [marks[v.recipe] for v in model.variants],
         "table": variant_table(model, marks),
         "details": detail_table(model, marks),
+        "coverage": coverage_table(model),
+        "outside": outside_lines(model),
         "tradeoffs": figures.tradeoffs(model, marks),
         "undrawn": figures.undrawn(model),
         "agreements": figures.agreements(model, marks),

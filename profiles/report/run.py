@@ -192,10 +192,33 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What one side's feeds exercise; counts by name, shares per codebook."""
+
+    side: str
+    n_feeds: int | None
+    mask_ratios: tuple[float, ...]
+    prompts: Mapping[str, float]
+    entries_seen: tuple[float, ...]
+    lengths: Mapping[str, float]
+    classes: Mapping[str, float]
+    codes_from: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A tensor of which evaluation has values that a calibrated variant does not cover."""
+
+    recipe: str
+    tensor: str
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Model:
     """A source model and its variants; `profiles` are the FP32 source's own.
 
-    `blocks` are there where a search chose a precision for each.
+    `blocks` are there where a search chose a precision for each. `coverage` is that of the feeds.
     """
 
     name: str
@@ -206,6 +229,8 @@ class Model:
     profiles: Mapping[str, Profile]
     variants: tuple[Variant, ...]
     blocks: tuple[Block, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    outside: tuple[Outside, ...] = ()
 
     @property
     def is_decoder(self) -> bool:

@@ -141,3 +141,30 @@ def test_the_set_survives_a_file(
     found.save_npz(tmp_path / "feeds.npz")
     assert load_feed_set(tmp_path / "feeds.npz").sha256 == found.sha256
     assert read_feeds(tmp_path / "feeds.npz", spec).sha256 == found.sha256
+
+
+def test_decoders_also_get_what_the_transformers_generate(
+    chain: dict[Role, tuple[ModelSpec, Session]], encoded: Encoded
+) -> None:
+    spec = chain[Role.CODEC_DECODER][0]
+    sizes = replace(SIZES, generated=2)
+    coarse, c2f = chain[Role.COARSE][1], chain[Role.C2F][1]
+    found = make_feeds(spec, encoded, sizes, coarse=coarse, c2f=c2f)
+    assert [label.codes_from for label in found.labels] == ["encoder", "encoder", "c2f", "c2f"]
+    assert [label.prompt for label in found.labels[2:]] == ["everything", "periodic"]
+    made, own = found.feeds[2]["codes"], found.feeds[0]["codes"]
+    assert made.shape == own.shape and (made != own).mean() > 0.5
+    assert found.coverage().codes_from == {"encoder": 2, "c2f": 2}
+    again = make_feeds(spec, encoded, sizes, coarse=coarse, c2f=c2f)
+    assert found.sha256 == again.sha256
+    assert len(make_feeds(spec, encoded, sizes).feeds) == 2
+
+
+def test_coverage_tells_lengths_and_kinds_of_sound(
+    chain: dict[Role, tuple[ModelSpec, Session]], encoded: Encoded
+) -> None:
+    spec, session = chain[Role.COARSE]
+    shares = replace(SIZES, coarse_states=36, window_shares=(1.0, 0.5))
+    coverage = make_feeds(spec, encoded, shares, session=session).coverage()
+    assert set(coverage.lengths) == {"20", "40"}
+    assert sum(coverage.lengths.values()) == sum(coverage.classes.values()) == 36

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from calibration.channel_histograms import CHANNEL_PERCENTILE, ChannelHistograms
 from calibration.observers import (
     CHOOSERS,
+    ChannelRange,
     Histogram,
     MinMax,
     Range,
@@ -97,3 +99,30 @@ def test_a_constant_is_counted() -> None:
     histogram = Histogram(Range(2.0, 2.0))
     histogram.update(np.full(10, 2, np.float32))
     assert histogram.counts[0] == 10
+
+
+@pytest.mark.parametrize("name", CHOOSERS)
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_each_channel_is_treated_as_a_tensor_of_its_own(name: str, axis: int) -> None:
+    rng = np.random.default_rng(3)
+    rows = (rng.standard_t(3, (4, 3000)) * [[1], [10], [0.1], [0]]).astype(np.float32)
+    rows[2] += 0.5
+    seen = ChannelRange(rows.min(axis=1), rows.max(axis=1))
+    counted = ChannelHistograms(seen)
+    for part in np.array_split(rows, 3, axis=1):
+        cube = part.reshape(4, 1, -1)
+        counted.update(np.moveaxis(cube, 0, axis), axis)
+    assert (counted.counts.sum(axis=1) == 3000).all()
+    found = counted.ranges(name)
+    for channel in range(3):
+        alone = Histogram(Range(float(seen.low[channel]), float(seen.high[channel])), 512)
+        alone.update(rows[channel])
+        chosen = (
+            percentile_range(alone, CHANNEL_PERCENTILE)
+            if name == "percentile"
+            else CHOOSERS[name](alone)
+        )
+        assert found.low[channel] == np.float32(chosen.low)
+        assert found.high[channel] == np.float32(chosen.high)
+        assert seen.high[channel] >= found.high[channel] > 0.1 * seen.high[channel]
+    assert found.low[3] == found.high[3] == 0

@@ -127,3 +127,11 @@ def test_progress_ends_at_the_number_of_states() -> None:
     calls: list[tuple[int, int]] = []
     draw_states(sources(), 6, coarse_how(), lambda done, total: calls.append((done, total)))
     assert calls[-1] == (6, 6) and calls == sorted(calls)
+
+
+def test_window_shares_are_met_by_every_prompt() -> None:
+    states = draw_states(sources(), 96, coarse_how(window_shares=(1.0, 0.5, 0.25)))
+    met = {(s.label.prompt, s.codes.shape[2]) for s in states}
+    assert met == {(prompt, frames) for prompt in PROMPTS for frames in (40, 20, 10)}
+    padded = coarse_how(window_shares=(1.0, 0.5), pad=True)
+    assert {s.codes.shape[2] for s in draw_states(sources(), 16, padded)} == {40}

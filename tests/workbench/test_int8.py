@@ -1,0 +1,200 @@
+"""Static INT8 from the command line: observers, memory, kept calibrations, upstream, bad audio."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.workbench.conftest import tone
+from vampnet_models.spec import SAMPLE_RATE_HZ
+
+
+@pytest.fixture(scope="module")
+def coarse_alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The coarse model and the encoder, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name in ("coarse.onnx", "codec_encoder.onnx"):
+        (folder / name).write_bytes((tiny / name).read_bytes())
+    return folder / "coarse.onnx"
+
+
+def record_of(path: Path) -> dict:
+    return json.loads(path.with_name(f"{path.stem}.variant.json").read_text())
+
+
+def test_each_observer_makes_another_variant(vampbench, coarse_alone, recordings, tmp_path):
+    made = {}
+    for observer in ("minmax", "percentile", "entropy", "mse"):
+        out = tmp_path / f"{observer}.onnx"
+        done = vampbench(
+            *("int8", coarse_alone, "--observer", observer, "--audio", recordings, "-o", out)
+        )
+        assert done.code == 0, done.stderr
+        assert "calibration takes about" in done.stdout
+        record = record_of(out)
+        assert record["calibration"]["observer"] == observer
+        with np.load(tmp_path / f"{observer}.calibration.npz") as kept:
+            seen = float(np.sum(kept["high"] - kept["low"]))
+            made[observer] = float(np.sum(kept["finished_high"] - kept["finished_low"])) / seen
+    assert made.pop("minmax") == 0
+    assert 0.5 < made["percentile"] < 1 and 0.5 < made["mse"] < 1 and 0.3 < made["entropy"] < 1
+    coverage = record["calibration"]["coverage"]
+    assert coverage["n_feeds"] == sum(coverage["classes"].values()) == 32
+    assert len(coverage["lengths"]) == 3 and coverage["mask_ratios"][9] >= 4
+    assert set(coverage["prompts"]) == {"everything", "periodic", "inpainting", "upper-codebooks"}
+
+
+def test_a_calibration_of_another_graph_is_refused_by_hash(
+    vampbench, tiny, coarse_alone, recordings, tmp_path
+):
+    kept = tmp_path / "kept.npz"
+    command = ("int8", "--audio", recordings, "--calibration", kept)
+    assert vampbench(*command, coarse_alone, "-o", tmp_path / "one.onnx").code == 0
+    before = kept.read_bytes()
+    assert vampbench(*command, coarse_alone, "-o", tmp_path / "two.onnx").code == 0
+    done = vampbench(*command, tiny / "c2f.onnx", "-o", tmp_path / "c2f.onnx")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert f"error: {kept}: is the calibration of another graph (sha256 " in done.lines[0]
+    assert kept.read_bytes() == before
+    assert not (tmp_path / "c2f.onnx").exists()
+    folder = vampbench(*command, tiny, "-o", tmp_path / "all")
+    assert (folder.code, len(folder.lines)) == (2, 1)
+    # One that lies beside the output from an earlier model is not used, and no reason to stop.
+    (tmp_path / "c2f.calibration.npz").write_bytes(before)
+    done = vampbench("int8", tiny / "c2f.onnx", "--audio", recordings, "-o", tmp_path / "c2f.onnx")
+    assert done.code == 0
+    assert (tmp_path / "c2f.calibration.npz").read_bytes() != before
+
+
+def test_too_little_memory_is_refused_with_the_prediction(
+    vampbench, coarse_alone, recordings, tmp_path
+):
+    command = ("int8", coarse_alone, "--audio", recordings, "-o", tmp_path / "out.onnx")
+    done = vampbench(*command, "--max-memory", "50MB")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "calibration would take" in done.lines[0]
+    assert "0.05 GB are allowed" in done.lines[0] and "--max-memory" in done.lines[0]
+    assert not (tmp_path / "out.onnx").exists()
+    wrong = vampbench(*command, "--max-memory", "much")
+    assert (wrong.code, len(wrong.lines)) == (2, 1)
+    assert "'much' is no size" in wrong.lines[0]
+
+
+def test_upstream_variants_take_their_stage(vampbench, tiny, recordings, tmp_path):
+    small = {}
+    for name in ("codec_encoder", "coarse"):
+        small[name] = tmp_path / f"{name}.int4.onnx"
+        options = ("--bits", "4", "-o", small[name])
+        assert vampbench("weights", tiny / f"{name}.onnx", *options).code == 0
+    command = ("int8", tiny / "c2f.onnx", "--audio", recordings)
+    assert vampbench(*command, "-o", tmp_path / "plain.onnx").code == 0
+    named = [part for path in small.values() for part in ("--upstream", path)]
+    done = vampbench(*command, *named, "-o", tmp_path / "chained.onnx")
+    assert done.code == 0, done.stderr
+    plain, chained = (
+        record_of(tmp_path / f"{name}.onnx")["calibration"] for name in ("plain", "chained")
+    )
+    assert "coarse coarse.int4.onnx" in chained["upstream"]
+    assert plain["sha256"] != chained["sha256"]
+    assert chained["coverage"]["codes_from"].keys() == {"encoder", "coarse"}
+
+
+@pytest.mark.parametrize(
+    ("model", "upstream", "said"),
+    [
+        ("coarse", ["c2f"], "c2f does not come before coarse"),
+        ("codec_encoder", ["codec_encoder"], "codec-encoder does not come before codec-encoder"),
+        ("c2f", ["coarse", "coarse"], "is coarse already; give one of it"),
+    ],
+)
+def test_upstream_must_come_before(vampbench, tiny, tmp_path, model, upstream, said):
+    named = [part for name in upstream for part in ("--upstream", tiny / f"{name}.onnx")]
+    done = vampbench("int8", tiny / f"{model}.onnx", *named, "-o", tmp_path / "out.onnx")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert said in done.lines[0]
+
+
+def test_dynamic_takes_no_calibration(vampbench, tiny, tmp_path):
+    done = vampbench(
+        *("int8", tiny / "coarse.onnx", "--mode", "dynamic", "--observer", "mse"),
+        *("-o", tmp_path / "out.onnx"),
+    )
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "--observer: --mode dynamic calibrates nothing" in done.lines[0]
+
+
+def test_evaluation_audio_outside_the_ranges_is_told(vampbench, tiny, tmp_path):
+    quiet, loud = tmp_path / "quiet", tmp_path / "loud"
+    quiet.mkdir(), loud.mkdir()
+    time_s = np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    rng = np.random.default_rng(0)
+    soundfile.write(quiet / "tone.wav", 0.1 * np.sin(2 * np.pi * 100 * time_s), SAMPLE_RATE_HZ)
+    soundfile.write(loud / "noise.wav", 0.1 * rng.standard_normal(len(time_s)), SAMPLE_RATE_HZ)
+    command = ("int8", tiny / "codec_encoder.onnx", "--audio", quiet)
+    done = vampbench(*command, "--evaluation-audio", loud, "-o", tmp_path / "out.onnx")
+    assert done.code == 0
+    (line,) = [text for text in done.stdout.splitlines() if "outside the calibrated" in text]
+    assert " more of their values): calibrate on audio like it" in line
+    # The calibration was kept beside the output, and the second look needed no other.
+    assert (tmp_path / "out.calibration.npz").is_file()
+
+
+def test_sigkill_loses_no_finished_feed(tiny, recordings, tmp_path):
+    command = [sys.executable, "-c", "from workbench.main import main; main()", "int8"]
+    command += [str(tiny / "coarse.onnx")]
+    command += ["--audio", str(recordings), "-o", str(tmp_path / "out.onnx")]
+    kept = tmp_path / "out.calibration.npz"
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 120
+    while not kept.exists() and child.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.002)
+    if child.poll() is None:
+        os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    with np.load(kept) as archive:
+        facts = json.loads(str(archive["calibration.json"]))
+    assert 1 <= facts["n_feeds"] <= 32
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "out.onnx" in done.stdout
+    assert not [p for p in tmp_path.iterdir() if p.is_dir() and p.name.startswith(".out.onnx")]
+
+
+def test_audio_that_cannot_calibrate(vampbench, tiny, tmp_path):
+    encoder = tiny / "codec_encoder.onnx"
+
+    def lines(folder: Path, *more: object) -> tuple[int, str]:
+        done = vampbench("int8", encoder, "--audio", folder, *more, "-o", tmp_path / "out.onnx")
+        return done.code, done.stdout + done.stderr
+
+    folders = {name: tmp_path / name for name in ("short", "silent", "clipped", "one", "same")}
+    for folder in folders.values():
+        folder.mkdir()
+    soundfile.write(folders["short"] / "a.wav", 0.1 * np.ones(800), SAMPLE_RATE_HZ)
+    soundfile.write(folders["silent"] / "a.wav", np.zeros(SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    soundfile.write(folders["silent"] / "b.wav", np.zeros(30_000), SAMPLE_RATE_HZ)
+    tone(folders["one"] / "a.wav")
+    for name in ("a.wav", "b.wav"):
+        loud = soundfile.read(tone(folders["clipped"] / name))[0]
+        soundfile.write(folders["clipped"] / name, np.clip(9 * loud, -1, 1), SAMPLE_RATE_HZ)
+    code, said = lines(folders["short"])
+    assert code == 2 and "too little different audio" in said
+    code, said = lines(folders["silent"])
+    assert code == 2 and "no usable sound file (a.wav: silent and 1 more)" in said
+    assert not (tmp_path / "out.onnx").exists()
+    code, said = lines(folders["clipped"])
+    assert code == 0 and "% of its samples are clipped" in said
+    code, said = lines(folders["one"])
+    assert code == 0 and "the two are not independent; add recordings" in said
+    same = folders["same"] / "copy.wav"
+    same.write_bytes((folders["one"] / "a.wav").read_bytes())
+    code, said = lines(folders["one"], "--evaluation-audio", folders["same"])
+    assert code == 2 and "nothing is left to calibrate on" in said

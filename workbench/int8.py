@@ -1,0 +1,113 @@
+"""`vampbench int8`: 8-bit weights and activations; static ones are calibrated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from calibration.collect import Terms
+from calibration.kept_ranges import Store
+from calibration.observers import OBSERVERS
+from optimize.backends import inc
+from optimize.recipes import INT8_STATIC, find_recipe, static_recipe
+from vampnet_models.errors import InputError
+from workbench import options
+from workbench.console import Voice, megabytes
+from workbench.convert import Calibrating, convert
+
+
+@click.command()
+@click.argument("model", type=options.PATH)
+@click.option(
+    "--mode",
+    type=click.Choice(["static", "dynamic", "smoothquant"]),
+    default="static",
+    show_default=True,
+    help="smoothquant: Neural Compressor's; our static smooths where it helps.",
+)
+@click.option(
+    "--observer",
+    type=click.Choice(OBSERVERS),
+    help=f"What chooses the ranges (default: {INT8_STATIC.observer}, the best measured).",
+)
+@click.option(
+    "--calibration",
+    type=options.PATH,
+    help="FILE.npz that keeps the ranges: used where it is there (another model's is refused), "
+    "else written. Default: beside the output.",
+)
+@options.max_memory
+@options.upstream
+@options.backend
+@options.inc_python
+@options.audio
+@options.evaluation_audio
+@options.feeds
+@options.output
+@options.as_json
+def int8(
+    model: Path,
+    out: Path,
+    mode: str,
+    observer: str | None,
+    calibration: Path | None,
+    max_memory: int | None,
+    upstream: tuple[Path, ...],
+    backend: str,
+    inc_python: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    feeds: Path | None,
+    as_json: bool,
+) -> int:
+    """Quantize weights and activations to INT8.
+
+    `static` calibrates the activations on sample audio, through the chain that the model stands
+    in: put the other models beside it, or name quantized ones with --upstream. What was
+    calibrated is kept in NAME.calibration.npz beside the output: an interrupted calibration goes
+    on there. With --evaluation-audio, values outside the calibrated ranges are told. `dynamic`
+    needs no audio.
+
+    \b
+    Examples:
+      vampbench int8 models --mode static --audio recordings -o models-int8
+      vampbench int8 c2f.onnx --observer mse --upstream coarse.int8.onnx -o c2f.int8.onnx
+      vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx
+    """
+    voice = Voice(as_json=as_json)
+    given = {
+        "--observer": observer,
+        "--calibration": calibration,
+        "--max-memory": max_memory,
+        "--upstream": upstream or None,
+        "--evaluation-audio": evaluation_audio,
+    }
+    named = [name for name, value in given.items() if value is not None]
+    if backend == "neural-compressor":
+        if named:
+            raise InputError(f"{named[0]}: Neural Compressor calibrates its own way; leave it out")
+        recipe = inc.int8_recipe(mode, inc_python)
+        return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
+    if mode == "smoothquant":
+        raise InputError("smoothquant: a mode of --backend neural-compressor; ours is static")
+    if mode == "dynamic":
+        if named:
+            raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
+        return convert(model, out, find_recipe("int8-dynamic"), voice, audio=audio, feeds=feeds)
+    if model.is_dir() and calibration is not None:
+        raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
+
+    def terms(target: Path) -> Terms:
+        kept = calibration or target.with_name(f"{target.stem}.calibration.npz")
+        return Terms(
+            max_memory_bytes=max_memory,
+            store=Store(kept, given=calibration is not None),
+            on_prediction=lambda predicted: voice.say(
+                f"{target.name}: calibration takes about {megabytes(predicted.peak_bytes)} of "
+                f"memory at the peak ({predicted.describe()})"
+            ),
+        )
+
+    how = Calibrating(audio, evaluation_audio, feeds, upstream, terms)
+    return convert(model, out, static_recipe(observer), voice, calibrating=how)
