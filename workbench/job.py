@@ -30,7 +30,7 @@ from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_aud
 from workbench.kept import FORMAT, kept_feeds
 from workbench.listening import write_listening
 from workbench.runtime import check_variants
-from workbench.sets import counted, sets_of, totals_of
+from workbench.sets import chains_of, counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
 
 REFERENCE = "reference"
@@ -54,6 +54,7 @@ class Job:
     threads: int = 0
     rounds: int = 20
     budget_s: float = 20.0
+    operators: bool = False
 
 
 def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
@@ -253,6 +254,7 @@ def _profile(
         evaluation.sha256,
         job.targets,
         job.rounds,
+        job.operators,
         host.cpu,
         importlib.metadata.version("onnxruntime"),
     )
@@ -267,6 +269,7 @@ def _profile(
                 feed,
                 job.targets,
                 plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=False),
+                operators=job.operators,
                 progress=lambda done, total, _text: update(done, total),
             )
         found = remember(path, key, found)
@@ -296,6 +299,7 @@ def results_of(
     job: Job, ground: Ground, models: list[Json], skipped: list[Json], space: Workspace
 ) -> Json:
     """The contents of results.json."""
+    sets = sets_of(models)
     return {
         "schema": 1,
         "tool": {
@@ -317,7 +321,8 @@ def results_of(
         "skipped": skipped,
         "source_bytes": sum(m["source_bytes"] for m in counted(models)),
         "totals": totals_of(models),
-        "sets": sets_of(models),
+        "sets": sets,
+        "chains": chains_of(models, sets),
         "audio": write_listening(models, space, ground.evaluation.codes),
     }
 

@@ -37,6 +37,7 @@ _rounds = click.option(
 @options.feeds
 @options.threads
 @_rounds
+@options.operators
 @options.output
 @options.as_json
 def run(
@@ -49,6 +50,7 @@ def run(
     feeds: Path | None,
     threads: int,
     rounds: int,
+    operators: bool,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -75,6 +77,7 @@ def run(
         min_agreement=min_agreement,
         threads=threads,
         rounds=rounds,
+        operators=operators,
     )
     return _finish(job, Voice(as_json=as_json))
 
@@ -86,9 +89,15 @@ def run(
 @options.audio
 @options.evaluation_audio
 @_rounds
+@options.operators
 @options.as_json
 def demo(
-    out: Path, audio: Path | None, evaluation_audio: Path | None, rounds: int, as_json: bool
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    rounds: int,
+    operators: bool,
+    as_json: bool,
 ) -> int:
     """Do the whole job on the built-in models and audio: nothing else is needed.
 
@@ -108,6 +117,7 @@ def demo(
         audio=audio,
         evaluation_audio=evaluation_audio,
         rounds=rounds,
+        operators=operators,
     )
     return _finish(job, voice)
 
