@@ -14,8 +14,9 @@ from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from workbench import options
+from workbench.cluster import on_cluster
 from workbench.console import Voice, megabytes
-from workbench.job import Job, run_job, summary_rows
+from workbench.job import Ahead, Job, run_job, summary_rows
 from workbench.workspace import Json
 
 RECIPE_NAMES = tuple(r.name for r in RECIPES)
@@ -38,6 +39,11 @@ _rounds = click.option(
 @options.threads
 @_rounds
 @options.operators
+@click.option(
+    "--scheduler",
+    metavar="dask://HOST:PORT",
+    help="Convert, verify and profile on this Dask cluster (extra dask; a shared file system).",
+)
 @options.output
 @options.as_json
 def run(
@@ -51,6 +57,7 @@ def run(
     threads: int,
     rounds: int,
     operators: bool,
+    scheduler: str | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -78,8 +85,9 @@ def run(
         threads=threads,
         rounds=rounds,
         operators=operators,
+        scheduler=scheduler or "",
     )
-    return _finish(job, Voice(as_json=as_json))
+    return _finish(job, Voice(as_json=as_json), on_cluster(scheduler) if scheduler else None)
 
 
 @click.command()
@@ -127,8 +135,8 @@ def command_line() -> str:
     return shlex.join(["vampbench", *sys.argv[1:]])
 
 
-def _finish(job: Job, voice: Voice) -> int:
-    results, code = run_job(job, voice)
+def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
+    results, code = run_job(job, voice, ahead)
     columns = ("model", "recipe", "status", "size", "says the same", "CPU median", "why")
     voice.table("Variants", columns, summary_rows(results))
     voice.table("Together", ("", "size", "of the source"), _totals(results))

@@ -8,6 +8,9 @@ from profiles.host import differences
 from profiles.report.run import Accuracy, Model, Profile, Run, Variant
 from profiles.stats import OTHER_RUN_MARGIN, Ratio, Verdict, unpaired_ratio, verdict
 
+Hosts = tuple[dict[str, object], dict[str, object]]
+"""The machines of the two runs, then and now."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -52,21 +55,15 @@ class Changes:
 def changes_of(then: Run, now: Run, *, other_machine: bool = False) -> Changes:
     """Compare two runs; times of another machine only with `other_machine`."""
     unlike = differences(dict(now.host), dict(then.host))
-    refused = (
-        ""
-        if not unlike or other_machine
-        else "measured on another machine: --other-machine compares all the same"
-    )
+    hosts = None if other_machine else (dict(then.host), dict(now.host))
     models = {m.name: m for m in then.models}
     names = dict.fromkeys([*models, *(m.name for m in now.models)])
     later = {m.name: m for m in now.models}
-    rows = [
-        row for name in names for row in _model(name, models.get(name), later.get(name), refused)
-    ]
+    rows = [row for name in names for row in _model(name, models.get(name), later.get(name), hosts)]
     return Changes(then, now, tuple(rows), tuple(_notices(then, now, unlike)))
 
 
-def _model(name: str, then: Model | None, now: Model | None, refused: str) -> list[Change]:
+def _model(name: str, then: Model | None, now: Model | None, hosts: Hosts | None) -> list[Change]:
     olds = {v.recipe: v for v in then.variants} if then else {}
     news = {v.recipe: v for v in now.variants} if now else {}
     return [
@@ -76,7 +73,7 @@ def _model(name: str, then: Model | None, now: Model | None, refused: str) -> li
             olds.get(recipe),
             news.get(recipe),
             _kept(olds.get(recipe), news.get(recipe)),
-            _timings(olds.get(recipe), news.get(recipe), refused),
+            _timings(olds.get(recipe), news.get(recipe), hosts),
         )
         for recipe in dict.fromkeys([*olds, *news])
     ]
@@ -102,18 +99,20 @@ def _interval(accuracy: Accuracy) -> tuple[float, float] | None:
     return None if decibels is None else (decibels - 0.1, decibels + 0.1)
 
 
-def _timings(then: Variant | None, now: Variant | None, refused: str) -> tuple[Timing, ...]:
+def _timings(then: Variant | None, now: Variant | None, hosts: Hosts | None) -> tuple[Timing, ...]:
     if then is None or now is None:
         return ()
     return tuple(
-        _timing(target, then.profiles[target], now.profiles[target], refused)
+        _timing(target, then.profiles[target], now.profiles[target], hosts)
         for target in then.profiles
         if target in now.profiles and _timed(then.profiles[target])
     )
 
 
-def _timing(target: str, then: Profile, now: Profile, refused: str) -> Timing:
-    reason = refused
+def _timing(target: str, then: Profile, now: Profile, hosts: Hosts | None) -> Timing:
+    reason = ""
+    if hosts is not None and differences(_host(now, hosts[1]), _host(then, hosts[0])):
+        reason = "measured on another machine: --other-machine compares all the same"
     if not _timed(now):
         reason = now.reason or "not measured now"
     elif then.extra.data.get("feed_shapes") != now.extra.data.get("feed_shapes"):
@@ -125,6 +124,11 @@ def _timing(target: str, then: Profile, now: Profile, refused: str) -> Timing:
     ratio = unpaired_ratio(then.samples_s, now.samples_s)
     noisy = then.noisy or now.noisy
     return Timing(target, ratio, verdict(ratio, OTHER_RUN_MARGIN), noisy, "")
+
+
+def _host(profile: Profile, of_run: dict[str, object]) -> dict[str, object]:
+    """The machine that measured: the profile's own where a cluster did, else the run's."""
+    return dict(profile.extra.record("host").data) or of_run
 
 
 def _timed(profile: Profile) -> bool:
