@@ -33,9 +33,12 @@ def operator_marks(found: Mapping[str, KernelTimes]) -> dict[str, Mark]:
 def operator_chart(
     found: Mapping[str, KernelTimes], marks: Mapping[str, Mark], *, name: str
 ) -> Markup:
-    """A bar per variant, the operators in one order in all; hollow: time outside of kernels."""
+    """A bar per variant, the operators in one order in all; hollow: time outside of kernels.
+
+    A bar is as long as the measured median, so that bars compare; the trace only divides it.
+    """
     longest = max(sum(s for _, s in segments(times, marks)) for times in found.values())
-    axis = seconds_axis("time of a median run", [longest])
+    axis = seconds_axis("measured median, divided as the runtime's own trace divides it", [longest])
     height = TOP + ROW * len(found) + BOTTOM
     bottom = height - BOTTOM
 
@@ -52,8 +55,7 @@ def operator_chart(
         for operator, seconds in segments(times, marks):
             parts.append(_segment(variant, operator, at(start), at(start + seconds), y, marks))
             text = f"{variant}: {operator} {seconds_text(seconds)}"
-            whole = times.kernels_s + times.outside_s
-            share = f", {percent_text(seconds / whole)}" if whole else ""
+            share = f", {percent_text(seconds / times.median_s)}" if times.median_s else ""
             parts[-1] = group("segment", tooltip(text + share), parts[-1])
             start += seconds
         rows.append(group("row", *parts))
@@ -61,11 +63,14 @@ def operator_chart(
 
 
 def segments(times: KernelTimes, marks: Mapping[str, Mark]) -> list[tuple[str, float]]:
-    """(operator, seconds) in the order of the marks, then what lies outside of kernels."""
+    """(operator, its part of the median) in the order of the marks, then what lies outside."""
     own = {row.name: row.seconds for row in times.by_operator}
+    # Medians of single operators need not sum to the median of whole runs.
+    traced_s = sum(own.values()) + times.outside_s
+    scale = times.median_s / traced_s if traced_s else 0.0
     rest = sum(seconds for name, seconds in own.items() if name not in marks)
     listed = [(n, rest if n == OTHERS else own.get(n, 0.0)) for n in marks]
-    return [(n, s) for n, s in (*listed, (OUTSIDE, times.outside_s)) if s > 0]
+    return [(n, s * scale) for n, s in (*listed, (OUTSIDE, times.outside_s)) if s * scale > 0]
 
 
 def _segment(

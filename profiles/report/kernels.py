@@ -52,8 +52,13 @@ class Roof:
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """Where a median run's time went, against what the machine could do."""
+    """Where a median run's time went, against what the machine could do.
 
+    `kernels_s` and `outside_s` are of the traced runs, `median_s` of the runs that were measured
+    against the other variants.
+    """
+
+    median_s: float
     kernels_s: float
     outside_s: float
     by_operator: tuple[KernelTime, ...]
@@ -70,6 +75,7 @@ def kernel_times(profile: Profile | None) -> KernelTimes | None:
         return None
     peaks, roof = profile.extra.record("peaks"), profile.extra.record("roofline")
     return KernelTimes(
+        median_s=profile.median_s or 0.0,
         kernels_s=times.number("kernels_s") or 0.0,
         outside_s=times.number("outside_s") or 0.0,
         by_operator=_rows(times, "by_operator"),
