@@ -4,11 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
+FULL ?= out/full
 
-.PHONY: install demo test test-inc check bench format env-cuda env-inc env-bench clean
+.PHONY: install demo report-full test test-inc check bench format env-cuda env-inc env-bench clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
+
+report-full: $(VENV)/.installed  ## the demo with operators, roofline and the damage of every block
+	$(BIN)/vampbench demo -o "$(FULL)" --operators
+	$(BIN)/vampbench tune "$(FULL)/builtin" --min-agreement 0.97 -o "$(FULL)/tuned"
+	$(BIN)/vampbench report "$(FULL)" --tuned "$(FULL)/tuned"
 
 install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 

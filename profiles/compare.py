@@ -46,7 +46,14 @@ def compare(old: Json, new: Json, *, other_machine: bool = False) -> tuple[Compa
     they measured nothing in common.
     """
     then, now = _measured(old), _measured(new)
-    unlike = differences(dict(new.get("host", {})), dict(old.get("host", {})))
+    unlike = tuple(
+        dict.fromkeys(
+            fact
+            for key in then
+            if key in now
+            for fact in differences(_host(new, now[key]), _host(old, then[key]))
+        )
+    )
     if unlike and not other_machine:
         raise InputError(
             f"the old profile is of another machine ({'; '.join(unlike)}); measure both here, or "
@@ -60,6 +67,11 @@ def compare(old: Json, new: Json, *, other_machine: bool = False) -> tuple[Compa
         )
     machine = ("of different machines: this compares machines, not variants",) if unlike else ()
     return tuple(_compare(key, then[key], now[key], machine) for key in common)
+
+
+def _host(content: Json, record: Json) -> dict[str, Any]:
+    """The machine that measured: the record's own where a cluster did, else the document's."""
+    return dict(record.get("host") or content.get("host") or {})
 
 
 def _compare(key: Key, old: Json, new: Json, warnings: tuple[str, ...]) -> Comparison:

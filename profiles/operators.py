@@ -20,7 +20,7 @@ from profiles.process import ChildFailed, child
 from profiles.stats import percentile
 from profiles.targets import Target
 from vampnet_models.errors import InputError
-from vampnet_models.flops import VIEWS, flops_of
+from vampnet_models.flops import INTEGER_OPS, VIEWS, flops_of
 from vampnet_models.tensor_shapes import Shape
 
 _ITEM_BYTES = {
@@ -45,13 +45,17 @@ class KernelRun:
 
 @dataclass(frozen=True)
 class Share:
-    """A row of the stack: kernels of one operator, or of one block, in a median run."""
+    """A row of the stack: kernels of one operator, block or node, in a median run.
+
+    `integer_flops` are those of `flops` that ran in integer kernels.
+    """
 
     name: str
     calls: int
     seconds: float
     share: float
     flops: int
+    integer_flops: int
     bytes: int
 
     @property
@@ -62,13 +66,17 @@ class Share:
 
 @dataclass(frozen=True)
 class OperatorProfile:
-    """Kernel times of a median run; `outside_s` is the run's time outside of kernels."""
+    """Kernel times of a median run; `outside_s` is the run's time outside of kernels.
+
+    A node's row is named `operator node`: what it is and where.
+    """
 
     runs: int
     kernels_s: float
     outside_s: float
     by_operator: tuple[Share, ...]
     by_block: tuple[Share, ...]
+    by_node: tuple[Share, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The record of results.json."""
@@ -78,6 +86,7 @@ class OperatorProfile:
             "outside_s": self.outside_s,
             "by_operator": [_row(share) for share in self.by_operator],
             "by_block": [_row(share) for share in self.by_block],
+            "by_node": [_row(share) for share in self.by_node],
         }
 
 
@@ -121,6 +130,7 @@ def summarise_events(events: Sequence[Mapping[str, Any]], warmups: int = 0) -> O
         outside_s=max(0.0, percentile(outside, 50)),
         by_operator=_stack(runs, lambda k: k.op_type),
         by_block=_stack(runs, lambda k: block_of(k.node)),
+        by_node=_stack(runs, lambda k: f"{k.op_type} {k.node}"),
     )
 
 
@@ -146,19 +156,23 @@ def _stack(
     for i, run in enumerate(runs):
         for kernel in run:
             seconds[key(kernel)][i] += kernel.seconds
+    members: dict[str, list[KernelRun]] = defaultdict(list)
+    for kernel in runs[-1]:
+        members[key(kernel)].append(kernel)
     medians = {name: percentile(each, 50) for name, each in seconds.items()}
     total = sum(medians.values()) or 1.0
     rows = []
     for name, median in sorted(medians.items(), key=lambda item: -item[1]):
-        members = [k for k in runs[-1] if key(k) == name]
+        kernels = members[name]
         rows.append(
             Share(
                 name=name,
-                calls=len(members),
+                calls=len(kernels),
                 seconds=median,
                 share=median / total,
-                flops=sum(k.flops for k in members),
-                bytes=sum(k.bytes for k in members),
+                flops=sum(k.flops for k in kernels),
+                integer_flops=sum(k.flops for k in kernels if k.op_type in INTEGER_OPS),
+                bytes=sum(k.bytes for k in kernels),
             )
         )
     return tuple(rows)

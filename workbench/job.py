@@ -6,6 +6,7 @@ import datetime as dt
 import importlib.metadata
 import json
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.listening import write_listening
 from workbench.outside import look_outside
 from workbench.runtime import check_variants
-from workbench.sets import counted, sets_of, totals_of
+from workbench.sets import chains_of, counted, sets_of, totals_of
 from workbench.workspace import Json, Workspace, key_of, recall, remember
 
 REFERENCE = "reference"
@@ -41,7 +42,10 @@ EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with which models. `recipes` are names, in order."""
+    """What to do with which models. `recipes` are names, in order.
+
+    With a `scheduler` the machines that it names have measured, not this one.
+    """
 
     models: tuple[Path, ...]
     out: Path
@@ -55,10 +59,17 @@ class Job:
     threads: int = 0
     rounds: int = 20
     budget_s: float = 20.0
+    operators: bool = False
+    scheduler: str = ""
 
 
-def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
+Ahead = Callable[[Job, list[Artifact], Ground, Workspace, Voice], None]
+
+
+def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, int]:
     """Do the job; the results and the exit code. results.json is written after every model.
+
+    `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
 
     Raises InputError when nothing can be done: no readable model, no usable audio, an output
     folder that cannot be written.
@@ -71,6 +82,8 @@ def run_job(job: Job, voice: Voice) -> tuple[Json, int]:
     audio = load_audio(job.audio, voice, job.evaluation_audio)
     space.open()
     ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
+    if ahead is not None:
+        ahead(job, artifacts, ground, space, voice)
     models: list[Json] = []
     results: Json = {}
     for artifact in artifacts:
@@ -111,12 +124,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     }
     voice.say(f"{artifact.name} ({artifact.role.value})")
     try:
-        calibration, evaluation = kept_feeds(
-            space.work("feeds"),
-            artifact.name,
-            feeds_key(artifact, ground, job.feeds),
-            lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
-        )
+        calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
     except WorkbenchError as error:
         voice.warn(str(error))
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
@@ -128,18 +136,30 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         "evaluation": asdict(evaluation.coverage()),
     }
     variants = [
-        _build(artifact, recipe, calibration, space, voice)
+        build(artifact, recipe, calibration, space, voice)
         for recipe in RECIPES
         if recipe.name in job.recipes
     ]
     facts["coverage"]["outside"] = look_outside(
         artifact, variants, calibration, evaluation, space, voice
     )
-    _verify(artifact, variants, evaluation, job, space, voice)
+    verify(artifact, variants, evaluation, job, space, voice)
     check_variants(variants, space.root, evaluation.feeds[0], voice)
-    _profile(artifact, facts, variants, evaluation, job, space, voice)
+    profile(artifact, facts, variants, evaluation, job, space, voice)
     facts["variants"] = variants
     return facts
+
+
+def both_feeds(
+    artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice
+) -> tuple[FeedSet, FeedSet]:
+    """Calibration and evaluation feeds, made or found. Raises WorkbenchError without any."""
+    return kept_feeds(
+        space.work("feeds"),
+        artifact.name,
+        feeds_key(artifact, ground, job.feeds),
+        lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
+    )
 
 
 def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
@@ -154,9 +174,10 @@ def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
     )
 
 
-def _build(
+def build(
     artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
 ) -> Json:
+    """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
     try:
         with voice.task(f"{artifact.name}: {recipe.name}") as update:
@@ -201,7 +222,7 @@ def _failed(recipe: str, reason: str, status: str = "failed") -> Json:
     }
 
 
-def _verify(
+def verify(
     artifact: Artifact,
     variants: list[Json],
     evaluation: FeedSet,
@@ -244,7 +265,7 @@ def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]
     return "ok", None
 
 
-def _profile(
+def profile(
     artifact: Artifact,
     facts: Json,
     variants: list[Json],
@@ -264,7 +285,8 @@ def _profile(
         evaluation.sha256,
         job.targets,
         job.rounds,
-        host.cpu,
+        job.operators,
+        job.scheduler or host.cpu,
         importlib.metadata.version("onnxruntime"),
     )
     path = space.work("profiles", f"{artifact.name}.json")
@@ -278,8 +300,13 @@ def _profile(
                 feed,
                 job.targets,
                 plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=False),
+                operators=job.operators,
                 progress=lambda done, total, _text: update(done, total),
             )
+        if job.scheduler:
+            found = {
+                n: {t: r | {"host": host.as_json()} for t, r in f.items()} for n, f in found.items()
+            }
         found = remember(path, key, found)
     facts["profiles"] = found.get(REFERENCE, {})
     for variant in usable:
@@ -307,6 +334,7 @@ def results_of(
     job: Job, ground: Ground, models: list[Json], skipped: list[Json], space: Workspace
 ) -> Json:
     """The contents of results.json."""
+    sets = sets_of(models)
     return {
         "schema": 1,
         "tool": {
@@ -328,7 +356,8 @@ def results_of(
         "skipped": skipped,
         "source_bytes": sum(m["source_bytes"] for m in counted(models)),
         "totals": totals_of(models),
-        "sets": sets_of(models),
+        "sets": sets,
+        "chains": chains_of(models, sets),
         "audio": write_listening(models, space, ground.evaluation.codes),
     }
 

@@ -78,3 +78,8 @@ targets = click.option(
     show_default=True,
     help="Comma-separated; cpu:N measures with N threads.",
 )
+operators = click.option(
+    "--operators",
+    is_flag=True,
+    help="Also time each operator, and compare it with this machine's measured peaks (CPU).",
+)

@@ -52,11 +52,7 @@ MAX_OPERATORS = 10
     type=options.PATH,
     help="An earlier JSON of this command: faster, slower or no difference?",
 )
-@click.option(
-    "--operators",
-    is_flag=True,
-    help="Also time each operator, and compare it with this machine's measured peaks (CPU).",
-)
+@options.operators
 @click.option("--other-machine", is_flag=True, help="Let --compare take another machine's JSON.")
 @options.as_json
 def profile(

@@ -14,8 +14,9 @@ from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from workbench import options
+from workbench.cluster import on_cluster
 from workbench.console import Voice, megabytes
-from workbench.job import Job, run_job, summary_rows
+from workbench.job import Ahead, Job, run_job, summary_rows
 from workbench.workspace import Json
 
 RECIPE_NAMES = tuple(r.name for r in RECIPES)
@@ -37,6 +38,12 @@ _rounds = click.option(
 @options.feeds
 @options.threads
 @_rounds
+@options.operators
+@click.option(
+    "--scheduler",
+    metavar="dask://HOST:PORT",
+    help="Convert, verify and profile on this Dask cluster (extra dask; a shared file system).",
+)
 @options.output
 @options.as_json
 def run(
@@ -49,6 +56,8 @@ def run(
     feeds: Path | None,
     threads: int,
     rounds: int,
+    operators: bool,
+    scheduler: str | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -75,8 +84,10 @@ def run(
         min_agreement=min_agreement,
         threads=threads,
         rounds=rounds,
+        operators=operators,
+        scheduler=scheduler or "",
     )
-    return _finish(job, Voice(as_json=as_json))
+    return _finish(job, Voice(as_json=as_json), on_cluster(scheduler) if scheduler else None)
 
 
 @click.command()
@@ -86,9 +97,15 @@ def run(
 @options.audio
 @options.evaluation_audio
 @_rounds
+@options.operators
 @options.as_json
 def demo(
-    out: Path, audio: Path | None, evaluation_audio: Path | None, rounds: int, as_json: bool
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    rounds: int,
+    operators: bool,
+    as_json: bool,
 ) -> int:
     """Do the whole job on the built-in models and audio: nothing else is needed.
 
@@ -108,6 +125,7 @@ def demo(
         audio=audio,
         evaluation_audio=evaluation_audio,
         rounds=rounds,
+        operators=operators,
     )
     return _finish(job, voice)
 
@@ -117,8 +135,8 @@ def command_line() -> str:
     return shlex.join(["vampbench", *sys.argv[1:]])
 
 
-def _finish(job: Job, voice: Voice) -> int:
-    results, code = run_job(job, voice)
+def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
+    results, code = run_job(job, voice, ahead)
     columns = ("model", "recipe", "status", "size", "says the same", "CPU median", "why")
     voice.table("Variants", columns, summary_rows(results))
     voice.table("Together", ("", "size", "of the source"), _totals(results))

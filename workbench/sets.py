@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from profiles.music import chain_record
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 Json = dict[str, Any]
@@ -53,6 +54,33 @@ def sets_of(models: list[Json]) -> list[Json]:
     for name, cost in (("smallest", _bytes), ("fastest measured on cpu", _cpu_median)):
         found.append(_set(name, by_role, {r: _best(by_role[r], cost) for r in CHAIN_ROLES}))
     return [s for s in found if s is not None]
+
+
+def chains_of(models: list[Json], sets: list[Json]) -> list[Json]:
+    """Seconds per 10 s of music of the source, each recipe and each set, per measured target.
+
+    Empty where the four roles are not all there and measured.
+    """
+    by_role = {model["role"]: model for model in reversed(models)}
+    if not all(role.value in by_role for role in CHAIN_ROLES):
+        return []
+    recipes = [v["recipe"] for v in by_role[Role.COARSE.value]["variants"]]
+    named: list[tuple[str, dict[str, str] | None]] = [("source", None)]
+    named += [(r, {role.value: r for role in CHAIN_ROLES}) for r in recipes]
+    named += [(s["name"], s["parts"]) for s in sets]
+    targets = dict.fromkeys(t for m in by_role.values() for t in m["profiles"])
+    found = []
+    for target in targets:
+        for name, parts in named:
+            owners = {
+                r: by_role[r.value] if parts is None else _usable(by_role[r.value], parts[r.value])
+                for r in CHAIN_ROLES
+            }
+            records = {r: (o or {}).get("profiles", {}).get(target) for r, o in owners.items()}
+            record = chain_record({r: each for r, each in records.items() if each})
+            if record is not None:
+                found.append({"name": name, "target": target, **record})
+    return found
 
 
 def _set(name: str, by_role: dict[str, Json], parts: dict[Role, str | None]) -> Json | None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from profiles.report.facts import fact_rows
+from profiles.report.kernels import SHOWN_AS_KERNELS, timed_kernels
 from profiles.report.phones import SHOWN_AS_PHONES
 from profiles.report.run import AudioSet, Profile, Run
 from profiles.report.tables import Row, Table
 from profiles.report.units import NOT_MEASURED, plural, seconds_text
 from profiles.report.verdict import how_to_measure
+
+OPERATORS_HOW = "make report-full, or vampbench run MODELS -o OUT --operators"
+BLOCKS_HOW = (
+    "make report-full, or vampbench tune MODELS -o TUNED, then vampbench report OUT --tuned TUNED"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,20 @@ def coverage(run: Run) -> tuple[Coverage, ...]:
         said = ", ".join(f"{n} {word}" for n, word in counts if n)
         text = f"{said} of {plural(len(profiles), 'variant')}" if said else "no variant to measure"
         made.append(Coverage(target, kind, text, "; ".join(n for n in notes if n)))
+    return (*made, *_extras(run))
+
+
+def _extras(run: Run) -> tuple[Coverage, ...]:
+    """What a run measures only when asked to, and how to ask."""
+    found = (
+        ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), OPERATORS_HOW),
+        ("damage per block", sum(bool(m.blocks) for m in run.models), BLOCKS_HOW),
+    )
+    made = []
+    for name, n, how in found:
+        kind = "measurement" if n else "absent"
+        text = f"measured for {n} of {plural(len(run.models), 'model')}" if n else NOT_MEASURED
+        made.append(Coverage(name, kind, text, "" if n and n == len(run.models) else f"run: {how}"))
     return tuple(made)
 
 
@@ -81,7 +101,9 @@ def profile_details(run: Run) -> tuple[tuple[str, Table], ...]:
 
 
 def _facts(profile: Profile) -> tuple[str, ...]:
-    shown = [(k, v) for k, v in profile.extra.data.items() if k not in SHOWN_AS_PHONES]
+    shown = [
+        (k, v) for k, v in profile.extra.data.items() if k not in SHOWN_AS_PHONES | SHOWN_AS_KERNELS
+    ]
     return tuple(f"{name} {text}" for name, text in fact_rows(shown))
 
 

@@ -62,9 +62,13 @@ class Mark:
 def marks_for(recipes: Iterable[str]) -> dict[str, Mark]:
     """A mark per recipe: fixed for the known ones, in order of appearance for others."""
     others = [r for r in dict.fromkeys(recipes) if r not in _KNOWN]
+    return numbered((*_KNOWN, *others))
+
+
+def numbered(names: Iterable[str]) -> dict[str, Mark]:
+    """A mark per name in order: for what is no recipe."""
     return {
-        name: Mark(name, _SHAPES[i % len(_SHAPES)], i % N_COLOURS)
-        for i, name in enumerate((*_KNOWN, *others))
+        name: Mark(name, _SHAPES[i % len(_SHAPES)], i % N_COLOURS) for i, name in enumerate(names)
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from profiles.report.fields import Record
 from profiles.report.run import (
@@ -12,6 +14,7 @@ from profiles.report.run import (
     BeatAgreement,
     Block,
     BlockOption,
+    Chain,
     CodebookAgreement,
     Coverage,
     FloatKernels,
@@ -32,6 +35,26 @@ from vampnet_models.spec import Role
 
 SCHEMA = 1
 STATUSES = ("ok", "missed", "failed", "not-applicable")
+
+
+def load_results(path: Path) -> dict[str, object]:
+    """The content of a results.json. Raises InputError when it cannot be read as one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give the results.json of a run") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read it: {error}; give a results.json") from error
+    try:
+        results = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not JSON (line {error.lineno}: {error.msg}); run again, "
+            "or give the results.json of a run"
+        ) from error
+    if not isinstance(results, dict):
+        raise InputError(f"{path}: holds no results; give the results.json of a run")
+    return results
 
 
 def read_run(results: Mapping[str, object]) -> Run:
@@ -61,6 +84,15 @@ def read_run(results: Mapping[str, object]) -> Run:
         sets=tuple(
             SetOfParts(s.need_text("name"), _texts(s.record("parts")), s.number("bytes"))
             for s in root.records("sets")
+        ),
+        chains=tuple(
+            Chain(
+                c.need_text("name"),
+                c.need_text("target"),
+                c.number("s_per_10s_of_music"),
+                c.texts("assumptions"),
+            )
+            for c in root.records("chains")
         ),
         audio_set=AudioSet(
             name=audio_set.text("name"),

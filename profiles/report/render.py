@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from profiles.report import audio, cautions, figures, machine, phones
+from profiles.report import audio, cautions, figures, machine, phones, table_kernels
+from profiles.report.chart_operators import operator_chart, operator_marks
+from profiles.report.chart_roofline import roofline_chart
 from profiles.report.choices import choices_of, recipes_of
+from profiles.report.figures import Figure
+from profiles.report.kernels import timed_kernels
 from profiles.report.marks import Mark, marks_for
-from profiles.report.read import read_run
+from profiles.report.page import render_page
+from profiles.report.read import load_results, read_run
 from profiles.report.run import Model
 from profiles.report.table_choices import choice_table
 from profiles.report.table_coverage import coverage_table, outside_lines
@@ -23,9 +22,6 @@ from profiles.report.table_runtime import runtime_table
 from profiles.report.table_variants import variant_table
 from profiles.report.verdict import verdict_of
 from vampnet_models.artifact import write_text
-from vampnet_models.errors import InputError
-
-_HERE = Path(__file__).parent
 
 
 def write_report(results_path: Path, out: Path) -> str:
@@ -34,21 +30,7 @@ def write_report(results_path: Path, out: Path) -> str:
     Returns the HTML. Raises InputError when the results cannot be read or are of another
     schema, and when `out` cannot be written.
     """
-    try:
-        text = results_path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{results_path}: no such file; give the results.json of a run") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{results_path}: cannot read it: {error}; give a results.json") from error
-    try:
-        results = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{results_path}: not JSON (line {error.lineno}: {error.msg}); run again, "
-            "or give the results.json of a run"
-        ) from error
-    if not isinstance(results, dict):
-        raise InputError(f"{results_path}: holds no results; give the results.json of a run")
+    results = load_results(results_path)
     html = render_report(results, results_path.parent)
     write_text(out, html)
     return html
@@ -62,20 +44,9 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
     run = read_run(results)
     marks = marks_for(recipes_of(run))
     choices = choices_of(run)
-    style, script = _asset("report.css"), _asset("report.js")
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        "report.html.jinja",
         run=run,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
         marks=[marks[name] for name in recipes_of(run)],
         verdict=verdict_of(run, choices),
         choice_table=choice_table(run, choices, marks),
@@ -113,14 +84,31 @@ def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:
         "latencies": (latency,) if latency is not None else (),
         "precisions": list(precisions.values()),
         "sensitivities": figures.sensitivities(model, precisions),
+        "kernels": _kernels_view(model, marks),
     }
 
 
-def _asset(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    """The source expression that lets a browser run this text and nothing else (CSP level 3)."""
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+def _kernels_view(model: Model, marks: dict[str, Mark]) -> dict[str, object] | None:
+    """Operators and roofline of a model; None where they were not measured."""
+    found = timed_kernels(model)
+    if not found:
+        return None
+    operators = operator_marks(found)
+    stacks = operator_chart(found, operators, name=f"{model.name}: time per operator")
+    roofs = roofline_chart(found, marks, name=f"{model.name}: roofline")
+    return {
+        "legend": list(operators.values()),
+        "stacks": (Figure("Where the time goes", stacks),),
+        "roofs": (Figure("Under this machine's roof", roofs),),
+        "peaks": table_kernels.peaks_sentence(next(iter(found.values())).peaks),
+        "tables": (
+            ("Distance to the bound", table_kernels.roof_table(found, marks), "Recipe"),
+            (
+                "Time per operator",
+                table_kernels.operator_table(found, marks),
+                "Recipe and operator",
+            ),
+            ("Time per block", table_kernels.block_table(found), "Block"),
+            ("The longest nodes", table_kernels.node_table(found, marks), "Recipe and node"),
+        ),
+    }

@@ -253,6 +253,16 @@ class SetOfParts:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Time of the whole chain for 10 s of music, calculated from measured medians."""
+
+    name: str
+    target: str
+    seconds: float | None
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AudioSet:
     """The audio that calibration and evaluation saw."""
 
@@ -285,5 +295,6 @@ class Run:
     skipped: tuple[tuple[str, str], ...]
     totals: Mapping[str, float]
     sets: tuple[SetOfParts, ...]
+    chains: tuple[Chain, ...]
     audio_set: AudioSet
     audio: tuple[AudioFile, ...]

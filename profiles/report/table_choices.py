@@ -26,6 +26,7 @@ from profiles.report.units import (
     db_text,
     percent_text,
     ratio_text,
+    seconds_text,
 )
 
 
@@ -37,7 +38,8 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
     bars = "Relative size, goal marked" if top > GOAL_BYTES else "Relative size"
     goal = f"Against the {GOAL_TEXT} goal"
     kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
-    columns = ("Size", bars, "Of source", goal, *kept)
+    music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
+    columns = ("Size", bars, "Of source", goal, *kept, *music)
     source = Row(
         "FP32 source",
         None,
@@ -51,6 +53,7 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
             words("the reference"),
             words("the reference"),
             fact(1.0, ratio_text) if any("cpu" in m.profiles for m in run.models) else absent(),
+            *_music(run, "source"),
         ),
     )
     return Table(columns, (source, *(_choice_row(run, c, marks, top) for c in choices)))
@@ -84,8 +87,18 @@ def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) ->
             measured(choice.worst_agreement, agreement_text, worst_lines),
             measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
             absent("incomplete") if choice.missing else measured(choice.cpu_ratio, ratio_text),
+            *_music(run, choice.name),
         ),
     )
+
+
+def _music(run: Run, name: str) -> tuple[Cell, ...]:
+    """The chain's time on this CPU; no cell where no chain was measured at all."""
+    found = [c for c in run.chains if c.target == "cpu"]
+    if not found:
+        return ()
+    seconds = next((c.seconds for c in found if c.name == name), None)
+    return (measured(seconds, seconds_text),)
 
 
 def _goal(run: Run, size: float | None, full_size: float | None) -> Cell:

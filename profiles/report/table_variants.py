@@ -156,4 +156,12 @@ def _median(profile: Profile | None) -> Cell:
         else ()
     )
     noisy = ("noisy: see the warnings",) if profile.noisy else ()
-    return measured(profile.median_s, seconds_text, (*spread, *noisy))
+    return measured(profile.median_s, seconds_text, (*spread, *_pace(profile), *noisy))
+
+
+def _pace(profile: Profile) -> tuple[str, ...]:
+    """What the time means: of real time for audio in or out, of one step for a transformer."""
+    factor = profile.extra.number("real_time_factor")
+    if factor is not None:
+        return (f"{ratio_text(factor)} real time",)
+    return ("per sampling step",) if profile.extra.number("ms_per_step") is not None else ()

@@ -1,0 +1,102 @@
+"""Does a run that is killed again and again end with the results of one that is not?
+
+    python -m bench.resume [MODELS] [--kills 10] [--recipes LIST] [-o FOLDER]
+
+Runs the job once undisturbed, then kills it with SIGKILL at random moments, spread over the work
+by the time that the undisturbed one took, and starts the same command again each time; at last it
+runs to its end. Exit code 1 when the two results differ in anything but times, or one left files
+that the other did not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.same_results import differences
+from vampnet_models.builtin import builtin_models
+
+CALL = "from workbench.main import main; main()"
+
+
+def resume(arguments: Sequence[str], folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
+    """Run `vampbench ARGUMENTS -o OUT` undisturbed and killed; how they differ, and the moments.
+
+    The command is the same in both: each works in its own folder, on the same relative path.
+    """
+    whole, killed = folder / "whole", folder / "killed"
+    start = time.perf_counter()
+    code = _start(arguments, whole).wait()
+    took_s = time.perf_counter() - start
+    draw = random.Random(seed)
+    moments_s: list[float] = []
+    finished_early = 0
+    for _ in range(kills):
+        process = _start(arguments, killed)
+        # Finished steps are kept, so that this many pieces together make about the whole.
+        moment_s = draw.uniform(0.0, 2.0 / (kills + 1)) * took_s
+        try:
+            process.wait(timeout=moment_s)
+            finished_early += 1
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            moments_s.append(moment_s)
+    again = _start(arguments, killed).wait()
+    one, other = (json.loads((f / "out/results.json").read_text()) for f in (whole, killed))
+    names = [{str(p.relative_to(f / "out")) for p in _kept(f / "out")} for f in (whole, killed)]
+    return {
+        "took_s": took_s,
+        "killed_at_s": moments_s,
+        "finished_before_the_kill": finished_early,
+        "exit_codes": [code, again],
+        "differences": differences(one, other),
+        "files": sorted(names[0] ^ names[1]),
+    }
+
+
+def _kept(out: Path) -> list[Path]:
+    """What a run leaves for its user; `work` is its own, and safe to delete."""
+    return [p for p in out.rglob("*") if p.is_file() and "work" not in p.relative_to(out).parts]
+
+
+def _start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", CALL, *arguments, "-o", "out"]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def main() -> int:
+    """Do it, print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path, nargs="?", help="default: the built-in models")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipes", default="fp16,int8-static,int8-dynamic")
+    parser.add_argument("--targets", default="cpu,mobile")
+    parser.add_argument("--rounds", default="5")
+    parser.add_argument("-o", "--output", type=Path, help="default: a temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+        folder = options.output or Path(scratch)
+        models = options.models or builtin_models(folder)
+        arguments = ["run", str(models.resolve()), "--recipes", options.recipes]
+        arguments += ["--targets", options.targets, "--rounds", options.rounds]
+        found = resume(arguments, folder, options.kills, options.seed)
+    print(json.dumps(found, indent=1))
+    return 1 if found["differences"] or found["files"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

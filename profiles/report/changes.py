@@ -1,0 +1,161 @@
+"""Two runs of the same models: what became smaller, truer or faster, variant by variant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from profiles.host import differences
+from profiles.report.run import Accuracy, Model, Profile, Run, Variant
+from profiles.stats import OTHER_RUN_MARGIN, Ratio, Verdict, unpaired_ratio, verdict
+
+Hosts = tuple[dict[str, object], dict[str, object]]
+"""The machines of the two runs, then and now."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Time now over time then on one target, or why the two are not compared."""
+
+    target: str
+    ratio: Ratio | None
+    verdict: Verdict | None
+    noisy: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One recipe of one model in both runs; None where a run does not have it."""
+
+    model: str
+    recipe: str
+    then: Variant | None
+    now: Variant | None
+    kept: str
+    timings: tuple[Timing, ...]
+
+    @property
+    def size_ratio(self) -> float | None:
+        """Bytes now over bytes then."""
+        if self.then is None or self.now is None or not self.then.bytes or not self.now.bytes:
+            return None
+        return self.now.bytes / self.then.bytes
+
+
+@dataclass(frozen=True)
+class Changes:
+    """All variants of both runs, and what keeps them from being compared outright."""
+
+    then: Run
+    now: Run
+    rows: tuple[Change, ...]
+    notices: tuple[str, ...]
+
+
+def changes_of(then: Run, now: Run, *, other_machine: bool = False) -> Changes:
+    """Compare two runs; times of another machine only with `other_machine`."""
+    unlike = differences(dict(now.host), dict(then.host))
+    hosts = None if other_machine else (dict(then.host), dict(now.host))
+    models = {m.name: m for m in then.models}
+    names = dict.fromkeys([*models, *(m.name for m in now.models)])
+    later = {m.name: m for m in now.models}
+    rows = [row for name in names for row in _model(name, models.get(name), later.get(name), hosts)]
+    return Changes(then, now, tuple(rows), tuple(_notices(then, now, unlike)))
+
+
+def _model(name: str, then: Model | None, now: Model | None, hosts: Hosts | None) -> list[Change]:
+    olds = {v.recipe: v for v in then.variants} if then else {}
+    news = {v.recipe: v for v in now.variants} if now else {}
+    return [
+        Change(
+            name,
+            recipe,
+            olds.get(recipe),
+            news.get(recipe),
+            _kept(olds.get(recipe), news.get(recipe)),
+            _timings(olds.get(recipe), news.get(recipe), hosts),
+        )
+        for recipe in dict.fromkeys([*olds, *news])
+    ]
+
+
+def _kept(then: Variant | None, now: Variant | None) -> str:
+    """Whether it keeps more or fewer tokens: only where the two intervals lie apart."""
+    if then is None or now is None:
+        return "not compared"
+    old, new = _interval(then.accuracy), _interval(now.accuracy)
+    if old is None or new is None:
+        return "not compared"
+    if new[0] > old[1]:
+        return "more"
+    return "less" if new[1] < old[0] else "no difference"
+
+
+def _interval(accuracy: Accuracy) -> tuple[float, float] | None:
+    """A decoder's decibels have no interval: they are the same each time, to 0.1 dB."""
+    if accuracy.token_agreement is not None:
+        return accuracy.interval
+    decibels = accuracy.si_sdr_db
+    return None if decibels is None else (decibels - 0.1, decibels + 0.1)
+
+
+def _timings(then: Variant | None, now: Variant | None, hosts: Hosts | None) -> tuple[Timing, ...]:
+    if then is None or now is None:
+        return ()
+    return tuple(
+        _timing(target, then.profiles[target], now.profiles[target], hosts)
+        for target in then.profiles
+        if target in now.profiles and _timed(then.profiles[target])
+    )
+
+
+def _timing(target: str, then: Profile, now: Profile, hosts: Hosts | None) -> Timing:
+    reason = ""
+    if hosts is not None and differences(_host(now, hosts[1]), _host(then, hosts[0])):
+        reason = "measured on another machine: --other-machine compares all the same"
+    if not _timed(now):
+        reason = now.reason or "not measured now"
+    elif then.extra.data.get("feed_shapes") != now.extra.data.get("feed_shapes"):
+        reason = "the inputs have other shapes: run both with the same audio"
+    elif then.threads != now.threads:
+        reason = f"{then.threads} threads then, {now.threads} now"
+    if reason:
+        return Timing(target, None, None, False, reason)
+    ratio = unpaired_ratio(then.samples_s, now.samples_s)
+    noisy = then.noisy or now.noisy
+    return Timing(target, ratio, verdict(ratio, OTHER_RUN_MARGIN), noisy, "")
+
+
+def _host(profile: Profile, of_run: dict[str, object]) -> dict[str, object]:
+    """The machine that measured: the profile's own where a cluster did, else the run's."""
+    return dict(profile.extra.record("host").data) or of_run
+
+
+def _timed(profile: Profile) -> bool:
+    return profile.kind == "measurement" and bool(profile.samples_s)
+
+
+def _notices(then: Run, now: Run, unlike: tuple[str, ...]) -> list[str]:
+    made = []
+    if unlike:
+        made.append(f"Of different machines: {'; '.join(unlike)}")
+    if then.audio_set.sha256 != now.audio_set.sha256:
+        made.append("Judged on different audio: agreement differs by that too")
+    hashes = {m.name: m.source_sha256 for m in then.models}
+    other = [m.name for m in now.models if m.name in hashes and m.source_sha256 != hashes[m.name]]
+    if other:
+        made.append(f"Made from different source models: {', '.join(other)}")
+    old, new = (dict(_versions(run)) for run in (then, now))
+    moved = [
+        f"{name} {old.get(name, 'none')} then, {new.get(name, 'none')} now"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+    if moved:
+        made.append(f"Different versions: {'; '.join(moved)}")
+    return made
+
+
+def _versions(run: Run) -> list[tuple[str, str]]:
+    versions = dict(run.host).get("versions")
+    return [(str(k), str(v)) for k, v in versions.items()] if isinstance(versions, dict) else []

@@ -1,0 +1,96 @@
+"""Two runs on one page: what moved, what did not, and what may not be compared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from profiles.report.changes import Change, changes_of
+from profiles.report.comparison import headline, render_comparison
+from profiles.report.read import read_run
+
+Results = dict[str, Any]
+Find = Callable[[Results, str, str], Results]
+
+
+@pytest.fixture
+def later(results: Results, variant_of: Find) -> Results:
+    """The same run, with fp16 of coarse slower, int4 smaller, int8-weights less true."""
+    now = copy.deepcopy(results)
+    cpu = variant_of(now, "coarse", "fp16")["profiles"]["cpu"]
+    cpu["samples_s"] = [1.5 * s for s in cpu["samples_s"]]
+    variant_of(now, "coarse", "int4-weights")["bytes"] //= 2
+    accuracy = variant_of(now, "coarse", "int8-weights")["accuracy"]
+    accuracy["token_agreement"] -= 0.05
+    accuracy["interval"] = [v - 0.05 for v in accuracy["interval"]]
+    return now
+
+
+def row(changes: Any, model: str, recipe: str) -> Change:
+    found: Change = next(r for r in changes.rows if (r.model, r.recipe) == (model, recipe))
+    return found
+
+
+def test_a_run_against_itself_has_no_difference(results: Results) -> None:
+    run = read_run(results)
+    changes = changes_of(run, run)
+    assert headline(changes) == "No difference in 24\u00a0variants"
+    timing = row(changes, "c2f", "fp16").timings[0]
+    assert (timing.target, timing.verdict) == ("cpu", "no difference")
+    assert timing.ratio is not None and timing.ratio.value == 1.0
+
+
+def test_what_moved_is_said(results: Results, later: Results) -> None:
+    changes = changes_of(read_run(results), read_run(later))
+    said = headline(changes)
+    assert said == "Of 24\u00a0variants: 1 slower on cpu, 1 less true, 1 smaller"
+    slow = row(changes, "coarse", "fp16").timings[0].ratio
+    assert slow is not None and slow.value == pytest.approx(1.5)
+    assert row(changes, "coarse", "int4-weights").size_ratio == pytest.approx(0.5, abs=1e-4)
+    assert row(changes, "coarse", "int8-weights").kept == "less"
+    back = changes_of(read_run(later), read_run(results))
+    assert "1 faster on cpu, 1 truer, 1 larger" in headline(back)
+
+
+def test_another_machines_times_are_refused(results: Results, later: Results) -> None:
+    later["host"]["cpu"] = "Another Processor"
+    refused = changes_of(read_run(results), read_run(later))
+    timing = row(refused, "coarse", "fp16").timings[0]
+    assert timing.ratio is None and "--other-machine" in timing.reason
+    assert "Of different machines: cpu: 'Example" in refused.notices[0]
+    allowed = changes_of(read_run(results), read_run(later), other_machine=True)
+    assert row(allowed, "coarse", "fp16").timings[0].verdict == "slower"
+    assert allowed.notices == refused.notices
+
+
+def test_unlike_inputs_are_not_compared(results: Results, later: Results, variant_of: Find) -> None:
+    variant_of(later, "coarse", "fp16")["profiles"]["cpu"]["feed_shapes"] = {"codes": [1, 4, 9]}
+    variant_of(later, "coarse", "fused")["profiles"]["cpu"]["threads"] = 1
+    later["audio_set"]["sha256"] = "0" * 64
+    later["models"][0]["source_sha256"] = "1" * 64
+    later["host"]["versions"]["onnxruntime"] = "9.9"
+    changes = changes_of(read_run(results), read_run(later))
+    assert "other shapes" in row(changes, "coarse", "fp16").timings[0].reason
+    assert "2 threads then, 1 now" in row(changes, "coarse", "fused").timings[0].reason
+    said = " ".join(changes.notices)
+    for text in ("different audio", "source models: codec_encoder", "1.31.1 then, 9.9 now"):
+        assert text in said
+
+
+def test_the_page(results: Results, later: Results, page_of: Callable[[str], Any]) -> None:
+    later["models"][3]["variants"].pop()
+    html = render_comparison(changes_of(read_run(results), read_run(later)))
+    page = page_of(html)
+    assert len(page.all("article", "model")) == 4
+    charts = page.all("svg", "chart")
+    assert [c["aria-label"] for c in charts][1] == "coarse: time on cpu, now over then"
+    assert all(t.get("tabindex") == "0" for t in page.all("div", "scroll"))
+    for text in ("1.50×", "slower", "only in the run then"):
+        assert text in page.text
+    assert "1 gone" in page.sections["verdict"]
+    assert "<script>" in html and "https://" not in html
+    for tag, attributes in page.tags:
+        assert "style" not in attributes, tag

@@ -1,0 +1,42 @@
+"""What the chain takes for 10 s of music, per recipe and set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workbench.sets import chains_of
+
+LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
+
+
+def model(role: str, seconds: float, factor: float) -> dict[str, Any]:
+    def cpu(median_s: float) -> dict[str, Any]:
+        return {"cpu": {"kind": "measurement", "median_s": median_s, "audio_s": LENGTHS[role]}}
+
+    variant = {"recipe": "fast", "status": "ok", "profiles": cpu(seconds * factor)}
+    return {"role": role, "profiles": cpu(seconds), "variants": [variant]}
+
+
+@pytest.fixture
+def models() -> list[dict[str, Any]]:
+    return [model(role, 0.1, 0.5) for role in LENGTHS]
+
+
+def test_a_recipe_twice_as_fast_takes_half(models: list[dict[str, Any]]) -> None:
+    found = {c["name"]: c for c in chains_of(models, [])}
+    assert list(found) == ["source", "fast"]
+    assert found["source"]["kind"] == "derived"
+    whole = found["source"]["s_per_10s_of_music"]
+    assert whole == pytest.approx(0.5 + 12 * 0.1 + 2 * 0.1 * 4 + 0.5, rel=0.02)
+    assert found["fast"]["s_per_10s_of_music"] == pytest.approx(whole / 2)
+
+
+def test_a_set_mixes_and_a_failed_part_has_no_time(models: list[dict[str, Any]]) -> None:
+    parts = dict.fromkeys(LENGTHS, "fast")
+    named = [{"name": "mixed", "parts": parts}]
+    assert [c["name"] for c in chains_of(models, named)] == ["source", "fast", "mixed"]
+    models[1]["variants"][0]["status"] = "failed"
+    assert [c["name"] for c in chains_of(models, named)] == ["source"]
+    assert chains_of(models[:3], []) == []

@@ -1,0 +1,195 @@
+"""`run --scheduler dask://ADDRESS`: conversions, verifications and profiles on a Dask cluster.
+
+The cluster does the steps ahead of the ordinary job and leaves them in the job's folder, under
+the hashes that the job itself would use; the job then finds them done. So the results are those
+of a run without it, and what a worker could not do is done here. The folder and the models must
+have the same path on every worker (a shared file system).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from calibration.feeds import FeedSet
+from optimize.build import versions
+from optimize.recipes import find_recipe
+from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.errors import InputError, WorkbenchError
+from workbench.console import Voice
+from workbench.ground import Ground
+from workbench.job import Ahead, Job, both_feeds, build, profile, verify
+from workbench.workspace import Workspace
+
+PREFIX = "dask://"
+CONNECT_S = 20
+Sides = tuple[FeedSet, FeedSet]
+
+
+def on_cluster(address: str) -> Ahead:
+    """What `run_job` does ahead: everything that the scheduler at `dask://HOST:PORT` can take.
+
+    Raises InputError on another form of address, or without the extra `dask`.
+    """
+    if not address.startswith(PREFIX) or not address.removeprefix(PREFIX):
+        raise InputError(f"--scheduler {address}: give dask://HOST:PORT, as `dask scheduler` says")
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError(
+            f"--scheduler {address}: needs Dask; pip install 'vampnet-workbench[dask]'"
+        ) from error
+
+    def ahead(
+        job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Voice
+    ) -> None:
+        try:
+            client = distributed.Client(f"tcp://{address.removeprefix(PREFIX)}", timeout=CONNECT_S)
+        except (OSError, TimeoutError) as error:
+            raise InputError(f"{address}: no scheduler answers there; start one") from error
+        with client:
+            _send(client, job, artifacts, ground, space, voice)
+
+    return ahead
+
+
+def _send(
+    client: Any,
+    job: Job,
+    artifacts: list[Artifact],
+    ground: Ground,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Conversions first, then verifications, then profiles, when nothing else runs."""
+    hosts = _check_workers(client, space)
+    job = replace(job, out=job.out.resolve())
+    feeds = {}
+    for artifact in artifacts:
+        try:
+            feeds[artifact.path.resolve()] = both_feeds(artifact, job, space, ground, voice)
+        except WorkbenchError:
+            continue  # the job itself meets it again, and reports it
+    sides = {path: client.scatter([each], hash=False)[0] for path, each in feeds.items()}
+    pairs = [(path, recipe) for path in sides for recipe in job.recipes]
+    _together(
+        client,
+        "conversions",
+        [(_convert, (job, path, recipe, sides[path])) for path, recipe in pairs],
+        voice,
+    )
+    _together(
+        client, "verifications", [(_verify, (job, path, sides[path])) for path in sides], voice
+    )
+    _one_per_host(client, hosts, [(_profile, (job, path, sides[path])) for path in sides], voice)
+
+
+Task = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+def _together(client: Any, what: str, tasks: Sequence[Task], voice: Voice) -> None:
+    """Wherever there is room."""
+    from distributed import as_completed
+
+    with voice.task(f"cluster: {what}") as update:
+        futures = [client.submit(work, *given, pure=False) for work, given in tasks]
+        for done, future in enumerate(as_completed(futures), 1):
+            _told(future, voice)
+            update(done, len(futures))
+
+
+def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[Task], voice: Voice) -> None:
+    """One task at a time on one worker of each host: two side by side would time each other."""
+    from distributed import as_completed
+
+    waiting, workers, done = list(tasks), list(hosts.values()), 0
+
+    def start(worker: str) -> Any:
+        work, given = waiting.pop(0)
+        future = client.submit(
+            work, *given, pure=False, workers=[worker], allow_other_workers=False
+        )
+        busy[future.key] = worker
+        return future
+
+    busy: dict[str, str] = {}
+    with voice.task("cluster: profiles") as update:
+        running = as_completed([start(w) for w in workers[: len(waiting)]])
+        for future in running:
+            done += 1
+            _told(future, voice)
+            update(done, len(tasks))
+            if waiting:
+                running.add(start(busy[future.key]))
+
+
+def _told(future: Any, voice: Voice) -> None:
+    """A task that failed is named; the job does it again here, where its error is its own."""
+    if future.status != "finished":
+        error = future.exception() if future.status == "error" else future.status
+        voice.warn(f"cluster: not done there, so here: {str(error).splitlines()[0][:200]}")
+
+
+def _check_workers(client: Any, space: Workspace) -> dict[str, str]:
+    """One worker's address per host. Raises InputError where workers differ from this process.
+
+    Each must see the job's folder and have the same versions of what makes the results.
+    """
+    word = secrets.token_hex(8)
+    probe = space.work(f".{word}")
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe.write_text(word, encoding="utf-8")
+    try:
+        seen = client.run(_look, probe.resolve())
+    finally:
+        probe.unlink()
+    if not seen:
+        raise InputError("the scheduler has no workers; start some with `dask worker ADDRESS`")
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for address, (read, theirs) in seen.items():
+        if read != word:
+            raise InputError(
+                f"worker {address}: does not see {space.root.resolve()}; use a shared file system"
+            )
+        if theirs != versions():
+            raise InputError(f"worker {address}: has {theirs}, not {versions()} as here")
+        hosts[address.split("://")[-1].rsplit(":", 1)[0]].append(address)
+    return {host: min(addresses) for host, addresses in hosts.items()}
+
+
+def _look(path: Path) -> tuple[str, dict[str, str]]:
+    try:
+        return path.read_text(encoding="utf-8"), versions()
+    except OSError:
+        return "", versions()
+
+
+def _convert(job: Job, model: Path, recipe: str, sides: Sides) -> None:
+    build(open_artifact(model), find_recipe(recipe), sides[0], Workspace(job.out), _voice())
+
+
+def _verify(job: Job, model: Path, sides: Sides) -> None:
+    _verified(job, model, sides)
+
+
+def _profile(job: Job, model: Path, sides: Sides) -> None:
+    variants = _verified(job, model, sides)
+    profile(open_artifact(model), {}, variants, sides[1], job, Workspace(job.out), _voice())
+
+
+def _verified(job: Job, model: Path, sides: Sides) -> list[dict[str, Any]]:
+    """The variants, found made, with their accuracy, found or compared now."""
+    artifact, space, voice = open_artifact(model), Workspace(job.out), _voice()
+    recipes = [find_recipe(name) for name in job.recipes]
+    variants = [build(artifact, recipe, sides[0], space, voice) for recipe in recipes]
+    verify(artifact, variants, sides[1], job, space, voice)
+    return variants
+
+
+def _voice() -> Voice:
+    """A worker speaks on its stderr."""
+    return Voice(as_json=True)
