@@ -31,8 +31,8 @@ class Candidate:
 
     `agreement` is None for models judged by sound, `si_sdr_db` for those judged by tokens. `loss`
     is 1 - agreement, or noise over signal. `first_agreement` is an encoder's over its first four
-    codebooks, those that the coarse model predicts. `time_ratio` is the median time against float32,
-    `reference_s` that of float32 in the same run.
+    codebooks, those that the coarse model predicts. `time_ratio` is the median time against
+    float32, `reference_s` that of float32 in the same run.
     """
 
     model: str
@@ -156,10 +156,10 @@ def sets_of(candidates: Mapping[str, Sequence[Candidate]]) -> list[ModelSet]:
 
 
 def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other one equals or beats in size, loss and time at once."""
+    """Those that no other one equals or beats in size, loss, first codebooks and time at once."""
 
-    def of(c: Candidate) -> tuple[float, float, float]:
-        return (c.bytes, c.loss, c.time_ratio)
+    def of(c: Candidate) -> tuple[float, ...]:
+        return (c.bytes, c.loss, c.time_ratio, -(c.first_agreement or 0.0))
 
     def beats(a: Candidate, b: Candidate) -> bool:
         return of(a) != of(b) and all(x <= y for x, y in zip(of(a), of(b), strict=True))
