@@ -108,12 +108,12 @@ class FeedSet:
             "labels": [asdict(label) for label in self.labels],
         }
         arrays = {f"{k}/{i}": v for i, feed in enumerate(self.feeds) for k, v in feed.items()}
-        _write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
+        write_npz(path, {**arrays, _LABELS_KEY: np.array(json.dumps(facts))})
 
 
 def save_feed(feed: Feeds, path: Path) -> None:
     """Write one feed with the input names as keys. Raises InputError as `save_npz` does."""
-    _write_npz(path, feed)
+    write_npz(path, feed)
 
 
 def load_feed_set(path: Path) -> FeedSet:
@@ -223,7 +223,8 @@ def _read_npz(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def _write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays by key, atomically. Raises InputError when the file cannot be written."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -132,6 +132,7 @@ def _first(truth: Truth, count: int) -> Truth:
         truth,
         feeds=truth.feeds[some],
         strata=truth.strata[some],
+        steps=truth.steps[some],
         answers=truth.answers[some],
         floor=truth.floor[some],
     )
