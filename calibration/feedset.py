@@ -250,7 +250,7 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays beside and rename. Raises InputError when the file cannot be written."""
+    """Write arrays by key, atomically. Raises InputError when the file cannot be written."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ graph-optimization level.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,16 @@ class RatioShare:
 
 
 @dataclass(frozen=True)
+class StepShare:
+    """Agreement of the states after `step` sampling steps, counted from 0."""
+
+    step: int
+    agreement: float | None
+    floor: float | None
+    n_positions: int
+
+
+@dataclass(frozen=True)
 class NearTies:
     """Positions where the reference itself hardly prefers its choice."""
 
@@ -91,6 +101,7 @@ class AccuracyReport:
     n_positions: int = 0
     per_codebook: tuple[CodebookShare, ...] = ()
     per_mask_ratio: tuple[RatioShare, ...] = ()
+    per_step: tuple[StepShare, ...] = ()
     per_beat_kind: tuple[BeatShare, ...] = ()
     near_ties: NearTies | None = None
     logits_kl: float | None = None
@@ -113,7 +124,8 @@ class AccuracyReport:
 class Truth:
     """The reference's answers and the floor's, for the same feeds.
 
-    `strata` holds the tenth of each feed's mask ratio (0 for models without masks).
+    `strata` holds the tenth of each feed's mask ratio (0 for models without masks), `steps` the
+    sampling step that each feed is a state of, or nothing where that is unknown.
     """
 
     reference: Artifact
@@ -121,15 +133,21 @@ class Truth:
     strata: tuple[int, ...]
     answers: tuple[Feeds, ...]
     floor: tuple[Feeds, ...]
+    steps: tuple[int | None, ...] = ()
 
 
 Answers = Iterable[Feeds]
 
 
 def reference_truth(
-    reference: Artifact, feeds: Sequence[Feeds], progress: Progress | None = None
+    reference: Artifact,
+    feeds: Sequence[Feeds],
+    progress: Progress | None = None,
+    steps: Sequence[int | None] = (),
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
+
+    `steps` are the feeds' sampling steps, for agreement per step.
 
     Raises InputError when there is no feed or the model cannot be run.
     """
@@ -151,7 +169,7 @@ def reference_truth(
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
     )
     strata = tuple(_stratum(reference, feed) for feed in feeds)
-    return Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor))
+    return Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor), tuple(steps))
 
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
@@ -212,6 +230,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
     has_logits = bool(kl)
     return AccuracyReport(
         **_shares(rows, floor_rows, by_ratio=True),
+        per_step=_per_step(truth.steps, rows, floor_rows),
         near_ties=_near_ties(rows, ties, LOGIT_EPSILON) if has_logits else None,
         logits_kl=float(np.concatenate(kl).mean()) if has_logits else None,
         top5_containment=float(np.concatenate(top5).mean()) if has_logits else None,
@@ -359,6 +378,18 @@ def _shares(
             if by_ratio
         ),
     }
+
+
+def _per_step(
+    steps: Sequence[int | None], rows: list[Comparison], floor_rows: list[Comparison]
+) -> tuple[StepShare, ...]:
+    found = []
+    for step in sorted({s for s in steps if s is not None}):
+        at = [i for i, s in enumerate(steps) if s == step]
+        ours = agreement.total([replace(rows[i], stratum=0) for i in at])
+        floor = agreement.total([replace(floor_rows[i], stratum=0) for i in at])
+        found.append(StepShare(step, ours.value, floor.value, ours.n_positions))
+    return tuple(found)
 
 
 def _near_ties(rows: list[Comparison], ties: list[Array], epsilon: float) -> NearTies:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,8 +30,9 @@ class Candidate:
     """A variant of one model that was built, measured and timed.
 
     `agreement` is None for models judged by sound, `si_sdr_db` for those judged by tokens. `loss`
-    is 1 - agreement, or noise over signal. `time_ratio` is the median time against float32,
-    `reference_s` that of float32 in the same run.
+    is 1 - agreement, or noise over signal. `first_agreement` is an encoder's over its first four
+    codebooks, those that the coarse model predicts. `time_ratio` is the median time against
+    float32, `reference_s` that of float32 in the same run.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Candidate:
     time_ratio: float
     reference_s: float
     uniform: bool
+    first_agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Budget:
     min_si_sdr_db: float | None = None
     max_bytes: int | None = None
     max_latency: float | None = None
+    min_first_agreement: float | None = None
+
+    @property
+    def quality(self) -> Budget:
+        """The bounds on what is said, without those on size and time."""
+        return replace(self, max_bytes=None, max_latency=None)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,12 @@ class ModelSet:
     def agreement(self) -> float | None:
         """The worst model's."""
         return min((p.agreement for p in self.parts if p.agreement is not None), default=None)
+
+    @property
+    def first_agreement(self) -> float | None:
+        """The encoder's over its first four codebooks."""
+        found = (p.first_agreement for p in self.parts if p.first_agreement is not None)
+        return min(found, default=None)
 
     @property
     def si_sdr_db(self) -> float | None:
@@ -92,6 +106,7 @@ class ModelSet:
         """Whether it keeps to the budget."""
         return (
             _at_least(self.agreement, budget.min_agreement)
+            and _at_least(self.first_agreement, budget.min_first_agreement)
             and _at_least(self.si_sdr_db, budget.min_si_sdr_db)
             and (budget.max_bytes is None or self.bytes <= budget.max_bytes)
             and (budget.max_latency is None or self.latency <= budget.max_latency)
@@ -141,10 +156,10 @@ def sets_of(candidates: Mapping[str, Sequence[Candidate]]) -> list[ModelSet]:
 
 
 def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other one equals or beats in size, loss and time at once."""
+    """Those that no other one equals or beats in size, loss, first codebooks and time at once."""
 
-    def of(c: Candidate) -> tuple[float, float, float]:
-        return (c.bytes, c.loss, c.time_ratio)
+    def of(c: Candidate) -> tuple[float, ...]:
+        return (c.bytes, c.loss, c.time_ratio, -(c.first_agreement or 0.0))
 
     def beats(a: Candidate, b: Candidate) -> bool:
         return of(a) != of(b) and all(x <= y for x, y in zip(of(a), of(b), strict=True))
@@ -187,7 +202,7 @@ def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[str, ModelSe
     from_bounds: list[tuple[str, Budget, Prefer]] = [
         (
             "keeps the tokens, the smallest",
-            Budget(budget.min_agreement, budget.min_si_sdr_db),
+            budget.quality,
             "smallest",
         ),
         ("keeps the size, the truest", Budget(max_bytes=budget.max_bytes), "truest"),

@@ -26,6 +26,7 @@ from profiles.rounds import Plan
 from profiles.targets import Target
 from vampnet_models.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
 from workbench.console import Voice
 from workbench.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
 from workbench.job import REFERENCE, feeds_key, profile_feed
@@ -131,6 +132,7 @@ def _first(truth: Truth, count: int) -> Truth:
         truth,
         feeds=truth.feeds[some],
         strata=truth.strata[some],
+        steps=truth.steps[some],
         answers=truth.answers[some],
         floor=truth.floor[some],
     )
@@ -256,6 +258,7 @@ def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Ta
         time_ratio=profile["ratio_to_reference"],
         reference_s=reference["median_s"],
         uniform=recipe not in found.mixtures,
+        first_agreement=first_agreement(found.artifact.role, accuracy),
     )
 
 
@@ -265,6 +268,15 @@ def loss_of(accuracy: Json) -> float:
         return float(1 - accuracy["token_agreement"])
     decibels = accuracy["si_sdr_db"] if accuracy["si_sdr_db"] is not None else accuracy["snr_db"]
     return 0.0 if decibels is None else float(10 ** (-decibels / 10))
+
+
+def first_agreement(role: Role, accuracy: Json) -> float | None:
+    """An encoder's agreement over the codebooks that the coarse model predicts."""
+    if role is not Role.CODEC_ENCODER:
+        return None
+    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < N_COARSE_CODEBOOKS]
+    total = sum(r["n_positions"] for r in rows)
+    return sum(r["agreement"] * r["n_positions"] for r in rows) / total if total else None
 
 
 def _why(accuracy: Json, profile: Json) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from optimize.accuracy import AccuracyReport, compare, reference_truth
+from optimize.accuracy import AccuracyReport, Truth, compare, reference_truth
+from optimize.golden import load_golden, save_golden
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
@@ -34,6 +35,16 @@ from workbench.runtime import Checked, check, tell
 @options.feeds
 @options.threads
 @options.min_agreement
+@click.option(
+    "--golden",
+    type=options.PATH,
+    help="Judge by the answers in this file in place of running REFERENCE.",
+)
+@click.option(
+    "--write-golden",
+    type=options.PATH,
+    help="FILE.npz to record the inputs and REFERENCE's answers in.",
+)
 @options.as_json
 def verify(
     reference: Path,
@@ -42,6 +53,8 @@ def verify(
     feeds: Path | None,
     threads: int,
     min_agreement: float | None,
+    golden: Path | None,
+    write_golden: Path | None,
     as_json: bool,
 ) -> int:
     """Compare VARIANT with REFERENCE on audio that nothing was calibrated on.
@@ -52,23 +65,27 @@ def verify(
     \b
     Example:
       vampbench verify models/coarse.onnx coarse.int8.onnx --min-agreement 0.99
+      vampbench verify models/coarse.onnx a.onnx --write-golden golden.npz
+      vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
     voice = Voice(as_json=as_json)
     check_feeds(feeds)
     ours, theirs = open_artifact(reference), open_artifact(variant)
     check_same_interface(ours, theirs)
-    beside = with_neighbours(ours, voice)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        scratch = Path(folder)
-        ground = lay_ground(beside, load_audio(audio, voice), scratch, threads, voice)
-        evaluation = side_feeds(ours, ground, EVALUATION, feeds, threads, voice)
-        with voice.task("reference tokens") as update:
-            truth = reference_truth(ours, evaluation.feeds, update)
-        with voice.task("variant tokens") as update:
-            report = compare(truth, theirs, update)
+    if golden is not None and (audio is not None or feeds is not None):
+        raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
+    if golden is not None:
+        truth = load_golden(golden, ours)
+    else:
+        truth = _truth(ours, audio, feeds, threads, voice)
+    if write_golden is not None:
+        save_golden(truth, write_golden)
+        voice.say(f"golden           {write_golden}")
+    with voice.task("variant tokens") as update:
+        report = compare(truth, theirs, update)
     found = report.as_json()
     status, reason = judge(found, min_agreement)
-    runtime = _runtime(theirs, evaluation.feeds[0], voice)
+    runtime = _runtime(theirs, truth.feeds[0], voice)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"
         reason = "; ".join(filter(None, (reason, runtime.missed)))
@@ -79,6 +96,19 @@ def verify(
     facts = None if runtime is None else asdict(runtime.facts)
     voice.json({"status": status, "reason": reason, "accuracy": found, "runtime": facts})
     return 0 if status == "ok" else 1
+
+
+def _truth(
+    ours: Artifact, audio: Path | None, feeds: Path | None, threads: int, voice: Voice
+) -> Truth:
+    """The reference's answers to evaluation feeds of the audio."""
+    beside = with_neighbours(ours, voice)
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        ground = lay_ground(beside, load_audio(audio, voice), Path(folder), threads, voice)
+        evaluation = side_feeds(ours, ground, EVALUATION, feeds, threads, voice)
+        with voice.task("reference tokens") as update:
+            steps = [label.step for label in evaluation.labels]
+            return reference_truth(ours, evaluation.feeds, update, steps)
 
 
 def _runtime(variant: Artifact, feeds: Feeds, voice: Voice) -> Checked | None:
@@ -140,6 +170,9 @@ def show(report: AccuracyReport, voice: Voice) -> None:
         voice.say(
             f"  masked {low:.1f}-{ratio.mask_ratio:.1f}   {share} ({ratio.n_positions:,} positions)"
         )
+    if report.per_step:
+        steps = ", ".join(f"{each.step}: {percent(each.agreement)}" for each in report.per_step)
+        voice.say(f"  after steps    {steps}")
     if report.near_ties is not None:
         ties = report.near_ties
         voice.say(

@@ -33,6 +33,11 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
     help=f"Least token agreement of each model ({DEFAULT_MIN_AGREEMENT} without another bound).",
 )
 @click.option(
+    "--min-first-agreement",
+    type=click.FloatRange(0, 1),
+    help="Least agreement of the encoder's first four codebooks, which all else builds on.",
+)
+@click.option(
     "--min-si-sdr",
     "min_si_sdr_db",
     type=float,
@@ -61,6 +66,7 @@ def tune(
     audio: Path | None,
     evaluation_audio: Path | None,
     min_agreement: float | None,
+    min_first_agreement: float | None,
     min_si_sdr_db: float,
     max_bytes: str | None,
     max_latency: float | None,
@@ -90,6 +96,7 @@ def tune(
         min_agreement = DEFAULT_MIN_AGREEMENT
     wish = Wish(
         min_agreement=min_agreement,
+        min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
         max_bytes=None if max_bytes is None else parse_bytes(max_bytes),
         max_latency=max_latency,
@@ -115,7 +122,7 @@ def parse_bytes(text: str) -> int:
 
 
 def _tell(result: Json, voice: Voice) -> None:
-    columns = ("", "size", "least agreement", "SI-SDR", "time")
+    columns = ("", "size", "least agreement", "first four", "SI-SDR", "time")
     voice.table("Front (on the search's states)", columns, [_row(s) for s in result["front"]])
     named = [
         ("smallest of all, on the search's states", result["smallest"]),
@@ -159,6 +166,7 @@ def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
         name or parts,
         megabytes(found["bytes"]),
         percent(found["agreement"]),
+        "-" if found["first_agreement"] is None else percent(found["first_agreement"]),
         "-" if sound is None else f"{sound:.1f} dB",
         f"{found['latency']:.2f} x FP32",
     )

@@ -26,7 +26,14 @@ from profiles.report import write_report
 from profiles.targets import Target
 from vampnet_models.artifact import copy_model, load_model, open_artifact, write_text
 from vampnet_models.spec import WEIGHTS_KEY
-from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json, loss_of
+from workbench.candidates import (
+    Tuned,
+    accuracy_of,
+    candidates_of,
+    effects_json,
+    first_agreement,
+    loss_of,
+)
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import lay_ground, load_audio
 from workbench.job import REFERENCE, Job, open_all, results_of
@@ -49,11 +56,18 @@ class Wish:
     target: Target
     rounds: int = 10
     threads: int = 0
+    min_first_agreement: float | None = None
 
     @property
     def budget(self) -> Budget:
         """The bounds."""
-        return Budget(self.min_agreement, self.min_si_sdr_db, self.max_bytes, self.max_latency)
+        return Budget(
+            self.min_agreement,
+            self.min_si_sdr_db,
+            self.max_bytes,
+            self.max_latency,
+            self.min_first_agreement,
+        )
 
 
 def tune_set(
@@ -157,7 +171,7 @@ class _HeldOut:
             if best is None:
                 return None, reverted
             held = ModelSet(tuple(self._judged(p) for p in best.parts))
-            failing = [p for p in held.parts if not _alone(p).within(_quality(wish.budget))]
+            failing = [p for p in held.parts if not _alone(p).within(wish.budget.quality)]
             if not failing:
                 return held, reverted
             for part in failing:
@@ -171,6 +185,7 @@ class _HeldOut:
             loss=loss_of(found),
             agreement=found["token_agreement"],
             si_sdr_db=found["si_sdr_db"],
+            first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, found),
         )
 
 
@@ -178,11 +193,9 @@ def _alone(candidate: Candidate) -> ModelSet:
     return ModelSet((candidate,))
 
 
-def _quality(budget: Budget) -> Budget:
-    return Budget(budget.min_agreement, budget.min_si_sdr_db)
-
-
 def _said(part: Candidate) -> str:
+    if part.first_agreement is not None:
+        return f"{percent(part.agreement)} ({percent(part.first_agreement)} of the first four)"
     if part.agreement is not None:
         return percent(part.agreement)
     return f"{part.si_sdr_db:.1f} dB" if part.si_sdr_db is not None else "unknown"
@@ -278,6 +291,7 @@ def _set_json(found: ModelSet) -> Json:
     return {
         "bytes": found.bytes,
         "agreement": found.agreement,
+        "first_agreement": found.first_agreement,
         "si_sdr_db": found.si_sdr_db,
         "latency": found.latency,
         "loss": found.loss,

@@ -4,12 +4,13 @@ U8 activations per tensor (asymmetric), S8 weights per channel (symmetric), INT3
 its output quantized too and becomes QLinearConv (`int8_conv`); MatMul keeps a float output and
 becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The head, whose
 scores decide the tokens, has its input quantized as it comes. The spread of the activations'
-channels is moved into the weights first (`smooth_quant`).
+channels is moved into the weights first (`smooth_quant`); what attention and gated units give, and
+what the head reads, has a scale per row (`row_scales`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,7 +29,7 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision import int8_conv, int8_dynamic, smooth_quant
+from optimize.precision import int8_conv, int8_dynamic, row_scales, smooth_quant
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -62,10 +63,11 @@ class Activation:
 
 @dataclass(frozen=True)
 class Job:
-    """A MatMul to convert, and the quantization of its input."""
+    """A MatMul to convert, and the quantization of its input, or of its scaled rows."""
 
     node: ir.Node
     input: Activation
+    by_row: bool = False
 
 
 def targets(graph: ir.Graph) -> Plan:
@@ -103,6 +105,7 @@ def convert(
     or not finite stays in float and says so.
     """
     graph = model.graph
+    by_row = {name for name, site in smooth_quant.sites(graph).items() if site.columns is not None}
     ranges = smooth_quant.smooth(graph, ranges)
     found, scoring = chosen or targets(graph), heads(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
@@ -119,14 +122,15 @@ def convert(
             head_nodes.append(node)
             continue
         try:
-            jobs.append(_job(node, ranges))
+            jobs.append(_job(node, ranges, by_row))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     int8_conv.quantize(conv_jobs)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_node(graph, job, pairs)
-    int8_dynamic.convert(model, Plan(tuple(head_nodes), ()))
+    by_rows = tuple(row_scales.row_scaled(node) for node in head_nodes)
+    int8_dynamic.convert(model, Plan(by_rows, ()))
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left, mixed)
 
 
@@ -163,16 +167,19 @@ def activation_of(low: float, high: float) -> Activation:
     return Activation(scale, zero_point)
 
 
-def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> Job:
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike], by_row: Collection[str]) -> Job:
     """Everything that can fail, before the graph is touched."""
     x = node.inputs[0]
     assert x is not None
     low, high = extremes(x.name or "", ranges)
+    if x.name in by_row:
+        return Job(node, activation_of(-1.0, 1.0), by_row=True)
     return Job(node, activation_of(float(low.min()), float(high.max())))
 
 
 def _quantize_node(graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value]) -> None:
-    node, x = job.node, job.node.inputs[0]
+    node = row_scales.row_scaled(job.node) if job.by_row else job.node
+    x = node.inputs[0]
     assert x is not None
     if x not in pairs:
         pairs[x] = _insert_pair(node, x, job.input)

@@ -38,6 +38,7 @@ from optimize.precision.plan import (
     Plan,
     code_path,
     conversion,
+    embedding_projections,
     merged,
     plan,
     single_channel_ends,
@@ -131,7 +132,7 @@ def convert(
 
 def targets(graph: ir.Graph) -> Plan:
     """The nodes whose weights are quantized, and the heavy ones that stay, with reasons."""
-    exclusions = merged(code_path(graph), single_channel_ends(graph))
+    exclusions = merged(code_path(graph), single_channel_ends(graph), embedding_projections(graph))
     return plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
 
 

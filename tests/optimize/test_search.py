@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from optimize.search import (
@@ -112,3 +114,17 @@ def test_the_front_gets_truer_as_it_grows() -> None:
     losses = [s.loss for s in sets]
     assert losses == sorted(losses, reverse=True) and len(set(losses)) == len(losses)
     assert sets[0].bytes == 275
+
+
+def test_the_first_codebooks_have_a_bound_of_their_own() -> None:
+    """The truer one overall may be the worse one where it counts, and is not thrown away."""
+    firm = replace(candidate("e", "firm", 90, 0.03), first_agreement=0.995)
+    loose = replace(candidate("e", "loose", 80, 0.02), first_agreement=0.98)
+    assert undominated([firm, loose]) == [firm, loose]
+    sets = sets_of({"e": [firm, loose]})
+    best = choose(sets, Budget(min_agreement=0.97, min_first_agreement=0.99), "smallest")
+    assert best is not None
+    assert best.parts == (firm,)
+    assert choose(sets, Budget(min_agreement=0.98, min_first_agreement=0.99), "smallest") is None
+    name, nearby = nearest(sets, Budget(min_first_agreement=0.99, max_bytes=10))[0]
+    assert (name, nearby.parts) == ("keeps the tokens, the smallest", (firm,))

@@ -43,6 +43,21 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     assert json.loads(missed.stdout)["status"] == "missed"
 
 
+def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, recordings, tmp_path):
+    encoder, small = tiny / "codec_encoder.onnx", tmp_path / "small.onnx"
+    assert vampbench("weights", encoder, "-o", small).code == 0
+    golden = tmp_path / "golden.npz"
+    command = ("verify", encoder, small, "--json")
+    first = vampbench(*command, "--audio", recordings, "--write-golden", golden)
+    again = vampbench(*command, "--golden", golden)
+    assert (first.code, again.code) == (0, 0)
+    assert json.loads(again.stdout)["accuracy"] == json.loads(first.stdout)["accuracy"]
+    both = vampbench(*command, "--golden", golden, "--audio", recordings)
+    assert both.code == 2
+    assert "leave out --audio" in both.stderr
+    assert vampbench("verify", small, small, "--golden", golden).code == 2
+
+
 def test_profile_compares_with_the_first_model(vampbench, generic, tmp_path):
     fused = tmp_path / "fused.onnx"
     assert vampbench("fuse", generic / "product.onnx", "-o", fused).code == 0

@@ -104,8 +104,8 @@ def test_integers_lose_less(text: str, weights: Mapping[str, Array], name: str) 
         int8_static.convert(made, {**ranges, "x": Range(-4, 4)})
         check(made)
         results.append(snr_db(expected, run(made, feeds)["y"]))
-    # Attention averages rows, which evens its channels out before they are read.
-    assert results[0] > results[1] + (1 if name == "a" else 2)
+    # A scale per row takes most of the error of what attention and gated units give already.
+    assert results[0] > results[1] + (2 if name == "n" else 0.3)
 
 
 def test_an_activation_that_something_else_reads_is_left() -> None:

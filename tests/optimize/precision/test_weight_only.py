@@ -157,3 +157,20 @@ def test_weights_alone_means_that_activations_stay_float() -> None:
     convert(made, Settings(8))
     (node,) = list(made.graph)
     assert node.attributes["accuracy_level"].as_int() == FLOAT_COMPUTE
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_embedding_stays_float_and_says_so(bits: Bits) -> None:
+    text = """(int64[b, t] i) => (float[b, t, 48] z) {
+     a = Gather (t0, i) c = Gather (t1, i) e = Concat <axis = -1> (a, c)
+     y = MatMul(e, w) z = MatMul(y, v) }"""
+    made = model(
+        text,
+        t0=normal(9, 32),
+        t1=normal(9, 32, seed=1),
+        w=normal(64, 64),
+        v=normal(64, 48),
+    )
+    done = convert(made, Settings(bits=bits))
+    assert done.precision == {f"int{bits}": 1, "float32": 1}
+    assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
