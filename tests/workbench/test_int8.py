@@ -167,7 +167,6 @@ def test_sigkill_loses_no_finished_feed(tiny, recordings, tmp_path):
     assert 1 <= facts["n_feeds"] <= 32
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "out.onnx" in done.stdout
-    assert not [p for p in tmp_path.iterdir() if p.is_dir() and p.name.startswith(".out.onnx")]
 
 
 def test_audio_that_cannot_calibrate(vampbench, tiny, tmp_path):
