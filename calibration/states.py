@@ -49,8 +49,8 @@ class StateFeed:
 class Trajectories:
     """How states are drawn.
 
-    `window` is the most frames of a state, `window_shares` what shares of it trajectories take,
-    in turn; with `pad` shorter codes are filled up with code 0
+    `window` is the most frames of a state, `window_shares` what shares of it, or of a shorter
+    clip, trajectories take in turn; with `pad` shorter codes are filled up with code 0
     and mask 1. `predicted` counts the codebooks that the model generates. `forward` is the
     reference model, None where it gives no logits; `coarse` the model whose output half of the
     c2f states are conditioned on, where there is one.
@@ -146,7 +146,7 @@ def _trajectory(
     # Another share for each round of prompts, shifted so that every prompt meets every share.
     turn = number + number // len(PROMPTS)
     share = how.window_shares[turn % len(how.window_shares)]
-    frames = max(1, min(codes.shape[2], round(how.window * share)))
+    frames = max(1, round(min(codes.shape[2], how.window) * share))
     start = int(rng.integers(0, codes.shape[2] - frames + 1))
     window = codes[:, :, start : start + frames]
     mask = prompt_mask(prompt, window.shape, codes.shape[1] - how.predicted, rng)

@@ -29,7 +29,7 @@ from workbench.convert import Calibrating, convert
 @click.option(
     "--observer",
     type=click.Choice(OBSERVERS),
-    help=f"What chooses the ranges (default: {INT8_STATIC.observer}, the best measured).",
+    help=f"What chooses the ranges (default: {INT8_STATIC.observer}).",
 )
 @click.option(
     "--calibration",

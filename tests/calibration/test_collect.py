@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnxruntime.quantization.calibrate import CalibrationDataReader, MinMaxCalibrater
 
 from calibration.collect import collect_channel_ranges, collect_ranges
 from calibration.observers import OBSERVERS
@@ -99,31 +98,6 @@ def test_channel_ranges(tmp_path: Path, opset: int, axis: int) -> None:
     np.testing.assert_allclose(found["conv"].high, expected.max(axis=1), rtol=1e-5)
     assert np.shape(found["x"].low) == (2,)
     assert found["tanh"] == collect_ranges(path, feeds, ["tanh"])["tanh"]
-
-
-class Reader(CalibrationDataReader):
-    def __init__(self, feeds: list[Feeds]) -> None:
-        self.feeds = iter(feeds)
-
-    def get_next(self) -> Feeds | None:
-        return next(self.feeds, None)
-
-
-def test_the_runtimes_own_minmax_calibrator_agrees(tmp_path: Path) -> None:
-    path = write_model(tmp_path / "m.onnx")
-    feeds = feeds_of((20, 20, 20))
-    calibrator = MinMaxCalibrater(
-        path, ["Conv", "Tanh"], augmented_model_path=str(tmp_path / "augmented.onnx")
-    )
-    calibrator.augment_graph()
-    calibrator.create_inference_session()
-    calibrator.collect_data(Reader(feeds))
-    theirs = {name: data.range_value for name, data in calibrator.compute_data().items()}
-    ours = collect_ranges(path, feeds, ["x", "conv", "tanh"])
-    for name, found in ours.items():
-        low, high = theirs[name]
-        assert found.low == pytest.approx(low.item(), rel=1e-6)
-        assert found.high == pytest.approx(high.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("observer", [o for o in OBSERVERS if o != "minmax"])
