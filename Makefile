@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 
-.PHONY: install demo test test-inc check bench format env-cuda env-inc env-bench clean
+.PHONY: install demo test test-inc check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -62,5 +62,12 @@ env-bench: .venv-bench/.installed  ## OpenVINO and NNCF, for bench/latency.py
 	.venv-bench/bin/python $(PIP) -r constraints-bench.txt
 	touch $@
 
+env-tools: .venv-tools/.installed  ## the retired onnxruntime-tools, for bench/fusion.py
+
+.venv-tools/.installed: constraints-tools.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python $(PIP) -r constraints-tools.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools out build *.egg-info

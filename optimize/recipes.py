@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import Range
-from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
+from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES, Fusion
 from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
 from optimize.precision import (
@@ -43,7 +43,7 @@ INTEGER_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Recipe:
-    """Fuse with `rules`, then `convert`.
+    """Fuse with `rules` (or by `fuse`, another tool's way), then `convert`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
@@ -62,6 +62,7 @@ class Recipe:
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
     reusable: bool = True
+    fuse: Callable[[ir.Model], Fusion] | None = None
 
     @property
     def needs_calibration(self) -> bool:

@@ -12,6 +12,7 @@ import click
 
 from calibration.feeds import FeedSet
 from optimize.backends import inc
+from optimize.backends.fusion import fused_recipe
 from optimize.build import build_variant
 from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
@@ -36,8 +37,15 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--explain", is_flag=True, help="Name each candidate that did not match, and why.")
+@click.option(
+    "--backend",
+    type=click.Choice(["workbench", "onnxruntime"]),
+    default="workbench",
+    show_default=True,
+    help="Whose rules: ours, or those of onnxruntime.transformers.",
+)
 @_shared
-def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
+def fuse(model: Path, out: Path, explain: bool, backend: str, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
@@ -46,7 +54,8 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
     Example:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
-    return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
+    recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
+    return convert(model, out, recipe, Voice(as_json=as_json), explain=explain)
 
 
 @click.command()
@@ -168,8 +177,12 @@ def convert(
     audio: Path | None = None,
     feeds: Path | None = None,
     explain: bool = False,
+    afterwards: Callable[[], dict[str, Any]] | None = None,
 ) -> int:
-    """Apply one recipe; the exit code. A folder's other models go on after a failure."""
+    """Apply one recipe; the exit code. A folder's other models go on after a failure.
+
+    What `afterwards` finds, once all is made, joins the JSON.
+    """
     check_feeds(feeds)
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]
@@ -197,7 +210,8 @@ def convert(
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
-    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]})
+    more = afterwards() if afterwards is not None and code == 0 else {}
+    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]} | more)
     return code
 
 
