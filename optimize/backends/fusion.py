@@ -56,7 +56,10 @@ def fuse_by(tool: str, model: ir.Model) -> Fusion:
 
 
 def run_tool(tool: str, interpreter: Path, source: Path, out: Path) -> dict[str, Any]:
-    """What the tool's process said: `counts`, `seconds`, `peak_rss_bytes`. Raises PromiseMissed."""
+    """What the tool's process said: `counts`, `seconds`, `peak_rss_bytes`.
+
+    Raises PromiseMissed where it made nothing.
+    """
     command = [str(interpreter), "-P", str(SCRIPT), tool, str(source), str(out)]
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
