@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from optimize.backends.fusion import run_tool
+from optimize.backends.fusion_script import peak_rss_bytes
 from profiles.host import describe_host
 from vampnet_models.artifact import load_model, open_artifact, write_text
 from vampnet_models.builtin import builtin_models
@@ -62,7 +62,7 @@ def ours(source: Path, out: Path) -> Json:
     return {
         "counts": {rule: n for rule, n in made.record.fusions.items() if n},
         "seconds": time.perf_counter() - started_s,
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_rss_bytes": peak_rss_bytes(),
     }
 
 
