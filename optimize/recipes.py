@@ -177,7 +177,9 @@ def _fp16_name(settings: Fp16Settings) -> str:
     return "-".join(parts)
 
 
-def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
+def weights_recipe(
+    bits: str, block: str, method: str, compute: str, tables: bool = False
+) -> Recipe:
     """Weight-only quantization with settings of its own, named by what differs from the default.
 
     Raises InputError for another word than `vampbench weights` takes.
@@ -194,9 +196,11 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
             weight_only.INT8_COMPUTE if compute == "int8" else weight_only.FLOAT_COMPUTE
         ),
         method=method,  # type: ignore[arg-type]
+        tables=tables,
     )
     given = ((block, "32"), (method, "symmetric"), (compute, "float"))
     parts = [f"int{bits}-weights", *(word for word, default in given if word != default)]
+    parts += ["tables"] if tables else []
     return Recipe(
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",

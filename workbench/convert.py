@@ -125,6 +125,9 @@ def int8(
     show_default=True,
     help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
 )
+@click.option(
+    "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."
+)
 @options.backend
 @options.inc_python
 @options.audio
@@ -137,6 +140,7 @@ def weights(
     block: str,
     method: str,
     compute: str,
+    tables: bool,
     backend: str,
     inc_python: Path,
     audio: Path | None,
@@ -155,7 +159,7 @@ def weights(
       vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
     if backend == "neural-compressor":
-        if compute != "float":
+        if compute != "float" or tables:
             raise InputError(
                 f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
             )
@@ -163,7 +167,7 @@ def weights(
     elif method == "awq":
         raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
     else:
-        recipe = weights_recipe(bits, block, method, compute)
+        recipe = weights_recipe(bits, block, method, compute, tables)
     voice = Voice(as_json=as_json)
     return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
 

@@ -172,7 +172,7 @@ def test_rows_of_long_tables_are_looked_up_in_eight_bits(bits: Bits) -> None:
     feeds = {"i": np.arange(0, 1000, 10).reshape(4, 25), "j": np.full((4, 25), 7)}
     expected = run(model(TABLES, **weights), feeds)
     made = model(TABLES, **weights)
-    done = convert(made, Settings(bits))
+    done = convert(made, Settings(bits, tables=True))
     assert done.precision == {"int8": 1, "float32": 1}
     assert [node.reason for node in done.float_nodes if node.op_type == "Gather"] == [
         "a table of 0 KiB: its rows are looked up, not summed"
