@@ -6,8 +6,8 @@ kernel that quantizes the activations too. Conv and ConvTranspose: 8 bits with o
 channel, 4 bits (opset 21's INT4) with one scale per block of input channels and tap. The runtime
 unpacks the convolutions' weights in each run and computes them in float. Lookups, where asked for:
 8-bit tables with one scale per row, which is looked up beside it. MatMulNBits may quantize its
-input too, block by block, and compute in integers (`Settings.accuracy_level`): faster, and no longer
-weights alone.
+input too, block by block, and compute in integers (`Settings.accuracy_level`): faster, and no
+longer weights alone.
 """
 
 from __future__ import annotations
