@@ -6,7 +6,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-inc check bench format env-cuda env-inc env-bench clean
+.PHONY: install demo report-full test test-inc check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -68,5 +68,12 @@ env-bench: .venv-bench/.installed  ## OpenVINO and NNCF, for bench/latency.py
 	.venv-bench/bin/python $(PIP) -r constraints-bench.txt
 	touch $@
 
+env-tools: .venv-tools/.installed  ## the retired onnxruntime-tools, for bench/fusion.py
+
+.venv-tools/.installed: constraints-tools.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python $(PIP) -r constraints-tools.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools out build *.egg-info

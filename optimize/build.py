@@ -86,7 +86,7 @@ def build_variant(
     record_path(out).unlink(missing_ok=True)
     model = load_model(source.path)
     _raise_opset(model, source.path)
-    fusion = fuse(model, recipe.rules)
+    fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings = _expectations(model, recipe, fusion, source.path)
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:

@@ -56,6 +56,37 @@ def read(tensor: ir.TensorProtocol) -> Array:
     return values
 
 
+def read_transposed(tensor: ir.TensorProtocol) -> Array:
+    """`[columns, rows]` of a tensor `[rows, columns, ...]` whose further axes are 1.
+
+    Rows are turned as they come from the file: the tensor is never held twice.
+    """
+    n_rows, n_columns = dims(tensor)[:2]
+    if not isinstance(tensor, ir.ExternalTensor) or tensor.dtype.bitwidth < 8:
+        return np.ascontiguousarray(read(tensor).reshape(n_rows, n_columns).T)
+    turned = np.empty((n_columns, n_rows), tensor.dtype.numpy())
+    tensor.tofile(_Turned(turned))
+    return turned
+
+
+class _Turned:
+    """A file to write rows to that is an array of them as columns."""
+
+    def __init__(self, target: Array) -> None:
+        self._target, self._position, self._rest = target, 0, b""
+
+    def write(self, data: bytes) -> int:
+        held = self._rest + data
+        n_columns, itemsize = self._target.shape[0], self._target.itemsize
+        n_rows = len(held) // (n_columns * itemsize)
+        whole = n_rows * n_columns * itemsize
+        rows = np.frombuffer(held[:whole], self._target.dtype).reshape(n_rows, n_columns)
+        self._target[:, self._position : self._position + n_rows] = rows.T
+        self._position += n_rows
+        self._rest = held[whole:]
+        return len(data)
+
+
 class _Filled:
     """A file to write to that is an array of bytes."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import OBSERVERS, ChannelRange, Range
-from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
+from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES, Fusion
 from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
 from optimize.precision import (
@@ -45,7 +45,7 @@ INTEGER_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Recipe:
-    """Fuse with `rules`, then `convert`.
+    """Fuse with `rules` (or by `fuse`, another tool's way), then `convert`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
@@ -67,6 +67,7 @@ class Recipe:
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
     reusable: bool = True
+    fuse: Callable[[ir.Model], Fusion] | None = None
 
     @property
     def needs_calibration(self) -> bool:
@@ -194,7 +195,9 @@ def static_recipe(observer: str | None = None) -> Recipe:
     return replace(INT8_STATIC, name=f"{INT8_STATIC.name}-{observer}", observer=observer)
 
 
-def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
+def weights_recipe(
+    bits: str, block: str, method: str, compute: str, tables: bool = False
+) -> Recipe:
     """Weight-only quantization with settings of its own, named by what differs from the default.
 
     Raises InputError for another word than `vampbench weights` takes.
@@ -211,9 +214,11 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
             weight_only.INT8_COMPUTE if compute == "int8" else weight_only.FLOAT_COMPUTE
         ),
         method=method,  # type: ignore[arg-type]
+        tables=tables,
     )
     given = ((block, "32"), (method, "symmetric"), (compute, "float"))
     parts = [f"int{bits}-weights", *(word for word, default in given if word != default)]
+    parts += ["tables"] if tables else []
     return Recipe(
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",

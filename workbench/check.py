@@ -151,6 +151,7 @@ def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:
 
 def show(report: AccuracyReport, voice: Voice) -> None:
     """Print an accuracy report."""
+    voice.say(f"finite           {report.nonfinite or 'no'} NaN or infinite values in the outputs")
     if report.token_agreement is not None:
         low, high = report.interval or (None, None)
         voice.say(

@@ -13,6 +13,7 @@ import click
 from calibration.collect import Terms
 from calibration.feeds import FeedSet
 from optimize.backends import inc
+from optimize.backends.fusion import fused_recipe
 from optimize.build import build_variant
 from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
@@ -51,8 +52,15 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--explain", is_flag=True, help="Name each candidate that did not match, and why.")
+@click.option(
+    "--backend",
+    type=click.Choice(["workbench", "onnxruntime"]),
+    default="workbench",
+    show_default=True,
+    help="Whose rules: ours, or those of onnxruntime.transformers.",
+)
 @_shared
-def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
+def fuse(model: Path, out: Path, explain: bool, backend: str, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
@@ -61,7 +69,8 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
     Example:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
-    return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
+    recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
+    return convert(model, out, recipe, Voice(as_json=as_json), explain=explain)
 
 
 @click.command()
@@ -89,6 +98,9 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
     show_default=True,
     help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
 )
+@click.option(
+    "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."
+)
 @options.backend
 @options.inc_python
 @options.audio
@@ -101,6 +113,7 @@ def weights(
     block: str,
     method: str,
     compute: str,
+    tables: bool,
     backend: str,
     inc_python: Path,
     audio: Path | None,
@@ -119,7 +132,7 @@ def weights(
       vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
     if backend == "neural-compressor":
-        if compute != "float":
+        if compute != "float" or tables:
             raise InputError(
                 f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
             )
@@ -127,7 +140,7 @@ def weights(
     elif method == "awq":
         raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
     else:
-        recipe = weights_recipe(bits, block, method, compute)
+        recipe = weights_recipe(bits, block, method, compute, tables)
     voice = Voice(as_json=as_json)
     return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
 
@@ -142,8 +155,12 @@ def convert(
     feeds: Path | None = None,
     calibrating: Calibrating | None = None,
     explain: bool = False,
+    afterwards: Callable[[], dict[str, Any]] | None = None,
 ) -> int:
-    """Apply one recipe; the exit code. A folder's other models go on after a failure."""
+    """Apply one recipe; the exit code. A folder's other models go on after a failure.
+
+    What `afterwards` finds, once all is made, joins the JSON.
+    """
     how = calibrating or Calibrating(audio, feeds=feeds)
     check_feeds(how.feeds)
     is_folder = model.is_dir()
@@ -175,7 +192,8 @@ def convert(
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
-    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]})
+    more = afterwards() if afterwards is not None and code == 0 else {}
+    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]} | more)
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -79,12 +80,24 @@ def fp16(
         measure=measure,
         on_ranges=found.update,
     )
-    code = convert(model, out, fp16_recipe(settings), voice, audio=audio)
-    if save_ranges_to is not None and found:
-        _save(save_ranges_to, model, found, voice)
-    if emulate and code == 0:
-        kept = found or given
-        _emulated(model, out, Fp16Settings(keep_nodes, keep_ops, True, kept), audio, voice)
+    compared: dict[str, AccuracyReport] = {}
+
+    def afterwards() -> dict[str, Any]:
+        if save_ranges_to is not None and found:
+            _save(save_ranges_to, model, found, voice)
+        if not emulate:
+            return {}
+        kept = Fp16Settings(keep_nodes, keep_ops, True, found or given)
+        compared.update(_emulated(model, out, kept, audio, voice))
+        return {"emulated": {title: report.as_json() for title, report in compared.items()}}
+
+    recipe = fp16_recipe(settings)
+    code = convert(model, out, recipe, voice, audio=audio, afterwards=afterwards)
+    for title, report in compared.items():
+        if report.nonfinite:
+            raise PromiseMissed(
+                f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure"
+            )
     return code
 
 
@@ -95,7 +108,7 @@ def _save(path: Path, model: Path, found: dict[str, Range], voice: Voice) -> Non
 
 def _emulated(
     model: Path, out: Path, settings: Fp16Settings, audio: Path | None, voice: Voice
-) -> None:
+) -> dict[str, AccuracyReport]:
     """Say what rounding the weights costs, and what rounding every result does."""
     source = open_artifact(model)
     variant = open_artifact(out / model.name if out.suffix != ".onnx" else out)
@@ -110,8 +123,8 @@ def _emulated(
         _, evaluation = feeds_of(source, ground, None, 0, voice)
         made = build_variant(source, fp16_recipe(emulated), scratch / f"{source.name}.onnx")
         truth = _truth(source, evaluation, voice)
-        for title, path in (("weights rounded", variant.path), ("every result rounded", made.path)):
-            _compared(title, truth, path, voice)
+        paths = {"weights rounded": variant.path, "every result rounded": made.path}
+        return {title: _compared(title, truth, path, voice) for title, path in paths.items()}
 
 
 def _truth(source: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
@@ -124,8 +137,4 @@ def _compared(title: str, truth: Truth, path: Path, voice: Voice) -> AccuracyRep
         report = compare(truth, open_artifact(path), update)
     voice.say(f"{title}:")
     show(report, voice)
-    if report.nonfinite:
-        raise PromiseMissed(
-            f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure"
-        )
     return report

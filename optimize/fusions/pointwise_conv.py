@@ -25,7 +25,7 @@ from optimize.graph import (
     insert,
     int_of,
     ints_of,
-    read,
+    read_transposed,
     scalar,
     substitute,
     tensor_of,
@@ -149,7 +149,7 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
     lead = [None, None] if x.shape is None else [x.shape[0], x.shape[2]]
 
     def transposed() -> Array:
-        return np.ascontiguousarray(read(tensor)[:, :, 0].T)
+        return read_transposed(tensor)
 
     weight = add_weight(
         graph, f"{weight_value.name}.transposed", tensor.dtype, (n_in, n_out), transposed

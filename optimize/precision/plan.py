@@ -125,11 +125,11 @@ def float_node(node: ir.Node, reason: str) -> FloatNode:
 
 
 def table_lookups(graph: ir.Graph) -> list[FloatNode]:
-    """Lookups in constant float tables, which weight quantization leaves."""
+    """Lookups in constant float tables, which quantization leaves; scales of rows are none."""
     found = []
     for node in graph:
         table = weight_of(node, 0) if node.op_type == "Gather" else None
-        if table is not None:
+        if table is not None and dims(table)[-1:] != (1,):
             size = f"{table.nbytes / 1024:.0f} KiB"
             found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
     return found

@@ -23,7 +23,8 @@ RANGE_SHARES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 def per_channel_scales(weight: Floats, axis: int, bits: Bits = 8) -> Floats:
     """float32 `[channels]`: the largest magnitude of each channel over 127 (or 7)."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
-    top = np.abs(weight).max(axis=others) / np.float32(2 ** (bits - 1) - 1)
+    magnitudes = np.maximum(weight.max(axis=others), -weight.min(axis=others))
+    top = magnitudes / np.float32(2 ** (bits - 1) - 1)
     scales: Floats = np.maximum(top, SMALLEST_SCALE).astype(np.float32)
     return scales
 
@@ -34,9 +35,14 @@ def quantize_per_channel(
     """int8 values of `weight / scales`, in [-127, 127] or [-7, 7]."""
     shape = [1] * weight.ndim
     shape[axis] = -1
-    limit = 2 ** (bits - 1) - 1
-    rounded = np.clip(np.rint(weight / scales.reshape(shape)), -limit, limit)
-    integers: NDArray[np.int8] = rounded.astype(np.int8)
+    limit, wide = 2 ** (bits - 1) - 1, scales.reshape(shape)
+    integers = np.empty(weight.shape, np.int8)
+    step = max(1, PANEL_ELEMENTS * len(weight) // max(1, weight.size))
+    for first in range(0, len(weight), step):
+        part = slice(first, first + step)
+        panel = weight[part] / (wide[part] if axis == 0 else wide)
+        np.rint(panel, out=panel)
+        integers[part] = np.clip(panel, -limit, limit, out=panel)
     return integers
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import onnx_ir as ir
 import pytest
 
+from vampnet_models.artifact import load_model, save_model
 from workbench.main import cli
 
 
@@ -120,3 +123,55 @@ def test_a_wrong_command_exits_with_two(vampbench):
     done = vampbench("frobnicate")
     assert done.code == 2
     assert "No such command 'frobnicate'" in done.stderr
+
+
+def test_emulated_fp16_is_in_the_json(vampbench, tiny, recordings, tmp_path):
+    encoder, half = tiny / "codec_encoder.onnx", tmp_path / "half.onnx"
+    done = vampbench("fp16", encoder, "--emulate", "--audio", recordings, "-o", half, "--json")
+    assert done.code == 0
+    found = json.loads(done.stdout)
+    assert [each["recipe"] for each in found["variants"]] == ["fp16"]
+    reports = found["emulated"]
+    assert set(reports) == {"weights rounded", "every result rounded"}
+    assert all(report["nonfinite"] == 0 for report in reports.values())
+    assert all(0.5 < report["token_agreement"] <= 1 for report in reports.values())
+
+
+def test_a_variant_that_gives_nan_fails_and_says_so(vampbench, tiny, recordings, tmp_path):
+    decoder = load_model(tiny / "codec_decoder.onnx")
+    for value in decoder.graph.initializers.values():
+        if value.const_value.dtype == ir.DataType.FLOAT and value.const_value.size > 2048:
+            spoilt = np.full(value.const_value.shape.numpy(), np.nan, np.float32)
+            value.const_value = ir.Tensor(spoilt, name=value.name)
+    save_model(decoder, tmp_path / "spoilt.onnx")
+    command = ("verify", tiny / "codec_decoder.onnx", tmp_path / "spoilt.onnx")
+    done = vampbench(*command, "--audio", recordings)
+    assert done.code == 1
+    assert "outputs are NaN or infinite" in done.stdout
+    whole = vampbench("verify", *(tiny / "codec_decoder.onnx",) * 2, "--audio", recordings)
+    assert whole.code == 0
+    assert "no NaN or infinite values in the outputs" in whole.stdout
+
+
+def test_a_graph_that_onnxruntimes_fusion_stumbles_over_is_told(vampbench, tiny, tmp_path):
+    fused = tmp_path / "out" / "fused.onnx"
+    done = vampbench("fuse", tiny / "coarse.onnx", "--backend", "onnxruntime", "-o", fused)
+    assert done.code == 1
+    assert "onnxruntime failed: TypeError" in done.lines[-1]
+    assert "fusion_simplified_layernorm.py" in done.lines[-1]
+    assert not fused.exists()
+
+
+def test_modes_of_another_backend_are_refused_here(vampbench, tiny, tmp_path):
+    out = tmp_path / "out.onnx"
+    for command in (("int8", "--mode", "smoothquant"), ("weights", "--method", "awq")):
+        done = vampbench(*command, tiny / "coarse.onnx", "-o", out)
+        assert done.code == 2
+        assert "--backend neural-compressor" in done.stderr
+    done = vampbench(
+        "int8", tiny / "coarse.onnx", "--backend", "neural-compressor",
+        "--inc-python", tmp_path / "none", "-o", out,
+    )  # fmt: skip
+    assert done.code == 2
+    assert "make env-inc" in done.lines[-1]
+    assert not out.exists()

@@ -1,10 +1,15 @@
+import gzip
+from pathlib import Path
+
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
 from optimize.precision.fp16 import convert
 from optimize.precision.fp16_keep import reasons_to_keep
 from tests.optimize.graphs import check, model, normal, ops, run, snr_db
+from vampnet_models.artifact import load_model
 from vampnet_models.errors import InputError
 
 TEXT = """(float[b, t, 32] x, int64[n] i) => (float[b, t, 32] y, float[n, 4] z) {
@@ -120,3 +125,48 @@ def test_a_value_without_a_type_is_an_error() -> None:
     made.graph.node(1).replace_input_with(0, odd.outputs[0])
     with pytest.raises(InputError, match="untyped: its type cannot be inferred"):
         convert(made)
+
+
+PLAIN = """(float[b, 1, t] x) => (float[b, t, 24] y) {
+ c = Conv<kernel_shape = [3], pads = [1, 1]>(x, k) s = Sin(c) r = Transpose<perm = [0, 2, 1]>(s)
+ h = MatMul(r, w) a = Add(h, bias) p = Softmax<axis = -1>(a) y = MatMul(p, v) }"""
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_as_close_to_float32_as_onnxconverter_common(depth: int) -> None:
+    """On graphs that it can do: no Div of two types, no contrib operators."""
+    float16 = pytest.importorskip("onnxconverter_common.float16", reason="extra dev")
+    weights = {"k": normal(32, 1, 3), "w": normal(32, 24) / 6, "bias": normal(24)}
+    weights["v"] = normal(24, 24, seed=depth)
+    feeds = {"x": normal(depth, 1, 200)}
+    expected = run(model(PLAIN, **weights), feeds)["y"]
+    made = model(PLAIN, **weights)
+    convert(made)
+    theirs = float16.convert_float_to_float16(
+        ir.to_proto(model(PLAIN, **weights)), keep_io_types=True
+    )
+    ours_db = snr_db(expected, run(made, feeds)["y"])
+    theirs_db = snr_db(expected, run(ir.from_proto(theirs), feeds)["y"])
+    assert ours_db > 50
+    assert ours_db > theirs_db - 3
+    assert (expected.argmax(-1) == run(made, feeds)["y"].argmax(-1)).mean() > 0.99
+
+
+def test_the_exported_encoder_keeps_the_tokens_that_onnxconverter_common_keeps(
+    tmp_path: Path,
+) -> None:
+    float16 = pytest.importorskip("onnxconverter_common.float16", reason="extra dev")
+    packed = Path(__file__).parents[2] / "fixtures" / "exported" / "encoder_dynamo.onnx.gz"
+    path = tmp_path / "encoder.onnx"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    made = load_model(path)
+    feeds = {"audio": 0.3 * normal(2, 1, 768 * 9)}
+    expected = run(load_model(path), feeds)
+    convert(made)
+    with pytest.warns(UserWarning, match="truncated"):
+        theirs = float16.convert_float_to_float16(onnx.load(path), keep_io_types=True)
+    other = run(ir.from_proto(theirs), feeds)
+    for name, found in run(made, feeds).items():
+        kept = (found == expected[name]).mean()
+        assert kept >= (other[name] == expected[name]).mean() - 0.01
+        assert kept > 0.95

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optimize.fuse import fuse
+from optimize.graph import tensor_of
 from optimize.precision.quantize import (
     Bits,
     asymmetric_blocks,
@@ -15,9 +17,9 @@ from optimize.precision.quantize import (
     quantize_asymmetric,
     quantize_blocks,
 )
-from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert
+from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert, lookups
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
-from vampnet_models.artifact import weights_bytes
+from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.errors import InputError
 
 MATMUL = "(float[b, t, 96] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
@@ -174,3 +176,40 @@ def test_the_embedding_stays_float_and_says_so(bits: Bits) -> None:
     done = convert(made, Settings(bits=bits))
     assert done.precision == {f"int{bits}": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
+
+
+TABLES = """(int64[b, n] i, int64[b, n] j) => (float[b, n, 8] y, float[b, n, 8] few) {
+ e = Gather<axis = 0>(table, i) y = MatMul(e, w) few = Gather<axis = 0>(short, j) }"""
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_rows_of_long_tables_are_looked_up_in_eight_bits(bits: Bits) -> None:
+    weights = {"table": normal(1024, 8), "short": normal(9, 8), "w": normal(8, 8)}
+    weights["table"][::3] *= 50
+    feeds = {"i": np.arange(0, 1000, 10).reshape(4, 25), "j": np.full((4, 25), 7)}
+    expected = run(model(TABLES, **weights), feeds)
+    made = model(TABLES, **weights)
+    done = convert(made, Settings(bits, tables=True))
+    assert done.precision == {"int8": 1, "float32": 1}
+    assert [node.reason for node in done.float_nodes if node.op_type == "Gather"] == [
+        "a table of 0 KiB: its rows are looked up, not summed"
+    ]
+    assert len(done.mixed_nodes) == (bits == 4)
+    stored = {v.name: v.const_value for v in made.graph.initializers.values()}
+    assert stored["table.int8"].nbytes == 1024 * 8
+    assert "table" not in stored
+    found = run(made, feeds)
+    assert snr_db(expected["y"], found["y"]) > 40
+    np.testing.assert_array_equal(found["few"], expected["few"])
+    check(made)
+
+
+def test_tables_that_decide_the_codes_stay(small_models: Path) -> None:
+    encoder = load_model(small_models / "codec_encoder.onnx")
+    fuse(encoder)
+    tables = [n for n in encoder.graph if n.op_type == "Gather" and tensor_of(n.inputs[0])]
+    assert len(tables) >= 13
+    assert lookups(encoder.graph) == ()
+    decoder = load_model(small_models / "codec_decoder.onnx")
+    fuse(decoder)
+    assert len(lookups(decoder.graph)) == 14
