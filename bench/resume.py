@@ -86,6 +86,7 @@ def main() -> int:
     parser.add_argument("--recipes", default="fp16,int8-static,int8-dynamic")
     parser.add_argument("--targets", default="cpu,mobile")
     parser.add_argument("--rounds", default="5")
+    parser.add_argument("--audio", type=Path, help="default: the built-in sample pack")
     parser.add_argument("-o", "--output", type=Path, help="default: a temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
@@ -93,6 +94,8 @@ def main() -> int:
         models = options.models or builtin_models(folder)
         arguments = ["run", str(models.resolve()), "--recipes", options.recipes]
         arguments += ["--targets", options.targets, "--rounds", options.rounds]
+        if options.audio is not None:
+            arguments += ["--audio", str(options.audio.resolve())]
         found = resume(arguments, folder, options.kills, options.seed)
     print(json.dumps(found, indent=1))
     return 1 if found["differences"] or found["files"] else 0

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from profiles.process import ChildFailed, child
+from profiles.rounds import lead_runs
 from profiles.stats import percentile
 from profiles.targets import Target
 from vampnet_models.errors import InputError
@@ -93,16 +94,20 @@ class OperatorProfile:
 def profile_operators(
     path: Path, feeds_path: Path, target: Target, *, warmups: int = 3, runs: int = 7
 ) -> OperatorProfile:
-    """Profile a model in a process of its own. Raises InputError when it does not run."""
+    """Profile a model in a process of its own, after `warmups` runs and those of a lead-in.
+
+    Raises InputError when it does not run.
+    """
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         try:
             with child(path, feeds_path, target, profile=Path(folder) / "profile") as process:
-                process.run(warmups + runs)
+                lead = lead_runs(process.run(warmups))
+                process.run(lead + runs)
                 written = process.end_profile()
         except ChildFailed as error:
             raise InputError(f"{path}: no operator profile: {error}") from None
         events = json.loads(written.read_text(encoding="utf-8"))
-    return summarise_events(events, warmups)
+    return summarise_events(events, warmups + lead)
 
 
 def summarise_events(events: Sequence[Mapping[str, Any]], warmups: int = 0) -> OperatorProfile:

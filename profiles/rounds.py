@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,21 @@ from profiles.targets import Target
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, what is being done)."""
 
-_FAST_S = 0.05
+LEAD_S = 0.1
+"""Untimed running before a timed run. A process that wakes up finds its threads on one core until
+the scheduler spreads them, and caches that others have filled: on two cores, runs of 4 ms took
+8 ms for the first 20 to 60 ms."""
+
+MOST_LEAD_RUNS = 1000
+
 _SETTLE_S = 0.005
 
 
 @dataclass(frozen=True)
 class Plan:
     """How much to measure. A group stops after `rounds`, or earlier when `budget_s` is spent and
-    `min_rounds` are done; warm-up ends when it is steady or at one of its bounds. `cold` opens
+    `min_rounds` are done; warm-up takes `LEAD_S` at least, and ends when it is steady or at one
+    of its bounds. `cold` opens
     each model once more, in a process of its own, with its files out of the page cache."""
 
     rounds: int = 20
@@ -106,8 +114,11 @@ def _open_cold(entry: Entry, feeds: Path, target: Target, bind: str) -> float | 
 def _warm_up(entry: Entry, plan: Plan) -> None:
     assert entry.child is not None
     (entry.first_run_s,) = entry.child.run()
+    lead = lead_runs([entry.first_run_s])
+    entry.warmup_s += entry.child.run(lead)
     start = time.perf_counter()
-    while len(entry.warmup_s) < plan.warmup_max and not stats.is_steady(entry.warmup_s):
+    most = lead + plan.warmup_max
+    while len(entry.warmup_s) < most and not stats.is_steady(entry.warmup_s):
         entry.warmup_s += entry.child.run()
         if time.perf_counter() - start > plan.warmup_max_s:
             break
@@ -118,10 +129,8 @@ def _warm_up(entry: Entry, plan: Plan) -> None:
 
 
 def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], None]) -> None:
-    """One timed run of every living entry per round, in shuffled order.
+    """One timed run of every living entry per round, in shuffled order, after `lead_runs`.
 
-    A model that runs in less than 50 ms is run once untimed before, since its weights fit into
-    caches that the other processes have just filled; larger ones do not keep them either way.
     The pause lets the last process's worker threads stop spinning.
     """
     order = random.Random(plan.seed)
@@ -134,12 +143,18 @@ def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], Non
         order.shuffle(living)
         for entry in living:
             assert entry.child is not None
-            fast = stats.percentile(entry.warmup_s or [entry.first_run_s], 50) < _FAST_S
+            lead = lead_runs(entry.warmup_s or [entry.first_run_s])
             time.sleep(_SETTLE_S)
             try:
-                entry.samples_s.append(entry.child.run(2 if fast else 1)[-1])
+                entry.samples_s.append(entry.child.run(lead + 1)[-1])
             except ChildFailed as error:
                 entry.failure = f"after {len(entry.samples_s)} timed runs {error}"
+
+
+def lead_runs(warmup_s: Sequence[float]) -> int:
+    """How many untimed runs take about `LEAD_S`; none where that is a tenth of one run or less."""
+    usual_s = stats.percentile(warmup_s[-3:], 50)
+    return min(MOST_LEAD_RUNS, math.ceil(LEAD_S / usual_s)) if usual_s < 10 * LEAD_S else 0
 
 
 class _Watch:

@@ -61,7 +61,8 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
         chosen = _tuned(root, results) or (
             _defaults(target, results) if run_dir is None else _recommended(target, results)
         )
-        parts = _parts(results, root if root.is_dir() else root.parent, chosen, scratch, voice)
+        folder_of = root if root.is_dir() else root.parent
+        parts = _parts(results, folder_of, chosen, target, scratch, voice)
         weights = {model["weights"] for model in results["models"]}
         manifest = write_bundle(
             parts,
@@ -160,7 +161,7 @@ def _tuned(root: Path, results: Json) -> dict[str, str] | None:
 
 
 def _parts(
-    results: Json, root: Path, chosen: dict[str, str], scratch: Path, voice: Voice
+    results: Json, root: Path, chosen: dict[str, str], target: str, scratch: Path, voice: Voice
 ) -> list[Part]:
     models = [m for m in results["models"] if m["role"] in [r.value for r in CHAIN_ROLES]]
     if not models:
@@ -168,9 +169,21 @@ def _parts(
     sources = {m["name"]: _source(m) for m in models}
     ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
     return [
-        _part(model, sources[model["name"]], chosen[model["name"]], root, ground, voice)
+        _part(model, sources[model["name"]], chosen[model["name"]], root, target, ground, voice)
         for model in models
     ]
+
+
+def _measured(profiles: Json, target: str) -> Json | None:
+    """The measured profile of the target's own provider, else the CPU's; None without one.
+
+    Where the time goes stands in the run's results and would only weigh here.
+    """
+    for name in (target, "cpu"):
+        found = profiles.get(name) or {}
+        if found.get("kind") == "measurement":
+            return {k: v for k, v in found.items() if k not in ("operator_times", "peaks")}
+    return None
 
 
 def _source(model: Json) -> Artifact:
@@ -181,7 +194,13 @@ def _source(model: Json) -> Artifact:
 
 
 def _part(
-    model: Json, source: Artifact, recipe: str, root: Path, ground: Ground, voice: Voice
+    model: Json,
+    source: Artifact,
+    recipe: str,
+    root: Path,
+    target: str,
+    ground: Ground,
+    voice: Voice,
 ) -> Part:
     record = next(v for v in model["variants"] if v["recipe"] == recipe)
     artifact = open_artifact(root / record["path"])
@@ -208,5 +227,5 @@ def _part(
         variant=variant,
         counted=counted,
         accuracy=record["accuracy"],
-        profile=record["profiles"].get("cpu"),
+        profile=_measured(record["profiles"], target),
     )

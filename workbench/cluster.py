@@ -22,12 +22,12 @@ from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from workbench.console import Voice
 from workbench.ground import Ground
-from workbench.job import Ahead, Job, both_feeds, build, profile, verify
-from workbench.workspace import Workspace
+from workbench.job import Ahead, Job, both_feeds, build, feeds_key, profile, verify
+from workbench.kept import kept_feeds
+from workbench.workspace import Json, Workspace
 
 PREFIX = "dask://"
 CONNECT_S = 20
-Sides = tuple[FeedSet, FeedSet]
 
 
 def on_cluster(address: str) -> Ahead:
@@ -68,24 +68,17 @@ def _send(
     """Conversions first, then verifications, then profiles, when nothing else runs."""
     hosts = _check_workers(client, space)
     job = replace(job, out=job.out.resolve())
-    feeds = {}
+    keys = {}
     for artifact in artifacts:
         try:
-            feeds[artifact.path.resolve()] = both_feeds(artifact, job, space, ground, voice)
+            both_feeds(artifact, job, space, ground, voice)
         except WorkbenchError:
             continue  # the job itself meets it again, and reports it
-    sides = {path: client.scatter([each], hash=False)[0] for path, each in feeds.items()}
-    pairs = [(path, recipe) for path in sides for recipe in job.recipes]
-    _together(
-        client,
-        "conversions",
-        [(_convert, (job, path, recipe, sides[path])) for path, recipe in pairs],
-        voice,
-    )
-    _together(
-        client, "verifications", [(_verify, (job, path, sides[path])) for path in sides], voice
-    )
-    _one_per_host(client, hosts, [(_profile, (job, path, sides[path])) for path in sides], voice)
+        keys[artifact.path.resolve()] = feeds_key(artifact, ground, job.feeds)
+    one_each = [(path, recipe, key) for path, key in keys.items() for recipe in job.recipes]
+    _together(client, "conversions", [(_convert, (job, *each)) for each in one_each], voice)
+    _together(client, "verifications", [(_verify, (job, *each)) for each in keys.items()], voice)
+    _one_per_host(client, hosts, [(_profile, (job, *each)) for each in keys.items()], voice)
 
 
 Task = tuple[Callable[..., None], tuple[Any, ...]]
@@ -145,6 +138,8 @@ def _check_workers(client: Any, space: Workspace) -> dict[str, str]:
     probe.write_text(word, encoding="utf-8")
     try:
         seen = client.run(_look, probe.resolve())
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"a worker has not this version of vampnet-workbench: {error}") from error
     finally:
         probe.unlink()
     if not seen:
@@ -168,26 +163,41 @@ def _look(path: Path) -> tuple[str, dict[str, str]]:
         return "", versions()
 
 
-def _convert(job: Job, model: Path, recipe: str, sides: Sides) -> None:
-    build(open_artifact(model), find_recipe(recipe), sides[0], Workspace(job.out), _voice())
+def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    calibration, _ = _feeds(artifact, space, key)
+    build(artifact, find_recipe(recipe), calibration, space, _voice())
 
 
-def _verify(job: Job, model: Path, sides: Sides) -> None:
-    _verified(job, model, sides)
+def _verify(job: Job, model: Path, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    _verified(job, artifact, space, *_feeds(artifact, space, key))
 
 
-def _profile(job: Job, model: Path, sides: Sides) -> None:
-    variants = _verified(job, model, sides)
-    profile(open_artifact(model), {}, variants, sides[1], job, Workspace(job.out), _voice())
+def _profile(job: Job, model: Path, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    calibration, evaluation = _feeds(artifact, space, key)
+    variants = _verified(job, artifact, space, calibration, evaluation)
+    profile(artifact, {}, variants, evaluation, job, space, _voice())
 
 
-def _verified(job: Job, model: Path, sides: Sides) -> list[dict[str, Any]]:
+def _verified(
+    job: Job, artifact: Artifact, space: Workspace, calibration: FeedSet, evaluation: FeedSet
+) -> list[Json]:
     """The variants, found made, with their accuracy, found or compared now."""
-    artifact, space, voice = open_artifact(model), Workspace(job.out), _voice()
     recipes = [find_recipe(name) for name in job.recipes]
-    variants = [build(artifact, recipe, sides[0], space, voice) for recipe in recipes]
-    verify(artifact, variants, sides[1], job, space, voice)
+    variants = [build(artifact, recipe, calibration, space, _voice()) for recipe in recipes]
+    verify(artifact, variants, evaluation, job, space, _voice())
     return variants
+
+
+def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, FeedSet]:
+    """Both sides, as the job's own process left them in the shared folder."""
+
+    def missing() -> tuple[FeedSet, FeedSet]:
+        raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
+
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing)
 
 
 def _voice() -> Voice:

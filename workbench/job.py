@@ -44,7 +44,8 @@ EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
 class Job:
     """What to do with which models. `recipes` are names, in order.
 
-    With a `scheduler` the machines that it names have measured, not this one.
+    With `operators`, profiles also hold kernel times, the roofline and the cold start. With a
+    `scheduler` the machines that it names have measured, not this one.
     """
 
     models: tuple[Path, ...]
@@ -299,7 +300,7 @@ def profile(
                 paths,
                 feed,
                 job.targets,
-                plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=False),
+                plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
                 operators=job.operators,
                 progress=lambda done, total, _text: update(done, total),
             )

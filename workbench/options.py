@@ -81,5 +81,5 @@ targets = click.option(
 operators = click.option(
     "--operators",
     is_flag=True,
-    help="Also time each operator, and compare it with this machine's measured peaks (CPU).",
+    help="Also time each operator against this machine's measured peaks, and cold starts (CPU).",
 )

@@ -198,10 +198,20 @@ def _cells(record: Json) -> tuple[str, ...]:
         if loaded is not None:
             held = megabytes(max(0, loaded - record["base_rss_bytes"]))
             rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
-        note = f"peak RSS {rss}{', noisy' if record['noisy'] else ''}"
+        opened = f"opens in {record['session_s'] * 1e3:.0f} ms"
+        if record["session_cold_s"] is not None:
+            opened += f", {record['session_cold_s'] * 1e3:.0f} ms cold"
+        note = f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
         median = f"{record['median_s'] * 1e3:.2f} ms"
         return ("measured", median, f"{low:.2f} to {high:.2f} ms", against, note)
     if record["kind"] == "estimate":
         span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
         return ("estimate", "-", "-", "-", f"{span}, {megabytes(record['bytes'])}")
     return (record["kind"], "-", "-", "-", record["reason"])
+
+
+def _pace(record: Json) -> str:
+    """What the time means to a musician, where the model's role says."""
+    if "real_time_factor" in record:
+        return f"{record['real_time_factor']:.3f} of real time; "
+    return "per sampling step; " if "ms_per_step" in record else ""

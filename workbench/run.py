@@ -139,7 +139,7 @@ def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
     results, code = run_job(job, voice, ahead)
     columns = ("model", "recipe", "status", "size", "says the same", "CPU median", "why")
     voice.table("Variants", columns, summary_rows(results))
-    voice.table("Together", ("", "size", "of the source"), _totals(results))
+    voice.table("Together", ("", "size", "of the source", "10 s of music"), _totals(results))
     for skipped in results["skipped"]:
         voice.warn(f"skipped: {skipped['reason']}")
     voice.say(f"results  {job.out / 'results.json'}")
@@ -148,11 +148,18 @@ def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
     return code
 
 
-def _totals(results: Json) -> list[tuple[str, str, str]]:
+def _totals(results: Json) -> list[tuple[str, str, str, str]]:
+    """Size of the chain per recipe and set, and its time on the CPU where that was measured."""
     before = results["source_bytes"]
+    took = {c["name"]: c["s_per_10s_of_music"] for c in results["chains"] if c["target"] == "cpu"}
+    music = {name: f"{seconds:.2f} s" for name, seconds in took.items()}
+    music["source (FP32)"] = music.get("source", "-")
     named = [("source (FP32)", before), *results["totals"].items()]
     named += [(s["name"], s["bytes"]) for s in results["sets"]]
-    return [(name, megabytes(size), f"{size / before:.0%}") for name, size in named]
+    return [
+        (name, megabytes(size), f"{size / before:.0%}", music.get(name, "-"))
+        for name, size in named
+    ]
 
 
 def _recipes(text: str) -> tuple[str, ...]:

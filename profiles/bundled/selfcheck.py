@@ -80,7 +80,15 @@ def check_model(entry: dict[str, Any], golden: Any, provider: str) -> dict[str, 
         "median_s": float(np.median(times_s[1:])),
         "first_s": times_s[0],
         "audio_s": entry["audio_s"],
+        "role": entry["role"],
     }
+
+
+def pace(row: dict[str, Any]) -> str:
+    """What the time means: a transformer's run is one of many sampling steps."""
+    if row["role"] in ("coarse", "c2f"):
+        return "per sampling step"
+    return f"{row['audio_s'] / row['median_s']:.3g} x faster than it plays"
 
 
 def main() -> None:
@@ -113,7 +121,8 @@ def main() -> None:
             print(
                 f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} {row['to_reference']:.4g} "
                 f"{unit} as FP32 (promised {row['promise']:.4g}), {row['to_maker']:.4g} as where "
-                f"it was made; {1e3 * row['median_s']:.1f} ms for {row['audio_s']:.1f} s of sound"
+                f"it was made; {1e3 * row['median_s']:.1f} ms for {row['audio_s']:.1f} s of sound, "
+                f"{pace(row)}"
             )
         for problem in problems:
             print(f"FAIL: {problem}", file=sys.stderr)

@@ -1,6 +1,8 @@
 import json
+import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,21 @@ def test_tokens_below_the_promise_fail(tmp_path: Path) -> None:
 def test_a_provider_that_is_missing_is_named(tmp_path: Path) -> None:
     code, found = selfcheck(bundle(tmp_path), "--provider", "NoSuchProvider")
     assert code == 1 and "NoSuchProvider: not in this onnxruntime" in found["problems"][0]
+
+
+def test_how_fast_is_said(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(bundle(tmp_path) / "selfcheck.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"[\d.]+ ms for 0\.7 s of sound, [\d.e+]+ x faster than it plays", done.stdout)
+
+
+def test_the_example_is_short() -> None:
+    text = files("profiles.bundled").joinpath("example.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 30
 
 
 def test_the_promise_leaves_three_standard_errors(tmp_path: Path) -> None:

@@ -176,3 +176,11 @@ def test_a_busy_neighbour_is_called_noise(tmp_path, feeds):
     assert isinstance(record, Measurement)
     assert record.noise.noisy
     assert any("other processes used" in line for line in record.warnings)
+
+
+@pytest.mark.parametrize(
+    ("warmup_s", "runs"),
+    [([0.2, 0.004, 0.004, 0.004], 25), ([0.3], 1), ([1.5], 0), ([1e-6] * 3, 1000)],
+)
+def test_a_timed_run_follows_a_tenth_of_a_second_of_others(warmup_s, runs):
+    assert rounds.lead_runs(warmup_s) == runs

@@ -141,6 +141,24 @@ def test_the_report_stands_alone(out):
     assert 'href="http' not in html
 
 
+def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbench):
+    folder = tmp_path / "shipped"
+    made = vampbench("bundle", out, "--target", "android", "-o", folder, "--json")
+    assert made.code == 0, made.stderr
+    manifest = json.loads(made.stdout)
+    assert [m["role"] for m in manifest["models"]] == ROLES
+    assert all(m["profile"] is None for m in manifest["models"]), "nothing was measured"
+    assert "CC BY-NC-SA" in (folder / "LICENSE-NOTE.txt").read_text(encoding="utf-8")
+    assert vampbench("check", folder).code == 0
+    path = folder / manifest["models"][1]["file"]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    broken = vampbench("check", folder)
+    assert broken.code == 1
+    assert f"{path.name}: changed since the bundle was made" in broken.stderr
+
+
 def test_results_of_json_are_results_json(again, codec, recordings, vampbench):
     done = vampbench(*arguments(codec, recordings, again, "--json"))
     assert done.code == 0

@@ -14,6 +14,10 @@ import pytest
 import soundfile
 
 from profiles.report import render_report
+from profiles.report.changes import changes_of
+from profiles.report.comparison import render_comparison
+from profiles.report.read import read_run
+from tests.profiles.report.kernels import with_kernels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome on PATH")
@@ -39,6 +43,8 @@ def page(results: dict[str, Any], tmp_path: Path) -> Path:
     tone = 0.2 * np.sin(np.arange(22_050) / 9)
     soundfile.write(tmp_path / "tone.wav", tone, 44_100, subtype="PCM_16")
     results["audio"] = [{"path": "tone.wav", "name": "a tone <1>"}]
+    for owner in (results["models"][0], *results["models"][0]["variants"][:3]):
+        with_kernels(owner["profiles"]["cpu"])
     path = tmp_path / "report é.html"
     path.write_text(render_report(results, tmp_path), encoding="utf-8")
     return path
@@ -59,7 +65,7 @@ def test_opens_without_errors_and_with_sortable_heads(
     done = browse(page, "--dump-dom")
     assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
     dom = page_of(done.stdout)
-    assert len(dom.all("svg", "chart")) == 23
+    assert len(dom.all("svg", "chart")) == 25
     assert len(dom.all("audio")) == 1
     assert len(dom.all("button")) > 30
     assert all(t.get("tabindex") == "0" for t in dom.all("div", "scroll"))
@@ -83,6 +89,44 @@ def test_a_click_sorts_by_number_with_gaps_last(page: Path) -> None:
     assert up[-1] == down[-1] == "int8-dynamic"
     assert down[0] == "FP32 source"
     assert said["aria"] == "descending"
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_the_keyboard_reaches_everything(
+    page: Path, compared: bool, results: dict[str, Any]
+) -> None:
+    if compared:
+        run = read_run(results)
+        page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
+    script = """
+      document.querySelectorAll('details').forEach(function (d) { d.open = true; });
+      var wanted = Array.from(document.querySelectorAll(
+        'a[href], button, summary, audio, [tabindex], main *'));
+      var acting = wanted.filter(function (e) {
+        return e.matches('a[href], button, summary, audio') ||
+          (e.scrollWidth > e.clientWidth + 1 &&
+            /auto|scroll/.test(getComputedStyle(e).overflowX)); });
+      var lost = acting.filter(function (e) {
+        e.focus(); return document.activeElement !== e || e.tabIndex < 0; });
+      var head = document.querySelector('thead button'); head.focus();
+      document.title = 'reached:' + acting.length + ':' + lost.length + ':' +
+        lost.slice(0, 3).map(function (e) { return e.outerHTML.slice(0, 80); }).join(' ') +
+        ':' + document.querySelector('h1').textContent.length;
+    """
+    dom = browse(with_script(page, script), "--dump-dom").stdout
+    found = re.search(r"reached:(\d+):(\d+):([^<]*)", dom)
+    assert found is not None, dom[:300]
+    assert int(found[1]) > (20 if compared else 60)
+    assert found[2] == "0", found[3]
+
+
+def test_a_comparison_opens_without_errors(page: Path, results: dict[str, Any]) -> None:
+    run = read_run(results)
+    page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
+    done = browse(page, "--dump-dom")
+    assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)
+    assert done.stdout.count('class="chart"') == 4
+    assert "No difference in" in done.stdout
 
 
 @pytest.mark.parametrize("width", [1280, 420])
