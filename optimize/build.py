@@ -12,12 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
+from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript.version_converter import ConvertVersionPass
 
 from calibration.collect import Terms, collect_channel_ranges
 from calibration.feedset import FeedSet
 from calibration.outside import Outside, shares_outside
-from optimize.fuse import Fusion, fuse
+from optimize.fuse import Fusion, finished, fuse
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion
 from optimize.recipes import Recipe
@@ -40,7 +41,7 @@ from vampnet_models.artifact import (
 )
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.session import Feeds, open_session
-from vampnet_models.spec import IR_VERSION, OPSET, ROLE_KEY
+from vampnet_models.spec import IR_VERSION, ROLE_KEY
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of calibration, then of writing."""
@@ -85,7 +86,7 @@ def build_variant(
         return existing
     record_path(out).unlink(missing_ok=True)
     model = load_model(source.path)
-    _raise_opset(model, source.path)
+    _raise_opset(model, source.path, recipe.opset)
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings = _expectations(model, recipe, fusion, source.path)
     if recipe.calibrate is not None and used is not None:
@@ -94,6 +95,8 @@ def build_variant(
     else:
         ranges = {} if used is None else _ranges(model, recipe, used, out, terms, progress)
         conversion = _convert(model, recipe, ranges)
+    finish = finished(model, recipe.finish)
+    warnings += _expectations(model, recipe, finish, source.path)
     save_model(model, out, progress=progress)
     if check_load:
         _require_loading(out)
@@ -109,8 +112,8 @@ def build_variant(
         source=SourceFacts(source.path.name, source.bytes, source.sha256),
         calibration=facts,
         versions=versions(),
-        fusions=fusion.counts,
-        unmatched=fusion.unmatched,
+        fusions={**fusion.counts, **finish.counts},
+        unmatched=(*fusion.unmatched, *finish.unmatched),
         precision=conversion.precision,
         float_nodes=conversion.float_nodes,
         mixed_nodes=conversion.mixed_nodes,
@@ -188,16 +191,17 @@ def _reusable(
     return Variant(out, record) if same else None
 
 
-def _raise_opset(model: ir.Model, path: Path) -> None:
-    """Bring an older model to the opset that we write; newer ones stay."""
-    if model.opset_imports.get("", 0) < OPSET:
-        ConvertVersionPass(OPSET, fallback=True)(model)
+def _raise_opset(model: ir.Model, path: Path, opset: int) -> None:
+    """Bring an older model to the opset that the recipe needs; newer ones stay."""
+    if model.opset_imports.get("", 0) < opset:
+        ConvertVersionPass(opset, fallback=True)(model)
         found = model.opset_imports.get("", 0)
-        if found < OPSET:
+        if found < opset:
             raise InputError(
-                f"{path}: opset {found} cannot be converted to {OPSET}; export it with that opset"
+                f"{path}: opset {found} cannot be converted to {opset}; export it with that opset"
             )
-    model.ir_version = max(model.ir_version, IR_VERSION)
+    needed = find_min_ir_version_for([make_opsetid("", opset)])
+    model.ir_version = max(model.ir_version, IR_VERSION, needed)
 
 
 def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -> list[str]:

@@ -22,6 +22,7 @@ from optimize.fusions import (
     relative_attention,
     rms_norm,
     snake,
+    split_products,
     transposed_weight,
     weight_norm,
 )
@@ -45,6 +46,9 @@ FLOAT_RULES: tuple[Rule[Any], ...] = (
 
 PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
 """Also ONNX's own Attention for other runtimes; the model needs opset 23."""
+
+APART_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, split_products.RULE)
+"""Also no Split behind a product: the CPU's kernels lose nothing on parts, and none is copied."""
 
 INTEGER_RULES: tuple[Rule[Any], ...] = (
     *FLOAT_RULES,
@@ -80,10 +84,16 @@ def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
     NameFixPass()(model)
     infer_shapes(model)
     clean(model)
+    found = finished(model, rules)
+    clean(model)
+    return found
+
+
+def finished(model: ir.Model, rules: Iterable[Rule[Any]]) -> Fusion:
+    """Apply the rules to a model that is fused already."""
     counts: dict[str, int] = {}
     unmatched: list[Unmatched] = []
     for rule in rules:
         counts[rule.name], left = apply(rule, model.graph)
         unmatched.extend(left)
-    clean(model)
     return Fusion(counts, tuple(unmatched))

@@ -12,8 +12,8 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import OBSERVERS, ChannelRange, Range
-from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES, Fusion
-from optimize.fusions import conv_transpose, gemm, split_products
+from optimize.fuse import APART_RULES, FLOAT_RULES, WEIGHT_RULES, Fusion
+from optimize.fusions import conv_transpose, gemm, portable_attention
 from optimize.fusions.rule import Rule
 from optimize.precision import (
     calibrated_weights,
@@ -28,6 +28,7 @@ from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
+from vampnet_models.spec import OPSET
 
 Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
 """Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
@@ -45,7 +46,8 @@ INTEGER_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Recipe:
-    """Fuse with `rules` (or by `fuse`, another tool's way), then `convert`.
+    """Raise the model to `opset`, fuse with `rules` (or by `fuse`, another tool's way), `convert`,
+    then fuse with `finish`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
@@ -64,6 +66,8 @@ class Recipe:
     observer: str = "minmax"
     limits: Callable[[ir.Graph, Mapping[str, RangeLike]], Ranges] | None = None
     calibrate: Calibrate | None = None
+    finish: tuple[Rule[Any], ...] = ()
+    opset: int = OPSET
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
     reusable: bool = True
@@ -75,10 +79,24 @@ class Recipe:
         return self.observe is not None or self.calibrate is not None
 
 
-DYNAMIC_RULES = (*FLOAT_RULES, split_products.RULE, gemm.RULE, conv_transpose.RULE)
+STATIC_RULES = (*APART_RULES, gemm.RULE)
+DYNAMIC_RULES = (*STATIC_RULES, conv_transpose.RULE)
 """Products stay apart: a shared input is quantized once either way, and no result is copied."""
 
-FUSED = Recipe("fused", "float32, with fused operators", FLOAT_RULES)
+CPU_ATTENTION = (portable_attention.RULE,)
+"""On the CPU provider ONNX's own Attention is the faster kernel, with the same results. It comes
+last: what changes precisions knows the runtime's own operator."""
+
+EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
+
+FUSED = Recipe(
+    "fused",
+    "float32, with fused operators",
+    APART_RULES,
+    finish=CPU_ATTENTION,
+    opset=portable_attention.FIRST_OPSET,
+    expect=EXPECTED,
+)
 
 FP16 = Recipe(
     "fp16",
@@ -94,7 +112,9 @@ INT8_STATIC = Recipe(
     int8_static.convert,
     observe=int8_static.tensors_to_observe,
     limits=int8_static.limits,
-    expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
+    finish=CPU_ATTENTION,
+    opset=portable_attention.FIRST_OPSET,
+    expect=EXPECTED,
     integer_share=INTEGER_SHARE,
 )
 
@@ -103,7 +123,9 @@ INT8_DYNAMIC = Recipe(
     "8-bit weights and activations, ranges taken at run time",
     DYNAMIC_RULES,
     lambda model, _ranges: int8_dynamic.convert(model),
-    expect=("rms_norm", "relative_attention", "snake", "split_products", "conv_transpose"),
+    finish=CPU_ATTENTION,
+    opset=portable_attention.FIRST_OPSET,
+    expect=(*EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
 )
 

@@ -1,7 +1,8 @@
-"""com.microsoft MultiHeadAttention -> ONNX's own Attention (opset 23), for every runtime.
+"""com.microsoft MultiHeadAttention -> ONNX's own Attention (opset 23).
 
-Runs behind `relative_attention`, which finds the attentions. The runtime's own operator exists for
-every opset and is the default; this form is for runtimes that know ONNX only.
+Runs behind `relative_attention`, which finds the attentions. Every runtime may know this form, and
+ONNX Runtime's CPU kernel for it takes 0.80 to 0.86 of the time of its own operator's, bit for bit
+the same; that one exists for every opset.
 """
 
 from __future__ import annotations

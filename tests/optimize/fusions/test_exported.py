@@ -9,7 +9,8 @@ import onnx_ir as ir
 import pytest
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fuse import FLOAT_RULES, INTEGER_RULES, Fusion, fuse
+from optimize.fuse import FLOAT_RULES, INTEGER_RULES, Fusion, finished, fuse
+from optimize.recipes import FUSED
 from vampnet_models.artifact import load_model, save_model
 from vampnet_models.session import open_session
 
@@ -101,6 +102,30 @@ def test_the_position_bias_is_computed_once(
     assert len({node.inputs[5].name for node in attentions}) == 1
     ops = Counter(node.op_type for node in model.graph)
     assert ops["Log"] == 1 and ops["Einsum"] == 0 and ops["Softmax"] == 0
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize(("name", "layers"), [("coarse", 20), ("c2f", 16)])
+def test_the_form_for_the_cpu_has_onnx_attention_and_no_split(
+    name: str, layers: int, exporter: str, tmp_path: Path
+) -> None:
+    source = unpacked(name, exporter, tmp_path)
+    model = load_model(source)
+    ConvertVersionPass(FUSED.opset, fallback=True)(model)
+    model.ir_version = 11
+    # The classic exporter cuts the halves of the gated unit with Slices at computed places.
+    halves = {"classic": 0, "dynamo": layers}
+    assert fuse(model, FUSED.rules).counts["split_products"] == halves[exporter]
+    assert finished(model, FUSED.finish).counts == {"portable_attention": layers}
+    ops = Counter(node.op_type for node in model.graph)
+    assert ops["Attention"] == layers and ops["MultiHeadAttention"] == ops["Split"] == 0
+    save_model(model, tmp_path / "cpu.onnx")
+    before, after = (open_session(path, threads=1) for path in (source, tmp_path / "cpu.onnx"))
+    for length in (1, 3, 100):
+        expected, got = before.run(feeds(name, length)), after.run(feeds(name, length))
+        for output, values in expected.items():
+            np.testing.assert_allclose(got[output], values, rtol=0, atol=1e-4)
+            assert (got[output].argmax(axis=1) == values.argmax(axis=1)).all()
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
