@@ -22,6 +22,7 @@ from optimize.fusions import (
     relative_attention,
     rms_norm,
     snake,
+    sum_of_squares,
     transposed_weight,
     weight_norm,
 )
@@ -56,6 +57,20 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
 
 STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
 """Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
+
+NPU_RULES: tuple[Rule[Any], ...] = (
+    weight_norm.RULE,
+    lora_weight.RULE,
+    transposed_weight.RULE,
+    lora.RULE,
+    gated_gelu.RULE,
+    pointwise_conv.RULE,
+    codebook_lookup.RULE,
+    snake.RULE,
+    gemm.RULE,
+    sum_of_squares.RULE,
+)
+"""What keeps to the operators of ONNX itself that the NPU's compiler takes."""
 
 WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
 """Also the forms that weights alone are quantized in."""

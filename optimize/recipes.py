@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import Range
-from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
+from optimize.fuse import FLOAT_RULES, NPU_RULES, STATIC_RULES, WEIGHT_RULES
 from optimize.fusions import conv_transpose, gemm, split_products
 from optimize.fusions.rule import Rule
 from optimize.precision import (
@@ -22,6 +22,7 @@ from optimize.precision import (
     fp16_ranges,
     int8_dynamic,
     int8_static,
+    npu,
     weight_only,
 )
 from optimize.precision.int8_conv import RangeLike
@@ -113,6 +114,27 @@ INT4_WEIGHTS = Recipe(
     WEIGHT_RULES,
     lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
 )
+
+
+def _npu(bits: npu.ActivationBits) -> Recipe:
+    return Recipe(
+        f"npu-a{bits}w8",
+        f"Qualcomm NPU: {bits}-bit activations and 8-bit weights in products, FP16 elsewhere",
+        NPU_RULES,
+        partial(npu.convert, bits=bits),
+        observe=partial(npu.tensors_to_observe, bits=bits),
+        expect=("snake",),
+    )
+
+
+NPU_FP16 = Recipe(
+    "npu-fp16",
+    "Qualcomm NPU: FP16, in operators that its compiler takes",
+    NPU_RULES,
+    lambda model, _ranges: fp16.convert(model),
+    expect=("snake",),
+)
+NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 
 
 @dataclass(frozen=True)
@@ -207,11 +229,14 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
 
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
+NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
+"""For Qualcomm's NPU; made when they are asked for."""
+
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in RECIPES:
+    for recipe in (*RECIPES, *NPU_RECIPES):
         if recipe.name == name:
             return recipe
-    names = ", ".join(recipe.name for recipe in RECIPES)
+    names = ", ".join(recipe.name for recipe in (*RECIPES, *NPU_RECIPES))
     raise InputError(f"{name}: no such recipe; choose one of {names}")
