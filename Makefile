@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 
-.PHONY: install demo test check bench format env-cuda env-inc env-bench clean
+.PHONY: install demo test check bench test-arm64 format env-cuda env-inc env-bench clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -27,6 +27,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
+
+test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
+	$(BIN)/python -m bench.arm64
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -80,7 +80,7 @@ def _compile(options: argparse.Namespace) -> tuple[ort.InferenceSession, float]:
         },
     )
     start = time.perf_counter()
-    session = ort.InferenceSession(str(options.model), session_options)
+    session = ort.InferenceSession(str(options.model), session_options, enable_fallback=0)
     return session, time.perf_counter() - start
 
 
