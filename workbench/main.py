@@ -13,6 +13,7 @@ from workbench.compare import compare
 from workbench.convert import fuse, int8, npu, weights
 from workbench.fp16 import fp16
 from workbench.import_checkpoints import import_checkpoints
+from workbench.import_profile import import_profile
 from workbench.inspect import inspect
 from workbench.make_dynamic import make_dynamic
 from workbench.make_static import make_static
@@ -58,6 +59,7 @@ for command in (
     verify,
     profile,
     qnn,
+    import_profile,
     report,
     samples,
     synth,
