@@ -16,6 +16,9 @@ KEEPS = 0.99
 KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
+NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
+"""Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
+
 PLAY_BASE_BYTES = 200 * MB
 PLAY_PACK_BYTES = 1500 * MB
 
@@ -62,13 +65,15 @@ def recommendations(results: Json) -> list[Recommendation]:
         ("cpu", None, _cpu_time, "fastest measured here among those that keep the tokens"),
         ("cuda", ("fp16", "fused"), _bytes, "FP16: the CUDA provider has no INT8 QDQ kernels"),
         ("android-cpu", None, _bytes, "smallest among those that keep the tokens"),
+        ("android-npu", NPU, _bytes, "smallest of those that Qualcomm's compiler takes whole"),
         ("ios", ("fp16", "fused"), _bytes, "FP16: CoreML has no QDQ path"),
     ):
         chosen = {}
         caveats = []
         for model in _counted(results):
             usable = [v for v in model["variants"] if v["status"] == "ok"]
-            usable = [v for v in usable if allowed is None or v["recipe"] in allowed]
+            usual = [v["recipe"] for v in usable if v["recipe"] not in NPU]
+            usable = [v for v in usable if v["recipe"] in (allowed or usual)]
             keeping = [v for v in usable if keeps(v)]
             costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
             if not costs:
