@@ -21,7 +21,7 @@ from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.errors import InputError
 
 RESULTS = Path(__file__).parent / "results" / "qnn.json"
-SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (24, 1), "codec_decoder": (24, 1)}
+SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (16, 1)}
 """Frames and states: a transformer's second of emulation is a codec's minute."""
 
 

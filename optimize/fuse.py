@@ -70,7 +70,7 @@ NPU_RULES: tuple[Rule[Any], ...] = (
     gemm.RULE,
     sum_of_squares.RULE,
 )
-"""What keeps to the operators of ONNX itself that the NPU's compiler takes."""
+"""What keeps to ONNX's own operators, for the compilers of NPUs and CoreML."""
 
 WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
 """Also the forms that weights alone are quantized in."""

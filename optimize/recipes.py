@@ -135,6 +135,14 @@ NPU_FP16 = Recipe(
 )
 NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 
+COREML_FP16 = Recipe(
+    "coreml-fp16",
+    "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
+    NPU_RULES,
+    lambda model, _ranges: fp16.convert(model),
+    expect=("snake",),
+)
+
 
 @dataclass(frozen=True)
 class Fp16Settings:
@@ -229,13 +237,16 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
 NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
-"""For Qualcomm's NPU; made when they are asked for."""
+"""For Qualcomm's NPU."""
+
+PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
+"""For one kind of phone each; made when they are asked for."""
 
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in (*RECIPES, *NPU_RECIPES):
+    for recipe in (*RECIPES, *PHONE_RECIPES):
         if recipe.name == name:
             return recipe
-    names = ", ".join(recipe.name for recipe in (*RECIPES, *NPU_RECIPES))
+    names = ", ".join(recipe.name for recipe in (*RECIPES, *PHONE_RECIPES))
     raise InputError(f"{name}: no such recipe; choose one of {names}")

@@ -16,6 +16,9 @@ EFFICIENCY = (0.25, 0.7)
 """Share of the roofline bound that a whole model reaches: on x86 with the CPU provider, these
 models reach 0.44 to 0.85 in FP32 and 0.5 in INT8; phones throttle and share their memory bus."""
 
+FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
+"""ONNX Runtime's own operators that only its CPU and CUDA providers have."""
+
 ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
     "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
@@ -145,5 +148,11 @@ def _notes(
     integer = examined.cost.flops_by("precision").get("int8", 0)
     coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
     if integer and coreml.flops_share < 1:
-        notes.append("CoreML has no path for INT8 operators: ship fp16 on iOS")
+        notes.append("CoreML has no path for INT8 operators: ship coreml-fp16 on iOS")
+    fused = {r.op_type for r in coreml.refusals} & FUSED_OPERATORS
+    if fused:
+        notes.append(
+            f"CoreML refuses {', '.join(sorted(fused))}: {coreml.partitions} parts, "
+            f"{coreml.flops_share:.0%} of the FLOPs; coreml-fp16 keeps to operators that it takes"
+        )
     return tuple(notes)

@@ -42,7 +42,7 @@ DEFAULTS = {
     "cuda": ("fp16", "fp16"),
     "android": ("int8-dynamic", "fp16"),
     "android-npu": ("npu-a16w8", "npu-fp16"),
-    "ios": ("fp16", "fp16"),
+    "ios": ("coreml-fp16", "coreml-fp16"),
 }
 """What the transformers and the codec get when no run is given: FP16 keeps the codes."""
 
@@ -67,7 +67,7 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
       cuda         fp16, fp16              CUDA: it has no INT8 QDQ kernels
       android      int8-dynamic, fp16      the CPU provider (NNAPI is deprecated)
       android-npu  npu-a16w8, npu-fp16     Qualcomm's NPU (QNN); `vampbench qnn` compiles it
-      ios          fp16, fp16              CoreML: it has no path for INT8 QDQ
+      ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
 
     \b
     Example:

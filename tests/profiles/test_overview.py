@@ -96,3 +96,13 @@ def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
     assert advice["android-npu"].parts == {"coarse": "npu-a16w8", "dec": "npu-fp16"}
     assert advice["android-cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["cpu"].parts["coarse"] == "int8-dynamic"
+
+
+def test_ios_gets_what_coreml_takes_once_every_model_has_it(results):
+    coarse, decoder = (model["variants"] for model in results["models"])
+    coarse.append(variant("coreml-fp16", 55, 0.999, time_s=0.1))
+    assert {a.target: a for a in recommendations(results)}["ios"].parts["coarse"] == "fp16"
+    decoder.append(variant("coreml-fp16", 110, si_sdr_db=60.0, time_s=0.1))
+    advice = {a.target: a for a in recommendations(results)}
+    assert advice["ios"].parts == {"coarse": "coreml-fp16", "dec": "coreml-fp16"}
+    assert advice["cpu"].parts["coarse"] == "int8-dynamic"

@@ -3,7 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from optimize.build import build_variant
+from optimize.recipes import find_recipe
 from profiles import qnn
+from profiles.coverage import coverage
+from profiles.examine import examine
+from profiles.runtimes import supports
+from vampnet_models.artifact import open_artifact
 from vampnet_models.session import open_session
 
 
@@ -46,3 +52,14 @@ def test_qnn_compiles_and_compares_tokens(vampbench, tiny, tmp_path):
     (record,) = json.loads(out.read_text())["variants"].values()
     assert record["supported"] == record["nodes"] > 50
     assert record["emulated"]["to_variant"] > 0.8
+
+
+@pytest.mark.parametrize("name", ["npu-fp16", "coreml-fp16"])
+def test_phone_recipes_keep_to_onnx_and_coreml_takes_all_their_arithmetic(tiny, tmp_path, name):
+    source = open_artifact(tiny / "coarse.onnx")
+    made = build_variant(source, find_recipe(name), tmp_path / "coarse.onnx")
+    shapes = {"codes": (1, 4, 20), "mask": (1, 4, 20)}
+    examined = examine(made.path, shapes)
+    assert {node.domain for node in examined.model.graph} == {""}
+    found = coverage(examined, "coreml-mlprogram", supports("coreml-mlprogram"))
+    assert found.flops_share > 0.999
