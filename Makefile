@@ -6,7 +6,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-inc check bench format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-inc test-arm64 check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -36,6 +36,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
+
+test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
+	$(BIN)/python -m bench.arm64
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -22,8 +22,9 @@ import numpy as np
 
 from calibration.collect import Terms, collect_channel_ranges
 from calibration.memory import Prediction
-from optimize.fuse import STATIC_RULES, fuse
+from optimize.fuse import fuse
 from optimize.precision import int8_static
+from optimize.recipes import INT8_STATIC
 from vampnet_models.artifact import load_model, save_model, weights_bytes, write_text
 from vampnet_models.session import Feeds, open_session
 
@@ -42,7 +43,7 @@ def main(model: Path, frames: int, samples: str, observers: str, out: Path) -> N
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fused-") as folder:
         fused = Path(folder) / model.name
         source = load_model(model)
-        fuse(source, STATIC_RULES)
+        fuse(source, INT8_STATIC.rules)
         save_model(source, fused)
         del source
         cases = [(SESSION, 1)]

@@ -139,7 +139,7 @@ def outside_ranges(
     if recipe.observe is None or recipe.limits is None:
         return ()
     model = load_model(source.path)
-    _raise_opset(model, source.path)
+    _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
     axes = recipe.observe(model.graph)
     with _fused(model, out) as fused:

@@ -23,6 +23,7 @@ from optimize.fusions import (
     rms_norm,
     snake,
     split_products,
+    sum_of_squares,
     transposed_weight,
     weight_norm,
 )
@@ -58,8 +59,22 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
 )
 """Also the forms that the runtime's integer kernels want."""
 
-STATIC_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
+MIXED_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
 """Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
+
+NPU_RULES: tuple[Rule[Any], ...] = (
+    weight_norm.RULE,
+    lora_weight.RULE,
+    transposed_weight.RULE,
+    lora.RULE,
+    gated_gelu.RULE,
+    pointwise_conv.RULE,
+    codebook_lookup.RULE,
+    snake.RULE,
+    gemm.RULE,
+    sum_of_squares.RULE,
+)
+"""What keeps to ONNX's own operators, for the compilers of NPUs and CoreML."""
 
 WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
 """Also the forms that weights alone are quantized in."""

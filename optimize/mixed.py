@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from calibration.collect import collect_channel_ranges
-from optimize.fuse import STATIC_RULES
+from optimize.fuse import MIXED_RULES
 from optimize.precision import fp16_weights, int8_dynamic, int8_static, weight_only
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion, FloatNode, MixedNode, Plan, restricted
@@ -38,7 +38,7 @@ _STAGE = re.compile(r"(.*?\.\d+)(?=[./])")
 
 
 def blocks_of(graph: ir.Graph, *, by_kind: bool = False) -> dict[str, tuple[str, ...]]:
-    """The weights that any precision would change, grouped, of a graph fused by `STATIC_RULES`.
+    """The weights that any precision would change, grouped, of a graph fused by `MIXED_RULES`.
 
     A transformer's MatMuls stand alone, or with `by_kind` for those of all layers
     (`layers.*.feed_forward.w_2`); a codec's convolutions belong to their stage
@@ -159,7 +159,7 @@ def recipe_of(
     return Recipe(
         name_of(assignment),
         "a precision of its own for each weight, by search",
-        STATIC_RULES,
+        MIXED_RULES,
         convert=None if needs_ranges else lambda model, _ranges: plain(model, ranges={}),
         calibrate=calibrate if needs_ranges else None,
         expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),

@@ -12,7 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import OBSERVERS, ChannelRange, Range
-from optimize.fuse import APART_RULES, FLOAT_RULES, WEIGHT_RULES, Fusion
+from optimize.fuse import APART_RULES, FLOAT_RULES, NPU_RULES, WEIGHT_RULES, Fusion
 from optimize.fusions import conv_transpose, gemm, portable_attention
 from optimize.fusions.rule import Rule
 from optimize.precision import (
@@ -22,6 +22,7 @@ from optimize.precision import (
     fp16_ranges,
     int8_dynamic,
     int8_static,
+    npu,
     weight_only,
 )
 from optimize.precision.int8_conv import RangeLike
@@ -144,6 +145,34 @@ INT4_WEIGHTS = Recipe(
 )
 
 
+def _npu(bits: npu.ActivationBits) -> Recipe:
+    return Recipe(
+        f"npu-a{bits}w8",
+        f"Qualcomm NPU: {bits}-bit activations and 8-bit weights in products, FP16 elsewhere",
+        NPU_RULES,
+        partial(npu.convert, bits=bits),
+        observe=partial(npu.tensors_to_observe, bits=bits),
+        expect=("snake",),
+    )
+
+
+NPU_FP16 = Recipe(
+    "npu-fp16",
+    "Qualcomm NPU: operators that its compiler takes, stored in float32, computed in FP16",
+    NPU_RULES,
+    expect=("snake",),
+)
+NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
+
+COREML_FP16 = Recipe(
+    "coreml-fp16",
+    "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
+    NPU_RULES,
+    lambda model, _ranges: fp16.convert(model),
+    expect=("snake",),
+)
+
+
 @dataclass(frozen=True)
 class Fp16Settings:
     """What stays in float32, and whether inputs and outputs do; `ranges` were measured before."""
@@ -252,11 +281,17 @@ def weights_recipe(
 
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
+NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
+"""For Qualcomm's NPU."""
+
+PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
+"""For one kind of phone each; made when they are asked for."""
+
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in RECIPES:
+    for recipe in (*RECIPES, *PHONE_RECIPES):
         if recipe.name == name:
             return recipe
-    names = ", ".join(recipe.name for recipe in RECIPES)
+    names = ", ".join(recipe.name for recipe in (*RECIPES, *PHONE_RECIPES))
     raise InputError(f"{name}: no such recipe; choose one of {names}")

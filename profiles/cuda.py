@@ -15,6 +15,7 @@ import onnxruntime as ort
 from profiles.cost import integer_units
 from profiles.coverage import Coverage, coverage
 from profiles.examine import Examined
+from profiles.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
 from profiles.measure import measure
 from profiles.records import Failure, Measurement
 from profiles.rounds import Plan, Progress
@@ -58,12 +59,13 @@ _QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "m
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """A target that is not here: why, and what the files tell without it."""
+    """A target that is not here: why, what the files tell without it, and labelled estimates."""
 
     reason: str
     bytes: int
     coverage: Coverage
     notes: tuple[str, ...]
+    estimates: tuple[GpuEstimate, ...] = ()
     kind: Literal["not-measured"] = "not-measured"
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +76,8 @@ class NotMeasured:
             "bytes": self.bytes,
             "operators": self.coverage.as_json(),
             "notes": list(self.notes),
+            "estimates": [each.as_json() for each in self.estimates],
+            "assumptions": list(ASSUMPTIONS) if self.estimates else [],
         }
 
 
@@ -138,7 +142,9 @@ def measure_cuda(
 def not_measured(examined: Examined, reason: str) -> NotMeasured:
     """The record of a variant where there is no CUDA."""
     covered = cuda_coverage(examined)
-    return NotMeasured(reason, examined.bytes, covered, cuda_notes(examined, covered))
+    estimates = tuple(estimate_gpu(examined, gpu) for gpu in GPUS)
+    notes = cuda_notes(examined, covered)
+    return NotMeasured(reason, examined.bytes, covered, notes, estimates)
 
 
 def cuda_coverage(examined: Examined) -> Coverage:

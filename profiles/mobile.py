@@ -16,6 +16,12 @@ EFFICIENCY = (0.25, 0.7)
 """Share of the roofline bound that a whole model reaches: on x86 with the CPU provider, these
 models reach 0.44 to 0.85 in FP32 and 0.5 in INT8; phones throttle and share their memory bus."""
 
+APP_SHARE = 0.5
+"""Of a phone's memory that one app may hold before the system ends it; iOS allows about half."""
+
+FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
+"""ONNX Runtime's own operators that only its CPU and CUDA providers have."""
+
 ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
     "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
@@ -23,19 +29,26 @@ ASSUMPTIONS = (
     "FP16 and INT8 operators run in kernels of their own type",
     "four threads on the fastest cores, at their full clock: no throttling",
     "the default CPU provider; no time is claimed for NPUs and GPUs",
+    f"an app may hold {APP_SHARE:.0%} of the memory; a runtime that unpacks weights needs more",
     "device figures are published or derived ones, see devices.toml",
 )
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A range of times on one device; never a measurement."""
+    """A range of times on one device; never a measurement.
+
+    `needs_bytes` is the model as it lies in the file and the tensors of its widest node;
+    `fits_memory` says whether `APP_SHARE` of the device's memory holds it.
+    """
 
     device: str
     platform: str
     low_s: float
     high_s: float
     memory_share: float
+    needs_bytes: int
+    fits_memory: bool
     confidence: str
     source: str
     kind: Literal["estimate"] = "estimate"
@@ -106,12 +119,16 @@ def estimate(examined: Examined, device: Device) -> Estimate:
         bound_s += max(compute_s, traffic_s)
         memory_s += traffic_s if traffic_s > compute_s else 0.0
     low, high = EFFICIENCY
+    widest = max((node.bytes - node.weight_bytes for node in examined.cost.nodes), default=0)
+    needs = examined.bytes + widest
     return Estimate(
         device=device.name,
         platform=device.platform,
         low_s=bound_s / high,
         high_s=bound_s / low,
         memory_share=memory_s / bound_s if bound_s else 0.0,
+        needs_bytes=needs,
+        fits_memory=needs <= APP_SHARE * device.memory_gb * 1e9,
         confidence=device.confidence,
         source=device.source,
     )
@@ -145,5 +162,11 @@ def _notes(
     integer = examined.cost.flops_by("precision").get("int8", 0)
     coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
     if integer and coreml.flops_share < 1:
-        notes.append("CoreML has no path for INT8 operators: ship fp16 on iOS")
+        notes.append("CoreML has no path for INT8 operators: ship coreml-fp16 on iOS")
+    fused = {r.op_type for r in coreml.refusals} & FUSED_OPERATORS
+    if fused:
+        notes.append(
+            f"CoreML refuses {', '.join(sorted(fused))}: {coreml.partitions} parts, "
+            f"{coreml.flops_share:.0%} of the FLOPs; coreml-fp16 keeps to operators that it takes"
+        )
     return tuple(notes)

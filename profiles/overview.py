@@ -16,6 +16,12 @@ KEEPS = 0.99
 KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
+NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
+"""Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
+
+COREML = ("coreml-fp16",)
+"""Float16 in operators that CoreML takes."""
+
 PLAY_BASE_BYTES = 200 * MB
 PLAY_PACK_BYTES = 1500 * MB
 
@@ -58,17 +64,20 @@ def storage_by_use(results: Json) -> list[tuple[str, str, int]]:
 def recommendations(results: Json) -> list[Recommendation]:
     """One set per target, each part the best of its model by that target's own measure."""
     found = []
+    ios = COREML if _has_all(results, COREML) else ("fp16", "fused")
     for target, allowed, measure, why in (
         ("cpu", None, _cpu_time, "fastest measured here among those that keep the tokens"),
         ("cuda", ("fp16", "fused"), _bytes, "FP16: the CUDA provider has no INT8 QDQ kernels"),
         ("android-cpu", None, _bytes, "smallest among those that keep the tokens"),
-        ("ios", ("fp16", "fused"), _bytes, "FP16: CoreML has no QDQ path"),
+        ("android-npu", NPU, _bytes, "smallest of those that Qualcomm's compiler takes whole"),
+        ("ios", ios, _bytes, "FP16: CoreML has no QDQ path"),
     ):
         chosen = {}
         caveats = []
         for model in _counted(results):
             usable = [v for v in model["variants"] if v["status"] == "ok"]
-            usable = [v for v in usable if allowed is None or v["recipe"] in allowed]
+            usual = [v["recipe"] for v in usable if v["recipe"] not in NPU + COREML]
+            usable = [v for v in usable if v["recipe"] in (allowed or usual)]
             keeping = [v for v in usable if keeps(v)]
             costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
             if not costs:
@@ -119,6 +128,13 @@ def keeps(variant: Json) -> bool:
     if accuracy.get("token_agreement") is not None:
         return bool(accuracy["token_agreement"] >= KEEPS)
     return bool((accuracy.get("si_sdr_db") or 0) >= KEEPS_DB)
+
+
+def _has_all(results: Json, recipes: tuple[str, ...]) -> bool:
+    return all(
+        any(v["recipe"] in recipes and v["status"] == "ok" for v in model["variants"])
+        for model in _counted(results)
+    )
 
 
 def _counted(results: Json) -> list[Json]:

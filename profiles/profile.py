@@ -108,7 +108,7 @@ def _cuda(
         measured = measure_cuda(models, examined, feeds_path, plan=plan, progress=tell)
     except InputError as error:
         # The provider is installed but its device or libraries are not there.
-        why = str(error)
+        why = f"no CUDA device can be used here: {error}"
         return records | {r: not_measured(e, why).as_json() for r, e in examined.items()}
     for recipe, record in measured.items():
         records[recipe] = record.as_json()

@@ -27,12 +27,24 @@ from workbench.job import Job, profile_feed, run_job
 from workbench.overview import read_results
 from workbench.workspace import Json
 
-ADVICE = {"cpu": "cpu", "cuda": "cuda", "android": "android-cpu", "ios": "ios"}
+ADVICE = {
+    "cpu": "cpu",
+    "cuda": "cuda",
+    "android": "android-cpu",
+    "android-npu": "android-npu",
+    "ios": "ios",
+}
 """The name under which `overview` recommends a set for a target."""
 
 TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
-DEFAULTS = {"cpu": "int8-dynamic", "cuda": "fp16", "android": "int8-dynamic", "ios": "fp16"}
-"""What the transformers get when no run is given; the codec gets FP16, which keeps the codes."""
+DEFAULTS = {
+    "cpu": ("int8-dynamic", "fp16"),
+    "cuda": ("fp16", "fp16"),
+    "android": ("int8-dynamic", "fp16"),
+    "android-npu": ("npu-a16w8", "npu-fp16"),
+    "ios": ("coreml-fp16", "coreml-fp16"),
+}
+"""What the transformers and the codec get when no run is given: FP16 keeps the codes."""
 
 DEFAULT_ROUNDS = 5
 
@@ -46,8 +58,16 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
     RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
-    measured in the target's default recipe. On the device, `python selfcheck.py` needs only
+    measured in the target's default recipes. On the device, `python selfcheck.py` needs only
     onnxruntime and numpy.
+
+    \b
+    Default recipes (transformers, codec), and what runs them:
+      cpu          int8-dynamic, fp16      the CPU provider
+      cuda         fp16, fp16              CUDA: it has no INT8 QDQ kernels
+      android      int8-dynamic, fp16      the CPU provider (NNAPI is deprecated)
+      android-npu  npu-a16w8, npu-fp16     Qualcomm's NPU (QNN); `vampbench qnn` compiles it
+      ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
 
     \b
     Example:
@@ -123,7 +143,7 @@ def check(bundle_dir: Path, as_json: bool) -> None:
 def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
     """The built-in models in the target's default recipes, built, verified and measured."""
     models = builtin_models(scratch)
-    recipes = ("fp16",) if DEFAULTS[target] == "fp16" else ("fp16", DEFAULTS[target])
+    recipes = dict.fromkeys(reversed(DEFAULTS[target]))
     job = Job(
         models=tuple(find_models(models)),
         out=scratch / "run",
@@ -137,9 +157,9 @@ def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
 
 
 def _defaults(target: str, results: Json) -> dict[str, str]:
+    transformers, codec = DEFAULTS[target]
     return {
-        m["name"]: DEFAULTS[target] if m["role"] in TRANSFORMERS else "fp16"
-        for m in results["models"]
+        m["name"]: transformers if m["role"] in TRANSFORMERS else codec for m in results["models"]
     }
 
 

@@ -13,7 +13,7 @@ from calibration.feeds import FeedSet, save_feed
 from optimize import mixed
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
-from optimize.fuse import STATIC_RULES, fuse
+from optimize.fuse import MIXED_RULES, fuse
 from optimize.mixed import Assignment, Blocks
 from optimize.precision import int8_static
 from optimize.precision.int8_conv import RangeLike
@@ -143,7 +143,7 @@ def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
     """The fused float32 model that lends its weights to the trials; removed afterwards."""
     path = space.work("fused", f"{artifact.name}.onnx")
     model = load_model(artifact.path)
-    fuse(model, STATIC_RULES)
+    fuse(model, MIXED_RULES)
     save_model(model, path)
     del model
     try:

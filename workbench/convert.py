@@ -1,4 +1,4 @@
-"""`vampbench fuse | weights`: one recipe, one model or a folder of them."""
+"""`vampbench fuse | weights | npu`: one recipe, one model or a folder of them."""
 
 from __future__ import annotations
 
@@ -143,6 +143,33 @@ def weights(
         recipe = weights_recipe(bits, block, method, compute, tables)
     voice = Voice(as_json=as_json)
     return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
+
+
+@click.command()
+@click.option(
+    "--precision",
+    type=click.Choice(["fp16", "a8w8", "a16w8"]),
+    default="a16w8",
+    show_default=True,
+    help="Bits of activations and weights in products; everything else runs in FP16.",
+)
+@options.audio
+@options.feeds
+@_shared
+def npu(
+    model: Path, out: Path, precision: str, audio: Path | None, feeds: Path | None, as_json: bool
+) -> int:
+    """Make a variant for Qualcomm's NPU, in operators that its compiler takes.
+
+    a8w8 and a16w8 calibrate the activations on sample audio, as `int8 --mode static` does.
+    `vampbench qnn` compiles the result and compares its tokens; `make-static` fixes its length.
+
+    \b
+    Example:
+      vampbench npu models --precision a16w8 -o models-npu
+    """
+    voice = Voice(as_json=as_json)
+    return convert(model, out, find_recipe(f"npu-{precision}"), voice, audio=audio, feeds=feeds)
 
 
 def convert(

@@ -10,14 +10,17 @@ from vampnet_models.errors import WorkbenchError
 from workbench.bundle import bundle, check
 from workbench.check import verify
 from workbench.compare import compare
-from workbench.convert import fuse, weights
+from workbench.convert import fuse, npu, weights
 from workbench.fp16 import fp16
 from workbench.import_checkpoints import import_checkpoints
+from workbench.import_profile import import_profile
 from workbench.inspect import inspect
 from workbench.int8 import int8
 from workbench.make_dynamic import make_dynamic
+from workbench.make_static import make_static
 from workbench.overview import overview
 from workbench.profile import profile
+from workbench.qnn import qnn
 from workbench.report import report
 from workbench.run import demo, run
 from workbench.samples import samples
@@ -53,13 +56,17 @@ for command in (
     fp16,
     int8,
     weights,
+    npu,
     verify,
     profile,
+    qnn,
+    import_profile,
     report,
     samples,
     synth,
     import_checkpoints,
     make_dynamic,
+    make_static,
     vamp_command,
     compare,
     overview,

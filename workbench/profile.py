@@ -207,7 +207,12 @@ def _cells(record: Json) -> tuple[str, ...]:
     if record["kind"] == "estimate":
         span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
         return ("estimate", "-", "-", "-", f"{span}, {megabytes(record['bytes'])}")
-    return (record["kind"], "-", "-", "-", record["reason"])
+    guesses = "; ".join(
+        f"{e['device']} about {e['low_s'] * 1e3:.2g} to {e['high_s'] * 1e3:.2g} ms"
+        for e in record.get("estimates", ())
+    )
+    note = f"{record['reason']}; estimate, not measured: {guesses}" if guesses else record["reason"]
+    return (record["kind"], "-", "-", "-", note)
 
 
 def _pace(record: Json) -> str:

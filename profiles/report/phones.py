@@ -149,4 +149,5 @@ def _range(record: Record | None) -> Cell:
     low, high = record.number("low_s"), record.number("high_s")
     if low is None or high is None:
         return absent("not estimated")
-    return estimate(f"≈{NBSP}{seconds_range(low, high)}", (low + high) / 2)
+    misfit = ("does not fit in memory",) if record.data.get("fits_memory") is False else ()
+    return estimate(f"≈{NBSP}{seconds_range(low, high)}", (low + high) / 2, misfit)

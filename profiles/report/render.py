@@ -18,6 +18,7 @@ from profiles.report.run import Model
 from profiles.report.table_choices import choice_table
 from profiles.report.table_coverage import coverage_table, outside_lines
 from profiles.report.table_details import detail_table
+from profiles.report.table_evidence import evidence_table, missing_evidence
 from profiles.report.table_runtime import runtime_table
 from profiles.report.table_variants import variant_table
 from profiles.report.verdict import verdict_of
@@ -57,6 +58,8 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
         devices=phones.device_table(run, marks),
         device_sources=phones.device_sources(run, marks),
         refusals=phones.refusals(run),
+        evidence=evidence_table(folder),
+        missing_evidence=missing_evidence(folder),
         host=machine.host_rows(run),
         coverage=machine.coverage(run),
         profile_details=machine.profile_details(run),

@@ -1,6 +1,6 @@
 import pytest
 
-from optimize.recipes import RECIPES, find_recipe
+from optimize.recipes import PHONE_RECIPES, RECIPES, find_recipe
 from vampnet_models.errors import InputError
 
 
@@ -25,3 +25,11 @@ def test_an_unknown_recipe_names_the_known_ones() -> None:
     assert find_recipe("fp16").name == "fp16"
     with pytest.raises(InputError, match="int7: no such recipe; choose one of fused, fp16"):
         find_recipe("int7")
+
+
+def test_phones_have_recipes_of_their_own() -> None:
+    names = [recipe.name for recipe in PHONE_RECIPES]
+    assert names == ["npu-fp16", "npu-a8w8", "npu-a16w8", "coreml-fp16"]
+    for recipe in PHONE_RECIPES:
+        assert find_recipe(recipe.name) is recipe
+        assert set(recipe.expect) <= {rule.name for rule in recipe.rules}

@@ -95,6 +95,18 @@ def test_cuda_without_the_provider_tells_what_the_file_tells(look):
     assert any("no integer kernels on CUDA" in note for note in record["notes"])
 
 
+def test_cuda_without_a_device_carries_a_labelled_estimate(look):
+    examined = look(graphs.matmul(inner=512, columns=512), x=(512, 512))
+    record = cuda.not_measured(examined, "no GPU").as_json()
+    assert record["kind"] == "not-measured"
+    t4 = record["estimates"][0]
+    assert (t4["kind"], t4["device"]) == ("estimate", "NVIDIA T4")
+    bound = 2 * 512**3 / 8.14e12
+    assert t4["low_s"] == pytest.approx(bound / 0.7 + 2e-6)
+    assert t4["high_s"] == pytest.approx(bound / 0.1 + 10e-6)
+    assert any("fitted on a GPU" in line for line in record["assumptions"])
+
+
 def test_cuda_refuses_integer_contrib_operators(look):
     proto = graphs.model(
         [helper.make_node("DynamicQuantizeMatMul", ["x", "w", "s"], ["y"], domain="com.microsoft")],

@@ -1,5 +1,6 @@
 import json
 import platform
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,9 @@ def test_the_estimate_is_a_range_by_the_roofline(tmp_path):
     assert found.low_s == pytest.approx(bound / 0.7)
     assert found.high_s == pytest.approx(bound / 0.25)
     assert found.memory_share == 0
+    assert found.needs_bytes == examined.bytes + 2 * 512 * 512 * 4
+    assert found.fits_memory
+    assert not mobile.estimate(examined, replace(pi, memory_gb=0.005)).fits_memory
     thin = mobile.estimate(examine(path, {"x": (1, 512)}), pi)
     assert thin.memory_share == 1
 

@@ -85,3 +85,24 @@ def test_issues_tell_what_is_known_and_what_is_not(results):
     issues = {i.name: i.now for i in known_issues(results, {}, imported)}
     assert issues["incomplete weights"].startswith("15 tensors transferred, 1 unused")
     assert issues["quality gap"] == "100.00% of the original's codes"
+
+
+def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
+    coarse, decoder = (model["variants"] for model in results["models"])
+    coarse.append(variant("npu-a16w8", 10, 0.999, time_s=0.1))
+    assert "android-npu" not in {a.target for a in recommendations(results)}
+    decoder.append(variant("npu-fp16", 11, si_sdr_db=60.0, time_s=0.1))
+    advice = {a.target: a for a in recommendations(results)}
+    assert advice["android-npu"].parts == {"coarse": "npu-a16w8", "dec": "npu-fp16"}
+    assert advice["android-cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
+    assert advice["cpu"].parts["coarse"] == "int8-dynamic"
+
+
+def test_ios_gets_what_coreml_takes_once_every_model_has_it(results):
+    coarse, decoder = (model["variants"] for model in results["models"])
+    coarse.append(variant("coreml-fp16", 55, 0.999, time_s=0.1))
+    assert {a.target: a for a in recommendations(results)}["ios"].parts["coarse"] == "fp16"
+    decoder.append(variant("coreml-fp16", 110, si_sdr_db=60.0, time_s=0.1))
+    advice = {a.target: a for a in recommendations(results)}
+    assert advice["ios"].parts == {"coarse": "coreml-fp16", "dec": "coreml-fp16"}
+    assert advice["cpu"].parts["coarse"] == "int8-dynamic"

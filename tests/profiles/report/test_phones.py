@@ -38,6 +38,16 @@ def test_device_times_are_estimates_with_sources(results: dict[str, Any]) -> Non
     assert any("confidence medium" in line for line in phones.device_sources(run, marks))
 
 
+def test_a_model_too_large_for_a_phone_says_so(results):
+    profile = results["models"][0]["variants"][0]["profiles"]["mobile"]
+    profile["devices"][0]["fits_memory"] = False
+    run = read_run(results)
+    recipes = [v["recipe"] for v in results["models"][0]["variants"]]
+    table = phones.device_table(run, marks_for(recipes))
+    told = [cell for row in table.rows for cell in row.cells if cell.lines]
+    assert [cell.lines for cell in told] == [("does not fit in memory",)]
+
+
 def test_refusals_are_counted_over_all_variants(results: dict[str, Any]) -> None:
     found = {r.runtime: r.lines for r in phones.refusals(read_run(results))}
     assert set(found) == {"cuda", "cpu", "nnapi"}

@@ -1,0 +1,215 @@
+"""Static QDQ for Qualcomm's NPU: INT8 weights, and 8-bit or 16-bit activations (A8W8, A16W8).
+
+The NPU takes a node as an integer one when its inputs and its output are all quantized; what is
+between two of them runs in FP16, as everything else does. So each product with a constant weight
+gets pairs on both sides, one scale per tensor, and the rest is left to FP16. Weights are symmetric
+and per channel, biases INT32. On x86 the CPU provider computes 16-bit activations in float between
+the pairs: it tells the rounding, never the speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.graph import (
+    Array,
+    NoMatch,
+    add_constant,
+    add_weight,
+    constant,
+    dims,
+    drop_unused,
+    graph_of,
+    insert,
+    read,
+    weight_of,
+)
+from optimize.precision.int8_conv import INT32_LIMIT, RangeLike, extremes
+from optimize.precision.plan import (
+    Conversion,
+    FloatNode,
+    Plan,
+    code_path,
+    conversion,
+    embedding_projections,
+    float_node,
+    heads,
+    merged,
+    narrow_projections,
+    plan,
+    single_channel_ends,
+)
+from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+
+ActivationBits = Literal[8, 16]
+_DTYPES = {8: (ir.DataType.UINT8, np.uint8), 16: (ir.DataType.UINT16, np.uint16)}
+_OUTPUT_CHANNELS = {"MatMul": 1, "Conv": 0}
+"""The axis of the weight that has a scale per channel."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    node: ir.Node
+    input: tuple[np.float32, int]
+    output: tuple[np.float32, int]
+    bias: Array | None
+
+
+def targets(graph: ir.Graph, bits: ActivationBits) -> Plan:
+    """The nodes that become integer ones, and the heavy ones that stay in FP16, with reasons.
+
+    In 8 bits the head stays too: its scores, rounded to 256 values, would tie.
+    """
+    exclusions = merged(
+        code_path(graph),
+        single_channel_ends(graph),
+        narrow_projections(graph),
+        embedding_projections(graph),
+        {} if bits == 16 else heads(graph),
+    )
+    return plan(graph, tuple(_OUTPUT_CHANNELS), exclusions)
+
+
+def tensors_to_observe(graph: ir.Graph, bits: ActivationBits) -> dict[str, int | None]:
+    """The values whose ranges `convert` needs; one range over each."""
+    found: dict[str, int | None] = {}
+    for node in targets(graph, bits).chosen:
+        for value in (node.inputs[0], node.outputs[0]):
+            if value is not None and value.name:
+                found[value.name] = None
+    return found
+
+
+def convert(model: ir.Model, ranges: Mapping[str, RangeLike], bits: ActivationBits) -> Conversion:
+    """Insert the pairs into a model in place; weights are read when they are written.
+
+    A node whose ranges are missing or not finite stays in float and says so.
+    """
+    graph = model.graph
+    found = targets(graph, bits)
+    left: list[FloatNode] = list(found.left)
+    jobs: list[_Job] = []
+    for node in found.chosen:
+        try:
+            jobs.append(_job(node, ranges, bits))
+        except NoMatch as reason:
+            left.append(float_node(node, str(reason)))
+    made: dict[ir.Value, ir.Value] = {}
+    for job in jobs:
+        _quantize_input(job, bits, made)
+        scales = _quantize_weight(graph, job.node)
+        if job.bias is not None:
+            _quantize_bias(graph, job, job.bias, scales)
+        _quantize_output(job, bits)
+    drop_unused(model)
+    return conversion(graph, len(jobs), f"a{bits}w8", left)
+
+
+def step_of(low: float, high: float, bits: ActivationBits) -> tuple[np.float32, int]:
+    """Scale and zero point of the unsigned quantization that covers [low, high] and holds 0."""
+    low, high, top = min(low, 0.0), max(high, 0.0), 2**bits - 1
+    scale = np.float32(max((high - low) / top, 2.0**-60))
+    return scale, int(np.clip(round(-low / float(scale)), 0, top))
+
+
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike], bits: ActivationBits) -> _Job:
+    """Everything that can fail, before the graph is touched."""
+    steps = []
+    for value in (node.inputs[0], node.outputs[0]):
+        assert value is not None
+        low, high = extremes(value.name or "", ranges)
+        steps.append(step_of(float(low.min()), float(high.max()), bits))
+    bias = None
+    if len(node.inputs) > 2 and node.inputs[2] is not None:
+        bias = constant(node.inputs[2])
+        if bias is None:
+            raise NoMatch("its bias is not constant")
+    return _Job(node, steps[0], steps[1], bias)
+
+
+def _quantize_input(job: _Job, bits: ActivationBits, made: dict[ir.Value, ir.Value]) -> None:
+    x = job.node.inputs[0]
+    assert x is not None
+    if x not in made:
+        made[x] = _pair(job.node, x, job.input, bits, f"{x.name}/in")
+    job.node.replace_input_with(0, made[x])
+
+
+def _quantize_output(job: _Job, bits: ActivationBits) -> None:
+    """Let all readers of the output, the graph's own included, read its rounded values."""
+    y, graph = job.node.outputs[0], graph_of(job.node)
+    is_output, name, uses = y.is_graph_output(), y.name, list(y.uses())
+    rounded = _pair(job.node, y, job.output, bits, f"{name}/out")
+    load = rounded.producer()
+    store = load.inputs[0].producer() if load is not None and load.inputs[0] is not None else None
+    assert load is not None and store is not None
+    graph.remove([store, load])
+    graph.insert_after(job.node, [store, load])
+    for use in uses:
+        use.node.replace_input_with(use.idx, rounded)
+    if is_output:
+        graph.outputs[list(graph.outputs).index(y)] = rounded
+        y.name, rounded.name = f"{name}.float", name
+
+
+def _pair(
+    before: ir.Node, value: ir.Value, step: tuple[np.float32, int], bits: ActivationBits, name: str
+) -> ir.Value:
+    """QuantizeLinear and DequantizeLinear of one scale; returns the latter's output."""
+    graph, (dtype, stored_as) = graph_of(before), _DTYPES[bits]
+    scale = add_constant(graph, f"{name}.scale", np.array(step[0], np.float32))
+    zero = add_constant(graph, f"{name}.zero", np.array(step[1], stored_as))
+    (stored,) = insert(
+        before,
+        "QuantizeLinear",
+        [value, scale, zero],
+        name=f"{name}/quantize",
+        dtypes=[dtype],
+        shapes=[value.shape],
+    )
+    inputs = [stored, scale, zero]
+    name = f"{name}/dequantize"
+    return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
+
+
+def _quantize_weight(graph: ir.Graph, node: ir.Node) -> Array:
+    """Put int8 values behind DequantizeLinear; returns the scales, float32 `[channels]`."""
+    tensor, value, axis = weight_of(node), node.inputs[1], _OUTPUT_CHANNELS[node.op_type]
+    assert tensor is not None and value is not None
+    scales = per_channel_scales(read(tensor), axis)
+    shape = dims(tensor)
+
+    integers = add_weight(
+        graph, f"{value.name}.int8", ir.DataType.INT8, shape, partial(_int8, tensor, scales, axis)
+    )
+    zeros = add_constant(graph, f"{value.name}.zeros", np.zeros(len(scales), np.int8))
+    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales), zeros]
+    name = f"{node.name}/weight"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": axis}, name=name, shapes=[shape])
+    node.replace_input_with(1, new)
+    return scales
+
+
+def _int8(tensor: ir.TensorProtocol, scales: Array, axis: int) -> Array:
+    return quantize_per_channel(read(tensor), scales, axis)
+
+
+def _quantize_bias(graph: ir.Graph, job: _Job, bias: Array, scales: Array) -> None:
+    """An int32 bias in units of input scale times weight scale."""
+    node = job.node
+    units = (scales * job.input[0]).astype(np.float32)
+    rounded = np.clip(np.rint(bias.astype(np.float64) / units), -INT32_LIMIT, INT32_LIMIT)
+    inputs = [
+        add_constant(graph, f"{node.name}/bias.int32", rounded.astype(np.int32)),
+        add_constant(graph, f"{node.name}/bias.scales", units),
+        add_constant(graph, f"{node.name}/bias.zeros", np.zeros(len(units), np.int32)),
+    ]
+    name = f"{node.name}/bias"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 0}, name=name, shapes=[bias.shape])
+    node.replace_input_with(2, new)

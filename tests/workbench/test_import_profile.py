@@ -1,0 +1,26 @@
+import json
+
+
+def test_imported_profiles_gather_in_one_file(vampbench, tmp_path):
+    out = tmp_path / "imported.json"
+    for name, seconds in (("coarse", 0.01), ("c2f", 0.02), ("coarse", 0.01)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("".join(f"{name},{seconds},1000000,90,{i}\n" for i in range(3)))
+        done = vampbench("import-profile", path, "--device", "Pixel 9", "-o", out)
+        assert done.code == 0
+        assert "measured on pixel 9, imported" in done.stderr.lower() + done.stdout.lower()
+    records = json.loads(out.read_text())["records"]
+    assert [(r["model"], r["median_s"]) for r in records] == [("c2f", 0.02), ("coarse", 0.01)]
+
+
+def test_a_bad_file_is_one_line_and_leaves_the_output_alone(vampbench, tmp_path):
+    out, bad = tmp_path / "imported.json", tmp_path / "bad"
+    bad.write_text("nothing")
+    done = vampbench("import-profile", bad, "--device", "x", "-o", out)
+    assert done.code == 2
+    assert len(done.lines) == 1
+    assert not out.exists()
+    out.write_text("[]")
+    bad.write_text("m,0.1,1,1,0\n")
+    assert vampbench("import-profile", bad, "--device", "x", "-o", out).code == 2
+    assert out.read_text() == "[]"

@@ -1,0 +1,64 @@
+"""`vampbench make-static`: a model for one length, as phones' NPUs want it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vampnet_models.artifact import open_artifact
+from vampnet_models.errors import InputError
+from vampnet_models.fix_shapes import fix_shapes
+from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
+from vampnet_models.tensor_shapes import Shape
+from workbench import options
+from workbench.console import Voice, megabytes
+
+
+@click.command("make-static")
+@click.argument("model", type=options.PATH)
+@click.option("--frames", type=click.IntRange(1), default=173, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
+@options.output
+@options.as_json
+def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) -> int:
+    """Fix a model's length and batch: NNAPI, CoreML and Qualcomm's NPU want fixed shapes.
+
+    A frame is 768 samples at 44.1 kHz, so that 173 frames are 3 s. The tokens stay the same.
+
+    \b
+    Example:
+      vampbench make-static coarse.onnx --frames 173 -o coarse.173.onnx
+    """
+    voice = Voice(as_json=as_json)
+    target = out if out.suffix == ".onnx" else out / model.name
+    shapes = shapes_for(open_artifact(model).spec, frames, batch, model)
+    found = fix_shapes(model, shapes, target)
+    made = open_artifact(target)
+    listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+    voice.say(f"{target}  {megabytes(made.bytes)}: takes {listed} alone")
+    for node in found.unresolved:
+        voice.warn(f"{node.op_type} {node.node}: its shape stays open: {node.reason}")
+    voice.json(
+        {
+            "path": str(target),
+            "bytes": made.bytes,
+            "inputs": {name: list(shape) for name, shape in shapes.items()},
+            "unresolved": [vars(node) for node in found.unresolved],
+        }
+    )
+    return 0
+
+
+def shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[str, Shape]:
+    """Input shapes `[batch, channels, frames]`, of the encoder in samples. Raises InputError."""
+    if spec.role in (Role.GENERIC, Role.BEATS):
+        raise InputError(f"{path}: its axes have no known meaning; only VampNet's models are taken")
+    length = frames * HOP_SAMPLES if spec.role is Role.CODEC_ENCODER else frames
+    shapes = {}
+    for tensor in spec.inputs:
+        channels = [size for size in tensor.shape[1:-1] if isinstance(size, int)]
+        if len(channels) < len(tensor.shape) - 2:
+            raise InputError(f"{path}: the input {tensor.name} has an open channel axis")
+        shapes[tensor.name] = (batch, *channels, length)
+    return shapes
