@@ -60,7 +60,7 @@ INTEGER_RULES: tuple[Rule[Any], ...] = (
 """Also the forms that the runtime's integer kernels want."""
 
 MIXED_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
-"""Those of static INT8, which leaves ConvTranspose in float: little time, much of the error."""
+"""For mixtures: blocks by packed product; ConvTranspose stays float: little time, much error."""
 
 NPU_RULES: tuple[Rule[Any], ...] = (
     weight_norm.RULE,
