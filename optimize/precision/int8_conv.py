@@ -33,6 +33,13 @@ from optimize.graph import (
 from optimize.precision.plan import FloatNode, float_node
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.snake_polynomial import insert_snake
+from optimize.precision.snake_tiles import (
+    Bytes,
+    insert_tiled_snake,
+    samples_per_frame,
+    tile_channels,
+    tile_snakes,
+)
 
 INT32_LIMIT = 2**31 - 1
 CHANNEL_AXIS = 1
@@ -166,10 +173,16 @@ def steps_of(low: Array, high: Array) -> Steps:
 
 
 def quantize(jobs: Iterable[ConvJob]) -> None:
-    """Rewrite the Convs in place, in the order of the graph."""
+    """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes."""
     stored: dict[ir.Value, Stored] = {}
-    for job in jobs:
-        _quantize(job, stored)
+    listed = list(jobs)
+    if not listed:
+        return
+    graph = graph_of(listed[0].node)
+    rates = samples_per_frame(graph)
+    for job in listed:
+        _quantize(job, stored, rates)
+    tile_snakes(graph, rates)
 
 
 def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
@@ -244,34 +257,55 @@ def _is_alone(found: snake.Snake) -> bool:
     return not found.x.is_graph_output() and len(found.x.uses()) == 2
 
 
-def _quantize(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
+def _quantize(job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int]) -> None:
     node, graph = job.node, graph_of(job.node)
     scales = _quantize_weight(graph, job)
     if job.bias is not None:
         _quantize_bias(graph, job, job.bias / job.output.sizes, scales)
-    node.replace_input_with(0, _input(job, stored))
+    node.replace_input_with(0, _input(job, stored, rates))
     _quantize_output(job, stored)
 
 
-def _input(job: ConvJob, stored: Mapping[ir.Value, Stored]) -> ir.Value:
+def _input(
+    job: ConvJob, stored: Mapping[ir.Value, Stored], rates: Mapping[ir.Value, int]
+) -> ir.Value:
     """The Conv's input in units of its steps, through 8 bits."""
     node, x, found = job.node, job.x, job.before
     name = f"{node.name}/input"
-    sizes: Array | None = job.input.sizes
     if x in stored:
         return _load(node, stored[x], None, name)
-    if found is not None and job.is_fed:
-        # The Snake of `x / steps`: the same function with other alphas.
-        steps = job.input.sizes.reshape(1, -1, 1)
-        angle = _load(node, stored[found.x], None, f"{name}/angle")
-        x = insert_snake(node, angle, found.alpha * steps, found.inverse / steps, found.name)
-        sizes = None
-    elif found is not None:
-        held = stored.get(found.x)
-        real = found.x if held is None or held.real is None else held.real
-        x = insert_snake(node, real, found.alpha, found.inverse, found.name)
-    kept = _store(node, x, sizes, job.input.zero_point, name)
+    if found is None:
+        kept = _store(node, x, job.input.sizes, job.input.zero_point, name)
+    else:
+        kept = _stored_snake(job, found, stored, tile_channels(len(job.input.sizes), rates[x]))
     return _load(node, kept, None, name)
+
+
+def _stored_snake(
+    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, Stored], tile: int | None
+) -> Stored:
+    """The Snake before the Conv, quantized; in slices of `tile` channels where that is not None."""
+    node, held, zero = job.node, stored.get(found.x), job.input.zero_point
+    name = f"{node.name}/input"
+    alpha, inverse, sizes = found.alpha, found.inverse, job.input.sizes
+    if job.is_fed:
+        # The Snake of `x / steps`: the same function with other alphas.
+        steps = sizes.reshape(1, -1, 1)
+        alpha, inverse = alpha * steps, inverse / steps
+    shape = (1, len(sizes), 1)
+    if tile is not None:
+        x = found.x if held is None else held.value if job.is_fed else held.real or found.x
+        loaded = Bytes(None, held.zero_point) if held is not None and job.is_fed else None
+        kept = Bytes(None if job.is_fed else sizes, zero)
+        alpha, inverse = np.broadcast_to(alpha, shape), np.broadcast_to(inverse, shape)
+        made = insert_tiled_snake(node, x, alpha, inverse, found.name, tile, loaded, kept)
+        return Stored(made, zero)
+    if job.is_fed:
+        angle = _load(node, stored[found.x], None, f"{name}/angle")
+        made = insert_snake(node, angle, alpha, inverse, found.name)
+        return _store(node, made, None, zero, name)
+    real = found.x if held is None or held.real is None else held.real
+    return _store(node, insert_snake(node, real, alpha, inverse, found.name), sizes, zero, name)
 
 
 def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
