@@ -36,6 +36,7 @@ from vampnet_models.artifact import (
     save_model,
 )
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.native import DOMAIN, PORTABLE_KEY
 from vampnet_models.session import open_session
 from vampnet_models.spec import IR_VERSION, OPSET, ROLE_KEY
 
@@ -52,13 +53,15 @@ def build_variant(
     *,
     calibration: FeedSet | None = None,
     check_load: bool = True,
+    portable: Path | None = None,
     progress: Progress | None = None,
 ) -> Variant:
     """Make the variant `out` of a model and write its record beside it.
 
     A variant that is there already, made of the same source by the same recipe, calibration and
     versions, and unchanged since, is reused, unless the recipe is not `reusable`. `check_load`
-    opens it in ONNX Runtime.
+    opens it in ONNX Runtime. `portable` is the model beside `out` to open in place of one whose
+    operators are not there (a native recipe's).
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
     read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
@@ -70,6 +73,8 @@ def build_variant(
         raise InputError(f"{out}: is the source itself; choose another output")
     used = calibration if recipe.needs_calibration else None
     facts = None if used is None else CalibrationFacts(used.sha256, len(used.feeds), used.audio)
+    if recipe.is_native and (portable is None or portable.parent.resolve() != out.parent.resolve()):
+        raise InputError(f"{recipe.name}: needs its portable model beside {out}")
     existing = _reusable(source, recipe, out, facts) if recipe.reusable else None
     if existing is not None:
         return existing
@@ -84,6 +89,9 @@ def build_variant(
     else:
         ranges = {} if used is None else _ranges(model, recipe, used, out, progress)
         conversion = _convert(model, recipe, ranges)
+    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
+    if portable is not None and custom:
+        model.metadata_props[PORTABLE_KEY] = portable.name
     save_model(model, out, progress=progress)
     if check_load:
         _require_loading(out)
@@ -105,6 +113,8 @@ def build_variant(
         float_nodes=conversion.float_nodes,
         mixed_nodes=conversion.mixed_nodes,
         warnings=(*warnings, *conversion.warnings),
+        custom_operators=custom,
+        portable=portable.name if portable is not None and custom else None,
     )
     write_record(record, record_path(out))
     return Variant(out, record)

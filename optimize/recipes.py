@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from calibration.observers import Range
 from optimize.fuse import FLOAT_RULES, STATIC_RULES, WEIGHT_RULES
-from optimize.fusions import conv_transpose, gemm, split_products
+from optimize.fusions import conv_transpose, gemm, native_snake, snake, split_products
 from optimize.fusions.rule import Rule
 from optimize.precision import (
     calibrated_weights,
@@ -51,6 +51,7 @@ class Recipe:
     ranges has `calibrate` in place of `convert`. `integer_share` of the MatMul
     and Conv FLOPs must run in integer kernels, but for nodes that are left with a reason. A variant
     that is there already is used again where it was made by a `reusable` recipe of the same name.
+    One that `is_native` needs the optional library, and a portable model to fall back to.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Recipe:
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
     reusable: bool = True
+    is_native: bool = False
 
     @property
     def needs_calibration(self) -> bool:
@@ -89,6 +91,23 @@ INT8_STATIC = Recipe(
     observe=int8_static.tensors_to_observe,
     expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     integer_share=INTEGER_SHARE,
+)
+
+FUSED_NATIVE = replace(
+    FUSED,
+    name="fused-native",
+    summary="float32, with fused operators and the optional library's Snake",
+    rules=(*(rule for rule in FLOAT_RULES if rule is not snake.RULE), native_snake.RULE),
+    expect=("rms_norm", "relative_attention", "native_snake"),
+    is_native=True,
+)
+
+INT8_STATIC_NATIVE = replace(
+    INT8_STATIC,
+    name="int8-static-native",
+    summary="8-bit weights and activations, with the optional library's Snakes",
+    convert=partial(int8_static.convert, native=True),
+    is_native=True,
 )
 
 INT8_DYNAMIC = Recipe(
@@ -208,9 +227,13 @@ def weights_recipe(bits: str, block: str, method: str, compute: str) -> Recipe:
 RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
 
 
+NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE)
+"""Each makes what the recipe without `-native` makes, faster, for machines with the library."""
+
+
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in RECIPES:
+    for recipe in (*RECIPES, *NATIVE_RECIPES):
         if recipe.name == name:
             return recipe
     names = ", ".join(recipe.name for recipe in RECIPES)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import onnx_ir as ir
 
 from optimize.precision.weight_only import INT8_COMPUTE
-from optimize.recipes import RECIPES
+from optimize.recipes import NATIVE_RECIPES, RECIPES
 from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
 from optimize.runtime_graph import (
     FLOAT_OPS,
@@ -115,7 +115,8 @@ def read_back(
 
 def promised_share(recipe: str) -> float | None:
     """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any."""
-    return next((each.integer_share for each in RECIPES if each.name == recipe), None)
+    known = (*RECIPES, *NATIVE_RECIPES)
+    return next((each.integer_share for each in known if each.name == recipe), None)
 
 
 def missed_promise(record: VariantRecord) -> str | None:

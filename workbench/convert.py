@@ -16,6 +16,7 @@ from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.native import build_library
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.ground import (
@@ -33,10 +34,18 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
 
+_native = click.option(
+    "--native",
+    is_flag=True,
+    help="Beside OUT also NAME.native.onnx, with operators that `vampbench native` builds.",
+)
+
+
 @click.command()
 @click.option("--explain", is_flag=True, help="Name each candidate that did not match, and why.")
+@_native
 @_shared
-def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
+def fuse(model: Path, out: Path, explain: bool, native: bool, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
@@ -45,7 +54,8 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
     Example:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
-    return convert(model, out, find_recipe("fused"), Voice(as_json=as_json), explain=explain)
+    voice = Voice(as_json=as_json)
+    return convert(model, out, find_recipe("fused"), voice, explain=explain, native=native)
 
 
 @click.command()
@@ -54,9 +64,16 @@ def fuse(model: Path, out: Path, explain: bool, as_json: bool) -> int:
 )
 @options.audio
 @options.feeds
+@_native
 @_shared
 def int8(
-    model: Path, out: Path, mode: str, audio: Path | None, feeds: Path | None, as_json: bool
+    model: Path,
+    out: Path,
+    mode: str,
+    audio: Path | None,
+    feeds: Path | None,
+    native: bool,
+    as_json: bool,
 ) -> int:
     """Quantize weights and activations to INT8.
 
@@ -68,7 +85,10 @@ def int8(
       vampbench int8 models --mode static --audio recordings -o models-int8
     """
     voice = Voice(as_json=as_json)
-    return convert(model, out, find_recipe(f"int8-{mode}"), voice, audio=audio, feeds=feeds)
+    if native and mode == "dynamic":
+        raise InputError("--native: only of static INT8; dynamic has no Snakes in integers")
+    recipe = find_recipe(f"int8-{mode}")
+    return convert(model, out, recipe, voice, audio=audio, feeds=feeds, native=native)
 
 
 @click.command()
@@ -133,6 +153,7 @@ def convert(
     audio: Path | None = None,
     feeds: Path | None = None,
     explain: bool = False,
+    native: bool = False,
 ) -> int:
     """Apply one recipe; the exit code. A folder's other models go on after a failure."""
     check_feeds(feeds)
@@ -162,8 +183,34 @@ def convert(
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
+        if native:
+            try:
+                made.append(_native_variant(artifact, recipe, target, calibration, voice))
+            except (WorkbenchError, NotApplicable) as error:
+                voice.error(f"{artifact.path.name}: {error}")
+                code = max(code, getattr(error, "exit_code", 1))
+                continue
+            _tell(artifact, made[-1], explain, voice)
     voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]})
     return code
+
+
+def _native_variant(
+    artifact: Artifact, recipe: Recipe, portable: Path, calibration: FeedSet | None, voice: Voice
+) -> Variant:
+    """The same with the optional library's operators, which is built where it is missing."""
+    build_library()
+    name = f"{recipe.name}-native"
+    out = portable.with_name(f"{portable.stem}.native.onnx")
+    with voice.task(f"{artifact.name}: {name}") as update:
+        return build_variant(
+            artifact,
+            find_recipe(name),
+            out,
+            calibration=calibration,
+            portable=portable,
+            progress=update,
+        )
 
 
 def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
@@ -200,6 +247,9 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
     if record["fusions"]:
         fused = ", ".join(f"{n} {rule}" for rule, n in record["fusions"].items() if n)
         voice.say(f"  fused: {fused or 'nothing'}")
+    if record["custom_operators"]:
+        names = ", ".join(record["custom_operators"])
+        voice.say(f"  needs the operator library for {names}; else {record['portable']} is opened")
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
         voice.say(f"  weights: {kinds}")

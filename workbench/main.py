@@ -15,6 +15,7 @@ from workbench.fp16 import fp16
 from workbench.import_checkpoints import import_checkpoints
 from workbench.inspect import inspect
 from workbench.make_dynamic import make_dynamic
+from workbench.native import native
 from workbench.overview import overview
 from workbench.profile import profile
 from workbench.report import report
@@ -52,6 +53,7 @@ for command in (
     fp16,
     int8,
     weights,
+    native,
     verify,
     profile,
     report,

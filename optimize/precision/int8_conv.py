@@ -16,7 +16,10 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions import snake
+from optimize.fusions import native_snake, snake
+from optimize.fusions.native_snake import insert_native_snake
+from optimize.fusions.rule import apply
+from optimize.fusions.snake import Bytes
 from optimize.graph import (
     Array,
     NoMatch,
@@ -34,7 +37,6 @@ from optimize.precision.plan import FloatNode, float_node
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.snake_polynomial import insert_snake
 from optimize.precision.snake_tiles import (
-    Bytes,
     insert_tiled_snake,
     samples_per_frame,
     tile_channels,
@@ -172,8 +174,11 @@ def steps_of(low: Array, high: Array) -> Steps:
     return Steps(sizes[best].astype(np.float32), best + 1)
 
 
-def quantize(jobs: Iterable[ConvJob]) -> None:
-    """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes."""
+def quantize(jobs: Iterable[ConvJob], native: bool = False) -> None:
+    """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes.
+
+    `native` takes the operators of the optional library for every Snake.
+    """
     stored: dict[ir.Value, Stored] = {}
     listed = list(jobs)
     if not listed:
@@ -181,8 +186,12 @@ def quantize(jobs: Iterable[ConvJob]) -> None:
     graph = graph_of(listed[0].node)
     rates = samples_per_frame(graph)
     for job in listed:
-        _quantize(job, stored, rates)
-    tile_snakes(graph, rates)
+        _quantize(job, stored, None if native else rates)
+    if native:
+        apply(native_snake.RULE, graph)
+        native_snake.add_dequantized(graph)
+    else:
+        tile_snakes(graph, rates)
 
 
 def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
@@ -257,7 +266,9 @@ def _is_alone(found: snake.Snake) -> bool:
     return not found.x.is_graph_output() and len(found.x.uses()) == 2
 
 
-def _quantize(job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int]) -> None:
+def _quantize(
+    job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
+) -> None:
     node, graph = job.node, graph_of(job.node)
     scales = _quantize_weight(graph, job)
     if job.bias is not None:
@@ -267,7 +278,7 @@ def _quantize(job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Va
 
 
 def _input(
-    job: ConvJob, stored: Mapping[ir.Value, Stored], rates: Mapping[ir.Value, int]
+    job: ConvJob, stored: Mapping[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
 ) -> ir.Value:
     """The Conv's input in units of its steps, through 8 bits."""
     node, x, found = job.node, job.x, job.before
@@ -277,14 +288,14 @@ def _input(
     if found is None:
         kept = _store(node, x, job.input.sizes, job.input.zero_point, name)
     else:
-        kept = _stored_snake(job, found, stored, tile_channels(len(job.input.sizes), rates[x]))
+        kept = _stored_snake(job, found, stored, None if rates is None else rates[x])
     return _load(node, kept, None, name)
 
 
 def _stored_snake(
-    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, Stored], tile: int | None
+    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, Stored], rate: int | None
 ) -> Stored:
-    """The Snake before the Conv, quantized; in slices of `tile` channels where that is not None."""
+    """The Snake before the Conv, quantized; by the native library where `rate` is None."""
     node, held, zero = job.node, stored.get(found.x), job.input.zero_point
     name = f"{node.name}/input"
     alpha, inverse, sizes = found.alpha, found.inverse, job.input.sizes
@@ -293,12 +304,16 @@ def _stored_snake(
         steps = sizes.reshape(1, -1, 1)
         alpha, inverse = alpha * steps, inverse / steps
     shape = (1, len(sizes), 1)
-    if tile is not None:
+    tile = None if rate is None else tile_channels(len(sizes), rate)
+    if rate is None or tile is not None:
         x = found.x if held is None else held.value if job.is_fed else held.real or found.x
         loaded = Bytes(None, held.zero_point) if held is not None and job.is_fed else None
         kept = Bytes(None if job.is_fed else sizes, zero)
         alpha, inverse = np.broadcast_to(alpha, shape), np.broadcast_to(inverse, shape)
-        made = insert_tiled_snake(node, x, alpha, inverse, found.name, tile, loaded, kept)
+        if tile is None:
+            made = insert_native_snake(node, x, alpha, inverse, found.name, loaded, kept)
+        else:
+            made = insert_tiled_snake(node, x, alpha, inverse, found.name, tile, loaded, kept)
         return Stored(made, zero)
     if job.is_fed:
         angle = _load(node, stored[found.x], None, f"{name}/angle")

@@ -94,12 +94,15 @@ def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
 
 
 def convert(
-    model: ir.Model, ranges: Mapping[str, RangeLike], chosen: Plan | None = None
+    model: ir.Model,
+    ranges: Mapping[str, RangeLike],
+    chosen: Plan | None = None,
+    native: bool = False,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
-    `chosen` are its `targets` or a part of them. A node whose ranges are missing
-    or not finite stays in float and says so.
+    `chosen` are its `targets` or a part of them; `native` takes the optional library's Snakes.
+    A node whose ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
     ranges = smooth_quant.smooth(graph, ranges)
@@ -121,7 +124,7 @@ def convert(
             jobs.append(_job(node, ranges))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
-    int8_conv.quantize(conv_jobs)
+    int8_conv.quantize(conv_jobs, native)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_node(graph, job, pairs)

@@ -8,12 +8,12 @@ slice of some channels; only bytes are read from memory and written to it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions import snake
+from optimize.fusions.snake import Bytes
 from optimize.graph import Array, NoMatch, add_constant, graph_of, insert, ints_of, substitute
 from optimize.precision.snake_polynomial import P, frequency_of, gain_of, polynomial
 
@@ -22,14 +22,6 @@ TYPICAL_FRAMES = 288
 
 TILE_ELEMENTS = 200_000
 """A slice's tensors of float32 stay in a core's cache of 1 MB, and outweigh an operator's start."""
-
-
-@dataclass(frozen=True)
-class Bytes:
-    """A uint8 side of a Snake: steps per channel (None where they are 1) and the zero point."""
-
-    sizes: Array | None
-    zero_point: int
 
 
 def samples_per_frame(graph: ir.Graph) -> dict[ir.Value, int]:
