@@ -46,12 +46,6 @@ from optimize.precision.snake_tiles import (
 INT32_LIMIT = 2**31 - 1
 CHANNEL_AXIS = 1
 
-NARROW_CHANNELS = 24
-"""With so few input channels QLinearConv takes longer than the float Conv, up to 10 times.
-
-On the small encoder (8 to 192 channels) 8, 12, 24 and 48 gave 3.1, 1.4, 1.04 and 0.96 times the
-FP32 time, interleaved on a busy machine."""
-
 LEAST_SHARE = 1 / 64
 """A channel's range counts as at least this share of the widest one's."""
 
@@ -106,30 +100,6 @@ def tensors_of(node: ir.Node) -> list[str]:
     """The values whose ranges per channel (axis 1) a Conv needs."""
     values = (node.inputs[0], node.outputs[0])
     return [value.name or "" for value in values if value is not None]
-
-
-def narrow_convs(graph: ir.Graph) -> dict[ir.Node, str]:
-    """Convolutions of so few channels that the float kernel is the faster one."""
-    found = {}
-    for node in graph:
-        weight = weight_of(node) if node.op_type == "Conv" else None
-        if weight is not None and dims(weight)[1] <= NARROW_CHANNELS:
-            channels = dims(weight)[1]
-            found[node] = f"{channels} input channels: the runtime's integer kernel is slower"
-    return found
-
-
-def at_frame_rate(graph: ir.Graph) -> dict[ir.Node, str]:
-    """A decoder's convolutions before the first Snake: all later error passes through them."""
-    if not any(node.op_type == "ConvTranspose" for node in graph):
-        return {}
-    found, behind = {}, set[ir.Value]()
-    for node in graph:
-        if node.op_type == "Sin" or any(value in behind for value in node.inputs):
-            behind.update(node.outputs)
-        elif node.op_type == "Conv":
-            found[node] = "makes the latent, once per frame: little time, much of the error"
-    return found
 
 
 def prepare(

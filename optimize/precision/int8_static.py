@@ -27,7 +27,7 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision import int8_conv, int8_dynamic, smooth_quant
+from optimize.precision import conv_exclusions, int8_conv, int8_dynamic, smooth_quant
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -74,8 +74,9 @@ def targets(graph: ir.Graph) -> Plan:
         single_channel_ends(graph),
         narrow_projections(graph),
         embedding_projections(graph),
-        int8_conv.narrow_convs(graph),
-        int8_conv.at_frame_rate(graph),
+        conv_exclusions.narrow_convs(graph),
+        conv_exclusions.at_frame_rate(graph),
+        conv_exclusions.noisy_convs(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from optimize.precision import int8_conv, snake_tiles
+from optimize.precision import conv_exclusions, snake_tiles
 from optimize.precision.int8_static import convert
 from optimize.precision.snake_tiles import samples_per_frame, tile_channels
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
@@ -41,7 +41,9 @@ def quantized(batch: int = 2) -> tuple[ir.Model, dict[str, np.ndarray], np.ndarr
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a tensor of this size count as larger than the cache, at 1, 2, ... channels a slice."""
-    monkeypatch.setattr(int8_conv, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "DECODER_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "SHORT_KERNEL", 0)
     monkeypatch.setattr(snake_tiles, "TILE_ELEMENTS", 4 * snake_tiles.TYPICAL_FRAMES * 2)
 
 
