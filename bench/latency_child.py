@@ -2,7 +2,8 @@
 
     PYTHON bench/latency_child.py RUNTIME MODEL FEEDS.npz THREADS
 
-RUNTIME is onnxruntime, openvino or torch, each imported from the interpreter that runs this file.
+RUNTIME is onnxruntime, onnxruntime-native (with the operator library), openvino or torch, each
+imported from the interpreter that runs this file.
 It answers in lines of JSON: {"ready": VERSION} or {"error": MESSAGE} first; then `run` gives
 {"seconds": S} and `answer FILE.npz` writes the outputs there and gives {"answered": true}.
 """
@@ -21,7 +22,9 @@ Run = Callable[[], dict[str, Any]]
 """One inference: the outputs by name."""
 
 
-def onnxruntime_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
+def onnxruntime_run(
+    model: Path, feeds: dict[str, Any], threads: int, library: Path | None = None
+) -> tuple[str, Run]:
     """ONNX Runtime's CPU provider with all optimizations."""
     import onnxruntime as ort
 
@@ -29,9 +32,18 @@ def onnxruntime_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[s
     options.intra_op_num_threads = threads
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return ort.__version__, lambda: dict(zip(names, session.run(None, feeds), strict=True))
+
+
+def native_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
+    """The same with the operators that `vampbench native` builds."""
+    from vampnet_models.native import build_library
+
+    return onnxruntime_run(model, feeds, threads, build_library())
 
 
 def openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
@@ -93,7 +105,12 @@ def torch_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Ru
     return torch.__version__, run
 
 
-RUNTIMES = {"onnxruntime": onnxruntime_run, "openvino": openvino_run, "torch": torch_run}
+RUNTIMES = {
+    "onnxruntime": onnxruntime_run,
+    "onnxruntime-native": native_run,
+    "openvino": openvino_run,
+    "torch": torch_run,
+}
 
 
 def main(arguments: list[str]) -> int:

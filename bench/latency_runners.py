@@ -19,6 +19,7 @@ from optimize.recipes import find_recipe
 from optimize.variant import NotApplicable
 from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.errors import WorkbenchError
+from vampnet_models.native import build_library
 from vampnet_models.session import Feeds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +52,12 @@ RUNNERS = (
     Runner("fused", "onnxruntime"),
     Runner("int8-static", "onnxruntime"),
     Runner("int8-dynamic", "onnxruntime"),
+    Runner("fused-native", "onnxruntime-native"),
+    Runner("int8-static-native", "onnxruntime-native"),
 )
+
+
+OURS = ("fused", "int8-static", "int8-dynamic", "fused-native", "int8-static-native")
 
 
 def model_of(runner: Runner, source: Path, work: Path) -> Path:
@@ -77,7 +83,7 @@ def prepare(
     facts = source.stat()
     wanted = f"{source.resolve()} {facts.st_size} {facts.st_mtime_ns} {calibration.stat().st_size}"
     # The recipes check for themselves whether a variant is still the one that they would make.
-    ours = runner.name in ("fused", "int8-static", "int8-dynamic")
+    ours = runner.name in OURS
     if not ours and out.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return None
     if runner.environment == "bench":
@@ -142,7 +148,13 @@ def make(name: str, source: Path, calibration: Path, out: Path) -> None:
             use_external_data_format=large,
         )
     else:
-        build_variant(open_artifact(source), find_recipe(name), out, calibration=feeds)
+        recipe, portable = find_recipe(name), None
+        if recipe.is_native:
+            build_library()
+            portable = out.with_name(out.name.replace("-native", ""))
+            make(name.removesuffix("-native"), source, calibration, portable)
+        model = open_artifact(source)
+        build_variant(model, recipe, out, calibration=feeds, portable=portable)
 
 
 def main() -> None:

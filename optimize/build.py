@@ -40,6 +40,7 @@ from vampnet_models.artifact import (
     save_model,
 )
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.native import DOMAIN, PORTABLE_KEY
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import IR_VERSION, ROLE_KEY
 
@@ -60,13 +61,15 @@ def build_variant(
     calibration: FeedSet | None = None,
     terms: Terms | None = None,
     check_load: bool = True,
+    portable: Path | None = None,
     progress: Progress | None = None,
 ) -> Variant:
     """Make the variant `out` of a model and write its record beside it.
 
     A variant that is there already, made of the same source by the same recipe, calibration and
     versions, and unchanged since, is reused, unless the recipe is not `reusable`. `terms` are those
-    of its calibration. `check_load` opens it in ONNX Runtime.
+    of its calibration. `check_load` opens it in ONNX Runtime. `portable` is the model beside `out`
+    to open in place of one whose operators are not there (a native recipe's).
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
     read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
@@ -78,6 +81,8 @@ def build_variant(
         raise InputError(f"{out}: is the source itself; choose another output")
     used = calibration if recipe.needs_calibration else None
     facts = None if used is None else _facts(recipe, used)
+    if recipe.is_native and (portable is None or portable.parent.resolve() != out.parent.resolve()):
+        raise InputError(f"{recipe.name}: needs its portable model beside {out}")
     # A calibration file that the user named is looked at, even where nothing needs it.
     named = terms is not None and terms.store is not None and terms.store.given
     reusable = recipe.reusable and not named
@@ -97,6 +102,9 @@ def build_variant(
         conversion = _convert(model, recipe, ranges)
     finish = finished(model, recipe.finish)
     warnings += _expectations(model, recipe, finish, source.path)
+    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
+    if portable is not None and custom:
+        model.metadata_props[PORTABLE_KEY] = portable.name
     save_model(model, out, progress=progress)
     if check_load:
         _require_loading(out)
@@ -118,6 +126,8 @@ def build_variant(
         float_nodes=conversion.float_nodes,
         mixed_nodes=conversion.mixed_nodes,
         warnings=(*warnings, *conversion.warnings),
+        custom_operators=custom,
+        portable=portable.name if portable is not None and custom else None,
     )
     write_record(record, record_path(out))
     return Variant(out, record)

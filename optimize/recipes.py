@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from calibration.observers import OBSERVERS, ChannelRange, Range
 from optimize.fuse import APART_RULES, FLOAT_RULES, NPU_RULES, WEIGHT_RULES, Fusion
-from optimize.fusions import conv_transpose, gemm, portable_attention
+from optimize.fusions import conv_transpose, gemm, native_snake, portable_attention, snake
 from optimize.fusions.rule import Rule
 from optimize.precision import (
     calibrated_weights,
@@ -57,6 +57,7 @@ class Recipe:
     in place of `convert`. `integer_share` of the MatMul and Conv FLOPs must run in integer
     kernels, but for nodes that are left with a reason. A variant that is there already is used
     again where it was made by a `reusable` recipe of the same name.
+    One that `is_native` needs the optional library, and a portable model to fall back to.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Recipe:
     integer_share: float | None = None
     reusable: bool = True
     fuse: Callable[[ir.Model], Fusion] | None = None
+    is_native: bool = False
 
     @property
     def needs_calibration(self) -> bool:
@@ -117,6 +119,23 @@ INT8_STATIC = Recipe(
     opset=portable_attention.FIRST_OPSET,
     expect=EXPECTED,
     integer_share=INTEGER_SHARE,
+)
+
+FUSED_NATIVE = replace(
+    FUSED,
+    name="fused-native",
+    summary="float32, with fused operators and the optional library's Snake",
+    rules=(*(rule for rule in APART_RULES if rule is not snake.RULE), native_snake.RULE),
+    expect=tuple("native_snake" if name == "snake" else name for name in EXPECTED),
+    is_native=True,
+)
+
+INT8_STATIC_NATIVE = replace(
+    INT8_STATIC,
+    name="int8-static-native",
+    summary="8-bit weights and activations, with the optional library's Snakes",
+    convert=partial(int8_static.convert, native=True),
+    is_native=True,
 )
 
 INT8_DYNAMIC = Recipe(
@@ -288,9 +307,13 @@ PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
 
+NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE)
+"""Each makes what the recipe without `-native` makes, faster, for machines with the library."""
+
+
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in (*RECIPES, *PHONE_RECIPES):
+    for recipe in (*RECIPES, *PHONE_RECIPES, *NATIVE_RECIPES):
         if recipe.name == name:
             return recipe
     names = ", ".join(recipe.name for recipe in (*RECIPES, *PHONE_RECIPES))

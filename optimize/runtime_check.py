@@ -10,7 +10,7 @@ from importlib.metadata import version
 import onnx_ir as ir
 
 from optimize.precision.weight_only import INT8_COMPUTE
-from optimize.recipes import RECIPES
+from optimize.recipes import NATIVE_RECIPES, RECIPES
 from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
 from optimize.runtime_graph import (
     FLOAT_OPS,
@@ -121,7 +121,8 @@ def promised_share(recipe: str) -> float | None:
     """
     ours = recipe.partition("-neural-compressor-")[0]
     names = (ours, ours.rpartition("-")[0])
-    return next((each.integer_share for each in RECIPES if each.name in names), None)
+    known = (*RECIPES, *NATIVE_RECIPES)
+    return next((each.integer_share for each in known if each.name in names), None)
 
 
 def missed_promise(record: VariantRecord) -> str | None:

@@ -49,7 +49,8 @@ class VariantRecord:
 
     `fusions` counts what each rule rewrote, `unmatched` lists the candidates that it left.
     `precision` counts weight-carrying nodes by precision; `mixed_nodes` got another precision than
-    the rest, `float_nodes` none, each with its reason. `runtime_checked` says whether the
+    the rest, `float_nodes` none, each with its reason. `custom_operators` need a library;
+    without it the model `portable`, beside this one, is opened. `runtime_checked` says whether the
     runtime's own optimized graph was read back; `runtime` is what it holds.
     """
 
@@ -67,6 +68,8 @@ class VariantRecord:
     float_nodes: tuple[FloatNode, ...]
     mixed_nodes: tuple[MixedNode, ...] = ()
     warnings: tuple[str, ...] = ()
+    custom_operators: tuple[str, ...] = ()
+    portable: str | None = None
     runtime_checked: bool = False
     runtime: RuntimeFacts | None = None
     schema: int = field(default=SCHEMA)
@@ -119,6 +122,7 @@ def _record(values: dict[str, Any]) -> VariantRecord:
         "float_nodes": tuple(FloatNode(**each) for each in values["float_nodes"]),
         "mixed_nodes": tuple(MixedNode(**each) for each in values["mixed_nodes"]),
         "warnings": tuple(values["warnings"]),
+        "custom_operators": tuple(values.get("custom_operators", ())),
         "runtime": None if runtime is None else facts_of(runtime),
     }
     return VariantRecord(**values)

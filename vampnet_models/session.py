@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
+from vampnet_models.native import DOMAIN, HOW, PORTABLE_KEY, built_library
 
 Array = NDArray[Any]
 Feeds = dict[str, Array]
@@ -67,6 +70,9 @@ def open_session(
     optimized graph. `config` holds session configuration entries. `in_graph_order` runs nodes as
     the graph lists them, not depth first from its outputs.
 
+    A model with operators of the optional library gets it; where that was not built, the portable
+    model that it names is opened and a line on the standard error says so.
+
     Raises InputError when the file cannot be loaded or a provider is missing or fell back.
     """
     absent = [p for p in providers if p not in ort.get_available_providers()]
@@ -90,7 +96,9 @@ def open_session(
         options.add_session_config_entry(key, value)
     where = model if isinstance(model, bytes) else str(model)
     try:
-        raw = ort.InferenceSession(where, options, providers=list(providers))
+        raw = _opened(where, options, providers)
+    except InputError:
+        raise
     except Exception as error:
         # The binding raises a different class per status code, all plain Exceptions.
         name = "model" if isinstance(model, bytes) else str(model)
@@ -102,3 +110,35 @@ def open_session(
             f"{raw.get_providers()[0]}; check its driver and libraries"
         )
     return Session(raw)
+
+
+def _opened(
+    where: str | bytes, options: ort.SessionOptions, providers: Sequence[str]
+) -> ort.InferenceSession:
+    """The session; with the operator library, or of the portable model, where that is needed."""
+    try:
+        return ort.InferenceSession(where, options, providers=list(providers))
+    except Exception as error:
+        # The binding raises a different class per status code, all plain Exceptions.
+        if f"{DOMAIN}:" not in str(error):
+            raise
+    library = built_library()
+    if library is not None:
+        options.register_custom_ops_library(str(library))
+        return ort.InferenceSession(where, options, providers=list(providers))
+    name = "model" if isinstance(where, bytes) else where
+    portable = None if isinstance(where, bytes) else _portable(Path(where))
+    if portable is None:
+        raise InputError(
+            f"{name}: needs the operator library and names no portable model beside it; {HOW}"
+        )
+    sys.stderr.write(f"{name}: without the operator library ({HOW}): {portable.name} is opened\n")
+    return ort.InferenceSession(str(portable), options, providers=list(providers))
+
+
+def _portable(model: Path) -> Path | None:
+    """The model that a native one names to be opened in its place, where that is there."""
+    named = onnx.load(model, load_external_data=False).metadata_props
+    name = next((each.value for each in named if each.key == PORTABLE_KEY), None)
+    path = None if name is None else model.parent / Path(name).name
+    return path if path is not None and path.is_file() else None

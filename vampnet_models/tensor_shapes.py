@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import InlinePass
 
+from vampnet_models.native import BYTE_OPS, DOMAIN
+
 Shape = tuple[int, ...]
 
 _SMALL_ELEMENTS = 4096
@@ -113,6 +115,9 @@ def _outputs(
     evaluated = _evaluate(node, inputs)
     if evaluated is not None:
         return dict(zip(names, evaluated, strict=False))
+    if node.domain == DOMAIN and inputs[0] is not None:
+        dtype = ir.DataType.UINT8 if node.op_type in BYTE_OPS else ir.DataType.FLOAT
+        return {names[0]: Tensor(dtype, inputs[0].shape)}
     contrib = _CONTRIB.get(node.op_type)
     if contrib is not None and (node.domain == "com.microsoft" or node.op_type in _ORT_IN_ONNX):
         dtype, shape = contrib(node, inputs)

@@ -19,6 +19,7 @@ from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.native import build_library
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.ground import (
@@ -50,6 +51,13 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
 
+native_option = click.option(
+    "--native",
+    is_flag=True,
+    help="Beside OUT also NAME.native.onnx, with operators that `vampbench native` builds.",
+)
+
+
 @click.command()
 @click.option("--explain", is_flag=True, help="Name each candidate that did not match, and why.")
 @click.option(
@@ -59,8 +67,9 @@ def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Whose rules: ours, or those of onnxruntime.transformers.",
 )
+@native_option
 @_shared
-def fuse(model: Path, out: Path, explain: bool, backend: str, as_json: bool) -> int:
+def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
@@ -69,8 +78,11 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, as_json: bool) -> 
     Example:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
     """
+    if native and backend != "workbench":
+        raise InputError(f"--native: not of --backend {backend}; choose one of them")
     recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
-    return convert(model, out, recipe, Voice(as_json=as_json), explain=explain)
+    voice = Voice(as_json=as_json)
+    return convert(model, out, recipe, voice, explain=explain, native=native)
 
 
 @click.command()
@@ -182,6 +194,7 @@ def convert(
     feeds: Path | None = None,
     calibrating: Calibrating | None = None,
     explain: bool = False,
+    native: bool = False,
     afterwards: Callable[[], dict[str, Any]] | None = None,
 ) -> int:
     """Apply one recipe; the exit code. A folder's other models go on after a failure.
@@ -219,9 +232,41 @@ def convert(
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
+        if native:
+            try:
+                made.append(_native_variant(artifact, recipe, target, calibration, terms, voice))
+            except (WorkbenchError, NotApplicable) as error:
+                voice.error(f"{artifact.path.name}: {error}")
+                code = max(code, getattr(error, "exit_code", 1))
+                continue
+            _tell(artifact, made[-1], explain, voice)
     more = afterwards() if afterwards is not None and code == 0 else {}
     voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]} | more)
     return code
+
+
+def _native_variant(
+    artifact: Artifact,
+    recipe: Recipe,
+    portable: Path,
+    calibration: FeedSet | None,
+    terms: Terms | None,
+    voice: Voice,
+) -> Variant:
+    """The same with the optional library's operators, which is built where it is missing."""
+    build_library()
+    name = f"{recipe.name}-native"
+    out = portable.with_name(f"{portable.stem}.native.onnx")
+    with voice.task(f"{artifact.name}: {name}") as update:
+        return build_variant(
+            artifact,
+            find_recipe(name),
+            out,
+            calibration=calibration,
+            terms=terms,
+            portable=portable,
+            progress=update,
+        )
 
 
 def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
@@ -271,6 +316,9 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
     if record["fusions"]:
         fused = ", ".join(f"{n} {rule}" for rule, n in record["fusions"].items() if n)
         voice.say(f"  fused: {fused or 'nothing'}")
+    if record["custom_operators"]:
+        names = ", ".join(record["custom_operators"])
+        voice.say(f"  needs the operator library for {names}; else {record['portable']} is opened")
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
         voice.say(f"  weights: {kinds}")

@@ -14,7 +14,7 @@ from optimize.recipes import INT8_STATIC, find_recipe, static_recipe
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.convert import Calibrating, convert
+from workbench.convert import Calibrating, convert, native_option
 
 
 @click.command()
@@ -44,6 +44,7 @@ from workbench.convert import Calibrating, convert
 @options.audio
 @options.evaluation_audio
 @options.feeds
+@native_option
 @options.output
 @options.as_json
 def int8(
@@ -59,6 +60,7 @@ def int8(
     audio: Path | None,
     evaluation_audio: Path | None,
     feeds: Path | None,
+    native: bool,
     as_json: bool,
 ) -> int:
     """Quantize weights and activations to INT8.
@@ -83,6 +85,10 @@ def int8(
         "--upstream": upstream or None,
         "--evaluation-audio": evaluation_audio,
     }
+    if native and (mode != "static" or backend != "workbench"):
+        raise InputError("--native: only of our static INT8; leave it out")
+    if native and observer not in (None, INT8_STATIC.observer):
+        raise InputError(f"--native: takes the ranges of {INT8_STATIC.observer}; leave --observer")
     named = [name for name, value in given.items() if value is not None]
     if backend == "neural-compressor":
         if named:
@@ -110,4 +116,4 @@ def int8(
         )
 
     how = Calibrating(audio, evaluation_audio, feeds, upstream, terms)
-    return convert(model, out, static_recipe(observer), voice, calibrating=how)
+    return convert(model, out, static_recipe(observer), voice, calibrating=how, native=native)

@@ -18,6 +18,7 @@ from workbench.inspect import inspect
 from workbench.int8 import int8
 from workbench.make_dynamic import make_dynamic
 from workbench.make_static import make_static
+from workbench.native import native
 from workbench.overview import overview
 from workbench.profile import profile
 from workbench.qnn import qnn
@@ -57,6 +58,7 @@ for command in (
     int8,
     weights,
     npu,
+    native,
     verify,
     profile,
     qnn,

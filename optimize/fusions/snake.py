@@ -41,6 +41,14 @@ class Snake:
     """Whether the graph has the cheapest form already."""
 
 
+@dataclass(frozen=True)
+class Bytes:
+    """A uint8 side of a Snake: steps per channel (None where they are 1) and the zero point."""
+
+    sizes: Array | None
+    zero_point: int
+
+
 def candidates(graph: ir.Graph) -> Iterator[ir.Node]:
     """Sines."""
     yield from (node for node in graph if node.op_type == "Sin")

@@ -16,7 +16,10 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions import snake
+from optimize.fusions import native_snake, snake
+from optimize.fusions.native_snake import insert_native_snake
+from optimize.fusions.rule import apply
+from optimize.fusions.snake import Bytes
 from optimize.graph import (
     Array,
     NoMatch,
@@ -33,15 +36,15 @@ from optimize.graph import (
 from optimize.precision.plan import FloatNode, float_node
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.snake_polynomial import insert_snake
+from optimize.precision.snake_tiles import (
+    insert_tiled_snake,
+    samples_per_frame,
+    tile_channels,
+    tile_snakes,
+)
 
 INT32_LIMIT = 2**31 - 1
 CHANNEL_AXIS = 1
-
-NARROW_CHANNELS = 24
-"""With so few input channels QLinearConv takes longer than the float Conv, up to 10 times.
-
-On the small encoder (8 to 192 channels) 8, 12, 24 and 48 gave 3.1, 1.4, 1.04 and 0.96 times the
-FP32 time, interleaved on a busy machine."""
 
 LEAST_SHARE = 1 / 64
 """A channel's range counts as at least this share of the widest one's."""
@@ -99,30 +102,6 @@ def tensors_of(node: ir.Node) -> list[str]:
     return [value.name or "" for value in values if value is not None]
 
 
-def narrow_convs(graph: ir.Graph) -> dict[ir.Node, str]:
-    """Convolutions of so few channels that the float kernel is the faster one."""
-    found = {}
-    for node in graph:
-        weight = weight_of(node) if node.op_type == "Conv" else None
-        if weight is not None and dims(weight)[1] <= NARROW_CHANNELS:
-            channels = dims(weight)[1]
-            found[node] = f"{channels} input channels: the runtime's integer kernel is slower"
-    return found
-
-
-def at_frame_rate(graph: ir.Graph) -> dict[ir.Node, str]:
-    """A decoder's convolutions before the first Snake: all later error passes through them."""
-    if not any(node.op_type == "ConvTranspose" for node in graph):
-        return {}
-    found, behind = {}, set[ir.Value]()
-    for node in graph:
-        if node.op_type == "Sin" or any(value in behind for value in node.inputs):
-            behind.update(node.outputs)
-        elif node.op_type == "Conv":
-            found[node] = "makes the latent, once per frame: little time, much of the error"
-    return found
-
-
 def prepare(
     convs: Iterable[ir.Node], ranges: Mapping[str, RangeLike]
 ) -> tuple[list[ConvJob], list[FloatNode]]:
@@ -165,11 +144,24 @@ def steps_of(low: Array, high: Array) -> Steps:
     return Steps(sizes[best].astype(np.float32), best + 1)
 
 
-def quantize(jobs: Iterable[ConvJob]) -> None:
-    """Rewrite the Convs in place, in the order of the graph."""
+def quantize(jobs: Iterable[ConvJob], native: bool = False) -> None:
+    """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes.
+
+    `native` takes the operators of the optional library for every Snake.
+    """
     stored: dict[ir.Value, Stored] = {}
-    for job in jobs:
-        _quantize(job, stored)
+    listed = list(jobs)
+    if not listed:
+        return
+    graph = graph_of(listed[0].node)
+    rates = samples_per_frame(graph)
+    for job in listed:
+        _quantize(job, stored, None if native else rates)
+    if native:
+        apply(native_snake.RULE, graph)
+        native_snake.add_dequantized(graph)
+    else:
+        tile_snakes(graph, rates)
 
 
 def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
@@ -244,34 +236,61 @@ def _is_alone(found: snake.Snake) -> bool:
     return not found.x.is_graph_output() and len(found.x.uses()) == 2
 
 
-def _quantize(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
+def _quantize(
+    job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
+) -> None:
     node, graph = job.node, graph_of(job.node)
     scales = _quantize_weight(graph, job)
     if job.bias is not None:
         _quantize_bias(graph, job, job.bias / job.output.sizes, scales)
-    node.replace_input_with(0, _input(job, stored))
+    node.replace_input_with(0, _input(job, stored, rates))
     _quantize_output(job, stored)
 
 
-def _input(job: ConvJob, stored: Mapping[ir.Value, Stored]) -> ir.Value:
+def _input(
+    job: ConvJob, stored: Mapping[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
+) -> ir.Value:
     """The Conv's input in units of its steps, through 8 bits."""
     node, x, found = job.node, job.x, job.before
     name = f"{node.name}/input"
-    sizes: Array | None = job.input.sizes
     if x in stored:
         return _load(node, stored[x], None, name)
-    if found is not None and job.is_fed:
-        # The Snake of `x / steps`: the same function with other alphas.
-        steps = job.input.sizes.reshape(1, -1, 1)
-        angle = _load(node, stored[found.x], None, f"{name}/angle")
-        x = insert_snake(node, angle, found.alpha * steps, found.inverse / steps, found.name)
-        sizes = None
-    elif found is not None:
-        held = stored.get(found.x)
-        real = found.x if held is None or held.real is None else held.real
-        x = insert_snake(node, real, found.alpha, found.inverse, found.name)
-    kept = _store(node, x, sizes, job.input.zero_point, name)
+    if found is None:
+        kept = _store(node, x, job.input.sizes, job.input.zero_point, name)
+    else:
+        kept = _stored_snake(job, found, stored, None if rates is None else rates[x])
     return _load(node, kept, None, name)
+
+
+def _stored_snake(
+    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, Stored], rate: int | None
+) -> Stored:
+    """The Snake before the Conv, quantized; by the native library where `rate` is None."""
+    node, held, zero = job.node, stored.get(found.x), job.input.zero_point
+    name = f"{node.name}/input"
+    alpha, inverse, sizes = found.alpha, found.inverse, job.input.sizes
+    if job.is_fed:
+        # The Snake of `x / steps`: the same function with other alphas.
+        steps = sizes.reshape(1, -1, 1)
+        alpha, inverse = alpha * steps, inverse / steps
+    shape = (1, len(sizes), 1)
+    tile = None if rate is None else tile_channels(len(sizes), rate)
+    if rate is None or tile is not None:
+        x = found.x if held is None else held.value if job.is_fed else held.real or found.x
+        loaded = Bytes(None, held.zero_point) if held is not None and job.is_fed else None
+        kept = Bytes(None if job.is_fed else sizes, zero)
+        alpha, inverse = np.broadcast_to(alpha, shape), np.broadcast_to(inverse, shape)
+        if tile is None:
+            made = insert_native_snake(node, x, alpha, inverse, found.name, loaded, kept)
+        else:
+            made = insert_tiled_snake(node, x, alpha, inverse, found.name, tile, loaded, kept)
+        return Stored(made, zero)
+    if job.is_fed:
+        angle = _load(node, stored[found.x], None, f"{name}/angle")
+        made = insert_snake(node, angle, alpha, inverse, found.name)
+        return _store(node, made, None, zero, name)
+    real = found.x if held is None or held.real is None else held.real
+    return _store(node, insert_snake(node, real, alpha, inverse, found.name), sizes, zero, name)
 
 
 def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:

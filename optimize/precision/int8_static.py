@@ -29,7 +29,13 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision import int8_conv, int8_dynamic, row_scales, smooth_quant
+from optimize.precision import (
+    conv_exclusions,
+    int8_conv,
+    int8_dynamic,
+    row_scales,
+    smooth_quant,
+)
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -77,8 +83,9 @@ def targets(graph: ir.Graph) -> Plan:
         single_channel_ends(graph),
         narrow_projections(graph),
         embedding_projections(graph),
-        int8_conv.narrow_convs(graph),
-        int8_conv.at_frame_rate(graph),
+        conv_exclusions.narrow_convs(graph),
+        conv_exclusions.at_frame_rate(graph),
+        conv_exclusions.noisy_convs(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 
@@ -97,12 +104,15 @@ def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
 
 
 def convert(
-    model: ir.Model, ranges: Mapping[str, RangeLike], chosen: Plan | None = None
+    model: ir.Model,
+    ranges: Mapping[str, RangeLike],
+    chosen: Plan | None = None,
+    native: bool = False,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
-    `chosen` are its `targets` or a part of them. A node whose ranges are missing
-    or not finite stays in float and says so.
+    `chosen` are its `targets` or a part of them; `native` takes the optional library's Snakes.
+    A node whose ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
     by_row = {name for name, site in smooth_quant.sites(graph).items() if site.columns is not None}
@@ -125,7 +135,7 @@ def convert(
             jobs.append(_job(node, ranges, by_row))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
-    int8_conv.quantize(conv_jobs)
+    int8_conv.quantize(conv_jobs, native)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_node(graph, job, pairs)

@@ -26,7 +26,7 @@ LEAST_DB = {
     "int8-weights": 25.0,
     "int4-weights": 6.0,
 }
-LARGEST_SHARE = {"int8-static": 0.7, "fused": 1.01, "fp16": 0.7, "int4-weights": 0.45}
+LARGEST_SHARE = {"int8-static": 0.85, "fused": 1.01, "fp16": 0.7, "int4-weights": 0.45}
 
 
 def calibration(name: str, role: Role) -> FeedSet:

@@ -9,7 +9,7 @@ import pytest
 from calibration.feedset import FeedLabel, FeedSet
 from optimize import runtime_check
 from optimize.build import build_variant
-from optimize.precision import int8_conv
+from optimize.precision import conv_exclusions
 from optimize.precision.plan import FloatNode
 from optimize.recipes import find_recipe
 from optimize.runtime_check import missed_promise, read_back, with_runtime
@@ -47,7 +47,7 @@ FLOAT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(int8_conv, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
 
 
 def artifact(folder: Path, text: str, **weights: Array) -> Artifact:

@@ -5,8 +5,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from optimize.precision import int8_conv
-from optimize.precision.int8_conv import at_frame_rate, narrow_convs, steps_of
+from optimize.precision import conv_exclusions
+from optimize.precision.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs
+from optimize.precision.int8_conv import steps_of
 from optimize.precision.int8_static import convert, tensors_to_observe
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
 
@@ -29,7 +30,7 @@ WEIGHTS = {
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(int8_conv, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,22 @@ def test_few_channels_and_the_latents_convolution_stay_float() -> None:
     convs = [node for node in made.graph if node.op_type == "Conv"]
     assert list(at_frame_rate(made.graph)) == convs[:1]
     assert list(narrow_convs(made.graph)) == convs[2:]
+
+
+def test_a_decoders_noisy_convolutions_stay_float() -> None:
+    text = """(float[b, 64, n] x) => (float[b, 8, m] y) {
+     c = Conv (x, wide) d = Conv (c, short) t = ConvTranspose (d, u) y = Conv (t, few) }"""
+    weights = {
+        "wide": normal(64, 64, 7),
+        "short": normal(64, 64, 3),
+        "u": normal(64, 48, 2),
+        "few": normal(8, 48, 7),
+    }
+    made = model(text, **weights)
+    _, short, few = (node for node in made.graph if node.op_type == "Conv")
+    found = noisy_convs(made.graph)
+    assert set(found) == {short, few}
+    assert found[short].startswith("a kernel of 3:")
+    assert found[few].startswith("48 input channels:")
+    encoder = model(text.replace("ConvTranspose", "Conv"), **weights)
+    assert noisy_convs(encoder.graph) == {}

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize.precision import int8_conv
+from optimize.precision import conv_exclusions
 from optimize.precision.int8_conv import steps_of
 from optimize.precision.int8_static import activation_of, convert, tensors_to_observe
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
@@ -13,7 +13,7 @@ from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(int8_conv, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""The operator library, built by the real compiler; skipped where there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from optimize.fusions import native_snake, snake
+from optimize.fusions.rule import apply
+from optimize.fusions.snake import Bytes
+from optimize.graph import infer_shapes
+from tests.optimize.graphs import model, normal, ops
+from vampnet_models import native
+from vampnet_models.artifact import save_model
+from vampnet_models.errors import InputError
+from vampnet_models.native import CACHE_VARIABLE, build_library, compiler
+from vampnet_models.session import open_session
+
+CHANNELS = 5
+SNAKE = """(float[b, 5, n] x) => (float[b, 5, n] y) {
+ a = Mul(alpha, x) s = Sin(a) q = Mul(s, s) z = Mul(inverse, q) y = Add(x, z) }"""
+ALPHA = np.abs(normal(1, CHANNELS, 1, seed=2)) + np.float32(0.2)
+X = 3 * normal(2, CHANNELS, 40_003)
+TRUTH = X + np.sin(ALPHA.astype(np.float64) * X) ** 2 / ALPHA
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+
+
+def snakes() -> ir.Model:
+    made = model(SNAKE, alpha=ALPHA, inverse=1 / ALPHA)
+    infer_shapes(made)
+    return made
+
+
+def fused() -> ir.Model:
+    made = snakes()
+    counts, left = apply(native_snake.RULE, made.graph)
+    assert (counts, left) == (1, [])
+    assert ops(made) == {"Snake": 1}
+    return made
+
+
+def output(path: Path, x: np.ndarray = X) -> np.ndarray:
+    return open_session(path, threads=2).run({"x": x})["y"]
+
+
+@needs_compiler
+def test_snake_is_exact_in_float32_at_any_length(tmp_path: Path) -> None:
+    build_library()
+    save_model(fused(), tmp_path / "m.onnx")
+    assert np.abs(output(tmp_path / "m.onnx") - TRUTH).max() < 3e-6
+    assert output(tmp_path / "m.onnx", X[:1, :, :7]).shape == (1, CHANNELS, 7)
+
+
+@needs_compiler
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_quantized_snakes_round_as_the_operators_apart_do(tmp_path: Path, is_loaded: bool) -> None:
+    build_library()
+    made = snakes()
+    (sine,) = snake.candidates(made.graph)
+    found = snake.match(sine)
+    steps = np.linspace(0.02, 0.06, CHANNELS).astype(np.float32)
+    stored = Bytes(None if is_loaded else steps, 90)
+    before = found.output.producer()
+    assert before is not None
+    value = native_snake.insert_native_snake(
+        before, found.x, ALPHA, 1 / ALPHA, "s", Bytes(None, 100) if is_loaded else None, stored
+    )
+    made.graph.outputs[0] = value
+    value.name = "y"
+    x = X
+    if is_loaded:
+        made.graph.inputs[0].type = ir.TensorType(ir.DataType.UINT8)
+        x = np.random.default_rng(0).integers(0, 256, X.shape, dtype=np.uint8)
+    ir.passes.common.RemoveUnusedNodesPass()(made)
+    save_model(made, tmp_path / "m.onnx")
+    got = output(tmp_path / "m.onnx", x).astype(int)
+    real = x.astype(np.float64) - 100 if is_loaded else x
+    truth = real + np.sin(ALPHA.astype(np.float64) * real) ** 2 / ALPHA
+    units = 1.0 if is_loaded else steps.reshape(1, -1, 1)
+    expected = np.clip(np.rint(truth / units) + 90, 0, 255).astype(int)
+    assert got.min() == 0
+    assert np.abs(got - expected).max() <= 1
+    assert (got != expected).mean() < 1e-4
+
+
+@needs_compiler
+def test_dequantized_branches_are_added_in_one_pass(tmp_path: Path) -> None:
+    build_library()
+    steps = np.linspace(0.02, 0.06, CHANNELS).astype(np.float32)
+    made = model(
+        """(float[b, 5, n] x, uint8[b, 5, n] q) => (float[b, 5, n] y) {
+         r = DequantizeLinear <axis = 1> (q, steps, zeros) y = Add(r, x) }""",
+        steps=steps,
+        zeros=np.full(CHANNELS, 7, np.uint8),
+    )
+    infer_shapes(made)
+    assert native_snake.add_dequantized(made.graph) == 1
+    assert ops(made) == {"DequantizeAdd": 1}
+    save_model(made, tmp_path / "m.onnx")
+    q = np.random.default_rng(0).integers(0, 256, X.shape, dtype=np.uint8)
+    got = open_session(tmp_path / "m.onnx").run({"x": X, "q": q})["y"]
+    np.testing.assert_allclose(got, X + (q.astype(int) - 7) * steps.reshape(1, -1, 1), atol=2e-6)
+
+
+def test_without_the_library_the_portable_model_is_opened_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    made = fused()
+    made.metadata_props[native.PORTABLE_KEY] = "portable.onnx"
+    save_model(made, tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="names no portable model beside it; `vampbench native`"):
+        open_session(tmp_path / "m.onnx")
+    save_model(snakes(), tmp_path / "portable.onnx")
+    assert np.abs(output(tmp_path / "m.onnx") - TRUTH).max() < 1e-5
+    assert "without the operator library" in capsys.readouterr().err
+
+
+def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
+    with pytest.raises(InputError, match="no C\\+\\+ compiler"):
+        build_library()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    with pytest.raises(InputError, match=r"cannot build snake_ops\.cpp: exit code 1"):
+        build_library()
+    assert list(tmp_path.iterdir()) == []
