@@ -19,7 +19,7 @@ def native(as_json: bool) -> int:
 
     \b
     Example:
-      vampbench native
+      vampbench native --json
       vampbench int8 codec_decoder.onnx --native -o decoder.int8.onnx
     """
     voice = Voice(as_json=as_json)
