@@ -13,7 +13,14 @@ import onnx_ir as ir
 
 from calibration.observers import OBSERVERS, ChannelRange, Range
 from optimize.fuse import APART_RULES, FLOAT_RULES, NPU_RULES, WEIGHT_RULES, Fusion
-from optimize.fusions import conv_transpose, gemm, native_snake, portable_attention, snake
+from optimize.fusions import (
+    conv_transpose,
+    gemm,
+    native_attention,
+    native_snake,
+    portable_attention,
+    snake,
+)
 from optimize.fusions.rule import Rule
 from optimize.precision import (
     calibrated_weights,
@@ -124,17 +131,20 @@ INT8_STATIC = Recipe(
 FUSED_NATIVE = replace(
     FUSED,
     name="fused-native",
-    summary="float32, with fused operators and the optional library's Snake",
+    summary="float32, with fused operators and the optional library's Snake and attention",
     rules=(*(rule for rule in APART_RULES if rule is not snake.RULE), native_snake.RULE),
-    expect=tuple("native_snake" if name == "snake" else name for name in EXPECTED),
+    finish=(native_attention.RULE, *CPU_ATTENTION),
+    expect=("rms_norm", "relative_attention", "native_snake", "split_products", "native_attention"),
     is_native=True,
 )
 
 INT8_STATIC_NATIVE = replace(
     INT8_STATIC,
     name="int8-static-native",
-    summary="8-bit weights and activations, with the optional library's Snakes",
+    summary="8-bit weights and activations, with the optional library's Snake and attention",
     convert=partial(int8_static.convert, native=True),
+    finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
+    expect=(*EXPECTED[:-1], "native_attention"),
     is_native=True,
 )
 

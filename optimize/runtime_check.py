@@ -22,6 +22,7 @@ from optimize.runtime_graph import (
     stored_weight,
 )
 from optimize.variant import VariantRecord, record_path, write_record
+from vampnet_models import native
 from vampnet_models.artifact import Artifact, load_model, weights_bytes
 from vampnet_models.errors import InputError
 from vampnet_models.flops import MOVES, VIEWS, flops_of
@@ -30,7 +31,9 @@ from vampnet_models.spec import Role
 from vampnet_models.tensor_shapes import Shape, Shapes, infer_shapes
 from vampnet_models.typical import typical_shapes
 
-ATTENTION_OPS = frozenset({"MultiHeadAttention", "Attention", "GroupQueryAttention"})
+ATTENTION_OPS = frozenset(
+    {"MultiHeadAttention", "Attention", "GroupQueryAttention", *native.ATTENTION_OPS}
+)
 
 HALF = ir.DataType.FLOAT16
 WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})

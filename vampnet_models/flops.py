@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from vampnet_models.native import ATTENTION_OPS
 from vampnet_models.tensor_shapes import Shape
 
 VIEWS = frozenset(
@@ -66,7 +67,7 @@ def flops_of(op_type: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) ->
         return 2 * math.prod(inputs[0]) * math.prod(inputs[1][1:])
     if op_type in _WEIGHT_MATMULS or op_type in ("QLinearMatMul", "Gemm", "QGemm"):
         return 2 * out * _inner(inputs[0], outputs[0])
-    if op_type in ("MultiHeadAttention", "Attention"):
+    if op_type in ("MultiHeadAttention", "Attention", *ATTENTION_OPS):
         return _attention_flops(inputs, outputs[0])
     if op_type in _STEPS:
         return _STEPS[op_type] * out

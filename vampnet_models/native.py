@@ -1,6 +1,6 @@
 """The optional operator library: built once on the user's machine, opened by sessions that need it.
 
-`snake_ops.cpp` needs g++ (or another C++17 compiler named by CXX) and nothing else: no headers of
+`operators/` needs g++ (or another C++17 compiler named by CXX) and nothing else: no headers of
 ONNX Runtime, no packages. Models that use it name the portable model to open in its place.
 """
 
@@ -17,13 +17,14 @@ from pathlib import Path
 from vampnet_models.errors import InputError
 
 DOMAIN = "vampnet.native"
+ATTENTION_OPS = ("RelativeAttention", "RelativeAttentionBfloat16")
 BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
 """Its operators whose output is uint8; all outputs are shaped as the first input."""
 
 PORTABLE_KEY = "vampnet.portable"
 """Metadata of a model with operators of this domain: the portable model's file name, beside it."""
 
-SOURCE = Path(__file__).with_name("snake_ops.cpp")
+SOURCES = tuple(sorted(Path(__file__).with_name("operators").glob("*.[ch]*")))
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 CACHE_VARIABLE = "VAMPBENCH_CACHE"
 HOW = "`vampbench native` builds it"
@@ -33,7 +34,7 @@ def library_path() -> Path:
     """Where this machine's library lies, built or not: another source has another name."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vampbench"
     folder = Path(os.environ.get(CACHE_VARIABLE) or default)
-    content = SOURCE.read_bytes() + " ".join(FLAGS).encode()
+    content = b"".join(each.read_bytes() for each in SOURCES) + " ".join(FLAGS).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     return folder / f"vampnet_native-{platform.machine()}-{digest}.so"
 
@@ -66,12 +67,13 @@ def build_library() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as staging:
             made = Path(staging) / path.name
-            command = [cxx, *FLAGS, "-fvisibility=hidden", "-o", str(made), str(SOURCE)]
+            units = [str(each) for each in SOURCES if each.suffix == ".cpp"]
+            command = [cxx, *FLAGS, "-fvisibility=hidden", "-o", str(made), *units]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
                 first = next((line for line in lines if "error" in line), lines[0])
-                raise InputError(f"{cxx} cannot build {SOURCE.name}: {first[:300]}")
+                raise InputError(f"{cxx} cannot build the operators: {first[:300]}")
             made.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error}") from error

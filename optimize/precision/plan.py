@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.graph import dims, tensor_of, weight_of
+from vampnet_models.native import ATTENTION_OPS
 
 WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
 HEAVY_OPS = (
     *WEIGHT_OPS,
     "MultiHeadAttention",
     "Attention",
+    *ATTENTION_OPS,
     "Softmax",
     "SimplifiedLayerNormalization",
     "RMSNormalization",

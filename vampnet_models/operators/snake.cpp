@@ -4,15 +4,14 @@
 //   SnakeQuantize   the same and steps float [C], zero uint8           -> uint8
 //   SnakeBytes      x uint8, alpha, inverse float [C], zero_in, zero_out uint8 (steps of 1) -> uint8
 //   DequantizeAdd   a float, q uint8 [B, C, T], steps float [C], zero  -> float a + (q - zero) steps
-//
-// The runtime's C interface is a table of functions whose order never changes: the few that are
-// needed are declared here by their places, so that no header is needed to build this file.
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <vector>
+
+#include "runtime.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -24,81 +23,8 @@
 #define HAS_VBMI 1
 #endif
 
+namespace native {
 namespace {
-
-// ---- the runtime's interface -------------------------------------------------------------------
-
-constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
-constexpr uint32_t kOpVersion = 12;   // of the operator structure below
-enum ElementType : int { kFloat = 1, kUint8 = 2 };
-
-enum Place : size_t {
-  kCreateCustomOpDomain = 26,
-  kCustomOpDomainAdd = 27,
-  kAddCustomOpDomain = 28,
-  kGetTensorMutableData = 51,
-  kGetDimensionsCount = 61,
-  kGetDimensions = 62,
-  kGetTensorTypeAndShape = 65,
-  kGetInput = 90,
-  kGetOutput = 91,
-  kReleaseShape = 99,
-  kParallelFor = 274,
-};
-
-using Status = void*;  // nullptr when all went well
-using Table = void* const*;
-
-struct ApiBase {
-  Table (*get_api)(uint32_t version);
-  const char* (*version)();
-};
-
-template <typename... Arguments>
-Status call(Table api, Place place, Arguments... arguments) {
-  return reinterpret_cast<Status (*)(Arguments...)>(api[place])(arguments...);
-}
-
-struct CustomOp {
-  uint32_t version;
-  void* (*create)(const CustomOp*, Table, const void* info);
-  const char* (*name)(const CustomOp*);
-  const char* (*provider)(const CustomOp*);
-  int (*input_type)(const CustomOp*, size_t);
-  size_t (*inputs)(const CustomOp*);
-  int (*output_type)(const CustomOp*, size_t);
-  size_t (*outputs)(const CustomOp*);
-  void (*compute)(void* kernel, void* context);
-  void (*destroy)(void* kernel);
-  int (*input_kind)(const CustomOp*, size_t);
-  int (*output_kind)(const CustomOp*, size_t);
-};
-
-struct Tensor {
-  const void* data;
-  int64_t dims[3];
-};
-
-Tensor input(Table api, void* context, size_t index) {
-  void *value = nullptr, *shape = nullptr, *data = nullptr;
-  Tensor found{nullptr, {1, 1, 1}};
-  size_t rank = 0;
-  call(api, kGetInput, context, index, &value);
-  call(api, kGetTensorMutableData, value, &data);
-  call(api, kGetTensorTypeAndShape, value, &shape);
-  call(api, kGetDimensionsCount, shape, &rank);
-  if (rank <= 3) call(api, kGetDimensions, shape, &found.dims[0], rank);
-  reinterpret_cast<void (*)(void*)>(api[kReleaseShape])(shape);
-  found.data = data;
-  return found;
-}
-
-void* output(Table api, void* context, const int64_t (&dims)[3]) {
-  void *value = nullptr, *data = nullptr;
-  call(api, kGetOutput, context, size_t{0}, static_cast<const int64_t*>(dims), size_t{3}, &value);
-  call(api, kGetTensorMutableData, value, &data);
-  return data;
-}
 
 // ---- the arithmetic ----------------------------------------------------------------------------
 
@@ -183,18 +109,6 @@ void fill_table(uint8_t* table, float alpha, float inverse, int zero_in, int zer
 
 enum Kind { kSnake, kSnakeQuantize, kSnakeBytes, kDequantizeAdd };
 
-struct Op : CustomOp {
-  Kind kind;
-  const char* label;
-  std::vector<int> takes;
-  int gives;
-};
-
-struct Kernel {
-  Table api;
-  Kind kind;
-};
-
 // One row is a channel of a batch item; long rows are cut so that all threads have work.
 constexpr int64_t kPieceSamples = 16384;
 
@@ -232,16 +146,14 @@ void piece(void* shared, size_t number) {
   }
 }
 
-void compute(void* opaque, void* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(opaque);
-  const Table api = kernel.api;
+void compute(Table api, int kind, void* context) {
   const Tensor x = input(api, context, 0);
   Work w{};
   const auto floats = [&](size_t i) { return static_cast<const float*>(input(api, context, i).data); };
   const auto byte = [&](size_t i) {
     return static_cast<int>(*static_cast<const uint8_t*>(input(api, context, i).data));
   };
-  w.kind = kernel.kind;
+  w.kind = static_cast<Kind>(kind);
   w.x = x.data;
   if (w.kind == kDequantizeAdd) {
     w.second = input(api, context, 1).data;
@@ -264,51 +176,19 @@ void compute(void* opaque, void* context) {
   w.pieces = (w.samples + kPieceSamples - 1) / kPieceSamples;
   w.y = output(api, context, x.dims);
   const size_t total = static_cast<size_t>(x.dims[0] * w.channels * w.pieces);
-  if (total) {
-    call(api, kParallelFor, static_cast<const void*>(context), &piece, total, size_t{0},
-         static_cast<void*>(&w));
-  }
-}
-
-Op make(Kind kind, const char* label, std::vector<int> takes, int gives) {
-  Op op{};
-  op.version = kOpVersion;
-  op.create = [](const CustomOp* self, Table api, const void*) -> void* {
-    return new Kernel{api, static_cast<const Op*>(self)->kind};
-  };
-  op.name = [](const CustomOp* self) { return static_cast<const Op*>(self)->label; };
-  op.provider = [](const CustomOp*) -> const char* { return nullptr; };
-  op.input_type = [](const CustomOp* self, size_t i) { return static_cast<const Op*>(self)->takes[i]; };
-  op.inputs = [](const CustomOp* self) { return static_cast<const Op*>(self)->takes.size(); };
-  op.output_type = [](const CustomOp* self, size_t) { return static_cast<const Op*>(self)->gives; };
-  op.outputs = [](const CustomOp*) { return size_t{1}; };
-  op.compute = compute;
-  op.destroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
-  op.input_kind = [](const CustomOp*, size_t) { return 0; };
-  op.output_kind = [](const CustomOp*, size_t) { return 0; };
-  op.kind = kind;
-  op.label = label;
-  op.takes = std::move(takes);
-  op.gives = gives;
-  return op;
+  parallel_for(api, context, &piece, total, &w);
 }
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(void* options,
-                                                                          const ApiBase* base) {
-  static const Op ops[] = {
-      make(kSnake, "Snake", {kFloat, kFloat, kFloat}, kFloat),
-      make(kSnakeQuantize, "SnakeQuantize", {kFloat, kFloat, kFloat, kFloat, kUint8}, kUint8),
-      make(kSnakeBytes, "SnakeBytes", {kUint8, kFloat, kFloat, kUint8, kUint8}, kUint8),
-      make(kDequantizeAdd, "DequantizeAdd", {kFloat, kUint8, kFloat, kUint8}, kFloat),
+std::vector<Op> snake_ops() {
+  return {
+      make("Snake", {kFloat, kFloat, kFloat}, kFloat, compute, kSnake),
+      make("SnakeQuantize", {kFloat, kFloat, kFloat, kFloat, kUint8}, kUint8, compute,
+           kSnakeQuantize),
+      make("SnakeBytes", {kUint8, kFloat, kFloat, kUint8, kUint8}, kUint8, compute, kSnakeBytes),
+      make("DequantizeAdd", {kFloat, kUint8, kFloat, kUint8}, kFloat, compute, kDequantizeAdd),
   };
-  const Table api = base->get_api(kApiVersion);
-  void* domain = nullptr;  // the session's options refer to it for as long as they live
-  if (Status failed = call(api, kCreateCustomOpDomain, "vampnet.native", &domain)) return failed;
-  for (const Op& op : ops) {
-    const CustomOp* pointer = &op;
-    if (Status failed = call(api, kCustomOpDomainAdd, domain, pointer)) return failed;
-  }
-  return call(api, kAddCustomOpDomain, options, domain);
 }
+
+}  // namespace native
