@@ -242,11 +242,13 @@ NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
 PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
+ALL_RECIPES = (*RECIPES, *PHONE_RECIPES)
+
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in (*RECIPES, *PHONE_RECIPES):
+    for recipe in ALL_RECIPES:
         if recipe.name == name:
             return recipe
-    names = ", ".join(recipe.name for recipe in (*RECIPES, *PHONE_RECIPES))
+    names = ", ".join(recipe.name for recipe in ALL_RECIPES)
     raise InputError(f"{name}: no such recipe; choose one of {names}")
