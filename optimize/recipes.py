@@ -316,6 +316,8 @@ NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
 PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
+ALL_RECIPES = (*RECIPES, *PHONE_RECIPES)
+
 
 NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE)
 """Each makes what the recipe without `-native` makes, faster, for machines with the library."""
@@ -323,8 +325,8 @@ NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE)
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in (*RECIPES, *PHONE_RECIPES, *NATIVE_RECIPES):
+    for recipe in (*ALL_RECIPES, *NATIVE_RECIPES):
         if recipe.name == name:
             return recipe
-    names = ", ".join(recipe.name for recipe in (*RECIPES, *PHONE_RECIPES))
+    names = ", ".join(recipe.name for recipe in ALL_RECIPES)
     raise InputError(f"{name}: no such recipe; choose one of {names}")

@@ -41,7 +41,7 @@ DEFAULTS = {
     "cpu": ("int8-dynamic", "fp16"),
     "cuda": ("fp16", "fp16"),
     "android": ("int8-dynamic", "fp16"),
-    "android-npu": ("npu-a16w8", "npu-fp16"),
+    "android-npu": ("npu-a16w8", "fp16"),
     "ios": ("coreml-fp16", "coreml-fp16"),
 }
 """What the transformers and the codec get when no run is given: FP16 keeps the codes."""
@@ -66,7 +66,7 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
       cpu          int8-dynamic, fp16      the CPU provider
       cuda         fp16, fp16              CUDA: it has no INT8 QDQ kernels
       android      int8-dynamic, fp16      the CPU provider (NNAPI is deprecated)
-      android-npu  npu-a16w8, npu-fp16     Qualcomm's NPU (QNN); `vampbench qnn` compiles it
+      android-npu  npu-a16w8, fp16         Qualcomm's NPU (QNN), the codec on the CPU provider
       ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
 
     \b

@@ -14,7 +14,7 @@ from typing import Any
 from calibration.feeds import FeedSet, save_feed
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
-from optimize.recipes import RECIPES, Recipe
+from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
 from optimize.variant import NotApplicable
 from profiles.host import describe_host
 from profiles.profile import profile_variants
@@ -138,7 +138,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     }
     variants = [
         build(artifact, recipe, calibration, space, voice)
-        for recipe in RECIPES
+        for recipe in ALL_RECIPES
         if recipe.name in job.recipes
     ]
     facts["coverage"]["outside"] = look_outside(

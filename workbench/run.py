@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from optimize.recipes import RECIPES
+from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.targets import parse_targets
 from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
@@ -32,7 +32,10 @@ _rounds = click.option(
 @options.evaluation_audio
 @options.targets
 @click.option(
-    "--recipes", default=",".join(RECIPE_NAMES), show_default=True, help="Comma-separated."
+    "--recipes",
+    default=",".join(RECIPE_NAMES),
+    show_default=True,
+    help="Comma-separated; also npu-fp16, npu-a8w8, npu-a16w8, coreml-fp16.",
 )
 @options.min_agreement
 @options.feeds
@@ -165,8 +168,9 @@ def _totals(results: Json) -> list[tuple[str, str, str, str]]:
 def _recipes(text: str) -> tuple[str, ...]:
     """A comma-separated choice, in the recipes' order. Raises InputError that lists them."""
     wanted = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(wanted - set(RECIPE_NAMES))
+    names = tuple(recipe.name for recipe in ALL_RECIPES)
+    unknown = sorted(wanted - set(names))
     if unknown or not wanted:
         what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
-        raise InputError(f"{what}; choose from {', '.join(RECIPE_NAMES)}")
-    return tuple(name for name in RECIPE_NAMES if name in wanted)
+        raise InputError(f"{what}; choose from {', '.join(names)}")
+    return tuple(name for name in names if name in wanted)
