@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from optimize.accuracy import AccuracyReport, Truth, compare, judge, reference_truth
+from optimize.accuracy import Truth, compare, judge, reference_truth
+from optimize.accuracy_report import AccuracyReport
 from optimize.answers import reduce_answer
 from profiles.host import describe_host
 from vampnet_models.artifact import Artifact, find_models, open_artifact, write_text

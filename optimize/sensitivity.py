@@ -17,7 +17,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize import mixed
-from optimize.accuracy import AccuracyReport, Truth, judge
+from optimize.accuracy import Truth, judge
+from optimize.accuracy_report import AccuracyReport
 from optimize.answers import reduce_answer
 from optimize.mixed import Blocks
 from optimize.precision.int8_conv import RangeLike

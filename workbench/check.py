@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from optimize.accuracy import AccuracyReport, Truth, compare, reference_truth
+from optimize.accuracy import Truth, compare, reference_truth
+from optimize.accuracy_report import AccuracyReport
 from optimize.golden import load_golden, save_golden
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError

@@ -10,7 +10,8 @@ import click
 
 from calibration.feeds import FeedSet
 from calibration.observers import Range
-from optimize.accuracy import AccuracyReport, Truth, compare, reference_truth
+from optimize.accuracy import Truth, compare, reference_truth
+from optimize.accuracy_report import AccuracyReport
 from optimize.build import build_variant
 from optimize.precision.fp16_ranges import load_ranges, save_ranges
 from optimize.recipes import Fp16Settings, fp16_recipe

@@ -5,11 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
-import textwrap
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from calibration.feeds import FeedSet, save_feed
 from optimize.accuracy import Truth, compare, reference_truth
@@ -26,7 +24,7 @@ from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.session import Feeds
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from workbench.console import Voice, megabytes, percent
+from workbench.console import Voice
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.listening import write_listening
@@ -368,36 +366,3 @@ def _exit_code(models: list[Json], skipped: list[Json]) -> int:
     if skipped:
         return EXIT_INPUT
     return EXIT_MISSED if statuses & {"missed", "failed"} else EXIT_OK
-
-
-def summary_rows(results: Json) -> list[tuple[str, ...]]:
-    """One row per variant, for the terminal."""
-    rows: list[tuple[str, ...]] = []
-    for model in results["models"]:
-        for variant in model["variants"]:
-            rows.append((model["name"], variant["recipe"], *_cells(model, variant)))
-    return rows
-
-
-def _cells(model: Json, variant: Json) -> tuple[str, ...]:
-    if variant["bytes"] is None:
-        return (variant["status"], "-", "-", "-", _short(variant["reason"]))
-    share = variant["bytes"] / model["source_bytes"]
-    accuracy: dict[str, Any] = variant["accuracy"] or {}
-    says = percent(accuracy.get("token_agreement"))
-    if accuracy.get("token_agreement") is None and accuracy.get("si_sdr_db") is not None:
-        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
-    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
-        says = f"{accuracy['snr_db']:.1f} dB SQNR"
-    cpu = variant["profiles"].get("cpu") or {}
-    ratio = cpu.get("ratio_to_reference")
-    time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
-    if ratio:
-        time += f" ({ratio:.2f} x FP32)"
-    size = f"{megabytes(variant['bytes'])} ({share:.0%})"
-    return (variant["status"], size, says, time, _short(variant["reason"]))
-
-
-def _short(reason: str | None) -> str:
-    """A reason for a table cell; the whole of it stands in the results and the report."""
-    return textwrap.shorten(reason or "", 80, placeholder=" ...")

@@ -16,7 +16,8 @@ from vampnet_models.errors import InputError
 from workbench import options
 from workbench.cluster import on_cluster
 from workbench.console import Voice, megabytes
-from workbench.job import Ahead, Job, run_job, summary_rows
+from workbench.job import Ahead, Job, run_job
+from workbench.summary import summary_rows
 from workbench.workspace import Json
 
 RECIPE_NAMES = tuple(r.name for r in RECIPES)

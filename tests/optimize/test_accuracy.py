@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from optimize.accuracy import AccuracyReport, compare, reference_truth
+from optimize.accuracy import compare, reference_truth
+from optimize.accuracy_report import AccuracyReport
 from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.errors import InputError
 from vampnet_models.graph import GraphBuilder

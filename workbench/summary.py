@@ -1,0 +1,42 @@
+"""The terminal's table of a run: a row for each variant."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from workbench.console import megabytes, percent
+from workbench.workspace import Json
+
+
+def summary_rows(results: Json) -> list[tuple[str, ...]]:
+    """One row per variant, for the terminal."""
+    rows: list[tuple[str, ...]] = []
+    for model in results["models"]:
+        for variant in model["variants"]:
+            rows.append((model["name"], variant["recipe"], *_cells(model, variant)))
+    return rows
+
+
+def _cells(model: Json, variant: Json) -> tuple[str, ...]:
+    if variant["bytes"] is None:
+        return (variant["status"], "-", "-", "-", _short(variant["reason"]))
+    share = variant["bytes"] / model["source_bytes"]
+    accuracy: dict[str, Any] = variant["accuracy"] or {}
+    says = percent(accuracy.get("token_agreement"))
+    if accuracy.get("token_agreement") is None and accuracy.get("si_sdr_db") is not None:
+        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
+    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
+        says = f"{accuracy['snr_db']:.1f} dB SQNR"
+    cpu = variant["profiles"].get("cpu") or {}
+    ratio = cpu.get("ratio_to_reference")
+    time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
+    if ratio:
+        time += f" ({ratio:.2f} x FP32)"
+    size = f"{megabytes(variant['bytes'])} ({share:.0%})"
+    return (variant["status"], size, says, time, _short(variant["reason"]))
+
+
+def _short(reason: str | None) -> str:
+    """A reason for a table cell; the whole of it stands in the results and the report."""
+    return textwrap.shorten(reason or "", 80, placeholder=" ...")
