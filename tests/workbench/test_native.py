@@ -44,5 +44,5 @@ def test_dynamic_int8_has_no_native_form(
     source = small_models / "codec_decoder.onnx"
     done = vampbench("int8", source, "--mode", "dynamic", "--native", "-o", tmp_path / "d.onnx")
     assert done.code == 2
-    assert "--native: only of static INT8" in done.stderr
+    assert "--native: only of our static INT8" in done.stderr
     assert not (tmp_path / "d.onnx").exists()
