@@ -4,7 +4,8 @@
 
 RUN_DIR is what `vampbench run` wrote. Each variant is measured at 173 frames, and its bound taken
 from this machine's own peaks, measured in the same minute, by the same sum over nodes that the
-estimates use. The least and the largest share become `profiles/efficiency.json`.
+estimates use. The least and the largest share are what `EFFICIENCY` in profiles/mobile.py should
+hold. A noisy run is shown and not written: exit code 1.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from profiles.targets import cpu
 from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.spec import HOP_SAMPLES, Role
 
-OUT = Path(__file__).parents[1] / "profiles" / "efficiency.json"
+OUT = Path(__file__).parent / "results" / "efficiency.json"
 RECIPES = ("int8-static", "int8-dynamic")
 FRAMES = 173
 
@@ -65,6 +66,10 @@ def main() -> int:
                 }
             )
             print(f"{model['name']}/{recipe}: {share:.2f}", flush=True)
+    noisy = sum(row["noisy"] for row in rows)
+    if noisy:
+        print(f"{noisy} of {len(rows)} measurements are noisy: run it on an idle machine")
+        return 1
     shares = sorted(row["share"] for row in rows)
     content = {
         "command": "python -m bench.efficiency RUN_DIR",

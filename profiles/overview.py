@@ -21,7 +21,7 @@ NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 
 CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 CODEC_BESIDE_NPU = ("fp16",)
-"""The emulated NPU's FP16 kept 78 % of the encoder's codes and 12 dB of the decoder's sound."""
+"""The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound."""
 
 COREML = ("coreml-fp16",)
 """Float16 in operators that CoreML takes."""
