@@ -15,7 +15,7 @@ from pathlib import Path
 
 from calibration.feedset import load_feed_set
 from optimize.build import build_variant
-from optimize.recipes import find_recipe
+from optimize.recipes import NATIVE_RECIPES, find_recipe
 from optimize.variant import NotApplicable
 from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.errors import WorkbenchError
@@ -54,10 +54,11 @@ RUNNERS = (
     Runner("int8-dynamic", "onnxruntime"),
     Runner("fused-native", "onnxruntime-native"),
     Runner("int8-static-native", "onnxruntime-native"),
+    Runner("int8-dynamic-native", "onnxruntime-native"),
 )
 
 
-OURS = ("fused", "int8-static", "int8-dynamic", "fused-native", "int8-static-native")
+OURS = ("fused", "int8-static", "int8-dynamic", *(each.name for each in NATIVE_RECIPES))
 
 
 def model_of(runner: Runner, source: Path, work: Path) -> Path:

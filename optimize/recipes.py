@@ -128,13 +128,20 @@ INT8_STATIC = Recipe(
     integer_share=INTEGER_SHARE,
 )
 
+NATIVE_EXPECTED = (*EXPECTED[:2], "native_snake", "split_products", "native_attention")
+
+
+def _with_native_snake(rules: tuple[Rule[Any], ...]) -> tuple[Rule[Any], ...]:
+    return tuple(native_snake.RULE if rule is snake.RULE else rule for rule in rules)
+
+
 FUSED_NATIVE = replace(
     FUSED,
     name="fused-native",
     summary="float32, with fused operators and the optional library's Snake and attention",
-    rules=(*(rule for rule in APART_RULES if rule is not snake.RULE), native_snake.RULE),
+    rules=_with_native_snake(APART_RULES),
     finish=(native_attention.RULE, *CPU_ATTENTION),
-    expect=("rms_norm", "relative_attention", "native_snake", "split_products", "native_attention"),
+    expect=NATIVE_EXPECTED,
     is_native=True,
 )
 
@@ -157,6 +164,16 @@ INT8_DYNAMIC = Recipe(
     opset=portable_attention.FIRST_OPSET,
     expect=(*EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
+)
+
+INT8_DYNAMIC_NATIVE = replace(
+    INT8_DYNAMIC,
+    name="int8-dynamic-native",
+    summary="8-bit, ranges taken at run time, with the optional library's Snake and attention",
+    rules=_with_native_snake(DYNAMIC_RULES),
+    finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
+    expect=(*NATIVE_EXPECTED, "conv_transpose"),
+    is_native=True,
 )
 
 INT8_WEIGHTS = Recipe(
@@ -319,7 +336,7 @@ PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
 ALL_RECIPES = (*RECIPES, *PHONE_RECIPES)
 
 
-NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE)
+NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE, INT8_DYNAMIC_NATIVE)
 """Each makes what the recipe without `-native` makes, faster, for machines with the library."""
 
 

@@ -85,8 +85,8 @@ def int8(
         "--upstream": upstream or None,
         "--evaluation-audio": evaluation_audio,
     }
-    if native and (mode != "static" or backend != "workbench"):
-        raise InputError("--native: only of our static INT8; leave it out")
+    if native and backend != "workbench":
+        raise InputError(f"--native: not of --backend {backend}; choose one of them")
     if native and observer not in (None, INT8_STATIC.observer):
         raise InputError(f"--native: takes the ranges of {INT8_STATIC.observer}; leave --observer")
     named = [name for name, value in given.items() if value is not None]
@@ -100,7 +100,8 @@ def int8(
     if mode == "dynamic":
         if named:
             raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
-        return convert(model, out, find_recipe("int8-dynamic"), voice, audio=audio, feeds=feeds)
+        recipe = find_recipe("int8-dynamic")
+        return convert(model, out, recipe, voice, audio=audio, feeds=feeds, native=native)
     if model.is_dir() and calibration is not None:
         raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
 

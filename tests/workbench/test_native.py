@@ -38,11 +38,11 @@ def test_a_native_variant_lies_beside_its_portable_one(
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_dynamic_int8_has_no_native_form(
+def test_another_backend_has_no_native_form(
     vampbench: Callable[..., Finished], small_models: Path, tmp_path: Path
 ) -> None:
     source = small_models / "codec_decoder.onnx"
-    done = vampbench("int8", source, "--mode", "dynamic", "--native", "-o", tmp_path / "d.onnx")
+    done = vampbench("fuse", source, "--backend", "onnxruntime", "--native", "-o", tmp_path)
     assert done.code == 2
-    assert "--native: only of our static INT8" in done.stderr
-    assert not (tmp_path / "d.onnx").exists()
+    assert "--native: not of --backend onnxruntime" in done.stderr
+    assert list(tmp_path.iterdir()) == []
