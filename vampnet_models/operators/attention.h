@@ -112,12 +112,12 @@ AVX512 inline __m512 start(const float* bias, int64_t left) {
 }
 
 // Weights of a row in place (unnormalised), and their sum.
-AVX512 inline float soften(float* row, int64_t padded) {
+AVX512 inline float soften(float* row, int64_t filled) {
   __m512 top = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
-  for (int64_t j = 0; j < padded; j += kLane) top = _mm512_max_ps(top, _mm512_load_ps(row + j));
+  for (int64_t j = 0; j < filled; j += kLane) top = _mm512_max_ps(top, _mm512_load_ps(row + j));
   const __m512 peak = _mm512_set1_ps(_mm512_reduce_max_ps(top));
   __m512 sum = _mm512_setzero_ps();
-  for (int64_t j = 0; j < padded; j += kLane) {
+  for (int64_t j = 0; j < filled; j += kLane) {
     const __m512 score = _mm512_load_ps(row + j);
     const __mmask16 there = _mm512_cmp_ps_mask(
         score, _mm512_set1_ps(-std::numeric_limits<float>::infinity()), _CMP_NEQ_OQ);
@@ -130,27 +130,28 @@ AVX512 inline float soften(float* row, int64_t padded) {
 
 // ---- float32 -----------------------------------------------------------------------------------
 
+template <int kParts>  // registers of keys that there are
 AVX512 inline void score_tile(const float* q, int64_t depth, const float* panel, const Head& h,
                               int64_t row, int64_t key, float* scores, int64_t padded) {
-  __m512 sum[kRows][3];
+  __m512 sum[kRows][kParts];
   for (int r = 0; r < kRows; ++r) {
     const int64_t query = row + r < h.rows ? row + r : h.rows - 1;
-    for (int c = 0; c < 3; ++c)
+    for (int c = 0; c < kParts; ++c)
       sum[r][c] = start(h.bias + key - query + c * kLane, h.keys - key - c * kLane);
   }
   for (int64_t d = 0; d < depth; ++d) {
-    const __m512 k0 = _mm512_load_ps(panel + d * kKeys), k1 = _mm512_load_ps(panel + d * kKeys + 16);
-    const __m512 k2 = _mm512_load_ps(panel + d * kKeys + 32);
+    __m512 k[kParts];
+#pragma GCC unroll 3
+    for (int c = 0; c < kParts; ++c) k[c] = _mm512_load_ps(panel + d * kKeys + c * kLane);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const __m512 x = _mm512_set1_ps(q[r * depth + d]);
-      sum[r][0] = _mm512_fmadd_ps(x, k0, sum[r][0]);
-      sum[r][1] = _mm512_fmadd_ps(x, k1, sum[r][1]);
-      sum[r][2] = _mm512_fmadd_ps(x, k2, sum[r][2]);
+#pragma GCC unroll 3
+      for (int c = 0; c < kParts; ++c) sum[r][c] = _mm512_fmadd_ps(x, k[c], sum[r][c]);
     }
   }
   for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < 3; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
+    for (int c = 0; c < kParts; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
 }
 
 AVX512 inline void out_tile(const float* weights, int64_t padded, int64_t keys, const float* v,
@@ -191,24 +192,29 @@ AVX512 inline void by_float(const Head& h, Space& space) {
   float* q = space.take<float>((kBlock + 8) * h.size);
   float* scores = space.take<float>((kBlock + 8) * padded);
   float sums[kBlock + 8];
-  for (int64_t j = 0; j < padded; ++j) {
+  std::memset(keys, 0, padded * h.size * sizeof(float));
+  std::memset(values, 0, h.keys * width * sizeof(float));
+  for (int64_t j = 0; j < h.keys; ++j) {
     float* column = keys + j / kKeys * kKeys * h.size + j % kKeys;
     const float* k = h.k + j * h.stride;
-    for (int64_t d = 0; d < h.size; ++d) column[d * kKeys] = j < h.keys ? k[d] : 0.0f;
+    for (int64_t d = 0; d < h.size; ++d) column[d * kKeys] = k[d];
+    std::memcpy(values + j * width, h.v + j * h.stride, h.size * sizeof(float));
   }
-  for (int64_t t = 0; t < h.keys; ++t)
-    for (int64_t d = 0; d < width; ++d)
-      values[t * width + d] = d < h.size ? h.v[t * h.stride + d] : 0.0f;
   for (int64_t first = 0; first < h.rows; first += kBlock) {
     const int64_t rows = h.rows - first < kBlock ? h.rows - first : kBlock;
-    for (int64_t i = 0; i < round_up(rows, kRows); ++i)
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t d = 0; d < h.size; ++d)
-        q[i * h.size + d] = i < rows ? h.q[(first + i) * h.stride + d] * h.scale : 0.0f;
-    for (int64_t key = 0; key < padded; key += kKeys)
+        q[i * h.size + d] = h.q[(first + i) * h.stride + d] * h.scale;
+    for (int64_t key = 0; key < h.keys; key += kKeys) {
+      const int64_t left = h.keys - key;
+      const auto tile = left > 2 * kLane ? score_tile<3>
+                        : left > kLane   ? score_tile<2>
+                                         : score_tile<1>;
       for (int64_t i = 0; i < rows; i += kRows)
-        score_tile(q + i * h.size, h.size, keys + key * h.size, h, first + i, key,
-                   scores + i * padded + key, padded);
-    for (int64_t i = 0; i < rows; ++i) sums[i] = soften(scores + i * padded, padded);
+        tile(q + i * h.size, h.size, keys + key * h.size, h, first + i, key,
+             scores + i * padded + key, padded);
+    }
+    for (int64_t i = 0; i < rows; ++i) sums[i] = soften(scores + i * padded, round_up(h.keys, kLane));
     for (int64_t i = 0; i < rows; i += kOutRows)
       for (int64_t channel = 0; channel < h.size; channel += kOut)
         out_tile(scores + i * padded, padded, h.keys, values + channel, width, sums + i, h,
@@ -226,36 +232,57 @@ AVX512_BF16 inline __m512bh pairs_at(const uint32_t* at) {
   return (__m512bh)_mm512_load_si512(at);
 }
 
-inline uint32_t bits_of(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+// A row in bfloat16, so that each two neighbours are one word; zeros up to 2 * depth.
+AVX512_BF16 inline void narrow(const float* from, int64_t n, int64_t depth, float factor,
+                               uint32_t* to) {
+  const __m512 scale = _mm512_set1_ps(factor);
+  for (int64_t d = 0; d < 2 * depth; d += kLane) {
+    const __m512 x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask_of(n - d), from + d), scale);
+    const __m256bh half = _mm512_cvtneps_pbh(x);
+    const int64_t left = 2 * depth - d < kLane ? 2 * depth - d : kLane;
+    std::memcpy(to + d / 2, &half, left * 2);
+  }
 }
 
-inline uint32_t pair_of(float even, float odd) { return bits_of(even) | bits_of(odd) << 16; }
+// 16 floats in bfloat16, each in the lower half of a word.
+AVX512_BF16 inline __m512i words_of(const float* from, int64_t left) {
+  const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask_of(left), from));
+  return _mm512_cvtepu16_epi32((__m256i)half);
+}
 
+// Two rows in bfloat16, word by word; `odd` may be null for zeros.
+AVX512_BF16 inline void interleave(const float* even, const float* odd, int64_t n, int64_t width,
+                                   uint32_t* to) {
+  for (int64_t d = 0; d < width; d += kLane) {
+    __m512i pair = words_of(even + d, n - d);
+    if (odd) pair = _mm512_or_si512(pair, _mm512_slli_epi32(words_of(odd + d, n - d), 16));
+    _mm512_store_si512(to + d, pair);
+  }
+}
+
+template <int kParts>
 AVX512_BF16 inline void score_tile_bf16(const uint32_t* q, int64_t depth, const uint32_t* panel,
                                         const Head& h, int64_t row, int64_t key, float* scores,
                                         int64_t padded) {
-  __m512 sum[kRows][3];
+  __m512 sum[kRows][kParts];
   for (int r = 0; r < kRows; ++r) {
     const int64_t query = row + r < h.rows ? row + r : h.rows - 1;
-    for (int c = 0; c < 3; ++c)
+    for (int c = 0; c < kParts; ++c)
       sum[r][c] = start(h.bias + key - query + c * kLane, h.keys - key - c * kLane);
   }
   for (int64_t d = 0; d < depth; ++d) {
-    const __m512bh k0 = pairs_at(panel + d * kKeys), k1 = pairs_at(panel + d * kKeys + 16);
-    const __m512bh k2 = pairs_at(panel + d * kKeys + 32);
+    __m512bh k[kParts];
+#pragma GCC unroll 3
+    for (int c = 0; c < kParts; ++c) k[c] = pairs_at(panel + d * kKeys + c * kLane);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const uint32_t x = q[r * depth + d];
-      sum[r][0] = dot(sum[r][0], x, k0);
-      sum[r][1] = dot(sum[r][1], x, k1);
-      sum[r][2] = dot(sum[r][2], x, k2);
+#pragma GCC unroll 3
+      for (int c = 0; c < kParts; ++c) sum[r][c] = dot(sum[r][c], x, k[c]);
     }
   }
   for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < 3; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
+    for (int c = 0; c < kParts; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
 }
 
 AVX512_BF16 inline void out_tile_bf16(const uint32_t* weights, int64_t padded_pairs, int64_t pairs,
@@ -287,7 +314,7 @@ AVX512_BF16 inline void out_tile_bf16(const uint32_t* weights, int64_t padded_pa
 }
 
 AVX512_BF16 inline void by_bf16(const Head& h, Space& space) {
-  const int64_t padded = round_up(h.keys, 2 * kKeys), width = round_up(h.size, kOut);
+  const int64_t padded = round_up(h.keys, kKeys), width = round_up(h.size, kOut);
   const int64_t depth = (h.size + 1) / 2, pairs = (h.keys + 1) / 2;
   space.used = 0;
   const size_t words = padded * (depth + width / 2 + kBlock + 8) * 2 + (kBlock + 8) * (depth + 8);
@@ -297,43 +324,39 @@ AVX512_BF16 inline void by_bf16(const Head& h, Space& space) {
   uint32_t* q = space.take<uint32_t>((kBlock + 8) * depth);
   float* scores = space.take<float>((kBlock + 8) * padded);
   float sums[kBlock + 8];
-  const auto at = [](const float* x, int64_t i, int64_t n) { return i < n ? x[i] : 0.0f; };
-  for (int64_t j = 0; j < padded; ++j) {
+  uint32_t* row = space.take<uint32_t>(depth + kLane);
+  std::memset(keys, 0, padded * depth * sizeof(uint32_t));
+  for (int64_t j = 0; j < h.keys; ++j) {
+    narrow(h.k + j * h.stride, h.size, depth, 1.0f, row);
     uint32_t* column = keys + j / kKeys * kKeys * depth + j % kKeys;
-    const float* k = h.k + j * h.stride;
-    for (int64_t d = 0; d < depth; ++d)
-      column[d * kKeys] =
-          j < h.keys ? pair_of(at(k, 2 * d, h.size), at(k, 2 * d + 1, h.size)) : 0;
+    for (int64_t d = 0; d < depth; ++d) column[d * kKeys] = row[d];
   }
   for (int64_t t = 0; t < pairs; ++t) {
     const float* v = h.v + 2 * t * h.stride;
-    const bool has_odd = 2 * t + 1 < h.keys;
-    for (int64_t d = 0; d < width; ++d)
-      values[t * width + d] =
-          d < h.size ? pair_of(v[d], has_odd ? v[h.stride + d] : 0.0f) : 0;
+    interleave(v, 2 * t + 1 < h.keys ? v + h.stride : nullptr, h.size, width, values + t * width);
   }
   for (int64_t first = 0; first < h.rows; first += kBlock) {
     const int64_t rows = h.rows - first < kBlock ? h.rows - first : kBlock;
-    for (int64_t i = 0; i < round_up(rows, kRows); ++i) {
-      const float* from = h.q + (first + i) * h.stride;
-      for (int64_t d = 0; d < depth; ++d)
-        q[i * depth + d] = i < rows ? pair_of(from[2 * d] * h.scale,
-                                              at(from, 2 * d + 1, h.size) * h.scale)
-                                    : 0;
-    }
-    for (int64_t key = 0; key < h.keys; key += kKeys)
+    for (int64_t i = 0; i < rows; ++i)
+      narrow(h.q + (first + i) * h.stride, h.size, depth, h.scale, q + i * depth);
+    for (int64_t key = 0; key < h.keys; key += kKeys) {
+      const int64_t left = h.keys - key;
+      const auto tile = left > 2 * kLane ? score_tile_bf16<3>
+                        : left > kLane   ? score_tile_bf16<2>
+                                         : score_tile_bf16<1>;
       for (int64_t i = 0; i < rows; i += kRows)
-        score_tile_bf16(q + i * depth, depth, keys + key * depth, h, first + i, key,
-                        scores + i * padded + key, padded);
-    const int64_t filled = round_up(h.keys, kKeys);
+        tile(q + i * depth, depth, keys + key * depth, h, first + i, key,
+             scores + i * padded + key, padded);
+    }
+    const int64_t filled = round_up(h.keys, kLane);
     for (int64_t i = 0; i < rows; ++i) {
-      float* row = scores + i * padded;
-      sums[i] = soften(row, filled);
+      float* scored = scores + i * padded;
+      sums[i] = soften(scored, filled);
       // The weights become bfloat16 in the row's own place: each write lies before what is read.
-      auto* narrow = reinterpret_cast<char*>(row);
+      auto* halves = reinterpret_cast<char*>(scored);
       for (int64_t j = 0; j < filled; j += kLane) {
-        const __m256bh half = _mm512_cvtneps_pbh(_mm512_load_ps(row + j));
-        std::memcpy(narrow + 2 * j, &half, sizeof half);
+        const __m256bh half = _mm512_cvtneps_pbh(_mm512_load_ps(scored + j));
+        std::memcpy(halves + 2 * j, &half, sizeof half);
       }
     }
     for (int64_t i = 0; i < rows; i += kOutRows)
