@@ -36,8 +36,11 @@ RESULTS = Path(__file__).resolve().parent / "results" / "latency.json"
 SETTLE_S = 0.01
 """A pause before each timed run: the last process's worker threads spin on for a while."""
 
-FAST_S = 0.05
-"""A model faster than this is run once untimed before: others have just emptied its caches."""
+LEAD_S = 0.1
+"""Untimed runs before each timed one: a process that has just woken has its threads on one core."""
+
+SHORT_S = 1.0
+"""Where no runner of a case is faster than this, that makes no difference, and is left out."""
 
 WINDOWS = {
     "coarse": (100, 575),
@@ -87,6 +90,12 @@ class Timed:
     def seconds(self) -> float:
         """The time of one inference."""
         return float(self._ask("run")["seconds"])
+
+    def lead_in(self) -> None:
+        """Run untimed, until its threads have spread over the cores and its caches are full."""
+        spent_s = 0.0
+        while spent_s < LEAD_S:
+            spent_s += self.seconds()
 
     def answer(self, path: Path) -> dict[str, Any]:
         """The outputs of one inference."""
@@ -184,7 +193,7 @@ def time_case(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vampbench-")))
         living = _open_all(setup, case, key, failures, stack, folder)
         save(out, record)
-        slow = {name: timed.seconds() > FAST_S for name, (_, timed) in living.items()}
+        is_short = any(timed.seconds() < SHORT_S for _, timed in living.values())
         while key["rounds"] < rounds:
             number = key["rounds"]
             order = [n for n, (r, _) in living.items() if number % r.every == 0]
@@ -193,8 +202,8 @@ def time_case(
                 entry = key["runners"][name]
                 time.sleep(SETTLE_S)
                 try:
-                    if not slow[name]:
-                        living[name][1].seconds()
+                    if is_short:
+                        living[name][1].lead_in()
                     entry["samples_s"][str(number)] = living[name][1].seconds()
                 except RunnerFailed as error:
                     entry["failure"] = f"in round {number + 1}: {error}"
