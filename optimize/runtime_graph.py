@@ -71,7 +71,8 @@ def runtime_graph(
                 f"moment, {free / 1e9:.2f} GB are free; free space there"
             )
         written = folder / "graph.onnx"
-        open_session(path, optimized_path=written, config={**(config or {}), **EXTERNAL})
+        settings = {**(config or {}), **EXTERNAL}
+        open_session(path, optimized_path=written, config=settings, portable_instead=False)
         size = sum(file.stat().st_size for file in folder.iterdir())
         yield RuntimeGraph(load_model(written), size)
     finally:

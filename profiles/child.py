@@ -94,6 +94,7 @@ def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], d
         providers=[options.provider],
         threads=options.threads,
         profile_prefix=options.profile,
+        portable_instead=False,
     )
     session_s = time.perf_counter() - start
     loaded_bytes = rss_bytes()

@@ -62,6 +62,7 @@ def open_session(
     optimized_path: Path | None = None,
     config: Mapping[str, str] | None = None,
     in_graph_order: bool = False,
+    portable_instead: bool = True,
 ) -> Session:
     """Open `model` on exactly these providers.
 
@@ -71,7 +72,8 @@ def open_session(
     the graph lists them, not depth first from its outputs.
 
     A model with operators of the optional library gets it; where that was not built, the portable
-    model that it names is opened and a line on the standard error says so.
+    model that it names is opened and a line on the standard error says so, unless not
+    `portable_instead`: what measures or describes a model must not take another for it.
 
     Raises InputError when the file cannot be loaded or a provider is missing or fell back.
     """
@@ -96,7 +98,7 @@ def open_session(
         options.add_session_config_entry(key, value)
     where = model if isinstance(model, bytes) else str(model)
     try:
-        raw = _opened(where, options, providers)
+        raw = _opened(where, options, providers, portable_instead)
     except InputError:
         raise
     except Exception as error:
@@ -113,7 +115,10 @@ def open_session(
 
 
 def _opened(
-    where: str | bytes, options: ort.SessionOptions, providers: Sequence[str]
+    where: str | bytes,
+    options: ort.SessionOptions,
+    providers: Sequence[str],
+    portable_instead: bool,
 ) -> ort.InferenceSession:
     """The session; with the operator library, or of the portable model, where that is needed."""
     try:
@@ -124,13 +129,20 @@ def _opened(
             raise
     library = built_library()
     if library is not None:
-        options.register_custom_ops_library(str(library))
+        try:
+            options.register_custom_ops_library(str(library))
+        except Exception as error:
+            raise InputError(
+                f"{library}: is no operator library that loads here; delete it, then {HOW}"
+            ) from error
         return ort.InferenceSession(where, options, providers=list(providers))
     name = "model" if isinstance(where, bytes) else where
+    if not portable_instead:
+        raise InputError(f"{name}: the operator library that it needs is not here; {HOW}")
     portable = None if isinstance(where, bytes) else _portable(Path(where))
     if portable is None:
         raise InputError(
-            f"{name}: needs the operator library and names no portable model beside it; {HOW}"
+            f"{name}: needs the operator library, and no portable model lies beside it; {HOW}"
         )
     sys.stderr.write(f"{name}: without the operator library ({HOW}): {portable.name} is opened\n")
     return ort.InferenceSession(str(portable), options, providers=list(providers))

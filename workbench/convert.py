@@ -318,7 +318,8 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  fused: {fused or 'nothing'}")
     if record["custom_operators"]:
         names = ", ".join(record["custom_operators"])
-        voice.say(f"  needs the operator library for {names}; else {record['portable']} is opened")
+        instead = f"{record['portable']} is opened" if record["portable"] else "it cannot be opened"
+        voice.say(f"  needs the operator library for {names}; without it {instead}")
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
         voice.say(f"  weights: {kinds}")

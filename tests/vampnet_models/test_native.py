@@ -121,11 +121,21 @@ def test_without_the_library_the_portable_model_is_opened_and_said(
     made = fused()
     made.metadata_props[native.PORTABLE_KEY] = "portable.onnx"
     save_model(made, tmp_path / "m.onnx")
-    with pytest.raises(InputError, match="names no portable model beside it; `vampbench native`"):
+    with pytest.raises(InputError, match="no portable model lies beside it; `vampbench native`"):
         open_session(tmp_path / "m.onnx")
     save_model(snakes(), tmp_path / "portable.onnx")
     assert np.abs(output(tmp_path / "m.onnx") - TRUTH).max() < 1e-5
     assert "without the operator library" in capsys.readouterr().err
+    with pytest.raises(InputError, match="the operator library that it needs is not here"):
+        open_session(tmp_path / "m.onnx", portable_instead=False)
+
+
+def test_a_damaged_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    native.library_path().write_bytes(b"no library")
+    save_model(fused(), tmp_path / "m.onnx")
+    with pytest.raises(InputError, match="is no operator library that loads here; delete it"):
+        open_session(tmp_path / "m.onnx")
 
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_a_run_marks_a_variant_that_breaks_its_promise(
     vampbench, generic, recordings, tmp_path, monkeypatch
 ):
     idle = replace(INT8_DYNAMIC, convert=lambda _model, _ranges: Conversion({"int8": 1}))
-    monkeypatch.setattr("workbench.job.RECIPES", (idle,))
+    monkeypatch.setattr("workbench.job.ALL_RECIPES", (idle,))
     out = tmp_path / "out"
     options = ("--recipes", "int8-dynamic", "--targets", "mobile", "--audio", recordings)
     done = vampbench("run", generic, "-o", out, *options)
