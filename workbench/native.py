@@ -16,6 +16,7 @@ def native(as_json: bool) -> int:
 
     It needs a C++17 compiler (g++) and nothing else. Models that use it run faster here and not on
     other runtimes; the portable model lies beside each, and is opened where the library is missing.
+    The library goes to ~/.cache/vampbench, or where VAMPBENCH_CACHE says; `--native` builds it too.
 
     \b
     Example:

@@ -97,7 +97,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--provider", help="instead of the manifest's")
     options = parser.parse_args()
-    manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
+    try:
+        manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"FAIL: manifest.json beside this script cannot be read: {error}")
     problems = problems_of_files(manifest)
     provider = options.provider or manifest["provider"]
     if provider not in ort.get_available_providers():
