@@ -9,7 +9,6 @@ observer over so many states. Raw figures; the prediction stands beside what was
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from calibration.memory import Prediction
 from optimize.fuse import fuse
 from optimize.precision import int8_static
 from optimize.recipes import INT8_STATIC
+from profiles.child import peak_rss_bytes
 from vampnet_models.artifact import load_model, save_model, weights_bytes, write_text
 from vampnet_models.session import Feeds, open_session
 
@@ -84,7 +84,7 @@ def child(fused: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]
         "samples": n_samples,
         "took_s": round(time.perf_counter() - started_s, 1),
         "weights_bytes": n_bytes,
-        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_rss_bytes": peak_rss_bytes(),
         "predicted_bytes": told[0].peak_bytes if told else None,
     }
 

@@ -21,10 +21,11 @@ TENSOR_BYTES = 4 * LENGTH * 4
 COUNT = 24
 
 RUN = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 import numpy as np
 from calibration.collect import Terms, collect_channel_ranges
+from profiles.child import peak_rss_bytes
 observer, n_feeds, names = sys.argv[2], int(sys.argv[3]), sys.argv[4:]
 told = []
 rng = np.random.default_rng(0)
@@ -36,8 +37,7 @@ collect_channel_ranges(
     observer,
     terms=Terms(on_prediction=told.append),
 )
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps([peak, told[0].peak_bytes]))
+print(json.dumps([peak_rss_bytes(), told[0].peak_bytes]))
 """
 
 
