@@ -36,10 +36,7 @@ APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; "arm64"; }};
 Acquire::Languages "none";
 """
-_SOURCE = (
-    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-    "http://deb.debian.org/debian {0} main\n"
-)
+_SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {0} {1} main\n"
 
 
 class NoMachine(Exception):
@@ -79,7 +76,7 @@ def _unpack(folder: Path, root: Path, site: Path) -> None:
         (apt / name).mkdir(parents=True, exist_ok=True)
     (apt / "status").touch()
     (apt / "apt.conf").write_text(_APT.format(apt))
-    (apt / "sources.list").write_text(_SOURCE.format(SUITE))
+    (apt / "sources.list").write_text(_SOURCE.format(_mirror(), SUITE))
     environment = {"APT_CONFIG": str(apt / "apt.conf"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     wanted = ["qemu-user", *(f"{name}:arm64" for name in PACKAGES)]
     for arguments in (["update"], ["download", *wanted]):
@@ -101,6 +98,20 @@ def _unpack(folder: Path, root: Path, site: Path) -> None:
     if not lib.exists():
         lib.symlink_to("usr/lib")
     _wheels(folder / "wheels", site)
+
+
+def _mirror() -> str:
+    """The Debian mirror that this machine itself uses. Raises NoMachine where it has none."""
+    done = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line for line in done.stdout.split() if line.rstrip("/").endswith("/debian")]
+    if not found:
+        raise NoMachine("apt knows no Debian mirror here: run this on Debian")
+    return found[0]
 
 
 def _wheels(wheels: Path, site: Path) -> None:
