@@ -9,7 +9,7 @@ from profiles.coverage import Coverage, coverage
 from profiles.devices import Device, devices
 from profiles.examine import Examined
 from profiles.packaging import Packaging, package
-from profiles.runtimes import RUNTIMES, supports
+from profiles.runtimes import RUNTIMES, source, supports
 from profiles.targets import PLATFORMS
 
 EFFICIENCY = (0.25, 0.7)
@@ -74,7 +74,9 @@ class MobileProfile:
             "assumptions": list(ASSUMPTIONS),
             "devices": [vars(e) for e in self.estimates],
             **self.packaging.as_json(),
-            "coverage": {c.runtime: c.as_json() for c in self.coverages},
+            "coverage": {
+                c.runtime: c.as_json() | {"source": source(c.runtime)} for c in self.coverages
+            },
             "platforms": self._platforms(),
             "notes": list(self.notes),
         }
