@@ -26,6 +26,7 @@ from workbench.ground import (
     with_neighbours,
 )
 from workbench.job import judge
+from workbench.lengths import check_fed, in_step
 from workbench.runtime import Checked, check, tell
 
 
@@ -77,8 +78,9 @@ def verify(
         raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
     if golden is not None:
         truth = load_golden(golden, ours)
+        check_fed(golden, truth.feeds, theirs)
     else:
-        truth = _truth(ours, audio, feeds, threads, voice)
+        truth = _truth(ours, in_step(ours, [theirs], voice), audio, feeds, threads, voice)
     if write_golden is not None:
         save_golden(truth, write_golden)
         voice.say(f"golden           {write_golden}")
@@ -100,13 +102,18 @@ def verify(
 
 
 def _truth(
-    ours: Artifact, audio: Path | None, feeds: Path | None, threads: int, voice: Voice
+    ours: Artifact,
+    fed: Artifact,
+    audio: Path | None,
+    feeds: Path | None,
+    threads: int,
+    voice: Voice,
 ) -> Truth:
-    """The reference's answers to evaluation feeds of the audio."""
+    """The reference's answers to evaluation feeds of the audio, of the sizes that `fed` takes."""
     beside = with_neighbours(ours, voice)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         ground = lay_ground(beside, load_audio(audio, voice), Path(folder), threads, voice)
-        evaluation = side_feeds(ours, ground, EVALUATION, feeds, threads, voice)
+        evaluation = side_feeds(fed, ground, EVALUATION, feeds, threads, voice)
         with voice.task("reference tokens") as update:
             steps = [label.step for label in evaluation.labels]
             return reference_truth(ours, evaluation.feeds, update, steps)

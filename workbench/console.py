@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -55,8 +55,8 @@ class Voice:
         self.out.print(f"[yellow]warning:[/yellow] {escape(text)}")
 
     def error(self, text: str) -> None:
-        """An input that cannot be used, while the others go on."""
-        self.out.print(f"[red]error:[/red] {escape(text)}")
+        """An input that cannot be used, while the others go on; on stderr."""
+        click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; numbers are given as text with their unit."""
@@ -70,7 +70,7 @@ class Voice:
         self.out.print(table)
 
     def json(self, value: Any) -> None:
-        """The command's result for machines (only with `as_json`)."""
+        """The command's result for machines (only with `as_json`); nothing may fail after it."""
         if self.as_json:
             dump(value, sys.stdout)
 
@@ -120,6 +120,17 @@ class Voice:
                 bars.update(task, visible=False)
 
         return update
+
+
+def fail(message: str, exit_code: int, *, as_json: bool) -> None:
+    """The last line of a command that failed; with `as_json` for machines too, on stdout."""
+    click.echo(message, err=True)
+    if as_json:
+        error = {"message": message.removeprefix("error: "), "exit_code": exit_code}
+        # A stdout that is full or closed is told on stderr already.
+        with suppress(OSError):
+            dump({"error": error}, sys.stdout)
+            sys.stdout.flush()
 
 
 def dump(value: Any, stream: TextIO) -> None:

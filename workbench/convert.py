@@ -211,8 +211,15 @@ def convert(
         raise InputError(f"{out}: is the input itself; choose another output")
     if is_folder and out.resolve() == model.resolve():
         raise InputError(f"{out}: is the input folder itself; choose another output")
-    artifacts, code = _open(paths, voice)
+    artifacts, errors = _open(paths, voice)
+    code = 2 if errors else 0
     made: list[Variant] = []
+
+    def failed(artifact: Artifact, error: Exception) -> int:
+        errors.append(f"{artifact.path.name}: {error}")
+        voice.error(errors[-1])
+        return max(code, getattr(error, "exit_code", 1))
+
     for artifact in artifacts:
         target = out / artifact.path.name if is_folder else out
         try:
@@ -227,8 +234,7 @@ def convert(
         except (WorkbenchError, NotApplicable) as error:
             if not is_folder and isinstance(error, WorkbenchError):
                 raise
-            voice.error(f"{artifact.path.name}: {error}")
-            code = max(code, getattr(error, "exit_code", 1))
+            code = failed(artifact, error)
             continue
         made.append(variant)
         _tell(artifact, variant, explain, voice)
@@ -236,12 +242,12 @@ def convert(
             try:
                 made.append(_native_variant(artifact, recipe, target, calibration, terms, voice))
             except (WorkbenchError, NotApplicable) as error:
-                voice.error(f"{artifact.path.name}: {error}")
-                code = max(code, getattr(error, "exit_code", 1))
+                code = failed(artifact, error)
                 continue
             _tell(artifact, made[-1], explain, voice)
     more = afterwards() if afterwards is not None and code == 0 else {}
-    voice.json({"variants": [asdict(v.record) | {"path": str(v.path)} for v in made]} | more)
+    records = [asdict(v.record) | {"path": str(v.path)} for v in made]
+    voice.json({"variants": records, "errors": errors} | more)
     return code
 
 
@@ -269,17 +275,18 @@ def _native_variant(
         )
 
 
-def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], int]:
-    artifacts, code = [], 0
+def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], list[str]]:
+    """The models that can be read, and why the others of a folder cannot."""
+    artifacts, errors = [], []
     for path in paths:
         try:
             artifacts.append(open_artifact(path))
         except InputError as error:
             if len(paths) == 1:
                 raise
-            voice.error(str(error))
-            code = 2
-    return artifacts, code
+            errors.append(str(error))
+            voice.error(errors[-1])
+    return artifacts, errors
 
 
 def _calibration(

@@ -10,6 +10,7 @@ from vampnet_models.errors import WorkbenchError
 from workbench.bundle import bundle, check
 from workbench.check import verify
 from workbench.compare import compare
+from workbench.console import fail
 from workbench.convert import fuse, npu, weights
 from workbench.fp16 import fp16
 from workbench.import_checkpoints import import_checkpoints
@@ -81,35 +82,44 @@ for command in (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; every foreseeable error is one line and an exit code."""
+    """Run the command line; every foreseeable error is one line and an exit code.
+
+    With `--json` it is also `{"error": {"message", "exit_code"}}` on stdout: a command prints its
+    own JSON last, so that one which fails has not.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    code, message = _ended(given)
+    if message is not None:
+        fail(message, code, as_json="--json" in given)
+    sys.exit(code)
+
+
+def _ended(arguments: list[str]) -> tuple[int, str | None]:
+    """How the command ended: its exit code, and what the user must read where it failed."""
     try:
         code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0, None
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code, None
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(2)
+        return 2, None
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "vampbench"
         reason = " ".join(error.format_message().split()).rstrip(".")
-        click.echo(f"error: {reason}; see `{command} --help`", err=True)
-        sys.exit(2)
+        return 2, f"error: {reason}; see `{command} --help`"
     except WorkbenchError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code, f"error: {error}"
     except (KeyboardInterrupt, click.Abort):
-        click.echo(
-            "interrupted: finished steps are kept, the same command goes on from there", err=True
+        return INTERRUPTED, (
+            "interrupted: finished steps are kept, the same command goes on from there"
         )
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of a pipe has seen enough (`vampbench inspect ... | head`).
         sys.stderr.close()
-        sys.exit(0)
+        return 0, None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or str(error)
-        click.echo(f"error: {where}{reason}; check the path, its rights and free space", err=True)
-        sys.exit(2)
+        return 2, f"error: {where}{reason}; check the path, its rights and free space"

@@ -28,6 +28,7 @@ from workbench.ground import (
     side_feeds,
     with_neighbours,
 )
+from workbench.lengths import in_step
 from workbench.workspace import Json
 
 MAX_OPERATORS = 10
@@ -85,11 +86,12 @@ def profile(
     for artifact in artifacts[1:]:
         check_same_interface(artifacts[0], artifact)
     names = _names(artifacts)
+    fed = in_step(artifacts[0], artifacts[1:], voice)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
         beside = with_neighbours(artifacts[0], voice)
         ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
-        evaluation = side_feeds(artifacts[0], ground, EVALUATION, feeds, 0, voice)
+        evaluation = side_feeds(fed, ground, EVALUATION, feeds, 0, voice)
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with voice.task("profiling") as update:

@@ -70,6 +70,7 @@ def test_the_rest_of_a_folder_is_done(vampbench, damaged, tiny, tmp_path):
         "coarse.variant.json",
     ]
     assert sum(line.startswith("error: ") for line in done.lines) == 3
+    assert len(json.loads(done.stdout)["errors"]) == 3
 
 
 def test_names_with_spaces_accents_and_brackets(vampbench, tiny, tmp_path):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -10,6 +13,8 @@ import pytest
 
 from vampnet_models.artifact import load_model, save_model
 from workbench.main import cli
+
+MAIN = "from workbench.main import main; main()"
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
@@ -175,3 +180,35 @@ def test_modes_of_another_backend_are_refused_here(vampbench, tiny, tmp_path):
     assert done.code == 2
     assert "make env-inc" in done.lines[-1]
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_a_command_that_fails_says_so_in_json_too(vampbench, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    done = vampbench(name, "--nosuch", "--json")
+    (line,) = done.stderr.splitlines()
+    error = json.loads(done.stdout)["error"]
+    assert error == {"message": line.removeprefix("error: "), "exit_code": done.code}
+    assert done.code == 2
+
+
+def test_the_error_of_an_input_is_json_once(vampbench, tiny, tmp_path):
+    done = vampbench("inspect", tmp_path / "absent.onnx", "--json")
+    found = json.loads(done.stdout)
+    assert found["error"]["exit_code"] == done.code == 2
+    assert f"error: {found['error']['message']}" == done.stderr.strip()
+    assert vampbench("inspect", tmp_path / "absent.onnx").stdout == ""
+
+
+def test_a_full_stdout_is_one_line(tiny):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "inspect", tiny / "coarse.onnx", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: No space left on device")
