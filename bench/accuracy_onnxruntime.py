@@ -2,9 +2,10 @@
 
     python -m bench.accuracy_onnxruntime MODEL CALIBRATION.npz OUT.onnx SETTINGS
 
-`mode` is static or dynamic, `calibrate_method` MinMax, Percentile or Entropy; the rest are
-arguments of quantize_static or quantize_dynamic. The model goes through quant_pre_process first, as
-their guide asks.
+`mode` is static or dynamic, `calibrate_method` MinMax, Percentile or Entropy; with `one_length` the
+feeds of the commonest length alone are used: some methods fail on a mixture. The rest are arguments
+of quantize_static or quantize_dynamic. The model goes through quant_pre_process first, as their
+guide asks.
 """
 
 import json
@@ -47,6 +48,9 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
     """Quantize and write the model; what the preparation wrote is removed again."""
     mode, method = settings.pop("mode"), settings.pop("calibrate_method", None)
     skip = settings.pop("skip_symbolic_shape", False)
+    feeds = read_feeds(calibration)
+    if settings.pop("one_length", False):
+        feeds = of_one_length(feeds)
     is_large = sum(p.stat().st_size for p in model.parent.glob(f"{model.name}*")) > LARGE_BYTES
     prepared = out.with_name("prepared.onnx")
     quant_pre_process(model, prepared, skip_symbolic_shape=skip, save_as_external_data=is_large)
@@ -54,9 +58,6 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
     if mode == "dynamic":
         ort.quantize_dynamic(prepared, out, **settings)
     else:
-        feeds = read_feeds(calibration)
-        if settings["extra_options"].get("SmoothQuant"):
-            feeds = of_one_length(feeds)
         ort.quantize_static(
             # Its SmoothQuant wants a string.
             str(prepared),

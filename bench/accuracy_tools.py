@@ -32,8 +32,8 @@ class Tool:
 
     `arguments` follow the three files; `settings`, as JSON, comes last where there are any, with
     `transformer` on top where the model is one. `told` is what the record says where the script
-    has its settings itself. SmoothQuant is for transformers alone, and takes a Conv of one
-    dimension for a product: it gets such a Conv written as a MatMul.
+    has its settings itself. A tool is for models of the roles in `only`, all without them. One that
+    `smooths` takes a Conv of one dimension for a product: it gets such a Conv written as a MatMul.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Tool:
     transformer: Json = field(default_factory=dict)
     told: Json = field(default_factory=dict)
     suffix: str = ".onnx"
+    only: tuple[Role, ...] = ()
     smooths: bool = False
 
     def settings_for(self, role: Role) -> Json:
@@ -52,7 +53,7 @@ class Tool:
 
     def takes(self, role: Role) -> bool:
         """Whether the tool is for models of this role."""
-        return role in TRANSFORMERS or not self.smooths
+        return not self.only or role in self.only
 
 
 HERE = Path(sys.executable)
@@ -75,23 +76,33 @@ STATIC = {
 
 def _ort(name: str, settings: Json, interpreter: Path = HERE, smooths: bool = False) -> Tool:
     name = f"onnxruntime {name}"
-    return Tool(name, interpreter, ORT_SCRIPT, settings=settings, smooths=smooths)
+    only = TRANSFORMERS if smooths else ()
+    return Tool(name, interpreter, ORT_SCRIPT, settings=settings, only=only, smooths=smooths)
 
 
 def _static(method: str) -> Json:
-    return {"mode": "static", "calibrate_method": method, **STATIC}
+    # What stacks the tensors of all feeds fails where their lengths differ.
+    return {
+        "mode": "static",
+        "calibrate_method": method,
+        "one_length": method != "MinMax",
+        **STATIC,
+    }
 
 
 def _smoothed() -> Json:
     options = STATIC["extra_options"] | {"SmoothQuant": True, "SmoothQuantAlpha": 0.5}
     # The symbolic shapes of the onnxruntime that goes with Neural Compressor stop at a Range.
-    return _static("MinMax") | {"extra_options": options, "skip_symbolic_shape": True}
+    given = {"extra_options": options, "one_length": True, "skip_symbolic_shape": True}
+    return _static("MinMax") | given
 
 
 def _inc(name: str, method: str) -> Tool:
-    told, smooths = inc_settings(method), method == "smoothquant"
+    smooths = method == "smoothquant"
+    told = inc_settings(method) | ({"one_length": True} if smooths else {})
     name = f"Neural Compressor, {name}"
-    return Tool(name, INC, INC_SCRIPT, (method,), told=told, smooths=smooths)
+    only = TRANSFORMERS if smooths else ()
+    return Tool(name, INC, INC_SCRIPT, (method,), told=told, only=only, smooths=smooths)
 
 
 TOOLS = (
@@ -115,8 +126,9 @@ TOOLS = (
         OPENVINO,
         NNCF_SCRIPT,
         settings={"preset": "mixed", "fast_bias_correction": False},
-        transformer={"model_type": "transformer"},
         suffix=".xml",
+        # The transformers come out the same by both.
+        only=(Role.CODEC_ENCODER, Role.CODEC_DECODER),
     ),
     _inc("static", "static"),
     _inc("SmoothQuant", "smoothquant"),

@@ -62,7 +62,8 @@ def settings(
 ) -> dict[str, Any]:
     """What PostTrainingQuantConfig is given; everything else is the tool's own default.
 
-    Static INT8 as its examples for transformers have it: the products alone, with float outputs.
+    INT8 as its examples for transformers have it: the products alone, static ones with float
+    outputs.
     """
     if method in ("rtn", "gptq", "awq"):
         weight = {"bits": bits, "group_size": block, "scheme": scheme, "algorithm": method.upper()}
@@ -71,8 +72,9 @@ def settings(
             "calibration_sampling_size": max(1, n_feeds),
             "op_type_dict": {".*": {"weight": weight}},
         }
+    products = {"op_type_dict": {f"^((?!({'|'.join(HEAVY)})).)*$": IN_FLOAT}}
     if method == "dynamic":
-        return {"approach": "dynamic"}
+        return {"approach": "dynamic", **products}
     recipes: dict[str, Any] = {"optypes_to_exclude_output_quant": HEAVY}
     if method == "smoothquant":
         # Without an alpha of its own the tool measures the scales and then smooths nothing.
@@ -81,8 +83,8 @@ def settings(
         "approach": "static",
         "quant_format": "QDQ",
         "calibration_sampling_size": n_feeds,
-        "op_type_dict": {f"^((?!({'|'.join(HEAVY)})).)*$": IN_FLOAT},
         "recipes": recipes,
+        **products,
     }
 
 
