@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import accuracy
+from bench.accuracy_table import tables
 from bench.latency_results import table
 from workbench.console import megabytes, percent
 
@@ -240,7 +240,7 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
         "codebooks": codebooks(runs["recordings"]),
         "full-size": full_size(runs["full-size"]),
         "tune": searches(runs["tune"]["searches"]),
-        "accuracy": accuracy.table(runs["accuracy"]),
+        "accuracy": tables(runs["accuracy"], None),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -34,10 +32,10 @@ from optimize.variant import (
 )
 from vampnet_models.artifact import (
     Artifact,
-    cannot_write,
     load_model,
     open_artifact,
     save_model,
+    staging_beside,
 )
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.native import DOMAIN, PORTABLE_KEY
@@ -249,16 +247,9 @@ def _ranges(
 @contextmanager
 def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
     """The fused float32 model as a file beside `out`, which is removed again."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", dir=out.parent))
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    try:
+    with staging_beside(out) as staging:
         save_model(model, staging / "fused.onnx")
         yield staging / "fused.onnx"
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -> Conversion:

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.artifact import Artifact, cannot_write, sha256_of
+from vampnet_models.artifact import Artifact, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
@@ -77,21 +76,12 @@ def write_bundle(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another output or remove it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    try:
+    with staging_beside(out) as staging, written(out):
         staging.chmod(0o755)
         manifest = _fill(parts, staging, target, provider, weights)
         if out.exists():
             out.rmdir()
         staging.replace(out)
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 

@@ -287,7 +287,7 @@ def side_feeds(
     Raises InputError as `feeds_of` does.
     """
     if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))[side is EVALUATION]
+        return halves(read_feeds(user_feeds, artifact.spec))[side.name == EVALUATION.name]
     return _side(_fed(artifact, ground, threads, voice), side, ground, voice)
 
 
@@ -363,7 +363,7 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
     sizes = side.large_sizes if fed.artifact.bytes >= LARGE_BYTES else side.sizes
-    encoded = ground.evaluation if side is EVALUATION else ground.calibration
+    encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
     with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
         if part is not None and (fed.upstream is not None or part not in UPSTREAM):
