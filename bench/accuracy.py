@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -230,6 +232,8 @@ def main() -> None:
         clips = max(1, n // 2)
         sizes = FeedSizes(clips=clips, coarse_states=n, c2f_states=n, max_frames=chosen.frames)
     limits = Limits(chosen.max_memory_gb * 1e9, chosen.max_seconds)
+    # So that the tool's process ends with this one, and the work folder goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     voice = Voice()
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         work = Path(folder)

@@ -10,6 +10,7 @@ guide asks.
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,31 +46,30 @@ class Reader:
 
 
 def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
-    """Quantize and write the model; what the preparation wrote is removed again."""
+    """Quantize and write the model; what the preparation writes is removed again."""
     mode, method = settings.pop("mode"), settings.pop("calibrate_method", None)
     skip = settings.pop("skip_symbolic_shape", False)
     feeds = read_feeds(calibration)
     if settings.pop("one_length", False):
         feeds = of_one_length(feeds)
     is_large = sum(p.stat().st_size for p in model.parent.glob(f"{model.name}*")) > LARGE_BYTES
-    prepared = out.with_name("prepared.onnx")
-    quant_pre_process(model, prepared, skip_symbolic_shape=skip, save_as_external_data=is_large)
     settings |= {"weight_type": ort.QuantType.QInt8, "use_external_data_format": is_large}
-    if mode == "dynamic":
-        ort.quantize_dynamic(prepared, out, **settings)
-    else:
-        ort.quantize_static(
-            # Its SmoothQuant wants a string.
-            str(prepared),
-            out,
-            Reader(feeds),
-            quant_format=ort.QuantFormat.QDQ,
-            activation_type=ort.QuantType.QUInt8,
-            calibrate_method=getattr(ort.CalibrationMethod, method),
-            **settings,
-        )
-    for left in out.parent.glob(f"{prepared.name}*"):
-        left.unlink()
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        # Its SmoothQuant wants a string.
+        prepared = str(Path(folder) / "prepared.onnx")
+        quant_pre_process(model, prepared, skip_symbolic_shape=skip, save_as_external_data=is_large)
+        if mode == "dynamic":
+            ort.quantize_dynamic(prepared, out, **settings)
+        else:
+            ort.quantize_static(
+                prepared,
+                out,
+                Reader(feeds),
+                quant_format=ort.QuantFormat.QDQ,
+                activation_type=ort.QuantType.QUInt8,
+                calibrate_method=getattr(ort.CalibrationMethod, method),
+                **settings,
+            )
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ class Tool:
 
     `arguments` follow the three files; `settings`, as JSON, comes last where there are any, with
     `transformer` on top where the model is one. `told` is what the record says where the script
-    has its settings itself. A tool is for models of the roles in `only`, all without them. One that
-    `smooths` takes a Conv of one dimension for a product: it gets such a Conv written as a MatMul.
+    has its settings itself. A tool that `smooths` is for transformers alone, and takes a Conv of
+    one dimension for a product: it gets such a Conv written as a MatMul.
     """
 
     name: str
@@ -45,7 +45,6 @@ class Tool:
     transformer: Json = field(default_factory=dict)
     told: Json = field(default_factory=dict)
     suffix: str = ".onnx"
-    only: tuple[Role, ...] = ()
     smooths: bool = False
 
     def settings_for(self, role: Role) -> Json:
@@ -54,7 +53,7 @@ class Tool:
 
     def takes(self, role: Role) -> bool:
         """Whether the tool is for models of this role."""
-        return not self.only or role in self.only
+        return role in TRANSFORMERS or not self.smooths
 
 
 HERE = Path(sys.executable)
@@ -77,8 +76,7 @@ STATIC = {
 
 def _ort(name: str, settings: Json, interpreter: Path = HERE, smooths: bool = False) -> Tool:
     name = f"onnxruntime {name}"
-    only = TRANSFORMERS if smooths else ()
-    return Tool(name, interpreter, ORT_SCRIPT, settings=settings, only=only, smooths=smooths)
+    return Tool(name, interpreter, ORT_SCRIPT, settings=settings, smooths=smooths)
 
 
 def _static(method: str) -> Json:
@@ -102,8 +100,7 @@ def _inc(name: str, method: str) -> Tool:
     smooths = method == "smoothquant"
     told = inc_settings(method) | ({"one_length": True} if smooths else {})
     name = f"Neural Compressor, {name}"
-    only = TRANSFORMERS if smooths else ()
-    return Tool(name, INC, INC_SCRIPT, (method,), told=told, only=only, smooths=smooths)
+    return Tool(name, INC, INC_SCRIPT, (method,), told=told, smooths=smooths)
 
 
 TOOLS = (
@@ -121,15 +118,6 @@ TOOLS = (
         settings={"preset": "mixed"},
         transformer={"model_type": "transformer"},
         suffix=".xml",
-    ),
-    Tool(
-        "NNCF, accurate bias correction",
-        OPENVINO,
-        NNCF_SCRIPT,
-        settings={"preset": "mixed", "fast_bias_correction": False},
-        suffix=".xml",
-        # The transformers come out the same by both.
-        only=(Role.CODEC_ENCODER, Role.CODEC_DECODER),
     ),
     _inc("static", "static"),
     _inc("SmoothQuant", "smoothquant"),

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,11 @@ def feeds() -> FeedSet:
     return FeedSet(Role.GENERIC, given, labels, audio="made", upstream="given")
 
 
-def build(folder: Path, recipe: inc.Recipe, name: str) -> Variant:
-    artifact = open_artifact(source(folder))
-    return build_variant(artifact, recipe, folder / name / "two.onnx", calibration=feeds())
+def build(
+    folder: Path, recipe: inc.Recipe, name: str, calibration: FeedSet | None = None
+) -> Variant:
+    artifact, given = open_artifact(source(folder)), calibration or feeds()
+    return build_variant(artifact, recipe, folder / name / "two.onnx", calibration=given)
 
 
 def error_of(folder: Path, variant: Variant) -> float:
@@ -152,3 +155,12 @@ def test_its_own_files_never_reach_the_current_folder(tmp_path: Path, interprete
     subprocess.run(command, cwd=here, check=True, capture_output=True)
     assert (tmp_path / "out.onnx").is_file()
     assert list(here.iterdir()) == []
+
+
+def test_smoothquant_says_which_feeds_it_leaves_out(tmp_path: Path, interpreter: Path) -> None:
+    mixed = tuple({"x": feed["x"][:, : 20 - 10 * (i == 1)]} for i, feed in enumerate(feeds().feeds))
+    recipe = inc.int8_recipe("smoothquant", interpreter)
+    made = build(tmp_path, recipe, "smooth", replace(feeds(), feeds=mixed))
+    assert made.record.precision == {"int8": 2}
+    (said,) = made.record.warnings
+    assert said.endswith("takes feeds of one length alone: 3 of 4 were used")
