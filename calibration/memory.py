@@ -54,13 +54,17 @@ class Prediction:
         )
 
     def describe(self) -> str:
-        """The parts in words."""
+        """The peak and its parts, each rounded to a megabyte; together they are the peak."""
         parts = {
-            "this process": self.process_bytes + SESSION_BYTES,
+            "this process": self.process_bytes,
+            "a session": SESSION_BYTES,
             "weights": self.weights_bytes,
             "tensors": self.tensors_bytes + self.largest_bytes,
+            "values fetched at once": self.group_bytes,
         }
-        return ", ".join(f"{name} {_gigabytes(n)}" for name, n in parts.items())
+        rounded = {name: round(n / 1e6) for name, n in parts.items()}
+        listed = ", ".join(f"{name} {n:,} MB" for name, n in rounded.items() if n)
+        return f"{sum(rounded.values()):,} MB: {listed}"
 
 
 def predict(
@@ -148,12 +152,13 @@ def group_within(prediction: Prediction, max_memory_bytes: int | None, wanted_by
     least = prediction.floor_bytes + prediction.largest_bytes
     if least > max_memory_bytes:
         raise InputError(
-            f"calibration would take {_gigabytes(least)} of memory at the least, and "
-            f"{_gigabytes(max_memory_bytes)} are allowed ({prediction.describe()}); allow more "
-            "with --max-memory, or calibrate on shorter audio"
+            f"calibration would take {_megabytes(least)} of memory at the least, and "
+            f"{_megabytes(max_memory_bytes)} are allowed (without a bound "
+            f"{prediction.describe()}); allow more with --max-memory, or "
+            "calibrate on shorter audio"
         )
     return min(wanted_bytes, max_memory_bytes - prediction.floor_bytes)
 
 
-def _gigabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.2f} GB"
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.0f} MB"

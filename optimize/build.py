@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,12 +13,14 @@ import onnx_ir as ir
 from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import Terms, collect_channel_ranges
+from calibration.collect import GROUP_BYTES, Terms, collect_channel_ranges
 from calibration.feedset import FeedSet
+from calibration.memory import group_within, predict
 from calibration.outside import Outside, shares_outside
 from optimize.fuse import Fusion, finished, fuse
+from optimize.origin import check_origin
 from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import WEIGHT_OPS, Conversion
+from optimize.precision.plan import WEIGHT_OPS, Conversion, FloatNode
 from optimize.recipes import Recipe
 from optimize.variant import (
     CalibrationFacts,
@@ -38,7 +40,8 @@ from vampnet_models.artifact import (
     staging_beside,
 )
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.native import DOMAIN, PORTABLE_KEY
+from vampnet_models.native import DOMAIN
+from vampnet_models.portable import name_portable
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import IR_VERSION, ROLE_KEY
 
@@ -70,8 +73,9 @@ def build_variant(
     to open in place of one whose operators are not there (a native recipe's).
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
-    read, `out` cannot be written or calibration is missing; PromiseMissed when an expected fusion
-    did not happen, or when the runtime does not load the result.
+    read or was converted before in a way that the recipe does not take, `out` cannot be written or
+    calibration is missing; PromiseMissed when an expected fusion did not happen, or when the
+    runtime does not load the result.
     """
     if recipe.needs_calibration and calibration is None:
         raise InputError(f"{recipe.name}: needs calibration feeds; give audio or --feeds")
@@ -87,8 +91,9 @@ def build_variant(
     existing = _reusable(source, recipe, out, facts) if reusable else None
     if existing is not None:
         return existing
-    record_path(out).unlink(missing_ok=True)
     model = load_model(source.path)
+    check_origin(model, source, as_exported=recipe.as_exported)
+    record_path(out).unlink(missing_ok=True)
     _raise_opset(model, source.path, recipe.opset)
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings = _expectations(model, recipe, fusion, source.path)
@@ -102,7 +107,7 @@ def build_variant(
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
     if portable is not None and custom:
-        model.metadata_props[PORTABLE_KEY] = portable.name
+        name_portable(model, portable)
     save_model(model, out, progress=progress)
     if check_load:
         _require_loading(out)
@@ -121,7 +126,7 @@ def build_variant(
         fusions={**fusion.counts, **finish.counts},
         unmatched=(*fusion.unmatched, *finish.unmatched),
         precision=conversion.precision,
-        float_nodes=conversion.float_nodes,
+        float_nodes=_as_finished(conversion.float_nodes, model.graph),
         mixed_nodes=conversion.mixed_nodes,
         warnings=(*warnings, *conversion.warnings),
         custom_operators=custom,
@@ -155,6 +160,24 @@ def outside_ranges(
             fused, calibration.feeds, axes, recipe.observer, terms=terms
         )
         return shares_outside(fused, feeds, recipe.limits(model.graph, ranges), axes)
+
+
+def check_memory(
+    source: Artifact, recipe: Recipe, out: Path, longest: Feeds, max_memory_bytes: int
+) -> None:
+    """Raise InputError where calibrating on a feed of that size would not fit into the memory.
+
+    For before the feeds are made: the calibration itself looks again, at what then is held.
+    """
+    if recipe.observe is None:
+        return
+    model = load_model(source.path)
+    _raise_opset(model, source.path, recipe.opset)
+    fuse(model, recipe.rules)
+    axes = recipe.observe(model.graph)
+    with _fused(model, out) as fused:
+        predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES)
+    group_within(predicted, max_memory_bytes, GROUP_BYTES)
 
 
 def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
@@ -266,6 +289,19 @@ def _applied(conversion: Conversion) -> Conversion:
         detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
         raise NotApplicable(f"no node was converted: {detail}")
     return conversion
+
+
+def _as_finished(nodes: Iterable[FloatNode], graph: ir.Graph) -> tuple[FloatNode, ...]:
+    """The nodes left in float by the names and operators that the finishing rules gave them."""
+    names = {node.name or "": node.op_type for node in graph}
+
+    def now(node: FloatNode) -> FloatNode:
+        if node.node in names:
+            return node
+        found = next((name for name in names if name.startswith(f"{node.node}/")), None)
+        return node if found is None else replace(node, node=found, op_type=names[found])
+
+    return tuple(now(node) for node in nodes)
 
 
 def _require_loading(out: Path) -> None:

@@ -64,7 +64,8 @@ class Recipe:
     in place of `convert`. `integer_share` of the MatMul and Conv FLOPs must run in integer
     kernels, but for nodes that are left with a reason. A variant that is there already is used
     again where it was made by a `reusable` recipe of the same name.
-    One that `is_native` needs the optional library, and a portable model to fall back to.
+    One that `is_native` needs the optional library, and a portable model to fall back to. One for
+    `as_exported` models refuses those that were fused or quantized before.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Recipe:
     reusable: bool = True
     fuse: Callable[[ir.Model], Fusion] | None = None
     is_native: bool = False
+    as_exported: bool = False
 
     @property
     def needs_calibration(self) -> bool:
@@ -199,6 +201,7 @@ def _npu(bits: npu.ActivationBits) -> Recipe:
         partial(npu.convert, bits=bits),
         observe=partial(npu.tensors_to_observe, bits=bits),
         expect=("snake",),
+        as_exported=True,
     )
 
 
@@ -207,6 +210,7 @@ NPU_FP16 = Recipe(
     "Qualcomm NPU: operators that its compiler takes, stored in float32, computed in FP16",
     NPU_RULES,
     expect=("snake",),
+    as_exported=True,
 )
 NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 
@@ -216,6 +220,7 @@ COREML_FP16 = Recipe(
     NPU_RULES,
     lambda model, _ranges: fp16.convert(model),
     expect=("snake",),
+    as_exported=True,
 )
 
 

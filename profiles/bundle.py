@@ -27,6 +27,9 @@ SCHEMA = 1
 MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
 SCRIPTS = ("selfcheck.py", "example.py")
 
+TARGET_PROVIDERS = {"ios": "CoreMLExecutionProvider", "android-npu": "QNNExecutionProvider"}
+"""What a target's models are meant to run on, where that is not what made and checked them."""
+
 AUDIO_MARGIN_DB = 3.0
 """How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
 
@@ -109,6 +112,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "target": target,
         "provider": provider,
+        "target_provider": TARGET_PROVIDERS.get(target, provider),
         "weights": weights,
         "versions": {
             name: importlib.metadata.version(name)

@@ -62,6 +62,8 @@ def load_model(path: Path) -> ir.Model:
     Raises InputError when the file is missing, is no ONNX model, is truncated, or when its
     external data is missing, too short or a link.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the path of an .onnx model in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the path of an .onnx model")
     if path.stat().st_size == 0:

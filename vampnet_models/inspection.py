@@ -82,11 +82,12 @@ def inspect_model(path: Path) -> Inspection:
         outputs=tuple(asdict(t) for t in artifact.spec.outputs),
         operators=dict(operators.most_common()),
         dtypes=dict(dtypes.most_common()),
-        problems=tuple(_problems(artifact, model)),
+        problems=tuple(problems_of(artifact, model)),
     )
 
 
-def _problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
+def problems_of(artifact: Artifact, model: ir.Model) -> list[Problem]:
+    """What is known to be wrong with a model: its weights, its graph, its interface."""
     found = foreign_problems(artifact, model)
     untyped = sum(
         value.dtype is None or value.shape is None

@@ -24,6 +24,9 @@ BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
 PORTABLE_KEY = "vampnet.portable"
 """Metadata of a model with operators of this domain: the portable model's file name, beside it."""
 
+PORTABLE_HASH_KEY = "vampnet.portable.sha256"
+"""Metadata beside it: the hash of that model, so that no other is taken for it."""
+
 SOURCES = tuple(sorted(Path(__file__).with_name("operators").glob("*.[ch]*")))
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 CACHE_VARIABLE = "VAMPBENCH_CACHE"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
-from vampnet_models.native import DOMAIN, HOW, PORTABLE_KEY, built_library
+from vampnet_models.native import DOMAIN, HOW, built_library
+from vampnet_models.portable import portable_of
 
 Array = NDArray[Any]
 Feeds = dict[str, Array]
@@ -103,9 +103,7 @@ def open_session(
         raise
     except Exception as error:
         # The binding raises a different class per status code, all plain Exceptions.
-        name = "model" if isinstance(model, bytes) else str(model)
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name}: ONNX Runtime cannot load it: {reason[:300]}") from error
+        raise _cannot_load("model" if isinstance(model, bytes) else str(model), error) from error
     if raw.get_providers()[0] != providers[0]:
         raise InputError(
             f"{where if isinstance(where, str) else 'model'}: {providers[0]} fell back to "
@@ -139,18 +137,16 @@ def _opened(
     name = "model" if isinstance(where, bytes) else where
     if not portable_instead:
         raise InputError(f"{name}: the operator library that it needs is not here; {HOW}")
-    portable = None if isinstance(where, bytes) else _portable(Path(where))
-    if portable is None:
-        raise InputError(
-            f"{name}: needs the operator library, and no portable model lies beside it; {HOW}"
-        )
+    if isinstance(where, bytes):
+        raise InputError(f"{name}: needs the operator library; {HOW}")
+    portable = portable_of(Path(where))
     sys.stderr.write(f"{name}: without the operator library ({HOW}): {portable.name} is opened\n")
-    return ort.InferenceSession(str(portable), options, providers=list(providers))
+    try:
+        return ort.InferenceSession(str(portable), options, providers=list(providers))
+    except Exception as error:
+        raise _cannot_load(str(portable), error) from error
 
 
-def _portable(model: Path) -> Path | None:
-    """The model that a native one names to be opened in its place, where that is there."""
-    named = onnx.load(model, load_external_data=False).metadata_props
-    name = next((each.value for each in named if each.key == PORTABLE_KEY), None)
-    path = None if name is None else model.parent / Path(name).name
-    return path if path is not None and path.is_file() else None
+def _cannot_load(name: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(f"{name}: ONNX Runtime cannot load it: {reason[:300]}")

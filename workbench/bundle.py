@@ -21,7 +21,7 @@ from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, Role
 from workbench import options
-from workbench.console import Voice, megabytes
+from workbench.console import Voice, megabytes, percent
 from workbench.ground import EVALUATION, Ground, lay_ground, load_audio, side_feeds
 from workbench.job import Job, profile_feed, run_job
 from workbench.overview import read_results
@@ -92,11 +92,14 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
             weights=weights.pop() if len(weights) == 1 else "mixed",
         )
     rows = [
-        (m["name"], m["recipe"], megabytes(m["bytes"]), f"{m['promise']:.4g} {m['measure']}")
+        (m["name"], m["recipe"], megabytes(m["bytes"]), _kept(m["promise"], m["measure"]))
         for m in manifest["models"]
     ]
     voice.table(f"Bundle for {target}", ("model", "recipe", "size", "promise"), rows)
     voice.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
+    made_on, meant = manifest["provider"], manifest["target_provider"]
+    if meant != made_on:
+        voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     voice.json(manifest)
 
 
@@ -128,17 +131,27 @@ def check(bundle_dir: Path, as_json: bool) -> int:
         (
             row["name"],
             "ok" if row["ok"] else "FAILED",
-            f"{row['to_reference']:.4g}",
-            f"{row['promise']:.4g}",
+            _kept(row["to_reference"], row["measure"]),
+            _kept(row["promise"], row["measure"]),
             f"{row['median_s'] * 1e3:.1f} ms for {row['audio_s']:.1f} s",
         )
         for row in found["models"]
     ]
     voice.table("Self-check", ("model", "status", "as FP32", "promised", "time"), rows)
+    # A bundle brings its own script: an older one does not say.
+    if found.get("not_exercised") is not None:
+        voice.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
     voice.json(found)
     if found["problems"]:
         voice.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
     return int(bool(found["problems"]))
+
+
+def _kept(value: float | None, measure: str) -> str:
+    """A promise or what was reached, with its unit; None is a sound that is not finite."""
+    if measure == "tokens":
+        return f"{percent(value)} of tokens"
+    return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
 
 
 def _default_run(target: str, scratch: Path, voice: Voice) -> Path:

@@ -14,6 +14,7 @@ from optimize.accuracy_report import AccuracyReport
 from optimize.golden import load_golden, save_golden
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
+from vampnet_models.portable import stand_in
 from vampnet_models.session import Feeds
 from workbench import options
 from workbench.console import Voice, percent
@@ -73,6 +74,7 @@ def verify(
     voice = Voice(as_json=as_json)
     check_feeds(feeds)
     ours, theirs = open_artifact(reference), open_artifact(variant)
+    instead = {"reference": stand_in(reference), "variant": stand_in(variant)}
     check_same_interface(ours, theirs)
     if golden is not None and (audio is not None or feeds is not None):
         raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
@@ -95,9 +97,20 @@ def verify(
     show(report, voice)
     if runtime is not None:
         tell(runtime.facts, runtime.record, voice)
+    for role, path in instead.items():
+        if path is not None:
+            voice.say(f"judged           {path}, the portable model, as the {role}")
     voice.say(f"status           {status}{f': {reason}' if reason else ''}")
     facts = None if runtime is None else asdict(runtime.facts)
-    voice.json({"status": status, "reason": reason, "accuracy": found, "runtime": facts})
+    voice.json(
+        {
+            "status": status,
+            "reason": reason,
+            "opened_instead": {k: None if v is None else str(v) for k, v in instead.items()},
+            "accuracy": found,
+            "runtime": facts,
+        }
+    )
     return 0 if status == "ok" else 1
 
 

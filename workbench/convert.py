@@ -10,14 +10,17 @@ from typing import Any
 
 import click
 
+from calibration.clips import AudioSet
 from calibration.collect import Terms
 from calibration.feeds import FeedSet
+from calibration.foresight import longest_feed
 from optimize.backends import inc
 from optimize.backends.fusion import fused_recipe
-from optimize.build import build_variant
+from optimize.build import build_variant, check_memory
+from optimize.origin import check_origin
 from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
-from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.native import build_library
 from workbench import options
@@ -29,6 +32,7 @@ from workbench.ground import (
     lay_ground,
     load_audio,
     side_feeds,
+    sizes_of,
     with_neighbours,
     with_upstream,
 )
@@ -50,6 +54,8 @@ class Calibrating:
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
+
+NATIVE_SUFFIX = ".native.onnx"
 
 native_option = click.option(
     "--native",
@@ -211,6 +217,13 @@ def convert(
         raise InputError(f"{out}: is the input itself; choose another output")
     if is_folder and out.resolve() == model.resolve():
         raise InputError(f"{out}: is the input folder itself; choose another output")
+    if is_folder and (out.is_file() or out.suffix == ".onnx"):
+        raise InputError(f"{out}: {model} is a folder: give a folder as output too")
+    if native and out.name.endswith(NATIVE_SUFFIX):
+        raise InputError(
+            f"{out}: -o names the portable model, and NAME{NATIVE_SUFFIX} is written beside it; "
+            f"give {out.name.removesuffix(NATIVE_SUFFIX)}.onnx or another name"
+        )
     artifacts, errors = _open(paths, voice)
     code = 2 if errors else 0
     made: list[Variant] = []
@@ -223,8 +236,9 @@ def convert(
     for artifact in artifacts:
         target = out / artifact.path.name if is_folder else out
         try:
-            calibration, evaluation = _calibration(recipe, artifact, how, voice)
+            check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
             terms = None if how.terms is None else how.terms(target)
+            calibration, evaluation = _calibration(recipe, artifact, how, terms, target, voice)
             with voice.task(f"{artifact.name}: {recipe.name}") as update:
                 variant = build_variant(
                     artifact, recipe, target, calibration=calibration, terms=terms, progress=update
@@ -262,7 +276,7 @@ def _native_variant(
     """The same with the optional library's operators, which is built where it is missing."""
     build_library()
     name = f"{recipe.name}-native"
-    out = portable.with_name(f"{portable.stem}.native.onnx")
+    out = portable.with_name(f"{portable.stem}{NATIVE_SUFFIX}")
     with voice.task(f"{artifact.name}: {name}") as update:
         return build_variant(
             artifact,
@@ -290,7 +304,12 @@ def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], list[str]]:
 
 
 def _calibration(
-    recipe: Recipe, artifact: Artifact, how: Calibrating, voice: Voice
+    recipe: Recipe,
+    artifact: Artifact,
+    how: Calibrating,
+    terms: Terms | None,
+    target: Path,
+    voice: Voice,
 ) -> tuple[FeedSet | None, FeedSet | None]:
     """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
 
@@ -301,6 +320,8 @@ def _calibration(
     beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
         audio = load_audio(how.audio, voice, how.evaluation_audio)
+        if terms is not None:
+            _check_memory(recipe, artifact, audio, terms, target)
         ground = lay_ground(beside, audio, Path(scratch), 0, voice)
         found = side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
         if how.upstream:
@@ -314,6 +335,19 @@ def _calibration(
         return found, side_feeds(artifact, ground, EVALUATION, how.feeds, 0, voice)
 
 
+def _check_memory(
+    recipe: Recipe, artifact: Artifact, audio: AudioSet, terms: Terms, target: Path
+) -> None:
+    """Refuse what would not fit before any feed is made; kept ranges may need no memory at all."""
+    kept = terms.store is not None and terms.store.path.exists()
+    if terms.max_memory_bytes is None or kept:
+        return
+    sizes = sizes_of(artifact, CALIBRATION)
+    longest = longest_feed(artifact.spec, audio.calibration, sizes)
+    if longest is not None:
+        check_memory(artifact, recipe, target, longest, terms.max_memory_bytes)
+
+
 def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:
     record = asdict(variant.record)
     voice.say(
@@ -325,8 +359,8 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  fused: {fused or 'nothing'}")
     if record["custom_operators"]:
         names = ", ".join(record["custom_operators"])
-        instead = f"{record['portable']} is opened" if record["portable"] else "it cannot be opened"
-        voice.say(f"  needs the operator library for {names}; without it {instead}")
+        instead = record["portable"]
+        voice.say(f"  needs the operator library for {names}; without it {instead} is opened")
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
         voice.say(f"  weights: {kinds}")

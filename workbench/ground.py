@@ -362,7 +362,7 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
 
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
-    sizes = side.large_sizes if fed.artifact.bytes >= LARGE_BYTES else side.sizes
+    sizes = sizes_of(fed.artifact, side)
     encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
     with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
@@ -378,6 +378,11 @@ def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
             seed=side.seed,
             progress=update,
         )
+
+
+def sizes_of(artifact: Artifact, side: Side) -> FeedSizes:
+    """How much one side gives to a model: less to a large one."""
+    return side.large_sizes if artifact.bytes >= LARGE_BYTES else side.sizes
 
 
 def _upstream(spec: ModelSpec, ground: Ground, threads: int) -> Session | None:

@@ -13,7 +13,7 @@ from optimize.backends import inc
 from optimize.recipes import INT8_STATIC, find_recipe, static_recipe
 from vampnet_models.errors import InputError
 from workbench import options
-from workbench.console import Voice, megabytes
+from workbench.console import Voice
 from workbench.convert import Calibrating, convert, native_option
 
 
@@ -111,8 +111,7 @@ def int8(
             max_memory_bytes=max_memory,
             store=Store(kept, given=calibration is not None),
             on_prediction=lambda predicted: voice.say(
-                f"{target.name}: calibration takes about {megabytes(predicted.peak_bytes)} of "
-                f"memory at the peak ({predicted.describe()})"
+                f"{target.name}: memory at the peak of calibration, about {predicted.describe()}"
             ),
         )
 

@@ -21,6 +21,7 @@ from profiles.rounds import Plan
 from profiles.targets import Target, parse_targets
 from vampnet_models.artifact import Artifact, load_model, open_artifact, sha256_of, write_text
 from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.inspection import problems_of
 from vampnet_models.session import Feeds
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
@@ -111,13 +112,15 @@ def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], lis
 
 def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:
     """Everything about one model; a step that fails names its reason and the rest goes on."""
+    model = load_model(artifact.path)
     facts: Json = {
         "name": artifact.name,
         "role": artifact.role.value,
         "path": str(artifact.path),
         "source_bytes": artifact.bytes,
         "source_sha256": artifact.sha256,
-        "weights": load_model(artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"),
+        "weights": model.metadata_props.get(WEIGHTS_KEY, "unknown"),
+        "problems": [asdict(problem) for problem in problems_of(artifact, model)],
         "profiles": {},
         "variants": [],
     }

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from vampnet_models.artifact import open_artifact
+from optimize.origin import check_origin
+from vampnet_models.artifact import load_model, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.fix_shapes import fix_shapes
 from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
@@ -32,7 +33,9 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     """
     voice = Voice(as_json=as_json)
     target = out if out.suffix == ".onnx" else out / model.name
-    shapes = shapes_for(open_artifact(model).spec, frames, batch, model)
+    source = open_artifact(model)
+    check_origin(load_model(model), source, as_exported=False)
+    shapes = shapes_for(source.spec, frames, batch, model)
     found = fix_shapes(model, shapes, target)
     made = open_artifact(target)
     listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())

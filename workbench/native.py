@@ -24,9 +24,11 @@ def native(as_json: bool) -> int:
       vampbench int8 codec_decoder.onnx --native -o decoder.int8.onnx
     """
     voice = Voice(as_json=as_json)
-    was_there = built_library() is not None
-    with voice.task("compiling the operators"):
-        path = build_library()
+    path = built_library()
+    was_there = path is not None
+    if path is None:
+        with voice.task("compiling the operators"):
+            path = build_library()
     voice.say(f"{path}  {'was there already' if was_there else 'built'}")
     voice.json({"library": str(path), "built": not was_there})
     return 0

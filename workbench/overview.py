@@ -71,13 +71,22 @@ def overview(run_dir: Path, as_json: bool) -> None:
     )
 
 
+def results_path(given: Path) -> Path:
+    """A results.json, or the one in a folder. Raises InputError when there is none."""
+    if given.is_dir() and not (given / "results.json").is_file():
+        raise InputError(f"{given}: holds no results.json; give one that `run` or `tune` wrote")
+    if not given.exists():
+        raise InputError(f"{given}: no such folder; give one that `run` or `tune` wrote")
+    return given / "results.json" if given.is_dir() else given
+
+
 def read_results(run_dir: Path) -> Json:
     """A run's results.json. Raises InputError when there is none or it is something else."""
-    path = run_dir / "results.json" if run_dir.is_dir() else run_dir
+    path = results_path(run_dir)
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read; give the folder of a finished run") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
     except ValueError as error:
         raise InputError(f"{path}: is no JSON; give the folder of a finished run") from error
     if not isinstance(results, dict) or results.get("schema") != 1 or not results.get("models"):

@@ -13,6 +13,7 @@ from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice
+from workbench.overview import results_path
 from workbench.workspace import Json
 
 
@@ -52,15 +53,15 @@ def report(
     if (results is None) == (pair is None):
         raise InputError("give either one run, or two after --compare")
     if pair is not None:
-        then, now = map(_results_path, pair)
+        then, now = map(results_path, pair)
         _compare(then, now, out, other_machine, voice)
         return
     assert results is not None
-    path = _results_path(results)
+    path = results_path(results)
     target = out if out is not None else path.with_name("report.html")
     content = load_results(path)
     if tuned is not None:
-        content = _with_blocks(content, path, _results_path(tuned))
+        content = _with_blocks(content, path, results_path(tuned))
     write_text(target, render_report(content, path.parent))
     voice.say(f"{target}")
     voice.json({"report": str(target)})
@@ -95,11 +96,3 @@ def _with_blocks(run: Json, path: Path, tuned: Path) -> Json:
     if not any(m["blocks"] for m in models):
         raise InputError(f"{tuned}: tuned none of the models of {path}; give what `tune` wrote")
     return run | {"models": models}
-
-
-def _results_path(given: Path) -> Path:
-    """A results.json, or the one in a folder. Raises InputError when there is none."""
-    path = given / "results.json" if given.is_dir() else given
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the folder that `vampbench run` wrote")
-    return path

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from workbench.workspace import Json
 
 LARGE_BYTES = 64 * 1024 * 1024
 """From this size on the disk that a check takes is worth a line."""
+
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+"""A number that stands alone, no part of a name."""
 
 NOT_CHECKED = "not checked: `vampbench inspect --runtime` reads the runtime's own graph"
 
@@ -138,6 +141,20 @@ def dequantized_text(counts: Mapping[str, Any]) -> str:
 
 
 def float_lines(nodes: Iterable[FloatNode]) -> list[str]:
-    """`41 SimplifiedLayerNormalization: the reason`, the most frequent first."""
-    counts = Counter((node.op_type, node.reason) for node in nodes)
-    return [f"{n} {op_type}: {reason}" for (op_type, reason), n in counts.most_common()]
+    """`41 SimplifiedLayerNormalization: the reason`, the most frequent first.
+
+    Reasons that differ in their numbers alone are one line with the span of each.
+    """
+    alike: dict[tuple[str, str], list[str]] = {}
+    for node in nodes:
+        alike.setdefault((node.op_type, NUMBER.sub("#", node.reason)), []).append(node.reason)
+    ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
+    return [f"{len(each)} {op_type}: {_spanned(each)}" for (op_type, _), each in ranked]
+
+
+def _spanned(reasons: Sequence[str]) -> str:
+    """One reason for several that differ in their numbers: `a table of 1 to 32 KiB`."""
+    columns = zip(*(NUMBER.findall(reason) for reason in reasons), strict=True)
+    spans = [sorted(set(column), key=float) for column in columns]
+    said = iter(s[0] if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in spans)
+    return NUMBER.sub(lambda _found: next(said), reasons[0])

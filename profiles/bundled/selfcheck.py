@@ -18,6 +18,7 @@ import onnxruntime as ort
 
 HERE = Path(__file__).resolve().parent
 RUNS = 5
+SCHEMA = 1
 
 
 def sha256(path: Path) -> str:
@@ -63,6 +64,8 @@ def check_model(entry: dict[str, Any], golden: Any, provider: str) -> dict[str, 
     prefix = f"{name}/in/"
     feeds = {k.removeprefix(prefix): golden[k] for k in golden.files if k.startswith(prefix)}
     session = ort.InferenceSession(str(HERE / entry["file"]), providers=[provider])
+    if session.get_providers()[0] != provider:
+        sys.exit(f"FAIL: {provider} fell back to {session.get_providers()[0]}; check its driver")
     times_s = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
@@ -101,6 +104,8 @@ def main() -> None:
         manifest = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         sys.exit(f"FAIL: manifest.json beside this script cannot be read: {error}")
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        sys.exit(f"FAIL: manifest.json here is none of schema {SCHEMA}; make the bundle again")
     problems = problems_of_files(manifest)
     provider = options.provider or manifest["provider"]
     if provider not in ort.get_available_providers():
@@ -115,8 +120,15 @@ def main() -> None:
             for row in rows
             if not row["ok"]
         ]
+    meant = manifest.get("target_provider", provider)
     if options.json:
-        result = {"ok": not problems, "problems": problems, "models": rows}
+        result = {
+            "ok": not problems,
+            "problems": problems,
+            "provider": provider,
+            "not_exercised": None if meant == provider else meant,
+            "models": rows,
+        }
         print(json.dumps(result).replace("-Infinity", "null"))
     else:
         for row in rows:
@@ -130,6 +142,11 @@ def main() -> None:
         for problem in problems:
             print(f"FAIL: {problem}", file=sys.stderr)
         print(f"{'FAILED' if problems else 'ok'} on {provider}, onnxruntime {ort.__version__}")
+        if meant != provider:
+            print(
+                f"not exercised: {meant}, which {manifest['target']} is meant to run on; where "
+                f"onnxruntime has it: python selfcheck.py --provider {meant}"
+            )
     sys.exit(1 if problems else 0)
 
 

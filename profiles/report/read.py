@@ -23,6 +23,7 @@ from profiles.report.run import (
     MaskRatioAgreement,
     Model,
     Outside,
+    Problem,
     Profile,
     Run,
     RuntimeCheck,
@@ -123,6 +124,9 @@ def _model(record: Record) -> Model:
         outside=tuple(
             Outside(o.text("recipe") or "?", o.need_text("tensor"), o.number("share"))
             for o in record.record("coverage").records("outside")
+        ),
+        problems=tuple(
+            Problem(p.need_text("kind"), p.need_text("text")) for p in record.records("problems")
         ),
     )
 

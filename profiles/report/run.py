@@ -215,10 +215,19 @@ class Outside:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a source model; `kind` as `inspect` names it."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Model:
     """A source model and its variants; `profiles` are the FP32 source's own.
 
-    `blocks` are there where a search chose a precision for each. `coverage` is that of the feeds.
+    `blocks` are there where a search chose a precision for each. `coverage` is that of the feeds,
+    `problems` what `inspect` finds wrong with the source.
     """
 
     name: str
@@ -231,6 +240,7 @@ class Model:
     blocks: tuple[Block, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     outside: tuple[Outside, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def is_decoder(self) -> bool:

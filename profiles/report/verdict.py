@@ -150,6 +150,12 @@ def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
                 f"{', '.join(unknown)}: nothing in the file says whether it was trained.",
             )
         )
+    # Seeded weights have a notice of their own.
+    wrong = [
+        f"{m.name}: {p.text}" for m in run.models for p in m.problems if p.kind != "seeded-weights"
+    ]
+    if wrong:
+        made.append(Notice("alarm", "Problems of the source models", "; ".join(wrong)))
     variants = [(m, v) for m in run.models for v in m.variants]
     missed = [f"{m.name} {v.recipe}" for m, v in variants if v.status == "missed"]
     failed = [f"{m.name} {v.recipe}" for m, v in variants if v.status == "failed"]

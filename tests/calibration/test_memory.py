@@ -1,6 +1,7 @@
 """The predicted memory of a calibration against what it really takes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,10 +88,20 @@ def test_live_tensors_are_those_of_the_graphs_order(chain: Path) -> None:
     assert histograms.largest_bytes == histograms.group_bytes == TENSOR_BYTES
 
 
+def test_the_parts_that_are_told_add_up_to_the_peak(chain: Path) -> None:
+    feed = {"x": np.ones((1, 4, LENGTH), np.float32)}
+    found = memory.predict(chain, feed, {"t5": 1}, "mse", 10**8)
+    total, *parts = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) MB", found.describe()))
+    assert total == sum(parts)
+    assert total == pytest.approx(found.peak_bytes / 1e6, abs=3)
+    assert "values fetched at once 100 MB" in found.describe()
+    assert " 0 MB" not in found.describe()
+
+
 def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
     path = write_model(tmp_path / "m.onnx")
     runs: list[int] = []
-    with pytest.raises(InputError, match=r"would take .* GB of memory at the least, and 0\.01 GB"):
+    with pytest.raises(InputError, match=r"would take .* MB of memory at the least, and 10 MB are"):
         collect_channel_ranges(
             path,
             feeds_of((30,)),

@@ -51,9 +51,9 @@ def part(folder: Path, answered: np.ndarray | None = None) -> Part:
     )
 
 
-def bundle(folder: Path) -> Path:
+def bundle(folder: Path, target: str = "cpu") -> Path:
     out = folder / "my bundle"
-    write_bundle([part(folder)], out, target="cpu", provider="CPUExecutionProvider", weights="x")
+    write_bundle([part(folder)], out, target=target, provider="CPUExecutionProvider", weights="x")
     return out
 
 
@@ -112,6 +112,33 @@ def test_a_provider_that_is_missing_is_named(tmp_path: Path) -> None:
     assert code == 1 and "NoSuchProvider: not in this onnxruntime" in found["problems"][0]
 
 
+@pytest.mark.parametrize(
+    ("target", "provider"),
+    [("cpu", None), ("ios", "CoreMLExecutionProvider"), ("android-npu", "QNNExecutionProvider")],
+)
+def test_what_was_not_exercised_is_said(tmp_path: Path, target: str, provider: str | None) -> None:
+    out = bundle(tmp_path, target)
+    assert selfcheck(out)[1]["not_exercised"] == provider
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["target_provider"] == (provider or "CPUExecutionProvider")
+    done = subprocess.run(
+        [sys.executable, str(out / "selfcheck.py")], capture_output=True, text=True, check=True
+    )
+    assert (f"not exercised: {provider}" in done.stdout) == (provider is not None)
+
+
+def test_a_manifest_of_another_kind_is_one_line(tmp_path: Path) -> None:
+    out = bundle(tmp_path)
+    (out / "manifest.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, str(out / "selfcheck.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "FAIL: manifest.json here is none of schema 1; make the bundle again"
+    ]
+
+
 def test_how_fast_is_said(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(bundle(tmp_path) / "selfcheck.py")],
@@ -125,6 +152,9 @@ def test_how_fast_is_said(tmp_path: Path) -> None:
 def test_the_example_is_short() -> None:
     text = files("profiles.bundled").joinpath("example.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 30
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and "`python example.py IN.wav OUT.wav`" in line
 
 
 def test_the_promise_leaves_three_standard_errors(tmp_path: Path) -> None:

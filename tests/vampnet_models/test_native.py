@@ -15,6 +15,7 @@ from vampnet_models import native
 from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError
 from vampnet_models.native import CACHE_VARIABLE, build_library, compiler
+from vampnet_models.portable import name_portable, stand_in
 from vampnet_models.session import open_session
 
 CHANNELS = 5
@@ -109,16 +110,41 @@ def test_without_the_library_the_portable_model_is_opened_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
+    save_model(snakes(), portable)
     made = fused()
-    made.metadata_props[native.PORTABLE_KEY] = "portable.onnx"
-    save_model(made, tmp_path / "m.onnx")
-    with pytest.raises(InputError, match="no portable model lies beside it; `vampbench native`"):
-        open_session(tmp_path / "m.onnx")
-    save_model(snakes(), tmp_path / "portable.onnx")
-    assert np.abs(output(tmp_path / "m.onnx") - TRUTH).max() < 1e-5
+    name_portable(made, portable)
+    save_model(made, path)
+    assert np.abs(output(path) - TRUTH).max() < 1e-5
     assert "without the operator library" in capsys.readouterr().err
+    assert stand_in(path) == portable
+    assert stand_in(portable) is None
     with pytest.raises(InputError, match="the operator library that it needs is not here"):
-        open_session(tmp_path / "m.onnx", portable_instead=False)
+        open_session(path, portable_instead=False)
+
+
+def test_a_portable_model_that_cannot_stand_in_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
+    save_model(fused(), path)
+    with pytest.raises(InputError, match=r"m\.onnx: .* names no portable model"):
+        open_session(path)
+    save_model(snakes(), portable)
+    made = fused()
+    name_portable(made, portable)
+    save_model(made, path)
+    whole = portable.read_bytes()
+    portable.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"portable\.onnx: not a readable ONNX model"):
+        open_session(path)
+    save_model(model(SNAKE, alpha=2 * ALPHA, inverse=1 / ALPHA), portable)
+    with pytest.raises(InputError, match=r"portable\.onnx: is not the portable .* with m\.onnx"):
+        open_session(path)
+    portable.unlink()
+    with pytest.raises(InputError, match=r"portable\.onnx: is missing: copy it beside m\.onnx"):
+        open_session(path)
 
 
 def test_a_damaged_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,23 @@ def test_an_empty_folder_is_one_line(vampbench, tmp_path, command):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", CONVERSIONS, ids=lambda c: c[0])
+def test_a_folder_does_not_go_into_a_file(vampbench, tiny, tmp_path, command):
+    done = vampbench(*command, tiny, "-o", tmp_path / "out.onnx")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "is a folder: give a folder as output too" in done.lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_model(vampbench, tiny, tmp_path):
+    for command in (("make-static",), ("make-dynamic",)):
+        done = vampbench(*command, tiny, "-o", tmp_path / "out")
+        assert (done.code, done.lines) == (
+            2,
+            [f"error: {tiny}: is a folder; give the path of an .onnx model in it"],
+        )
+
+
 def test_missing_external_data_is_named(vampbench, tmp_path, tiny):
     from vampnet_models.artifact import load_model, save_model
 

@@ -36,6 +36,22 @@ def test_an_npu_variant_is_made_and_named(vampbench, tiny, tmp_path):
     assert record["fusions"]["sum_of_squares"] == 14
 
 
+@pytest.mark.parametrize("made", [("fuse",), ("weights",)])
+def test_a_converted_model_is_refused_by_name(vampbench, tiny, tmp_path, made):
+    variant, out = tmp_path / "made.onnx", tmp_path / "npu.onnx"
+    assert vampbench(*made, tiny / "coarse.onnx", "-o", variant).code == 0
+    recorded = vampbench("npu", variant, "-o", out)
+    (tmp_path / "made.variant.json").unlink()
+    unrecorded = vampbench("npu", variant, "-o", out)
+    for done, source in ((recorded, "coarse.onnx"), (unrecorded, "its FP32 source")):
+        assert (done.code, len(done.lines)) == (2, 1)
+        assert (
+            f"already, and this recipe takes a model as it was exported; convert {source}"
+            in (done.lines[0])
+        )
+    assert not out.exists()
+
+
 @pytest.mark.skipif(qnn.unavailable() is None, reason="the extra qnn is installed")
 def test_qnn_without_the_extra_says_what_to_install(vampbench, tiny):
     done = vampbench("qnn", tiny / "coarse.onnx")

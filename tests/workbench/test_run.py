@@ -78,6 +78,7 @@ def test_the_schema_of_results(out, tiny):
     for model in results["models"]:
         assert {"name", "role", "source_bytes", "source_sha256", "variants"} <= model.keys()
         assert model["source_bytes"] == (tiny / f"{model['name']}.onnx").stat().st_size
+        assert "seeded-weights" in {problem["kind"] for problem in model["problems"]}
         assert [v["recipe"] for v in model["variants"]] == list(RECIPES)
         for variant in model["variants"]:
             assert {
@@ -150,6 +151,8 @@ def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbe
     assert all(m["profile"] is None for m in manifest["models"]), "nothing was measured"
     assert "CC BY-NC-SA" in (folder / "LICENSE-NOTE.txt").read_text(encoding="utf-8")
     assert vampbench("check", folder).code == 0
+    shown = vampbench("bundle", out, "--target", "android", "-o", tmp_path / "again").stdout
+    assert "% of tokens" in shown and "dB SI-SDR" in shown
     path = folder / manifest["models"][1]["file"]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

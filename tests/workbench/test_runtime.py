@@ -104,3 +104,13 @@ def test_large_checks_tell_their_disk(vampbench, generic):
     said = dict(lines_of(replace(small, unmapped=("a", "b")), promised=False))
     assert "disk" not in said
     assert said["not mapped"] == "2 kernels, first a"
+
+
+def test_reasons_that_differ_in_numbers_are_one_line():
+    nodes = [FloatNode(f"table_{size}", "Gather", f"a table of {size} KiB") for size in (4, 32, 4)]
+    nodes += [FloatNode("m", "MatMul", "of layers.3"), FloatNode("n", "MatMul", "of layers.4")]
+    assert float_lines(nodes) == [
+        "3 Gather: a table of 4 to 32 KiB",
+        "1 MatMul: of layers.3",
+        "1 MatMul: of layers.4",
+    ]

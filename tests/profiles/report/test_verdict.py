@@ -45,6 +45,17 @@ def test_seeded_weights_are_no_accuracy_claim(results: dict[str, Any]) -> None:
     assert "coarse" in alarm.text and "c2f" not in alarm.text
 
 
+def test_problems_that_inspect_finds_are_repeated(results: dict[str, Any]) -> None:
+    title = "Problems of the source models"
+    assert title not in {plain(n.title) for n in judge(results).notices}
+    results["models"][1]["problems"] = [
+        {"kind": "random-looking-weights", "text": "3 weights look freshly initialised"},
+        {"kind": "seeded-weights", "text": "has a notice of its own"},
+    ]
+    said = {plain(n.title): n.text for n in judge(results).notices}
+    assert said[title] == "coarse: 3 weights look freshly initialised"
+
+
 def test_missed_and_failed_are_named(results: dict[str, Any]) -> None:
     said = {plain(n.title): n.text for n in judge(results).notices}
     assert said["1 promise missed"] == "coarse int8-static"

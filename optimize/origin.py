@@ -1,0 +1,71 @@
+"""A model that was converted before, and what to convert in its place."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from optimize.variant import VariantRecord, read_record, record_path
+from vampnet_models.artifact import Artifact
+from vampnet_models.errors import InputError
+from vampnet_models.native import DOMAIN, PORTABLE_KEY
+
+QUANTIZED_OPS = frozenset(
+    {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "MatMulInteger",
+        "ConvInteger",
+        "MatMulNBits",
+        "GatherBlockQuantized",
+    }
+)
+FUSED_DOMAIN = "com.microsoft"
+FUSED_OPS = frozenset({"Attention"})
+
+
+def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> None:
+    """Refuse a model that cannot be converted again.
+
+    One with operators of the optional library never can: the result would have no portable model
+    to open in its place. `as_exported` also refuses what was fused or quantized, by its record or
+    its operators. Raises InputError that names the model to convert.
+    """
+    record = _record(source)
+    made_from = None if record is None else record.source.name
+    custom = sorted({node.op_type for node in model.graph if node.domain == DOMAIN})
+    if custom:
+        portable = model.metadata_props.get(PORTABLE_KEY)
+        instead = made_from or (f"the source of {portable}" if portable else "its source")
+        raise InputError(
+            f"{source.path}: has operators of the optional library ({', '.join(custom)}) and would "
+            f"lose its portable model; convert {instead}"
+        )
+    if not as_exported:
+        return
+    what = _by_operators(model) if record is None else record.recipe
+    if what is not None:
+        raise InputError(
+            f"{source.path}: is {what} already, and this recipe takes a model as it was exported; "
+            f"convert {made_from or 'its FP32 source'}"
+        )
+
+
+def _by_operators(model: ir.Model) -> str | None:
+    """How the graph was changed before; None where nothing shows it."""
+    operators = {node.op_type for node in model.graph}
+    if found := operators & QUANTIZED_OPS:
+        return f"quantized ({', '.join(sorted(found))})"
+    domains = {node.op_type for node in model.graph if node.domain == FUSED_DOMAIN}
+    if found := domains | operators & FUSED_OPS:
+        return f"fused ({', '.join(sorted(found))})"
+    return None
+
+
+def _record(source: Artifact) -> VariantRecord | None:
+    """The record beside a model; None without one, or where it is of another content."""
+    try:
+        record = read_record(record_path(source.path))
+    except InputError:
+        return None
+    return record if record.sha256 == source.sha256 else None
