@@ -48,7 +48,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
             feeds = Path(folder) / "feeds.npz"
             np.savez(feeds, allow_pickle=False, **_feeds(source.role, source.spec.inputs))
-            plan = Plan(rounds=options.rounds, yardstick=False)
+            plan = Plan(rounds=options.rounds)
             found = profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True)
         for recipe, targets in found.items():
             record = targets["cpu"]
