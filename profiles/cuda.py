@@ -113,8 +113,8 @@ def unavailable() -> str | None:
     if CUDA.provider in ort.get_available_providers():
         return None
     return (
-        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; on a CUDA machine, "
-        "install the cuda environment and run `vampbench profile --target cuda` there"
+        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; run, on a CUDA "
+        "machine: make env-cuda, then .venv-cuda/bin/vampbench profile MODELS --target cuda"
     )
 
 

@@ -298,6 +298,7 @@ def _profile(target: str, record: Record) -> Profile:
         p10_s=record.number("p10_s"),
         p90_s=record.number("p90_s"),
         samples_s=record.numbers("samples_s"),
+        yardstick_s=record.numbers("yardstick_s"),
         noisy=record.data.get("noisy") is True,
         session_s=record.number("session_s"),
         first_run_s=record.number("first_run_s"),

@@ -83,6 +83,7 @@ class Profile:
     p10_s: float | None = None
     p90_s: float | None = None
     samples_s: tuple[float, ...] = ()
+    yardstick_s: tuple[float, ...] = ()
     noisy: bool = False
     session_s: float | None = None
     first_run_s: float | None = None

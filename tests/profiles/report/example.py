@@ -269,6 +269,7 @@ def _cpu(rng: np.random.Generator, seconds: float, ratio: float | None) -> Resul
         "peak_rss_bytes": 96_000_000 + round(seconds * 9e8),
         "base_rss_bytes": 88_000_000,
         "overhead_s": 4.1e-5,
+        "yardstick_s": [0.004 + 1e-5 * (i % 5) for i in range(25)],
         "outliers": [7],
         "noisy": False,
         "spread": 0.063,
