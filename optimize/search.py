@@ -181,6 +181,23 @@ def damage_of(effects: Mapping[str, Sequence[Effect]], chosen: Mapping[str, str]
     )
 
 
+def why_no_smaller(options: Sequence[Effect], chosen: str) -> str:
+    """What the next smaller precision would have saved and done to a block, in a few words."""
+    got = next(e for e in options if e.precision == chosen)
+    smaller = [e for e in options if e.saved_bytes > got.saved_bytes]
+    if not smaller:
+        return "nothing is smaller"
+    best = min(smaller, key=lambda e: (e.damage - got.damage) / (e.saved_bytes - got.saved_bytes))
+    saves = f"{best.precision} would save {(best.saved_bytes - got.saved_bytes) / 1e3:,.1f} kB more"
+    if not math.isfinite(best.damage):
+        return f"{saves}, and overflows"
+    if best.damage <= got.damage:
+        return f"{saves}, but take {best.time_ratio / got.time_ratio:.2f} x the time"
+    if got.damage == 0:
+        return f"{saves}, for a damage of {best.damage:.1e}"
+    return f"{saves}, for {best.damage / got.damage:,.3g} x the damage"
+
+
 def _units(damage: float, unit: float) -> int | None:
     """None where it is more than all may be; what does nothing costs nothing."""
     if damage <= 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.collect import collect_channel_ranges
@@ -18,7 +18,7 @@ from optimize.mixed import Assignment, Blocks, Grain
 from optimize.precision import int8_static
 from optimize.precision.int8_conv import RangeLike
 from optimize.recipes import RECIPES, Recipe
-from optimize.search import Candidate, assignments
+from optimize.search import Candidate, assignments, why_no_smaller
 from optimize.sensitivity import Effect
 from optimize.variant import NotApplicable
 from profiles.profile import profile_variants
@@ -231,19 +231,23 @@ def _versions() -> tuple[str, ...]:
     return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
 
 
-def effects_json(found: Tuned, chosen: Assignment) -> list[Json]:
-    """What each block could have had and what it got, for tune.json."""
-    return [
-        {
-            "block": block,
-            "nodes": len(found.blocks[block]),
-            "chosen": chosen.get(block, mixed.FLOAT),
-            "options": [asdict(e) | {"damage": _plain(e.damage)} for e in effects],
-        }
-        for block, effects in found.effects.items()
-    ]
+def effects_json(found: Tuned, recipe: str) -> list[Json]:
+    """What each block could have had, what it got and why, for tune.json.
 
-
-def _plain(damage: float) -> float | None:
-    """JSON has no infinity."""
-    return None if damage == float("inf") else damage
+    In a uniform recipe every block got that recipe, which has its own rules for what it leaves.
+    """
+    mixture = found.mixtures.get(recipe)
+    entries = []
+    for block, effects in found.effects.items():
+        chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
+        why = "the whole model got it" if mixture is None else why_no_smaller(effects, chosen)
+        entries.append(
+            {
+                "block": block,
+                "nodes": len(found.blocks[block]),
+                "chosen": chosen,
+                "why": why,
+                "options": [e.as_json() for e in effects],
+            }
+        )
+    return entries

@@ -140,12 +140,12 @@ def _tell(result: Json, voice: Voice) -> None:
     voice.table("Sets", columns, [_row(each, name) for name, each in named if each])
     for model in result["models"]:
         rows = [
-            (block["block"], block["chosen"], *_option(block))
+            (block["block"], block["chosen"], *_option(block), block["why"])
             for block in model["blocks"]
             if len(block["options"]) > 1
         ]
         title = f"{model['name']}: {model['recipe']}"
-        voice.table(title, ("block", "gets", "damage", "time", "saves"), rows)
+        voice.table(title, ("block", "gets", "damage", "time", "saves", "why"), rows)
         ties = model["accuracy"]["near_ties"] or {}
         if ties:
             voice.say(
@@ -185,7 +185,11 @@ def _free_running(runs: Json) -> str:
 
 
 def _option(block: Json) -> tuple[str, str, str]:
-    option = next(each for each in block["options"] if each["precision"] == block["chosen"])
+    """A uniform recipe is no option of a block: it was measured as a whole."""
+    found = [each for each in block["options"] if each["precision"] == block["chosen"]]
+    if not found:
+        return ("-", "-", "-")
+    (option,) = found
     damage = option["damage"]
     return (
         "-" if damage is None else f"{damage:.1e}",

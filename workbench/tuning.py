@@ -9,7 +9,6 @@ from pathlib import Path
 
 from calibration.feeds import Encoded
 from optimize.accuracy import Truth, reference_truth
-from optimize.mixed import FLOAT
 from optimize.search import (
     Candidate,
     ModelSet,
@@ -237,7 +236,7 @@ def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: V
     check_variants([variant], out, found.evaluation.feeds[0], voice)
     return {
         "name": found.artifact.name,
-        "blocks": effects_json(found, _assignment(found, part.recipe)),
+        "blocks": effects_json(found, part.recipe),
         "free_running": judge.free_running(part),
         "role": found.artifact.role.value,
         "path": str(found.artifact.path),
@@ -255,16 +254,6 @@ def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: V
 
 def _weights(found: Tuned) -> str:
     return str(load_model(found.artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"))
-
-
-def _assignment(found: Tuned, recipe: str) -> Mapping[str, str]:
-    """Of a uniform recipe: the precision of that name for every block, where there is one."""
-    if recipe in found.mixtures:
-        return found.mixtures[recipe]
-    return {
-        block: next((e.precision for e in effects if e.precision == recipe), FLOAT)
-        for block, effects in found.effects.items()
-    }
 
 
 def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:

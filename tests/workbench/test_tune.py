@@ -56,7 +56,9 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
         assert record["sha256"] == open_artifact(out / f"{model['name']}.onnx").sha256
         assert record["runtime_checked"]
         for block in model["blocks"]:
-            assert block["chosen"] in [option["precision"] for option in block["options"]]
+            offered = [option["precision"] for option in block["options"]]
+            assert block["chosen"] in (*offered, model["recipe"])
+            assert block["why"]
     sizes = [each["bytes"] for each in result["front"]]
     assert sizes == sorted(sizes)
     assert (out / "report.html").is_file()
