@@ -12,7 +12,7 @@ from profiles.report.run import Block, BlockOption
 from profiles.report.scales import Axis
 from profiles.report.svg import figure, group, label, line, rectangle, tooltip
 
-WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 560.0, 270.0, 14.0, 30.0, 19.0, 44.0
+WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760.0, 290.0, 14.0, 30.0, 19.0, 44.0
 LEAST = 1e-8
 """Less damage than this is drawn as this."""
 

@@ -154,9 +154,15 @@ def _block(record: Record) -> Block:
         name=record.need_text("block"),
         chosen=record.need_text("chosen"),
         options=tuple(
-            BlockOption(o.need_text("precision"), o.number("damage"), o.number("time_ratio"))
+            BlockOption(
+                o.need_text("precision"),
+                o.number("damage"),
+                o.number("time_ratio"),
+                o.number("saved_bytes"),
+            )
             for o in record.records("options")
         ),
+        why=record.text("why"),
     )
 
 

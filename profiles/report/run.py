@@ -181,15 +181,17 @@ class BlockOption:
     precision: str
     damage: float | None
     time_ratio: float | None
+    saved_bytes: float | None = None
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a tuned model, and the precision that it got."""
+    """A block of a tuned model, the precision that it got, and why no smaller one."""
 
     name: str
     chosen: str
     options: tuple[BlockOption, ...]
+    why: str | None = None
 
 
 @dataclass(frozen=True)
