@@ -26,9 +26,9 @@ from workbench.ground import (
     lay_ground,
     load_audio,
     side_feeds,
-    with_neighbours,
 )
 from workbench.lengths import in_step
+from workbench.neighbours import with_neighbours
 from workbench.workspace import Json
 
 MAX_OPERATORS = 10
