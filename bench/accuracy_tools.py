@@ -76,6 +76,8 @@ STATIC = {
 
 def _ort(name: str, settings: Json, interpreter: Path = HERE, smooths: bool = False) -> Tool:
     name = f"onnxruntime {name}"
+    # Its inference of symbolic shapes fails on the encoder.
+    settings = {"skip_symbolic_shape": True, **settings}
     return Tool(name, interpreter, ORT_SCRIPT, settings=settings, smooths=smooths)
 
 
@@ -91,9 +93,7 @@ def _static(method: str) -> Json:
 
 def _smoothed() -> Json:
     options = STATIC["extra_options"] | {"SmoothQuant": True, "SmoothQuantAlpha": 0.5}
-    # The symbolic shapes of the onnxruntime that goes with Neural Compressor stop at a Range.
-    given = {"extra_options": options, "one_length": True, "skip_symbolic_shape": True}
-    return _static("MinMax") | given
+    return _static("MinMax") | {"extra_options": options, "one_length": True}
 
 
 def _inc(name: str, method: str) -> Tool:
