@@ -14,16 +14,16 @@ FULL_SIZE = (
 )
 
 
-def tables(small: Json, full: Json | None) -> str:
+def tables(small: Json, full: Json) -> str:
     """All tables as Markdown: tokens and size, then seconds and peak memory, then full size."""
-    parts = [
-        table(small, "INT8 by", _kept),
-        table(small, "seconds, peak memory", _cost),
-    ]
-    if full is not None:
-        parts.append(FULL_SIZE.format(**full["feeds"]))
-        parts.append(table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        (
+            table(small, "INT8 by", _kept),
+            table(small, "seconds, peak memory", _cost),
+            FULL_SIZE.format(**full["feeds"]),
+            table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
+        )
+    )
 
 
 def table(content: Json, head: str, cell: Any) -> str:

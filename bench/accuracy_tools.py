@@ -24,6 +24,7 @@ from vampnet_models.spec import Role
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
+NOT_INSTALLED = "is not installed"
 TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
@@ -138,7 +139,7 @@ def make(
 ) -> Json:
     """Run a tool: seconds and peak bytes of its process, or why it failed."""
     if not tool.interpreter.is_file():
-        return {"failed": f"{tool.interpreter.parent.parent.name} is not installed"}
+        return {"failed": f"{tool.interpreter.parent.parent.name} {NOT_INSTALLED}"}
     files = [str(each.resolve()) for each in (source, calibration, out)]
     command = [str(tool.interpreter), *tool.command, *files, *tool.arguments]
     settings = tool.settings_for(role)
