@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.accuracy_tools import ENDED
 from workbench.console import megabytes, percent
 
 Json = dict[str, Any]
@@ -43,7 +44,7 @@ def table(content: Json, head: str, cell: Any) -> str:
 
 def _kept(row: Json) -> str:
     if "failed" in row:
-        return "failed"
+        return row["failed"] if row["failed"].startswith(ENDED) else "failed"
     found = row["accuracy"]
     if found["token_agreement"] is None:
         return f"{found['si_sdr_db']:.1f} dB, {megabytes(row['bytes'])}"
@@ -54,4 +55,4 @@ def _kept(row: Json) -> str:
 def _cost(row: Json) -> str:
     if "seconds" not in row:
         return "-"
-    return f"{row['seconds']:.1f} s, {megabytes(row['peak_rss_bytes'])}"
+    return f"{row['seconds']:.1f} s, {row['peak_rss_bytes'] / 1e9:.2f} GB"

@@ -25,6 +25,7 @@ Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
 NOT_INSTALLED = "is not installed"
+ENDED = "ended"
 TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
@@ -184,9 +185,9 @@ def _watched(process: subprocess.Popen[bytes], limits: Limits) -> tuple[int, str
         while process.poll() is None:
             peak_bytes = max(peak_bytes, _peak_rss_bytes(process.pid))
             if peak_bytes > limits.peak_bytes:
-                return peak_bytes, f"ended at its limit of {limits.peak_bytes / 1e9:.1f} GB"
+                return peak_bytes, f"{ENDED} at its limit of {limits.peak_bytes / 1e9:.1f} GB"
             if time.perf_counter() - started_s > limits.seconds:
-                return peak_bytes, f"ended after its limit of {limits.seconds:.0f} s"
+                return peak_bytes, f"{ENDED} after its limit of {limits.seconds:.0f} s"
             time.sleep(POLL_S)
     finally:
         if process.poll() is None:
