@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy_tools import ROOT, TOOLS, Json, Limits, Tool, make
+from bench.accuracy_tools import NOT_INSTALLED, ROOT, TOOLS, Json, Limits, Tool, make
 from calibration.feeds import FeedSizes
 from calibration.feedset import FeedSet
 from optimize.accuracy import Truth, compare, judge, reference_truth
@@ -150,9 +150,10 @@ def compare_tools(
     for artifact in artifacts:
         bench = Bench(artifact, ground, sizes, work)
         entry = _entry(content, artifact)
-        for tool in (tool for tool in TOOLS if tool.takes(artifact.role)):
-            if any(row["tool"] == tool.name for row in entry["tools"]):
-                continue
+        # What was missing then may be there now.
+        entry["tools"] = [r for r in entry["tools"] if NOT_INSTALLED not in r.get("failed", "")]
+        done = {row["tool"] for row in entry["tools"]}
+        for tool in (t for t in TOOLS if t.takes(artifact.role) and t.name not in done):
             row = bench.row(tool, limits)
             entry["n_calibration_feeds"] = len(bench.calibration[0].feeds)
             entry["tools"].append(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.accuracy_tools import ENDED
 from workbench.console import megabytes, percent
 
 Json = dict[str, Any]
@@ -14,16 +15,16 @@ FULL_SIZE = (
 )
 
 
-def tables(small: Json, full: Json | None) -> str:
+def tables(small: Json, full: Json) -> str:
     """All tables as Markdown: tokens and size, then seconds and peak memory, then full size."""
-    parts = [
-        table(small, "INT8 by", _kept),
-        table(small, "seconds, peak memory", _cost),
-    ]
-    if full is not None:
-        parts.append(FULL_SIZE.format(**full["feeds"]))
-        parts.append(table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"))
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        (
+            table(small, "INT8 by", _kept),
+            table(small, "seconds, peak memory", _cost),
+            FULL_SIZE.format(**full["feeds"]),
+            table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
+        )
+    )
 
 
 def table(content: Json, head: str, cell: Any) -> str:
@@ -43,7 +44,7 @@ def table(content: Json, head: str, cell: Any) -> str:
 
 def _kept(row: Json) -> str:
     if "failed" in row:
-        return "failed"
+        return row["failed"] if row["failed"].startswith(ENDED) else "failed"
     found = row["accuracy"]
     if found["token_agreement"] is None:
         return f"{found['si_sdr_db']:.1f} dB, {megabytes(row['bytes'])}"
@@ -54,4 +55,4 @@ def _kept(row: Json) -> str:
 def _cost(row: Json) -> str:
     if "seconds" not in row:
         return "-"
-    return f"{row['seconds']:.1f} s, {megabytes(row['peak_rss_bytes'])}"
+    return f"{row['seconds']:.1f} s, {row['peak_rss_bytes'] / 1e9:.2f} GB"

@@ -24,6 +24,8 @@ from vampnet_models.spec import Role
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 POLL_S = 0.02
+NOT_INSTALLED = "is not installed"
+ENDED = "ended"
 TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
@@ -76,6 +78,8 @@ STATIC = {
 
 def _ort(name: str, settings: Json, interpreter: Path = HERE, smooths: bool = False) -> Tool:
     name = f"onnxruntime {name}"
+    # Its inference of symbolic shapes fails on the encoder.
+    settings = {"skip_symbolic_shape": True, **settings}
     return Tool(name, interpreter, ORT_SCRIPT, settings=settings, smooths=smooths)
 
 
@@ -91,9 +95,7 @@ def _static(method: str) -> Json:
 
 def _smoothed() -> Json:
     options = STATIC["extra_options"] | {"SmoothQuant": True, "SmoothQuantAlpha": 0.5}
-    # The symbolic shapes of the onnxruntime that goes with Neural Compressor stop at a Range.
-    given = {"extra_options": options, "one_length": True, "skip_symbolic_shape": True}
-    return _static("MinMax") | given
+    return _static("MinMax") | {"extra_options": options, "one_length": True}
 
 
 def _inc(name: str, method: str) -> Tool:
@@ -138,7 +140,7 @@ def make(
 ) -> Json:
     """Run a tool: seconds and peak bytes of its process, or why it failed."""
     if not tool.interpreter.is_file():
-        return {"failed": f"{tool.interpreter.parent.parent.name} is not installed"}
+        return {"failed": f"{tool.interpreter.parent.parent.name} {NOT_INSTALLED}"}
     files = [str(each.resolve()) for each in (source, calibration, out)]
     command = [str(tool.interpreter), *tool.command, *files, *tool.arguments]
     settings = tool.settings_for(role)
@@ -183,9 +185,9 @@ def _watched(process: subprocess.Popen[bytes], limits: Limits) -> tuple[int, str
         while process.poll() is None:
             peak_bytes = max(peak_bytes, _peak_rss_bytes(process.pid))
             if peak_bytes > limits.peak_bytes:
-                return peak_bytes, f"ended at its limit of {limits.peak_bytes / 1e9:.1f} GB"
+                return peak_bytes, f"{ENDED} at its limit of {limits.peak_bytes / 1e9:.1f} GB"
             if time.perf_counter() - started_s > limits.seconds:
-                return peak_bytes, f"ended after its limit of {limits.seconds:.0f} s"
+                return peak_bytes, f"{ENDED} after its limit of {limits.seconds:.0f} s"
             time.sleep(POLL_S)
     finally:
         if process.poll() is None:

@@ -29,9 +29,12 @@ Json = dict[str, Any]
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 RUNS = ("demo", "recordings", "full-size")
-KEPT = (*RUNS, "tune", "accuracy")
+KEPT = (*RUNS, "tune", "accuracy", "accuracy-full")
 LATENCY = DOCS.parent / "bench" / "results" / "latency.json"
-ACCURACY_RECORD = LATENCY.with_name("accuracy.json")
+BENCH_RECORDS = {
+    "accuracy": LATENCY.with_name("accuracy.json"),
+    "accuracy-full": LATENCY.with_name("accuracy_full.json"),
+}
 """Written by `python -m bench.accuracy --out` itself."""
 
 ACCURACY = (
@@ -227,7 +230,7 @@ def full_size(quoted: Json) -> str:
 
 def kept(run: str) -> Json:
     """What is quoted of a run."""
-    path = ACCURACY_RECORD if run == "accuracy" else DOCS / f"{run}-results.json"
+    path = BENCH_RECORDS.get(run, DOCS / f"{run}-results.json")
     found: Json = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -240,7 +243,7 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
         "codebooks": codebooks(runs["recordings"]),
         "full-size": full_size(runs["full-size"]),
         "tune": searches(runs["tune"]["searches"]),
-        "accuracy": tables(runs["accuracy"], None),
+        "accuracy": tables(runs["accuracy"], runs["accuracy-full"]),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

@@ -99,6 +99,16 @@ def test_ours_keeps_more_tokens_than_every_other_tool(runs):
         assert made["ours: int8-static"][measure] > max(others)
 
 
+def test_ours_takes_the_least_memory_of_the_static_ones_at_full_size(runs):
+    for model in runs["accuracy-full"]["models"]:
+        rows = {t["tool"]: t for t in model["tools"]}
+        others = [t for name, t in rows.items() if "static" in name and "ours" not in name]
+        assert others
+        ours = rows["ours: int8-static"]
+        assert ours["peak_rss_bytes"] < min(row["peak_rss_bytes"] for row in others)
+        assert ours["bytes"] < model["source_bytes"]
+
+
 def test_a_readme_without_markers_is_refused(update_readme, runs):
     with pytest.raises(ValueError, match="demo: begin"):
         update_readme.with_figures("no markers", runs)
