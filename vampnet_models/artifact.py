@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -150,6 +151,7 @@ def save_model(
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
     data_name = f"{path.name}.data"
     try:
+        check_output(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
@@ -180,6 +182,7 @@ def copy_model(source: Artifact, folder: Path) -> Path:
     """Copy a model with its data under its own name; atomic, and raises as `save_model` does."""
     path = folder / source.path.name
     try:
+        check_output(path)
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
     except OSError as error:
@@ -198,19 +201,42 @@ def copy_model(source: Artifact, folder: Path) -> Path:
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The user's line for an output that could not be written."""
     reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "a file lies where its folder should be"
     return InputError(f"{path}: cannot write it: {reason}; choose another output or free space")
+
+
+def check_output(path: Path) -> None:
+    """Raise InputError where a file cannot take the place of what is there: a folder, a device."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise InputError(f"{path}: is {what}; name a file to write")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path to write, which takes the place of `path` once all is written.
+
+    A reader sees the old file or the new one. Raises InputError as `save_model` does, and for
+    whatever OSError the writing raises.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        check_output(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield staged
+        staged.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside and rename it. Raises InputError as `save_model` does."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with beside(path) as staged:
         staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-    except OSError as error:
-        staged.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
 def weights_bytes(model: ir.Model) -> int:

@@ -182,7 +182,12 @@ def _recommended(target: str, results: Json) -> dict[str, str]:
     for advice in recommendations(results):
         if advice.target == ADVICE[target]:
             return advice.parts
-    raise InputError(f"the run has no usable variant of every model for {target}; run it again")
+    recipes = ",".join(dict.fromkeys(DEFAULTS[target]))
+    measured = " --targets cpu" if target == "cpu" else ""
+    raise InputError(
+        f"the run has no usable variant of every model for {target}; run again with `--recipes "
+        f"{recipes}{measured}`"
+    )
 
 
 def _tuned(root: Path, results: Json) -> dict[str, str] | None:
