@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.artifact import Artifact, cannot_write, sha256_of
+from vampnet_models.artifact import Artifact, cannot_write, check_output, sha256_of
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
@@ -78,8 +78,7 @@ def write_bundle(
 
     Raises InputError when `out` is there already, or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; choose another output or remove it")
+    check_free(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -96,6 +95,13 @@ def write_bundle(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def check_free(out: Path) -> None:
+    """Raise InputError where no bundle can be written: something is there, or it may not be."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; choose another output or remove it")
+    check_output(out / MANIFEST)
 
 
 def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> Json:

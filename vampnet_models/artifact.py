@@ -206,11 +206,22 @@ def cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(f"{path}: cannot write it: {reason}; choose another output or free space")
 
 
-def check_output(path: Path) -> None:
-    """Raise InputError where a file cannot take the place of what is there: a folder, a device."""
+def check_output(path: Path, *inputs: Path) -> None:
+    """Raise InputError where no file can be written at `path`, before any work is done for it.
+
+    A folder or a device is there, one of the `inputs`, a file in the place of its folder, or a
+    folder that may not be written to.
+    """
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no regular file"
         raise InputError(f"{path}: is {what}; name a file to write")
+    if path.resolve() in [each.resolve() for each in inputs]:
+        raise InputError(f"{path}: is the input itself; choose another output")
+    above = next((each for each in path.absolute().parents if os.path.lexists(each)), Path("/"))
+    if not above.is_dir():
+        raise cannot_write(path, NotADirectoryError())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {above} may not be written to; choose another output")
 
 
 @contextmanager
