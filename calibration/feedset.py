@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vampnet_models.artifact import cannot_write
+from vampnet_models.artifact import beside
 from vampnet_models.errors import InputError
 from vampnet_models.session import Array, Feeds
 from vampnet_models.spec import CODEBOOK_SIZE, ModelSpec, Role
@@ -251,14 +249,5 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write arrays by key, atomically. Raises InputError when the file cannot be written."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with staged.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        staged.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
+    with beside(path) as staged, staged.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)

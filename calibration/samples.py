@@ -6,7 +6,6 @@ occurs twice, with other notes and other noise, once to calibrate on and once to
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from calibration.instruments import (
     vowels,
 )
 from calibration.loudness import normalise_loudness
-from vampnet_models.artifact import cannot_write
+from vampnet_models.artifact import beside, cannot_write
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
 CLIP_S = 4.0
@@ -70,16 +69,12 @@ def write_samples(folder: Path, seed: int = 0) -> list[Path]:
         raise cannot_write(folder, error) from error
     for number, clip in enumerate(sample_pack(seed), 1):
         path = folder / f"{number:02d}-{clip.name}.wav"
-        staged = path.with_name(f".{path.name}")
         steps = (clip.samples * 32768).astype(np.int16)
-        try:
-            soundfile.write(staged, steps, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-            staged.replace(path)
-        except (OSError, soundfile.SoundFileError) as error:
-            with contextlib.suppress(OSError):
-                staged.unlink(missing_ok=True)
-            reason = error if isinstance(error, OSError) else OSError(str(error))
-            raise cannot_write(path, reason) from error
+        with beside(path) as staged:
+            try:
+                soundfile.write(staged, steps, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+            except soundfile.SoundFileError as error:
+                raise OSError(str(error)) from error
         written.append(path)
     return written
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.artifact import Artifact, sha256_of, staging_beside, written
+from vampnet_models.artifact import Artifact, check_output, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
@@ -77,8 +77,7 @@ def write_bundle(
 
     Raises InputError when `out` is there already, or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: is there already; choose another output or remove it")
+    check_free(out)
     with staging_beside(out) as staging, written(out):
         staging.chmod(0o755)
         manifest = _fill(parts, staging, target, provider, weights)
@@ -86,6 +85,13 @@ def write_bundle(
             out.rmdir()
         staging.replace(out)
     return manifest
+
+
+def check_free(out: Path) -> None:
+    """Raise InputError where no bundle can be written: something is there, or it may not be."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; choose another output or remove it")
+    check_output(out / MANIFEST)
 
 
 def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> Json:
@@ -106,7 +112,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         (folder / script).write_text(text, encoding="utf-8")
     note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
-    written = sorted(p for p in folder.rglob("*") if p.is_file())
+    inside = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest: Json = {
         "schema": SCHEMA,
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -125,7 +131,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
                 "bytes": path.stat().st_size,
                 "sha256": sha256_of((path,)),
             }
-            for path in written
+            for path in inside
         ],
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

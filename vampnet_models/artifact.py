@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -150,6 +150,7 @@ def save_model(
     if external is None:
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
     data_name = f"{path.name}.data"
+    check_output(path)
     with staging_beside(path) as staging, written(path):
         staged = staging / path.name
         if external:
@@ -171,6 +172,7 @@ def save_model(
 def copy_model(source: Artifact, folder: Path) -> Path:
     """Copy a model with its data under its own name; atomic, and raises as `save_model` does."""
     path = folder / source.path.name
+    check_output(path)
     with staging_beside(path) as staging, written(path):
         for file in source.files:
             shutil.copyfile(file, staging / file.name)
@@ -205,19 +207,53 @@ def written(out: Path) -> Iterator[None]:
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The user's line for an output that could not be written."""
     reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "a file lies where its folder should be"
     return InputError(f"{path}: cannot write it: {reason}; choose another output or free space")
+
+
+def check_output(path: Path, *inputs: Path) -> None:
+    """Raise InputError where no file can be written at `path`, before any work is done for it.
+
+    A folder or a device is there, one of the `inputs`, a file in the place of its folder, or a
+    folder that may not be written to.
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise InputError(f"{path}: is {what}; name a file to write")
+    if path.resolve() in [each.resolve() for each in inputs]:
+        raise InputError(f"{path}: is the input itself; choose another output")
+    above = next((each for each in path.absolute().parents if os.path.lexists(each)), Path("/"))
+    if not above.is_dir():
+        raise cannot_write(path, NotADirectoryError())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {above} may not be written to; choose another output")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path to write, which takes the place of `path` once all is written.
+
+    A reader sees the old file or the new one. Raises InputError as `save_model` does, and for
+    whatever OSError the writing raises.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        check_output(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield staged
+        staged.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside and rename it. Raises InputError as `save_model` does."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with beside(path) as staged:
         staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-    except OSError as error:
-        staged.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
 def weights_bytes(model: ir.Model) -> int:

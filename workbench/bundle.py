@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from optimize.recipes import find_recipe
-from profiles.bundle import Part, write_bundle
+from profiles.bundle import Part, check_free, write_bundle
 from profiles.overview import recommendations
 from profiles.targets import CUDA, cpu
 from vampnet_models.artifact import Artifact, find_models, open_artifact
@@ -74,6 +74,7 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
       vampbench bundle out/demo --target android -o out/android
     """
     voice = Voice(as_json=as_json)
+    check_free(out)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
         root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
@@ -182,7 +183,12 @@ def _recommended(target: str, results: Json) -> dict[str, str]:
     for advice in recommendations(results):
         if advice.target == ADVICE[target]:
             return advice.parts
-    raise InputError(f"the run has no usable variant of every model for {target}; run it again")
+    recipes = ",".join(dict.fromkeys(DEFAULTS[target]))
+    measured = " --targets cpu" if target == "cpu" else ""
+    raise InputError(
+        f"the run has no usable variant of every model for {target}; run again with `--recipes "
+        f"{recipes}{measured}`"
+    )
 
 
 def _tuned(root: Path, results: Json) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ import click
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.accuracy_report import AccuracyReport
 from optimize.golden import load_golden, save_golden
-from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.portable import stand_in
 from vampnet_models.session import Feeds
@@ -73,6 +73,8 @@ def verify(
     """
     voice = Voice(as_json=as_json)
     check_feeds(feeds)
+    if write_golden is not None:
+        check_output(write_golden, reference, variant)
     ours, theirs = open_artifact(reference), open_artifact(variant)
     instead = {"reference": stand_in(reference), "variant": stand_in(variant)}
     check_same_interface(ours, theirs)

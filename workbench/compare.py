@@ -8,7 +8,7 @@ import click
 
 from calibration.audio import read_audio
 from optimize.audio_metrics import log_mel_db, si_sdr_db
-from vampnet_models.artifact import open_artifact
+from vampnet_models.artifact import check_output, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.pipeline import decode, encode
 from vampnet_models.session import open_session
@@ -39,18 +39,22 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     voice = Voice(as_json=as_json)
     results = read_results(run_dir)
     pairs = codec_pairs(results, run_dir)
+    names = ["original", *(name for name, _, _ in pairs)]
+    files = [out / f"{number}-{name}.wav" for number, name in enumerate(names)]
+    for file in files:
+        check_output(file, recording)
     samples = read_audio(recording).samples[: max(HOP_SAMPLES, int(duration_s * SAMPLE_RATE_HZ))]
-    write_wav(out / "0-original.wav", samples)
+    write_wav(files[0], samples)
     rows: list[Json] = []
     reference = reference_codes = None
     with voice.task("coding") as update:
-        for done, (name, encoder, decoder) in enumerate(pairs):
+        for done, (_, encoder, decoder) in enumerate(pairs):
             update(done, len(pairs))
             codes = encode(open_session(encoder), samples)
             audio = decode(open_session(decoder), codes)[: len(samples)]
             if reference is None or reference_codes is None:
                 reference, reference_codes = audio, codes
-            path = out / f"{done + 1}-{name}.wav"
+            path = files[done + 1]
             write_wav(path, audio)
             rows.append(
                 {

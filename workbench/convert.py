@@ -20,7 +20,7 @@ from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
 from optimize.recipes import Recipe, find_recipe, weights_recipe
 from optimize.variant import NotApplicable, Variant
-from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact
+from vampnet_models.artifact import Artifact, check_output, find_models, load_model, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.native import build_library
 from workbench import options
@@ -210,10 +210,12 @@ def convert(
     check_feeds(how.feeds)
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]
-    if not is_folder and out.suffix != ".onnx":
-        out = out / model.name
-    if out.suffix == ".onnx" and out.resolve() == model.resolve():
-        raise InputError(f"{out}: is the input itself; choose another output")
+    if not is_folder:
+        if out.suffix != ".onnx":
+            if out.exists() and not out.is_dir():
+                raise InputError(f"{out}: is no folder; give one, or a name that ends in .onnx")
+            out = out / model.name
+        check_output(out, model)
     if is_folder and out.resolve() == model.resolve():
         raise InputError(f"{out}: is the input folder itself; choose another output")
     if is_folder and (out.is_file() or out.suffix == ".onnx"):

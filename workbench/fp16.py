@@ -15,7 +15,7 @@ from optimize.accuracy_report import AccuracyReport
 from optimize.build import build_variant
 from optimize.precision.fp16_ranges import load_ranges, save_ranges
 from optimize.recipes import Fp16Settings, fp16_recipe
-from vampnet_models.artifact import Artifact, open_artifact
+from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError, PromiseMissed
 from workbench import options
 from workbench.check import show
@@ -72,6 +72,8 @@ def fp16(
         raise InputError(f"{ranges}: measured before; leave out --measure and --save-ranges")
     if model.is_dir() and (measure or ranges or emulate or keep_nodes):
         raise InputError(f"{model}: is a folder; ranges, nodes and --emulate are of one model")
+    if save_ranges_to is not None:
+        check_output(save_ranges_to, model)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
     settings = Fp16Settings(

@@ -11,6 +11,7 @@ from calibration.kept_ranges import Store
 from calibration.observers import OBSERVERS
 from optimize.backends import inc
 from optimize.recipes import INT8_STATIC, find_recipe, static_recipe
+from vampnet_models.artifact import check_output
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice
@@ -102,6 +103,8 @@ def int8(
             raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
         recipe = find_recipe("int8-dynamic")
         return convert(model, out, recipe, voice, audio=audio, feeds=feeds, native=native)
+    if calibration is not None and not calibration.exists():
+        check_output(calibration)
     if model.is_dir() and calibration is not None:
         raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import soundfile
 
-from vampnet_models.artifact import cannot_write
+from vampnet_models.artifact import beside
 from vampnet_models.pipeline import Audio, decode
 from vampnet_models.session import open_session
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
@@ -43,11 +43,8 @@ def write_wav(path: Path, samples: Audio) -> None:
 
     Raises InputError when the file cannot be written.
     """
-    staged = path.with_name(f".{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(staged, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-        staged.replace(path)
-    except (OSError, soundfile.SoundFileError) as error:
-        staged.unlink(missing_ok=True)
-        raise cannot_write(path, OSError(str(error))) from error
+    with beside(path) as staged:
+        try:
+            soundfile.write(staged, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        except soundfile.SoundFileError as error:
+            raise OSError(str(error)) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from optimize.origin import check_origin
-from vampnet_models.artifact import load_model, open_artifact
+from vampnet_models.artifact import check_output, load_model, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.fix_shapes import fix_shapes
 from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
@@ -33,6 +33,7 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     """
     voice = Voice(as_json=as_json)
     target = out if out.suffix == ".onnx" else out / model.name
+    check_output(target, model)
     source = open_artifact(model)
     check_origin(load_model(model), source, as_exported=False)
     shapes = shapes_for(source.spec, frames, batch, model)

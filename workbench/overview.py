@@ -17,6 +17,10 @@ from workbench import options
 from workbench.console import Voice, megabytes, percent
 from workbench.workspace import Json
 
+MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
+VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
+"""What commands read of each model and variant of a run."""
+
 
 @click.command()
 @click.argument("run_dir", type=options.PATH)
@@ -89,9 +93,23 @@ def read_results(run_dir: Path) -> Json:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
     except ValueError as error:
         raise InputError(f"{path}: is no JSON; give the folder of a finished run") from error
-    if not isinstance(results, dict) or results.get("schema") != 1 or not results.get("models"):
+    if not isinstance(results, dict) or results.get("schema") != 1:
         raise InputError(f"{path}: is no results.json of this version; run again")
+    models = _listed(results, "models")
+    if not models:
+        raise InputError(f"{path}: holds no model; run again")
+    variants = [v for m in models for v in _listed(m, "variants")]
+    for wanted, each in ((MODEL_KEYS, models), (VARIANT_KEYS, variants)):
+        for record in each:
+            missing = sorted(wanted - set(record) if isinstance(record, dict) else wanted)
+            if missing:
+                raise InputError(f"{path}: damaged: it has no {missing[0]} somewhere; run again")
     return results
+
+
+def _listed(record: object, key: str) -> list[Json]:
+    found = record.get(key) if isinstance(record, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _lengths(results: Json, voice: Voice) -> dict[str, str]:

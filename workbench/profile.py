@@ -15,7 +15,7 @@ from profiles.profile import profile_variants
 from profiles.rounds import Plan
 from profiles.stats import Ratio
 from profiles.targets import parse_targets
-from vampnet_models.artifact import Artifact, open_artifact, write_text
+from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.check import check_same_interface
@@ -80,6 +80,8 @@ def profile(
     """
     voice = Voice(as_json=as_json)
     chosen = parse_targets(targets)
+    if out is not None:
+        check_output(out, *models)
     check_feeds(feeds)
     before = None if old is None else read_profile(old)
     artifacts = [open_artifact(path) for path in models]

@@ -10,7 +10,7 @@ import click
 
 from profiles.host import describe_host
 from profiles.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
-from vampnet_models.artifact import Artifact, open_artifact, write_text
+from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 from vampnet_models.spec import HOP_SAMPLES, Role
@@ -74,6 +74,8 @@ def qnn(
     """
     voice = Voice(as_json=as_json)
     check_feeds(feeds)
+    if out is not None:
+        check_output(out, reference, *variants)
     source = open_artifact(reference)
     artifacts = [open_artifact(path) for path in variants] or [source]
     for artifact in artifacts:

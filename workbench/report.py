@@ -9,7 +9,7 @@ import click
 from profiles.report import render_report
 from profiles.report.comparison import change_texts, headline, write_comparison
 from profiles.report.read import load_results
-from vampnet_models.artifact import write_text
+from vampnet_models.artifact import check_output, write_text
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice
@@ -59,6 +59,7 @@ def report(
     assert results is not None
     path = results_path(results)
     target = out if out is not None else path.with_name("report.html")
+    check_output(target, path)
     content = load_results(path)
     if tuned is not None:
         content = _with_blocks(content, path, results_path(tuned))
@@ -69,6 +70,7 @@ def report(
 
 def _compare(then: Path, now: Path, out: Path | None, other_machine: bool, voice: Voice) -> None:
     target = out if out is not None else now.with_name("comparison.html")
+    check_output(target, then, now)
     changes = write_comparison(then, now, target, other_machine=other_machine)
     rows = [change_texts(row) for row in changes.rows]
     voice.table(headline(changes), ("model", "recipe", "size", "keeps", "time now / then"), rows)

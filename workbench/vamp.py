@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from calibration.audio import read_audio
-from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.artifact import Artifact, check_output, find_models, open_artifact
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.pipeline import Audio, Chain, vamp
@@ -179,6 +179,7 @@ def vamp_command(
     voice = Voice(as_json=as_json)
     if out.suffix.lower() != ".wav":
         raise InputError(f"{out}: the output is a WAV file; give a name that ends in .wav")
+    check_output(out, recording)
     clip = read_audio(recording)
     samples = clip.samples
     if duration_s is not None:
