@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,7 +16,12 @@ import onnx_ir as ir
 from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import Terms, collect_channel_ranges
+from calibration.collect import (
+    Terms,
+    collect_channel_ranges,
+    collect_moments,
+    moments_bytes,
+)
 from calibration.feedset import FeedSet
 from calibration.outside import Outside, shares_outside
 from optimize.fuse import Fusion, finished, fuse
@@ -97,9 +103,10 @@ def build_variant(
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:
             conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
+    elif used is not None:
+        conversion = _calibrated(model, recipe, used, out, terms, progress)
     else:
-        ranges = {} if used is None else _ranges(model, recipe, used, out, terms, progress)
-        conversion = _convert(model, recipe, ranges)
+        conversion = _convert(model, recipe, {})
     finish = finished(model, recipe.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
@@ -166,6 +173,7 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
         audio=feeds.audio,
         upstream=feeds.upstream,
         observer=recipe.observer,
+        settings=dict(recipe.settings),
         # As it will be read again: JSON has no tuples.
         coverage=json.loads(json.dumps(asdict(feeds.coverage()))),
     )
@@ -226,24 +234,35 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
     return lines
 
 
-def _ranges(
+def _calibrated(
     model: ir.Model,
     recipe: Recipe,
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
     progress: Progress | None,
-) -> Mapping[str, RangeLike]:
-    """Ranges of the fused float32 model."""
+) -> Conversion:
+    """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None
     axes = recipe.observe(model.graph)
     if not axes:
         _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
+    widths = {} if recipe.moments is None else recipe.moments(model.graph)
     with _fused(model, out) as fused:
-        return collect_channel_ranges(
-            fused, feeds.feeds, axes, recipe.observer, terms=terms, progress=progress
+        ranges = collect_channel_ranges(
+            fused,
+            feeds.feeds,
+            axes,
+            recipe.observer,
+            terms=terms,
+            later_bytes=moments_bytes(widths),
+            progress=progress,
         )
+        if recipe.compensate is None or not widths:
+            return _convert(model, recipe, ranges)
+        moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
+        return _applied(recipe.compensate(model, ranges, moments_of))
 
 
 @contextmanager
