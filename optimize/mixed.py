@@ -101,8 +101,14 @@ def targets(graph: ir.Graph) -> dict[str, Plan]:
 
 
 def options_of(graph: ir.Graph, blocks: Blocks) -> dict[str, tuple[str, ...]]:
-    """The precisions that convert at least one node of each block; float32 is always one."""
+    """The precisions that convert at least one node of each block; float32 is always one.
+
+    Four bits are none for a block whose weights have no whole blocks of them: it would be 8.
+    """
     chosen = {p: {n.name for n in found.chosen} for p, found in targets(graph).items()}
+    chosen["int4-weights"] = {
+        n.name for n in targets(graph)["int4-weights"].chosen if weight_only.has_four_bits(n)
+    }
     return {
         block: tuple(p for p in PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
         for block, nodes in blocks.items()

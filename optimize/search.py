@@ -195,7 +195,8 @@ def why_no_smaller(options: Sequence[Effect], chosen: str) -> str:
         return f"{saves}, but take {best.time_ratio / got.time_ratio:.2f} x the time"
     if got.damage == 0:
         return f"{saves}, for a damage of {best.damage:.1e}"
-    return f"{saves}, for {best.damage / got.damage:,.3g} x the damage"
+    ratio = best.damage / got.damage
+    return f"{saves}, for {ratio:,.{1 if ratio < 10 else 0}f} x the damage"
 
 
 def _units(damage: float, unit: float) -> int | None:

@@ -109,7 +109,7 @@ def tune(
     folder = models_dir if models_dir is not None else builtin_models(out)
     result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)
-    voice.say(f"tuned    {out / 'tune.json'}")
+    voice.say(f"tuned    {out / 'tune.json'}: the sets, and why each block got what it got")
     voice.json(result)
     return 0 if result["met"] else 1
 
@@ -140,12 +140,12 @@ def _tell(result: Json, voice: Voice) -> None:
     voice.table("Sets", columns, [_row(each, name) for name, each in named if each])
     for model in result["models"]:
         rows = [
-            (block["block"], block["chosen"], *_option(block), block["why"])
+            (block["block"], block["chosen"], *_option(block))
             for block in model["blocks"]
             if len(block["options"]) > 1
         ]
         title = f"{model['name']}: {model['recipe']}"
-        voice.table(title, ("block", "gets", "damage", "time", "saves", "why"), rows)
+        voice.table(title, ("block", "gets", "damage", "time", "saves"), rows)
         ties = model["accuracy"]["near_ties"] or {}
         if ties:
             voice.say(

@@ -130,7 +130,7 @@ def convert(
             _table(graph, node)
         elif node.op_type == "MatMul" and settings.block is not None:
             quantize_matmul(graph, node, settings, (rounded or {}).get(node))
-        elif settings.bits == 4 and settings.block and _has_blocks(node, settings.block):
+        elif settings.bits == 4 and settings.block and has_four_bits(node, settings.block):
             _block_convolution(graph, node, settings.block)
         elif node.op_type == "MatMul":
             _cast_matmul(graph, node)
@@ -308,6 +308,11 @@ def _packed_int4(
         nibbles = np.append(nibbles, np.uint8(0))
     packed = nibbles[0::2] | (nibbles[1::2] << 4)
     return ir.PackedTensor(packed, ir.DataType.INT4, shape=values.shape)
+
+
+def has_four_bits(node: ir.Node, block: int = 32) -> bool:
+    """Whether a node among the `targets` gets 4 bits, and not 8 for want of whole blocks."""
+    return node.op_type == "MatMul" or _has_blocks(node, block)
 
 
 def _has_blocks(node: ir.Node, block: int) -> bool:

@@ -39,7 +39,8 @@ def sensitivity_chart(blocks: Sequence[Block], marks: Mapping[str, Mark], *, nam
     for i, block in enumerate(blocks):
         y = TOP + ROW * (i + 0.5)
         parts = [label(4, y + 4, _short(block.name), "tick")]
-        for option in block.options:
+        # What it got comes last, above what coincides with it.
+        for option in sorted(block.options, key=lambda o: o.precision == block.chosen):
             mark = marks.get(option.precision)
             if mark is None or option.damage is None:
                 continue

@@ -8,7 +8,7 @@ from profiles.report.run import Block, BlockOption, Model
 from profiles.report.tables import Row, Table
 from profiles.report.units import bytes_text
 
-COLUMNS = ("Gets", "Damage alone", "Saves", "Why no smaller one")
+COLUMNS = ("Gets", "Damage alone", "Saves")
 
 
 def block_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -18,19 +18,12 @@ def block_table(model: Model, marks: dict[str, Mark]) -> Table:
 
 
 def _row(block: Block, mark: Mark | None) -> Row:
-    return Row(block.name, None if mark is None else mark.icon, "ok", "", _cells(block))
-
-
-def _cells(block: Block) -> tuple[Cell, ...]:
     got = next((o for o in block.options if o.precision == block.chosen), None)
-    if got is None:
-        return (words(block.chosen), absent(), absent(), _why(block))
-    return (words(block.chosen), _damage(got), fact(got.saved_bytes, bytes_text), _why(block))
+    damage, saves = (absent(), absent()) if got is None else _figures(got)
+    cells = (words(block.chosen), damage, saves)
+    return Row(block.name, None if mark is None else mark.icon, "ok", block.why or "", cells)
 
 
-def _damage(option: BlockOption) -> Cell:
-    return measured(option.damage, lambda value: "none" if value == 0 else f"{value:.1e}")
-
-
-def _why(block: Block) -> Cell:
-    return absent("not recorded") if block.why is None else words(block.why)
+def _figures(option: BlockOption) -> tuple[Cell, Cell]:
+    damage = measured(option.damage, lambda value: "none" if value == 0 else f"{value:.1e}")
+    return damage, fact(option.saved_bytes, bytes_text)

@@ -179,6 +179,8 @@ def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> 
     codebooks = [name for name in blocks if name.startswith("quantizer.quantizers.*")]
     assert len(codebooks) == 4
     assert {options[name] for name in codebooks} == {("float32", "float16-weights")}
+    four = [name for name, offered in options.items() if "int4-weights" in offered]
+    assert four and "encoder.block.2" not in four
     before = weights_bytes(made)
     done = mixed.convert(made, blocks, dict.fromkeys(codebooks, "float16-weights"), {})
     assert done.precision["float16"] == sum(len(blocks[name]) for name in codebooks)
