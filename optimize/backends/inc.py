@@ -125,7 +125,8 @@ def _quantized(
         if arrays:
             np.savez(archive, allow_pickle=False, **arrays)
         files = [str(each) for each in (SCRIPT, fused.resolve(), archive, out)]
-        command = [str(interpreter), "-P", *files, method, *arguments]
+        # Not resolved: where the link leads, there is no environment.
+        command = [str(interpreter.absolute()), "-P", *files, method, *arguments]
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, env=_clean()
         )

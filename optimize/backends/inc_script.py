@@ -47,11 +47,14 @@ def read_feeds(path: Path) -> list[Feed]:
 
 
 def of_one_length(feeds: list[Feed]) -> list[Feed]:
-    """The feeds of the length that most have, the longest of those: SmoothQuant stacks them."""
+    """The feeds of the length that most have, the longest of those."""
     lengths = [tuple(value.shape for value in feed.values()) for feed in feeds]
     most = max(lengths, key=lambda each: (lengths.count(each), each))
     return [feed for feed, length in zip(feeds, lengths, strict=True) if length == most]
 
+
+STACKING = {"smoothquant": "SmoothQuant", "awq": "AWQ"}
+"""Methods that stack what they see of all feeds, with their names."""
 
 HEAVY = ["MatMul", "Gemm", "Conv"]
 IN_FLOAT = {"weight": {"dtype": ["fp32"]}, "activation": {"dtype": ["fp32"]}}
@@ -100,12 +103,12 @@ def main(arguments: list[str]) -> None:
         from neural_compressor import PostTrainingQuantConfig, quantization
 
         feeds = read_feeds(archive) if archive.is_file() else []
-        if method == "smoothquant":
-            given_feeds, feeds = len(feeds), of_one_length(feeds)
-            if len(feeds) < given_feeds:
+        if method in STACKING and feeds:
+            n_given, feeds = len(feeds), of_one_length(feeds)
+            if len(feeds) < n_given:
                 sys.stdout.write(
-                    f"warning: SmoothQuant of Neural Compressor takes feeds of one length alone: "
-                    f"{len(feeds)} of {given_feeds} were used\n"
+                    f"warning: {STACKING[method]} of Neural Compressor takes feeds of one length "
+                    f"alone: {len(feeds)} of {n_given} were used\n"
                 )
         given = settings(method, len(feeds), int(bits), int(block), scheme)
         config = PostTrainingQuantConfig(**given)
