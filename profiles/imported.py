@@ -66,7 +66,8 @@ def import_profile(path: Path, device: str, model: str | None = None) -> Importe
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"{path}: cannot be read: {reason}; give what the tool wrote") from None
     found = _ai_hub(path, text) if text.lstrip()[:1] in ("{", "[") else _perf_test(path, text)
     samples: tuple[float, ...] = tuple(found.pop("samples_s"))
     average = found.pop("average_s")
