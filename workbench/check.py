@@ -159,10 +159,18 @@ def check_same_interface(reference: Artifact, variant: Artifact) -> None:
             if name not in wanted or name not in found or not _fits(wanted[name], found[name])
         ]
         if differing:
+            pairs = (f"{n} {_shape(wanted.get(n))} and {_shape(found.get(n))}" for n in differing)
             raise InputError(
                 f"{variant.path}: not a variant of {reference.path.name}: they differ in "
-                f"{', '.join(differing)}; name two files of the same model"
+                f"{', '.join(pairs)}; name two files of the same model"
             )
+
+
+def _shape(shape: Sequence[object] | None) -> str:
+    """A tensor's shape for the user; `none` where a model has no such tensor."""
+    if shape is None:
+        return "none"
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:

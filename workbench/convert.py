@@ -78,11 +78,13 @@ native_option = click.option(
 def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
-    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise. What the names
+    of the fusions mean stands in docs/fusions.md.
 
     \b
-    Example:
+    Examples:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
+      vampbench fuse codec_decoder.onnx --native -o decoder.fused.onnx
     """
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
