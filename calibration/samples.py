@@ -6,6 +6,7 @@ occurs twice, with other notes and other noise, once to calibrate on and once to
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,11 +71,11 @@ def write_samples(folder: Path, seed: int = 0) -> list[Path]:
     for number, clip in enumerate(sample_pack(seed), 1):
         path = folder / f"{number:02d}-{clip.name}.wav"
         steps = (clip.samples * 32768).astype(np.int16)
+        # Made in memory: the library calls a full disk a "System error".
+        sound = io.BytesIO()
+        soundfile.write(sound, steps, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
         with beside(path) as staged:
-            try:
-                soundfile.write(staged, steps, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-            except soundfile.SoundFileError as error:
-                raise OSError(str(error)) from error
+            staged.write_bytes(sound.getbuffer())
         written.append(path)
     return written
 

@@ -73,7 +73,8 @@ def import_profile(path: Path, device: str, model: str | None = None) -> Importe
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"{path}: cannot be read: {reason}; give what the tool wrote") from None
     found = _json(path, text) if text.lstrip()[:1] in ("{", "[") else read_perf_test(path, text)
     if found is None:
         raise InputError(f"{path}: no result of {TOOLS}; give such a file")

@@ -51,7 +51,9 @@ DEFAULT_ROUNDS = 5
 
 @click.command()
 @click.argument("run_dir", required=False, type=options.PATH)
-@click.option("--target", type=click.Choice(sorted(ADVICE)), required=True)
+@click.option(
+    "--target", type=click.Choice(list(ADVICE)), required=True, help="Where it will run; see above."
+)
 @options.output
 @options.as_json
 def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
@@ -70,8 +72,9 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
       ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
 
     \b
-    Example:
+    Examples:
       vampbench bundle out/demo --target android -o out/android
+      python out/android/selfcheck.py
     """
     voice = Voice(as_json=as_json)
     check_free(out)

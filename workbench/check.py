@@ -34,10 +34,10 @@ from workbench.runtime import Checked, check, tell
 @click.command()
 @click.argument("reference", type=options.PATH)
 @click.argument("variant", type=options.PATH)
+@options.min_agreement
 @options.audio
 @options.feeds
 @options.threads
-@options.min_agreement
 @click.option(
     "--golden",
     type=options.PATH,
@@ -62,11 +62,12 @@ def verify(
 ) -> int:
     """Compare VARIANT with REFERENCE on audio that nothing was calibrated on.
 
-    The models beside REFERENCE provide its chain (a coarse model needs its encoder's codes).
+    The models beside REFERENCE provide its chain (a coarse model needs its encoder's codes). A
+    VARIANT of one length (`make-static`) is compared at that length.
     What the runtime makes of VARIANT is read back, and noted in its variant.json where it has one.
 
     \b
-    Example:
+    Examples:
       vampbench verify models/coarse.onnx coarse.int8.onnx --min-agreement 0.99
       vampbench verify models/coarse.onnx a.onnx --write-golden golden.npz
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
@@ -158,10 +159,18 @@ def check_same_interface(reference: Artifact, variant: Artifact) -> None:
             if name not in wanted or name not in found or not _fits(wanted[name], found[name])
         ]
         if differing:
+            pairs = (f"{n} {_shape(wanted.get(n))} and {_shape(found.get(n))}" for n in differing)
             raise InputError(
                 f"{variant.path}: not a variant of {reference.path.name}: they differ in "
-                f"{', '.join(differing)}; name two files of the same model"
+                f"{', '.join(pairs)}; name two files of the same model"
             )
+
+
+def _shape(shape: Sequence[object] | None) -> str:
+    """A tensor's shape for the user; `none` where a model has no such tensor."""
+    if shape is None:
+        return "none"
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:

@@ -22,8 +22,21 @@ from workbench.workspace import Json
 
 @click.command()
 @click.argument("recording", type=options.PATH)
-@click.option("--run", "run_dir", type=options.PATH, required=True, help="Folder of a run.")
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True), default=10.0)
+@click.option(
+    "--run",
+    "run_dir",
+    type=options.PATH,
+    required=True,
+    help="Folder that `vampbench run` or `demo` wrote.",
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds of the recording to take.",
+)
 @options.output
 @options.as_json
 def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_json: bool) -> None:

@@ -77,11 +77,13 @@ native_option = click.option(
 def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
-    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise. What the names
+    of the fusions mean stands in docs/fusions.md.
 
     \b
-    Example:
+    Examples:
       vampbench fuse coarse.onnx -o coarse.fused.onnx --explain
+      vampbench fuse codec_decoder.onnx --native -o decoder.fused.onnx
     """
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
@@ -91,7 +93,13 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
 
 
 @click.command()
-@click.option("--bits", type=click.Choice(["8", "4"]), default="8", show_default=True)
+@click.option(
+    "--bits",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Of each weight; 4 halves the file again, and costs tokens.",
+)
 @click.option(
     "--block",
     type=click.Choice(["32", "64", "128", "channel"]),
@@ -139,6 +147,8 @@ def weights(
 ) -> int:
     """Quantize the weights alone to INT8 or INT4; activations stay in float.
 
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+
     `gptq` runs the model on sample audio, through the chain that it stands in: put the other
     models beside it. The other methods read the weights alone.
 
@@ -177,6 +187,9 @@ def npu(
     model: Path, out: Path, precision: str, audio: Path | None, feeds: Path | None, as_json: bool
 ) -> int:
     """Make a variant for Qualcomm's NPU, in operators that its compiler takes.
+
+    MODEL is an .onnx file or a folder of them, as they were exported: fused or quantized ones are
+    refused. OUT is a file or a folder likewise.
 
     a8w8 and a16w8 calibrate the activations on sample audio, as `int8 --mode static` does.
     `vampbench qnn` compiles the result and compares its tokens; `make-static` fixes its length.

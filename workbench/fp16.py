@@ -27,9 +27,13 @@ from workbench.neighbours import with_neighbours
 
 @click.command()
 @click.argument("model", type=options.PATH)
-@click.option("--keep-op", "keep_ops", multiple=True, help="Operator that stays in FP32.")
-@click.option("--keep-node", "keep_nodes", multiple=True, help="Node that stays in FP32.")
-@click.option("--io", type=click.Choice(["float32", "float16"]), default="float32")
+@click.option(
+    "--io",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Type of the inputs and outputs that are float.",
+)
 @click.option("--measure", is_flag=True, help="Keep in FP32 what would overflow on --audio.")
 @click.option(
     "--save-ranges", "save_ranges_to", type=options.PATH, help="Keep what --measure finds here."
@@ -39,6 +43,20 @@ from workbench.neighbours import with_neighbours
     "--emulate",
     is_flag=True,
     help="Also compare with FP32, in the arithmetic of a device that has FP16.",
+)
+@click.option(
+    "--keep-op",
+    "keep_ops",
+    multiple=True,
+    metavar="TYPE",
+    help="Operator that stays in FP32, as Softmax. May be given several times.",
+)
+@click.option(
+    "--keep-node",
+    "keep_nodes",
+    multiple=True,
+    metavar="NAME",
+    help="Node that stays in FP32. May be given several times.",
 )
 @options.audio
 @options.output
@@ -57,6 +75,8 @@ def fp16(
     as_json: bool,
 ) -> int:
     """Convert weights and arithmetic to FP16; what decides the codes stays in FP32.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
 
     On x86 the runtime computes FP16 models in FP32: `--emulate` rounds every result as a device
     with FP16 would, and says what that costs in tokens.

@@ -35,7 +35,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     and exits with 1 when the graph does not hold what the variant's name promises.
 
     \b
-    Example:
+    Examples:
       vampbench inspect coarse.onnx
       vampbench inspect coarse.int8.onnx --runtime
     """

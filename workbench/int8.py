@@ -25,8 +25,12 @@ from workbench.convert import Calibrating, convert, native_option
     type=click.Choice(["static", "dynamic", "smoothquant"]),
     default="static",
     show_default=True,
-    help="smoothquant: Neural Compressor's; our static smooths where it helps.",
+    help="Ranges of activations from audio, or taken as they come; smoothquant is Neural "
+    "Compressor's, our static smooths where it helps.",
 )
+@options.audio
+@options.evaluation_audio
+@native_option
 @click.option(
     "--observer",
     type=click.Choice(OBSERVERS),
@@ -40,12 +44,9 @@ from workbench.convert import Calibrating, convert, native_option
 )
 @options.max_memory
 @options.upstream
+@options.feeds
 @options.backend
 @options.inc_python
-@options.audio
-@options.evaluation_audio
-@options.feeds
-@native_option
 @options.output
 @options.as_json
 def int8(
@@ -65,6 +66,8 @@ def int8(
     as_json: bool,
 ) -> int:
     """Quantize weights and activations to INT8.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
 
     `static` calibrates the activations on sample audio, through the chain that the model stands
     in: put the other models beside it, or name quantized ones with --upstream. What was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def write_wav(path: Path, samples: Audio) -> None:
 
     Raises InputError when the file cannot be written.
     """
+    # Made in memory: the library calls a full disk a "System error".
+    sound = io.BytesIO()
+    soundfile.write(sound, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
     with beside(path) as staged:
-        try:
-            soundfile.write(staged, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-        except soundfile.SoundFileError as error:
-            raise OSError(str(error)) from error
+        staged.write_bytes(sound.getbuffer())

@@ -34,7 +34,27 @@ from workbench.vamp import vamp_command
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
+    ("Everything at once", (demo, run, overview, report)),
+    ("Models and audio", (inspect, import_checkpoints, synth, samples)),
+    ("Convert", (fuse, fp16, int8, weights, npu, native, make_static, make_dynamic)),
+    ("Judge", (verify, swap, profile, qnn, import_profile, tune)),
+    ("Ship", (bundle, check)),
+    ("Listen", (vamp_command, compare)),
+)
+
+
+class InSections(click.Group):
+    """A group whose help lists the commands in the order in which they are used."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a list for each section, each command with its whole first sentence."""
+        for title, commands in SECTIONS:
+            with formatter.section(title):
+                formatter.write_dl([(c.name or "", c.get_short_help_str(90)) for c in commands])
+
+
+@click.group(cls=InSections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="vampnet-workbench", prog_name="vampbench")
 def cli() -> None:
     """Fuse, convert, quantize, verify and profile the ONNX models of VampNet.
@@ -50,35 +70,9 @@ def cli() -> None:
     """
 
 
-for command in (
-    demo,
-    run,
-    inspect,
-    fuse,
-    fp16,
-    int8,
-    weights,
-    npu,
-    native,
-    verify,
-    profile,
-    qnn,
-    import_profile,
-    report,
-    samples,
-    synth,
-    import_checkpoints,
-    make_dynamic,
-    make_static,
-    vamp_command,
-    compare,
-    overview,
-    bundle,
-    check,
-    swap,
-    tune,
-):
-    cli.add_command(command)
+for _, commands in SECTIONS:
+    for command in commands:
+        cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

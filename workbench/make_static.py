@@ -18,18 +18,28 @@ from workbench.console import Voice, megabytes
 
 @click.command("make-static")
 @click.argument("model", type=options.PATH)
-@click.option("--frames", type=click.IntRange(1), default=173, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--frames", type=click.IntRange(1), default=173, show_default=True, help="The only length."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Sounds at once; `verify` and `profile` feed one.",
+)
 @options.output
 @options.as_json
 def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) -> int:
     """Fix a model's length and batch: NNAPI, CoreML and Qualcomm's NPU want fixed shapes.
 
-    A frame is 768 samples at 44.1 kHz, so that 173 frames are 3 s. The tokens stay the same.
+    A frame is 768 samples at 44.1 kHz, so that 173 frames are 3 s. The tokens stay the same;
+    `verify` shows it.
 
     \b
-    Example:
+    Examples:
       vampbench make-static coarse.onnx --frames 173 -o coarse.173.onnx
+      vampbench verify coarse.onnx coarse.173.onnx
     """
     voice = Voice(as_json=as_json)
     target = out if out.suffix == ".onnx" else out / model.name

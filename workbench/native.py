@@ -19,7 +19,7 @@ def native(as_json: bool) -> int:
     The library goes to ~/.cache/vampbench, or where VAMPBENCH_CACHE says; `--native` builds it too.
 
     \b
-    Example:
+    Examples:
       vampbench native --json
       vampbench int8 codec_decoder.onnx --native -o decoder.int8.onnx
     """

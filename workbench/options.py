@@ -26,6 +26,7 @@ def _bytes(_context: click.Context, _option: click.Parameter, value: str | None)
 
 max_memory = click.option(
     "--max-memory",
+    metavar="SIZE",
     callback=_bytes,
     help="Calibrate within this much memory, as 2GB; refused where the prediction lies above.",
 )
@@ -74,9 +75,10 @@ min_agreement = click.option(
 )
 targets = click.option(
     "--targets",
+    metavar="NAMES",
     default="cpu,cuda,mobile",
     show_default=True,
-    help="Comma-separated; cpu:N measures with N threads.",
+    help="Comma-separated of cpu, cuda, mobile; cpu:N measures with N threads.",
 )
 operators = click.option(
     "--operators",

@@ -43,7 +43,9 @@ MAX_OPERATORS = 10
     show_default=True,
     help="Comma-separated: cpu, cuda, mobile; cpu:N takes N threads.",
 )
-@click.option("--rounds", type=click.IntRange(3), default=20, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(3), default=20, show_default=True, help="Timed runs each."
+)
 @options.audio
 @options.feeds
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
@@ -70,11 +72,12 @@ def profile(
 ) -> int:
     """Profile MODELS, the first being the reference of the ratios.
 
-    All take the same inputs: variants of one model. CPU and CUDA are measured in fresh,
+    All take the same inputs: variants of one model, timed at the length of one that takes no
+    other. CPU and CUDA are measured in fresh,
     interleaved processes; mobile is an estimate and labelled so.
 
     \b
-    Example:
+    Examples:
       vampbench profile coarse.onnx coarse.int8.onnx --target cpu -o today.json
       vampbench profile coarse.onnx coarse.int8.onnx --compare today.json
     """

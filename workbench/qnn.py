@@ -33,7 +33,13 @@ SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 @click.command()
 @click.argument("reference", type=options.PATH)
 @click.argument("variants", nargs=-1, type=options.PATH)
-@click.option("--soc", type=click.Choice(list(SOC_NAMES)), default="8-gen-3", show_default=True)
+@click.option(
+    "--soc",
+    type=click.Choice(list(SOC_NAMES)),
+    default="8-gen-3",
+    show_default=True,
+    help="The Snapdragon whose NPU is compiled for.",
+)
 @click.option(
     "--frames",
     type=click.IntRange(8),
@@ -44,7 +50,9 @@ SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 @click.option(
     "--states", type=click.IntRange(1), default=4, show_default=True, help="Inputs to emulate."
 )
-@click.option("--emulate/--no-emulate", default=True, help="Also compare the tokens.")
+@click.option(
+    "--emulate/--no-emulate", default=True, show_default=True, help="Also compare the tokens."
+)
 @options.audio
 @options.feeds
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")

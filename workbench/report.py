@@ -45,7 +45,7 @@ def report(
     """Write the offline HTML report of RESULTS, a results.json or the folder that holds it.
 
     \b
-    Example:
+    Examples:
       vampbench report out/demo -o report.html
       vampbench report --compare out/before out/after
     """

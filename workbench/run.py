@@ -36,6 +36,7 @@ _rounds = click.option(
     "--recipes",
     default=",".join(RECIPE_NAMES),
     show_default=True,
+    metavar="NAMES",
     help="Comma-separated; also npu-fp16, npu-a8w8, npu-a16w8, coreml-fp16.",
 )
 @options.min_agreement
@@ -96,7 +97,13 @@ def run(
 
 @click.command()
 @click.option(
-    "-o", "--output", "out", type=options.PATH, default=Path("out/demo"), show_default=True
+    "-o",
+    "--output",
+    "out",
+    type=options.PATH,
+    default=Path("out/demo"),
+    show_default=True,
+    help="Where to write.",
 )
 @options.audio
 @options.evaluation_audio

@@ -29,8 +29,20 @@ CLIP_SAMPLES = 3 * 44_100
 @click.argument("models_dir", type=options.PATH)
 @click.argument("variants_dir", type=options.PATH)
 @options.audio
-@click.option("--clips", type=click.IntRange(1), default=PER_RUN_CLIPS, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=12, show_default=True)
+@click.option(
+    "--clips",
+    type=click.IntRange(1),
+    default=PER_RUN_CLIPS,
+    show_default=True,
+    help="Clips of 3 s to go through the chain.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=12,
+    show_default=True,
+    help="Sampling steps of the coarse model.",
+)
 @options.threads
 @options.as_json
 def swap(

@@ -46,7 +46,7 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
     show_default=True,
     help="Least SI-SDR of the decoder's sound against FP32, in dB.",
 )
-@click.option("--max-bytes", help="Most bytes of the set, as 1.0GB or 850MB.")
+@click.option("--max-bytes", metavar="SIZE", help="Most bytes of the set, as 1.0GB or 850MB.")
 @click.option(
     "--max-latency",
     type=click.FloatRange(0, min_open=True),
@@ -57,8 +57,16 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
     type=click.Choice(["smallest", "fastest", "truest"]),
     help="What to seek within the bounds (smallest; truest where the size is bounded).",
 )
-@click.option("--target", type=click.Choice(["cpu"]), default="cpu", show_default=True)
-@click.option("--rounds", type=click.IntRange(3), default=10, show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice(["cpu"]),
+    default="cpu",
+    show_default=True,
+    help="Where candidates are timed.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(3), default=10, show_default=True, help="Timed runs each."
+)
 @options.threads
 @options.as_json
 def tune(

@@ -172,7 +172,7 @@ def vamp_command(
     hears are kept as well; with --period 0 they alone. One seed gives the same tokens every time.
 
     \b
-    Example:
+    Examples:
       vampbench vamp song.wav -o vamped.wav --models models --coarse coarse.int8.onnx
       vampbench vamp song.wav -o vamped.wav --beats models/wavebeat.onnx --period 0
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from calibration.samples import write_samples
 from vampnet_models.artifact import beside, check_output
 from vampnet_models.errors import InputError
 from workbench.listening import write_wav
@@ -154,3 +156,18 @@ def test_a_file_in_a_folders_place_is_said(tmp_path):
     with pytest.raises(InputError, match="a file lies where its folder should be; choose"):
         write_wav(tmp_path / "file" / "x.wav", np.zeros(768, np.float32))
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_full_disk_is_called_so(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        for write in (
+            lambda: write_wav(tmp_path / "x.wav", np.zeros(44_100, np.float32)),
+            lambda: write_samples(tmp_path),
+        ):
+            with pytest.raises(InputError, match="cannot write it: File too large"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

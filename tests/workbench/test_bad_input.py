@@ -174,6 +174,7 @@ def test_models_that_are_not_the_same_are_not_compared(vampbench, tiny):
     done = vampbench("verify", tiny / "coarse.onnx", tiny / "c2f.onnx")
     assert (done.code, len(done.lines)) == (2, 1)
     assert "not a variant of coarse.onnx" in done.lines[0]
+    assert "codes [batch, 4, frames] and [batch, 14, frames]" in done.lines[0]
 
 
 @pytest.mark.parametrize(

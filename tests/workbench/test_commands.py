@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from profiles.stats import Verdict
 from vampnet_models.artifact import load_model, save_model
-from workbench.main import cli
+from workbench.main import SECTIONS, cli
 
 MAIN = "from workbench.main import main; main()"
 
@@ -24,6 +25,21 @@ def test_help_has_an_example_and_json(vampbench, name):
     assert done.code == 0
     assert f"  vampbench {name} " in done.stdout
     assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_option_is_explained(name):
+    options = [p for p in cli.commands[name].params if isinstance(p, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_the_help_lists_every_command_once_by_section(vampbench):
+    lines = vampbench("--help").stdout.splitlines()
+    listed = [c.name for _, commands in SECTIONS for c in commands]
+    assert sorted(listed) == sorted(cli.commands)
+    for name in listed:
+        assert sum(line.startswith(f"  {name} ") for line in lines) == 1
+    assert not any(line.endswith("...") for line in lines[1:])
 
 
 def test_json_stands_alone_on_stdout(vampbench, tiny, recordings, tmp_path):

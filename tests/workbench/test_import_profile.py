@@ -24,3 +24,11 @@ def test_a_bad_file_is_one_line_and_leaves_the_output_alone(vampbench, tmp_path)
     bad.write_text("m,0.1,1,1,0\n")
     assert vampbench("import-profile", bad, "--device", "x", "-o", out).code == 2
     assert out.read_text() == "[]"
+
+
+def test_what_is_no_file_of_text_is_one_line(vampbench, tiny, tmp_path):
+    for given in (tmp_path, tmp_path / "absent", tiny / "coarse.onnx"):
+        done = vampbench("import-profile", given, "--device", "x", "-o", tmp_path / "out.json")
+        assert (done.code, len(done.lines)) == (2, 1)
+        assert f"error: {given}: cannot be read: " in done.lines[0] and "[" not in done.lines[0]
+    assert not (tmp_path / "out.json").exists()
