@@ -18,6 +18,8 @@ import onnxruntime as ort
 
 HERE = Path(__file__).resolve().parent
 RUNS = 5
+PHONE_PROVIDERS = {"ios": "CoreMLExecutionProvider", "android-npu": "QNNExecutionProvider"}
+"""What runs these bundles on the phone; the check itself runs on the manifest's provider."""
 
 
 def sha256(path: Path) -> str:
@@ -91,6 +93,14 @@ def pace(row: dict[str, Any]) -> str:
     return f"{row['audio_s'] / row['median_s']:.3g} x faster than it plays"
 
 
+def not_exercised(target: Any, provider: str) -> str | None:
+    """That the phone's own provider was not run, where that is so."""
+    wanted = PHONE_PROVIDERS.get(target)
+    if wanted in (None, provider):
+        return None
+    return f"{wanted} was not exercised: this ran on {provider}; on the device, --provider {wanted}"
+
+
 def main() -> None:
     """Print what holds; exit with 1 where something does not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -115,8 +125,9 @@ def main() -> None:
             for row in rows
             if not row["ok"]
         ]
+    note = not_exercised(manifest.get("target"), provider)
     if options.json:
-        result = {"ok": not problems, "problems": problems, "models": rows}
+        result = {"ok": not problems, "problems": problems, "models": rows, "note": note}
         print(json.dumps(result).replace("-Infinity", "null"))
     else:
         for row in rows:
@@ -129,6 +140,8 @@ def main() -> None:
             )
         for problem in problems:
             print(f"FAIL: {problem}", file=sys.stderr)
+        if note:
+            print(f"note: {note}")
         print(f"{'FAILED' if problems else 'ok'} on {provider}, onnxruntime {ort.__version__}")
     sys.exit(1 if problems else 0)
 

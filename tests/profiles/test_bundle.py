@@ -51,9 +51,9 @@ def part(folder: Path, answered: np.ndarray | None = None) -> Part:
     )
 
 
-def bundle(folder: Path) -> Path:
+def bundle(folder: Path, target: str = "cpu") -> Path:
     out = folder / "my bundle"
-    write_bundle([part(folder)], out, target="cpu", provider="CPUExecutionProvider", weights="x")
+    write_bundle([part(folder)], out, target=target, provider="CPUExecutionProvider", weights="x")
     return out
 
 
@@ -110,6 +110,21 @@ def test_tokens_below_the_promise_fail(tmp_path: Path) -> None:
 def test_a_provider_that_is_missing_is_named(tmp_path: Path) -> None:
     code, found = selfcheck(bundle(tmp_path), "--provider", "NoSuchProvider")
     assert code == 1 and "NoSuchProvider: not in this onnxruntime" in found["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("target", "provider"),
+    [("cpu", None), ("ios", "CoreML"), ("android-npu", "QNN"), ("android", None)],
+)
+def test_a_provider_that_was_not_exercised_is_named(
+    tmp_path: Path, target: str, provider: str | None
+) -> None:
+    code, found = selfcheck(bundle(tmp_path, target))
+    assert code == 0
+    if provider is None:
+        assert found["note"] is None
+    else:
+        assert found["note"].startswith(f"{provider}ExecutionProvider was not exercised")
 
 
 def test_how_fast_is_said(tmp_path: Path) -> None:
