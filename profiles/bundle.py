@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles.bundle_ort import CONFIG, Shipped, config_text
+from profiles.packaging import store_fit, zipped_size
 from vampnet_models.artifact import Artifact, check_output, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
@@ -50,6 +52,7 @@ class Part:
     `feeds` are its golden inputs, `reference` and `variant` the output `output` of the FP32
     source and of this model on them; `counted` (bool, broadcastable to the tokens) marks where
     tokens count. `accuracy` and `profile` are what the run measured; None where it did not.
+    `shipped` says how it ships where ORT format was asked for.
     """
 
     name: str
@@ -63,6 +66,14 @@ class Part:
     counted: Array
     accuracy: Json | None
     profile: Json | None
+    shipped: Shipped | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What ships, the file to load first."""
+        if self.shipped is not None and self.shipped.path is not None:
+            return (self.shipped.path,)
+        return self.artifact.files
 
     @property
     def measure(self) -> str:
@@ -98,7 +109,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     models = folder / "models"
     models.mkdir()
     for part in parts:
-        for file in part.artifact.files:
+        for file in part.files:
             shutil.copyfile(file, models / file.name)
     golden: dict[str, Array] = {}
     for part in parts:
@@ -110,6 +121,9 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     for script in SCRIPTS:
         text = files("profiles.bundled").joinpath(script).read_text(encoding="utf-8")
         (folder / script).write_text(text, encoding="utf-8")
+    shipped = [part.shipped.operators for part in parts if part.shipped is not None]
+    if shipped:
+        (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
     note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -125,6 +139,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
             for name in ("vampnet-workbench", "onnxruntime", "numpy")
         },
         "models": [_entry(part) for part in parts],
+        "packaging": packaging_of([file for part in parts for file in part.files]),
         "files": [
             {
                 "name": path.relative_to(folder).as_posix(),
@@ -142,8 +157,8 @@ def _entry(part: Part) -> Json:
     return {
         "name": part.name,
         "role": part.artifact.role.value,
-        "file": f"models/{part.artifact.path.name}",
-        "bytes": part.artifact.bytes,
+        "file": f"models/{part.files[0].name}",
+        "bytes": sum(file.stat().st_size for file in part.files),
         "recipe": part.recipe,
         "source_sha256": part.source_sha256,
         "output": part.output,
@@ -152,6 +167,18 @@ def _entry(part: Part) -> Json:
         "audio_s": _audio_s(part),
         "accuracy": part.accuracy,
         "profile": part.profile,
+        **({} if part.shipped is None else part.shipped.as_json()),
+    }
+
+
+def packaging_of(files: Sequence[Path]) -> Json:
+    """The models' size as a store delivers it, and which limits hold it."""
+    zipped = zipped_size(tuple(files))
+    return {
+        "bytes": sum(file.stat().st_size for file in files),
+        "zipped_bytes": zipped.bytes,
+        "zipped_exact": zipped.exact,
+        "stores": store_fit(zipped.bytes),
     }
 
 
@@ -161,12 +188,23 @@ def promise(part: Part) -> float:
     Tokens: the share measured here less three standard errors of a share over as many
     positions, at least two in a hundred. Audio: the SI-SDR measured here less 3 dB.
     """
+    measured = reached(part)
     if part.measure == "audio":
-        return _si_sdr_db(part.reference, part.variant) - AUDIO_MARGIN_DB
-    counted = np.broadcast_to(part.counted, part.reference.shape).astype(bool)
-    same = (part.reference == part.variant)[counted]
-    share = float(same.mean())
-    return max(0.0, share - max(0.02, 3 * math.sqrt(share * (1 - share) / same.size)))
+        return measured - AUDIO_MARGIN_DB
+    positions = int(_counted(part).sum())
+    error = math.sqrt(measured * (1 - measured) / positions)
+    return max(0.0, measured - max(0.02, 3 * error))
+
+
+def reached(part: Part) -> float:
+    """What the part's answers here keep of the reference: share of tokens, or SI-SDR in dB."""
+    if part.measure == "audio":
+        return _si_sdr_db(part.reference, part.variant)
+    return float((part.reference == part.variant)[_counted(part)].mean())
+
+
+def _counted(part: Part) -> Array:
+    return np.broadcast_to(part.counted, part.reference.shape).astype(bool)
 
 
 def _si_sdr_db(reference: Array, estimate: Array) -> float:

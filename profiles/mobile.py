@@ -8,7 +8,7 @@ from typing import Any, Literal
 from profiles.coverage import Coverage, coverage
 from profiles.devices import Device, devices
 from profiles.examine import Examined
-from profiles.packaging import Packaging, package
+from profiles.packaging import UNFOLDED, Packaging, package
 from profiles.runtimes import RUNTIMES, source, supports
 from profiles.targets import PLATFORMS
 
@@ -163,7 +163,7 @@ def _notes(
             f"{len(examined.cost.unresolved)} nodes have shapes that only a run can tell; they "
             "are missing from FLOPs and times"
         )
-    if packaging.ort.bytes is not None and packaging.ort.bytes > 1.5 * packaging.bytes:
+    if packaging.ort.bytes is not None and packaging.ort.bytes > UNFOLDED * packaging.bytes:
         notes.append(
             "the ORT-format file made on this machine is larger than the model: a processor "
             "without kernels for its types unfolds them to FP32; ship the .onnx file, or convert "

@@ -17,6 +17,9 @@ from profiles.targets import STORE_LIMITS
 _BLOCK_BYTES = 4 << 20
 _EXACT_UP_TO_BYTES = 64 << 20
 _SAMPLED_BLOCKS = 12
+UNFOLDED = 1.5
+"""An ORT-format file of more than this times the model's size has its weights unfolded."""
+
 _CONVERSION_FACTOR = 4
 """Predicted memory of the conversion over the size of the files, from 354 MB and 1.3 GB models."""
 
@@ -83,8 +86,11 @@ def zipped_size(files: tuple[Path, ...]) -> Zipped:
     return Zipped(total, exact)
 
 
-def to_ort(files: tuple[Path, ...], size_bytes: int) -> OrtFormat:
-    """Convert for ARM in a temporary folder by onnxruntime's own tool, in a process of its own."""
+def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -> OrtFormat:
+    """Convert for ARM in a temporary folder by onnxruntime's own tool, in a process of its own.
+
+    The file itself is dropped, or moved to `keep`.
+    """
     needed = _CONVERSION_FACTOR * size_bytes
     available = host.memory_bytes()[1]
     if available is not None and needed > available:
@@ -115,7 +121,10 @@ def to_ort(files: tuple[Path, ...], size_bytes: int) -> OrtFormat:
         operators = {}
         for config in out.glob("*.config"):
             operators.update(parse_operators(config.read_text(encoding="utf-8")))
-        return OrtFormat(converted[0].stat().st_size, operators, None)
+        size = converted[0].stat().st_size
+        if keep is not None:
+            shutil.move(converted[0], keep)
+        return OrtFormat(size, operators, None)
 
 
 def parse_operators(text: str) -> dict[str, tuple[str, ...]]:

@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 
 from optimize.recipes import find_recipe
-from profiles.bundle import Part, check_free, write_bundle
+from profiles.bundle import Part, check_free, promise, reached, write_bundle
+from profiles.bundle_ort import in_ort_format
 from profiles.overview import recommendations
 from profiles.targets import CUDA, cpu
 from vampnet_models.artifact import Artifact, find_models, open_artifact
@@ -46,6 +48,11 @@ DEFAULTS = {
 }
 """What the transformers and the codec get when no run is given: FP16 keeps the codes."""
 
+PHONES = ("android", "android-npu", "ios")
+
+ORT_TARGETS = ("cpu", "android", "ios")
+"""Where ORT format helps: the NPU's compiler and CUDA want the .onnx file."""
+
 DEFAULT_ROUNDS = 5
 
 
@@ -54,9 +61,15 @@ DEFAULT_ROUNDS = 5
 @click.option(
     "--target", type=click.Choice(list(ADVICE)), required=True, help="Where it will run; see above."
 )
+@click.option(
+    "--ort",
+    "as_ort",
+    is_flag=True,
+    help="Ship ORT-format files, and the operator list of a reduced runtime (cpu, android, ios).",
+)
 @options.output
 @options.as_json
-def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
+def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: bool) -> None:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
     RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
@@ -74,9 +87,12 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
     \b
     Examples:
       vampbench bundle out/demo --target android -o out/android
+      vampbench bundle out/demo --target android --ort -o out/android-ort
       python out/android/selfcheck.py
     """
     voice = Voice(as_json=as_json)
+    if as_ort and target not in ORT_TARGETS:
+        raise InputError(f"--ort: not for {target}; use it with {', '.join(ORT_TARGETS)}")
     check_free(out)
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         scratch = Path(folder)
@@ -87,6 +103,8 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
         )
         folder_of = root if root.is_dir() else root.parent
         parts = _parts(results, folder_of, chosen, target, scratch, voice)
+        if as_ort:
+            parts = [_in_ort_format(part, scratch, voice) for part in parts]
         weights = {model["weights"] for model in results["models"]}
         manifest = write_bundle(
             parts,
@@ -96,14 +114,25 @@ def bundle(run_dir: Path | None, target: str, out: Path, as_json: bool) -> None:
             weights=weights.pop() if len(weights) == 1 else "mixed",
         )
     rows = [
-        (m["name"], m["recipe"], megabytes(m["bytes"]), _kept(m["promise"], m["measure"]))
+        (
+            m["name"],
+            m["recipe"],
+            Path(m["file"]).suffix.removeprefix("."),
+            megabytes(m["bytes"]),
+            _kept(m["promise"], m["measure"]),
+        )
         for m in manifest["models"]
     ]
-    voice.table(f"Bundle for {target}", ("model", "recipe", "size", "promise"), rows)
+    voice.table(f"Bundle for {target}", ("model", "recipe", "format", "size", "promise"), rows)
+    for m in manifest["models"]:
+        if m.get("ort_reason"):
+            voice.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
     voice.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
     made_on, meant = manifest["provider"], manifest["target_provider"]
     if meant != made_on:
         voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
+    if target in PHONES:
+        voice.say(_stores(manifest["packaging"]))
     voice.json(manifest)
 
 
@@ -156,6 +185,35 @@ def _kept(value: float | None, measure: str) -> str:
     if measure == "tokens":
         return f"{percent(value)} of tokens"
     return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
+
+
+def _in_ort_format(part: Part, scratch: Path, voice: Voice) -> Part:
+    """The part with its ORT-format file, whose answers must keep what the .onnx file promises.
+
+    Raises PromiseMissed where they do not.
+    """
+    with voice.task(f"{part.name}: converting to ORT format"):
+        shipped = in_ort_format(part.artifact, scratch)
+    if shipped.path is None:
+        return replace(part, shipped=shipped)
+    answered = open_session(shipped.path).run(part.feeds, [part.output])[part.output]
+    made = replace(part, variant=answered, shipped=shipped)
+    if reached(made) < promise(part):
+        raise PromiseMissed(
+            f"{part.name}: its ORT-format file answers {reached(made):.4g} as FP32, the .onnx file "
+            f"promised {promise(part):.4g}; bundle without --ort"
+        )
+    return made
+
+
+def _stores(packaging: Json) -> str:
+    about = "" if packaging["zipped_exact"] else "about "
+    fits = [
+        f"{'fits' if row['fits'] else 'too large for'} {row['store']} {row['part']} "
+        f"({megabytes(row['limit_bytes'])})"
+        for row in packaging["stores"]
+    ]
+    return f"  models zipped: {about}{megabytes(packaging['zipped_bytes'])}; {', '.join(fits)}"
 
 
 def _default_run(target: str, scratch: Path, voice: Voice) -> Path:

@@ -144,9 +144,14 @@ def test_the_report_stands_alone(out):
 
 def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbench):
     folder = tmp_path / "shipped"
-    made = vampbench("bundle", out, "--target", "android", "-o", folder, "--json")
+    made = vampbench("bundle", out, "--target", "android", "--ort", "-o", folder, "--json")
     assert made.code == 0, made.stderr
     manifest = json.loads(made.stdout)
+    for model in manifest["models"]:
+        assert (model["ort_reason"] is None) == model["file"].endswith(".ort")
+    assert any(model["file"].endswith(".ort") for model in manifest["models"])
+    assert "MatMul" in (folder / "required_operators.config").read_text(encoding="utf-8")
+    assert manifest["packaging"]["stores"]
     assert [m["role"] for m in manifest["models"]] == ROLES
     assert all(m["profile"] is None for m in manifest["models"]), "nothing was measured"
     assert "CC BY-NC-SA" in (folder / "LICENSE-NOTE.txt").read_text(encoding="utf-8")
@@ -160,6 +165,13 @@ def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbe
     broken = vampbench("check", folder)
     assert broken.code == 1
     assert f"{path.name}: changed since the bundle was made" in broken.stderr
+
+
+def test_ort_format_is_refused_where_the_onnx_file_is_wanted(out, tmp_path, vampbench):
+    done = vampbench("bundle", out, "--target", "cuda", "--ort", "-o", tmp_path / "no")
+    assert done.code == 2
+    assert "--ort: not for cuda" in done.stderr
+    assert not (tmp_path / "no").exists()
 
 
 def test_results_of_json_are_results_json(again, codec, recordings, vampbench):
