@@ -175,8 +175,8 @@ def cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
         names = ", ".join(sorted({r.op_type for r in covered.refusals}))
         lost = 1 - covered.flops_share
         notes.append(
-            f"{covered.nodes - covered.supported} nodes ({names}; {lost:.0%} of the FLOPs) run on "
-            "the CPU, with a copy to and from the device at each border"
+            "nodes on the CPU, with a copy to and from the device at each border: "
+            f"{covered.nodes - covered.supported} ({names}; {lost:.0%} of the FLOPs)"
         )
     return tuple(notes)
 

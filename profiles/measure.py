@@ -155,7 +155,8 @@ def harness_overhead_s(target: Target, bind: str = "", runs: int = 50) -> float:
                 process.run(5)
                 return stats.percentile(process.run(runs), 50)
         except ChildFailed as error:
-            raise InputError(f"{target.name}: cannot run even an identity model: {error}") from None
+            why = str(error).removeprefix(f"{path}: ")
+            raise InputError(f"{target.name}: cannot run even an identity model: {why}") from None
 
 
 def _record(

@@ -112,6 +112,29 @@ def paired_ratio(
     return _ratio(reference, variant, draws, confidence)
 
 
+def summed_ratio(
+    pairs: Sequence[tuple[Sequence[float], Sequence[float]]],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Ratio:
+    """Summed medians of several (reference, variant) pairs, each pair timed in its own rounds.
+
+    ValueError when there is none, or one whose sides are not of the same rounds.
+    """
+    if not pairs or any(len(a) != len(b) or not a for a, b in pairs):
+        raise ValueError("summed ratios need paired rounds")
+    rng = np.random.default_rng(seed)
+    before, after = np.zeros(resamples), np.zeros(resamples)
+    for reference, variant in pairs:
+        rounds = rng.integers(0, len(reference), (resamples, len(reference)))
+        before += _medians(reference, rounds)
+        after += _medians(variant, rounds)
+    value = sum(percentile(b, 50) for _, b in pairs) / sum(percentile(a, 50) for a, _ in pairs)
+    return _interval(value, after / before, confidence)
+
+
 def unpaired_ratio(
     reference: Sequence[float],
     variant: Sequence[float],

@@ -119,6 +119,8 @@ def profile(
                 _tell_operators(name, record, voice)
             for warning in record.get("warnings", ()):
                 voice.warn(f"{name}: {warning}")
+            for note in record.get("notes", ()):
+                voice.say(f"note: {name}: {note}")
     result: Json = document(artifacts[0].name, found, describe_host().as_json())
     if before is not None:
         result["compared"] = _compare(before, result, other_machine, voice)

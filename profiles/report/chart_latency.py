@@ -13,6 +13,8 @@ from profiles.report.svg import element, figure, group, label, line, rectangle, 
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 360.0, 106.0, 14.0, 30.0, 25.0, 44.0
 _MOST_DOTS = 120
+_LETTER = 6.2
+"""About the width of a letter: longer names move the axis to the right."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ def latency_chart(spreads: Sequence[Spread], *, name: str) -> Markup:
     height = TOP + ROW * len(spreads) + BOTTOM
     bottom = height - BOTTOM
 
+    left = max(LEFT, 22 + _LETTER * max(len(s.name) for s in spreads) + 6)
+
     def at(value_s: float) -> float:
-        return LEFT + axis.position(value_s) * (WIDTH - LEFT - RIGHT)
+        return left + axis.position(value_s) * (WIDTH - left - RIGHT)
 
     frame = [line(at(v), TOP, at(v), bottom, "grid") for v, _ in axis.ticks]
     frame += [label(at(v), bottom + 17, text, "tick", "middle") for v, text in axis.ticks]
     frame += [
-        label((LEFT + WIDTH - RIGHT) / 2 - 30, height - 6, axis.label, "axis-label", "middle"),
+        label((left + WIDTH - RIGHT) / 2 - 30, height - 6, axis.label, "axis-label", "middle"),
         label(4, 14, "CPU time per variant", "axis-label"),
     ]
     rows = []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.report.run import Model, Run, Variant
-from profiles.stats import SAME_RUN_MARGIN
+from profiles.stats import SAME_RUN_MARGIN, summed_ratio
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 GOAL_BYTES = 1.8e9
@@ -49,6 +49,7 @@ class Choice:
     within_floor: bool
     si_sdr_db: float | None
     cpu_ratio: float | None
+    cpu_interval: tuple[float, float] | None
     noisy: bool
     full_size_bytes: float | None
 
@@ -127,12 +128,14 @@ def smallest(choices: Sequence[Choice]) -> Choice | None:
 def fastest(choices: Sequence[Choice]) -> Choice | None:
     """The complete choice with the least measured CPU time, one call of each model.
 
-    None where nothing beats the source by more than two runs of one model differ.
+    None where nothing beats the source by more than two runs of one model differ, with its
+    whole interval where the samples give one.
     """
     timed = [
         c
         for c in _eligible(choices)
-        if c.cpu_ratio is not None and c.cpu_ratio < 1 - SAME_RUN_MARGIN
+        if c.cpu_ratio is not None
+        and max(c.cpu_ratio, *(c.cpu_interval or ())) < 1 - SAME_RUN_MARGIN
     ]
     return min(timed, key=lambda c: c.cpu_ratio or 0.0, default=None)
 
@@ -185,6 +188,7 @@ def _choice(
         and all(floor is not None and share >= floor for share, _, floor in agreements),
         si_sdr_db=min((d for d in decoded if d is not None), default=None),
         cpu_ratio=None if missing else _cpu_ratio(served),
+        cpu_interval=None if missing else _cpu_interval(served),
         noisy=any(p.noisy for _, v in served if (p := v.profiles.get("cpu")) is not None),
         full_size_bytes=_full_size(run, served),
     )
@@ -201,6 +205,22 @@ def _cpu_ratio(served: Sequence[tuple[Model, Variant]]) -> float | None:
             return None
         total_s, source_s = total_s + mine.median_s, source_s + theirs.median_s
     return total_s / source_s if source_s else None
+
+
+def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float] | None:
+    """The 95 % interval of `_cpu_ratio`; None where a model lacks samples of the same rounds."""
+    pairs = []
+    for model, variant in served:
+        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
+        if mine is None or theirs is None or not mine.samples_s:
+            return None
+        if len(mine.samples_s) != len(theirs.samples_s):
+            return None
+        pairs.append((theirs.samples_s, mine.samples_s))
+    if not pairs:
+        return None
+    found = summed_ratio(pairs)
+    return found.low, found.high
 
 
 def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | None:

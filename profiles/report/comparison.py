@@ -168,7 +168,9 @@ def _figure(name: str, target: str, rows: list[Change], marks: dict[str, Mark]) 
     ]
     if not moved:
         return None
-    chart = change_chart(moved, name=f"{name}: time on {target}, now over then")
-    return Figure(
-        f"Time on {target}, the machine's own change taken out: left is faster now", chart
+    levelled = all(
+        t.shift.levelled for r in rows for t in r.timings if t.target == target and t.shift
     )
+    taken = ", the machine's own change taken out" if levelled else ""
+    chart = change_chart(moved, name=f"{name}: time on {target}, now over then")
+    return Figure(f"Time on {target}{taken}: left is faster now", chart)

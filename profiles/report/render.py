@@ -20,7 +20,7 @@ from profiles.report.table_choices import choice_table
 from profiles.report.table_coverage import coverage_table, outside_lines
 from profiles.report.table_details import detail_table
 from profiles.report.table_evidence import evidence_table, missing_evidence
-from profiles.report.table_runtime import runtime_table
+from profiles.report.table_runtime import runtime_lines, runtime_table
 from profiles.report.table_variants import variant_table
 from profiles.report.verdict import verdict_of
 from vampnet_models.artifact import write_text
@@ -55,6 +55,7 @@ def render_report(results: Mapping[str, object], folder: Path) -> str:
         models=[_model_view(model, marks) for model in run.models],
         sounds=[audio.load_sound(file, folder) for file in run.audio],
         runtime=runtime_table(run, marks),
+        runtime_lines=runtime_lines(run),
         packaging=phones.packaging_table(run, marks),
         devices=phones.device_table(run, marks),
         device_sources=phones.device_sources(run, marks),

@@ -86,10 +86,18 @@ def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) ->
             else _goal(run, choice.bytes, choice.full_size_bytes),
             measured(choice.worst_agreement, agreement_text, worst_lines),
             measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
-            absent("incomplete") if choice.missing else measured(choice.cpu_ratio, ratio_text),
+            absent("incomplete")
+            if choice.missing
+            else measured(choice.cpu_ratio, ratio_text, _span(choice)),
             *_music(run, choice.name),
         ),
     )
+
+
+def _span(choice: Choice) -> tuple[str, ...]:
+    if choice.cpu_interval is None:
+        return ()
+    return (f"{choice.cpu_interval[0]:.2f}\u2013{choice.cpu_interval[1]:.2f}",)
 
 
 def _music(run: Run, name: str) -> tuple[Cell, ...]:

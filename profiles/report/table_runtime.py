@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from profiles.report.cells import Cell, absent, fact, words
+from profiles.report.choices import recipes_of
 from profiles.report.marks import Mark
 from profiles.report.run import Run, RuntimeCheck, Variant
 from profiles.report.tables import Row, Table
@@ -28,6 +29,30 @@ def runtime_table(run: Run, marks: dict[str, Mark]) -> Table:
         if v.usable
     ]
     return Table(COLUMNS, tuple(rows))
+
+
+def runtime_lines(run: Run) -> tuple[str, ...]:
+    """A sentence per recipe over all models: its integer arithmetic, its float16 run as float32."""
+    lines = []
+    for recipe in recipes_of(run):
+        variants = [v for m in run.models for v in m.variants if v.recipe == recipe and v.usable]
+        found = [v.runtime for v in variants if v.runtime is not None]
+        shares = [r.integer_share for r in found if r.integer_share is not None]
+        said = []
+        if shares and max(shares) > 0:
+            ends = dict.fromkeys(percent_text(s) for s in (min(shares), max(shares)))
+            said.append(f"{' to '.join(ends)} of each model's arithmetic in integer kernels")
+        elif shares:
+            said.append("all arithmetic in float")
+        upcast = sum(r.upcast_nodes or 0 for r in found)
+        if upcast:
+            said.append(f"{plural(upcast, 'node')} in float16 computed as float32")
+        missing = len(variants) - len(found)
+        if missing:
+            said.append(f"{plural(missing, 'model')} {NOT_CHECKED}")
+        if said:
+            lines.append(f"{recipe}: {'; '.join(said)}")
+    return tuple(lines)
 
 
 def _cells(variant: Variant) -> tuple[Cell, ...]:

@@ -27,7 +27,8 @@ def target_line(run: Run, target: str) -> tuple[str, str, str]:
     guess = _guess(run, target)
     if present:
         of = f"{len(present)} of {plural(len(profiles), 'variant')}"
-        return shown, "estimate", f"estimated, not measured, for {of}{guess}"
+        return shown, "estimate", f"estimated, not measured, for {of}{guess and '; ' + guess}"
+    guess = guess and f"; estimate: {guess}"
     return shown, "absent", f"not measured; {how_to_measure(target, profiles)}{guess}"
 
 
@@ -68,10 +69,7 @@ def _guess(run: Run, target: str) -> str:
         return ""
     (low, high), recipe = min(spans, key=lambda s: sum(s[0]))
     against = f", against ≈{NBSP}{seconds_range(*before)} in FP32" if before else ""
-    return (
-        f"; estimate: one call of each model takes ≈{NBSP}{seconds_range(low, high)} with {recipe}"
-        f"{against}"
-    )
+    return f"one call of each model takes ≈{NBSP}{seconds_range(low, high)} with {recipe}{against}"
 
 
 def _summed(profiles: Sequence[Profile | None]) -> Span | None:

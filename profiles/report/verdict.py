@@ -199,10 +199,12 @@ def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
     if (quick := fastest(choices)) is not None:
         figure = ratio_text(quick.cpu_ratio or 0.0)
         noise = ("noisy: see the warnings",) if quick.noisy else ()
-        lines = ("the FP32 time, one call of each model", *_kept(quick)[-1:], *noise)
+        span = quick.cpu_interval
+        between = f" ({span[0]:.2f}\u2013{span[1]:.2f})" if span else ""
+        lines = (f"the FP32 time{between}, one call of each model", *_kept(quick)[-1:], *noise)
         made.append(Tile("Fastest on this CPU", quick.name, figure, lines))
     elif any(c.cpu_ratio is not None for c in choices):
-        lines = ("no recipe or set for all models is faster here",)
+        lines = ("no recipe or set for all models is faster here beyond the noise",)
         made.append(Tile("Fastest on this CPU", "FP32 source", ratio_text(1.0), lines))
     return made
 

@@ -10,7 +10,7 @@ import pytest
 from profiles import host, measure, rounds
 from profiles.measure import Plan
 from profiles.records import Failure, Measurement
-from profiles.targets import cpu
+from profiles.targets import CUDA, cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -194,3 +194,9 @@ def test_a_busy_neighbour_is_called_noise(tmp_path, feeds):
 )
 def test_a_timed_run_follows_a_tenth_of_a_second_of_others(warmup_s, runs):
     assert rounds.lead_runs(warmup_s) == runs
+
+
+def test_a_device_that_cannot_be_used_is_said_without_our_own_files():
+    with pytest.raises(InputError, match=r"cannot run even an identity model: CUDA") as said:
+        measure.harness_overhead_s(CUDA)
+    assert "identity.onnx" not in str(said.value)

@@ -32,6 +32,19 @@ def test_paired_ratio_cancels_what_slows_a_whole_round():
     assert unpaired.high - unpaired.low > 0.05
 
 
+def test_a_summed_ratio_weighs_by_time():
+    rng = np.random.default_rng(4)
+    long, short = rng.uniform(9, 11, 20), rng.uniform(0.9, 1.1, 20)
+    pairs = [(list(long), list(long * 0.5)), (list(short), list(short * 2))]
+    ratio = stats.summed_ratio(pairs)
+    truth = (np.median(long) * 0.5 + np.median(short) * 2) / (np.median(long) + np.median(short))
+    assert ratio.value == pytest.approx(truth)
+    assert ratio.low <= ratio.value <= ratio.high < 0.75
+    for broken in ([], [([1.0], [1.0, 2.0])]):
+        with pytest.raises(ValueError, match="paired rounds"):
+            stats.summed_ratio(broken)
+
+
 def test_interval_is_seeded_and_covers_the_truth():
     rng = np.random.default_rng(2)
     covered = 0

@@ -108,6 +108,7 @@ def test_profile_compares_with_an_earlier_one(vampbench, generic, tmp_path):
     (found,) = json.loads(done.stdout)["compared"]
     assert (found["recipe"], found["target"]) == ("product", "cpu")
     assert found["verdict"] in tuple(Verdict)
+    assert found["machine"]["value"] > 0 and found["levelled"]["low"] <= found["levelled"]["high"]
     content = json.loads(then.read_text())
     content["host"]["cpu"] = "another"
     then.write_text(json.dumps(content))

@@ -3,7 +3,7 @@ from typing import Any
 from profiles.report.choices import recipes_of
 from profiles.report.marks import marks_for
 from profiles.report.read import read_run
-from profiles.report.table_runtime import COLUMNS, runtime_table
+from profiles.report.table_runtime import COLUMNS, runtime_lines, runtime_table
 from profiles.report.tables import Row
 
 
@@ -33,6 +33,20 @@ def test_each_variant_says_how_it_runs(results: dict[str, Any]) -> None:
     assert weights.lines == ("2 weights unpacked in every run", "4 between nodes")
     assert upcast.text == "0\u00a0nodes"
     assert constants.text == "2.21\u00a0MB, 2.23\u00a0MB"
+
+
+def test_each_recipe_is_summed_up_in_a_line(results: dict[str, Any]) -> None:
+    runtime = record_of(results, "int8-static")["runtime"]
+    runtime["upcast"] = {"nodes": 3, "casts": 6}
+    for model in results["models"][1:]:
+        for variant in model["variants"]:
+            if variant["recipe"] == "int8-static" and variant["record"]:
+                variant["record"]["runtime"] = runtime | {"integer_share": 0.5, "upcast": {}}
+    lines = [line.replace("\u00a0", " ") for line in runtime_lines(read_run(results))]
+    said = dict(line.split(": ", 1) for line in lines)
+    assert said["int8-static"].startswith("50.0 % to 96.2 % of each model's arithmetic in integer")
+    assert "3 nodes in float16 computed as float32" in said["int8-static"]
+    assert said["fp16"] == "4 models not checked"
 
 
 def test_a_variant_whose_graph_was_not_read_says_so(results: dict[str, Any]) -> None:

@@ -79,6 +79,20 @@ def test_no_recipe_is_called_faster_inside_the_noise(results: dict[str, Any]) ->
     assert (tile.name, tile.figure) == ("FP32 source", "1.00×")
 
 
+def test_a_sum_whose_interval_reaches_one_is_not_the_fastest(results: dict[str, Any]) -> None:
+    for model in results["models"]:
+        source = model["profiles"]["cpu"]
+        for variant in model["variants"]:
+            if variant["profiles"]:
+                cpu = variant["profiles"]["cpu"]
+                cpu["median_s"] = 0.96 * source["median_s"]
+                cpu["samples_s"] = [
+                    s * (0.7 if i % 2 else 1.3) for i, s in enumerate(source["samples_s"])
+                ]
+    tile = judge(results).tiles[-1]
+    assert (tile.name, tile.lines[0][-16:]) == ("FP32 source", "beyond the noise")
+
+
 def test_a_sentence_per_target(results: dict[str, Any]) -> None:
     cpu, cuda, mobile = judge(results).targets
     assert cpu[1] == "measurement" and "largest gain" in cpu[2]
