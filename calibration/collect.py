@@ -1,15 +1,15 @@
 """Run a model over samples and find the range of any of its tensors, in bounded memory.
 
-The first pass appends ReduceMin, ReduceMax and ReduceSum to the graph, so that a few scalars
-per tensor leave the runtime. Observers that need histograms add a second pass, which fetches
-the tensors themselves in groups of bounded size. Samples may differ in length, and every one
-of them counts. What is finished can be kept in a file, and is then not run again.
+The first pass appends ReduceMin, ReduceMax and ReduceSum to the graph, so that a few numbers
+per tensor or channel leave the runtime. Observers that need histograms add a second pass, which
+fetches the tensors themselves in groups of bounded size. Samples may differ in length, and every
+one of them counts. What is finished can be kept in a file, and is then not run again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +136,18 @@ def collect_channel_ranges(
         chosen = _histograms(model_path, samples, group, axes, seen, observer, threads, report)
         kept.state.finished.update(chosen)
         kept.save()
-    return seen | kept.state.finished
+    return {name: _with_mean(kept.state.finished.get(name), found) for name, found in seen.items()}
+
+
+def _with_mean(
+    chosen: Range | ChannelRange | None, seen: Range | ChannelRange
+) -> Range | ChannelRange:
+    """What an observer chose, with the mean of all that was seen."""
+    if chosen is None:
+        return seen
+    if isinstance(chosen, ChannelRange) and isinstance(seen, ChannelRange):
+        return replace(chosen, mean=seen.mean)
+    return chosen
 
 
 def state_bytes(elements: int, seen: Range | ChannelRange) -> int:
@@ -257,9 +268,11 @@ def _extremes(
                 finite = _is_finite(model_path, name, sample, number, threads)
             if not finite:
                 raise _not_finite(model_path, name, number)
-            seen[name] = low.astype(np.float32), high.astype(np.float32), int(size)
-        for name, (low, high, n_elements) in seen.items():
-            found.extremes[name].update(low, high)
+            totals = total.astype(np.float64) if np.isfinite(total).all() else None
+            seen[name] = low.astype(np.float32), high.astype(np.float32), totals, int(size)
+        for name, (low, high, totals, n_elements) in seen.items():
+            count = n_elements // max(1, low.size)
+            found.extremes[name].update(low, high, totals, count)
             found.peak_elements[name] = max(found.peak_elements[name], n_elements)
         found.n_feeds += 1
         kept.save()

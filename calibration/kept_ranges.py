@@ -22,7 +22,7 @@ from vampnet_models.artifact import load_model, model_files, sha256_of
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 
-FORMAT = 1
+FORMAT = 2
 _FACTS = "calibration.json"
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
 """What numpy raises for files that are none of its archives."""
@@ -122,6 +122,7 @@ def save(store: Store, key: Key, progress: Progress) -> None:
         "n_feeds": progress.n_feeds,
         "names": names,
         "peak_elements": [progress.peak_elements[name] for name in names],
+        "counts": [progress.extremes[name].count for name in names],
         "finished": list(progress.finished),
         "whole": [isinstance(r, Range) for r in chosen],
     }
@@ -129,11 +130,17 @@ def save(store: Store, key: Key, progress: Progress) -> None:
         "sizes": np.array([len(r.low) for r in seen], np.int64),
         "low": np.concatenate([_NOTHING, *(r.low for r in seen)]),
         "high": np.concatenate([_NOTHING, *(r.high for r in seen)]),
+        "total": np.concatenate([_NOTHING, *(_totals(progress.extremes[n]) for n in names)]),
         "finished_sizes": np.array([len(low) for low in lows], np.int64),
         "finished_low": np.concatenate([_NOTHING, *lows]),
         "finished_high": np.concatenate([_NOTHING, *highs]),
     }
     write_npz(store.path, {_FACTS: np.array(json.dumps(facts)), **arrays})
+
+
+def _totals(seen: MinMax) -> NDArray[np.float64]:
+    """The sums, as many as there are extremes."""
+    return np.broadcast_to(np.atleast_1d(seen.total), seen.channels().low.shape)
 
 
 def _ends(ranges: Sequence[Range | ChannelRange]) -> tuple[list[Any], list[Any]]:
@@ -152,10 +159,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def _progress(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Progress:
     found = Progress(n_feeds=int(facts["n_feeds"]))
-    seen = _parts(arrays, "")
-    for name, (low, high), peak in zip(facts["names"], seen, facts["peak_elements"], strict=True):
+    seen, cuts = _parts(arrays, ""), np.cumsum(arrays["sizes"])[:-1]
+    totals = np.split(arrays["total"].astype(np.float64), cuts)[: len(seen)]
+    told = zip(facts["names"], seen, totals, facts["counts"], facts["peak_elements"], strict=True)
+    for name, (low, high), total, count, peak in told:
         found.extremes[name] = MinMax()
-        found.extremes[name].update(low, high)
+        found.extremes[name].update(low, high, total, int(count))
         found.peak_elements[name] = int(peak)
     chosen = _parts(arrays, "finished_")
     for name, (low, high), whole in zip(facts["finished"], chosen, facts["whole"], strict=True):

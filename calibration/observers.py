@@ -31,23 +31,38 @@ class Range:
 
 @dataclass(frozen=True)
 class ChannelRange:
-    """The least and the largest value per channel, float32 `[channels]`."""
+    """The least and the largest value per channel, and the mean where known, `[channels]`."""
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    mean: NDArray[np.float64] | None = None
 
 
 class MinMax:
-    """Extremes over all updates, of scalars or of channels."""
+    """Extremes and sums over all updates, of scalars or of channels."""
 
     def __init__(self) -> None:
         self._low: NDArray[np.float32] | None = None
         self._high: NDArray[np.float32] | None = None
+        self.total: NDArray[np.float64] = np.zeros(())
+        self.count = 0
 
-    def update(self, low: NDArray[np.float32], high: NDArray[np.float32]) -> None:
-        """Take in the extremes of one sample: scalars `[]` or channels `[channels]`."""
+    def update(
+        self,
+        low: NDArray[np.float32],
+        high: NDArray[np.float32],
+        total: NDArray[np.float64] | None = None,
+        count: int = 0,
+    ) -> None:
+        """Take in the extremes of one sample: scalars `[]` or channels `[channels]`.
+
+        `total` is the sum of its `count` values, or of those of each channel.
+        """
         self._low = low if self._low is None else np.minimum(self._low, low)
         self._high = high if self._high is None else np.maximum(self._high, high)
+        if total is not None:
+            self.total = self.total + total
+            self.count += count
 
     def range(self) -> Range:
         """The range over everything. Raises ValueError before the first update."""
@@ -58,7 +73,8 @@ class MinMax:
         """The range per channel. Raises ValueError before the first update."""
         if self._low is None or self._high is None:
             raise ValueError("nothing was observed")
-        return ChannelRange(np.atleast_1d(self._low), np.atleast_1d(self._high))
+        mean = np.atleast_1d(self.total / self.count) if self.count else None
+        return ChannelRange(np.atleast_1d(self._low), np.atleast_1d(self._high), mean)
 
 
 class Histogram:

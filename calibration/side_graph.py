@@ -75,7 +75,7 @@ def fetch(_model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:
 
 
 def extremes_of(axes: Mapping[str, int | None]) -> Extend:
-    """`min` and `max` per channel of the given axis or over all, and `sum` and `size`."""
+    """`min`, `max` and `sum` per channel of the given axis or over all, and `size` of all."""
 
     def extend(model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:
         axis = axes[value.name or ""]
@@ -92,10 +92,15 @@ def extremes_of(axes: Mapping[str, int | None]) -> Extend:
             ir.node(op, inputs, attributes=attributes, outputs=[ir.Value(name=f"{prefix}.{part}")])
             for op, part in (("ReduceMin", "min"), ("ReduceMax", "max"))
         ]
+        # ReduceSum takes its axes as an input since opset 13, the others since 18.
+        if axis is not None and len(inputs) == 1 and model.opset_imports[""] >= 13:
+            others = [a for a in range(rank_of(value)) if a != axis % rank_of(value)]
+            inputs.append(constant(model, f"{prefix}.axes", np.array(others, np.int64)))
+            attributes = {"keepdims": 0}
         total = ir.Value(name=f"{prefix}.sum")
         return [
             *parts,
-            ir.node("ReduceSum", [value], attributes={"keepdims": 0}, outputs=[total]),
+            ir.node("ReduceSum", inputs, attributes=attributes, outputs=[total]),
             ir.node("Size", [value], outputs=[ir.Value(name=f"{prefix}.size")]),
         ]
 

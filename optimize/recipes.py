@@ -127,26 +127,45 @@ FP16 = Recipe(
 )
 
 
-def _compensated(*, native: bool) -> Compensate:
-    return lambda model, ranges, moments_of: int8_static.convert(
-        model, ranges, native=native, moments_of=moments_of
+@dataclass(frozen=True)
+class StaticSettings:
+    """What `vampbench int8 --mode static` lets the user choose; None for the recipe's own."""
+
+    observer: str | None = None
+    activations: str = "u8"
+    bias_correction: bool = True
+
+
+def _static(recipe: Recipe, settings: int8_static.Settings) -> Recipe:
+    """A recipe that converts with these settings."""
+    return replace(
+        recipe,
+        convert=partial(int8_static.convert, settings=settings),
+        compensate=lambda model, ranges, moments_of: int8_static.convert(
+            model, ranges, settings=settings, moments_of=moments_of
+        ),
+        settings={
+            "activations": "s8" if settings.signed else "u8",
+            "rounding": "gptq",
+            "bias correction": "on" if settings.correct_bias else "off",
+        },
     )
 
 
-INT8_STATIC = Recipe(
-    "int8-static",
-    "8-bit weights and activations, ranges calibrated on audio",
-    STATIC_RULES,
-    int8_static.convert,
-    observe=int8_static.tensors_to_observe,
-    moments=int8_static.moments_to_collect,
-    compensate=_compensated(native=False),
-    settings={"rounding": "gptq"},
-    limits=int8_static.limits,
-    finish=CPU_ATTENTION,
-    opset=portable_attention.FIRST_OPSET,
-    expect=EXPECTED,
-    integer_share=INTEGER_SHARE,
+INT8_STATIC = _static(
+    Recipe(
+        "int8-static",
+        "8-bit weights and activations, ranges calibrated on audio",
+        STATIC_RULES,
+        observe=int8_static.tensors_to_observe,
+        moments=int8_static.moments_to_collect,
+        limits=int8_static.limits,
+        finish=CPU_ATTENTION,
+        opset=portable_attention.FIRST_OPSET,
+        expect=EXPECTED,
+        integer_share=INTEGER_SHARE,
+    ),
+    int8_static.Settings(),
 )
 
 NATIVE_EXPECTED = (*EXPECTED[:2], "native_snake", "split_products", "native_attention")
@@ -167,11 +186,9 @@ FUSED_NATIVE = replace(
 )
 
 INT8_STATIC_NATIVE = replace(
-    INT8_STATIC,
+    _static(INT8_STATIC, int8_static.Settings(native=True)),
     name="int8-static-native",
     summary="8-bit weights and activations, with the optional library's Snake and attention",
-    convert=partial(int8_static.convert, native=True),
-    compensate=_compensated(native=True),
     finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
     expect=(*EXPECTED[:-1], "native_attention"),
     is_native=True,
@@ -305,16 +322,26 @@ def _fp16_name(settings: Fp16Settings) -> str:
     return "-".join(parts)
 
 
-def static_recipe(observer: str | None = None) -> Recipe:
-    """Static INT8 with ranges of another observer, named by it where it is not the default.
+def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
+    """Static INT8 with settings of its own, named by what differs from the default.
 
-    Raises InputError that lists the observers.
+    Raises InputError for another word than `vampbench int8` takes.
     """
-    if observer is None or observer == INT8_STATIC.observer:
-        return INT8_STATIC
+    observer = chosen.observer or INT8_STATIC.observer
     if observer not in OBSERVERS:
         raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
-    return replace(INT8_STATIC, name=f"{INT8_STATIC.name}-{observer}", observer=observer)
+    if chosen.activations not in ("u8", "s8"):
+        raise InputError(f"{chosen.activations}: no such activations; choose u8 or s8")
+    settings = int8_static.Settings(
+        signed=chosen.activations == "s8", correct_bias=chosen.bias_correction
+    )
+    parts = [INT8_STATIC.name]
+    parts += [observer] if observer != INT8_STATIC.observer else []
+    parts += ["s8"] if settings.signed else []
+    parts += [] if settings.correct_bias else ["uncorrected"]
+    if len(parts) == 1:
+        return INT8_STATIC
+    return replace(_static(INT8_STATIC, settings), name="-".join(parts), observer=observer)
 
 
 def weights_recipe(

@@ -10,7 +10,7 @@ from calibration.collect import Terms
 from calibration.kept_ranges import Store
 from calibration.observers import OBSERVERS
 from optimize.backends import inc
-from optimize.recipes import INT8_STATIC, find_recipe, static_recipe
+from optimize.recipes import INT8_STATIC, StaticSettings, find_recipe, static_recipe
 from vampnet_models.artifact import check_output
 from vampnet_models.errors import InputError
 from workbench import options
@@ -37,6 +37,17 @@ from workbench.convert import Calibrating, convert, native_option
     help=f"What chooses the ranges (default: {INT8_STATIC.observer}).",
 )
 @click.option(
+    "--activations",
+    type=click.Choice(["u8", "s8"]),
+    help="s8: symmetric with zero point 0, for TensorRT, NPUs and ARM (default: u8). Costs up to a "
+    "bit where values are mostly of one sign; on x86 the runtime computes it by its u8 kernels.",
+)
+@click.option(
+    "--bias-correction/--no-bias-correction",
+    default=None,
+    help="Convolutions: take the mean error of rounded weights out of the bias (default: on).",
+)
+@click.option(
     "--calibration",
     type=options.PATH,
     help="FILE.npz that keeps the ranges: used where it is there (another model's is refused), "
@@ -54,6 +65,8 @@ def int8(
     out: Path,
     mode: str,
     observer: str | None,
+    activations: str | None,
+    bias_correction: bool | None,
     calibration: Path | None,
     max_memory: int | None,
     upstream: tuple[Path, ...],
@@ -79,11 +92,14 @@ def int8(
     Examples:
       vampbench int8 models --mode static --audio recordings -o models-int8
       vampbench int8 c2f.onnx --observer mse --upstream coarse.int8.onnx -o c2f.int8.onnx
+      vampbench int8 codec_decoder.onnx --activations s8 -o codec_decoder.s8.onnx
       vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx
     """
     voice = Voice(as_json=as_json)
     given = {
         "--observer": observer,
+        "--activations": activations,
+        "--bias-correction": bias_correction,
         "--calibration": calibration,
         "--max-memory": max_memory,
         "--upstream": upstream or None,
@@ -91,8 +107,14 @@ def int8(
     }
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
-    if native and observer not in (None, INT8_STATIC.observer):
-        raise InputError(f"--native: takes the ranges of {INT8_STATIC.observer}; leave --observer")
+    recipe = static_recipe(
+        StaticSettings(observer, activations or "u8", bias_correction is not False)
+    )
+    if native and recipe is not INT8_STATIC:
+        raise InputError(
+            f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and corrected biases; "
+            "leave --observer, --activations and --bias-correction"
+        )
     named = [name for name, value in given.items() if value is not None]
     if backend == "neural-compressor":
         if named:
@@ -122,4 +144,4 @@ def int8(
         )
 
     how = Calibrating(audio, evaluation_audio, feeds, upstream, terms)
-    return convert(model, out, static_recipe(observer), voice, calibrating=how, native=native)
+    return convert(model, out, recipe, voice, calibrating=how, native=native)

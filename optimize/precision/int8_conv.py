@@ -9,6 +9,7 @@ takes the factors into its alphas, which is exact. What remains for the kernel a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -24,17 +25,15 @@ from optimize.graph import (
     Array,
     NoMatch,
     add_constant,
-    add_weight,
     constant,
     dims,
     graph_of,
     insert,
     int_of,
-    read,
     weight_of,
 )
+from optimize.precision import conv_weight
 from optimize.precision.plan import FloatNode, float_node
-from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.snake_polynomial import insert_snake
 from optimize.precision.snake_tiles import (
     insert_tiled_snake,
@@ -43,7 +42,6 @@ from optimize.precision.snake_tiles import (
     tile_snakes,
 )
 
-INT32_LIMIT = 2**31 - 1
 CHANNEL_AXIS = 1
 
 LEAST_SHARE = 1 / 64
@@ -66,15 +64,23 @@ class RangeLike(Protocol):
 
 @dataclass(frozen=True)
 class Steps:
-    """uint8 per channel: `real[c] = sizes[c] * (stored - zero_point)`; float32 `[channels]`."""
+    """uint8 per channel: `real[c] = sizes[c] * (stored - zero_point)`; float32 `[channels]`.
+
+    `symmetric` ones are for int8, whose targets take one scale per activation: the steps of its
+    channels are then multiplied apart.
+    """
 
     sizes: Array
     zero_point: int
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)
 class ConvJob:
-    """A Conv to convert; `before` makes its input, `after` alone reads its output."""
+    """A Conv to convert; `before` makes its input, `after` alone reads its output.
+
+    `mean` is what its input channels are on average, where the bias is to be corrected by it.
+    """
 
     node: ir.Node
     x: ir.Value
@@ -83,6 +89,7 @@ class ConvJob:
     bias: Array | None
     before: snake.Snake | None
     after: snake.Snake | None = None
+    mean: Array | None = None
     is_fed: bool = False
     """Whether the Snake before it reads a converted Conv, which both share their steps with."""
 
@@ -103,14 +110,22 @@ def tensors_of(node: ir.Node) -> list[str]:
 
 
 def prepare(
-    convs: Iterable[ir.Node], ranges: Mapping[str, RangeLike]
+    convs: Iterable[ir.Node],
+    ranges: Mapping[str, RangeLike],
+    correct_bias: bool = False,
+    symmetric: bool = False,
 ) -> tuple[list[ConvJob], list[FloatNode]]:
-    """Everything that can fail, before the graph is touched; the rest stays in float."""
+    """Everything that can fail, before the graph is touched; the rest stays in float.
+
+    `correct_bias` takes the mean error of each output that its weights' rounding makes out of the
+    bias, where calibration knows the mean inputs.
+    """
     jobs: dict[ir.Node, ConvJob] = {}
     left = []
     for node in convs:
         try:
-            jobs[node] = _job(node, ranges)
+            job = _job(node, ranges, symmetric)
+            jobs[node] = replace(job, mean=_mean_of(job, ranges) if correct_bias else None)
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     makers = {job.node.outputs[0]: job for job in jobs.values()}
@@ -126,35 +141,39 @@ def prepare(
         sizes = np.maximum(first.output.sizes, job.input.sizes)
         if _is_grouped(source) or _is_grouped(node):
             continue
-        output = Steps(sizes, first.output.zero_point)
+        output = replace(first.output, sizes=sizes)
         jobs[source] = replace(first, output=output, after=job.before)
-        jobs[node] = replace(job, input=Steps(sizes, job.input.zero_point), is_fed=True)
+        jobs[node] = replace(job, input=replace(job.input, sizes=sizes), is_fed=True)
     return list(jobs.values()), left
 
 
-def steps_of(low: Array, high: Array) -> Steps:
-    """The steps that cover `[low[c], high[c]]` with one zero point, which wastes the least."""
+def steps_of(low: Array, high: Array, symmetric: bool = False) -> Steps:
+    """The steps that cover `[low[c], high[c]]` with one zero point, which wastes the least.
+
+    A `symmetric` one is 128, as far from both ends as can be.
+    """
     low, high = np.minimum(low, 0).astype(np.float64), np.maximum(high, 0).astype(np.float64)
     least = max(float((high - low).max()) * LEAST_SHARE, 2.0**-50)
     missing = np.maximum(least - (high - low), 0) / 2
     low, high = low - missing, high + missing
-    zeros = np.arange(1, 255)[:, None]
+    zeros = np.array([[128]]) if symmetric else np.arange(1, 255)[:, None]
     sizes = np.maximum(-low / zeros, high / (255 - zeros))
     best = int(np.log(sizes).mean(axis=1).argmin())
-    return Steps(sizes[best].astype(np.float32), best + 1)
+    return Steps(sizes[best].astype(np.float32), int(zeros[best, 0]), symmetric)
 
 
-def quantize(jobs: Iterable[ConvJob], native: bool = False) -> None:
+def quantize(jobs: Iterable[ConvJob], native: bool = False, tiled: bool = True) -> None:
     """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes.
 
-    `native` takes the operators of the optional library for every Snake.
+    `native` takes the operators of the optional library for every Snake. Snakes that are not
+    `tiled` are those of the graph.
     """
     stored: dict[ir.Value, Stored] = {}
     listed = list(jobs)
     if not listed:
         return
     graph = graph_of(listed[0].node)
-    rates = samples_per_frame(graph)
+    rates = samples_per_frame(graph) if tiled else defaultdict(int)
     for job in listed:
         _quantize(job, stored, None if native else rates)
     if native:
@@ -164,7 +183,7 @@ def quantize(jobs: Iterable[ConvJob], native: bool = False) -> None:
         tile_snakes(graph, rates)
 
 
-def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> ConvJob:
     x = node.inputs[0]
     assert x is not None
     bias = None
@@ -172,21 +191,28 @@ def _job(node: ir.Node, ranges: Mapping[str, RangeLike]) -> ConvJob:
         bias = constant(node.inputs[2])
         if bias is None:
             raise NoMatch("its bias is not constant")
-    of_input, of_output = (steps_of(*extremes(name, ranges)) for name in tensors_of(node))
+    of_input, of_output = (
+        steps_of(*extremes(name, ranges), symmetric) for name in tensors_of(node)
+    )
     weight, group = weight_of(node), int_of(node, "group", 1)
     assert weight is not None
     n_out, n_in = dims(weight)[0], dims(weight)[1] * group
     if group != 1:
         # A step per channel would differ between the groups that share a weight's column.
-        of_input = Steps(of_input.sizes.max(keepdims=True), of_input.zero_point)
+        of_input = replace(of_input, sizes=of_input.sizes.max(keepdims=True))
     return ConvJob(
         node, x, _spread(of_input, n_in), _spread(of_output, n_out), bias, _snake_before(x)
     )
 
 
+def _mean_of(job: ConvJob, ranges: Mapping[str, RangeLike]) -> Array | None:
+    seen = ranges.get(job.x.name or "")
+    return None if _is_grouped(job.node) else getattr(seen, "mean", None)
+
+
 def _spread(steps: Steps, channels: int) -> Steps:
     """The same step for every channel where the range is that of the whole tensor."""
-    return Steps(np.broadcast_to(steps.sizes, (channels,)), steps.zero_point)
+    return replace(steps, sizes=np.broadcast_to(steps.sizes, (channels,)))
 
 
 def extremes(name: str, ranges: Mapping[str, RangeLike]) -> tuple[Array, Array]:
@@ -239,10 +265,8 @@ def _is_alone(found: snake.Snake) -> bool:
 def _quantize(
     job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
 ) -> None:
-    node, graph = job.node, graph_of(job.node)
-    scales = _quantize_weight(graph, job)
-    if job.bias is not None:
-        _quantize_bias(graph, job, job.bias / job.output.sizes, scales)
+    node = job.node
+    conv_weight.quantize(node, job.input.sizes, job.output.sizes, job.bias, job.mean)
     node.replace_input_with(0, _input(job, stored, rates))
     _quantize_output(job, stored)
 
@@ -302,7 +326,7 @@ def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
     held = _store(mark, output, None, job.output.zero_point, f"{node.name}/output")
     stored[output] = held
     if job.after is None:
-        real = _load(mark, held, job.output.sizes, f"{node.name}/output")
+        real = _real(mark, held, job.output, f"{node.name}/output")
         stored[output] = replace(held, real=real)
         for reader, index in readers:
             reader.replace_input_with(index, real)
@@ -341,6 +365,16 @@ def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.V
     return insert(before, "DequantizeLinear", inputs, attributes, name=name, shapes=[shape])[0]
 
 
+def _real(before: ir.Node, held: Stored, steps: Steps, name: str) -> ir.Value:
+    """The real values of a stored output."""
+    if not steps.symmetric:
+        return _load(before, held, steps.sizes, name)
+    units = _load(before, held, None, name)
+    sizes = steps.sizes.astype(np.float32).reshape(1, -1, 1)
+    inputs = [units, add_constant(graph_of(before), f"{name}/sizes", sizes)]
+    return insert(before, "Mul", inputs, name=f"{name}/real", shapes=[units.shape])[0]
+
+
 def _parameters(
     node: ir.Node, sizes: Array | None, zero: int, name: str
 ) -> tuple[ir.Value, ir.Value, dict[str, int]]:
@@ -352,48 +386,3 @@ def _parameters(
         add_constant(graph, f"{name}.zero", zeros),
         {} if sizes is None else {"axis": 1},
     )
-
-
-def _quantize_weight(graph: ir.Graph, job: ConvJob) -> Array:
-    """Put int8 values behind DequantizeLinear; returns their scales `[out]`."""
-    node = job.node
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    columns = job.input.sizes
-
-    def scaled() -> Array:
-        weight = read(tensor)
-        n_in = weight.shape[1]
-        # Grouped weights have fewer columns; their steps are all equal.
-        factors = columns[:n_in].reshape(1, n_in, *(1 for _ in weight.shape[2:]))
-        return (weight * factors).astype(np.float32)
-
-    own = per_channel_scales(scaled(), 0)
-    scales: Array = (own / job.output.sizes).astype(np.float32)
-    shape = dims(tensor)
-    integers = add_weight(
-        graph,
-        f"{value.name}.int8",
-        ir.DataType.INT8,
-        shape,
-        lambda: quantize_per_channel(scaled(), own, 0),
-    )
-    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
-    name = f"{node.name}/weight"
-    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 0}, name=name, shapes=[shape])
-    node.replace_input_with(1, new)
-    return scales
-
-
-def _quantize_bias(graph: ir.Graph, job: ConvJob, bias: Array, scales: Array) -> None:
-    """An int32 bias in units of the weight's scales, those of the input being 1."""
-    node = job.node
-    units = np.rint(bias.astype(np.float64) / scales)
-    integers = np.clip(units, -INT32_LIMIT, INT32_LIMIT).astype(np.int32)
-    inputs = [
-        add_constant(graph, f"{node.name}/bias.int32", integers),
-        add_constant(graph, f"{node.name}/bias.scales", scales),
-    ]
-    name = f"{node.name}/bias"
-    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 0}, name=name, shapes=[bias.shape])
-    node.replace_input_with(2, new)

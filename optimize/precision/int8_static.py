@@ -1,11 +1,12 @@
 """Static INT8: QDQ with ranges from calibration, where the runtime has a kernel for it.
 
-U8 activations per tensor (asymmetric), S8 weights per channel (symmetric), INT32 biases. Conv has
-its output quantized too and becomes QLinearConv (`int8_conv`); MatMul keeps a float output and
-becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The spread of
-the activations' channels is moved into the weights first (`smooth_quant`); what attention and gated
-units give, and what the head reads, has a scale per row (`row_scales`). Weights of products are
-rounded with the second moments of their inputs, where those are at hand (`compensated`).
+U8 activations per tensor (asymmetric; S8 and symmetric where asked for), S8 weights per channel
+(symmetric), INT32 biases. Conv has its output quantized too and becomes QLinearConv (`int8_conv`);
+MatMul keeps a float output and becomes MatMulIntegerToFloat: as fast, and without the error of a
+quantized output. The spread of the activations' channels is moved into the weights first
+(`smooth_quant`); what attention and gated units give, and what the head reads, has a scale per row
+(`row_scales`). Weights of products are rounded with the second moments of their inputs, where those
+are at hand (`compensated`).
 """
 
 from __future__ import annotations
@@ -54,6 +55,19 @@ from optimize.precision.plan import (
     single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.signed import make_signed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How activations are stored, and whether biases make up for the mean error of weights.
+
+    `native` takes the optional library's Snakes, which know uint8 alone.
+    """
+
+    signed: bool = False
+    correct_bias: bool = True
+    native: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,20 +123,22 @@ def convert(
     model: ir.Model,
     ranges: Mapping[str, RangeLike],
     chosen: Plan | None = None,
-    native: bool = False,
+    settings: Settings = Settings(),
     moments_of: MomentsOf | None = None,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
-    `chosen` are its `targets` or a part of them; `native` takes the optional library's Snakes.
-    With `moments_of` the model's activations, products are rounded by GPTQ. A node whose ranges
-    are missing or not finite stays in float and says so.
+    `chosen` are its `targets` or a part of them. With `moments_of` the model's activations,
+    products are rounded by GPTQ. A node whose ranges are missing or not finite stays in float and
+    says so.
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
     found = chosen or targets(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
-    conv_jobs, left_convs = int8_conv.prepare(convs, smoothed)
+    conv_jobs, left_convs = int8_conv.prepare(
+        convs, smoothed, settings.correct_bias, settings.signed
+    )
     left: list[FloatNode] = [*found.left, *left_convs]
     jobs: list[Job] = []
     by_row = _read_by_row(graph)
@@ -130,16 +146,18 @@ def convert(
         if node.op_type == "Conv":
             continue
         try:
-            jobs.append(_job(node, smoothed, by_row))
+            jobs.append(_job(node, smoothed, by_row, settings.signed))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     integers: dict[ir.Node, Integers] = {}
     if moments_of is not None:
         integers = compensated.rounded([job.node for job in jobs], ranges, smoothed, moments_of)
-    int8_conv.quantize(conv_jobs, native)
+    int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_node(graph, job, pairs, integers.get(job.node))
+    if settings.signed:
+        make_signed(graph)
     drop_unused(model)
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
 
@@ -185,14 +203,19 @@ def activation_of(low: float, high: float) -> Activation:
     return Activation(scale, zero_point)
 
 
-def _job(node: ir.Node, ranges: Mapping[str, RangeLike], by_row: set[ir.Node]) -> Job:
+def _job(
+    node: ir.Node, ranges: Mapping[str, RangeLike], by_row: set[ir.Node], symmetric: bool
+) -> Job:
     """Everything that can fail, before the graph is touched."""
     x = node.inputs[0]
     assert x is not None
     if node in by_row:
         return Job(node, activation_of(-1.0, 1.0), by_row=True)
-    low, high = extremes(x.name or "", ranges)
-    return Job(node, activation_of(float(low.min()), float(high.max())))
+    lows, highs = extremes(x.name or "", ranges)
+    low, high = float(lows.min()), float(highs.max())
+    if symmetric:
+        low, high = min(low, -high), max(high, -low)
+    return Job(node, activation_of(low, high))
 
 
 def _quantize_node(

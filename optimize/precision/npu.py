@@ -30,7 +30,8 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision.int8_conv import INT32_LIMIT, RangeLike, extremes
+from optimize.precision.conv_weight import INT32_LIMIT
+from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
     FloatNode,

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from calibration.collect import collect_channel_ranges, collect_ranges
-from calibration.observers import OBSERVERS
+from calibration.observers import OBSERVERS, ChannelRange
 from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
@@ -188,3 +188,15 @@ def test_what_cannot_be_collected_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot run calibration sample 0"):
         collect_ranges(path, [{"x": np.zeros((1, 3, 9), np.float32)}], ["conv"])
     assert collect_ranges(path, feeds, []) == {}
+
+
+@pytest.mark.parametrize("opset", [11, 13, OPSET])
+@pytest.mark.parametrize("observer", ["minmax", "mse"])
+def test_means_per_channel_are_those_of_all_values(
+    tmp_path: Path, opset: int, observer: str
+) -> None:
+    path, feeds = write_model(tmp_path / "m.onnx", opset=opset), feeds_of((300, 40, 17))
+    found = collect_channel_ranges(path, feeds, {"x": 1, "conv": 1}, observer)["x"]
+    assert isinstance(found, ChannelRange) and found.mean is not None
+    values = np.concatenate([feed["x"][0] for feed in feeds], axis=1)
+    np.testing.assert_allclose(found.mean, values.mean(axis=1), rtol=1e-4, atol=1e-5)

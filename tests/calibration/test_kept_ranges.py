@@ -44,6 +44,7 @@ def equal(one: dict, two: dict) -> bool:
         type(one[n]) is type(two[n])
         and np.array_equal(one[n].low, two[n].low)
         and np.array_equal(one[n].high, two[n].high)
+        and np.array_equal(getattr(one[n], "mean", 0), getattr(two[n], "mean", 0))
         for n in one
     )
 

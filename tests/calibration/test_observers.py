@@ -126,3 +126,17 @@ def test_each_channel_is_treated_as_a_tensor_of_its_own(name: str, axis: int) ->
         assert found.high[channel] == np.float32(chosen.high)
         assert seen.high[channel] >= found.high[channel] > 0.1 * seen.high[channel]
     assert found.low[3] == found.high[3] == 0
+
+
+def test_minmax_knows_the_mean_of_scalars_and_channels() -> None:
+    observer = MinMax()
+    observer.update(np.float32([0, 0]), np.float32([1, 1]), np.array([6.0, 2.0]), 4)
+    observer.update(np.float32([0, 0]), np.float32([1, 1]), np.array([2.0, 4.0]), 4)
+    # A sum that overflowed is left out.
+    observer.update(np.float32([0, 0]), np.float32([1, 1]))
+    mean = observer.channels().mean
+    assert mean is not None
+    np.testing.assert_array_equal(mean, [1.0, 0.75])
+    nothing = MinMax()
+    nothing.update(np.float32(0), np.float32(1))
+    assert nothing.channels().mean is None

@@ -1,6 +1,13 @@
 import pytest
 
-from optimize.recipes import PHONE_RECIPES, RECIPES, find_recipe
+from optimize.recipes import (
+    INT8_STATIC,
+    PHONE_RECIPES,
+    RECIPES,
+    StaticSettings,
+    find_recipe,
+    static_recipe,
+)
 from vampnet_models.errors import InputError
 
 
@@ -33,3 +40,12 @@ def test_phones_have_recipes_of_their_own() -> None:
     for recipe in PHONE_RECIPES:
         assert find_recipe(recipe.name) is recipe
         assert set(recipe.expect) <= {rule.name for rule in recipe.rules}
+
+
+def test_static_settings_name_their_recipe() -> None:
+    assert static_recipe() is INT8_STATIC
+    assert static_recipe(StaticSettings(observer="minmax")) is INT8_STATIC
+    other = static_recipe(StaticSettings("mse", "s8", bias_correction=False))
+    assert other.name == "int8-static-mse-s8-uncorrected" and other.observer == "mse"
+    with pytest.raises(InputError, match="u4: no such activations; choose u8 or s8"):
+        static_recipe(StaticSettings(activations="u4"))

@@ -135,6 +135,31 @@ def test_dynamic_takes_no_calibration(vampbench, tiny, tmp_path):
     assert "--observer: --mode dynamic calibrates nothing" in done.lines[0]
 
 
+def test_settings_are_named_and_recorded(vampbench, tiny, recordings, tmp_path):
+    out = tmp_path / "out.onnx"
+    command = ("int8", tiny / "codec_encoder.onnx", "--audio", recordings, "-o", out)
+    assert vampbench(*command, "--bias-correction").code == 0
+    record = record_of(out)
+    assert record["recipe"] == "int8-static"
+    assert record["calibration"]["settings"] == {
+        "activations": "u8",
+        "rounding": "gptq",
+        "bias correction": "on",
+    }
+    done = vampbench(*command, "--activations", "s8", "--no-bias-correction")
+    assert done.code == 0, done.stderr
+    record = record_of(out)
+    assert record["recipe"] == "int8-static-s8-uncorrected"
+    assert record["calibration"]["settings"]["activations"] == "s8"
+    assert record["calibration"]["settings"]["bias correction"] == "off"
+    native = vampbench(*command, "--activations", "s8", "--native")
+    assert (native.code, len(native.lines)) == (2, 1)
+    assert "--native: takes minmax ranges, u8 activations" in native.lines[0]
+    dynamic = vampbench(*command[:2], "--mode", "dynamic", "--activations", "s8", "-o", out)
+    assert (dynamic.code, len(dynamic.lines)) == (2, 1)
+    assert "--activations: --mode dynamic calibrates nothing" in dynamic.lines[0]
+
+
 def test_evaluation_audio_outside_the_ranges_is_told(vampbench, tiny, tmp_path):
     quiet, loud = tmp_path / "quiet", tmp_path / "loud"
     quiet.mkdir(), loud.mkdir()
