@@ -16,7 +16,7 @@ import onnx_ir as ir
 from calibration.collect import collect_channel_ranges
 from optimize.fuse import MIXED_RULES
 from optimize.graph import weight_of
-from optimize.precision import fp16_weights, int8_dynamic, int8_static, weight_only
+from optimize.precision import codebook_rows, fp16_weights, int8_dynamic, int8_static, weight_only
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import (
     Conversion,
@@ -121,7 +121,8 @@ def convert(
     """Give each block of a fused model its precision, in place.
 
     Every plan is made before anything is changed: a converted weight would hide what decides the
-    codes. A node that its precision leaves stays float32, with the reason.
+    codes. Codebooks are stored once, see `codebook_rows`. A node that its precision leaves stays
+    float32, with the reason.
     """
     graph = model.graph
     names = {p: _names(blocks, assignment, p) for p in PRECISIONS}
@@ -142,6 +143,7 @@ def convert(
         ("int4-weights", lambda plan: weight_only.convert(model, BITS_4, chosen=plan)),
         ("float16-weights", lambda plan: fp16_weights.convert(model, plan)),
     )
+    tables = codebook_rows.codebooks(graph)
     precision: Counter[str] = Counter()
     left: dict[str, FloatNode] = {}
     mixed: list[MixedNode] = []
@@ -154,6 +156,7 @@ def convert(
         )
         left.update({node.node: node for node in done.float_nodes})
         mixed.extend(done.mixed_nodes)
+    codebook_rows.share(model, tables)
     # A step that came before another's lookups counts them among what stays.
     for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):
         left.pop(node.name or "", None)

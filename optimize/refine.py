@@ -50,7 +50,6 @@ def refined(
         tried[most_damage] = measured[key]
         return measured[key]
 
-    found: list[dict[str, str]] = []
     guess = start
     for target in TARGETS:
         for _ in range(MOST_TRIALS):
@@ -58,11 +57,12 @@ def refined(
             measure(guess)
             if _settled(effects, total_bytes, tried, target, speed):
                 break
+    found: dict[tuple[tuple[str, str], ...], None] = {}
+    for target in TARGETS:
         kept = [key for key, value in measured.items() if value <= target]
         if kept:
-            best = min(kept, key=lambda key: _bytes(effects, dict(key)))
-            found.append(dict(best))
-    return [each for i, each in enumerate(found) if each not in found[:i]]
+            found[min(kept, key=lambda key: _bytes(effects, dict(key)))] = None
+    return [dict(key) for key in found]
 
 
 def _next(tried: Mapping[float, float], target: float, power: float) -> float | None:

@@ -265,19 +265,18 @@ def front(sets: Sequence[ModelSet]) -> list[ModelSet]:
 
 
 def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[str, ModelSet]]:
-    """What comes nearest to a budget that nothing meets: each bound given up in turn."""
-    from_bounds: list[tuple[str, Budget, Prefer]] = [
-        (
-            "keeps the tokens, the smallest",
-            budget.quality,
-            "smallest",
-        ),
-        ("keeps the size, the truest", Budget(max_bytes=budget.max_bytes), "truest"),
-        ("keeps the time, the truest", Budget(max_latency=budget.max_latency), "truest"),
-        ("the truest of all", Budget(), "truest"),
+    """What comes nearest to a budget that nothing meets: each given bound alone is kept in turn."""
+    ways: list[tuple[str, Budget, Prefer]] = [
+        ("keeps the tokens, the smallest", budget.quality, "smallest")
     ]
+    if budget.max_bytes is not None:
+        ways.append(("keeps the size, the truest", Budget(max_bytes=budget.max_bytes), "truest"))
+    if budget.max_latency is not None:
+        of_time = Budget(max_latency=budget.max_latency)
+        ways.append(("keeps the time, the truest", of_time, "truest"))
+    ways.append(("the truest of all", Budget(), "truest"))
     found: list[tuple[str, ModelSet]] = []
-    for name, bounds, prefer in from_bounds:
+    for name, bounds, prefer in ways:
         best = choose(sets, bounds, prefer)
         if best is not None and best not in [each for _, each in found]:
             found.append((name, best))

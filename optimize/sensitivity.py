@@ -69,7 +69,13 @@ class Trials:
         self, fused: Path, truth: Truth, blocks: Blocks, ranges: Mapping[str, RangeLike]
     ) -> None:
         self._fused, self._truth, self._blocks, self._ranges = fused, truth, blocks, ranges
-        self._base_bytes = weights_bytes(load_model(fused))
+
+    @cached_property
+    def _base_bytes(self) -> int:
+        """What a mixture weighs where every block stays float32."""
+        model = load_model(self._fused)
+        mixed.convert(model, self._blocks, {}, self._ranges)
+        return weights_bytes(model)
 
     @cached_property
     def _base(self) -> Session:

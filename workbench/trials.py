@@ -15,6 +15,7 @@ from optimize.precision.int8_conv import RangeLike
 from optimize.refine import MOST_TRIALS, TARGETS, refined
 from optimize.sensitivity import Effect, Trials
 from vampnet_models.artifact import Artifact
+from vampnet_models.errors import InputError
 from vampnet_models.spec import Role
 from workbench.console import Voice
 from workbench.quality import excess
@@ -39,7 +40,10 @@ class Bench:
     voice: Voice
 
     def effects(self, options: Mapping[str, tuple[str, ...]]) -> dict[str, list[Effect]]:
-        """Each block in each precision; what an earlier search measured is not measured again."""
+        """Each block in each precision; what an earlier search measured is not measured again.
+
+        A precision that does not run is told and left out.
+        """
         name = self.artifact.name
         found: dict[str, list[Effect]] = {}
         todo = [(b, p) for b, precisions in options.items() for p in precisions if p != FLOAT]
@@ -52,7 +56,10 @@ class Bench:
                 key = key_of(self.key, precision, *self.blocks[block])
                 path = self.space.work("sensitivity", name, f"{key[:16]}.json")
                 each = found.setdefault(block, [Effect(block, FLOAT, 0.0, 1.0, 0, 1.0)])
-                each.append(Effect.from_json(remembered(path, key, measure)))
+                try:
+                    each.append(Effect.from_json(remembered(path, key, measure)))
+                except InputError as error:
+                    self.voice.warn(f"{name}: {block} as {precision}: {error}")
                 update(done + 1, len(todo))
         return found
 

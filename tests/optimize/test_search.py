@@ -91,7 +91,11 @@ def test_a_budget_that_cannot_be_met_names_the_nearest() -> None:
     found = nearest(sets_of(TWO), impossible)
     assert found[0][0] == "keeps the tokens, the smallest"
     assert found[0][1].bytes == 280
+    assert [name for name, _ in found] == ["keeps the tokens, the smallest", "the truest of all"]
     assert found[-1][1].loss == pytest.approx(0.003)
+    bounded = nearest(sets_of(TWO), Budget(min_agreement=0.9999, max_latency=0.5))
+    assert [name for name, _ in bounded] == ["keeps the time, the truest", "the truest of all"]
+    assert bounded[0][1].latency <= 0.5
 
 
 def test_sound_has_a_bound_of_its_own() -> None:
