@@ -21,7 +21,7 @@ from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.errors import InputError
 
 RESULTS = Path(__file__).parent / "results" / "qnn.json"
-SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 4), "codec_decoder": (8, 2)}
+SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
 """Frames and states: a transformer's second of emulation is the encoder's minute and the quantized
 decoder's six."""
 
