@@ -1,6 +1,6 @@
 """The answers of an OpenVINO model: run by the interpreter of the extra `bench`.
 
-python bench/accuracy_openvino.py MODEL.xml FEEDS.npz OUT.npz
+    python -m bench.accuracy_openvino MODEL.xml FEEDS.npz OUT.npz
 
 Both archives hold arrays as `NAME/0`, `NAME/1`, ...
 """
@@ -11,17 +11,14 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from optimize.backends.inc_script import read_feeds
 
-def main(model: Path, feeds_path: Path, out: Path) -> None:
+
+def main(model: Path, feeds: Path, out: Path) -> None:
     """Run every feed and write all outputs."""
-    with np.load(feeds_path) as archive:
-        feeds: dict[str, dict[str, object]] = {}
-        for key in (k for k in archive.files if "/" in k):
-            name, _, number = key.rpartition("/")
-            feeds.setdefault(number, {})[name] = archive[key]
     compiled = ov.Core().compile_model(model, "CPU")
     answers = {}
-    for number, feed in feeds.items():
+    for number, feed in enumerate(read_feeds(feeds)):
         for port, value in compiled(feed).items():
             answers[f"{port.get_any_name()}/{number}"] = np.array(value)
     np.savez(out, **answers)

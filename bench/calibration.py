@@ -1,9 +1,10 @@
-"""Peak memory of calibration against the FP32 session alone, with few samples and with many.
+"""Time and peak memory of calibration, with few samples and with many.
 
     python -m bench.calibration coarse.onnx --frames 100 -o bench/results/calibration.json
 
-Each case is a process of its own: the fused model on one random state (`session`), then each
-observer over so many states. Raw figures; the prediction stands beside what was measured.
+Each case is a process of its own: the fused model on one random state (`session`), each observer
+over so many states, and the whole of `int8-static`, from the file to the checked variant. Raw
+figures; the prediction stands beside what was measured.
 """
 
 from __future__ import annotations
@@ -20,24 +21,34 @@ import click
 import numpy as np
 
 from calibration.collect import Terms, collect_channel_ranges
+from calibration.feedset import FeedLabel, FeedSet
 from calibration.memory import Prediction
+from optimize.build import build_variant
 from optimize.fuse import fuse
 from optimize.precision import int8_static
 from optimize.recipes import INT8_STATIC
 from profiles.child import peak_rss_bytes
-from vampnet_models.artifact import load_model, save_model, weights_bytes, write_text
+from vampnet_models.artifact import (
+    load_model,
+    open_artifact,
+    save_model,
+    weights_bytes,
+    write_text,
+)
 from vampnet_models.session import Feeds, open_session
+from vampnet_models.spec import Role
 
 SESSION = "session"
+RECIPE = INT8_STATIC.name
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.option("--frames", default=100, show_default=True)
 @click.option("--samples", default="4,32", show_default=True)
-@click.option("--observers", default="minmax,percentile", show_default=True)
+@click.option("--cases", default=f"minmax,percentile,{RECIPE}", show_default=True)
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True)
-def main(model: Path, frames: int, samples: str, observers: str, out: Path) -> None:
+def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
     """Measure every case in a fresh process and add it to the results."""
     done: list[dict[str, Any]] = json.loads(out.read_text()) if out.is_file() else []
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fused-") as folder:
@@ -46,10 +57,14 @@ def main(model: Path, frames: int, samples: str, observers: str, out: Path) -> N
         fuse(source, INT8_STATIC.rules)
         save_model(source, fused)
         del source
-        cases = [(SESSION, 1)]
-        cases += [(o, int(n)) for o in observers.split(",") for n in samples.split(",")]
-        for case, n in cases:
-            command = [sys.executable, "-m", "bench.calibration", "--child", str(fused), case]
+        runs = [(SESSION, 1, fused)]
+        runs += [
+            (case, int(n), model if case == RECIPE else fused)
+            for case in cases.split(",")
+            for n in samples.split(",")
+        ]
+        for case, n, path in runs:
+            command = [sys.executable, "-m", "bench.calibration", "--child", str(path), case]
             command += [str(n), str(frames)]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             done.append({"model": model.stem, "frames": frames} | json.loads(answer))
@@ -57,7 +72,7 @@ def main(model: Path, frames: int, samples: str, observers: str, out: Path) -> N
             write_text(out, json.dumps(done, indent=1) + "\n")
 
 
-def child(fused: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
+def child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
     """One case, in this process."""
     rng = np.random.default_rng(0)
     feeds: list[Feeds] = [
@@ -67,26 +82,38 @@ def child(fused: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]
         }
         for _ in range(n_samples)
     ]
-    graph = load_model(fused)
-    n_bytes, axes = weights_bytes(graph), int8_static.tensors_to_observe(graph.graph)
-    del graph
     told: list[Prediction] = []
-    started_s = time.perf_counter()
+    terms = Terms(on_prediction=told.append)
+    graph = load_model(path)
+    n_bytes = weights_bytes(graph)
+    axes = int8_static.tensors_to_observe(graph.graph) if case not in (SESSION, RECIPE) else {}
+    del graph
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
     if case == SESSION:
-        session = open_session(fused)
+        session = open_session(path)
         for feed in feeds:
             session.run(feed)
+    elif case == RECIPE:
+        _build(path, feeds, terms)
     else:
-        terms = Terms(on_prediction=told.append)
-        collect_channel_ranges(fused, feeds, axes, case, terms=terms)
+        collect_channel_ranges(path, feeds, axes, case, terms=terms)
     return {
         "case": case,
         "samples": n_samples,
         "took_s": round(time.perf_counter() - started_s, 1),
+        "cpu_s": round(time.process_time() - started_cpu_s, 1),
         "weights_bytes": n_bytes,
         "peak_rss_bytes": peak_rss_bytes(),
         "predicted_bytes": told[0].peak_bytes if told else None,
     }
+
+
+def _build(path: Path, feeds: list[Feeds], terms: Terms) -> None:
+    labels = tuple(FeedLabel(f"state {i}") for i in range(len(feeds)))
+    given = FeedSet(Role.COARSE, tuple(feeds), labels, "random", "random")
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        out = Path(folder) / path.name
+        build_variant(open_artifact(path), INT8_STATIC, out, calibration=given, terms=terms)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from profiles.child import peak_rss_bytes
 from profiles.host import describe_host
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
@@ -114,21 +114,17 @@ CONVERTERS: dict[str, Callable[[], Callable[[Path, Path], None]]] = {
 def child(name: str, source: Path, out: Path) -> Json:
     """Convert in this process: seconds and bytes of memory."""
     convert = CONVERTERS[name]()
-    imports_bytes = _peak_rss_bytes()
+    imports_bytes = peak_rss_bytes()
     start = time.perf_counter()
     convert(source, out)
     took_s = time.perf_counter() - start
     written = sum(p.stat().st_size for p in out.parent.iterdir() if p.is_file())
     return {
         "seconds": took_s,
-        "peak_rss_bytes": _peak_rss_bytes(),
+        "peak_rss_bytes": peak_rss_bytes(),
         "imports_rss_bytes": imports_bytes,
         "written_bytes": written,
     }
-
-
-def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run_child(name: str, source: Path, work: Path) -> Json:

@@ -1,11 +1,12 @@
 """How much of the roofline bound whole models reach here: the factor of the phones' estimates.
 
-    python -m bench.efficiency RUN_DIR [--rounds N]
+    python -m bench.efficiency RUN_DIR [MODEL ...] [--set NAME] [--frames N] [--rounds N]
 
-RUN_DIR is what `vampbench run` wrote. Each variant is measured at 173 frames, and its bound taken
+RUN_DIR is what `vampbench run` wrote. Each variant is measured at N frames, and its bound taken
 from this machine's own peaks, measured in the same minute, by the same sum over nodes that the
 estimates use. The least and the largest share are what `EFFICIENCY` in profiles/mobile.py should
-hold. A noisy run is shown and not written: exit code 1.
+hold. Results are written after each model, beside those of earlier calls; a noisy one is shown and
+not written: exit code 1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,69 +28,91 @@ from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.spec import HOP_SAMPLES, Role
 
 OUT = Path(__file__).parent / "results" / "efficiency.json"
-RECIPES = ("int8-static", "int8-dynamic")
+RECIPES = ("fused", "int8-static", "int8-dynamic")
 FRAMES = 173
+"""3 seconds."""
 
 
 def main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.efficiency")
     parser.add_argument("run", type=Path)
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--set", default="built-in", help="what these models are called")
+    parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     results = json.loads((options.run / "results.json").read_text())
-    rows = []
+    noisy = 0
     for model in results["models"]:
-        source = open_artifact(Path(model["path"]))
-        variants = {"source": source.path} | {
-            v["recipe"]: options.run / v["path"]
-            for v in model["variants"]
-            if v["recipe"] in RECIPES and v["path"]
-        }
-        with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-            feeds = Path(folder) / "feeds.npz"
-            np.savez(feeds, allow_pickle=False, **_feeds(source.role, source.spec.inputs))
-            plan = Plan(rounds=options.rounds)
-            found = profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True)
-        for recipe, targets in found.items():
-            record = targets["cpu"]
-            roof = record["roofline"]
-            share = roof["per_node_s"] / roof["measured_s"]
-            rows.append(
-                {
-                    "model": model["name"],
-                    "recipe": recipe,
-                    "bound_s": roof["per_node_s"],
-                    "measured_s": roof["measured_s"],
-                    "share": share,
-                    "noisy": record["noisy"],
-                    "peaks": record["peaks"],
-                }
-            )
-            print(f"{model['name']}/{recipe}: {share:.2f}", flush=True)
-    noisy = sum(row["noisy"] for row in rows)
+        if options.models and model["name"] not in options.models:
+            continue
+        rows = _measured(model, options.run, options.frames, options.rounds)
+        for row in rows:
+            said = " (noisy)" if row["noisy"] else ""
+            print(f"{row['model']}/{row['recipe']}: {row['share']:.2f}{said}", flush=True)
+        noisy += sum(row["noisy"] for row in rows)
+        _write([{"set": options.set, **row} for row in rows if not row["noisy"]])
     if noisy:
-        print(f"{noisy} of {len(rows)} measurements are noisy: run it on an idle machine")
-        return 1
-    shares = sorted(row["share"] for row in rows)
+        print(f"{noisy} measurements are noisy: run it on an idle machine")
+    return 1 if noisy else 0
+
+
+def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> list[dict[str, Any]]:
+    """The share of its bound that each variant of one model reaches."""
+    source = open_artifact(Path(model["path"]))
+    variants = {"source": source.path} | {
+        v["recipe"]: run / v["path"]
+        for v in model["variants"]
+        if v["recipe"] in RECIPES and v["path"]
+    }
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        feeds = Path(folder) / "feeds.npz"
+        np.savez(feeds, allow_pickle=False, **_feeds(source.role, source.spec.inputs, frames))
+        plan = Plan(rounds=rounds, cold=False)
+        found = profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True)
+    rows = []
+    for recipe, targets in found.items():
+        record = targets["cpu"]
+        roof = record["roofline"]
+        rows.append(
+            {
+                "model": model["name"],
+                "recipe": recipe,
+                "frames": frames,
+                "bound_s": roof["per_node_s"],
+                "measured_s": roof["measured_s"],
+                "share": roof["per_node_s"] / roof["measured_s"],
+                "noisy": record["noisy"],
+                "peaks": record["peaks"],
+            }
+        )
+    return rows
+
+
+def _write(rows: list[dict[str, Any]]) -> None:
+    """Add the rows to those of earlier calls, the newer one of a variant in place of the older."""
+    earlier = json.loads(OUT.read_text())["rows"] if OUT.is_file() else []
+    both = {(row["set"], row["model"], row["recipe"]): row for row in [*earlier, *rows]}
+    if not both:
+        return
+    shares = [row["share"] for row in both.values()]
     content = {
         "command": "python -m bench.efficiency RUN_DIR",
-        "low": round(shares[0], 2),
-        "high": round(min(1.0, shares[-1]), 2),
-        "frames": FRAMES,
+        "low": round(min(shares), 2),
+        "high": round(max(shares), 2),
         "host": describe_host().as_json(),
-        "rows": rows,
+        "rows": [both[key] for key in sorted(both)],
     }
     write_text(OUT, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    return 0
 
 
-def _feeds(role: Role, inputs: tuple) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def _feeds(role: Role, inputs: tuple, frames: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     """Noise of the inputs' kinds: times do not depend on the values."""
     rng = np.random.default_rng(0)
     found = {}
     for tensor in inputs:
-        length = FRAMES * HOP_SAMPLES if role is Role.CODEC_ENCODER else FRAMES
+        length = frames * HOP_SAMPLES if role is Role.CODEC_ENCODER else frames
         shape = (1, int(tensor.shape[1]), length)
         if tensor.dtype == "float32":
             found[tensor.name] = 0.1 * rng.standard_normal(shape, np.float32)

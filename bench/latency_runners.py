@@ -88,7 +88,7 @@ def prepare(
     if not ours and out.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return None
     if runner.environment == "bench":
-        command = [interpreter, str(ROOT / "bench" / "latency_nncf.py")]
+        command = [interpreter, "-m", "bench.latency_nncf"]
     else:
         command = [interpreter, "-m", "bench.latency_runners", runner.name]
     command += [str(each.resolve()) for each in (source, calibration, out)]
@@ -122,26 +122,14 @@ def make(name: str, source: Path, calibration: Path, out: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         quantize_dynamic(source, out, weight_type=QuantType.QInt8, use_external_data_format=large)
-    elif name.startswith("quantize-static"):
-        from onnxruntime.quantization import (
-            CalibrationMethod,
-            QuantFormat,
-            QuantType,
-            quantize_static,
-        )
-
-        methods = {
-            "quantize-static": CalibrationMethod.MinMax,
-            "quantize-static-percentile": CalibrationMethod.Percentile,
-            "quantize-static-entropy": CalibrationMethod.Entropy,
-        }
+    elif name == "quantize-static":
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
         quantize_static(
             source,
             out,
             Reader(feeds.feeds),
             quant_format=QuantFormat.QDQ,
-            calibrate_method=methods[name],
             op_types_to_quantize=["MatMul", "Conv"],
             per_channel=True,
             activation_type=QuantType.QUInt8,

@@ -21,8 +21,11 @@ from vampnet_models.artifact import open_artifact, write_text
 from vampnet_models.errors import InputError
 
 RESULTS = Path(__file__).parent / "results" / "qnn.json"
-SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (16, 1)}
-"""Frames and states: a transformer's second of emulation is a codec's minute."""
+SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 4), "codec_decoder": (8, 2)}
+"""Frames and states: a transformer's second of emulation is the encoder's minute and the quantized
+decoder's six."""
+
+TIMEOUT_S = 3600
 
 
 def main() -> int:
@@ -49,7 +52,9 @@ def main() -> int:
             if not options.again and kept.get("sha256") == sha256 and kept["kind"] != "failed":
                 continue
             try:
-                made = compile_variant(path, small.source.path, small.states, soc=SOCS[0])
+                made = compile_variant(
+                    path, small.source.path, small.states, soc=SOCS[0], timeout_s=TIMEOUT_S
+                )
                 record = made.as_json()
             except InputError as error:
                 reason = str(error).replace(str(path), path.name)

@@ -72,7 +72,9 @@ def main() -> None:
         except SystemExit as stop:
             if stop.code not in (0, 1):
                 raise
-    timed = time_recipes(chosen.run, Plan(rounds=chosen.rounds, cold=False), chosen.threads)
+    timed = time_recipes(
+        chosen.run, Plan(rounds=chosen.rounds, cold=False, yardstick=False), chosen.threads
+    )
     write_text(RESULTS, json.dumps(timed, indent=1, allow_nan=False) + "\n")
     print("\n".join(lines(timed)))
     print(RESULTS)

@@ -89,12 +89,13 @@ def collect_channel_ranges(
     *,
     threads: int = 0,
     terms: Terms | None = None,
+    later_bytes: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Range | ChannelRange]:
     """The range per channel; `channel_axes` says which axis that is.
 
     A tensor whose axis is None gets one range over all its values. The peak RSS of this process
-    is predicted before anything runs.
+    is predicted before anything runs; `later_bytes` are what a pass after this one will hold.
 
     Raises InputError as `collect_ranges` does, for a tensor of unknown rank, and where `terms`
     cannot be kept: too little memory, or a file of another calibration.
@@ -109,7 +110,7 @@ def collect_channel_ranges(
     group_bytes = GROUP_BYTES
     if not kept.is_done(axes, observer):
         longest = max(samples, key=lambda feed: sum(array.nbytes for array in feed.values()))
-        predicted = memory.predict(model_path, longest, axes, observer, GROUP_BYTES)
+        predicted = memory.predict(model_path, longest, axes, observer, GROUP_BYTES, later_bytes)
         if terms.on_prediction is not None:
             terms.on_prediction(predicted)
         group_bytes = memory.group_within(predicted, terms.max_memory_bytes, GROUP_BYTES)
@@ -176,6 +177,12 @@ def collect_moments(
         del session
         for name in group:
             yield name, moments.pop(name)
+
+
+def moments_bytes(widths: Mapping[str, int]) -> int:
+    """What `collect_moments` of these holds at once."""
+    sizes = [width * width * 8 for width in widths.values()]
+    return max(min(sum(sizes), MOMENTS_BYTES), max(sizes)) if sizes else 0
 
 
 @dataclass

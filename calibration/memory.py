@@ -17,6 +17,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 from vampnet_models.tensor_shapes import Shapes, infer_shapes
 
+FLOAT_BYTES = 4
+
 SESSION_BYTES = 96 * 1024 * 1024
 """What a session takes beside weights and tensors: the graph twice, threads, and the kernels'
 scratch space."""
@@ -28,7 +30,8 @@ class Prediction:
 
     `process` is what the process holds already, `weights` the model's, `tensors` the most that
     live at once in the first pass on the longest feed; the second pass, if there is one, holds
-    `largest`, its largest tensor, beside `group`, what it fetches at once.
+    `largest`, its largest tensor, beside `group`, what it fetches at once; `later` is held by a
+    pass after both.
     """
 
     process_bytes: int
@@ -36,11 +39,12 @@ class Prediction:
     tensors_bytes: int
     largest_bytes: int
     group_bytes: int
+    later_bytes: int = 0
 
     @property
     def peak_bytes(self) -> int:
         """All of them together."""
-        return self.floor_bytes + self.group_bytes
+        return self.floor_bytes + max(self.group_bytes, self.later_bytes)
 
     @property
     def floor_bytes(self) -> int:
@@ -73,11 +77,13 @@ def predict(
     axes: Mapping[str, int | None],
     observer: str,
     group_bytes: int,
+    later_bytes: int = 0,
 ) -> Prediction:
     """The peak of a calibration whose largest feed is `longest`.
 
-    Shapes are inferred, nothing is run. Tensors of unknown shape count as nothing. Raises
-    InputError as `collect_ranges` does.
+    `later_bytes` is what a pass after it holds at once, beside the integers of all weights. Shapes
+    are inferred, nothing is run. Tensors of unknown shape count as nothing. Raises InputError as
+    `collect_ranges` does.
     """
     model = side_model(model_path, list(axes), extremes_of(axes))
     shapes = _shapes(model, longest)
@@ -94,6 +100,7 @@ def predict(
         tensors_bytes=tensors,
         largest_bytes=largest,
         group_bytes=max(group_bytes, largest) if histograms else 0,
+        later_bytes=later_bytes + weights // FLOAT_BYTES if later_bytes else 0,
     )
 
 
@@ -149,7 +156,7 @@ def group_within(prediction: Prediction, max_memory_bytes: int | None, wanted_by
     """
     if max_memory_bytes is None:
         return wanted_bytes
-    least = prediction.floor_bytes + prediction.largest_bytes
+    least = prediction.floor_bytes + max(prediction.largest_bytes, prediction.later_bytes)
     if least > max_memory_bytes:
         raise InputError(
             f"calibration would take {_megabytes(least)} of memory at the least, and "

@@ -14,37 +14,26 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import accuracy
+from bench.accuracy_table import tables
 from bench.latency_results import table
-from workbench.console import megabytes, percent
-
-Json = dict[str, Any]
+from docs.readme_cells import ACCURACY, Json, clear, count, same, size, time
+from docs.readme_tune import searches, trimmed_search
+from workbench.console import percent
 
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 RUNS = ("demo", "recordings", "full-size")
-KEPT = (*RUNS, "tune", "accuracy")
+KEPT = (*RUNS, "tune", "accuracy", "accuracy-full")
 LATENCY = DOCS.parent / "bench" / "results" / "latency.json"
-ACCURACY_RECORD = LATENCY.with_name("accuracy.json")
+BENCH_RECORDS = {
+    "accuracy": LATENCY.with_name("accuracy.json"),
+    "accuracy-full": LATENCY.with_name("accuracy_full.json"),
+}
 """Written by `python -m bench.accuracy --out` itself."""
-
-ACCURACY = (
-    "token_agreement",
-    "interval",
-    "floor",
-    "n_positions",
-    "si_sdr_db",
-    "floor_si_sdr_db",
-    "log_mel_db",
-    "near_ties",
-    "per_codebook",
-)
 
 
 def trimmed(results: Json) -> Json:
@@ -106,59 +95,20 @@ def figures(quoted: Json) -> str:
     ]
     for model in quoted["models"]:
         lines.append(
-            f"| {model['name']} | source | | {_size(model['source_bytes'])} | | | "
-            f"{_time(model['cpu'])} |"
+            f"| {model['name']} | source | | {size(model['source_bytes'])} | | | "
+            f"{time(model['cpu'])} |"
         )
         for variant in model["variants"]:
             lines.append(
-                f"| | {variant['recipe']} | {variant['status']} | {_size(variant['bytes'])} | "
-                f"{_same(variant['accuracy'])} | {_count(variant['accuracy'])} | "
-                f"{_time(variant['cpu'])} |"
+                f"| | {variant['recipe']} | {variant['status']} | {size(variant['bytes'])} | "
+                f"{same(variant['accuracy'])} | {count(variant['accuracy'])} | "
+                f"{time(variant['cpu'])} |"
             )
     lines += ["", "| together | size | of the source |", "|---|---:|---:|"]
     totals = [("source (FP32)", quoted["source_bytes"]), *quoted["totals"].items()]
     totals += [(mixed["name"], mixed["bytes"]) for mixed in quoted["sets"]]
-    lines += [
-        f"| {name} | {_size(size)} | {size / quoted['source_bytes']:.0%} |" for name, size in totals
-    ]
+    lines += [f"| {name} | {size(n)} | {n / quoted['source_bytes']:.0%} |" for name, n in totals]
     return "\n".join(lines)
-
-
-def _size(n_bytes: int | None) -> str:
-    return "-" if n_bytes is None else megabytes(n_bytes)
-
-
-def _same(accuracy: Json) -> str:
-    if accuracy["token_agreement"] is not None:
-        low, high = accuracy["interval"]
-        return f"{percent(accuracy['token_agreement'])} ({percent(low)} to {percent(high)})"
-    if accuracy["si_sdr_db"] is not None:
-        return f"SI-SDR {accuracy['si_sdr_db']:.1f} dB, log-mel {accuracy['log_mel_db']:.3f} dB"
-    return "-"
-
-
-def _clear(accuracy: Json) -> str:
-    """Agreement without near-ties, and how many positions those are."""
-    ties = accuracy["near_ties"]
-    if ties is None:
-        return "-"
-    return f"{percent(ties['agreement_excluding'])} ({ties['share']:.0%} are)"
-
-
-def _count(accuracy: Json) -> str:
-    if accuracy["n_positions"] is None:
-        return "-"
-    unit = "tokens" if accuracy["token_agreement"] is not None else "samples"
-    return f"{accuracy['n_positions']:,} {unit}"
-
-
-def _time(cpu: Json | None) -> str:
-    if cpu is None:
-        return "-"
-    noisy = ", noisy" if cpu["noisy"] else ""
-    ratio = cpu["ratio_to_reference"]
-    against = f" ({ratio:.2f} x{noisy})" if ratio else noisy
-    return f"{cpu['median_s'] * 1e3:.1f} ms{against}"
 
 
 def recordings(quoted: Json, demo: Json) -> str:
@@ -173,7 +123,7 @@ def recordings(quoted: Json, demo: Json) -> str:
         for a, b in zip(one["variants"], two["variants"], strict=True):
             if a["recipe"] != "fused":
                 sides = (a["accuracy"], b["accuracy"])
-                cells = " | ".join(f"{_same(side)} | {_clear(side)}" for side in sides)
+                cells = " | ".join(f"{same(side)} | {clear(side)}" for side in sides)
                 lines.append(f"| {model} | {a['recipe']} | {cells} |")
     return "\n".join(lines)
 
@@ -203,7 +153,7 @@ def _share(book: Json) -> str:
     return f"{book['agreement']:.1%} ({low:.1%} to {high:.1%})"
 
 
-def full_size(quoted: Json) -> str:
+def fullsize(quoted: Json) -> str:
     """Sizes, agreement and time of the full-size set, as Markdown."""
     lines = [
         "| model | recipe | size | of FP32 | says the same | compared | time to FP32 |",
@@ -214,20 +164,20 @@ def full_size(quoted: Json) -> str:
             share = f"{variant['bytes'] / model['source_bytes']:.0%}" if variant["bytes"] else "-"
             ratio = variant["cpu"]["ratio_to_reference"] if variant["cpu"] else None
             lines.append(
-                f"| {model['name']} | {variant['recipe']} | {_size(variant['bytes'])} | {share} | "
-                f"{_same(variant['accuracy'])} | {_count(variant['accuracy'])} | "
+                f"| {model['name']} | {variant['recipe']} | {size(variant['bytes'])} | {share} | "
+                f"{same(variant['accuracy'])} | {count(variant['accuracy'])} | "
                 f"{f'{ratio:.2f} x' if ratio else '-'} |"
             )
     lines += ["", "| together | size |", "|---|---:|"]
     totals = [("source (FP32)", quoted["source_bytes"]), *quoted["totals"].items()]
     totals += [(mixed["name"], mixed["bytes"]) for mixed in quoted["sets"]]
-    lines += [f"| {name} | {_size(size)} |" for name, size in totals]
+    lines += [f"| {name} | {size(n)} |" for name, n in totals]
     return "\n".join(lines)
 
 
 def kept(run: str) -> Json:
     """What is quoted of a run."""
-    path = ACCURACY_RECORD if run == "accuracy" else DOCS / f"{run}-results.json"
+    path = BENCH_RECORDS.get(run, DOCS / f"{run}-results.json")
     found: Json = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -238,9 +188,9 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
         "demo": figures(runs["demo"]),
         "recordings": recordings(runs["recordings"], runs["demo"]),
         "codebooks": codebooks(runs["recordings"]),
-        "full-size": full_size(runs["full-size"]),
+        "full-size": fullsize(runs["full-size"]),
         "tune": searches(runs["tune"]["searches"]),
-        "accuracy": accuracy.table(runs["accuracy"]),
+        "accuracy": tables(runs["accuracy"], runs["accuracy-full"]),
     }
     for name, part in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
@@ -250,60 +200,6 @@ def with_figures(readme: str, runs: dict[str, Json]) -> str:
             raise ValueError(f"README has no {begin} ... {end}")
         readme = f"{before}{begin}\n{part}\n{end}{after}"
     return readme
-
-
-def trimmed_search(result: Json) -> Json:
-    """What README quotes of a tune.json."""
-    keys = ("bytes", "agreement", "si_sdr_db", "latency")
-    uniform = result["uniform"]
-    return {
-        "wish": {key: result["wish"][key] for key in ("min_agreement", "min_si_sdr_db")},
-        "chosen": {key: result["chosen"][key] for key in keys},
-        "uniform": None if uniform is None else {k: uniform[k] for k in ("recipe", *keys)},
-        "models": [
-            {
-                "name": model["name"],
-                "recipe": model["recipe"],
-                "bytes": model["bytes"],
-                "accuracy": {key: model["accuracy"][key] for key in ACCURACY[:-1]},
-                "precisions": dict(Counter(block["chosen"] for block in model["blocks"])),
-            }
-            for model in result["models"]
-        ],
-    }
-
-
-def searches(quoted: list[Json]) -> str:
-    """The sets that `tune` chose, and what each model of them got, as Markdown."""
-    lines = [
-        "| asked for | set | size | least agreement | SI-SDR | time to FP32 |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for each in quoted:
-        asked = f"{each['wish']['min_agreement']:.0%}, {each['wish']['min_si_sdr_db']:g} dB"
-        rows = [("tuned", each["chosen"])]
-        rows += [(f"`{u['recipe']}` throughout", u) for u in [each["uniform"]] if u is not None]
-        for name, found in rows:
-            lines.append(
-                f"| {asked} | {name} | {_size(found['bytes'])} | {percent(found['agreement'])} | "
-                f"{found['si_sdr_db']:.1f} dB | {found['latency']:.2f} x |"
-            )
-    lines += [
-        "",
-        "| asked for | model | size | says the same | without near-ties | blocks |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    for each in quoted:
-        for model in each["models"]:
-            counts = ", ".join(f"{n} {p}" for p, n in model["precisions"].items())
-            # A uniform recipe has its own rules for what it leaves.
-            what = counts if model["recipe"].startswith("tuned-") else f"`{model['recipe']}`"
-            lines.append(
-                f"| {each['wish']['min_agreement']:.0%} | {model['name']} | "
-                f"{_size(model['bytes'])} | {_same(model['accuracy'])} | "
-                f"{_clear(model['accuracy'])} | {what} |"
-            )
-    return "\n".join(lines)
 
 
 def with_latency(readme: str, record: Json | None) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,7 +14,13 @@ import onnx_ir as ir
 from onnx.helper import find_min_ir_version_for, make_opsetid
 from onnxscript.version_converter import ConvertVersionPass
 
-from calibration.collect import GROUP_BYTES, Terms, collect_channel_ranges
+from calibration.collect import (
+    GROUP_BYTES,
+    Terms,
+    collect_channel_ranges,
+    collect_moments,
+    moments_bytes,
+)
 from calibration.feedset import FeedSet
 from calibration.memory import group_within, predict
 from calibration.outside import Outside, shares_outside
@@ -36,10 +41,10 @@ from optimize.variant import (
 )
 from vampnet_models.artifact import (
     Artifact,
-    cannot_write,
     load_model,
     open_artifact,
     save_model,
+    staging_beside,
 )
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.native import DOMAIN
@@ -102,9 +107,10 @@ def build_variant(
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:
             conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
+    elif used is not None:
+        conversion = _calibrated(model, recipe, used, out, terms, progress)
     else:
-        ranges = {} if used is None else _ranges(model, recipe, used, out, terms, progress)
-        conversion = _convert(model, recipe, ranges)
+        conversion = _convert(model, recipe, {})
     finish = finished(model, recipe.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
@@ -177,8 +183,9 @@ def check_memory(
     _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
     axes = recipe.observe(model.graph)
+    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph))
     with _fused(model, out) as fused:
-        predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES)
+        predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES, later)
     group_within(predicted, max_memory_bytes, GROUP_BYTES)
 
 
@@ -189,6 +196,7 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
         audio=feeds.audio,
         upstream=feeds.upstream,
         observer=recipe.observer,
+        settings=dict(recipe.settings),
         # As it will be read again: JSON has no tuples.
         coverage=json.loads(json.dumps(asdict(feeds.coverage()))),
     )
@@ -249,39 +257,43 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
     return lines
 
 
-def _ranges(
+def _calibrated(
     model: ir.Model,
     recipe: Recipe,
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
     progress: Progress | None,
-) -> Mapping[str, RangeLike]:
-    """Ranges of the fused float32 model."""
+) -> Conversion:
+    """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None
     axes = recipe.observe(model.graph)
     if not axes:
         _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
+    widths = {} if recipe.moments is None else recipe.moments(model.graph)
     with _fused(model, out) as fused:
-        return collect_channel_ranges(
-            fused, feeds.feeds, axes, recipe.observer, terms=terms, progress=progress
+        ranges = collect_channel_ranges(
+            fused,
+            feeds.feeds,
+            axes,
+            recipe.observer,
+            terms=terms,
+            later_bytes=moments_bytes(widths),
+            progress=progress,
         )
+        if recipe.compensate is None or not widths:
+            return _convert(model, recipe, ranges)
+        moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
+        return _applied(recipe.compensate(model, ranges, moments_of))
 
 
 @contextmanager
 def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
     """The fused float32 model as a file beside `out`, which is removed again."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.stem}.", dir=out.parent))
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    try:
+    with staging_beside(out) as staging:
         save_model(model, staging / "fused.onnx")
         yield staging / "fused.onnx"
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -> Conversion:

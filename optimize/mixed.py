@@ -9,14 +9,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import onnx_ir as ir
 
 from calibration.collect import collect_channel_ranges
 from optimize.fuse import MIXED_RULES
+from optimize.graph import weight_of
 from optimize.precision import fp16_weights, int8_dynamic, int8_static, weight_only
 from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import Conversion, FloatNode, MixedNode, Plan, restricted
+from optimize.precision.plan import (
+    Conversion,
+    FloatNode,
+    MixedNode,
+    Plan,
+    code_path,
+    restricted,
+)
 from optimize.recipes import Recipe
 from vampnet_models.session import Feeds
 
@@ -33,30 +42,51 @@ Assignment = Mapping[str, str]
 Blocks = Mapping[str, tuple[str, ...]]
 """Block -> the names of its nodes."""
 
+Grain = Literal["node", "stage", "kind"]
+"""How much of a model shares a precision, from the finest on; see `blocks_of`."""
+
+OWN_SHARE = 0.01
+"""By the grain `node`, a codec's convolution with so much of all weights is a block of its own."""
+
 _LAYER = re.compile(r"(layers?)\.\d+\.")
 _STAGE = re.compile(r"(.*?\.\d+)(?=[./])")
+_NUMBER = re.compile(r"\d+")
 
 
-def blocks_of(graph: ir.Graph, *, by_kind: bool = False) -> dict[str, tuple[str, ...]]:
+def blocks_of(graph: ir.Graph, grain: Grain = "stage") -> dict[str, tuple[str, ...]]:
     """The weights that any precision would change, grouped, of a graph fused by `MIXED_RULES`.
 
-    A transformer's MatMuls stand alone, or with `by_kind` for those of all layers
+    A transformer's MatMuls stand alone, or by `kind` with those of all layers
     (`layers.*.feed_forward.w_2`); a codec's convolutions belong to their stage
-    (`decoder.model.3`); any other node stands alone.
+    (`decoder.model.3`), or by `node` the heavy ones stand alone. Lookups and what decides the
+    codes go by kind (`quantizers.*.in_proj`): they are many and small. Any other node stands alone.
     """
-    names = {n.name for found in targets(graph).values() for n in found.chosen if n.name}
+    chosen = {n.name: n for found in targets(graph).values() for n in found.chosen if n.name}
+    sizes = {name: _n_weights(node) for name, node in chosen.items()}
+    own = {name for name, size in sizes.items() if size >= OWN_SHARE * sum(sizes.values())}
+    decides = code_path(graph)
     blocks: dict[str, list[str]] = {}
     for node in graph:
-        if node.name in names:
-            blocks.setdefault(_block(node.name, by_kind), []).append(node.name)
+        if node.name not in chosen:
+            continue
+        if node.op_type == "Gather" or node in decides:
+            block = _NUMBER.sub("*", node.name)
+        else:
+            block = _block(node.name, grain, own=node.name in own)
+        blocks.setdefault(block, []).append(node.name)
     return {name: tuple(nodes) for name, nodes in blocks.items()}
 
 
-def _block(name: str, by_kind: bool) -> str:
+def _n_weights(node: ir.Node) -> int:
+    weight = weight_of(node, 0 if node.op_type == "Gather" else 1)
+    return 0 if weight is None else weight.size
+
+
+def _block(name: str, grain: Grain, *, own: bool) -> str:
     if _LAYER.search(name):
-        return _LAYER.sub(r"\1.*.", name) if by_kind else name
+        return _LAYER.sub(r"\1.*.", name) if grain == "kind" else name
     stage = _STAGE.match(name)
-    return stage.group(1) if stage else name
+    return name if stage is None or (own and grain == "node") else stage.group(1)
 
 
 def targets(graph: ir.Graph) -> dict[str, Plan]:
@@ -64,15 +94,21 @@ def targets(graph: ir.Graph) -> dict[str, Plan]:
     return {
         STATIC: int8_static.targets(graph),
         DYNAMIC: int8_dynamic.targets(graph),
-        "int8-weights": weight_only.targets(graph),
+        "int8-weights": weight_only.targets(graph, tables=True),
         "int4-weights": weight_only.targets(graph),
         "float16-weights": fp16_weights.targets(graph),
     }
 
 
 def options_of(graph: ir.Graph, blocks: Blocks) -> dict[str, tuple[str, ...]]:
-    """The precisions that convert at least one node of each block; float32 is always one."""
+    """The precisions that convert at least one node of each block; float32 is always one.
+
+    Four bits are none for a block whose weights have no whole blocks of them: it would be 8.
+    """
     chosen = {p: {n.name for n in found.chosen} for p, found in targets(graph).items()}
+    chosen["int4-weights"] = {
+        n.name for n in targets(graph)["int4-weights"].chosen if weight_only.has_four_bits(n)
+    }
     return {
         block: tuple(p for p in PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
         for block, nodes in blocks.items()
@@ -118,6 +154,9 @@ def convert(
         )
         left.update({node.node: node for node in done.float_nodes})
         mixed.extend(done.mixed_nodes)
+    # A step that came before another's lookups counts them among what stays.
+    for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):
+        left.pop(node.name or "", None)
     ops = {node.name: node.op_type for node in graph}
     for name in sorted(names[FLOAT]):
         left[name] = FloatNode(name, ops.get(name, ""), "the search left it in float32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from optimize.precision import (
     npu,
     weight_only,
 )
+from optimize.precision.compensated import MomentsOf
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from vampnet_models.errors import InputError
@@ -48,6 +49,9 @@ Calibrate = Callable[
 ]
 """The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
+Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf], Conversion]
+"""`Convert` with a way to the second moments of the fused float32 model's activations."""
+
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
 
@@ -61,7 +65,9 @@ class Recipe:
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
     names, per channel of the axis given with a name, or as a whole, chosen by `observer`;
     `limits` says what its quantizers then cover. One that learns more than ranges has `calibrate`
-    in place of `convert`. `integer_share` of the MatMul and Conv FLOPs must run in integer
+    in place of `convert`; where the graph has activations that `moments` names, `compensate` takes
+    its place, with a way to their second moments. `settings` are recorded with the calibration.
+    `integer_share` of the MatMul and Conv FLOPs must run in integer
     kernels, but for nodes that are left with a reason. A variant that is there already is used
     again where it was made by a `reusable` recipe of the same name.
     One that `is_native` needs the optional library, and a portable model to fall back to. One for
@@ -76,6 +82,9 @@ class Recipe:
     observer: str = "minmax"
     limits: Callable[[ir.Graph, Mapping[str, RangeLike]], Ranges] | None = None
     calibrate: Calibrate | None = None
+    moments: Callable[[ir.Graph], Mapping[str, int]] | None = None
+    compensate: Compensate | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     finish: tuple[Rule[Any], ...] = ()
     opset: int = OPSET
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
@@ -117,12 +126,22 @@ FP16 = Recipe(
     lambda model, _ranges: fp16.convert(model),
 )
 
+
+def _compensated(*, native: bool) -> Compensate:
+    return lambda model, ranges, moments_of: int8_static.convert(
+        model, ranges, native=native, moments_of=moments_of
+    )
+
+
 INT8_STATIC = Recipe(
     "int8-static",
     "8-bit weights and activations, ranges calibrated on audio",
     STATIC_RULES,
     int8_static.convert,
     observe=int8_static.tensors_to_observe,
+    moments=int8_static.moments_to_collect,
+    compensate=_compensated(native=False),
+    settings={"rounding": "gptq"},
     limits=int8_static.limits,
     finish=CPU_ATTENTION,
     opset=portable_attention.FIRST_OPSET,
@@ -152,6 +171,7 @@ INT8_STATIC_NATIVE = replace(
     name="int8-static-native",
     summary="8-bit weights and activations, with the optional library's Snake and attention",
     convert=partial(int8_static.convert, native=True),
+    compensate=_compensated(native=True),
     finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
     expect=(*EXPECTED[:-1], "native_attention"),
     is_native=True,

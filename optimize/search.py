@@ -1,8 +1,8 @@
 """Which precision each block gets, and which candidate each model: pure choices over numbers.
 
-Within a model, candidates come from Lagrange multipliers over effects that are taken to add up
-(Everett 1963, "Generalized Lagrange Multiplier Method"; the usual relaxation of mixed-precision
-search). Additivity only proposes: every candidate is built and measured before it can be chosen.
+Within a model, candidates are the smallest mixtures of some damage, where the effects of blocks are
+taken to add up. Additivity only proposes: every candidate is built and measured before it can be
+chosen.
 Over models all combinations of the candidates that nothing dominates are looked at.
 """
 
@@ -20,7 +20,11 @@ from optimize.sensitivity import Effect
 
 Prefer = Literal["smallest", "fastest", "truest"]
 
-MULTIPLIERS = tuple(float(x) for x in np.geomspace(1e-3, 1e5, 49))
+SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
+"""Of the damage of every block in its worst precision: what a mixture may have."""
+
+KNAPSACK_UNITS = 1000
+
 SPEED_WEIGHTS = (0.0, 1.0)
 """Size alone, and size and time alike."""
 
@@ -122,27 +126,90 @@ def assignments(
 ) -> list[dict[str, str]]:
     """At most `limit` assignments of precisions to blocks, from the smallest to the truest.
 
-    `effects` are the options of each block. Each assignment minimizes size, or size and time, for
-    some price of damage.
+    `effects` are the options of each block. Each assignment is the smallest, or the smallest and
+    fastest, of some damage.
     """
-    scale = sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
+    largest = sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
     found: dict[tuple[tuple[str, str], ...], float] = {}
-    for speed, multiplier in itertools.product(SPEED_WEIGHTS, MULTIPLIERS):
-        chosen = [
-            min(each, key=lambda e: _cost(e, total_bytes, speed, multiplier / (scale or 1.0)))
-            for each in effects.values()
-        ]
-        key = tuple((e.block, e.precision) for e in chosen)
-        found.setdefault(key, sum(e.damage for e in chosen))
-    ranked = sorted((k for k in found if math.isfinite(found[k])), key=lambda k: -found[k])
+    for speed, share in itertools.product(SPEED_WEIGHTS, SHARES):
+        chosen = smallest(effects, total_bytes, share * largest, speed)
+        found.setdefault(tuple(chosen.items()), damage_of(effects, chosen))
+    ranked = sorted(found, key=lambda key: -found[key])
     if len(ranked) > limit:
         ranked = [ranked[i] for i in np.linspace(0, len(ranked) - 1, limit).round().astype(int)]
     return [dict(key) for key in ranked]
 
 
-def _cost(effect: Effect, total_bytes: int, speed: float, price: float) -> float:
-    size = -effect.saved_bytes / total_bytes
-    return size + speed * (effect.time_ratio - 1) + price * effect.damage
+def smallest(
+    effects: Mapping[str, Sequence[Effect]],
+    total_bytes: int,
+    most_damage: float,
+    speed: float = 0.0,
+) -> dict[str, str]:
+    """The precisions of least size, or size and `speed` times the time, within a sum of damage.
+
+    A multiple-choice knapsack by dynamic programming (Kellerer, Pferschy and Pisinger 2004,
+    chapter 11); damage is counted in thousandths of `most_damage`, rounded up.
+    """
+    unit = most_damage / KNAPSACK_UNITS
+    costs = np.zeros(KNAPSACK_UNITS + 1)
+    """The least cost of the blocks so far, by the units of damage that they may take."""
+    picks = []
+    for options in effects.values():
+        best, pick = np.full(len(costs), np.inf), np.zeros(len(costs), int)
+        for number, option in enumerate(options):
+            units = _units(option.damage, unit)
+            if units is None:
+                continue
+            mine = np.full(len(costs), np.inf)
+            mine[units:] = costs[: len(costs) - units] + _cost(option, total_bytes, speed)
+            pick[mine < best], best = number, np.minimum(mine, best)
+        costs = best
+        picks.append((options, pick))
+    left, found = KNAPSACK_UNITS, {}
+    for options, pick in reversed(picks):
+        option = options[pick[left]]
+        found[option.block] = option.precision
+        left -= _units(option.damage, unit) or 0
+    return {block: found[block] for block in effects}
+
+
+def damage_of(effects: Mapping[str, Sequence[Effect]], chosen: Mapping[str, str]) -> float:
+    """The sum over blocks, which is the damage of the whole to a first order."""
+    return sum(
+        e.damage for each in effects.values() for e in each if chosen[e.block] == e.precision
+    )
+
+
+def why_no_smaller(options: Sequence[Effect], chosen: str) -> str:
+    """What the next smaller precision would have saved and done to a block, in a few words."""
+    got = next(e for e in options if e.precision == chosen)
+    smaller = [e for e in options if e.saved_bytes > got.saved_bytes]
+    if not smaller:
+        return "nothing is smaller"
+    best = min(smaller, key=lambda e: (e.damage - got.damage) / (e.saved_bytes - got.saved_bytes))
+    saves = f"{best.precision} would save {(best.saved_bytes - got.saved_bytes) / 1e3:,.1f} kB more"
+    if not math.isfinite(best.damage):
+        return f"{saves}, and overflows"
+    if best.damage <= got.damage:
+        return f"{saves}, but take {best.time_ratio / got.time_ratio:.2f} x the time"
+    if got.damage == 0:
+        return f"{saves}, for a damage of {best.damage:.1e}"
+    ratio = best.damage / got.damage
+    return f"{saves}, for {ratio:,.{1 if ratio < 10 else 0}f} x the damage"
+
+
+def _units(damage: float, unit: float) -> int | None:
+    """None where it is more than all may be; what does nothing costs nothing."""
+    if damage <= 0:
+        return 0
+    if unit <= 0 or damage > unit * KNAPSACK_UNITS:
+        return None
+    return math.ceil(damage / unit)
+
+
+def _cost(effect: Effect, total_bytes: int, speed: float) -> float:
+    return -effect.saved_bytes / total_bytes + speed * (effect.time_ratio - 1)
 
 
 def _finite(values: Iterable[float]) -> list[float]:

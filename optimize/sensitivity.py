@@ -7,9 +7,11 @@ turn with the float32 session.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from optimize import mixed
 from optimize.accuracy import Truth, judge
 from optimize.accuracy_report import AccuracyReport
 from optimize.answers import reduce_answer
-from optimize.mixed import Blocks
+from optimize.mixed import Assignment, Blocks
 from optimize.precision.int8_conv import RangeLike
 from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.session import Feeds, Session, open_session
@@ -28,13 +30,18 @@ from vampnet_models.session import Feeds, Session, open_session
 FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 
 
+TIMED_FEEDS = 3
+"""Feeds that the float32 model runs again beside a trial, for the ratio of their times."""
+
+
 @dataclass(frozen=True)
 class Effect:
     """One block in one precision.
 
     `damage` adds up over blocks to a first order: nats of KL for a transformer with logits, noise
-    over signal for sound and other floats, the share of changed tokens otherwise. `saved_bytes` is
-    against float32, `time_ratio` the whole model's time against float32 (median of runs in turn).
+    over signal for sound and other floats, the squared share of changed tokens otherwise (the
+    share grows with the noise, its square with the power of the noise). `saved_bytes` is against
+    float32, `time_ratio` the whole model's time against float32 (median of runs in turn).
     """
 
     block: str
@@ -45,27 +52,34 @@ class Effect:
     time_ratio: float
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values; JSON has no infinity."""
+        return asdict(self) | {"damage": self.damage if math.isfinite(self.damage) else None}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Effect:
+        """What `as_json` gave."""
+        damage = values["damage"]
+        return cls(**{**values, "damage": math.inf if damage is None else damage})
 
 
 class Trials:
-    """The fused float32 model, open, and the truth that each trial is compared with."""
+    """The fused float32 model and the truth that each trial is compared with."""
 
     def __init__(
         self, fused: Path, truth: Truth, blocks: Blocks, ranges: Mapping[str, RangeLike]
     ) -> None:
         self._fused, self._truth, self._blocks, self._ranges = fused, truth, blocks, ranges
-        self._base = open_session(fused)
         self._base_bytes = weights_bytes(load_model(fused))
+
+    @cached_property
+    def _base(self) -> Session:
+        return open_session(self._fused)
 
     def measure(self, block: str, precision: str) -> Effect:
         """Convert that block alone and run every feed. Raises InputError if it cannot run."""
-        model = load_model(self._fused)
-        mixed.convert(model, self._blocks, {block: precision}, self._ranges)
-        n_bytes = weights_bytes(model)
+        session, n_bytes = self._converted({block: precision})
         ratios: list[float] = []
-        report = judge(self._truth, self._answers(self._session(model), ratios))
+        report = judge(self._truth, self._answers(session, ratios))
         return Effect(
             block,
             precision,
@@ -75,24 +89,38 @@ class Trials:
             float(np.median(ratios)),
         )
 
-    def _session(self, model: ir.Model) -> Session:
-        graph = ir.to_proto(model).SerializeToString()
-        return open_session(graph, config={FOLDER_KEY: str(self._fused.resolve().parent)})
+    def compare(self, assignment: Assignment) -> AccuracyReport:
+        """Convert every block as assigned and run every feed. Raises InputError likewise."""
+        session, _ = self._converted(assignment)
+        return judge(self._truth, self._answers(session, None))
 
-    def _answers(self, session: Session, ratios: list[float]) -> Iterator[Feeds]:
+    def _converted(self, assignment: Assignment) -> tuple[Session, int]:
+        model = load_model(self._fused)
+        mixed.convert(model, self._blocks, assignment, self._ranges)
+        graph = ir.to_proto(model).SerializeToString()
+        folder = str(self._fused.resolve().parent)
+        return open_session(graph, config={FOLDER_KEY: folder}), weights_bytes(model)
+
+    def _answers(self, session: Session, ratios: list[float] | None) -> Iterator[Feeds]:
         spec = self._truth.reference.spec
         for index, feed in enumerate(self._truth.feeds):
-            taken_s = {}
-            # Each goes first every other time: what runs second finds warmer caches.
-            order: Sequence[Session] = (self._base, session)[:: 1 if index % 2 else -1]
-            for each in order:
-                started_s = time.perf_counter()
-                outputs = each.run(feed)
-                taken_s[each is session] = time.perf_counter() - started_s
-                if each is session:
-                    ours = outputs
-            ratios.append(taken_s[True] / taken_s[False])
+            if ratios is None or index >= TIMED_FEEDS:
+                ours = session.run(feed)
+            else:
+                ours, ratio = self._in_turn(session, feed, ours_first=index % 2 == 1)
+                ratios.append(ratio)
             yield reduce_answer(spec, feed, ours, True, False)
+
+    def _in_turn(self, session: Session, feed: Feeds, *, ours_first: bool) -> tuple[Feeds, float]:
+        """Each goes first every other time: what runs second finds warmer caches."""
+        taken_s = {}
+        for each in (session, self._base) if ours_first else (self._base, session):
+            started_s = time.perf_counter()
+            outputs = each.run(feed)
+            taken_s[each is session] = time.perf_counter() - started_s
+            if each is session:
+                ours = outputs
+        return ours, taken_s[True] / taken_s[False]
 
 
 def damage_of(report: AccuracyReport) -> float:
@@ -103,4 +131,4 @@ def damage_of(report: AccuracyReport) -> float:
         return report.logits_kl
     if report.snr_db is not None:
         return float(10 ** (-report.snr_db / 10))
-    return 0.0 if report.token_agreement is None else 1 - report.token_agreement
+    return 0.0 if report.token_agreement is None else (1 - report.token_agreement) ** 2

@@ -33,7 +33,10 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class CalibrationFacts:
-    """The feeds that a variant was calibrated on, what they cover, and who chose the ranges."""
+    """The feeds that a variant was calibrated on, what they cover, and who chose the ranges.
+
+    `settings` are the recipe's own, in words.
+    """
 
     sha256: str
     n_feeds: int
@@ -41,6 +44,7 @@ class CalibrationFacts:
     upstream: str = ""
     observer: str = "minmax"
     coverage: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.artifact import Artifact, cannot_write, check_output, sha256_of
+from vampnet_models.artifact import Artifact, check_output, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
@@ -79,21 +78,12 @@ def write_bundle(
     Raises InputError when `out` is there already, or cannot be written.
     """
     check_free(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    try:
+    with staging_beside(out) as staging, written(out):
         staging.chmod(0o755)
         manifest = _fill(parts, staging, target, provider, weights)
         if out.exists():
             out.rmdir()
         staging.replace(out)
-    except OSError as error:
-        raise cannot_write(out, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 
@@ -122,7 +112,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         (folder / script).write_text(text, encoding="utf-8")
     note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
-    written = sorted(p for p in folder.rglob("*") if p.is_file())
+    inside = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest: Json = {
         "schema": SCHEMA,
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -141,7 +131,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
                 "bytes": path.stat().st_size,
                 "sha256": sha256_of((path,)),
             }
-            for path in written
+            for path in inside
         ],
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

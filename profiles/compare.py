@@ -7,11 +7,11 @@ Both documents have the shape of results.json, of which a profile is a part:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from profiles.host import differences
-from profiles.stats import OTHER_RUN_MARGIN, Ratio, Verdict, unpaired_ratio, verdict
+from profiles.two_runs import Shift, Times, shift_of
 from vampnet_models.errors import InputError
 
 Json = Mapping[str, Any]
@@ -21,14 +21,18 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One variant on one target, then and now; the ratio is new over old."""
+    """One variant on one target, then and now."""
 
     model: str
     recipe: str
     target: str
-    ratio: Ratio
-    verdict: Verdict
+    shift: Shift
     warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields in one level; ratios are new over old."""
+        fields = asdict(self)
+        return {**fields, **fields.pop("shift"), "warnings": list(self.warnings)}
 
 
 def document(name: str, profiles: Mapping[str, Json], host: Json) -> dict[str, Any]:
@@ -40,8 +44,8 @@ def document(name: str, profiles: Mapping[str, Json], host: Json) -> dict[str, A
 def compare(old: Json, new: Json, *, other_machine: bool = False) -> tuple[Comparison, ...]:
     """Compare what both documents measured; intervals by bootstrap of the raw samples.
 
-    Separate runs differ by more than their samples show (clocks, neighbours, page placement),
-    so less than `OTHER_RUN_MARGIN` is no difference. Raises InputError when a document has
+    Separate runs differ by more than their samples show (clocks, neighbours, page placement):
+    see `two_runs`. Raises InputError when a document has
     another form, when they are of different machines and `other_machine` is not set, or when
     they measured nothing in common.
     """
@@ -75,10 +79,6 @@ def _host(content: Json, record: Json) -> dict[str, Any]:
 
 
 def _compare(key: Key, old: Json, new: Json, warnings: tuple[str, ...]) -> Comparison:
-    ratio = unpaired_ratio(old["samples_s"], new["samples_s"])
-    for name, record in (("old", old), ("new", new)):
-        if record.get("noisy"):
-            warnings = (*warnings, f"the {name} one was noisy: measure it again when idle")
     if old.get("threads") != new.get("threads"):
         threads = f"{old.get('threads')} threads then, {new.get('threads')} now"
         warnings = (*warnings, threads)
@@ -87,7 +87,13 @@ def _compare(key: Key, old: Json, new: Json, warnings: tuple[str, ...]) -> Compa
             f"{' '.join(key)}: the input shapes differ ({old.get('feed_shapes')} then, "
             f"{new.get('feed_shapes')} now); profile with the same feeds"
         )
-    return Comparison(*key, ratio, verdict(ratio, OTHER_RUN_MARGIN), warnings)
+    shift = shift_of(_times(old), _times(new))
+    return Comparison(*key, shift, (*warnings, *shift.warnings))
+
+
+def _times(record: Json) -> Times:
+    yardstick_s = record.get("yardstick_s", ())
+    return Times(record["samples_s"], yardstick_s, bool(record.get("noisy")))
 
 
 def _measured(content: Json) -> dict[Key, Json]:

@@ -40,6 +40,8 @@ _STANDARD = frozenset(
         *("Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Size", "Slice", "Softmax"),
         *("Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh"),
         *("ThresholdedRelu", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"),
+        *("Compress", "IsInf", "IsNaN", "ReduceLogSum", "ReduceLogSumExp", "ReverseSequence"),
+        *("RoiAlign", "RotaryEmbedding", "Softsign", "TensorScatter"),
     }
 )
 _CONTRIB = frozenset(
@@ -51,8 +53,15 @@ _CONTRIB = frozenset(
         *("TransposeMatMul", "Trilu"),
     }
 )
-"""Operators with CUDA kernels, from ONNX Runtime 1.31's docs/OperatorKernels.md; the rest of a
-graph runs on the CPU with copies in between."""
+"""Operators with CUDA kernels, from ONNX Runtime's docs/OperatorKernels.md (the text of main, read
+in November 2026); the rest of a graph runs on the CPU with copies in between."""
+
+_INPUT_TYPES = {
+    "DequantizeLinear": {"INT8", "UINT8", "INT4", "UINT4", "FLOAT8E4M3FN", "FLOAT8E5M2"},
+    "MatMulInteger": {"INT8"},
+    "Pad": {"BOOL", "DOUBLE", "FLOAT", "FLOAT16"},
+}
+"""Types of the first input, by the same table, of operators that have few."""
 
 _QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "memory.total")
 
@@ -104,8 +113,8 @@ def unavailable() -> str | None:
     if CUDA.provider in ort.get_available_providers():
         return None
     return (
-        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; on a CUDA machine, "
-        "install the cuda environment and run `vampbench profile --target cuda` there"
+        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; run, on a CUDA "
+        "machine: make env-cuda, then .venv-cuda/bin/vampbench profile MODELS --target cuda"
     )
 
 
@@ -192,10 +201,11 @@ def parse_facts(line: str) -> dict[str, str]:
 
 
 def _supports(node: ir.Node, shapes: Shapes) -> str | None:
-    if node.op_type == "DequantizeLinear" and node.inputs[0] is not None:
-        quantized = shapes.tensors.get(node.inputs[0].name or "")
-        if quantized is not None and quantized.dtype == ir.DataType.INT32:
-            return "no CUDA kernel for int32, the form of quantized biases"
+    taken = _INPUT_TYPES.get(node.op_type)
+    if taken is not None and node.inputs[0] is not None:
+        first = shapes.tensors.get(node.inputs[0].name or "")
+        if first is not None and first.dtype.name not in taken:
+            return f"no CUDA kernel for {first.dtype.name.lower()}"
     if node.domain in ("", "ai.onnx"):
         return None if node.op_type in _STANDARD else "no CUDA kernel"
     if node.domain == "com.microsoft":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from profiles.process import ChildFailed, child
 from profiles.records import Failure, Measurement
 from profiles.rounds import Entry, Plan, Progress, measure_group
 from profiles.targets import Target, cpu
+from profiles.yardstick import NAME as YARDSTICK
+from profiles.yardstick import write_yardstick
 from vampnet_models.errors import InputError
 from vampnet_models.spec import IR_VERSION, OPSET
 
@@ -70,23 +73,37 @@ def measure(
     entries = []
     for name, path in models:
         try:
-            entries.append(Entry(name, path, size_of(model_files(path))))
+            entries.append(Entry(name, path, feeds_path, size_of(model_files(path))))
         except InputError as error:
             records[name] = Failure(target.label, str(error))
     reference = entries[0].name if entries and entries[0].name == models[0][0] else None
     available = host.memory_bytes()[1]
     groups = plan_groups([e.bytes for e in entries], available, reference is not None)
-    for number, members in enumerate(groups, 1):
-        chosen = [_fresh(entries[i]) for i in members]
-        label = f"group {number} of {len(groups)}: " if len(groups) > 1 else ""
-        share = measure_group(chosen, feeds_path, target, plan, bind, _prefixed(tell, label))
-        for entry in chosen:
-            if entry.name in records:
-                continue  # the reference keeps the figures of its first group
-            if len(groups) > 1:
-                entry.warnings.append(_grouping(entry, chosen, reference, len(groups), available))
-            records[entry.name] = _record(entry, chosen[0], reference, target, overhead_s, share)
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+        yardstick = _yardstick(Path(folder)) if plan.yardstick else None
+        for number, members in enumerate(groups, 1):
+            chosen = [_fresh(entries[i]) for i in members]
+            beside = [_fresh(yardstick)] if yardstick else []
+            label = f"group {number} of {len(groups)}: " if len(groups) > 1 else ""
+            share = measure_group([*chosen, *beside], target, plan, bind, _prefixed(tell, label))
+            around = _Around(overhead_s, share, tuple(s for e in beside for s in e.samples_s))
+            for entry in chosen:
+                if entry.name in records:
+                    continue  # the reference keeps the figures of its first group
+                if len(groups) > 1:
+                    warning = _grouping(entry, chosen, reference, len(groups), available)
+                    entry.warnings.append(warning)
+                records[entry.name] = _record(entry, chosen[0], reference, target, around)
     return {name: records[name] for name, _ in models}
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What was measured around the variants of a group."""
+
+    overhead_s: float
+    foreign_share: float | None
+    yardstick_s: tuple[float, ...]
 
 
 def plan_groups(
@@ -146,8 +163,7 @@ def _record(
     first: Entry,
     reference: str | None,
     target: Target,
-    overhead_s: float,
-    share: float | None,
+    around: _Around,
 ) -> Measurement | Failure:
     if entry.failure:
         return Failure(target.label, f"{entry.path.name}: {entry.failure}")
@@ -164,12 +180,11 @@ def _record(
             f"{ratio.value:.2f} times the reference's time: slower here; use the reference or "
             "another recipe for speed on this target"
         )
-    noise = stats.noise_verdict(samples, share)
+    noise = stats.noise_verdict(samples, around.foreign_share)
     summary = stats.summarise(samples)
-    if overhead_s > 0.01 * summary.median:
-        entry.warnings.append(
-            f"the harness adds {overhead_s / summary.median:.0%} to each run: use longer feeds"
-        )
+    if around.overhead_s > 0.01 * summary.median:
+        share = around.overhead_s / summary.median
+        entry.warnings.append(f"the harness adds {share:.0%} to each run: use longer feeds")
     return Measurement(
         target=target.label,
         threads=target.threads,
@@ -183,10 +198,11 @@ def _record(
         peak_rss_bytes=entry.peak_rss_bytes,
         base_rss_bytes=int(entry.child.ready["base_rss_bytes"]),
         rss_after_load_bytes=entry.child.ready["rss_after_load_bytes"],
-        overhead_s=overhead_s,
+        overhead_s=around.overhead_s,
+        yardstick_s=around.yardstick_s,
         outliers=stats.outliers(samples),
         noise=noise,
-        foreign_share=share,
+        foreign_share=around.foreign_share,
         ratio=ratio,
         verdict=verdict,
         warnings=(*entry.warnings, *noise.warnings),
@@ -206,7 +222,12 @@ def _grouping(
 
 
 def _fresh(entry: Entry) -> Entry:
-    return Entry(entry.name, entry.path, entry.bytes)
+    return Entry(entry.name, entry.path, entry.feeds, entry.bytes)
+
+
+def _yardstick(folder: Path) -> Entry:
+    path, feeds = write_yardstick(folder)
+    return Entry(YARDSTICK, path, feeds, size_of(model_files(path)))
 
 
 def _prefixed(tell: Progress, label: str) -> Progress:

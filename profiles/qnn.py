@@ -120,11 +120,12 @@ def compile_variant(
     *,
     soc: Soc = SOCS[0],
     emulate: bool = True,
+    timeout_s: float = TIMEOUT_S,
 ) -> Compiled:
     """Compile `variant` for the shapes of the states, and compare its tokens with `reference`.
 
     The states are short and all of one shape: emulation is slow. Raises InputError when the extra
-    is missing, the model does not compile, or the compiler's process dies.
+    is missing, the model does not compile, or the compiler's process dies or takes `timeout_s`.
     """
     missing = unavailable()
     if missing is not None:
@@ -140,7 +141,7 @@ def compile_variant(
         feeds = folder / "feeds.npz"
         arrays = {f"{i}/{name}": x for i, each in enumerate(states) for name, x in each.items()}
         np.savez(feeds, allow_pickle=False, **arrays)
-        result = _child(variant, fixed, feeds, folder, soc, wanted)
+        result = _child(variant, fixed, feeds, folder, soc, wanted, timeout_s)
         trace = _trace(folder, variant)
         refusals, unnamed = _refusals(trace, {n.name: n.flops for n in cost.nodes if n.name})
         lost = sum(r.flops for r in refusals)
@@ -173,7 +174,13 @@ def _why_not(emulate: bool, too_much: bool, flops: int) -> str | None:
 
 
 def _child(
-    variant: Path, fixed: Path, feeds: Path, folder: Path, soc: Soc, emulate: bool
+    variant: Path,
+    fixed: Path,
+    feeds: Path,
+    folder: Path,
+    soc: Soc,
+    emulate: bool,
+    timeout_s: float,
 ) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "profiles.qnn_child"]
     command += [str(fixed), str(feeds), str(folder), f"--soc={soc.model}", f"--arch={soc.arch}"]
@@ -186,13 +193,13 @@ def _child(
             text=True,
             errors="replace",
             check=False,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             env=os.environ | {"PYTHONPATH": path},
             cwd=folder,
         )
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"{variant}: the NPU's compiler and emulator took over {TIMEOUT_S} s; give fewer "
+            f"{variant}: the NPU's compiler and emulator took over {timeout_s:.0f} s; give fewer "
             "frames or states, or --no-emulate"
         ) from None
     written = folder / "result.json"

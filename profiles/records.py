@@ -18,7 +18,8 @@ class Measurement:
     is the whole process, of which `base_rss_bytes` was there before the model;
     `rss_after_load_bytes` was resident when it was open, before the first run (None where the
     system does not tell): much more than `bytes` means that the runtime unpacked the weights.
-    `overhead_s` is what the harness adds to every run. `ratio` compares with the reference of
+    `overhead_s` is what the harness adds to every run; `yardstick_s` what the same rounds took a
+    fixed workload (empty where the plan has none). `ratio` compares with the reference of
     the same rounds.
     """
 
@@ -35,6 +36,7 @@ class Measurement:
     base_rss_bytes: int
     rss_after_load_bytes: int | None
     overhead_s: float
+    yardstick_s: tuple[float, ...]
     outliers: tuple[int, ...]
     noise: Noise
     foreign_share: float | None
@@ -64,6 +66,7 @@ class Measurement:
             "base_rss_bytes": self.base_rss_bytes,
             "rss_after_load_bytes": self.rss_after_load_bytes,
             "overhead_s": self.overhead_s,
+            "yardstick_s": list(self.yardstick_s),
             "outliers": list(self.outliers),
             "noisy": self.noise.noisy,
             "spread": self.noise.spread,

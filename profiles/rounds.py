@@ -34,7 +34,8 @@ class Plan:
     """How much to measure. A group stops after `rounds`, or earlier when `budget_s` is spent and
     `min_rounds` are done; warm-up takes `LEAD_S` at least, and ends when it is steady or at one
     of its bounds. `cold` opens
-    each model once more, in a process of its own, with its files out of the page cache."""
+    each model once more, in a process of its own, with its files out of the page cache. `yardstick`
+    times a fixed workload in every round too, which comparing two runs needs."""
 
     rounds: int = 20
     min_rounds: int = 7
@@ -42,6 +43,7 @@ class Plan:
     warmup_max: int = 6
     warmup_max_s: float = 5.0
     cold: bool = True
+    yardstick: bool = True
     seed: int = 0
 
 
@@ -51,6 +53,7 @@ class Entry:
 
     name: str
     path: Path
+    feeds: Path
     bytes: int
     child: Child | None = None
     cold_s: float | None = None
@@ -64,7 +67,6 @@ class Entry:
 
 def measure_group(
     entries: list[Entry],
-    feeds: Path,
     target: Target,
     plan: Plan,
     bind: str,
@@ -77,8 +79,8 @@ def measure_group(
             tell(i, steps, f"opening {entry.name}")
             try:
                 if plan.cold:
-                    entry.cold_s = _open_cold(entry, feeds, target, bind)
-                entry.child = stack.enter_context(child(entry.path, feeds, target, bind))
+                    entry.cold_s = _open_cold(entry, target, bind)
+                entry.child = stack.enter_context(child(entry.path, entry.feeds, target, bind))
                 _warm_up(entry, plan)
             except ChildFailed as error:
                 entry.failure = str(error)
@@ -95,7 +97,7 @@ def measure_group(
     return share
 
 
-def _open_cold(entry: Entry, feeds: Path, target: Target, bind: str) -> float | None:
+def _open_cold(entry: Entry, target: Target, bind: str) -> float | None:
     """Session time with the model's files out of the page cache; None when they stayed in it."""
     if not hasattr(os, "posix_fadvise"):
         return None
@@ -106,7 +108,7 @@ def _open_cold(entry: Entry, feeds: Path, target: Target, bind: str) -> float | 
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
-    with child(entry.path, feeds, target, bind) as process:
+    with child(entry.path, entry.feeds, target, bind) as process:
         read_bytes = int(process.ready["disk_read_bytes"])
         return float(process.ready["session_s"]) if read_bytes >= entry.bytes // 2 else None
 

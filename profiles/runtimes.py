@@ -1,9 +1,7 @@
-"""What the mobile runtimes take: operator tables, and the caveats that a graph can be checked for.
+"""What the mobile runtimes take: their published operator tables, asked node by node.
 
-The NNAPI and CoreML tables are the ones that come with the installed onnxruntime
-(`onnxruntime/tools/mobile_helpers`), so they are as new as it is. XNNPACK's is not in the wheel
-and is written here, from the provider's documentation. The CPU provider's kernels are asked from
-the runtime itself.
+`source` says where each table comes from. What a table's notes mean for one node is in
+`caveats`. The tables may lag behind the providers: they say what is promised, not all that runs.
 """
 
 from __future__ import annotations
@@ -11,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from importlib import metadata, resources
 
 import onnx_ir as ir
 from onnxruntime.capi import _pybind_state
 
+from profiles.caveats import caveat
 from profiles.coverage import Supports
 from vampnet_models.tensor_shapes import Shapes, Tensor
 
@@ -27,17 +26,26 @@ _TABLES = {
     "coreml-neuralnetwork": "coreml_supported_neuralnetwork_ops.md",
 }
 
+XNNPACK_PAGE = "https://onnxruntime.ai/docs/execution-providers/Xnnpack-ExecutionProvider.html"
+
 _XNNPACK = {
     "averagepool": "Only 2D Pool is supported.",
     "conv": "Only 2D Conv is supported. Weights and bias should be constant.",
     "convtranspose": "Only 2D ConvTranspose is supported. Weights and bias should be constant.",
-    "gemm": "Input B should be constant.",
-    "matmul": "Input B should be constant.",
+    "gemm": "Only 2D Op is supported",
+    "matmul": "Only 2D Op is supported",
     "maxpool": "Only 2D Pool is supported.",
     "qlinearconv": "Only 2D Conv is supported. Weights and bias should be constant.",
-    "resize": "4D input.",
-    "softmax": "",
+    "resize": "2D/4D Resize in `Bilinear mode` are supported",
+    "softmax": "only support opset 13 when AXIS is the last dimension",
+    "com.microsoft:qlinearaveragepool": "Only 2D Pool is supported.",
+    "com.microsoft:qlinearconvtranspose": "Only 2D ConvTranspose is supported.",
+    "com.microsoft:qlinearsoftmax": "",
 }
+"""The page `XNNPACK_PAGE`, read in November 2026: unchanged in its list since ONNX Runtime 1.14,
+which it names. The kernels that the provider registers (`xnnpack_execution_provider.cc`) are the
+same ones, in float32, int8 and uint8; products also want a constant second input. The
+provider is in the Android and iOS packages, not in the wheels."""
 
 _FLOATS = {
     "xnnpack": {ir.DataType.FLOAT},
@@ -52,20 +60,13 @@ _ANY_DTYPE = frozenset(
     {
         *("Cast", "Shape", "Gather", "Concat", "Slice", "Squeeze", "Unsqueeze", "Reshape"),
         *("Flatten", "Identity", "ArgMax", "QuantizeLinear", "DequantizeLinear", "QLinearConv"),
-        *("QLinearMatMul", "QLinearAdd", "QLinearSigmoid"),
+        *("QLinearMatMul", "QLinearAdd", "QLinearSigmoid", "And"),
     }
 )
 """Operators whose output need not be floating point on these runtimes."""
 
-_WANTS_CONSTANTS = re.compile(r"(should|must) be (a )?constant")
-
-_READ_QDQ = ("nnapi", "xnnpack")
-"""Runtimes that read DequantizeLinear, operator, QuantizeLinear as one quantized operator."""
-
 _EXPANDED = ("CastLike", "GroupNormalization", "MeanVarianceNormalization", "Mish", "Swish")
 """Operators without kernels that the runtime expands into operators that have them."""
-
-_WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1, "QLinearConv": 3}
 
 
 def supports(runtime: str) -> Supports:
@@ -75,9 +76,19 @@ def supports(runtime: str) -> Supports:
     table = operators(runtime)
 
     def answer(node: ir.Node, shapes: Shapes) -> str | None:
-        return _caveat(node, shapes.tensors, runtime, table)
+        return _refusal(node, shapes.tensors, runtime, table)
 
     return answer
+
+
+def source(runtime: str) -> str:
+    """Where the runtime's table comes from, with its version: a line for people."""
+    version = metadata.version("onnxruntime")
+    if runtime == "cpu":
+        return f"the kernels that onnxruntime {version} itself lists"
+    if runtime == "xnnpack":
+        return f"{XNNPACK_PAGE}, read in November 2026"
+    return f"{_TABLES[runtime]} of onnxruntime {version}"
 
 
 @cache
@@ -104,7 +115,7 @@ def parse_table(text: str) -> dict[str, str]:
     return found
 
 
-def _caveat(
+def _refusal(
     node: ir.Node, tensors: Mapping[str, Tensor], runtime: str, table: Mapping[str, str]
 ) -> str | None:
     """Why the runtime refuses the node, None when nothing that can be checked speaks against."""
@@ -117,42 +128,12 @@ def _caveat(
         return "its shape is known only when it runs"
     if any(len(t.shape) > _MAX_RANK[runtime] for t in outputs):
         return f"more than {_MAX_RANK[runtime]} dimensions"
-    if node.op_type in _WEIGHTED:
-        refused = _weight_caveat(node, tensors, runtime, note)
-        if refused:
-            return refused
-    elif _WANTS_CONSTANTS.search(note) and not all(map(_is_constant, node.inputs[1:])):
-        return "an input is computed where only constants are taken"
+    refused = caveat(node, tensors, runtime, note)
+    if refused is not None:
+        return refused
     if node.op_type not in _ANY_DTYPE and outputs[0].dtype not in _FLOATS[runtime]:
         return f"{outputs[0].dtype.name.lower()} arithmetic"
     return None
-
-
-def _weight_caveat(
-    node: ir.Node, tensors: Mapping[str, Tensor], runtime: str, note: str
-) -> str | None:
-    index = _WEIGHTED[node.op_type]
-    weight = node.inputs[index] if index < len(node.inputs) else None
-    if weight is None:
-        return "it has no weight"
-    known = tensors.get(weight.name or "")
-    if "Only 2D" in note and known is not None and len(known.shape) != 4:
-        return f"a {len(known.shape) - 2}D convolution, only 2D is taken"
-    if not _WANTS_CONSTANTS.search(note) or _is_constant(weight):
-        return None
-    producer = weight.producer()
-    if producer is not None and producer.op_type == "DequantizeLinear":
-        if runtime in _READ_QDQ and _is_constant(producer.inputs[0]):
-            return None
-        return "its weight comes from DequantizeLinear, only constants are taken"
-    return "its weight is computed, only constants are taken"
-
-
-def _is_constant(value: ir.Value | None) -> bool:
-    if value is None or value.is_initializer():
-        return True
-    producer = value.producer()
-    return producer is not None and producer.op_type == "Constant"
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vampnet_models.native import CACHE_VARIABLE
 from vampnet_models.synth import synth
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -26,3 +27,14 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     synth("small", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def _native_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("native")
+
+
+@pytest.fixture
+def native_cache(_native_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator library is built in a folder of the tests, once for all of them."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(_native_folder))

@@ -150,13 +150,8 @@ def save_model(
     if external is None:
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
     data_name = f"{path.name}.data"
-    try:
-        check_output(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
+    check_output(path)
+    with staging_beside(path) as staging, written(path):
         staged = staging / path.name
         if external:
             ir.save(
@@ -172,30 +167,41 @@ def save_model(
             # What was external in the source would still name the source's data file.
             ir.save(ir.external_data.load_to_model(model), staged)
         _publish(staging, path, data_name)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def copy_model(source: Artifact, folder: Path) -> Path:
     """Copy a model with its data under its own name; atomic, and raises as `save_model` does."""
     path = folder / source.path.name
-    try:
-        check_output(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=folder))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
+    check_output(path)
+    with staging_beside(path) as staging, written(path):
         for file in source.files:
             shutil.copyfile(file, staging / file.name)
         _publish(staging, path, f"{path.name}.data")
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    return path
+
+
+@contextmanager
+def staging_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder beside an output, on the same disk, removed at the end.
+
+    Raises InputError when it cannot be made.
+    """
+    with written(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return path
+
+
+@contextmanager
+def written(out: Path) -> Iterator[None]:
+    """What fails here for the disk's sake is an InputError about this output."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(out, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

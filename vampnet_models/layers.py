@@ -29,13 +29,7 @@ def conv(
     inputs = [x, weight]
     if f"{prefix}.bias" in tensors.names():
         inputs.append(plain(b, tensors, f"{prefix}.bias", (shape[0],)))
-    attributes = {
-        "kernel_shape": [shape[2]],
-        "strides": [stride],
-        "dilations": [dilation],
-        "pads": [padding, padding],
-        "group": 1,
-    }
+    attributes = conv_attributes(shape[2], stride, dilation, padding)
     return b.op("Conv", *inputs, name=f"{prefix}/Conv", attributes=attributes)
 
 
@@ -52,16 +46,23 @@ def conv_transpose(
     """ConvTranspose1d with a (weight-normalised) weight `[in, out, kernel]` and its bias."""
     weight = conv_weight(b, tensors, prefix, shape)
     bias = plain(b, tensors, f"{prefix}.bias", (shape[1],))
-    attributes = {
-        "kernel_shape": [shape[2]],
-        "strides": [stride],
-        "dilations": [1],
-        "pads": [padding, padding],
-        "group": 1,
-    }
+    attributes = conv_attributes(shape[2], stride, 1, padding)
     return b.op(
         "ConvTranspose", x, weight, bias, name=f"{prefix}/ConvTranspose", attributes=attributes
     )
+
+
+def conv_attributes(
+    kernel: int, stride: int, dilation: int, padding: int
+) -> dict[str, list[int] | int]:
+    """The attributes of a convolution over time, padded alike on both sides."""
+    return {
+        "kernel_shape": [kernel],
+        "strides": [stride],
+        "dilations": [dilation],
+        "pads": [padding, padding],
+        "group": 1,
+    }
 
 
 def conv_weight(b: GraphBuilder, tensors: Ledger, prefix: str, shape: tuple[int, ...]) -> ir.Value:

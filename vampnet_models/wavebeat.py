@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.graph import Array, GraphBuilder
+from vampnet_models.layers import conv_attributes
 from vampnet_models.spec import CONFIG_KEY, N_BEAT_OUTPUTS, ROLE_KEY, WEIGHTS_KEY, Role
 from vampnet_models.tensors import Ledger, require_shape
 
@@ -155,13 +156,7 @@ def _normalised_conv(
     weight = b.weight(f"{conv}.weight", shape, read_weight)
     bias = b.weight(f"{conv}.bias", shape[:1], read_bias)
     padding = (shape[2] - 1) * dilation // 2
-    attributes = {
-        "kernel_shape": [shape[2]],
-        "strides": [stride],
-        "dilations": [dilation],
-        "pads": [padding, padding],
-        "group": 1,
-    }
+    attributes = conv_attributes(shape[2], stride, dilation, padding)
     return b.op("Conv", x, weight, bias, name=f"{conv}/Conv", attributes=attributes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.collect import collect_channel_ranges
@@ -14,30 +14,32 @@ from optimize import mixed
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.fuse import MIXED_RULES, fuse
-from optimize.mixed import Assignment, Blocks
+from optimize.mixed import Assignment, Blocks, Grain
 from optimize.precision import int8_static
 from optimize.precision.int8_conv import RangeLike
 from optimize.recipes import RECIPES, Recipe
-from optimize.search import Candidate, assignments
-from optimize.sensitivity import Effect, Trials
+from optimize.search import Candidate, assignments, why_no_smaller
+from optimize.sensitivity import Effect
 from optimize.variant import NotApplicable
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
 from profiles.targets import Target
 from vampnet_models.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
 from workbench.console import Voice
 from workbench.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
 from workbench.job import REFERENCE, feeds_key, profile_feed
 from workbench.kept import kept_feeds
+from workbench.quality import first_agreement, loss_of
+from workbench.trials import Bench
+from workbench.wish import Wish
 from workbench.workspace import Json, Workspace, key_of, remembered
 
-TRIAL_FEEDS = 8
-"""Each block is tried on so many of the search's feeds; candidates are compared on all."""
+MAX_MIXTURES = 6
+"""Mixtures from the smallest to the truest that are built and measured, per model."""
 
-MAX_MIXTURES = 8
-"""Mixtures that are built and measured, per model."""
+FINE_BYTES = 32 * 1024 * 1024
+"""A codec below this is tried convolution by convolution: a trial takes a second or two."""
 
 
 @dataclass
@@ -62,16 +64,16 @@ def candidates_of(
     artifact: Artifact,
     ground: Ground,
     space: Workspace,
-    target: Target,
-    rounds: int,
-    threads: int,
+    wish: Wish,
     voice: Voice,
 ) -> Tuned:
     """Measure every block in every precision, then build, compare and time what looks best.
 
-    Every step is remembered under the hashes of what it depends on. Raises InputError when the
-    model cannot be fed or run.
+    That is a few mixtures over the whole range, those near the bound on what is said, and the
+    uniform recipes. Every step is remembered under the hashes of what it depends on. Raises
+    InputError when the model cannot be fed or run.
     """
+    threads = wish.threads
     calibration, evaluation = kept_feeds(
         space.work("feeds"),
         artifact.name,
@@ -81,8 +83,7 @@ def candidates_of(
     search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
     with _fused(artifact, space) as fused:
         graph = load_model(fused).graph
-        blocks = mixed.blocks_of(graph, by_kind=artifact.bytes >= LARGE_BYTES)
-        options = mixed.options_of(graph, blocks)
+        blocks = mixed.blocks_of(graph, _grain(artifact))
         axes = int8_static.tensors_to_observe(graph)
         with voice.task(f"{artifact.name}: calibrating") as update:
             ranges: Mapping[str, RangeLike] = (
@@ -93,49 +94,35 @@ def candidates_of(
         with voice.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
-        tried = _first(truth, TRIAL_FEEDS)
-        effects = _effects(
-            lambda: Trials(fused, tried, blocks, ranges),
-            options,
-            artifact.name,
-            key,
-            space,
-            voice,
-        )
+        bench = Bench(artifact, fused, truth, blocks, ranges, key, space, voice)
+        effects = bench.effects(mixed.options_of(graph, blocks))
+        near = bench.near_bound(effects, wish)
     proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
-    mixtures: dict[str, Assignment] = {mixed.name_of(each): each for each in proposed}
+    mixtures: dict[str, Assignment] = {mixed.name_of(each): each for each in (*proposed, *near)}
     recipes = [*RECIPES, *(mixed.recipe_of(blocks, m, ranges) for m in mixtures.values())]
     built = {}
     for recipe in recipes:
         path = _built(artifact, recipe, calibration, space, voice)
         if path is not None:
             built[recipe.name] = path
-    profiles = _profiles(artifact, built, evaluation, space, target, rounds, voice)
+    profiles = _profiles(artifact, built, evaluation, space, wish, voice)
     found = Tuned(artifact, calibration, evaluation, blocks, effects, mixtures, built, profiles, [])
     for recipe_name, path in built.items():
         accuracy = accuracy_of(found, path, search, lambda: truth, space, voice)
-        profile = profiles.get(recipe_name, {}).get(target.name, {})
+        profile = profiles.get(recipe_name, {}).get(wish.target.name, {})
         if accuracy["nonfinite"] or profile.get("kind") != "measurement":
             voice.warn(f"{artifact.name}: {recipe_name}: no candidate: {_why(accuracy, profile)}")
             continue
-        found.candidates.append(_candidate(found, recipe_name, path, accuracy, target))
+        found.candidates.append(_candidate(found, recipe_name, path, accuracy, wish.target))
     if not found.candidates:
         raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
     return found
 
 
-def _first(truth: Truth, count: int) -> Truth:
-    """The truth about some feeds, spread evenly: the first are masked most."""
-    step = max(1, len(truth.feeds) // count)
-    some = slice(0, step * count, step)
-    return replace(
-        truth,
-        feeds=truth.feeds[some],
-        strata=truth.strata[some],
-        steps=truth.steps[some],
-        answers=truth.answers[some],
-        floor=truth.floor[some],
-    )
+def _grain(artifact: Artifact) -> Grain:
+    if artifact.bytes >= LARGE_BYTES:
+        return "kind"
+    return "node" if artifact.bytes < FINE_BYTES else "stage"
 
 
 @contextmanager
@@ -151,34 +138,6 @@ def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
     finally:
         for file in (path, path.with_name(f"{path.name}.data")):
             file.unlink(missing_ok=True)
-
-
-def _effects(
-    open_trials: Callable[[], Trials],
-    options: Mapping[str, tuple[str, ...]],
-    model: str,
-    key: str,
-    space: Workspace,
-    voice: Voice,
-) -> dict[str, list[Effect]]:
-    """Each block in each precision; what an earlier search measured is not measured again."""
-    trials: Trials | None = None
-    found: dict[str, list[Effect]] = {}
-    todo = [(b, p) for b, precisions in options.items() for p in precisions if p != mixed.FLOAT]
-    with voice.task(f"{model}: {len(todo)} trials of {len(options)} blocks") as update:
-        for done, (block, precision) in enumerate(todo):
-
-            def measure(block: str = block, precision: str = precision) -> Json:
-                nonlocal trials
-                trials = trials or open_trials()
-                return trials.measure(block, precision).as_json()
-
-            trial = key_of(key, block, precision)
-            path = space.work("sensitivity", model, f"{trial[:16]}.json")
-            each = found.setdefault(block, [Effect(block, mixed.FLOAT, 0.0, 1.0, 0, 1.0)])
-            each.append(Effect(**remembered(path, trial, measure)))
-            update(done + 1, len(todo))
-    return found
 
 
 def _built(
@@ -222,11 +181,11 @@ def _profiles(
     built: Mapping[str, Path],
     evaluation: FeedSet,
     space: Workspace,
-    target: Target,
-    rounds: int,
+    wish: Wish,
     voice: Voice,
 ) -> dict[str, dict[str, Json]]:
     """The source and all candidates, timed in turns."""
+    target, rounds = wish.target, wish.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
     key = key_of(artifact.sha256, *hashes, evaluation.sha256, target, rounds, *_versions())
     feed = space.work("feeds", f"{artifact.name}.npz")
@@ -262,23 +221,6 @@ def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Ta
     )
 
 
-def loss_of(accuracy: Json) -> float:
-    """1 - agreement for tokens, noise over signal for sound."""
-    if accuracy["token_agreement"] is not None:
-        return float(1 - accuracy["token_agreement"])
-    decibels = accuracy["si_sdr_db"] if accuracy["si_sdr_db"] is not None else accuracy["snr_db"]
-    return 0.0 if decibels is None else float(10 ** (-decibels / 10))
-
-
-def first_agreement(role: Role, accuracy: Json) -> float | None:
-    """An encoder's agreement over the codebooks that the coarse model predicts."""
-    if role is not Role.CODEC_ENCODER:
-        return None
-    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < N_COARSE_CODEBOOKS]
-    total = sum(r["n_positions"] for r in rows)
-    return sum(r["agreement"] * r["n_positions"] for r in rows) / total if total else None
-
-
 def _why(accuracy: Json, profile: Json) -> str:
     if accuracy["nonfinite"]:
         return f"{accuracy['nonfinite']} outputs are NaN or infinite"
@@ -289,19 +231,23 @@ def _versions() -> tuple[str, ...]:
     return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
 
 
-def effects_json(found: Tuned, chosen: Assignment) -> list[Json]:
-    """What each block could have had and what it got, for tune.json."""
-    return [
-        {
-            "block": block,
-            "nodes": len(found.blocks[block]),
-            "chosen": chosen.get(block, mixed.FLOAT),
-            "options": [asdict(e) | {"damage": _plain(e.damage)} for e in effects],
-        }
-        for block, effects in found.effects.items()
-    ]
+def effects_json(found: Tuned, recipe: str) -> list[Json]:
+    """What each block could have had, what it got and why, for tune.json.
 
-
-def _plain(damage: float) -> float | None:
-    """JSON has no infinity."""
-    return None if damage == float("inf") else damage
+    In a uniform recipe every block got that recipe, which has its own rules for what it leaves.
+    """
+    mixture = found.mixtures.get(recipe)
+    entries = []
+    for block, effects in found.effects.items():
+        chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
+        why = "the whole model got it" if mixture is None else why_no_smaller(effects, chosen)
+        entries.append(
+            {
+                "block": block,
+                "nodes": len(found.blocks[block]),
+                "chosen": chosen,
+                "why": why,
+                "options": [e.as_json() for e in effects],
+            }
+        )
+    return entries

@@ -24,10 +24,10 @@ from workbench.ground import (
     lay_ground,
     load_audio,
     side_feeds,
-    with_neighbours,
 )
 from workbench.job import judge
 from workbench.lengths import check_fed, in_step
+from workbench.neighbours import with_neighbours
 from workbench.runtime import Checked, check, tell
 
 

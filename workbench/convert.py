@@ -33,9 +33,8 @@ from workbench.ground import (
     load_audio,
     side_feeds,
     sizes_of,
-    with_neighbours,
-    with_upstream,
 )
+from workbench.neighbours import with_neighbours, with_upstream
 from workbench.outside import tell_outside
 from workbench.runtime import NOT_CHECKED, float_lines
 

@@ -21,7 +21,8 @@ from workbench import options
 from workbench.check import show
 from workbench.console import Voice
 from workbench.convert import convert
-from workbench.ground import feeds_of, lay_ground, load_audio, with_neighbours
+from workbench.ground import feeds_of, lay_ground, load_audio
+from workbench.neighbours import with_neighbours
 
 
 @click.command()

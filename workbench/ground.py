@@ -23,13 +23,13 @@ from calibration.feeds import (
 from calibration.parts import UPSTREAM, encode_by_parts, part_feeds
 from calibration.samples import builtin_audio_set
 from calibration.two_folders import load_two_folders
-from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.baked import accepted_lengths
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
-from vampnet_models.spec import CHAIN_ROLES, FILE_STEMS, ModelSpec, Part, Role
+from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
 from workbench.console import Update, Voice
 from workbench.kept import kept_codes
 from workbench.workspace import key_of
@@ -287,49 +287,8 @@ def side_feeds(
     Raises InputError as `feeds_of` does.
     """
     if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))[side is EVALUATION]
+        return halves(read_feeds(user_feeds, artifact.spec))[side.name == EVALUATION.name]
     return _side(_fed(artifact, ground, threads, voice), side, ground, voice)
-
-
-def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
-    """The model and the other readable ones of its folder: the chain that it stands in."""
-    found = [artifact]
-    for path in find_models(artifact.path.parent):
-        if path != artifact.path:
-            try:
-                found.append(open_artifact(path))
-            except InputError as error:
-                voice.warn(str(error))
-    return found
-
-
-def with_upstream(
-    beside: Sequence[Artifact], model: Artifact, paths: Sequence[Path]
-) -> list[Artifact]:
-    """The models of a chain, those that `paths` name in place of their stage's.
-
-    Raises InputError for one that cannot be read, that does not come before `model`, or for two
-    of one stage.
-    """
-    named: dict[Role, Artifact] = {}
-    for path in paths:
-        artifact = open_artifact(path)
-        role = artifact.role
-        if role not in CHAIN_ROLES[: _stage(model.role)]:
-            raise InputError(
-                f"{path}: {role.value} does not come before {model.role.value}; --upstream takes "
-                "what makes the model's input"
-            )
-        if role in named:
-            raise InputError(f"{path}: {named[role].path} is {role.value} already; give one of it")
-        named[role] = artifact
-    kept = [a for a in beside if a is model or a.role not in named]
-    return [*kept, *named.values()]
-
-
-def _stage(role: Role) -> int:
-    """How many stages of the chain come before a role; none before a role beside it."""
-    return CHAIN_ROLES.index(role) if role in CHAIN_ROLES else 0
 
 
 @dataclass(frozen=True)
@@ -363,7 +322,7 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
 
 def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
     sizes = sizes_of(fed.artifact, side)
-    encoded = ground.evaluation if side is EVALUATION else ground.calibration
+    encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
     with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
         if part is not None and (fed.upstream is not None or part not in UPSTREAM):

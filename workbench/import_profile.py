@@ -24,7 +24,10 @@ from workbench.workspace import Json
 def import_profile(
     files: tuple[Path, ...], device: str, model: str | None, out: Path | None, as_json: bool
 ) -> int:
-    """Import FILES that onnxruntime_perf_test or Qualcomm AI Hub wrote for a real device.
+    """Import FILES that another tool wrote on a real device.
+
+    Taken are onnxruntime_perf_test's result file, what it prints, its profile (-p), and the JSON
+    that Qualcomm AI Hub's client downloads.
 
     Each becomes a record labelled "measured on that device, imported": it stands beside our
     measurements and is mixed with none, nor with estimates.
@@ -38,9 +41,10 @@ def import_profile(
     records = [read(path, device, model).as_json() for path in files]
     rows = []
     for record in records:
-        spread = "-"
-        if record["p10_s"] is not None:
-            spread = f"{record['p10_s'] * 1e3:.2f} to {record['p90_s'] * 1e3:.2f} ms"
+        low, high = (
+            "?" if record[name] is None else f"{record[name] * 1e3:.2f}"
+            for name in ("p10_s", "p90_s")
+        )
         units = ", ".join(f"{n} {unit}" for unit, n in record["compute_units"].items())
         peak = record["peak_rss_bytes"]
         rows.append(
@@ -48,8 +52,8 @@ def import_profile(
                 record["model"],
                 record["tool"],
                 f"{record['median_s'] * 1e3:.2f} ms",
-                spread,
-                str(len(record["samples_s"])),
+                "-" if high == "?" else f"{low} to {high} ms",
+                "-" if record["runs"] is None else str(record["runs"]),
                 "-" if peak is None else megabytes(peak),
                 units or "-",
             )

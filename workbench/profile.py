@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from profiles.compare import compare, document
 from profiles.host import describe_host
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
+from profiles.stats import Ratio
 from profiles.targets import parse_targets
 from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
@@ -26,9 +26,9 @@ from workbench.ground import (
     lay_ground,
     load_audio,
     side_feeds,
-    with_neighbours,
 )
 from workbench.lengths import in_step
+from workbench.neighbours import with_neighbours
 from workbench.workspace import Json
 
 MAX_OPERATORS = 10
@@ -147,16 +147,23 @@ def _compare(before: Json, now: Json, other_machine: bool, voice: Voice) -> list
         (
             each.recipe,
             each.target,
-            str(each.verdict),
-            f"{each.ratio.value:.2f} ({each.ratio.low:.2f} to {each.ratio.high:.2f})",
+            str(each.shift.verdict),
+            _ratio(each.shift.ratio),
+            _ratio(each.shift.machine),
+            _ratio(each.shift.levelled),
         )
         for each in found
     ]
-    voice.table("Against the earlier profile", ("model", "target", "now is", "x then"), rows)
+    columns = ("model", "target", "now is", "x then", "machine", "x then without it")
+    voice.table("Against the earlier profile", columns, rows)
     for each in found:
         for warning in each.warnings:
             voice.warn(f"{each.recipe}, {each.target}: {warning}")
-    return [asdict(each) for each in found]
+    return [each.as_json() for each in found]
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
 
 
 def _names(artifacts: list[Artifact]) -> list[str]:

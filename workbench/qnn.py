@@ -23,8 +23,8 @@ from workbench.ground import (
     lay_ground,
     load_audio,
     side_feeds,
-    with_neighbours,
 )
+from workbench.neighbours import with_neighbours
 from workbench.workspace import Json
 
 SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}

@@ -32,7 +32,7 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
     ratio = cpu.get("ratio_to_reference")
     time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
     if ratio:
-        time += f" ({ratio:.2f} x FP32)"
+        time += f" ({ratio:.2f} x FP32{', noisy' if cpu.get('noisy') else ''})"
     size = f"{megabytes(variant['bytes'])} ({share:.0%})"
     return (variant["status"], size, says, time, _short(variant["reason"]))
 

@@ -8,27 +8,21 @@ from pathlib import Path
 
 import click
 
-from optimize.free_running import FreeRun, Prompt, free_running
-from optimize.swap import PERIOD_FRAMES, SwapRow, swap_table
+from optimize.free_running import FreeRun
+from optimize.swap import SwapRow, swap_table
 from vampnet_models.artifact import Artifact
 from vampnet_models.pipeline import Chain, encode
-from vampnet_models.session import Session, open_session
-from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
-from vampnet_models.tokens import (
-    C2F_SAMPLING,
-    Codes,
-    SamplingOptions,
-    full_mask,
-    periodic_mask,
-)
+from vampnet_models.session import Session
+from vampnet_models.spec import Role
+from vampnet_models.tokens import Codes, SamplingOptions
 from workbench import options
 from workbench.console import Voice, percent
+from workbench.free_runs import floor_session, free_runs
 from workbench.ground import load_audio
 from workbench.vamp import find_stages, open_chain
 
 PER_RUN_CLIPS = 4
 CLIP_SAMPLES = 3 * 44_100
-FLOOR_THREADS = 1
 
 
 @click.command()
@@ -110,9 +104,8 @@ def swap(
 
 
 def _floor(references: dict[Role, Artifact]) -> Chain:
-    """FP32 again, with one thread and no graph optimization."""
     encoder, coarse, c2f, decoder = (
-        open_session(references[r].path, threads=FLOOR_THREADS, graph_optimization="disabled")
+        floor_session(references[r])
         for r in (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
     )
     return Chain(encoder=encoder, coarse=coarse, c2f=c2f, decoder=decoder)
@@ -126,28 +119,9 @@ def _free(
     voice: Voice,
 ) -> dict[str, FreeRun]:
     reference, variant, floor = sessions
-    coarse = role is Role.COARSE
-    prompts = [
-        Prompt(
-            each[:, :N_COARSE_CODEBOOKS] if coarse else each,
-            _mask(role, each),
-            seed,
-        )
-        for seed, each in enumerate(codes)
-    ]
-    predicted = N_COARSE_CODEBOOKS if coarse else codes[0].shape[1] - N_COARSE_CODEBOOKS
-    sampling = SamplingOptions(steps=steps) if coarse else C2F_SAMPLING
     with voice.task(f"{role.value}: free-running") as update:
         others = {"variant": variant, "floor": floor}
-        return free_running(reference, others, prompts, predicted, sampling, update)
-
-
-def _mask(role: Role, codes: Codes) -> Codes:
-    if role is Role.COARSE:
-        return periodic_mask(codes[:, :N_COARSE_CODEBOOKS].shape, PERIOD_FRAMES)
-    mask = full_mask(codes.shape)
-    mask[:, :N_COARSE_CODEBOOKS] = 0
-    return mask
+        return free_runs(role, reference, others, codes, steps, update)
 
 
 def _cells(rows: tuple[SwapRow, ...]) -> list[tuple[str, ...]]:

@@ -14,7 +14,8 @@ from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from workbench import options
 from workbench.console import Voice, megabytes, percent
-from workbench.tuning import Wish, tune_set
+from workbench.tuning import tune_set
+from workbench.wish import Wish
 from workbench.workspace import Json
 
 DEFAULT_MIN_AGREEMENT = 0.99
@@ -116,7 +117,7 @@ def tune(
     folder = models_dir if models_dir is not None else builtin_models(out)
     result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)
-    voice.say(f"tuned    {out / 'tune.json'}")
+    voice.say(f"tuned    {out / 'tune.json'}: the sets, and why each block got what it got")
     voice.json(result)
     return 0 if result["met"] else 1
 
@@ -160,6 +161,8 @@ def _tell(result: Json, voice: Voice) -> None:
                 f"{percent(ties['share'])} near-ties, without them "
                 f"{percent(ties['agreement_excluding'])}"
             )
+        if model["free_running"]:
+            voice.say(f"  free-running: {_free_running(model['free_running'])}")
     for line in result["reverted"]:
         voice.say(f"reverted: {line}")
     voice.say(result["verdict"])
@@ -180,8 +183,21 @@ def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
     )
 
 
+def _free_running(runs: Json) -> str:
+    def said(run: Json) -> str:
+        first = [step + 1 for step in run["first_divergence"] if step is not None]
+        where = f"first apart after step {min(first)}" if first else "never apart"
+        return f"{percent(run['kept'])} of the tokens end the same, {where}"
+
+    return f"{said(runs['variant'])}; FP32's floor: {said(runs['floor'])}"
+
+
 def _option(block: Json) -> tuple[str, str, str]:
-    option = next(each for each in block["options"] if each["precision"] == block["chosen"])
+    """A uniform recipe is no option of a block: it was measured as a whole."""
+    found = [each for each in block["options"] if each["precision"] == block["chosen"]]
+    if not found:
+        return ("-", "-", "-")
+    (option,) = found
     damage = option["damage"]
     return (
         "-" if damage is None else f"{damage:.1e}",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from calibration.feeds import Encoded
 from optimize.accuracy import Truth, reference_truth
-from optimize.mixed import FLOAT
 from optimize.search import (
-    Budget,
     Candidate,
     ModelSet,
     Prefer,
@@ -23,51 +22,26 @@ from optimize.search import (
 from optimize.search import sets_of as combinations
 from optimize.variant import read_record, record_path, write_record
 from profiles.report import write_report
-from profiles.targets import Target
 from vampnet_models.artifact import copy_model, load_model, open_artifact, write_text
-from vampnet_models.spec import WEIGHTS_KEY
-from workbench.candidates import (
-    Tuned,
-    accuracy_of,
-    candidates_of,
-    effects_json,
-    first_agreement,
-    loss_of,
-)
+from vampnet_models.layouts import logits_name
+from vampnet_models.session import open_session
+from vampnet_models.spec import WEIGHTS_KEY, Role
+from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json
 from workbench.console import Voice, megabytes, percent
-from workbench.ground import lay_ground, load_audio
+from workbench.free_runs import floor_session, free_runs
+from workbench.ground import LARGE_BYTES, lay_ground, load_audio
 from workbench.job import REFERENCE, Job, open_all, results_of
+from workbench.quality import first_agreement, loss_of
 from workbench.run import command_line
 from workbench.runtime import check_variants
-from workbench.workspace import Json, Workspace
+from workbench.wish import Wish
+from workbench.workspace import Json, Workspace, key_of, remembered
 
 MAX_FRONT = 12
 
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for: bounds (see `Budget`), and what to seek within them."""
-
-    min_agreement: float | None
-    min_si_sdr_db: float | None
-    max_bytes: int | None
-    max_latency: float | None
-    prefer: Prefer
-    target: Target
-    rounds: int = 10
-    threads: int = 0
-    min_first_agreement: float | None = None
-
-    @property
-    def budget(self) -> Budget:
-        """The bounds."""
-        return Budget(
-            self.min_agreement,
-            self.min_si_sdr_db,
-            self.max_bytes,
-            self.max_latency,
-            self.min_first_agreement,
-        )
+FREE_CLIPS = 4
+FREE_FRAMES, LARGE_FREE_FRAMES = 260, 100
+"""Prompts of the free run: three seconds of each clip, one of a large model's."""
 
 
 def tune_set(
@@ -90,12 +64,10 @@ def tune_set(
     tuned: dict[str, Tuned] = {}
     for artifact in artifacts:
         voice.say(f"{artifact.name} ({artifact.role.value})")
-        tuned[artifact.name] = candidates_of(
-            artifact, ground, space, wish.target, wish.rounds, wish.threads, voice
-        )
+        tuned[artifact.name] = candidates_of(artifact, ground, space, wish, voice)
     candidates = {name: found.candidates for name, found in tuned.items()}
     sets = combinations(candidates)
-    judge = _HeldOut(tuned, space, voice)
+    judge = _HeldOut(tuned, ground.evaluation, space, voice)
     chosen, reverted = judge.settle(sets, wish)
     uniform, _ = judge.settle(uniform_sets(candidates), wish)
     budget = wish.budget
@@ -107,7 +79,7 @@ def tune_set(
         "met": chosen is not None,
         "chosen": None if chosen is None else _set_json(chosen),
         "uniform": _uniform_json(uniform),
-        "verdict": _verdict(chosen, uniform, wish.prefer),
+        "verdict": verdict(chosen, uniform, wish.prefer),
         "reverted": reverted,
         "smallest": _set_json(_best(sets, "smallest")),
         "fastest": _set_json(_best(sets, "fastest")),
@@ -119,7 +91,7 @@ def tune_set(
         "models": [],
     }
     if chosen is not None:
-        models = [_publish(tuned[p.model], p, judge, out, wish, voice) for p in chosen.parts]
+        models = [_publish(tuned[p.model], p, judge, out, voice) for p in chosen.parts]
         result["models"] = [
             {
                 "name": p.model,
@@ -127,6 +99,7 @@ def tune_set(
                 "recipe": p.recipe,
                 "bytes": p.bytes,
                 "accuracy": model["variants"][0]["accuracy"],
+                "free_running": model["free_running"],
                 "blocks": model["blocks"],
             }
             for p, model in zip(chosen.parts, models, strict=True)
@@ -142,8 +115,10 @@ def tune_set(
 class _HeldOut:
     """Numbers on the audio that nothing was chosen on, found where they are asked for."""
 
-    def __init__(self, tuned: Mapping[str, Tuned], space: Workspace, voice: Voice) -> None:
-        self._tuned, self._space, self._voice = tuned, space, voice
+    def __init__(
+        self, tuned: Mapping[str, Tuned], heard: Encoded, space: Workspace, voice: Voice
+    ) -> None:
+        self._tuned, self._heard, self._space, self._voice = tuned, heard, space, voice
         self._truths: dict[str, Truth] = {}
 
     def accuracy(self, candidate: Candidate) -> Json:
@@ -160,6 +135,26 @@ class _HeldOut:
             return self._truths[candidate.model]
 
         return accuracy_of(found, path, found.evaluation, truth, self._space, self._voice)
+
+    def free_running(self, candidate: Candidate) -> Json | None:
+        """Transformers left to themselves from the same prompts and seeds, and the floor's run."""
+        found = self._tuned[candidate.model]
+        artifact, role = found.artifact, found.artifact.role
+        if role not in (Role.COARSE, Role.C2F) or logits_name(artifact.spec) is None:
+            return None
+        frames = LARGE_FREE_FRAMES if artifact.bytes >= LARGE_BYTES else FREE_FRAMES
+        codes = [each[..., :frames] for each in self._heard.codes[:FREE_CLIPS]]
+        variant = open_artifact(found.built[candidate.recipe])
+        key = key_of(artifact.sha256, variant.sha256, frames, *(c.tobytes().hex() for c in codes))
+
+        def measure() -> Json:
+            others = {"variant": open_session(variant.path), "floor": floor_session(artifact)}
+            with self._voice.task(f"{candidate.model}: free-running") as update:
+                runs = free_runs(role, open_session(artifact.path), others, codes, progress=update)
+            return {name: run.as_json() for name, run in runs.items()}
+
+        path = self._space.work("free-running", candidate.model, f"{key[:16]}.json")
+        return remembered(path, key, measure)
 
     def settle(self, sets: Sequence[ModelSet], wish: Wish) -> tuple[ModelSet | None, list[str]]:
         """The best set that keeps to the budget here too; what was given up on the way."""
@@ -201,7 +196,7 @@ def _said(part: Candidate) -> str:
     return f"{part.si_sdr_db:.1f} dB" if part.si_sdr_db is not None else "unknown"
 
 
-def _verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -> str:
+def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -> str:
     """Whether searching was worth it, in a sentence."""
     if chosen is None:
         return "No set of these candidates meets the budget."
@@ -223,9 +218,7 @@ def _sought(found: ModelSet, prefer: Prefer) -> str:
     return f"{found.latency:.2f} x FP32" if prefer == "fastest" else f"loss {found.loss:.2e}"
 
 
-def _publish(
-    found: Tuned, part: Candidate, judge: _HeldOut, out: Path, wish: Wish, voice: Voice
-) -> Json:
+def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: Voice) -> Json:
     """Copy a chosen variant with its record to OUT; the model's entry of results.json."""
     source = open_artifact(found.built[part.recipe])
     path = copy_model(source, out)
@@ -243,7 +236,8 @@ def _publish(
     check_variants([variant], out, found.evaluation.feeds[0], voice)
     return {
         "name": found.artifact.name,
-        "blocks": effects_json(found, _assignment(found, part.recipe)),
+        "blocks": effects_json(found, part.recipe),
+        "free_running": judge.free_running(part),
         "role": found.artifact.role.value,
         "path": str(found.artifact.path),
         "source_bytes": found.artifact.bytes,
@@ -260,16 +254,6 @@ def _publish(
 
 def _weights(found: Tuned) -> str:
     return str(load_model(found.artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"))
-
-
-def _assignment(found: Tuned, recipe: str) -> Mapping[str, str]:
-    """Of a uniform recipe: the precision of that name for every block, where there is one."""
-    if recipe in found.mixtures:
-        return found.mixtures[recipe]
-    return {
-        block: next((e.precision for e in effects if e.precision == recipe), FLOAT)
-        for block, effects in found.effects.items()
-    }
 
 
 def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:

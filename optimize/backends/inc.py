@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,9 @@ VERSION_LINE = "from importlib.metadata import version; print(version('neural-co
 INTEGER_OPS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm")
 CALIBRATED = ("static", "smoothquant", "gptq", "awq")
 """The methods that run the model on feeds."""
+
+WARNING = "warning: "
+"""What starts a line of the script's output that is for the user."""
 
 LEFT = "Neural Compressor left it in float"
 NOT_PACKED = "Neural Compressor packed no integers (it rounds 8-bit weights and stores float32)"
@@ -121,7 +125,8 @@ def _quantized(
         if arrays:
             np.savez(archive, allow_pickle=False, **arrays)
         files = [str(each) for each in (SCRIPT, fused.resolve(), archive, out)]
-        command = [str(interpreter), "-P", *files, method, *arguments]
+        # Not resolved: where the link leads, there is no environment.
+        command = [str(interpreter.absolute()), "-P", *files, method, *arguments]
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, check=False, env=_clean()
         )
@@ -129,7 +134,9 @@ def _quantized(
             raise PromiseMissed(f"{fused.name}: neural-compressor failed: {_reason(done.stderr)}")
         made = ir.load(out)
     model.graph = made.graph
-    return counted(made.graph, NOT_PACKED if method in ("rtn", "gptq", "awq") else LEFT)
+    found = counted(made.graph, NOT_PACKED if method in ("rtn", "gptq", "awq") else LEFT)
+    said = [line for line in done.stdout.splitlines() if line.startswith(WARNING)]
+    return replace(found, warnings=tuple(line.removeprefix(WARNING) for line in said))
 
 
 def counted(graph: ir.Graph, reason: str = LEFT) -> Conversion:

@@ -4,7 +4,8 @@ python inc_script.py MODEL FEEDS.npz OUT.onnx METHOD [BITS] [BLOCK] [SCHEME]
 
 METHOD is static, dynamic or smoothquant, or of the weights alone rtn, gptq or awq, which take BITS,
 the values that share a scale (-1: a whole column) and SCHEME (sym or asym). The archive holds feeds
-as `INPUT/0`, `INPUT/1`, ...; dynamic and rtn read none.
+as `INPUT/0`, `INPUT/1`, ...; dynamic and rtn read none. A line of the output that starts with
+`warning: ` is for the user.
 """
 
 import os
@@ -45,8 +46,28 @@ def read_feeds(path: Path) -> list[Feed]:
     return [feeds[number] for number in sorted(feeds)]
 
 
-def settings(method: str, n_feeds: int, bits: int, block: int, scheme: str) -> dict[str, Any]:
-    """What PostTrainingQuantConfig is given; everything else is the tool's own default."""
+def of_one_length(feeds: list[Feed]) -> list[Feed]:
+    """The feeds of the length that most have, the longest of those."""
+    lengths = [tuple(value.shape for value in feed.values()) for feed in feeds]
+    most = max(lengths, key=lambda each: (lengths.count(each), each))
+    return [feed for feed, length in zip(feeds, lengths, strict=True) if length == most]
+
+
+STACKING = {"smoothquant": "SmoothQuant", "awq": "AWQ"}
+"""Methods that stack what they see of all feeds, with their names."""
+
+HEAVY = ["MatMul", "Gemm", "Conv"]
+IN_FLOAT = {"weight": {"dtype": ["fp32"]}, "activation": {"dtype": ["fp32"]}}
+
+
+def settings(
+    method: str, n_feeds: int = 0, bits: int = 4, block: int = 32, scheme: str = "sym"
+) -> dict[str, Any]:
+    """What PostTrainingQuantConfig is given; everything else is the tool's own default.
+
+    INT8 as its examples for transformers have it: the products alone, static ones with float
+    outputs.
+    """
     if method in ("rtn", "gptq", "awq"):
         weight = {"bits": bits, "group_size": block, "scheme": scheme, "algorithm": method.upper()}
         return {
@@ -54,17 +75,19 @@ def settings(method: str, n_feeds: int, bits: int, block: int, scheme: str) -> d
             "calibration_sampling_size": max(1, n_feeds),
             "op_type_dict": {".*": {"weight": weight}},
         }
+    products = {"op_type_dict": {f"^((?!({'|'.join(HEAVY)})).)*$": IN_FLOAT}}
     if method == "dynamic":
-        return {"approach": "dynamic"}
+        return {"approach": "dynamic", **products}
+    recipes: dict[str, Any] = {"optypes_to_exclude_output_quant": HEAVY}
+    if method == "smoothquant":
+        # Without an alpha of its own the tool measures the scales and then smooths nothing.
+        recipes |= {"smooth_quant": True, "smooth_quant_args": {"alpha": 0.5}}
     return {
         "approach": "static",
         "quant_format": "QDQ",
         "calibration_sampling_size": n_feeds,
-        # Without an alpha of its own the tool measures the scales and then smooths nothing.
-        "recipes": {
-            "smooth_quant": method == "smoothquant",
-            "smooth_quant_args": {"alpha": 0.5},
-        },
+        "recipes": recipes,
+        **products,
     }
 
 
@@ -80,6 +103,13 @@ def main(arguments: list[str]) -> None:
         from neural_compressor import PostTrainingQuantConfig, quantization
 
         feeds = read_feeds(archive) if archive.is_file() else []
+        if method in STACKING and feeds:
+            n_given, feeds = len(feeds), of_one_length(feeds)
+            if len(feeds) < n_given:
+                sys.stdout.write(
+                    f"warning: {STACKING[method]} of Neural Compressor takes feeds of one length "
+                    f"alone: {len(feeds)} of {n_given} were used\n"
+                )
         given = settings(method, len(feeds), int(bits), int(block), scheme)
         config = PostTrainingQuantConfig(**given)
         loader = Loader(feeds) if feeds else None

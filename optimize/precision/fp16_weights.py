@@ -12,15 +12,20 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.graph import Array, add_weight, dims, drop_unused, graph_of, insert, read, weight_of
-from optimize.precision.plan import Conversion, Plan, code_path, conversion, plan
+from optimize.precision.plan import Conversion, Plan, constant_lookups, conversion, plan
 
-MIN_ELEMENTS = 2048
+MIN_ELEMENTS = 512
 """Smaller weights stay: the extra node would eat the saving."""
 
 
 def targets(graph: ir.Graph) -> Plan:
-    """The nodes whose weights are rounded, and the heavy ones that stay, with reasons."""
-    return plan(graph, ("MatMul", "Conv", "ConvTranspose"), code_path(graph), MIN_ELEMENTS)
+    """The nodes whose weights are rounded, and the heavy ones that stay, with reasons.
+
+    What decides the codes is among them: only its weights are rounded, each by less than a
+    thousandth of itself, and a search measures what that does.
+    """
+    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), {}, MIN_ELEMENTS)
+    return Plan((*found.chosen, *constant_lookups(graph, MIN_ELEMENTS)), found.left)
 
 
 def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
@@ -31,7 +36,8 @@ def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
     """
     found = chosen or targets(model.graph)
     for node in found.chosen:
-        tensor, value = weight_of(node), node.inputs[1]
+        index = 0 if node.op_type == "Gather" else 1
+        tensor, value = weight_of(node, index), node.inputs[index]
         assert tensor is not None and value is not None
         half = add_weight(
             graph_of(node),
@@ -48,7 +54,7 @@ def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
             name=f"{node.name}/weight",
             shapes=[half.shape],
         )
-        node.replace_input_with(1, restored)
+        node.replace_input_with(index, restored)
     drop_unused(model)
     return conversion(model.graph, len(found.chosen), "float16", found.left)
 

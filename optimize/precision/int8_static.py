@@ -2,15 +2,15 @@
 
 U8 activations per tensor (asymmetric), S8 weights per channel (symmetric), INT32 biases. Conv has
 its output quantized too and becomes QLinearConv (`int8_conv`); MatMul keeps a float output and
-becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The head, whose
-scores decide the tokens, has its input quantized as it comes. The spread of the activations'
-channels is moved into the weights first (`smooth_quant`); what attention and gated units give, and
-what the head reads, has a scale per row (`row_scales`).
+becomes MatMulIntegerToFloat: as fast, and without the error of a quantized output. The spread of
+the activations' channels is moved into the weights first (`smooth_quant`); what attention and gated
+units give, and what the head reads, has a scale per row (`row_scales`). Weights of products are
+rounded with the second moments of their inputs, where those are at hand (`compensated`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,23 +24,24 @@ from optimize.graph import (
     add_constant,
     add_weight,
     dims,
+    drop_unused,
     graph_of,
     insert,
     read,
     weight_of,
 )
 from optimize.precision import (
+    compensated,
     conv_exclusions,
     int8_conv,
-    int8_dynamic,
     row_scales,
     smooth_quant,
 )
+from optimize.precision.compensated import Integers, MomentsOf
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
     FloatNode,
-    MixedNode,
     Plan,
     code_path,
     conversion,
@@ -53,10 +54,6 @@ from optimize.precision.plan import (
     single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
-
-HEAD_PRECISION = "int8-dynamic"
-"""Heads take each state's own range. Against 8-bit blocks, which run in float, that costs the small
-c2f 0.5 % of its tokens, mostly near-ties, and wins 0.4 of FP32's time."""
 
 
 @dataclass(frozen=True)
@@ -103,45 +100,56 @@ def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
     return axes
 
 
+def moments_to_collect(graph: ir.Graph) -> dict[str, int]:
+    """The activations whose second moments `convert` makes use of, with their channels."""
+    return compensated.widths_of(targets(graph).chosen)
+
+
 def convert(
     model: ir.Model,
     ranges: Mapping[str, RangeLike],
     chosen: Plan | None = None,
     native: bool = False,
+    moments_of: MomentsOf | None = None,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
     `chosen` are its `targets` or a part of them; `native` takes the optional library's Snakes.
-    A node whose ranges are missing or not finite stays in float and says so.
+    With `moments_of` the model's activations, products are rounded by GPTQ. A node whose ranges
+    are missing or not finite stays in float and says so.
     """
     graph = model.graph
-    by_row = {name for name, site in smooth_quant.sites(graph).items() if site.columns is not None}
-    ranges = smooth_quant.smooth(graph, ranges)
-    found, scoring = chosen or targets(graph), heads(graph)
+    smoothed = smooth_quant.smooth(graph, ranges)
+    found = chosen or targets(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
-    conv_jobs, left_convs = int8_conv.prepare(convs, ranges)
+    conv_jobs, left_convs = int8_conv.prepare(convs, smoothed)
     left: list[FloatNode] = [*found.left, *left_convs]
     jobs: list[Job] = []
-    mixed: list[MixedNode] = []
-    head_nodes: list[ir.Node] = []
+    by_row = _read_by_row(graph)
     for node in found.chosen:
         if node.op_type == "Conv":
             continue
-        if node in scoring:
-            mixed.append(MixedNode(node.name or "", node.op_type, HEAD_PRECISION, scoring[node]))
-            head_nodes.append(node)
-            continue
         try:
-            jobs.append(_job(node, ranges, by_row))
+            jobs.append(_job(node, smoothed, by_row))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
+    integers: dict[ir.Node, Integers] = {}
+    if moments_of is not None:
+        integers = compensated.rounded([job.node for job in jobs], ranges, smoothed, moments_of)
     int8_conv.quantize(conv_jobs, native)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
-        _quantize_node(graph, job, pairs)
-    by_rows = tuple(row_scales.row_scaled(node) for node in head_nodes)
-    int8_dynamic.convert(model, Plan(by_rows, ()))
-    return conversion(graph, len(conv_jobs) + len(jobs), "int8", left, mixed)
+        _quantize_node(graph, job, pairs, integers.get(job.node))
+    drop_unused(model)
+    return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
+
+
+def _read_by_row(graph: ir.Graph) -> set[ir.Node]:
+    """The products whose input has a scale per row."""
+    sites = smooth_quant.sites(graph).values()
+    return {node for site in sites if site.columns is not None for node in site.readers} | set(
+        heads(graph)
+    )
 
 
 def limits(graph: ir.Graph, ranges: Mapping[str, RangeLike]) -> dict[str, Range | ChannelRange]:
@@ -177,24 +185,26 @@ def activation_of(low: float, high: float) -> Activation:
     return Activation(scale, zero_point)
 
 
-def _job(node: ir.Node, ranges: Mapping[str, RangeLike], by_row: Collection[str]) -> Job:
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike], by_row: set[ir.Node]) -> Job:
     """Everything that can fail, before the graph is touched."""
     x = node.inputs[0]
     assert x is not None
-    low, high = extremes(x.name or "", ranges)
-    if x.name in by_row:
+    if node in by_row:
         return Job(node, activation_of(-1.0, 1.0), by_row=True)
+    low, high = extremes(x.name or "", ranges)
     return Job(node, activation_of(float(low.min()), float(high.max())))
 
 
-def _quantize_node(graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value]) -> None:
+def _quantize_node(
+    graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Integers | None
+) -> None:
     node = row_scales.row_scaled(job.node) if job.by_row else job.node
     x = node.inputs[0]
     assert x is not None
     if x not in pairs:
         pairs[x] = _insert_pair(node, x, job.input)
     node.replace_input_with(0, pairs[x])
-    _quantize_weight(graph, node)
+    _quantize_weight(graph, node, integers)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:
@@ -215,15 +225,15 @@ def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir
     return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
 
 
-def _quantize_weight(graph: ir.Graph, node: ir.Node) -> None:
-    """Put int8 values behind DequantizeLinear."""
+def _quantize_weight(graph: ir.Graph, node: ir.Node, chosen: Integers | None) -> None:
+    """Put int8 values behind DequantizeLinear, the nearest ones unless they are chosen."""
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
     scales = per_channel_scales(read(tensor), 1)
     shape = dims(tensor)
-    integers = add_weight(
-        graph, f"{value.name}.int8", ir.DataType.INT8, shape, partial(_int8, tensor, scales)
-    )
+    nearest = partial(_int8, tensor, scales)
+    compute = nearest if chosen is None else lambda: chosen
+    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, compute)
     inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
     name = f"{node.name}/weight"
     (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 1}, name=name, shapes=[shape])

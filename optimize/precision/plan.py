@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from optimize.graph import dims, tensor_of, weight_of
+from optimize.graph import dims, int_of, tensor_of, weight_of
 from vampnet_models.native import ATTENTION_OPS
 
 WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
@@ -135,6 +135,18 @@ def table_lookups(graph: ir.Graph) -> list[FloatNode]:
             size = f"{table.nbytes / 1024:.0f} KiB"
             found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
     return found
+
+
+def constant_lookups(graph: ir.Graph, min_elements: int = 0) -> tuple[ir.Node, ...]:
+    """Lookups of whole rows in constant float tables."""
+    found = []
+    for node in graph:
+        table = weight_of(node, 0) if node.op_type == "Gather" else None
+        if table is None or int_of(node, "axis", 0) != 0 or len(dims(table)) != 2:
+            continue
+        if table.size >= min_elements:
+            found.append(node)
+    return tuple(found)
 
 
 def code_path(graph: ir.Graph) -> dict[ir.Node, str]:

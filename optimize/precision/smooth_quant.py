@@ -41,6 +41,9 @@ LEVELS = 255
 TAIL = 4.0
 """Extremes over root mean square of a normal-like channel; only their ratio to rounding counts."""
 
+ROW_SHARE = 0.1
+"""Power of the largest value of a typical row over that of all rows, where rows have scales."""
+
 R = TypeVar("R")
 
 
@@ -123,7 +126,9 @@ def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str,
         if not isinstance(seen, ChannelRange) or not np.isfinite([seen.low, seen.high]).all():
             continue
         weights = [read(tensor) for r in site.readers if (tensor := weight_of(r)) is not None]
-        s = best_scales(seen, np.concatenate(weights, axis=1))
+        # What no normalization makes has a scale per row.
+        share = 1.0 if site.columns is None else ROW_SHARE
+        s = best_scales(seen, np.concatenate(weights, axis=1), share)
         if s is None:
             continue
         for reader in site.readers:
@@ -140,10 +145,14 @@ def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str,
     return after
 
 
-def best_scales(seen: ChannelRange, weight: Array) -> NDArray[np.float32] | None:
+def best_scales(
+    seen: ChannelRange, weight: Array, share: float = 1.0
+) -> NDArray[np.float32] | None:
     """The float32 divisors `[channels]` of the best alpha; None where 0 is the best.
 
-    `weight` is `[channels, outputs]`. Divisors are powers of two, so that folding rounds nothing.
+    `weight` is `[channels, outputs]`; `share` of the power of the input's rounding counts. Powers
+    of two would fold exactly, but are too coarse where channels differ by less than a factor of
+    two: float32's own rounding is 16 bits below that of the integers.
     """
     peak = np.maximum(np.abs(seen.low), np.abs(seen.high)).astype(np.float64)
     rows = np.abs(weight).max(axis=1).astype(np.float64)
@@ -157,22 +166,22 @@ def best_scales(seen: ChannelRange, weight: Array) -> NDArray[np.float32] | None
     for alpha in ALPHAS:
         s = np.ones_like(peak)
         s[usable] = peak[usable] ** alpha / rows[usable] ** (1 - alpha) if alpha else 1.0
-        s = 2.0 ** np.round(np.log2(s / np.exp(np.log(s[usable]).mean())))
-        error = _expected_error(seen, weight, power, peak, s)
+        s /= np.exp(np.log(s[usable]).mean())
+        error = _expected_error(seen, weight, power, peak, s, share)
         if error < least:
             best, least = (s.astype(np.float32) if alpha else None), error
     return best
 
 
 def _expected_error(
-    seen: ChannelRange, weight: Array, power: Array, peak: Array, s: Array
+    seen: ChannelRange, weight: Array, power: Array, peak: Array, s: Array, share: float
 ) -> float:
     """Squared error of the product: rounding of the input, and of the weights per output.
 
     `weight` holds absolute values, `power` the sums of their squares per row.
     """
     span = max(float((seen.high / s).max()), 0.0) - min(float((seen.low / s).min()), 0.0)
-    of_input = (span / LEVELS) ** 2 / 12 * float((power * s**2).sum())
+    of_input = share * (span / LEVELS) ** 2 / 12 * float((power * s**2).sum())
     steps = 2 * (weight * s[:, None].astype(np.float32)).max(axis=0) / LEVELS
     of_weight = float((steps**2).sum()) / 12 * float(((peak / TAIL / s) ** 2).sum())
     return of_input + of_weight

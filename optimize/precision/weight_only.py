@@ -29,7 +29,6 @@ from optimize.graph import (
     dims,
     drop_unused,
     insert,
-    int_of,
     read,
     substitute,
     weight_of,
@@ -39,6 +38,7 @@ from optimize.precision.plan import (
     MixedNode,
     Plan,
     code_path,
+    constant_lookups,
     conversion,
     embedding_projections,
     merged,
@@ -121,12 +121,16 @@ def convert(
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = chosen or targets(graph)
+    found = chosen or targets(graph, tables=settings.tables)
     mixed: list[MixedNode] = []
     for node in found.chosen:
-        if node.op_type == "MatMul" and settings.block is not None:
+        if node.op_type == "Gather":
+            if settings.bits == 4:
+                mixed.append(MixedNode(node.name or "", node.op_type, "int8", EIGHT_BIT_TABLE))
+            _table(graph, node)
+        elif node.op_type == "MatMul" and settings.block is not None:
             quantize_matmul(graph, node, settings, (rounded or {}).get(node))
-        elif settings.bits == 4 and settings.block and _has_blocks(node, settings.block):
+        elif settings.bits == 4 and settings.block and has_four_bits(node, settings.block):
             _block_convolution(graph, node, settings.block)
         elif node.op_type == "MatMul":
             _cast_matmul(graph, node)
@@ -136,32 +140,29 @@ def convert(
                 reason = f"its {n_in} input channels are no whole blocks of {settings.block}"
                 mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
             _per_channel(graph, node)
-    tables = lookups(graph) if settings.tables else ()
-    for node in tables:
-        _table(graph, node)
-    if settings.bits == 4:
-        mixed += [MixedNode(n.name or "", n.op_type, "int8", EIGHT_BIT_TABLE) for n in tables]
     drop_unused(model)
-    n_converted = len(found.chosen) + len(tables) - len(mixed)
+    n_converted = len(found.chosen) - len(mixed)
     return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
 
 
-def targets(graph: ir.Graph) -> Plan:
-    """The nodes whose weights are quantized, and the heavy ones that stay, with reasons."""
+def targets(graph: ir.Graph, *, tables: bool = False) -> Plan:
+    """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
+
+    With `tables` the `lookups` come after them.
+    """
     exclusions = merged(code_path(graph), single_channel_ends(graph), embedding_projections(graph))
-    return plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
+    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
+    return Plan((*found.chosen, *lookups(graph)), found.left) if tables else found
 
 
 def lookups(graph: ir.Graph) -> tuple[ir.Node, ...]:
     """Lookups in long constant tables, but for those that decide the codes."""
     exclusions = code_path(graph)
     found = []
-    for node in graph:
-        table = weight_of(node, 0) if node.op_type == "Gather" else None
-        if table is None or node in exclusions or int_of(node, "axis", 0) != 0:
-            continue
-        shape = dims(table)
-        if len(shape) == 2 and shape[0] >= MIN_TABLE_ROWS and table.size >= MIN_ELEMENTS:
+    for node in constant_lookups(graph, MIN_ELEMENTS):
+        table = weight_of(node, 0)
+        assert table is not None
+        if node not in exclusions and dims(table)[0] >= MIN_TABLE_ROWS:
             found.append(node)
     return tuple(found)
 
@@ -307,6 +308,11 @@ def _packed_int4(
         nibbles = np.append(nibbles, np.uint8(0))
     packed = nibbles[0::2] | (nibbles[1::2] << 4)
     return ir.PackedTensor(packed, ir.DataType.INT4, shape=values.shape)
+
+
+def has_four_bits(node: ir.Node, block: int = 32) -> bool:
+    """Whether a node among the `targets` gets 4 bits, and not 8 for want of whole blocks."""
+    return node.op_type == "MatMul" or _has_blocks(node, block)
 
 
 def _has_blocks(node: ir.Node, block: int) -> bool:

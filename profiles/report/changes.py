@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from profiles.host import differences
 from profiles.report.run import Accuracy, Model, Profile, Run, Variant
-from profiles.stats import OTHER_RUN_MARGIN, Ratio, Verdict, unpaired_ratio, verdict
+from profiles.stats import OTHER_RUN_MARGIN, Verdict, verdict
+from profiles.two_runs import Shift, Times, shift_of
 
 Hosts = tuple[dict[str, object], dict[str, object]]
 """The machines of the two runs, then and now."""
@@ -17,9 +18,7 @@ class Timing:
     """Time now over time then on one target, or why the two are not compared."""
 
     target: str
-    ratio: Ratio | None
-    verdict: Verdict | None
-    noisy: bool
+    shift: Shift | None
     reason: str
 
 
@@ -60,7 +59,8 @@ def changes_of(then: Run, now: Run, *, other_machine: bool = False) -> Changes:
     names = dict.fromkeys([*models, *(m.name for m in now.models)])
     later = {m.name: m for m in now.models}
     rows = [row for name in names for row in _model(name, models.get(name), later.get(name), hosts)]
-    return Changes(then, now, tuple(rows), tuple(_notices(then, now, unlike)))
+    notices = [*_notices(then, now, unlike), *_machine_notices(rows)]
+    return Changes(then, now, tuple(rows), tuple(notices))
 
 
 def _model(name: str, then: Model | None, now: Model | None, hosts: Hosts | None) -> list[Change]:
@@ -120,10 +120,12 @@ def _timing(target: str, then: Profile, now: Profile, hosts: Hosts | None) -> Ti
     elif then.threads != now.threads:
         reason = f"{then.threads} threads then, {now.threads} now"
     if reason:
-        return Timing(target, None, None, False, reason)
-    ratio = unpaired_ratio(then.samples_s, now.samples_s)
-    noisy = then.noisy or now.noisy
-    return Timing(target, ratio, verdict(ratio, OTHER_RUN_MARGIN), noisy, "")
+        return Timing(target, None, reason)
+    return Timing(target, shift_of(_times(then), _times(now)), "")
+
+
+def _times(profile: Profile) -> Times:
+    return Times(profile.samples_s, profile.yardstick_s, profile.noisy)
 
 
 def _host(profile: Profile, of_run: dict[str, object]) -> dict[str, object]:
@@ -154,6 +156,20 @@ def _notices(then: Run, now: Run, unlike: tuple[str, ...]) -> list[str]:
     if moved:
         made.append(f"Different versions: {'; '.join(moved)}")
     return made
+
+
+def _machine_notices(rows: list[Change]) -> list[str]:
+    """On which targets the yardstick says that the machine itself was another."""
+    moved: dict[str, list[float]] = {}
+    for timing in (t for row in rows for t in row.timings):
+        machine = timing.shift.machine if timing.shift else None
+        if machine and verdict(machine, OTHER_RUN_MARGIN) is not Verdict.NO_DIFFERENCE:
+            moved.setdefault(timing.target, []).append(machine.value)
+    return [
+        f"On {target} the machine itself took {min(ratios):.2f} to {max(ratios):.2f} times as "
+        "long for the same work: smaller differences cannot be seen"
+        for target, ratios in moved.items()
+    ]
 
 
 def _versions(run: Run) -> list[tuple[str, str]]:

@@ -20,12 +20,16 @@ _LETTER = 6.4
 
 
 def operator_marks(found: Mapping[str, KernelTimes]) -> dict[str, Mark]:
-    """A mark for each of the operators that take most time over all variants, and the others."""
-    seconds: defaultdict[str, float] = defaultdict(float)
+    """A mark for each of the operators with the largest share of a variant, and the others.
+
+    By shares: by seconds, a quick variant's own operators would all be among the others.
+    """
+    shares: defaultdict[str, float] = defaultdict(float)
     for times in found.values():
+        whole_s = sum(row.seconds for row in times.by_operator)
         for row in times.by_operator:
-            seconds[row.name] += row.seconds
-    names = sorted(seconds, key=lambda name: -seconds[name])
+            shares[row.name] = max(shares[row.name], row.seconds / whole_s if whole_s else 0.0)
+    names = sorted(shares, key=lambda name: -shares[name])
     kept = names if len(names) <= N_COLOURS else [*names[: N_COLOURS - 1], OTHERS]
     return numbered(kept)
 

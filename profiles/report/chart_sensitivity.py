@@ -12,7 +12,7 @@ from profiles.report.run import Block, BlockOption
 from profiles.report.scales import Axis
 from profiles.report.svg import figure, group, label, line, rectangle, tooltip
 
-WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 560.0, 270.0, 14.0, 30.0, 19.0, 44.0
+WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760.0, 290.0, 14.0, 30.0, 19.0, 44.0
 LEAST = 1e-8
 """Less damage than this is drawn as this."""
 
@@ -39,7 +39,8 @@ def sensitivity_chart(blocks: Sequence[Block], marks: Mapping[str, Mark], *, nam
     for i, block in enumerate(blocks):
         y = TOP + ROW * (i + 0.5)
         parts = [label(4, y + 4, _short(block.name), "tick")]
-        for option in block.options:
+        # What it got comes last, above what coincides with it.
+        for option in sorted(block.options, key=lambda o: o.precision == block.chosen):
             mark = marks.get(option.precision)
             if mark is None or option.damage is None:
                 continue

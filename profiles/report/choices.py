@@ -113,6 +113,8 @@ def choices_of(run: Run) -> tuple[Choice, ...]:
     for s in run.sets:
         recipes = {m.name: s.parts[m.role] for m in run.models if m.role in s.parts}
         parts = ", ".join(f"{role}: {recipe}" for role, recipe in s.parts.items())
+        if len(set(s.parts.values())) == 1:
+            parts = f"{next(iter(s.parts.values()))} for every model"
         made.append(_choice(run, s.name, "set", parts, recipes, s.bytes))
     return tuple(made)
 

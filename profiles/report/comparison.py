@@ -24,6 +24,7 @@ from profiles.report.units import (
     plural,
     ratio_text,
 )
+from profiles.stats import Verdict
 from vampnet_models.artifact import write_text
 
 COLUMNS = ("Size then", "Size now", "Keeps then", "Keeps now", "Keeps")
@@ -65,8 +66,8 @@ def headline(changes: Changes) -> str:
         if row.kept in ("more", "less"):
             said["truer" if row.kept == "more" else "less true"] += 1
         for timing in row.timings:
-            if timing.verdict in ("faster", "slower"):
-                said[f"{timing.verdict} on {timing.target}"] += 1
+            if timing.shift and timing.shift.verdict is not Verdict.NO_DIFFERENCE:
+                said[f"{timing.shift.verdict} on {timing.target}"] += 1
     if not said:
         return f"No difference in {plural(len(changes.rows), 'variant')}"
     parts = [f"{n} {what}" for what, n in said.items()]
@@ -143,11 +144,14 @@ def _kept(variant: Variant | None) -> Cell:
 def _timing(timing: Timing | None) -> Cell:
     if timing is None:
         return absent()
-    if timing.ratio is None or timing.verdict is None:
+    shift = timing.shift
+    if shift is None:
         return absent("not compared", (timing.reason,))
-    span = f"{timing.ratio.low:.2f}–{timing.ratio.high:.2f}"
-    noisy = ("noisy",) if timing.noisy else ()
-    return measured(timing.ratio.value, ratio_text, (span, timing.verdict.value, *noisy))
+    lines = [f"{shift.ratio.low:.2f}–{shift.ratio.high:.2f}", shift.verdict.value]
+    if shift.machine is not None and shift.levelled is not None:
+        lines.append(f"machine {ratio_text(shift.machine.value)}")
+        lines.append(f"without it {ratio_text(shift.levelled.value)}")
+    return measured(shift.ratio.value, ratio_text, tuple(lines))
 
 
 def _figure(name: str, target: str, rows: list[Change], marks: dict[str, Mark]) -> Figure | None:
@@ -155,14 +159,16 @@ def _figure(name: str, target: str, rows: list[Change], marks: dict[str, Mark]) 
         Moved(
             row.recipe,
             marks[row.recipe],
-            t.ratio,
-            f"{row.recipe}: {ratio_text(t.ratio.value)}, {t.verdict}",
+            t.shift.levelled or t.shift.ratio,
+            f"{row.recipe}: {ratio_text(t.shift.ratio.value)} as measured, {t.shift.verdict}",
         )
         for row in rows
         for t in row.timings
-        if t.target == target and t.ratio is not None
+        if t.target == target and t.shift is not None
     ]
     if not moved:
         return None
     chart = change_chart(moved, name=f"{name}: time on {target}, now over then")
-    return Figure(f"Time on {target}: left is faster now", chart)
+    return Figure(
+        f"Time on {target}, the machine's own change taken out: left is faster now", chart
+    )

@@ -9,8 +9,8 @@ from profiles.report.kernels import SHOWN_AS_KERNELS, timed_kernels
 from profiles.report.phones import SHOWN_AS_PHONES
 from profiles.report.run import AudioSet, Profile, Run
 from profiles.report.tables import Row, Table
+from profiles.report.target_lines import how_to_measure
 from profiles.report.units import NOT_MEASURED, plural, seconds_text
-from profiles.report.verdict import how_to_measure
 
 OPERATORS_HOW = "make report-full, or vampbench run MODELS -o OUT --operators"
 BLOCKS_HOW = (

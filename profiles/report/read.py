@@ -154,9 +154,15 @@ def _block(record: Record) -> Block:
         name=record.need_text("block"),
         chosen=record.need_text("chosen"),
         options=tuple(
-            BlockOption(o.need_text("precision"), o.number("damage"), o.number("time_ratio"))
+            BlockOption(
+                o.need_text("precision"),
+                o.number("damage"),
+                o.number("time_ratio"),
+                o.number("saved_bytes"),
+            )
             for o in record.records("options")
         ),
+        why=record.text("why"),
     )
 
 
@@ -298,6 +304,7 @@ def _profile(target: str, record: Record) -> Profile:
         p10_s=record.number("p10_s"),
         p90_s=record.number("p90_s"),
         samples_s=record.numbers("samples_s"),
+        yardstick_s=record.numbers("yardstick_s"),
         noisy=record.data.get("noisy") is True,
         session_s=record.number("session_s"),
         first_run_s=record.number("first_run_s"),

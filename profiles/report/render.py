@@ -15,6 +15,7 @@ from profiles.report.marks import Mark, marks_for
 from profiles.report.page import render_page
 from profiles.report.read import load_results, read_run
 from profiles.report.run import Model
+from profiles.report.table_blocks import block_table
 from profiles.report.table_choices import choice_table
 from profiles.report.table_coverage import coverage_table, outside_lines
 from profiles.report.table_details import detail_table
@@ -87,6 +88,7 @@ def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:
         "latencies": (latency,) if latency is not None else (),
         "precisions": list(precisions.values()),
         "sensitivities": figures.sensitivities(model, precisions),
+        "blocks": block_table(model, precisions),
         "kernels": _kernels_view(model, marks),
     }
 

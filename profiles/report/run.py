@@ -83,6 +83,7 @@ class Profile:
     p10_s: float | None = None
     p90_s: float | None = None
     samples_s: tuple[float, ...] = ()
+    yardstick_s: tuple[float, ...] = ()
     noisy: bool = False
     session_s: float | None = None
     first_run_s: float | None = None
@@ -180,15 +181,17 @@ class BlockOption:
     precision: str
     damage: float | None
     time_ratio: float | None
+    saved_bytes: float | None = None
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block of a tuned model, and the precision that it got."""
+    """A block of a tuned model, the precision that it got, and why no smaller one."""
 
     name: str
     chosen: str
     options: tuple[BlockOption, ...]
+    why: str | None = None
 
 
 @dataclass(frozen=True)

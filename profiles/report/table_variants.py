@@ -6,6 +6,7 @@ from profiles.report.cells import Cell, absent, estimate, fact, measured, words
 from profiles.report.marks import Mark
 from profiles.report.run import Accuracy, Model, Profile, Variant
 from profiles.report.tables import Row, Table
+from profiles.report.target_lines import estimate_of
 from profiles.report.units import (
     NBSP,
     agreement_range,
@@ -142,7 +143,9 @@ def target_cell(profile: Profile | None) -> Cell:
         return estimate(text, middle, ("estimate",))
     share = profile.extra.record("operators").number("flops_share")
     kernels = () if share is None else (f"kernels for {percent_text(share)}", "of the arithmetic")
-    return absent(lines=kernels)
+    guess = estimate_of(profile)
+    guessed = () if guess is None else (f"≈{NBSP}{seconds_range(*guess)}, estimate",)
+    return absent(lines=(*guessed, *kernels))
 
 
 def _median(profile: Profile | None) -> Cell:

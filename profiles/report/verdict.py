@@ -18,7 +18,8 @@ from profiles.report.choices import (
     source_bytes,
     whole_chain,
 )
-from profiles.report.run import Model, Profile, Run
+from profiles.report.run import Model, Run
+from profiles.report.target_lines import target_line
 from profiles.report.units import (
     agreement_text,
     bytes_text,
@@ -82,7 +83,7 @@ def verdict_of(run: Run, choices: tuple[Choice, ...]) -> Verdict:
         summary=summary,
         notices=tuple(_notices(run, choices)),
         tiles=tuple(_tiles(choices)),
-        targets=tuple(_target(run, t) for t in ("cpu", "cuda", "mobile")),
+        targets=tuple(target_line(run, t) for t in ("cpu", "cuda", "mobile")),
     )
 
 
@@ -218,61 +219,6 @@ def _kept(choice: Choice) -> tuple[str, ...]:
 def _cost(choice: Choice) -> tuple[str, ...]:
     share = "" if choice.share is None else f", {percent_text(choice.share)} of the source"
     return (f"{_size(choice.bytes)}{share}",)
-
-
-def _target(run: Run, target: str) -> tuple[str, str, str]:
-    """(target, kind, sentence) of one target."""
-    shown = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}[target]
-    profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
-    present = [p for p in profiles if p is not None and p.kind in ("measurement", "estimate")]
-    if not present:
-        return shown, "absent", f"not measured; {how_to_measure(target, profiles)}"
-    measured = [p for p in present if p.kind == "measurement"]
-    if not measured:
-        return (
-            shown,
-            "estimate",
-            f"estimated, not measured, for {len(present)} of {plural(len(profiles), 'variant')}",
-        )
-    names = sorted({p.target for p in measured})
-    return (
-        shown,
-        "measurement",
-        f"measured for {len(measured)} of {plural(len(profiles), 'variant')} on {', '.join(names)}"
-        + _speed(run, target),
-    )
-
-
-def _speed(run: Run, target: str) -> str:
-    """The best ratio of medians on this target, in words."""
-    ratios = []
-    for model in run.models:
-        source = model.profiles.get(target)
-        for v in model.variants:
-            mine = v.profiles.get(target)
-            if _timed(source) and _timed(mine) and source and mine:
-                ratios.append(((mine.median_s or 0.0) / (source.median_s or 1.0), v.recipe, model))
-    if not ratios:
-        return ""
-    ratio, recipe, model = min(ratios, key=lambda r: r[0])
-    return f"; the largest gain is {recipe} on {model.name}, {ratio_text(ratio)} the FP32 time"
-
-
-def _timed(profile: Profile | None) -> bool:
-    return profile is not None and profile.kind == "measurement" and bool(profile.median_s)
-
-
-def how_to_measure(target: str, profiles: list[Profile | None]) -> str:
-    """What to do for numbers of this target: the profile's own remedy, or the usual one."""
-    for profile in profiles:
-        if profile is not None and (profile.remedy or profile.reason):
-            return "; ".join(t for t in (profile.reason, profile.remedy) if t)
-    return {
-        "cpu": "run: vampbench profile MODEL... --target cpu",
-        "cuda": "run, on a machine with a CUDA device: make env-cuda, then "
-        "vampbench profile MODEL... --target cuda",
-        "mobile": "run: vampbench profile MODEL... --target mobile",
-    }.get(target, f"run: vampbench profile MODEL... --target {target}")
 
 
 def _size(value: float | None) -> str:

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from docs.readme_tune import searches
 from workbench.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,23 @@ def test_figures_are_those_of_the_kept_runs(update_readme, runs):
         for model in quoted["models"]:
             for variant in model["variants"]:
                 assert variant["accuracy"]["n_positions"] >= needed
+
+
+def test_bounds_of_the_first_codebooks_and_free_runs_get_columns(runs):
+    encoder, coarse = runs["tune"]["searches"][0]["models"][:2]
+    wish = {"min_agreement": 0.97, "min_first_agreement": 0.99, "min_si_sdr_db": 30.0}
+    chosen = {"bytes": 2_000_000, "agreement": 0.975, "first_agreement": 0.9912}
+    chosen |= {"si_sdr_db": None, "latency": 0.5}
+    free = {"free_running": {"variant": 0.951, "floor": 0.998}}
+    search = {"wish": wish, "chosen": chosen, "uniform": None, "models": [encoder, coarse | free]}
+    table = searches([search])
+    assert (
+        "| 97%, 99% of the first four | tuned | 2.00 MB | 97.50 % | 99.12 % | - | 0.50 x |" in table
+    )
+    assert "| without near-ties | free-running (floor) | blocks |" in table
+    assert "| 95.10 % (99.80 %) |" in table
+    for line in table.splitlines():
+        assert line.count("|") in (0, 8)
 
 
 def test_the_latency_table_is_that_of_the_kept_record(update_readme):
@@ -97,6 +115,16 @@ def test_ours_keeps_more_tokens_than_every_other_tool(runs):
         others = [found[measure] for tool, found in made.items() if not tool.startswith("ours")]
         assert len(others) >= 6
         assert made["ours: int8-static"][measure] > max(others)
+
+
+def test_ours_takes_the_least_memory_of_the_static_ones_at_full_size(runs):
+    for model in runs["accuracy-full"]["models"]:
+        rows = {t["tool"]: t for t in model["tools"]}
+        others = [t for name, t in rows.items() if "static" in name and "ours" not in name]
+        assert others
+        ours = rows["ours: int8-static"]
+        assert ours["peak_rss_bytes"] < min(row["peak_rss_bytes"] for row in others)
+        assert ours["bytes"] < model["source_bytes"]
 
 
 def test_a_readme_without_markers_is_refused(update_readme, runs):

@@ -8,10 +8,11 @@ import pytest
 from calibration.observers import ChannelRange
 from optimize import mixed
 from optimize.accuracy import reference_truth
+from optimize.fuse import MIXED_RULES, fuse
 from optimize.precision.int8_static import tensors_to_observe
 from optimize.sensitivity import Trials
 from tests.optimize.graphs import Array, check, model, normal, ops, run, snr_db
-from vampnet_models.artifact import open_artifact, save_model
+from vampnet_models.artifact import load_model, open_artifact, save_model, weights_bytes
 
 CHAIN = """(float[b, t, 64] x) => (float[b, t, 64] y) {
  p = MatMul(x, w0) q = Relu(p) r = MatMul(q, w1) s = Relu(r) u = MatMul(s, w2)
@@ -40,7 +41,7 @@ def ranges_of(feeds: dict[str, Array]) -> dict[str, ChannelRange]:
 def test_blocks_stand_alone_or_by_kind() -> None:
     graph = chain().graph
     assert mixed.blocks_of(graph) == {name: (name,) for name in NAMES}
-    assert mixed.blocks_of(graph, by_kind=True) == {
+    assert mixed.blocks_of(graph, "kind") == {
         "layers.*.up/MatMul": (NAMES[0], NAMES[2]),
         "layers.*.down/MatMul": (NAMES[1], NAMES[3]),
     }
@@ -83,7 +84,7 @@ def test_float16_weights_are_nearly_exact_and_half_the_size() -> None:
     feeds = {"x": normal(2, 9, 64, seed=7)}
     expected = run(chain(), feeds)["y"]
     made = chain()
-    blocks = mixed.blocks_of(made.graph, by_kind=True)
+    blocks = mixed.blocks_of(made.graph, "kind")
     mixed.convert(made, blocks, dict.fromkeys(blocks, "float16-weights"), {})
     halves = [v for v in made.graph.initializers.values() if v.dtype == mixed.ir.DataType.FLOAT16]
     assert len(halves) == 4
@@ -124,3 +125,63 @@ def test_trials_measure_one_block_alone(tmp_path: Path, external: bool) -> None:
     assert eight.agreement >= four.agreement
     assert np.isfinite(eight.time_ratio) and eight.time_ratio > 0
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+LOOKUP = """(int64[b, t] ids) => (float[b, t, 32] y) {
+ e = Gather <axis = 0> (table, ids) y = MatMul (e, w) }"""
+
+
+def lookup() -> "mixed.ir.Model":
+    made = model(LOOKUP, table=normal(300, 64), w=normal(64, 32, seed=1))
+    for node, name in zip(made.graph, ("embedding/Gather_2", "out/MatMul"), strict=True):
+        node.name = name
+    return made
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "least_db"),
+    [("float16-weights", "FLOAT16", 45), ("int8-weights", "INT8", 35)],
+)
+def test_tables_are_blocks_too(precision: str, dtype: str, least_db: float) -> None:
+    feeds = {"ids": np.array([[0, 299, 17, 17]])}
+    made = lookup()
+    blocks = mixed.blocks_of(made.graph)
+    assert blocks == {"embedding/Gather_*": ("embedding/Gather_2",), "out/MatMul": ("out/MatMul",)}
+    assert precision in mixed.options_of(made.graph, blocks)["embedding/Gather_*"]
+    wanted = {"embedding/Gather_*": precision, "out/MatMul": "int8-dynamic"}
+    done = mixed.convert(made, blocks, wanted, {})
+    assert not [node for node in done.float_nodes if node.op_type == "Gather"]
+    assert any(v.dtype.name == dtype for v in made.graph.initializers.values())
+    plain = lookup()
+    mixed.convert(plain, blocks, {"out/MatMul": "int8-dynamic"}, {})
+    assert snr_db(run(plain, feeds)["y"], run(made, feeds)["y"]) > least_db
+    check(made)
+
+
+def test_heavy_convolutions_of_a_small_codec_stand_alone() -> None:
+    text = """(float[b, 32, n] x) => (float[b, 4, k] y) { c = Conv (x, w) y = Conv (c, v) }"""
+    made = model(text, w=normal(320, 32, 30), v=normal(4, 320, 2, seed=1))
+    for node, name in zip(
+        made.graph, ("model.1.block.0/Conv", "model.1.block.1/Conv"), strict=True
+    ):
+        node.name = name
+    assert set(mixed.blocks_of(made.graph, "stage")) == {"model.1"}
+    assert set(mixed.blocks_of(made.graph, "node")) == {"model.1.block.0/Conv", "model.1"}
+
+
+def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> None:
+    """Its weights are rounded, never its arithmetic; integers stay out of it."""
+    path = small_models / "codec_encoder.onnx"
+    made = load_model(path)
+    fuse(made, MIXED_RULES)
+    blocks = mixed.blocks_of(made.graph, "node")
+    options = mixed.options_of(made.graph, blocks)
+    codebooks = [name for name in blocks if name.startswith("quantizer.quantizers.*")]
+    assert len(codebooks) == 4
+    assert {options[name] for name in codebooks} == {("float32", "float16-weights")}
+    four = [name for name, offered in options.items() if "int4-weights" in offered]
+    assert four and "encoder.block.2" not in four
+    before = weights_bytes(made)
+    done = mixed.convert(made, blocks, dict.fromkeys(codebooks, "float16-weights"), {})
+    assert done.precision["float16"] == sum(len(blocks[name]) for name in codebooks)
+    assert weights_bytes(made) < before - 400_000

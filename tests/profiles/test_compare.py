@@ -7,9 +7,12 @@ from vampnet_models.errors import InputError
 HOST = {"cpu": "one", "flags": ["avx2"], "cores": 2, "quota_cores": None, "os": "Linux x86_64"}
 
 
-def _document(median, *, host=HOST, seed=0, shapes=None, recipe="fp16", **more):
-    samples = np.random.default_rng(seed).normal(median, 0.01 * median, 20)
-    record = {"kind": "measurement", "samples_s": samples.tolist(), "threads": 2, **more}
+def _document(median, *, host=HOST, seed=0, shapes=None, recipe="fp16", yardstick=0.004, **more):
+    rng = np.random.default_rng(seed)
+    record = {"kind": "measurement", "threads": 2, **more}
+    record["samples_s"] = rng.normal(median, 0.01 * median, 20).tolist()
+    if yardstick:
+        record["yardstick_s"] = rng.normal(yardstick, 0.01 * yardstick, 20).tolist()
     record["feed_shapes"] = shapes or {"x": [1, 4]}
     return document("coarse", {recipe: {"cpu": record, "mobile": {"kind": "estimate"}}}, host)
 
@@ -21,9 +24,18 @@ def _document(median, *, host=HOST, seed=0, shapes=None, recipe="fp16", **more):
 def test_verdicts_between_runs(new, expected):
     (found,) = compare(_document(0.10), _document(new, seed=1))
     assert (found.model, found.recipe, found.target) == ("coarse", "fp16", "cpu")
-    assert found.verdict == expected
-    assert found.ratio.value == pytest.approx(new / 0.10, rel=0.02)
+    assert found.shift.verdict == expected
+    assert found.shift.ratio.value == pytest.approx(new / 0.10, rel=0.02)
     assert found.warnings == ()
+    assert found.as_json()["verdict"] == expected
+    assert found.as_json()["ratio"]["value"] == found.shift.ratio.value
+
+
+def test_without_a_yardstick_the_machine_cannot_be_told_apart():
+    (found,) = compare(_document(0.10, yardstick=None), _document(0.07, seed=1))
+    assert found.shift.verdict == "faster"
+    assert found.shift.levelled is None
+    assert any("a run without a yardstick" in line for line in found.warnings)
 
 
 def test_another_machine_is_refused_without_the_flag():
@@ -42,7 +54,8 @@ def test_other_shapes_and_nothing_in_common_are_refused():
 
 
 def test_noise_is_passed_on():
-    (found,) = compare(_document(0.1, noisy=True), _document(0.1, threads=1))
+    (found,) = compare(_document(0.1, noisy=True), _document(0.4, threads=1))
+    assert found.shift.verdict == "too noisy to tell"
     assert any("old one was noisy" in line for line in found.warnings)
     assert any("2 threads then, 1 now" in line for line in found.warnings)
 

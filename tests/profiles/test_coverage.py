@@ -120,6 +120,18 @@ def test_cuda_refuses_integer_contrib_operators(look):
     assert [r.reason for r in covered.refusals] == ["no CUDA kernel"]
 
 
+@pytest.mark.parametrize(("kind", "taken"), [(np.int8, True), (np.uint8, False)])
+def test_cuda_takes_integer_products_of_int8_alone(look, kind, taken):
+    proto = graphs.model(
+        [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
+        [("x", helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["rows", 8])],
+        [("y", TensorProto.INT32, ["rows", 4])],
+        {"w": np.ones((8, 4), np.int8)},
+    )
+    reasons = [r.reason for r in cuda.cuda_coverage(look(proto, x=(3, 8))).refusals]
+    assert reasons == ([] if taken else ["no CUDA kernel for uint8"])
+
+
 def test_cuda_facts_are_named():
     facts = cuda.parse_facts("Some GPU, 555.1, 1980 MHz, 2619 MHz, 10 MiB, 81559 MiB\n")
     assert facts["name"] == "Some GPU"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import platform
 import subprocess
@@ -59,6 +60,15 @@ def test_the_record_is_json_with_the_fields_of_the_results(tmp_path, feeds):
         data
     )
     assert data["threads"] == 1
+    assert len(data["yardstick_s"]) == len(data["samples_s"]) == 8
+    assert all(0 < s < 1 for s in data["yardstick_s"])
+
+
+def test_a_plan_may_do_without_the_yardstick(tmp_path, feeds):
+    path = graphs.save(graphs.matmul(), tmp_path / "one.onnx")
+    plan = dataclasses.replace(QUICK, yardstick=False)
+    record = measure.measure([("reference", path)], feeds, cpu(1), plan=plan)["reference"]
+    assert record.as_json()["yardstick_s"] == []
 
 
 def test_a_broken_variant_fails_by_name_and_the_others_go_on(tmp_path, feeds):
@@ -142,7 +152,7 @@ def test_rounds_are_shuffled_interleaved_and_bounded(monkeypatch):
             calls.append(self.name)
             return [0.1] * times
 
-    entries = [rounds.Entry(n, None, 0, child=Fake(n), first_run_s=0.1) for n in "abc"]
+    entries = [rounds.Entry(n, None, None, 0, child=Fake(n), first_run_s=0.1) for n in "abc"]
     rounds._run_rounds(entries, Plan(rounds=12, min_rounds=3, budget_s=60), lambda *_: None)
     turns = [calls[i : i + 3] for i in range(0, len(calls), 3)]
     assert all(sorted(turn) == ["a", "b", "c"] for turn in turns)

@@ -1,6 +1,7 @@
 import json
 import platform
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from profiles import mobile, packaging
 from profiles.devices import devices, parse_devices
 from profiles.examine import examine
 from tests.profiles import graphs
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_device_has_its_source_and_confidence():
@@ -97,14 +100,26 @@ def test_the_estimate_is_a_range_by_the_roofline(tmp_path):
     pi = devices()[0]
     found = mobile.estimate(examined, pi)
     bound = 2 * 512**3 / pi.peak_ops_per_s("float32")
-    assert found.low_s == pytest.approx(bound / 0.7)
-    assert found.high_s == pytest.approx(bound / 0.25)
+    assert found.low_s == pytest.approx(bound / mobile.EFFICIENCY[1])
+    assert found.high_s == pytest.approx(bound / mobile.EFFICIENCY[0])
     assert found.memory_share == 0
     assert found.needs_bytes == examined.bytes + 2 * 512 * 512 * 4
     assert found.fits_memory
     assert not mobile.estimate(examined, replace(pi, memory_gb=0.005)).fits_memory
     thin = mobile.estimate(examine(path, {"x": (1, 512)}), pi)
     assert thin.memory_share == 1
+
+
+def test_the_efficiency_holds_what_was_measured():
+    measured = json.loads((ROOT / "bench" / "results" / "efficiency.json").read_text())
+    shares = [row["share"] for row in measured["rows"]]
+    assert not any(row["noisy"] for row in measured["rows"])
+    assert (measured["low"], measured["high"]) == (round(min(shares), 2), round(max(shares), 2))
+    assert mobile.EFFICIENCY[0] <= measured["low"]
+    assert mobile.EFFICIENCY[1] == pytest.approx(measured["high"], abs=0.02)
+    stated = next(line for line in mobile.ASSUMPTIONS if "of that bound" in line)
+    assert f"{measured['low']:.0%}".replace("%", " %") in stated
+    assert f"{measured['high']:.0%}".replace("%", " %") in stated
 
 
 def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):

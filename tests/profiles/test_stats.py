@@ -90,6 +90,29 @@ def test_noise_names_its_reason_and_remedy(samples, foreign, said):
     assert any(said in line and ":" in line for line in noise.warnings)
 
 
+def test_runs_close_together_have_outliers_without_being_noisy():
+    rng = np.random.default_rng(0)
+    samples = [*rng.normal(1.0, 0.003, 17), 1.03, 1.035, 0.97]
+    assert len(stats.outliers(samples)) == 3
+    assert not stats.noise_verdict(samples).noisy
+    assert stats.noise_verdict([*samples[:17], 1.3, 1.35, 1.4]).noisy
+
+
+def test_a_levelled_ratio_takes_the_machine_out():
+    rng = np.random.default_rng(3)
+    then, now = rng.normal(1.0, 0.01, 20), rng.normal(0.74, 0.01, 20)
+    yardstick = then * rng.normal(0.5, 0.002, 20), now * rng.normal(0.5, 0.002, 20)
+    raw = stats.unpaired_ratio(list(then), list(now))
+    levelled = stats.levelled_ratio(
+        (list(then), list(yardstick[0])), (list(now), list(yardstick[1]))
+    )
+    assert raw.high < 0.76
+    assert levelled.low < 1 < levelled.high
+    assert levelled.high - levelled.low < 0.02
+    with pytest.raises(ValueError, match="20 samples and 3"):
+        stats.levelled_ratio((list(then), [1.0] * 3), (list(now), list(now)))
+
+
 def test_steady_needs_a_flat_window():
     assert not stats.is_steady([1.0, 1.0])
     assert stats.is_steady([5.0, 1.0, 1.01, 1.0])

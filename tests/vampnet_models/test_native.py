@@ -26,16 +26,7 @@ X = 3 * normal(2, CHANNELS, 40_003)
 TRUTH = X + np.sin(ALPHA.astype(np.float64) * X) ** 2 / ALPHA
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+pytestmark = pytest.mark.usefixtures("native_cache")
 
 
 def snakes() -> ir.Model:

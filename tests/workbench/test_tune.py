@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from optimize.search import Candidate, ModelSet
 from optimize.sensitivity import Trials
 from vampnet_models.artifact import open_artifact
 from vampnet_models.errors import InputError
-from workbench import candidates
+from workbench import candidates, trials
 from workbench.tune import parse_bytes
+from workbench.tuning import verdict
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def read(path: Path) -> Any:
 
 
 def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "MAX_MIXTURES", 3)
     out = tmp_path / "a tuned set"
     arguments = ["tune", pair, "--audio", recordings, "-o", out, "--rounds", "3"]
@@ -43,13 +45,20 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     source = sum((pair / f"{m['name']}.onnx").stat().st_size for m in result["models"])
     assert result["chosen"]["bytes"] < source
     assert result["smallest"]["bytes"] <= result["chosen"]["bytes"]
+    uniform = result["uniform"]
+    if uniform is None or result["chosen"]["bytes"] < uniform["bytes"]:
+        assert "the tuned set" in result["verdict"].lower()
+    else:
+        assert result["verdict"].startswith("None is better than")
     for model in result["models"]:
         assert model["accuracy"]["token_agreement"] >= 0.9
         record = read(out / f"{model['name']}.variant.json")
         assert record["sha256"] == open_artifact(out / f"{model['name']}.onnx").sha256
         assert record["runtime_checked"]
         for block in model["blocks"]:
-            assert block["chosen"] in [option["precision"] for option in block["options"]]
+            offered = [option["precision"] for option in block["options"]]
+            assert block["chosen"] in (*offered, model["recipe"])
+            assert block["why"]
     sizes = [each["bytes"] for each in result["front"]]
     assert sizes == sorted(sizes)
     assert (out / "report.html").is_file()
@@ -64,6 +73,82 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     refused = json.loads(impossible.stdout)
     assert not refused["met"] and refused["nearest"]
     assert "nothing meets the budget" in impossible.stderr
+
+
+def test_an_interrupted_search_goes_on_to_the_same_set(
+    vampbench, tiny, recordings, tmp_path, monkeypatch
+):
+    """Times differ from run to run, so the smallest set is asked for: it rests on sizes alone."""
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    (tmp_path / "models").mkdir()
+    shutil.copy(tiny / "coarse.onnx", tmp_path / "models")
+    asked = ["--audio", recordings, "--rounds", "3", "--min-agreement", "0.9", "--json"]
+    whole = vampbench("tune", tmp_path / "models", *asked, "-o", tmp_path / "whole")
+    assert whole.code == 0
+
+    measured: list[str] = []
+    one_by_one, mixtures = Trials.measure, Trials.compare
+
+    def measure(self: Trials, block: str, precision: str) -> Any:
+        if len(measured) == 5:
+            raise KeyboardInterrupt
+        measured.append(f"{block} {precision}")
+        return one_by_one(self, block, precision)
+
+    command = ["tune", tmp_path / "models", *asked, "-o", tmp_path / "broken"]
+    monkeypatch.setattr(Trials, "measure", measure)
+    stopped = vampbench(*command)
+    assert stopped.code == 130 and "goes on from there" in stopped.stderr
+    assert not (tmp_path / "broken" / "tune.json").exists()
+
+    def compare(self: Trials, assignment: Any) -> Any:
+        if measured[-1] == "a mixture":
+            raise KeyboardInterrupt
+        measured.append("a mixture")
+        return mixtures(self, assignment)
+
+    def again(self: Trials, block: str, precision: str) -> Any:
+        assert f"{block} {precision}" not in measured
+        return one_by_one(self, block, precision)
+
+    monkeypatch.setattr(Trials, "measure", again)
+    monkeypatch.setattr(Trials, "compare", compare)
+    assert vampbench(*command).code == 130
+    monkeypatch.setattr(Trials, "compare", mixtures)
+    done = vampbench(*command)
+    assert done.code == 0
+
+    def chosen(found: Any) -> Any:
+        result = json.loads(found.stdout)
+        parts = [(p["recipe"], p["bytes"], p["agreement"]) for p in result["chosen"]["parts"]]
+        return parts, result["uniform"] and result["uniform"]["recipe"]
+
+    assert chosen(done) == chosen(whole)
+    (model,) = json.loads(done.stdout)["models"]
+    free = model["free_running"]
+    assert free["floor"]["kept"] >= free["variant"]["kept"] > 0.5
+    assert free["variant"]["n_tokens"] == free["floor"]["n_tokens"] > 0
+
+
+def test_one_folder_for_both_sides_is_refused(vampbench, pair, recordings, tmp_path):
+    sides = ["--audio", recordings, "--evaluation-audio", recordings]
+    done = vampbench("tune", pair, *sides, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "nothing is left to calibrate on, all of it is in" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def one(recipe: str, size: int, *, loss: float = 0.01, uniform: bool = True) -> ModelSet:
+    return ModelSet((Candidate("m", recipe, size, loss, 1 - loss, None, 1.0, 1.0, uniform),))
+
+
+def test_the_verdict_compares_with_the_best_uniform_recipe():
+    tuned, fp16 = one("tuned-1", 200, uniform=False), one("fp16", 300)
+    assert "smaller than the best single recipe" in verdict(tuned, fp16, "smallest")
+    assert verdict(fp16, fp16, "smallest").startswith("None is better than fp16")
+    assert "tuned set does" in verdict(tuned, None, "smallest")
+    assert verdict(None, None, "smallest") == "No set of these candidates meets the budget."
 
 
 def test_sizes_as_people_write_them():

@@ -128,113 +128,56 @@ AVX512 inline float soften(float* row, int64_t filled) {
   return _mm512_reduce_add_ps(sum);
 }
 
-// ---- float32 -----------------------------------------------------------------------------------
+// What differs between the two kinds of products: a word of a packed row holds one float32 channel
+// or two bfloat16 ones, and meets a register of words. attention_tiles.h is the rest, for both.
 
-template <int kParts>  // registers of keys that there are
-AVX512 inline void score_tile(const float* q, int64_t depth, const float* panel, const Head& h,
-                              int64_t row, int64_t key, float* scores, int64_t padded) {
-  __m512 sum[kRows][kParts];
-  for (int r = 0; r < kRows; ++r) {
-    const int64_t query = row + r < h.rows ? row + r : h.rows - 1;
-    for (int c = 0; c < kParts; ++c)
-      sum[r][c] = start(h.bias + key - query + c * kLane, h.keys - key - c * kLane);
-  }
-  for (int64_t d = 0; d < depth; ++d) {
-    __m512 k[kParts];
-#pragma GCC unroll 3
-    for (int c = 0; c < kParts; ++c) k[c] = _mm512_load_ps(panel + d * kKeys + c * kLane);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const __m512 x = _mm512_set1_ps(q[r * depth + d]);
-#pragma GCC unroll 3
-      for (int c = 0; c < kParts; ++c) sum[r][c] = _mm512_fmadd_ps(x, k[c], sum[r][c]);
-    }
-  }
-  for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < kParts; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
+namespace exact {
+
+#define ATTENTION_TARGET AVX512
+constexpr int kPerWord = 1;
+using Word = float;
+using Lanes = __m512;
+
+AVX512 inline Lanes load(const Word* at) { return _mm512_load_ps(at); }
+
+AVX512 inline __m512 add(__m512 sum, Word x, Lanes with) {
+  return _mm512_fmadd_ps(_mm512_set1_ps(x), with, sum);
 }
 
-AVX512 inline void out_tile(const float* weights, int64_t padded, int64_t keys, const float* v,
-                            int64_t width, const float* sums, const Head& h, int64_t row,
-                            int64_t channel) {
-  __m512 sum[kOutRows][4];
-  for (auto& each : sum)
-    for (auto& part : each) part = _mm512_setzero_ps();
-  for (int64_t t = 0; t < keys; ++t) {
-    const float* at = v + t * width;
-    const __m512 v0 = _mm512_load_ps(at), v1 = _mm512_load_ps(at + 16);
-    const __m512 v2 = _mm512_load_ps(at + 32), v3 = _mm512_load_ps(at + 48);
-#pragma GCC unroll 6
-    for (int r = 0; r < kOutRows; ++r) {
-      const __m512 x = _mm512_set1_ps(weights[r * padded + t]);
-      sum[r][0] = _mm512_fmadd_ps(x, v0, sum[r][0]);
-      sum[r][1] = _mm512_fmadd_ps(x, v1, sum[r][1]);
-      sum[r][2] = _mm512_fmadd_ps(x, v2, sum[r][2]);
-      sum[r][3] = _mm512_fmadd_ps(x, v3, sum[r][3]);
-    }
-  }
-  for (int r = 0; r < kOutRows && row + r < h.rows; ++r) {
-    const __m512 share = _mm512_set1_ps(1.0f / sums[r]);
-    float* out = h.out + (row + r) * h.stride + channel;
-    for (int c = 0; c < 4; ++c)
-      _mm512_mask_storeu_ps(out + c * kLane, mask_of(h.size - channel - c * kLane),
-                            _mm512_mul_ps(sum[r][c], share));
-  }
+AVX512 inline void pack(const float* from, int64_t n, int64_t, float factor, Word* to) {
+  for (int64_t d = 0; d < n; ++d) to[d] = from[d] * factor;
 }
 
-AVX512 inline void by_float(const Head& h, Space& space) {
-  const int64_t padded = round_up(h.keys, kKeys), width = round_up(h.size, kOut);
-  space.used = 0;
-  const size_t floats = padded * (h.size + width + kBlock + 8) + kBlock * (h.size + 8);
-  if (space.bytes.size() < floats * 4 + 1024) space.bytes.resize(floats * 4 + 1024);
-  float* keys = space.take<float>(padded * h.size);
-  float* values = space.take<float>(h.keys * width);
-  float* q = space.take<float>((kBlock + 8) * h.size);
-  float* scores = space.take<float>((kBlock + 8) * padded);
-  float sums[kBlock + 8];
-  std::memset(keys, 0, padded * h.size * sizeof(float));
-  std::memset(values, 0, h.keys * width * sizeof(float));
-  for (int64_t j = 0; j < h.keys; ++j) {
-    float* column = keys + j / kKeys * kKeys * h.size + j % kKeys;
-    const float* k = h.k + j * h.stride;
-    for (int64_t d = 0; d < h.size; ++d) column[d * kKeys] = k[d];
-    std::memcpy(values + j * width, h.v + j * h.stride, h.size * sizeof(float));
-  }
-  for (int64_t first = 0; first < h.rows; first += kBlock) {
-    const int64_t rows = h.rows - first < kBlock ? h.rows - first : kBlock;
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t d = 0; d < h.size; ++d)
-        q[i * h.size + d] = h.q[(first + i) * h.stride + d] * h.scale;
-    for (int64_t key = 0; key < h.keys; key += kKeys) {
-      const int64_t left = h.keys - key;
-      const auto tile = left > 2 * kLane ? score_tile<3>
-                        : left > kLane   ? score_tile<2>
-                                         : score_tile<1>;
-      for (int64_t i = 0; i < rows; i += kRows)
-        tile(q + i * h.size, h.size, keys + key * h.size, h, first + i, key,
-             scores + i * padded + key, padded);
-    }
-    for (int64_t i = 0; i < rows; ++i) sums[i] = soften(scores + i * padded, round_up(h.keys, kLane));
-    for (int64_t i = 0; i < rows; i += kOutRows)
-      for (int64_t channel = 0; channel < h.size; channel += kOut)
-        out_tile(scores + i * padded, padded, h.keys, values + channel, width, sums + i, h,
-                 first + i, channel);
-  }
+AVX512 inline const Word* words_of(const float* from, int64_t, int64_t, Word*) { return from; }
+
+AVX512 inline void pack_values(const float* from, const float*, int64_t n, int64_t width,
+                               Word* to) {
+  std::memcpy(to, from, n * sizeof(Word));
+  for (int64_t d = n; d < width; ++d) to[d] = 0.0f;
 }
 
-// ---- bfloat16 products, float32 sums -------------------------------------------------------------
+AVX512 inline void pack_weights(float*, int64_t) {}
 
-AVX512_BF16 inline __m512 dot(__m512 sum, uint32_t pair, __m512bh with) {
-  return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(pair)), with);
+#include "attention_tiles.h"
+#undef ATTENTION_TARGET
+
+}  // namespace exact
+
+namespace bfloat16 {
+
+#define ATTENTION_TARGET AVX512_BF16
+constexpr int kPerWord = 2;
+using Word = uint32_t;
+using Lanes = __m512bh;
+
+AVX512_BF16 inline Lanes load(const Word* at) { return (Lanes)_mm512_load_si512(at); }
+
+AVX512_BF16 inline __m512 add(__m512 sum, Word pair, Lanes with) {
+  return _mm512_dpbf16_ps(sum, (Lanes)_mm512_set1_epi32(static_cast<int>(pair)), with);
 }
 
-AVX512_BF16 inline __m512bh pairs_at(const uint32_t* at) {
-  return (__m512bh)_mm512_load_si512(at);
-}
-
-// A row in bfloat16, so that each two neighbours are one word; zeros up to 2 * depth.
-AVX512_BF16 inline void narrow(const float* from, int64_t n, int64_t depth, float factor,
-                               uint32_t* to) {
+// A row with zeros up to 2 * depth.
+AVX512_BF16 inline void pack(const float* from, int64_t n, int64_t depth, float factor, Word* to) {
   const __m512 scale = _mm512_set1_ps(factor);
   for (int64_t d = 0; d < 2 * depth; d += kLane) {
     const __m512 x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask_of(n - d), from + d), scale);
@@ -244,127 +187,40 @@ AVX512_BF16 inline void narrow(const float* from, int64_t n, int64_t depth, floa
   }
 }
 
+AVX512_BF16 inline const Word* words_of(const float* from, int64_t n, int64_t depth, Word* room) {
+  pack(from, n, depth, 1.0f, room);
+  return room;
+}
+
 // 16 floats in bfloat16, each in the lower half of a word.
-AVX512_BF16 inline __m512i words_of(const float* from, int64_t left) {
+AVX512_BF16 inline __m512i halves_of(const float* from, int64_t left) {
   const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask_of(left), from));
   return _mm512_cvtepu16_epi32((__m256i)half);
 }
 
-// Two rows in bfloat16, word by word; `odd` may be null for zeros.
-AVX512_BF16 inline void interleave(const float* even, const float* odd, int64_t n, int64_t width,
-                                   uint32_t* to) {
+// Two rows of values word by word; `odd` may be null for zeros.
+AVX512_BF16 inline void pack_values(const float* even, const float* odd, int64_t n, int64_t width,
+                                    Word* to) {
   for (int64_t d = 0; d < width; d += kLane) {
-    __m512i pair = words_of(even + d, n - d);
-    if (odd) pair = _mm512_or_si512(pair, _mm512_slli_epi32(words_of(odd + d, n - d), 16));
+    __m512i pair = halves_of(even + d, n - d);
+    if (odd) pair = _mm512_or_si512(pair, _mm512_slli_epi32(halves_of(odd + d, n - d), 16));
     _mm512_store_si512(to + d, pair);
   }
 }
 
-template <int kParts>
-AVX512_BF16 inline void score_tile_bf16(const uint32_t* q, int64_t depth, const uint32_t* panel,
-                                        const Head& h, int64_t row, int64_t key, float* scores,
-                                        int64_t padded) {
-  __m512 sum[kRows][kParts];
-  for (int r = 0; r < kRows; ++r) {
-    const int64_t query = row + r < h.rows ? row + r : h.rows - 1;
-    for (int c = 0; c < kParts; ++c)
-      sum[r][c] = start(h.bias + key - query + c * kLane, h.keys - key - c * kLane);
-  }
-  for (int64_t d = 0; d < depth; ++d) {
-    __m512bh k[kParts];
-#pragma GCC unroll 3
-    for (int c = 0; c < kParts; ++c) k[c] = pairs_at(panel + d * kKeys + c * kLane);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const uint32_t x = q[r * depth + d];
-#pragma GCC unroll 3
-      for (int c = 0; c < kParts; ++c) sum[r][c] = dot(sum[r][c], x, k[c]);
-    }
-  }
-  for (int r = 0; r < kRows; ++r)
-    for (int c = 0; c < kParts; ++c) _mm512_store_ps(scores + r * padded + c * kLane, sum[r][c]);
-}
-
-AVX512_BF16 inline void out_tile_bf16(const uint32_t* weights, int64_t padded_pairs, int64_t pairs,
-                                      const uint32_t* v, int64_t width, const float* sums,
-                                      const Head& h, int64_t row, int64_t channel) {
-  __m512 sum[kOutRows][4];
-  for (auto& each : sum)
-    for (auto& part : each) part = _mm512_setzero_ps();
-  for (int64_t t = 0; t < pairs; ++t) {
-    const uint32_t* at = v + t * width;
-    const __m512bh v0 = pairs_at(at), v1 = pairs_at(at + 16);
-    const __m512bh v2 = pairs_at(at + 32), v3 = pairs_at(at + 48);
-#pragma GCC unroll 6
-    for (int r = 0; r < kOutRows; ++r) {
-      const uint32_t x = weights[r * padded_pairs + t];
-      sum[r][0] = dot(sum[r][0], x, v0);
-      sum[r][1] = dot(sum[r][1], x, v1);
-      sum[r][2] = dot(sum[r][2], x, v2);
-      sum[r][3] = dot(sum[r][3], x, v3);
-    }
-  }
-  for (int r = 0; r < kOutRows && row + r < h.rows; ++r) {
-    const __m512 share = _mm512_set1_ps(1.0f / sums[r]);
-    float* out = h.out + (row + r) * h.stride + channel;
-    for (int c = 0; c < 4; ++c)
-      _mm512_mask_storeu_ps(out + c * kLane, mask_of(h.size - channel - c * kLane),
-                            _mm512_mul_ps(sum[r][c], share));
+// In the row's own place: each write lies before what is read.
+AVX512_BF16 inline void pack_weights(float* row, int64_t filled) {
+  auto* halves = reinterpret_cast<char*>(row);
+  for (int64_t j = 0; j < filled; j += kLane) {
+    const __m256bh half = _mm512_cvtneps_pbh(_mm512_load_ps(row + j));
+    std::memcpy(halves + 2 * j, &half, sizeof half);
   }
 }
 
-AVX512_BF16 inline void by_bf16(const Head& h, Space& space) {
-  const int64_t padded = round_up(h.keys, kKeys), width = round_up(h.size, kOut);
-  const int64_t depth = (h.size + 1) / 2, pairs = (h.keys + 1) / 2;
-  space.used = 0;
-  const size_t words = padded * (depth + width / 2 + kBlock + 8) * 2 + (kBlock + 8) * (depth + 8);
-  if (space.bytes.size() < words * 4 + 1024) space.bytes.resize(words * 4 + 1024);
-  uint32_t* keys = space.take<uint32_t>(padded * depth);
-  uint32_t* values = space.take<uint32_t>(pairs * width);
-  uint32_t* q = space.take<uint32_t>((kBlock + 8) * depth);
-  float* scores = space.take<float>((kBlock + 8) * padded);
-  float sums[kBlock + 8];
-  uint32_t* row = space.take<uint32_t>(depth + kLane);
-  std::memset(keys, 0, padded * depth * sizeof(uint32_t));
-  for (int64_t j = 0; j < h.keys; ++j) {
-    narrow(h.k + j * h.stride, h.size, depth, 1.0f, row);
-    uint32_t* column = keys + j / kKeys * kKeys * depth + j % kKeys;
-    for (int64_t d = 0; d < depth; ++d) column[d * kKeys] = row[d];
-  }
-  for (int64_t t = 0; t < pairs; ++t) {
-    const float* v = h.v + 2 * t * h.stride;
-    interleave(v, 2 * t + 1 < h.keys ? v + h.stride : nullptr, h.size, width, values + t * width);
-  }
-  for (int64_t first = 0; first < h.rows; first += kBlock) {
-    const int64_t rows = h.rows - first < kBlock ? h.rows - first : kBlock;
-    for (int64_t i = 0; i < rows; ++i)
-      narrow(h.q + (first + i) * h.stride, h.size, depth, h.scale, q + i * depth);
-    for (int64_t key = 0; key < h.keys; key += kKeys) {
-      const int64_t left = h.keys - key;
-      const auto tile = left > 2 * kLane ? score_tile_bf16<3>
-                        : left > kLane   ? score_tile_bf16<2>
-                                         : score_tile_bf16<1>;
-      for (int64_t i = 0; i < rows; i += kRows)
-        tile(q + i * depth, depth, keys + key * depth, h, first + i, key,
-             scores + i * padded + key, padded);
-    }
-    const int64_t filled = round_up(h.keys, kLane);
-    for (int64_t i = 0; i < rows; ++i) {
-      float* scored = scores + i * padded;
-      sums[i] = soften(scored, filled);
-      // The weights become bfloat16 in the row's own place: each write lies before what is read.
-      auto* halves = reinterpret_cast<char*>(scored);
-      for (int64_t j = 0; j < filled; j += kLane) {
-        const __m256bh half = _mm512_cvtneps_pbh(_mm512_load_ps(scored + j));
-        std::memcpy(halves + 2 * j, &half, sizeof half);
-      }
-    }
-    for (int64_t i = 0; i < rows; i += kOutRows)
-      for (int64_t channel = 0; channel < h.size; channel += kOut)
-        out_tile_bf16(reinterpret_cast<const uint32_t*>(scores + i * padded), padded, pairs,
-                      values + channel, width, sums + i, h, first + i, channel);
-  }
-}
+#include "attention_tiles.h"
+#undef ATTENTION_TARGET
+
+}  // namespace bfloat16
 
 #endif
 
@@ -375,8 +231,8 @@ inline void run(const Head& h, bool allow_bf16) {
                                  __builtin_cpu_supports("avx512bw") &&
                                  __builtin_cpu_supports("avx512vl");
   static const bool has_bf16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
-  if (allow_bf16 && has_bf16) return by_bf16(h, space);
-  if (has_avx512) return by_float(h, space);
+  if (allow_bf16 && has_bf16) return bfloat16::run(h, space);
+  if (has_avx512) return exact::run(h, space);
 #endif
   portable(h);
 }

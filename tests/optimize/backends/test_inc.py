@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ AT_THE_INPUT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, v) }"
 
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
-    """An interpreter that has neural-compressor."""
-    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", inc.DEFAULT_INTERPRETER)).absolute()
+    """An interpreter that has neural-compressor; relative, as the default is."""
+    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", inc.DEFAULT_INTERPRETER))
+    path = Path(os.path.relpath(path.absolute()))
     try:
         inc.inc_version(path)
     except InputError as error:
@@ -49,9 +51,11 @@ def feeds() -> FeedSet:
     return FeedSet(Role.GENERIC, given, labels, audio="made", upstream="given")
 
 
-def build(folder: Path, recipe: inc.Recipe, name: str) -> Variant:
-    artifact = open_artifact(source(folder))
-    return build_variant(artifact, recipe, folder / name / "two.onnx", calibration=feeds())
+def build(
+    folder: Path, recipe: inc.Recipe, name: str, calibration: FeedSet | None = None
+) -> Variant:
+    artifact, given = open_artifact(source(folder)), calibration or feeds()
+    return build_variant(artifact, recipe, folder / name / "two.onnx", calibration=given)
 
 
 def error_of(folder: Path, variant: Variant) -> float:
@@ -148,7 +152,22 @@ def test_its_own_files_never_reach_the_current_folder(tmp_path: Path, interprete
     here = tmp_path / "here"
     here.mkdir()
     files = ["../two.onnx", "../feeds.npz", "../out.onnx"]
-    command = [str(interpreter), "-P", str(inc.SCRIPT), *files, "static"]
+    command = [str(interpreter.absolute()), "-P", str(inc.SCRIPT), *files, "static"]
     subprocess.run(command, cwd=here, check=True, capture_output=True)
     assert (tmp_path / "out.onnx").is_file()
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", ["smoothquant", "awq"])
+def test_what_takes_one_length_says_which_feeds_it_leaves_out(
+    tmp_path: Path, interpreter: Path, method: str
+) -> None:
+    mixed = tuple({"x": feed["x"][:, : 20 - 10 * (i == 1)]} for i, feed in enumerate(feeds().feeds))
+    if method == "awq":
+        recipe = inc.weights_recipe("4", "32", method, interpreter)
+    else:
+        recipe = inc.int8_recipe(method, interpreter)
+    made = build(tmp_path, recipe, method, replace(feeds(), feeds=mixed))
+    assert made.record.precision in ({"int8": 2}, {"int4": 2})
+    (said,) = made.record.warnings
+    assert said.endswith("takes feeds of one length alone: 3 of 4 were used")

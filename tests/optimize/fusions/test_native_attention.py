@@ -12,20 +12,11 @@ from tests.optimize.fusions.test_exported import EXPORTERS, feeds, fused, unpack
 from tests.optimize.fusions.test_portable_attention import ATTENTION, attention
 from tests.optimize.graphs import ops, snr_db
 from vampnet_models.artifact import load_model, save_model
-from vampnet_models.native import CACHE_VARIABLE, build_library, compiler
+from vampnet_models.native import build_library, compiler
 from vampnet_models.session import open_session
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+pytestmark = pytest.mark.usefixtures("native_cache")
 
 
 @needs_compiler

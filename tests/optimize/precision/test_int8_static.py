@@ -87,15 +87,15 @@ def test_matmul_keeps_a_float_output(tmp_path: Path) -> None:
     check(made)
 
 
-def test_the_head_is_quantized_as_its_input_comes() -> None:
+def test_the_head_has_a_scale_per_row_and_needs_no_range(tmp_path: Path) -> None:
     text = """(float[b, t, 64] x) => (int64[b, t] y) {
      h = MatMul(x, w) l = MatMul(h, v) y = ArgMax <axis = -1, keepdims = 0> (l) }"""
     made = model(text, w=normal(64, 64), v=normal(64, 96, seed=1))
     assert tensors_to_observe(made.graph) == {"x": None}
     done = convert(made, {"x": Seen(-4, 4)})
-    assert done.precision == {"int8": 1, "int8-dynamic": 1}
-    assert ops(made)["DynamicQuantizeLinear"] == 1
-    assert "decide the tokens" in done.mixed_nodes[0].reason
+    assert done.precision == {"int8": 2}
+    assert ops(made)["ReduceMax"] == 1
+    assert runtime_ops(made, tmp_path)["MatMulIntegerToFloat"] == 2
 
 
 @pytest.mark.parametrize(

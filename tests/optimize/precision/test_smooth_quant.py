@@ -133,8 +133,21 @@ def test_dead_channels_and_unread_rows_do_no_harm() -> None:
     scales = best_scales(ChannelRange(-peak, peak), weight)
     assert scales is not None
     assert np.isfinite(scales).all() and (scales > 0).all()
-    mantissa, _ = np.frexp(scales)
-    assert (mantissa == 0.5).all()
+
+
+def test_small_differences_are_evened_too() -> None:
+    """Channels within a factor of two: powers of two could not tell them apart."""
+    peak = np.float32(2.0) ** np.linspace(-0.45, 0.45, 32, dtype=np.float32)
+    scales = best_scales(ChannelRange(-peak, peak), np.sign(normal(32, 40)))
+    assert scales is not None
+    assert np.ptp(np.log2(peak / scales)) < 0.5
+
+
+def test_scales_per_row_leave_more_to_the_weights() -> None:
+    peak, weight = SPREAD[::-1].copy(), normal(32, 40)
+    of_all, of_rows = (best_scales(ChannelRange(-peak, peak), weight, s) for s in (1.0, 0.01))
+    assert of_all is not None and of_rows is not None
+    assert np.ptp(np.log2(of_rows)) < np.ptp(np.log2(of_all))
 
 
 def test_whole_ranges_smooth_nothing() -> None:

@@ -5,12 +5,13 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from profiles.report import figures
+from profiles.report import figures, render_report
 from profiles.report.chart_panel import Panel
 from profiles.report.chart_spectrogram import _levels, png, spectrogram
 from profiles.report.chart_tradeoff import Point, best, tradeoff_chart
@@ -189,6 +190,23 @@ def test_a_tone_is_a_bright_line_at_its_frequency() -> None:
     picture = ET.fromstring(spectrogram(tone, rate_hz, name="1 kHz"))
     image = next(picture.iter("image"))
     assert re.match(r"data:image/png;base64,", image.attrib["href"])
+
+
+def test_a_tuned_model_says_what_each_block_got_and_why(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    options = [
+        {"precision": "float32", "damage": 0.0, "time_ratio": 1.0, "saved_bytes": 0},
+        {"precision": "int8-weights", "damage": 1e-4, "time_ratio": 0.9, "saved_bytes": 30_000},
+    ]
+    why = "int4-weights would save 2.0 kB more, for 40 x the damage"
+    block = {"block": "a <b>", "chosen": "int8-weights", "options": options}
+    results["models"][1]["blocks"] = [block | {"why": why}, block | {"chosen": "fp16"}]
+    page = render_report(results, tmp_path)
+    assert "What each block of coarse got, and why" in page
+    assert "a &lt;b&gt;" in page and "a <b>" not in page
+    assert why in page and "1.0e-04" in page and "30.0\u00a0kB" in page
+    assert "What each block of c2f got" not in page
 
 
 def test_a_tuned_model_shows_what_each_block_costs(results: dict[str, Any]) -> None:

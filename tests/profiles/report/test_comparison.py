@@ -39,16 +39,38 @@ def test_a_run_against_itself_has_no_difference(results: Results) -> None:
     changes = changes_of(run, run)
     assert headline(changes) == "No difference in 24\u00a0variants"
     timing = row(changes, "c2f", "fp16").timings[0]
-    assert (timing.target, timing.verdict) == ("cpu", "no difference")
-    assert timing.ratio is not None and timing.ratio.value == 1.0
+    assert timing.target == "cpu" and timing.shift is not None
+    assert timing.shift.verdict == "no difference"
+    assert timing.shift.ratio.value == 1.0
+
+
+def test_a_slower_machine_is_a_notice_and_no_slower_variant(results: Results) -> None:
+    now = copy.deepcopy(results)
+    for model in now["models"]:
+        for variant in model["variants"]:
+            if variant["profiles"]:
+                cpu = variant["profiles"]["cpu"]
+                for key in ("samples_s", "yardstick_s"):
+                    cpu[key] = [1.4 * s for s in cpu[key]]
+    changes = changes_of(read_run(results), read_run(now))
+    assert headline(changes) == "No difference in 24\u00a0variants"
+    (notice,) = changes.notices
+    assert "On cpu the machine itself took 1.40 to 1.40 times as long" in notice
+    assert "machine 1.40×" in render_comparison(changes)
+
+
+def test_noisy_times_are_called_neither(results: Results, later: Results, variant_of: Find) -> None:
+    variant_of(later, "coarse", "fp16")["profiles"]["cpu"]["noisy"] = True
+    said = headline(changes_of(read_run(results), read_run(later)))
+    assert said == "Of 24\u00a0variants: 1 too noisy to tell on cpu, 1 less true, 1 smaller"
 
 
 def test_what_moved_is_said(results: Results, later: Results) -> None:
     changes = changes_of(read_run(results), read_run(later))
     said = headline(changes)
     assert said == "Of 24\u00a0variants: 1 slower on cpu, 1 less true, 1 smaller"
-    slow = row(changes, "coarse", "fp16").timings[0].ratio
-    assert slow is not None and slow.value == pytest.approx(1.5)
+    slow = row(changes, "coarse", "fp16").timings[0].shift
+    assert slow is not None and slow.ratio.value == pytest.approx(1.5)
     assert row(changes, "coarse", "int4-weights").size_ratio == pytest.approx(0.5, abs=1e-4)
     assert row(changes, "coarse", "int8-weights").kept == "less"
     back = changes_of(read_run(later), read_run(results))
@@ -59,10 +81,11 @@ def test_another_machines_times_are_refused(results: Results, later: Results) ->
     later["host"]["cpu"] = "Another Processor"
     refused = changes_of(read_run(results), read_run(later))
     timing = row(refused, "coarse", "fp16").timings[0]
-    assert timing.ratio is None and "--other-machine" in timing.reason
+    assert timing.shift is None and "--other-machine" in timing.reason
     assert "Of different machines: cpu: 'Example" in refused.notices[0]
     allowed = changes_of(read_run(results), read_run(later), other_machine=True)
-    assert row(allowed, "coarse", "fp16").timings[0].verdict == "slower"
+    shift = row(allowed, "coarse", "fp16").timings[0].shift
+    assert shift is not None and shift.verdict == "slower"
     assert allowed.notices == refused.notices
 
 

@@ -70,6 +70,7 @@ def test_reads_what_measuring_writes() -> None:
         base_rss_bytes=100,
         rss_after_load_bytes=400,
         overhead_s=1e-5,
+        yardstick_s=(0.004, 0.005, 0.004),
         outliers=(2,),
         noise=Noise(True, 0.8, 0.1, 0.3, ("measure on an idle machine",)),
         foreign_share=None,
@@ -85,6 +86,7 @@ def test_reads_what_measuring_writes() -> None:
     assert (profile.ratio, profile.ratio_interval) == (0.5, (0.4, 0.6))
     assert profile.ratio_verdict == "faster"
     assert profile.noisy
+    assert profile.yardstick_s == (0.004, 0.005, 0.004)
     assert profile.peak_rss_bytes == 700
     assert profile.warnings == ("measure on an idle machine",)
     assert "overhead_s" in profile.extra.data

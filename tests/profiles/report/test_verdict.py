@@ -84,6 +84,40 @@ def test_a_sentence_per_target(results: dict[str, Any]) -> None:
     assert cpu[1] == "measurement" and "largest gain" in cpu[2]
     assert cuda[1] == "absent" and "vampbench profile --target cuda" in cuda[2]
     assert mobile[1] == "estimate" and "not measured" in mobile[2]
+    assert "one call of each model takes" in mobile[2]
+    assert "estimate" not in cuda[2]
+
+
+def test_a_gain_inside_the_noise_is_not_boasted_of(results: dict[str, Any]) -> None:
+    profiles = [
+        (m["name"], v["recipe"], v["profiles"]["cpu"])
+        for m in results["models"]
+        for v in m["variants"]
+        if v["profiles"]
+    ]
+    for _, _, cpu in profiles:
+        cpu |= {"verdict": "no difference", "ratio_to_reference": 0.45, "noisy": True}
+    said = judge(results).targets[0][2]
+    assert "none is faster than FP32 beyond the noise" in said
+    assert "of them noisy" in said
+    name, recipe, cpu = profiles[3]
+    cpu |= {"verdict": "faster", "ratio_to_reference": 0.7, "ratio_interval": [0.6, 0.8]}
+    said = plain(judge(results).targets[0][2])
+    assert f"the largest gain is {recipe} on {name}, 0.70× (0.60–0.80)" in said
+
+
+def test_cuda_that_is_not_here_is_estimated_and_labelled(results: dict[str, Any]) -> None:
+    for model in results["models"]:
+        for i, owner in enumerate([model, *model["variants"]]):
+            if owner["profiles"]:
+                owner["profiles"]["cuda"]["estimates"] = [
+                    {"device": "NVIDIA T4", "low_s": 0.002 + i / 1e3, "high_s": 0.004 + i / 1e3},
+                    {"device": "NVIDIA A100", "low_s": 0.001 + i / 1e3, "high_s": 0.003 + i / 1e3},
+                ]
+    said = plain(judge(results).targets[1][2])
+    assert said.startswith("not measured; ")
+    assert "estimate: one call of each model takes ≈ 8.00–20.0 ms with fused" in said
+    assert "against ≈ 4.00–16.0 ms in FP32" in said
 
 
 def test_nothing_usable_is_said(results: dict[str, Any]) -> None:

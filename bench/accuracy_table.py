@@ -1,0 +1,58 @@
+"""README's tables of `bench/accuracy.py`: what each tool's INT8 keeps, and what making it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.accuracy_tools import ENDED
+from workbench.console import megabytes, percent
+
+Json = dict[str, Any]
+
+FULL_SIZE = (
+    "At full size (*seeded weights: not an accuracy claim*), {states} calibration states of "
+    "{frames} frames:"
+)
+
+
+def tables(small: Json, full: Json) -> str:
+    """All tables as Markdown: tokens and size, then seconds and peak memory, then full size."""
+    return "\n\n".join(
+        (
+            table(small, "INT8 by", _kept),
+            table(small, "seconds, peak memory", _cost),
+            FULL_SIZE.format(**full["feeds"]),
+            table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
+        )
+    )
+
+
+def table(content: Json, head: str, cell: Any) -> str:
+    """A row per tool, a column per model; `-` where a tool is not for a model."""
+    models = content["models"]
+    made = [{row["tool"]: row for row in model["tools"]} for model in models]
+    tools = list(dict.fromkeys(name for rows in made for name in rows))
+    lines = [
+        f"| {head} | {' | '.join(model['name'] for model in models)} |",
+        "|---|" + "---:|" * len(models),
+    ]
+    for tool in tools:
+        cells = (cell(rows[tool]) if tool in rows else "-" for rows in made)
+        lines.append(f"| {tool} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _kept(row: Json) -> str:
+    if "failed" in row:
+        return row["failed"] if row["failed"].startswith(ENDED) else "failed"
+    found = row["accuracy"]
+    if found["token_agreement"] is None:
+        return f"{found['si_sdr_db']:.1f} dB, {megabytes(row['bytes'])}"
+    clear = percent(found["near_ties"]["agreement_excluding"])
+    return f"{percent(found['token_agreement'])} ({clear}), {megabytes(row['bytes'])}"
+
+
+def _cost(row: Json) -> str:
+    if "seconds" not in row:
+        return "-"
+    return f"{row['seconds']:.1f} s, {row['peak_rss_bytes'] / 1e9:.2f} GB"

@@ -1,0 +1,1 @@
+"""What README and these pages are made of."""

@@ -1,0 +1,63 @@
+"""Cells of README's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.console import megabytes, percent
+
+Json = dict[str, Any]
+
+ACCURACY = (
+    "token_agreement",
+    "interval",
+    "floor",
+    "n_positions",
+    "si_sdr_db",
+    "floor_si_sdr_db",
+    "log_mel_db",
+    "near_ties",
+    "per_codebook",
+)
+"""What README quotes of a comparison."""
+
+
+def size(n_bytes: int | None) -> str:
+    """Megabytes, or a dash."""
+    return "-" if n_bytes is None else megabytes(n_bytes)
+
+
+def same(accuracy: Json) -> str:
+    """Agreement with its interval, or what sound is judged by."""
+    if accuracy["token_agreement"] is not None:
+        low, high = accuracy["interval"]
+        return f"{percent(accuracy['token_agreement'])} ({percent(low)} to {percent(high)})"
+    if accuracy["si_sdr_db"] is not None:
+        return f"SI-SDR {accuracy['si_sdr_db']:.1f} dB, log-mel {accuracy['log_mel_db']:.3f} dB"
+    return "-"
+
+
+def clear(accuracy: Json) -> str:
+    """Agreement without near-ties, and how many positions those are."""
+    ties = accuracy["near_ties"]
+    if ties is None:
+        return "-"
+    return f"{percent(ties['agreement_excluding'])} ({ties['share']:.0%} are)"
+
+
+def count(accuracy: Json) -> str:
+    """How many positions were compared."""
+    if accuracy["n_positions"] is None:
+        return "-"
+    unit = "tokens" if accuracy["token_agreement"] is not None else "samples"
+    return f"{accuracy['n_positions']:,} {unit}"
+
+
+def time(cpu: Json | None) -> str:
+    """Median milliseconds, and their ratio to FP32."""
+    if cpu is None:
+        return "-"
+    noisy = ", noisy" if cpu["noisy"] else ""
+    ratio = cpu["ratio_to_reference"]
+    against = f" ({ratio:.2f} x{noisy})" if ratio else noisy
+    return f"{cpu['median_s'] * 1e3:.1f} ms{against}"

@@ -1,0 +1,52 @@
+"""The other models of a chain: those of a model's folder, and those that a user names instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.errors import InputError
+from vampnet_models.spec import CHAIN_ROLES, Role
+from workbench.console import Voice
+
+
+def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
+    """The model and the other readable ones of its folder: the chain that it stands in."""
+    found = [artifact]
+    for path in find_models(artifact.path.parent):
+        if path != artifact.path:
+            try:
+                found.append(open_artifact(path))
+            except InputError as error:
+                voice.warn(str(error))
+    return found
+
+
+def with_upstream(
+    beside: Sequence[Artifact], model: Artifact, paths: Sequence[Path]
+) -> list[Artifact]:
+    """The models of a chain, those that `paths` name in place of their stage's.
+
+    Raises InputError for one that cannot be read, that does not come before `model`, or for two
+    of one stage.
+    """
+    named: dict[Role, Artifact] = {}
+    for path in paths:
+        artifact = open_artifact(path)
+        role = artifact.role
+        if role not in CHAIN_ROLES[: _stage(model.role)]:
+            raise InputError(
+                f"{path}: {role.value} does not come before {model.role.value}; --upstream takes "
+                "what makes the model's input"
+            )
+        if role in named:
+            raise InputError(f"{path}: {named[role].path} is {role.value} already; give one of it")
+        named[role] = artifact
+    kept = [a for a in beside if a is model or a.role not in named]
+    return [*kept, *named.values()]
+
+
+def _stage(role: Role) -> int:
+    """How many stages of the chain come before a role; none before a role beside it."""
+    return CHAIN_ROLES.index(role) if role in CHAIN_ROLES else 0
