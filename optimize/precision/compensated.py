@@ -55,25 +55,28 @@ def _name(node: ir.Node) -> str:
 
 
 def rounded(
-    nodes: Collection[ir.Node],
+    blocks: Mapping[ir.Node, int],
     before: Mapping[str, RangeLike],
     after: Mapping[str, RangeLike],
     moments_of: MomentsOf,
 ) -> dict[ir.Node, Integers]:
     """The int8 weight `[rows, columns]` of each MatMul that is worth it.
 
+    `blocks` says in how many parts of its rows each has scales of its own.
+
     Moments are those of the activations before smoothing, which divided channels as the ranges
     `before` and `after` say.
     """
-    widths = widths_of(nodes)
-    readers: dict[str, list[ir.Node]] = defaultdict(list)
-    for node in nodes:
+    widths = widths_of(blocks)
+    readers: dict[str, dict[int, list[ir.Node]]] = defaultdict(lambda: defaultdict(list))
+    for node, count in blocks.items():
         if _is_worth_it(node):
-            readers[_name(node)].append(node)
+            readers[_name(node)][count].append(node)
     found: dict[ir.Node, Integers] = {}
     for name, moments in moments_of(widths) if widths else ():
         divisors = _divisors(before.get(name), after.get(name))
-        found.update(_together(readers[name], moments / divisors / divisors[:, None]))
+        for count, nodes in readers[name].items():
+            found.update(_together(nodes, moments / divisors / divisors[:, None], count))
     return found
 
 
@@ -86,13 +89,16 @@ def _divisors(before: RangeLike | None, after: RangeLike | None) -> NDArray[np.f
     return np.divide(was, became, out=np.ones(len(was)), where=known)
 
 
-def _together(nodes: list[ir.Node], moments: NDArray[np.float64]) -> dict[ir.Node, Integers]:
+def _together(
+    nodes: list[ir.Node], moments: NDArray[np.float64], blocks: int
+) -> dict[ir.Node, Integers]:
     weights = [read(tensor) for node in nodes if (tensor := weight_of(node)) is not None]
     weight = np.concatenate(weights, axis=1)
-    scales = per_channel_scales(weight, 1)
-    zeros = np.full((1, len(scales)), ZERO, np.uint8)
-    chosen = error_compensated(weight, moments, scales[None], zeros, len(weight), 8)
-    integers = np.rint(chosen / scales).astype(np.int8)
+    scales = np.stack([per_channel_scales(part, 1) for part in np.split(weight, blocks)])
+    zeros = np.full(scales.shape, ZERO, np.uint8)
+    height = len(weight) // blocks
+    chosen = error_compensated(weight, moments, scales, zeros, height, 8)
+    integers = np.rint(chosen / np.repeat(scales, height, axis=0)).astype(np.int8)
     cuts = np.cumsum([each.shape[1] for each in weights])[:-1]
     parts = np.split(integers, cuts, axis=1)
     return {n: np.ascontiguousarray(part) for n, part in zip(nodes, parts, strict=True)}

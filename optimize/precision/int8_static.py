@@ -12,7 +12,7 @@ are at hand (`compensated`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -57,6 +57,9 @@ from optimize.precision.plan import (
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.signed import make_signed
 
+HEAD_BLOCKS = 4
+"""Parts of a head's input that have scales of their own, for rows and weights alike."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -85,6 +88,7 @@ class Job:
     node: ir.Node
     input: Activation
     by_row: bool = False
+    blocks: int = 1
 
 
 def targets(graph: ir.Graph) -> Plan:
@@ -141,17 +145,19 @@ def convert(
     )
     left: list[FloatNode] = [*found.left, *left_convs]
     jobs: list[Job] = []
-    by_row = _read_by_row(graph)
+    by_row, scoring = _read_by_row(graph), heads(graph)
     for node in found.chosen:
         if node.op_type == "Conv":
             continue
         try:
-            jobs.append(_job(node, smoothed, by_row, settings.signed))
+            job = _job(node, smoothed, by_row, settings.signed)
+            jobs.append(replace(job, blocks=_blocks(node)) if node in scoring else job)
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     integers: dict[ir.Node, Integers] = {}
     if moments_of is not None:
-        integers = compensated.rounded([job.node for job in jobs], ranges, smoothed, moments_of)
+        blocks = {job.node: job.blocks for job in jobs}
+        integers = compensated.rounded(blocks, ranges, smoothed, moments_of)
     int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
@@ -160,6 +166,12 @@ def convert(
         make_signed(graph)
     drop_unused(model)
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
+
+
+def _blocks(node: ir.Node) -> int:
+    tensor = weight_of(node)
+    assert tensor is not None
+    return 1 if dims(tensor)[0] % HEAD_BLOCKS else HEAD_BLOCKS
 
 
 def _read_by_row(graph: ir.Graph) -> set[ir.Node]:
@@ -221,13 +233,16 @@ def _job(
 def _quantize_node(
     graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Integers | None
 ) -> None:
-    node = row_scales.row_scaled(job.node) if job.by_row else job.node
-    x = node.inputs[0]
-    assert x is not None
-    if x not in pairs:
-        pairs[x] = _insert_pair(node, x, job.input)
-    node.replace_input_with(0, pairs[x])
-    _quantize_weight(graph, node, integers)
+    parts = row_scales.in_blocks(job.node, job.blocks)
+    chosen = [None] * len(parts) if integers is None else np.split(integers, len(parts))
+    for part, each in zip(parts, chosen, strict=True):
+        node = row_scales.row_scaled(part) if job.by_row else part
+        x = node.inputs[0]
+        assert x is not None
+        if x not in pairs:
+            pairs[x] = _insert_pair(node, x, job.input)
+        node.replace_input_with(0, pairs[x])
+        _quantize_weight(graph, node, each)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:
