@@ -139,7 +139,7 @@ def int8(
             max_memory_bytes=max_memory,
             store=Store(kept, given=calibration is not None),
             on_prediction=lambda predicted: voice.say(
-                f"{target.name}: memory at the peak of calibration, about {predicted.describe()}"
+                f"{target.name}: calibration takes about {predicted.describe()}"
             ),
         )
 
