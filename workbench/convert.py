@@ -18,7 +18,8 @@ from optimize.backends import inc
 from optimize.backends.fusion import fused_recipe
 from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
-from optimize.recipes import Recipe, find_recipe, weights_recipe
+from optimize.recipe_settings import weights_recipe
+from optimize.recipes import Recipe, find_recipe
 from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, check_output, find_models, load_model, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError

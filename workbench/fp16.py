@@ -14,7 +14,7 @@ from optimize.accuracy import Truth, compare, reference_truth
 from optimize.accuracy_report import AccuracyReport
 from optimize.build import build_variant
 from optimize.precision.fp16_ranges import load_ranges, save_ranges
-from optimize.recipes import Fp16Settings, fp16_recipe
+from optimize.recipe_settings import Fp16Settings, fp16_recipe
 from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError, PromiseMissed
 from workbench import options

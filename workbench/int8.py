@@ -10,7 +10,8 @@ from calibration.collect import Terms
 from calibration.kept_ranges import Store
 from calibration.observers import OBSERVERS
 from optimize.backends import inc
-from optimize.recipes import INT8_STATIC, StaticSettings, find_recipe, static_recipe
+from optimize.recipe_settings import StaticSettings, static_recipe
+from optimize.recipes import INT8_STATIC, find_recipe
 from vampnet_models.artifact import check_output
 from vampnet_models.errors import InputError
 from workbench import options

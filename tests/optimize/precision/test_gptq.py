@@ -8,7 +8,7 @@ from optimize.precision import calibrated_weights, weight_only
 from optimize.precision.gptq import error_compensated
 from optimize.precision.quantize import asymmetric_blocks, pack_matmul, quantize_asymmetric
 from optimize.precision.weight_only import Settings
-from optimize.recipes import weights_recipe
+from optimize.recipe_settings import weights_recipe
 from tests.optimize.graphs import check, model, normal, ops, run, snr_db
 from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError
