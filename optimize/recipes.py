@@ -131,7 +131,7 @@ class StaticSettings:
 
     observer: str | None = None
     activations: str = "u8"
-    bias_correction: bool = True
+    bias_correction: bool = False
 
 
 def _static(recipe: Recipe, settings: int8_static.Settings) -> Recipe:
@@ -333,7 +333,7 @@ def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
     parts = [INT8_STATIC.name]
     parts += [observer] if observer != INT8_STATIC.observer else []
     parts += ["s8"] if settings.signed else []
-    parts += [] if settings.correct_bias else ["uncorrected"]
+    parts += ["corrected"] if settings.correct_bias else []
     if len(parts) == 1:
         return INT8_STATIC
     return replace(_static(INT8_STATIC, settings), name="-".join(parts), observer=observer)
