@@ -106,7 +106,7 @@ def int8(
     recipe = static_recipe(StaticSettings(observer, activations or "u8", bool(bias_correction)))
     if native and recipe is not INT8_STATIC:
         raise InputError(
-            f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and biases as they are; "
+            f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
             "leave --observer, --activations and --bias-correction"
         )
     named = [name for name, value in given.items() if value is not None]
