@@ -31,7 +31,7 @@ class StaticSettings:
 
     observer: str | None = None
     activations: str = "u8"
-    bias_correction: bool = True
+    bias_correction: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
     parts = [INT8_STATIC.name]
     parts += [observer] if observer != INT8_STATIC.observer else []
     parts += ["s8"] if settings.signed else []
-    parts += [] if settings.correct_bias else ["uncorrected"]
+    parts += ["corrected"] if settings.correct_bias else []
     if len(parts) == 1:
         return INT8_STATIC
     return replace(

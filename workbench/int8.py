@@ -46,7 +46,7 @@ from workbench.convert import Calibrating, convert, native_option
 @click.option(
     "--bias-correction/--no-bias-correction",
     default=None,
-    help="Convolutions: take the mean error of rounded weights out of the bias (default: on).",
+    help="Convolutions: take the mean error of rounded weights out of the bias (default: off).",
 )
 @click.option(
     "--calibration",
@@ -108,12 +108,10 @@ def int8(
     }
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
-    recipe = static_recipe(
-        StaticSettings(observer, activations or "u8", bias_correction is not False)
-    )
+    recipe = static_recipe(StaticSettings(observer, activations or "u8", bool(bias_correction)))
     if native and recipe is not INT8_STATIC:
         raise InputError(
-            f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and corrected biases; "
+            f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
             "leave --observer, --activations and --bias-correction"
         )
     named = [name for name, value in given.items() if value is not None]

@@ -69,7 +69,7 @@ class Settings:
     """
 
     signed: bool = False
-    correct_bias: bool = True
+    correct_bias: bool = False
     native: bool = False
 
 

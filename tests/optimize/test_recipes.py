@@ -45,7 +45,7 @@ def test_phones_have_recipes_of_their_own() -> None:
 def test_static_settings_name_their_recipe() -> None:
     assert static_recipe() is INT8_STATIC
     assert static_recipe(StaticSettings(observer="minmax")) is INT8_STATIC
-    other = static_recipe(StaticSettings("mse", "s8", bias_correction=False))
-    assert other.name == "int8-static-mse-s8-uncorrected" and other.observer == "mse"
+    other = static_recipe(StaticSettings("mse", "s8", bias_correction=True))
+    assert other.name == "int8-static-mse-s8-corrected" and other.observer == "mse"
     with pytest.raises(InputError, match="u4: no such activations; choose u8 or s8"):
         static_recipe(StaticSettings(activations="u4"))

@@ -138,20 +138,20 @@ def test_dynamic_takes_no_calibration(vampbench, tiny, tmp_path):
 def test_settings_are_named_and_recorded(vampbench, tiny, recordings, tmp_path):
     out = tmp_path / "out.onnx"
     command = ("int8", tiny / "codec_encoder.onnx", "--audio", recordings, "-o", out)
-    assert vampbench(*command, "--bias-correction").code == 0
+    assert vampbench(*command, "--no-bias-correction").code == 0
     record = record_of(out)
     assert record["recipe"] == "int8-static"
     assert record["calibration"]["settings"] == {
         "activations": "u8",
         "rounding": "gptq",
-        "bias correction": "on",
+        "bias correction": "off",
     }
-    done = vampbench(*command, "--activations", "s8", "--no-bias-correction")
+    done = vampbench(*command, "--activations", "s8", "--bias-correction")
     assert done.code == 0, done.stderr
     record = record_of(out)
-    assert record["recipe"] == "int8-static-s8-uncorrected"
+    assert record["recipe"] == "int8-static-s8-corrected"
     assert record["calibration"]["settings"]["activations"] == "s8"
-    assert record["calibration"]["settings"]["bias correction"] == "off"
+    assert record["calibration"]["settings"]["bias correction"] == "on"
     native = vampbench(*command, "--activations", "s8", "--native")
     assert (native.code, len(native.lines)) == (2, 1)
     assert "--native: takes minmax ranges, u8 activations" in native.lines[0]
