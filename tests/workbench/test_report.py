@@ -55,7 +55,7 @@ def test_one_run_or_two(then, tmp_path, vampbench):
         assert done.code == 2
         assert "give either one run, or two" in done.stderr
     gone = vampbench("report", "--compare", then, tmp_path / "gone")
-    assert gone.code == 2 and "no such file" in gone.stderr
+    assert gone.code == 2 and "no such folder" in gone.stderr
 
 
 def test_tune_adds_what_blocks_cost(then, tmp_path, vampbench):
