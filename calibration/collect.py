@@ -39,7 +39,7 @@ GROUP_BYTES = 96 * 1024 * 1024
 """The most bytes of tensors and counts that the second pass holds at once, unless one tensor
 alone takes more."""
 
-MOMENTS_BYTES = 192 * 1024 * 1024
+MOMENTS_BYTES = 272 * 1024 * 1024
 """The same for second moments."""
 
 

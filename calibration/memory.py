@@ -17,8 +17,6 @@ from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 from vampnet_models.tensor_shapes import Shapes, infer_shapes
 
-FLOAT_BYTES = 4
-
 SESSION_BYTES = 96 * 1024 * 1024
 """What a session takes beside weights and tensors: the graph twice, threads, and the kernels'
 scratch space."""
@@ -64,7 +62,7 @@ class Prediction:
             "a session": SESSION_BYTES,
             "weights": self.weights_bytes,
             "tensors": self.tensors_bytes + self.largest_bytes,
-            "values fetched at once": self.group_bytes,
+            "values fetched at once": max(self.group_bytes, self.later_bytes),
         }
         rounded = {name: round(n / 1e6) for name, n in parts.items()}
         listed = ", ".join(f"{name} {n:,} MB" for name, n in rounded.items() if n)
@@ -81,9 +79,8 @@ def predict(
 ) -> Prediction:
     """The peak of a calibration whose largest feed is `longest`.
 
-    `later_bytes` is what a pass after it holds at once, beside the integers of all weights. Shapes
-    are inferred, nothing is run. Tensors of unknown shape count as nothing. Raises InputError as
-    `collect_ranges` does.
+    `later_bytes` is what a pass after it holds at once. Shapes are inferred, nothing is run;
+    tensors of unknown shape count as nothing. Raises InputError as `collect_ranges` does.
     """
     model = side_model(model_path, list(axes), extremes_of(axes))
     shapes = _shapes(model, longest)
@@ -100,7 +97,7 @@ def predict(
         tensors_bytes=tensors,
         largest_bytes=largest,
         group_bytes=max(group_bytes, largest) if histograms else 0,
-        later_bytes=later_bytes + weights // FLOAT_BYTES if later_bytes else 0,
+        later_bytes=later_bytes,
     )
 
 

@@ -285,7 +285,7 @@ def _calibrated(
         if recipe.compensate is None or not widths:
             return _convert(model, recipe, ranges)
         moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
-        return _applied(recipe.compensate(model, ranges, moments_of))
+        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent))
 
 
 @contextmanager

@@ -45,7 +45,7 @@ Calibrate = Callable[
 ]
 """The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
-Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf], Conversion]
+Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path], Conversion]
 """`Convert` with a way to the second moments of the fused float32 model's activations."""
 
 INTEGER_SHARE = 0.95
@@ -128,8 +128,8 @@ def with_static_settings(recipe: Recipe, settings: int8_static.Settings) -> Reci
     return replace(
         recipe,
         convert=partial(int8_static.convert, settings=settings),
-        compensate=lambda model, ranges, moments_of: int8_static.convert(
-            model, ranges, settings=settings, moments_of=moments_of
+        compensate=lambda model, ranges, moments_of, scratch: int8_static.convert(
+            model, ranges, settings=settings, moments_of=moments_of, scratch=scratch
         ),
         settings={
             "activations": "s8" if settings.signed else "u8",

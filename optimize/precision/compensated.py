@@ -1,13 +1,14 @@
 """GPTQ for static INT8: one scale per output as before, integers that make up for their errors.
 
-Products that read the same activation share its second moments and are rounded together. Only the
-integers are kept until the variant is written.
+Products that read the same activation share its second moments and are rounded together. The
+integers wait on disk until the variant is written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -18,8 +19,7 @@ from optimize.graph import dims, read, weight_of
 from optimize.precision.gptq import error_compensated
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.quantize import per_channel_scales
-
-Integers = NDArray[np.int8]
+from optimize.precision.shelf import Integers, Shelf, Shelved
 
 MomentsOf = Callable[[Mapping[str, int]], Iterable[tuple[str, NDArray[np.float64]]]]
 """From activations and their numbers of channels to X^T X of each, in that order."""
@@ -59,8 +59,9 @@ def rounded(
     before: Mapping[str, RangeLike],
     after: Mapping[str, RangeLike],
     moments_of: MomentsOf,
-) -> dict[ir.Node, Integers]:
-    """The int8 weight `[rows, columns]` of each MatMul that is worth it.
+    scratch: Path | None = None,
+) -> dict[ir.Node, Shelved]:
+    """The int8 weight `[rows, columns]` of each MatMul that is worth it, in a file in `scratch`.
 
     `blocks` says in how many parts of its rows each has scales of its own.
 
@@ -72,11 +73,14 @@ def rounded(
     for node, count in blocks.items():
         if _is_worth_it(node):
             readers[_name(node)][count].append(node)
-    found: dict[ir.Node, Integers] = {}
+    found: dict[ir.Node, Shelved] = {}
+    shelf = Shelf(scratch)
     for name, moments in moments_of(widths) if widths else ():
         divisors = _divisors(before.get(name), after.get(name))
         for count, nodes in readers[name].items():
-            found.update(_together(nodes, moments / divisors / divisors[:, None], count))
+            smoothed = moments / divisors / divisors[:, None]
+            for node, integers in _together(nodes, smoothed, count).items():
+                found[node] = shelf.put(integers)
     return found
 
 
@@ -98,7 +102,8 @@ def _together(
     zeros = np.full(scales.shape, ZERO, np.uint8)
     height = len(weight) // blocks
     chosen = error_compensated(weight, moments, scales, zeros, height, 8)
-    integers = np.rint(chosen / np.repeat(scales, height, axis=0)).astype(np.int8)
+    chosen /= np.repeat(scales, height, axis=0)
+    integers = np.rint(chosen, out=chosen).astype(np.int8)
     cuts = np.cumsum([each.shape[1] for each in weights])[:-1]
     parts = np.split(integers, cuts, axis=1)
-    return {n: np.ascontiguousarray(part) for n, part in zip(nodes, parts, strict=True)}
+    return dict(zip(nodes, parts, strict=True))

@@ -11,9 +11,10 @@ are at hand (`compensated`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -38,7 +39,7 @@ from optimize.precision import (
     row_scales,
     smooth_quant,
 )
-from optimize.precision.compensated import Integers, MomentsOf
+from optimize.precision.compensated import MomentsOf
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -55,6 +56,7 @@ from optimize.precision.plan import (
     single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
 
 HEAD_BLOCKS = 4
@@ -129,6 +131,7 @@ def convert(
     chosen: Plan | None = None,
     settings: Settings = Settings(),
     moments_of: MomentsOf | None = None,
+    scratch: Path | None = None,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
@@ -154,10 +157,10 @@ def convert(
             jobs.append(replace(job, blocks=_blocks(node)) if node in scoring else job)
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
-    integers: dict[ir.Node, Integers] = {}
+    integers: dict[ir.Node, Shelved] = {}
     if moments_of is not None:
         blocks = {job.node: job.blocks for job in jobs}
-        integers = compensated.rounded(blocks, ranges, smoothed, moments_of)
+        integers = compensated.rounded(blocks, ranges, smoothed, moments_of, scratch)
     int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
@@ -231,18 +234,18 @@ def _job(
 
 
 def _quantize_node(
-    graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Integers | None
+    graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Shelved | None
 ) -> None:
     parts = row_scales.in_blocks(job.node, job.blocks)
-    chosen = [None] * len(parts) if integers is None else np.split(integers, len(parts))
-    for part, each in zip(parts, chosen, strict=True):
+    for number, part in enumerate(parts):
         node = row_scales.row_scaled(part) if job.by_row else part
         x = node.inputs[0]
         assert x is not None
         if x not in pairs:
             pairs[x] = _insert_pair(node, x, job.input)
         node.replace_input_with(0, pairs[x])
-        _quantize_weight(graph, node, each)
+        chosen = None if integers is None else partial(integers.part, number, len(parts))
+        _quantize_weight(graph, node, chosen)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:
@@ -263,14 +266,13 @@ def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir
     return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
 
 
-def _quantize_weight(graph: ir.Graph, node: ir.Node, chosen: Integers | None) -> None:
+def _quantize_weight(graph: ir.Graph, node: ir.Node, chosen: Callable[[], Integers] | None) -> None:
     """Put int8 values behind DequantizeLinear, the nearest ones unless they are chosen."""
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
     scales = per_channel_scales(read(tensor), 1)
     shape = dims(tensor)
-    nearest = partial(_int8, tensor, scales)
-    compute = nearest if chosen is None else lambda: chosen
+    compute = chosen or partial(_int8, tensor, scales)
     integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, compute)
     inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
     name = f"{node.name}/weight"
