@@ -1,13 +1,7 @@
 import pytest
 
-from optimize.recipes import (
-    INT8_STATIC,
-    PHONE_RECIPES,
-    RECIPES,
-    StaticSettings,
-    find_recipe,
-    static_recipe,
-)
+from optimize.recipe_settings import StaticSettings, static_recipe
+from optimize.recipes import INT8_STATIC, PHONE_RECIPES, RECIPES, find_recipe
 from vampnet_models.errors import InputError
 
 
