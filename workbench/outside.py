@@ -93,8 +93,8 @@ def look_outside(
 def outside_line(found: Sequence[Outside]) -> str:
     """The worst tensors with their shares, and what to do."""
     worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:NAMED])
-    more = f", and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    more = f", {len(found) - NAMED} more with less" if len(found) > NAMED else ""
     return (
-        f"the evaluation audio lies outside the calibrated ranges of {len(found)} tensors "
-        f"({worst}{more} of their values): calibrate on audio like it"
+        f"the evaluation audio lies outside the calibrated ranges of {len(found)} tensors, with this"
+        f" share of their values: {worst}{more}; calibrate on audio like it"
     )

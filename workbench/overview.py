@@ -78,6 +78,10 @@ def overview(run_dir: Path, as_json: bool) -> None:
 def results_path(given: Path) -> Path:
     """A results.json, or the one in a folder. Raises InputError when there is none."""
     if given.is_dir() and not (given / "results.json").is_file():
+        if (given / "work").is_dir():
+            raise InputError(
+                f"{given}: holds no results.json: its run is not finished; start the same again"
+            )
         raise InputError(f"{given}: holds no results.json; give one that `run` or `tune` wrote")
     if not given.exists():
         raise InputError(f"{given}: no such folder; give one that `run` or `tune` wrote")

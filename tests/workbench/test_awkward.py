@@ -23,6 +23,13 @@ READERS = {
 }
 
 
+def test_an_unfinished_run_is_called_so(vampbench, tmp_path):
+    (tmp_path / "out" / "work").mkdir(parents=True)
+    done = vampbench("overview", tmp_path / "out")
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "its run is not finished; start the same again" in done.lines[0]
+
+
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize(
     ("content", "said"),

@@ -171,7 +171,7 @@ def test_evaluation_audio_outside_the_ranges_is_told(vampbench, tiny, tmp_path):
     done = vampbench(*command, "--evaluation-audio", loud, "-o", tmp_path / "out.onnx")
     assert done.code == 0
     (line,) = [text for text in done.stdout.splitlines() if "outside the calibrated" in text]
-    assert " more of their values): calibrate on audio like it" in line
+    assert " more with less; calibrate on audio like it" in line
     # The calibration was kept beside the output, and the second look needed no other.
     assert (tmp_path / "out.calibration.npz").is_file()
 
