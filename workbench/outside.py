@@ -95,6 +95,6 @@ def outside_line(found: Sequence[Outside]) -> str:
     worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:NAMED])
     more = f", {len(found) - NAMED} more with less" if len(found) > NAMED else ""
     return (
-        f"the evaluation audio lies outside the calibrated ranges of {len(found)} tensors, with this"
-        f" share of their values: {worst}{more}; calibrate on audio like it"
+        f"the evaluation audio lies outside the calibrated ranges of {len(found)} tensors, with "
+        f"these shares of their values: {worst}{more}; calibrate on audio like it"
     )
