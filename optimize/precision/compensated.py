@@ -55,7 +55,7 @@ def _name(node: ir.Node) -> str:
 
 
 def rounded(
-    blocks: Mapping[ir.Node, int],
+    nodes: Collection[ir.Node],
     before: Mapping[str, RangeLike],
     after: Mapping[str, RangeLike],
     moments_of: MomentsOf,
@@ -63,24 +63,20 @@ def rounded(
 ) -> dict[ir.Node, Shelved]:
     """The int8 weight `[rows, columns]` of each MatMul that is worth it, in a file in `scratch`.
 
-    `blocks` says in how many parts of its rows each has scales of its own.
-
     Moments are those of the activations before smoothing, which divided channels as the ranges
     `before` and `after` say.
     """
-    widths = widths_of(blocks)
-    readers: dict[str, dict[int, list[ir.Node]]] = defaultdict(lambda: defaultdict(list))
-    for node, count in blocks.items():
+    widths = widths_of(nodes)
+    readers: dict[str, list[ir.Node]] = defaultdict(list)
+    for node in nodes:
         if _is_worth_it(node):
-            readers[_name(node)][count].append(node)
+            readers[_name(node)].append(node)
     found: dict[ir.Node, Shelved] = {}
     shelf = Shelf(scratch)
     for name, moments in moments_of(widths) if widths else ():
         divisors = _divisors(before.get(name), after.get(name))
-        for count, nodes in readers[name].items():
-            smoothed = moments / divisors / divisors[:, None]
-            for node, integers in _together(nodes, smoothed, count).items():
-                found[node] = shelf.put(integers)
+        together = _together(readers[name], moments / divisors / divisors[:, None])
+        found.update((node, shelf.put(integers)) for node, integers in together.items())
     return found
 
 
@@ -93,16 +89,13 @@ def _divisors(before: RangeLike | None, after: RangeLike | None) -> NDArray[np.f
     return np.divide(was, became, out=np.ones(len(was)), where=known)
 
 
-def _together(
-    nodes: list[ir.Node], moments: NDArray[np.float64], blocks: int
-) -> dict[ir.Node, Integers]:
+def _together(nodes: list[ir.Node], moments: NDArray[np.float64]) -> dict[ir.Node, Integers]:
     weights = [read(tensor) for node in nodes if (tensor := weight_of(node)) is not None]
     weight = np.concatenate(weights, axis=1)
-    scales = np.stack([per_channel_scales(part, 1) for part in np.split(weight, blocks)])
-    zeros = np.full(scales.shape, ZERO, np.uint8)
-    height = len(weight) // blocks
-    chosen = error_compensated(weight, moments, scales, zeros, height, 8)
-    chosen /= np.repeat(scales, height, axis=0)
+    scales = per_channel_scales(weight, 1)
+    zeros = np.full((1, len(scales)), ZERO, np.uint8)
+    chosen = error_compensated(weight, moments, scales[None], zeros, len(weight), 8)
+    chosen /= scales
     integers = np.rint(chosen, out=chosen).astype(np.int8)
     cuts = np.cumsum([each.shape[1] for each in weights])[:-1]
     parts = np.split(integers, cuts, axis=1)

@@ -12,7 +12,7 @@ are at hand (`compensated`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -59,9 +59,6 @@ from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
 
-HEAD_BLOCKS = 4
-"""Parts of a head's input that have scales of their own, for rows and weights alike."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -90,7 +87,6 @@ class Job:
     node: ir.Node
     input: Activation
     by_row: bool = False
-    blocks: int = 1
 
 
 def targets(graph: ir.Graph) -> Plan:
@@ -148,19 +144,18 @@ def convert(
     )
     left: list[FloatNode] = [*found.left, *left_convs]
     jobs: list[Job] = []
-    by_row, scoring = _read_by_row(graph), heads(graph)
+    by_row = _read_by_row(graph)
     for node in found.chosen:
         if node.op_type == "Conv":
             continue
         try:
-            job = _job(node, smoothed, by_row, settings.signed)
-            jobs.append(replace(job, blocks=_blocks(node)) if node in scoring else job)
+            jobs.append(_job(node, smoothed, by_row, settings.signed))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     integers: dict[ir.Node, Shelved] = {}
     if moments_of is not None:
-        blocks = {job.node: job.blocks for job in jobs}
-        integers = compensated.rounded(blocks, ranges, smoothed, moments_of, scratch)
+        nodes = [job.node for job in jobs]
+        integers = compensated.rounded(nodes, ranges, smoothed, moments_of, scratch)
     int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
     pairs: dict[ir.Value, ir.Value] = {}
     for job in jobs:
@@ -169,12 +164,6 @@ def convert(
         make_signed(graph)
     drop_unused(model)
     return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
-
-
-def _blocks(node: ir.Node) -> int:
-    tensor = weight_of(node)
-    assert tensor is not None
-    return 1 if dims(tensor)[0] % HEAD_BLOCKS else HEAD_BLOCKS
 
 
 def _read_by_row(graph: ir.Graph) -> set[ir.Node]:
@@ -236,16 +225,13 @@ def _job(
 def _quantize_node(
     graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Shelved | None
 ) -> None:
-    parts = row_scales.in_blocks(job.node, job.blocks)
-    for number, part in enumerate(parts):
-        node = row_scales.row_scaled(part) if job.by_row else part
-        x = node.inputs[0]
-        assert x is not None
-        if x not in pairs:
-            pairs[x] = _insert_pair(node, x, job.input)
-        node.replace_input_with(0, pairs[x])
-        chosen = None if integers is None else partial(integers.part, number, len(parts))
-        _quantize_weight(graph, node, chosen)
+    node = row_scales.row_scaled(job.node) if job.by_row else job.node
+    x = node.inputs[0]
+    assert x is not None
+    if x not in pairs:
+        pairs[x] = _insert_pair(node, x, job.input)
+    node.replace_input_with(0, pairs[x])
+    _quantize_weight(graph, node, None if integers is None else integers.read)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:

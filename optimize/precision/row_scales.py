@@ -8,76 +8,13 @@ them coarsely. Costs a few passes over the input and one over the output, and no
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import onnx_ir as ir
 
-from optimize.graph import (
-    Array,
-    add_constant,
-    add_weight,
-    dims,
-    graph_of,
-    insert,
-    read,
-    substitute,
-    weight_of,
-)
+from optimize.graph import add_constant, graph_of, insert, substitute
 
 SMALLEST = np.float32(2.0**-100)
 """Stands in for the largest magnitude of a row of zeros."""
-
-
-def in_blocks(node: ir.Node, blocks: int) -> list[ir.Node]:
-    """Replace a MatMul by the sum of `blocks` products of its input's channels; returns those.
-
-    Each then has scales of its own, for the rows of its input and the columns of its weight, at
-    the price of a pass over the result. One block is the node itself.
-    """
-    tensor, (x, weight) = weight_of(node), node.inputs
-    assert tensor is not None and x is not None and weight is not None
-    if blocks == 1:
-        return [node]
-    n_rows, n_columns = dims(tensor)
-    height, graph, shape = n_rows // blocks, graph_of(node), node.outputs[0].shape
-    parts = insert(
-        node,
-        "Split",
-        [x],
-        {"axis": -1, "num_outputs": blocks},
-        name=f"{node.name}/blocks",
-        dtypes=[ir.DataType.FLOAT] * blocks,
-        shapes=[None if x.shape is None else [*list(x.shape)[:-1], height]] * blocks,
-    )
-    total: ir.Value | None = None
-    made = []
-    for number, part in enumerate(parts):
-        rows = slice(number * height, (number + 1) * height)
-        name = f"{node.name}/block_{number}"
-        piece = add_weight(
-            graph,
-            f"{weight.name}.block_{number}",
-            tensor.dtype,
-            (height, n_columns),
-            partial(_rows, tensor, rows),
-        )
-        (product,) = insert(node, "MatMul", [part, piece], name=name, shapes=[shape])
-        producer = product.producer()
-        assert producer is not None
-        made.append(producer)
-        if total is None:
-            total = product
-        else:
-            inputs = [total, product]
-            (total,) = insert(node, "Add", inputs, name=f"{name}/sum", shapes=[shape])
-    assert total is not None
-    substitute(node.outputs[0], total)
-    return made
-
-
-def _rows(tensor: ir.TensorProtocol, rows: slice) -> Array:
-    return read(tensor)[rows]
 
 
 def row_scaled(node: ir.Node) -> ir.Node:

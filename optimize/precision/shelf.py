@@ -49,10 +49,8 @@ class Shelved:
     start: int
     shape: tuple[int, int]
 
-    def part(self, number: int, of: int) -> Integers:
-        """One of so many equal parts of the rows."""
+    def read(self) -> Integers:
+        """All of it."""
         rows, columns = self.shape
-        height = rows // of
-        n_bytes = height * columns
-        data = self.shelf.read(n_bytes, self.start + number * n_bytes)
-        return np.frombuffer(data, np.int8).reshape(height, columns)
+        data = self.shelf.read(rows * columns, self.start)
+        return np.frombuffer(data, np.int8).reshape(rows, columns)

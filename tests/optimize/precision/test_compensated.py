@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 
 from calibration.observers import ChannelRange
 from optimize.precision import int8_static
@@ -67,10 +68,10 @@ def test_the_scales_stay_those_of_rounding_to_nearest() -> None:
     seen = normed(correlated(400, 10))
     made = model(TEXT, **WEIGHTS)
     nodes = [node for node in made.graph if node.op_type == "MatMul"]
-    found = rounded(dict.fromkeys(nodes, 1), {}, {}, moments_of(seen))
+    found = rounded(nodes, {}, {}, moments_of(seen))
     for node, name in zip(nodes, ("w", "v"), strict=True):
         scales = np.abs(WEIGHTS[name]).max(axis=0) / 127
-        integers = found[node].part(0, 1)
+        integers = found[node].read()
         off = integers - WEIGHTS[name] / scales
         assert integers.dtype == np.int8
         # Most stay within a step of where they were.
@@ -88,4 +89,5 @@ def test_without_such_products_nothing_is_collected() -> None:
     def never(widths: Mapping[str, int]) -> Iterable[tuple[str, Array]]:
         raise AssertionError(widths)
 
-    assert rounded({}, {}, {}, never) == {}
+    nodes: list[ir.Node] = []
+    assert rounded(nodes, {}, {}, never) == {}

@@ -5,7 +5,7 @@ import onnx_ir as ir
 
 from calibration.observers import Range
 from optimize.precision import int8_static
-from optimize.precision.row_scales import in_blocks, row_scaled
+from optimize.precision.row_scales import row_scaled
 from tests.optimize.graphs import check, model, normal, run, snr_db
 
 PRODUCT = "(float[b, t, 24] x) => (float[b, t, 40] y) { y = MatMul(x, w) }"
@@ -36,18 +36,6 @@ def test_nothing_changes_and_rows_of_zeros_stay_zero() -> None:
     assert product.op_type == "MatMul"
     assert snr_db(expected, found) > 110
     assert not found[0, 3].any()
-
-
-def test_a_sum_of_blocks_is_the_product() -> None:
-    made, x = model(PRODUCT, w=normal(24, 40)), normal(2, 9, 24, seed=2)
-    expected = run(made, {"x": x})["y"]
-    parts = in_blocks(next(n for n in made.graph if n.op_type == "MatMul"), 3)
-    check(made)
-    assert [part.op_type for part in parts] == ["MatMul"] * 3
-    assert snr_db(expected, run(made, {"x": x})["y"]) > 110
-    whole = model(PRODUCT, w=normal(24, 40))
-    node = next(n for n in whole.graph if n.op_type == "MatMul")
-    assert in_blocks(node, 1) == [node]
 
 
 def test_static_int8_keeps_small_rows_beside_a_large_one() -> None:
