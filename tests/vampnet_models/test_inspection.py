@@ -3,6 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from vampnet_models.artifact import save_model
+from vampnet_models.builtin import builtin_models
 from vampnet_models.graph import GraphBuilder
 from vampnet_models.inspection import inspect_model
 
@@ -43,6 +44,11 @@ def test_freshly_initialised_weights_are_suspected(tmp_path, kind):
     assert "random-looking-weights" in kinds(path)
     trained = fresh * np.exp(0.3 * rng.standard_normal((1, 256))).astype(np.float32)
     assert "random-looking-weights" not in kinds(linear(tmp_path / "t.onnx", trained))
+
+
+def test_the_reference_models_have_no_problems(tmp_path):
+    for path in builtin_models(tmp_path).glob("*.onnx"):
+        assert kinds(path) == set(), path.name
 
 
 def test_a_fixed_length_and_an_unknown_role_are_named(tmp_path):
