@@ -6,17 +6,27 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from calibration.collect import collect_channel_ranges
+from calibration.collect import collect_channel_ranges, collect_moments
 from optimize.fuse import MIXED_RULES
 from optimize.graph import weight_of
-from optimize.precision import codebook_rows, fp16_weights, int8_dynamic, int8_static, weight_only
+from optimize.precision import (
+    calibrated_weights,
+    codebook_rows,
+    fp16_weights,
+    int8_dynamic,
+    int8_static,
+    weight_only,
+)
+from optimize.precision.calibrated_weights import Packed
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import (
     Conversion,
@@ -26,7 +36,9 @@ from optimize.precision.plan import (
     code_path,
     restricted,
 )
+from optimize.precision.shelf import Shelf, Shelved
 from optimize.recipes import Recipe
+from vampnet_models.artifact import load_model
 from vampnet_models.session import Feeds
 
 FLOAT = "float32"
@@ -35,6 +47,9 @@ PRECISIONS = (FLOAT, "float16-weights", STATIC, DYNAMIC, "int8-weights", "int4-w
 """What a weight may have, from the truest to the smallest; `FLOAT` leaves it as it is."""
 
 BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
+GPTQ_4 = weight_only.Settings(bits=4, method="asymmetric")
+"""With zero points: of fifteen levels each counts."""
+
 
 Assignment = Mapping[str, str]
 """Block -> precision; blocks that are not named stay float32."""
@@ -115,8 +130,22 @@ def options_of(graph: ir.Graph, blocks: Blocks) -> dict[str, tuple[str, ...]]:
     }
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """What sample audio tells a mixture: ranges, and products that GPTQ has rounded.
+
+    `integers` are those of static INT8, see `int8_static.rounded_products`, `blocks` those of
+    weights in blocks by precision, all by the names of their nodes. Other products are rounded to
+    nearest.
+    """
+
+    ranges: Mapping[str, RangeLike] = field(default_factory=dict)
+    integers: Mapping[str, Shelved] = field(default_factory=dict)
+    blocks: Mapping[str, Mapping[str, Packed]] = field(default_factory=dict)
+
+
 def convert(
-    model: ir.Model, blocks: Blocks, assignment: Assignment, ranges: Mapping[str, RangeLike]
+    model: ir.Model, blocks: Blocks, assignment: Assignment, calibrated: Calibrated
 ) -> Conversion:
     """Give each block of a fused model its precision, in place.
 
@@ -135,12 +164,23 @@ def convert(
         for value in (*node.inputs, *node.outputs)
         if value is not None
     }
-    kept = {name: seen for name, seen in ranges.items() if name in touched}
+    kept = {name: seen for name, seen in calibrated.ranges.items() if name in touched}
+
+    def in_blocks(settings: weight_only.Settings, precision: str) -> Conversion:
+        """By GPTQ, but where smoothing changed a weight's rows: its input has a reader in INT8."""
+        found = calibrated.blocks.get(precision, {})
+        rounded = {
+            node: found[node.name or ""].of(node)
+            for node in plans[precision].chosen
+            if node.name in found and node.inputs[0] is not None and node.inputs[0].name not in kept
+        }
+        return weight_only.convert(model, settings, rounded, plans[precision])
+
     steps: tuple[tuple[str, Callable[[Plan], Conversion]], ...] = (
-        (STATIC, lambda plan: int8_static.convert(model, kept, plan)),
+        (STATIC, lambda plan: int8_static.convert(model, kept, plan, integers=calibrated.integers)),
         (DYNAMIC, lambda plan: int8_dynamic.convert(model, plan)),
-        ("int8-weights", lambda plan: weight_only.convert(model, BITS_8, chosen=plan)),
-        ("int4-weights", lambda plan: weight_only.convert(model, BITS_4, chosen=plan)),
+        ("int8-weights", lambda _: in_blocks(BITS_8, "int8-weights")),
+        ("int4-weights", lambda _: in_blocks(BITS_4, "int4-weights")),
         ("float16-weights", lambda plan: fp16_weights.convert(model, plan)),
     )
     tables = codebook_rows.codebooks(graph)
@@ -176,34 +216,61 @@ def _names(blocks: Blocks, assignment: Assignment, precision: str) -> set[str]:
     }
 
 
-def recipe_of(
-    blocks: Blocks, assignment: Assignment, ranges: Mapping[str, RangeLike] | None = None
-) -> Recipe:
-    """The recipe that makes this mixture; its name holds a hash of the assignment.
+def calibrate(
+    fused: Path,
+    feeds: Sequence[Feeds],
+    scratch: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Calibrated:
+    """What any mixture of a model fused by `MIXED_RULES` may ask for; empty where none can.
 
-    `ranges` of an earlier collection on the same feeds save another.
+    One pass for the ranges, one for the second moments, by which each product is rounded in each
+    precision; the integers wait in files in `scratch`. Raises InputError as `collect_ranges` does.
     """
+    smoothed, plain = load_model(fused), load_model(fused)
+    axes = int8_static.tensors_to_observe(smoothed.graph)
+    if not axes:
+        return Calibrated()
+    ranges = collect_channel_ranges(fused, feeds, axes, progress=progress)
+    readers = calibrated_weights.readers_of(weight_only.targets(plain.graph).chosen)
+    shelf = Shelf(scratch)
+    blocks: dict[str, dict[str, Packed]] = {"int8-weights": {}, "int4-weights": {}}
 
-    def calibrate(
+    def moments_of(widths: Mapping[str, int]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        """Those that are asked for; on the way every weight in blocks is rounded."""
+        every = {**calibrated_weights.widths_of(readers), **widths}
+        for name, moments in collect_moments(fused, feeds, every, progress=progress):
+            for node in readers.get(name, ()):
+                for precision, settings in (("int8-weights", BITS_8), ("int4-weights", GPTQ_4)):
+                    found = calibrated_weights.packed(node, moments, settings, shelf)
+                    blocks[precision][node.name or ""] = found
+            if name in widths:
+                yield name, moments
+
+    integers = int8_static.rounded_products(smoothed, ranges, moments_of, scratch)
+    return Calibrated(ranges, integers, blocks)
+
+
+def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) -> Recipe:
+    """The recipe that makes this mixture; its name holds a hash of the assignment."""
+    needs_feeds = {STATIC, DYNAMIC} & set(assignment.values())
+
+    def with_feeds(
         model: ir.Model,
-        fused: Path,
-        feeds: Sequence[Feeds],
-        progress: Callable[[int, int], None] | None,
+        _fused: Path,
+        _feeds: Sequence[Feeds],
+        _progress: Callable[[int, int], None] | None,
     ) -> Conversion:
-        found = ranges
-        if found is None:
-            axes = int8_static.tensors_to_observe(model.graph)
-            found = collect_channel_ranges(fused, feeds, axes, progress=progress) if axes else {}
-        return convert(model, blocks, assignment, found)
+        return convert(model, blocks, assignment, calibrated)
 
-    needs_ranges = {STATIC, DYNAMIC} & set(assignment.values())
-    plain = partial(convert, blocks=blocks, assignment=assignment)
     return Recipe(
         name_of(assignment),
         "a precision of its own for each weight, by search",
         MIXED_RULES,
-        convert=None if needs_ranges else lambda model, _ranges: plain(model, ranges={}),
-        calibrate=calibrate if needs_ranges else None,
+        convert=None
+        if needs_feeds
+        else lambda model, _ranges: convert(model, blocks, assignment, Calibrated()),
+        calibrate=with_feeds if needs_feeds else None,
         expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     )
 

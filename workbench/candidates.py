@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from calibration.collect import collect_channel_ranges
 from calibration.feeds import FeedSet, save_feed
 from optimize import mixed
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.fuse import MIXED_RULES, fuse
-from optimize.mixed import Assignment, Blocks, Grain
-from optimize.precision import int8_static
-from optimize.precision.int8_conv import RangeLike
+from optimize.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.recipes import RECIPES, Recipe
 from optimize.search import Candidate, assignments, why_no_smaller
 from optimize.sensitivity import Effect
@@ -46,18 +43,22 @@ FINE_BYTES = 32 * 1024 * 1024
 class Tuned:
     """One model with all that was found out about it.
 
-    `built` and `profiles` are by recipe, `mixtures` are the assignments of the tuned ones.
+    `truth` is about the feeds of the search. `built` and `profiles` are by recipe, `mixtures` are
+    the assignments of the tuned ones.
     """
 
     artifact: Artifact
     calibration: FeedSet
+    search: FeedSet
     evaluation: FeedSet
+    truth: Truth
+    calibrated: Calibrated
     blocks: Blocks
     effects: dict[str, list[Effect]]
-    mixtures: dict[str, Assignment]
-    built: dict[str, Path]
-    profiles: dict[str, dict[str, Json]]
-    candidates: list[Candidate]
+    mixtures: dict[str, Assignment] = field(default_factory=dict)
+    built: dict[str, Path] = field(default_factory=dict)
+    profiles: dict[str, dict[str, Json]] = field(default_factory=dict)
+    candidates: list[Candidate] = field(default_factory=list)
 
 
 def candidates_of(
@@ -84,39 +85,52 @@ def candidates_of(
     with _fused(artifact, space) as fused:
         graph = load_model(fused).graph
         blocks = mixed.blocks_of(graph, _grain(artifact))
-        axes = int8_static.tensors_to_observe(graph)
         with voice.task(f"{artifact.name}: calibrating") as update:
-            ranges: Mapping[str, RangeLike] = (
-                collect_channel_ranges(fused, calibration.feeds, axes, progress=update)
-                if axes
-                else {}
-            )
+            calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update)
         with voice.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
-        bench = Bench(artifact, fused, truth, blocks, ranges, key, space, voice)
+        bench = Bench(artifact, fused, truth, blocks, calibrated, key, space, voice)
         effects = bench.effects(mixed.options_of(graph, blocks))
         near = bench.near_bound(effects, wish)
     proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
-    mixtures: dict[str, Assignment] = {mixed.name_of(each): each for each in (*proposed, *near)}
-    recipes = [*RECIPES, *(mixed.recipe_of(blocks, m, ranges) for m in mixtures.values())]
-    built = {}
-    for recipe in recipes:
-        path = _built(artifact, recipe, calibration, space, voice)
-        if path is not None:
-            built[recipe.name] = path
-    profiles = _profiles(artifact, built, evaluation, space, wish, voice)
-    found = Tuned(artifact, calibration, evaluation, blocks, effects, mixtures, built, profiles, [])
-    for recipe_name, path in built.items():
-        accuracy = accuracy_of(found, path, search, lambda: truth, space, voice)
-        profile = profiles.get(recipe_name, {}).get(wish.target.name, {})
-        if accuracy["nonfinite"] or profile.get("kind") != "measurement":
-            voice.warn(f"{artifact.name}: {recipe_name}: no candidate: {_why(accuracy, profile)}")
-            continue
-        found.candidates.append(_candidate(found, recipe_name, path, accuracy, wish.target))
+    found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
+    add_candidates(found, [*proposed, *near], RECIPES, space, wish, voice)
     if not found.candidates:
         raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
     return found
+
+
+def add_candidates(
+    found: Tuned,
+    assignments: Iterable[Assignment],
+    recipes: Iterable[Recipe],
+    space: Workspace,
+    wish: Wish,
+    voice: Voice,
+) -> None:
+    """Build mixtures and recipes, compare and time them; what cannot be chosen is told."""
+    mixtures = {mixed.name_of(each): each for each in assignments}
+    found.mixtures.update(mixtures)
+    tuned = (mixed.recipe_of(found.blocks, m, found.calibrated) for m in mixtures.values())
+    built = {}
+    for recipe in (*recipes, *tuned):
+        path = _built(found.artifact, recipe, found.calibration, space, voice)
+        if path is not None:
+            built[recipe.name] = path
+    found.built.update(built)
+    profiles = _profiles(found, built, space, wish, voice)
+    # Ratios are of one run each; the reference's own time is the first run's for all.
+    found.profiles.update({name: each for name, each in profiles.items() if name in built})
+    found.profiles.setdefault(REFERENCE, profiles[REFERENCE])
+    for name, path in built.items():
+        accuracy = accuracy_of(found, path, found.search, lambda: found.truth, space, voice)
+        profile = profiles.get(name, {}).get(wish.target.name, {})
+        if accuracy["nonfinite"] or profile.get("kind") != "measurement":
+            why = _why(accuracy, profile)
+            voice.warn(f"{found.artifact.name}: {name}: no candidate: {why}")
+            continue
+        found.candidates.append(_candidate(found, name, path, accuracy, wish.target))
 
 
 def _grain(artifact: Artifact) -> Grain:
@@ -177,21 +191,16 @@ def accuracy_of(
 
 
 def _profiles(
-    artifact: Artifact,
-    built: Mapping[str, Path],
-    evaluation: FeedSet,
-    space: Workspace,
-    wish: Wish,
-    voice: Voice,
+    found: Tuned, built: Mapping[str, Path], space: Workspace, wish: Wish, voice: Voice
 ) -> dict[str, dict[str, Json]]:
-    """The source and all candidates, timed in turns."""
-    target, rounds = wish.target, wish.rounds
+    """The source and some candidates, timed in turns."""
+    artifact, target, rounds = found.artifact, wish.target, wish.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
-    key = key_of(artifact.sha256, *hashes, evaluation.sha256, target, rounds, *_versions())
+    key = key_of(artifact.sha256, *hashes, found.evaluation.sha256, target, rounds, *_versions())
     feed = space.work("feeds", f"{artifact.name}.npz")
 
     def measure() -> Json:
-        save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
+        save_feed(profile_feed(artifact, found.evaluation.feeds[0]), feed)
         with voice.task(f"{artifact.name}: timing {len(built)} candidates") as update:
             return profile_variants(
                 {REFERENCE: artifact.path, **built},
@@ -201,7 +210,7 @@ def _profiles(
                 progress=lambda done, total, _text: update(done, total),
             )
 
-    return remembered(space.work("profiles", f"{artifact.name}.json"), key, measure)
+    return remembered(space.work("profiles", artifact.name, f"{key[:16]}.json"), key, measure)
 
 
 def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Target) -> Candidate:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from optimize.accuracy import Truth
-from optimize.mixed import FLOAT, Assignment, Blocks
-from optimize.precision.int8_conv import RangeLike
+from optimize.mixed import FLOAT, Assignment, Blocks, Calibrated
 from optimize.refine import MOST_TRIALS, TARGETS, refined
 from optimize.sensitivity import Effect, Trials
 from vampnet_models.artifact import Artifact
@@ -34,7 +33,7 @@ class Bench:
     fused: Path
     truth: Truth
     blocks: Blocks
-    ranges: Mapping[str, RangeLike]
+    calibrated: Calibrated
     key: str
     space: Workspace
     voice: Voice
@@ -84,11 +83,11 @@ class Bench:
 
     @cached_property
     def _few(self) -> Trials:
-        return Trials(self.fused, _first(self.truth, TRIAL_FEEDS), self.blocks, self.ranges)
+        return Trials(self.fused, _first(self.truth, TRIAL_FEEDS), self.blocks, self.calibrated)
 
     @cached_property
     def _all(self) -> Trials:
-        return Trials(self.fused, self.truth, self.blocks, self.ranges)
+        return Trials(self.fused, self.truth, self.blocks, self.calibrated)
 
     def _compared(self, mixture: Assignment) -> Json:
         given = [(p, *self.blocks[b]) for b, p in sorted(mixture.items()) if p != FLOAT]
@@ -109,9 +108,16 @@ class Bench:
             for e in some
             if e.agreement is not None and e.agreement < 1 and 0 < e.damage < math.inf
         ]
-        if least is None or not per_square:
+        if least is None or not some:
             return None
+        if not per_square:
+            # No block alone changes a token: the smallest mixture of all is the first guess.
+            return sum(max(_finite(each), default=0.0) for each in effects.values()) or None
         return (1 - least) ** 2 * statistics.median(per_square)
+
+
+def _finite(effects: Iterable[Effect]) -> list[float]:
+    return [e.damage for e in effects if math.isfinite(e.damage)]
 
 
 def _first(truth: Truth, count: int) -> Truth:

@@ -34,6 +34,7 @@ from workbench.job import REFERENCE, Job, open_all, results_of
 from workbench.quality import first_agreement, loss_of
 from workbench.run import command_line
 from workbench.runtime import check_variants
+from workbench.shared_budget import spend
 from workbench.wish import Wish
 from workbench.workspace import Json, Workspace, key_of, remembered
 
@@ -65,6 +66,7 @@ def tune_set(
     for artifact in artifacts:
         voice.say(f"{artifact.name} ({artifact.role.value})")
         tuned[artifact.name] = candidates_of(artifact, ground, space, wish, voice)
+    spend(tuned, space, wish, voice)
     candidates = {name: found.candidates for name, found in tuned.items()}
     sets = combinations(candidates)
     judge = _HeldOut(tuned, ground.evaluation, space, voice)
@@ -108,6 +110,8 @@ def tune_set(
         results = results_of(job, ground, models, skipped, space)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
         write_report(space.results, space.report)
+    elif space.results.is_file():
+        voice.warn(f"{out} still holds the models and the report of an earlier search")
     write_text(out / "tune.json", json.dumps(result, indent=1, allow_nan=False))
     return result
 

@@ -1,27 +1,51 @@
-"""GPTQ on a whole model: layer by layer, in memory bounded by a few layers' moments.
+"""GPTQ on a whole model's weights, each product rounded as soon as its moments are known.
 
-The float model runs on the calibration feeds; MatMuls that share an input share its second
-moments. Each is rounded as soon as its moments are known; only the packed integers are kept until
-the variant is written.
+Moments come layer by layer, in memory bounded by a few layers' worth; the packed integers wait on
+disk until the model is written. Frantar et al. 2022, see `gptq`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from calibration.collect import Progress, collect_moments
-from optimize.graph import Array, read, weight_of
+from optimize.graph import Array, dims, read, weight_of
 from optimize.precision.gptq import error_compensated
 from optimize.precision.plan import Conversion
-from optimize.precision.quantize import asymmetric_blocks, pack_matmul
+from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
+from optimize.precision.shelf import Shelf, Shelved
 from optimize.precision.weight_only import Rounded, Settings, targets
 from optimize.precision.weight_only import convert as convert_weights
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A matrix by GPTQ: its blob on disk, and the peak of each column that it was made of."""
+
+    scales: Array
+    zeros: Array | None
+    blob: Shelved
+    shape: tuple[int, ...]
+    peaks: Array
+
+    def of(self, node: ir.Node) -> Rounded:
+        """The same for a product whose columns were scaled since, which changes no integer."""
+        peaks = _peaks(read(_tensor(node)))
+        ratio = np.divide(peaks, self.peaks, out=np.ones_like(peaks), where=self.peaks > 0)
+        return Rounded(self.scales * ratio, self.zeros, self.read)
+
+    def read(self) -> Array:
+        """MatMulNBits' blob."""
+        return self.blob.read().view(np.uint8).reshape(self.shape)
 
 
 def convert(
@@ -38,27 +62,59 @@ def convert(
     """
     if settings.block is None:
         raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
-    readers: dict[str, list[ir.Node]] = defaultdict(list)
-    widths: dict[str, int] = {}
-    for node in targets(model.graph).chosen:
-        tensor, x = weight_of(node), node.inputs[0]
-        if node.op_type == "MatMul" and tensor is not None and x is not None and x.name:
-            readers[x.name].append(node)
-            widths[x.name] = int(tensor.shape.numpy()[0])
+    readers = readers_of(targets(model.graph).chosen)
+    widths = widths_of(readers)
+    shelf = Shelf(fused.parent)
     rounded: dict[ir.Node, Rounded] = {}
     moments_of = collect_moments(fused, feeds, widths, progress=progress) if widths else ()
     for name, moments in moments_of:
         for node in readers[name]:
-            rounded[node] = _round(node, moments, settings, settings.block)
+            rounded[node] = packed(node, moments, settings, shelf).of(node)
     return convert_weights(model, settings, rounded)
 
 
-def _round(node: ir.Node, moments: Array, settings: Settings, block: int) -> Rounded:
-    tensor = weight_of(node)
-    assert tensor is not None
-    weight = read(tensor)
-    scales, zeros = asymmetric_blocks(weight, 0, block, settings.bits)
+def readers_of(nodes: Collection[ir.Node]) -> dict[str, list[ir.Node]]:
+    """The MatMuls with a constant matrix by the activation that they read."""
+    readers: dict[str, list[ir.Node]] = defaultdict(list)
+    for node in nodes:
+        x = node.inputs[0]
+        if node.op_type == "MatMul" and weight_of(node) is not None and x is not None and x.name:
+            readers[x.name].append(node)
+    return dict(readers)
+
+
+def widths_of(readers: Mapping[str, Sequence[ir.Node]]) -> dict[str, int]:
+    """The number of channels of each activation."""
+    return {name: dims(_tensor(nodes[0]))[0] for name, nodes in readers.items()}
+
+
+def packed(node: ir.Node, moments: NDArray[np.float64], settings: Settings, shelf: Shelf) -> Packed:
+    """A product's weight by GPTQ, in the blocks and bits of `settings`, put on a shelf.
+
+    Blocks have zero points unless the method is `symmetric`. `moments` is X^T X of its input,
+    `[rows, rows]`. Raises OSError when the disk is full.
+    """
+    weight, block = read(_tensor(node)), settings.block
+    assert block is not None
+    symmetric = settings.method == "symmetric"
+    if symmetric:
+        scales = block_scales(weight, 0, block, settings.bits)
+        zeros = np.full(scales.shape, 2 ** (settings.bits - 1), np.uint8)
+    else:
+        scales, zeros = asymmetric_blocks(weight, 0, block, settings.bits)
     chosen = error_compensated(weight, moments, scales, zeros, block, settings.bits)
     # Values of the grid are packed as they are: rounding gives each its own integer back.
     blob = pack_matmul(chosen, scales, block, settings.bits, zeros)
-    return Rounded(scales, zeros, blob)
+    stored = shelf.put(blob.reshape(len(blob), -1).view(np.int8))
+    return Packed(scales, None if symmetric else zeros, stored, blob.shape, _peaks(weight))
+
+
+def _tensor(node: ir.Node) -> ir.TensorProtocol:
+    tensor = weight_of(node)
+    assert tensor is not None
+    return tensor
+
+
+def _peaks(weight: Array) -> Array:
+    peaks: Array = np.abs(weight).max(axis=0)
+    return peaks

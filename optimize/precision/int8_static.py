@@ -128,12 +128,13 @@ def convert(
     settings: Settings = Settings(),
     moments_of: MomentsOf | None = None,
     scratch: Path | None = None,
+    integers: Mapping[str, Shelved] | None = None,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
     `chosen` are its `targets` or a part of them. With `moments_of` the model's activations,
-    products are rounded by GPTQ. A node whose ranges are missing or not finite stays in float and
-    says so.
+    products are rounded by GPTQ, unless `integers` of `rounded_products` are given. A node whose
+    ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
@@ -142,28 +143,65 @@ def convert(
     conv_jobs, left_convs = int8_conv.prepare(
         convs, smoothed, settings.correct_bias, settings.signed
     )
-    left: list[FloatNode] = [*found.left, *left_convs]
+    jobs, left_products = _jobs(graph, found, smoothed, settings.signed)
+    left: list[FloatNode] = [*found.left, *left_convs, *left_products]
+    if integers is None and moments_of is not None:
+        integers = _rounded(jobs, ranges, smoothed, moments_of, scratch)
+    int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
+    pairs: dict[ir.Value, ir.Value] = {}
+    for job in jobs:
+        _quantize_node(graph, job, pairs, (integers or {}).get(job.node.name or ""))
+    if settings.signed:
+        make_signed(graph)
+    drop_unused(model)
+    return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
+
+
+def rounded_products(
+    model: ir.Model,
+    ranges: Mapping[str, RangeLike],
+    moments_of: MomentsOf,
+    scratch: Path | None = None,
+) -> dict[str, Shelved]:
+    """The integers that `convert` finds for the products by GPTQ, by the names of their nodes.
+
+    They are the same when only a part of the products is converted: what smoothing an activation
+    does to the columns of the product before it changes scales, not integers. The graph is smoothed
+    in place.
+    """
+    graph = model.graph
+    smoothed = smooth_quant.smooth(graph, ranges)
+    jobs, _ = _jobs(graph, targets(graph), smoothed, signed=False)
+    return _rounded(jobs, ranges, smoothed, moments_of, scratch)
+
+
+def _rounded(
+    jobs: list[Job],
+    before: Mapping[str, RangeLike],
+    after: Mapping[str, RangeLike],
+    moments_of: MomentsOf,
+    scratch: Path | None,
+) -> dict[str, Shelved]:
+    nodes = [job.node for job in jobs]
+    found = compensated.rounded(nodes, before, after, moments_of, scratch)
+    return {node.name or "": integers for node, integers in found.items()}
+
+
+def _jobs(
+    graph: ir.Graph, found: Plan, smoothed: Mapping[str, RangeLike], signed: bool
+) -> tuple[list[Job], list[FloatNode]]:
+    """The products to convert, and those whose ranges do not allow it."""
     jobs: list[Job] = []
+    left: list[FloatNode] = []
     by_row = _read_by_row(graph)
     for node in found.chosen:
         if node.op_type == "Conv":
             continue
         try:
-            jobs.append(_job(node, smoothed, by_row, settings.signed))
+            jobs.append(_job(node, smoothed, by_row, signed))
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
-    integers: dict[ir.Node, Shelved] = {}
-    if moments_of is not None:
-        nodes = [job.node for job in jobs]
-        integers = compensated.rounded(nodes, ranges, smoothed, moments_of, scratch)
-    int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
-    pairs: dict[ir.Value, ir.Value] = {}
-    for job in jobs:
-        _quantize_node(graph, job, pairs, integers.get(job.node))
-    if settings.signed:
-        make_signed(graph)
-    drop_unused(model)
-    return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
+    return jobs, left
 
 
 def _read_by_row(graph: ir.Graph) -> set[ir.Node]:

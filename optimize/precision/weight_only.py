@@ -13,7 +13,7 @@ longer weights alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -98,11 +98,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Rounded:
-    """A matrix that is quantized already: scales, zero points, MatMulNBits' blob."""
+    """A matrix that is quantized already: scales, zero points, and how to get MatMulNBits' blob.
+
+    Without zero points the operator's own stand, 8 or 128.
+    """
 
     scales: Array
-    zeros: Array
-    blob: Array
+    zeros: Array | None
+    blob: Callable[[], Array]
 
 
 def convert(
@@ -208,7 +211,7 @@ def quantize_matmul(
 
     def pack() -> Array:
         if rounded is not None:
-            return rounded.blob
+            return rounded.blob()
         return pack_matmul(read(tensor), scales, block, bits, zeros)
 
     packed_shape = (n_columns, n_blocks, block * bits // 8)

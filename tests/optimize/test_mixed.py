@@ -9,6 +9,7 @@ from calibration.observers import ChannelRange
 from optimize import mixed
 from optimize.accuracy import reference_truth
 from optimize.fuse import MIXED_RULES, fuse
+from optimize.mixed import Calibrated
 from optimize.precision.int8_static import tensors_to_observe
 from optimize.sensitivity import Trials
 from tests.optimize.graphs import Array, check, model, normal, ops, run, snr_db
@@ -65,7 +66,7 @@ def test_each_block_gets_its_precision() -> None:
     wanted = dict(
         zip(NAMES, ("int8-static", "int8-dynamic", "int4-weights", "float32"), strict=True)
     )
-    done = mixed.convert(made, blocks, wanted, ranges_of(feeds))
+    done = mixed.convert(made, blocks, wanted, Calibrated(ranges_of(feeds)))
     assert done.precision == {
         "int8-static": 1,
         "int8-dynamic": 1,
@@ -85,17 +86,92 @@ def test_float16_weights_are_nearly_exact_and_half_the_size() -> None:
     expected = run(chain(), feeds)["y"]
     made = chain()
     blocks = mixed.blocks_of(made.graph, "kind")
-    mixed.convert(made, blocks, dict.fromkeys(blocks, "float16-weights"), {})
+    mixed.convert(made, blocks, dict.fromkeys(blocks, "float16-weights"), Calibrated())
     halves = [v for v in made.graph.initializers.values() if v.dtype == mixed.ir.DataType.FLOAT16]
     assert len(halves) == 4
     assert snr_db(expected, run(made, feeds)["y"]) > 60
     check(made)
 
 
+GATED = """(float[t, 48] x) => (float[t, 40] z) {
+ n = SimplifiedLayerNormalization <axis = -1, epsilon = 1e-6> (x, g)
+ a = MatMul(n, w) l, r = Split <axis = -1, num_outputs = 2> (a)
+ e = Gelu <approximate = "none"> (r) m = Mul(l, e) z = MatMul(m, v) }"""
+GATED_WEIGHTS = {"w": normal(48, 128), "v": normal(64, 40, seed=1)}
+
+
+def gated() -> mixed.ir.Model:
+    """A gated unit behind a norm, with names; smoothing `m` divides columns of `w`."""
+    spread = np.float32(2.0) ** np.linspace(-3, 3, 48, dtype=np.float32)
+    made = model(GATED, g=spread, **GATED_WEIGHTS)
+    for node in made.graph:
+        node.name = f"{node.outputs[0].name}/{node.op_type}"
+        if node.outputs[0].name in ("n", "m"):
+            node.outputs[0].shape = mixed.ir.Shape(["t", 48 if node.outputs[0].name == "n" else 64])
+            node.outputs[0].type = mixed.ir.TensorType(mixed.ir.DataType.FLOAT)
+    return made
+
+
+def test_products_of_a_mixture_are_rounded_by_gptq_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "fused.onnx"
+    save_model(gated(), path)
+    causes = normal(6, 48, seed=7)
+    feeds = [{"x": normal(60, 6, seed=s) @ causes} for s in range(4)]
+    calibrated = mixed.calibrate(path, feeds, tmp_path)
+    assert set(calibrated.integers) == {"a/MatMul"}
+    blocks = {"a": ("a/MatMul",), "z": ("z/MatMul",)}
+
+    def weight(assignment: dict[str, str], given: Calibrated) -> Array:
+        made = gated()
+        mixed.convert(made, blocks, assignment, given)
+        check(made)
+        (found,) = [
+            v.const_value
+            for name, v in made.graph.initializers.items()
+            if name.startswith("w") and name.endswith(".int8")
+        ]
+        assert found is not None
+        return found.numpy()
+
+    alone = weight({"a": "int8-static"}, calibrated)
+    np.testing.assert_array_equal(alone, calibrated.integers["a/MatMul"].read())
+    both = weight({"a": "int8-static", "z": "int8-static"}, calibrated)
+    np.testing.assert_array_equal(both, alone)
+    nearest = weight({"a": "int8-static"}, Calibrated(calibrated.ranges))
+    assert 0.05 < (nearest != alone).mean() < 0.95
+
+
+@pytest.mark.parametrize("precision", ["int8-weights", "int4-weights"])
+def test_weights_in_blocks_are_rounded_by_gptq(tmp_path: Path, precision: str) -> None:
+    """Also where the product behind is in INT8, whose smoothing divides columns of this one."""
+    path = tmp_path / "fused.onnx"
+    save_model(gated(), path)
+    causes = normal(6, 48, seed=7)
+    feeds = [{"x": normal(60, 6, seed=s) @ causes} for s in range(4)]
+    calibrated = mixed.calibrate(path, feeds, tmp_path)
+    plain = Calibrated(calibrated.ranges, calibrated.integers)
+    other = {"x": normal(60, 6, seed=9) @ causes}
+    expected = run(gated(), other)["z"]
+    blocks = {"a": ("a/MatMul",), "z": ("z/MatMul",)}
+    for behind, least_db in (("float32", 3.0), ("int8-static", 0.3)):
+        found = []
+        for given in (plain, calibrated):
+            made = gated()
+            mixed.convert(made, blocks, {"a": precision, "z": behind}, given)
+            check(made)
+            found.append(snr_db(expected, run(made, other)["z"]))
+        assert found[1] > found[0] + least_db
+
+
+def test_without_products_nothing_is_calibrated(tmp_path: Path) -> None:
+    save_model(model("(float[n] x) => (float[n] y) { y = Neg(x) }"), tmp_path / "m.onnx")
+    assert mixed.calibrate(tmp_path / "m.onnx", [], tmp_path) == Calibrated()
+
+
 def test_a_block_without_ranges_stays_float_and_says_so() -> None:
     made = chain()
     blocks = mixed.blocks_of(made.graph)
-    done = mixed.convert(made, blocks, {NAMES[0]: "int8-static"}, {})
+    done = mixed.convert(made, blocks, {NAMES[0]: "int8-static"}, Calibrated())
     reasons = {node.node: node.reason for node in done.float_nodes}
     assert reasons[NAMES[0]] == "calibration gave no range for x"
     assert done.precision == {"float32": 4}
@@ -105,8 +181,8 @@ def test_the_name_tells_assignments_apart() -> None:
     one, other = {"a": "int8-static", "b": "float32"}, {"a": "float32", "b": "int8-static"}
     assert mixed.name_of(one) == mixed.name_of(dict(reversed(one.items())))
     assert mixed.name_of(one) != mixed.name_of(other)
-    assert mixed.recipe_of({}, one).needs_calibration
-    assert not mixed.recipe_of({}, {"a": "int4-weights"}).needs_calibration
+    assert mixed.recipe_of({}, one, Calibrated()).needs_calibration
+    assert not mixed.recipe_of({}, {"a": "int4-weights"}, Calibrated()).needs_calibration
 
 
 @pytest.mark.parametrize("external", [False, True])
@@ -117,7 +193,7 @@ def test_trials_measure_one_block_alone(tmp_path: Path, external: bool) -> None:
     feeds = [{"x": normal(2, 9, 64, seed=seed)} for seed in range(3)]
     truth = reference_truth(open_artifact(path), feeds)
     blocks = mixed.blocks_of(chain().graph)
-    trials = Trials(path, truth, blocks, ranges_of(feeds[0]))
+    trials = Trials(path, truth, blocks, Calibrated(ranges_of(feeds[0])))
     eight, four = (trials.measure(NAMES[1], f"int{bits}-weights") for bits in (8, 4))
     assert 0 < eight.damage < four.damage / 10
     assert 64 * 64 * 2 < eight.saved_bytes < four.saved_bytes < 64 * 64 * 4
@@ -149,11 +225,11 @@ def test_tables_are_blocks_too(precision: str, dtype: str, least_db: float) -> N
     assert blocks == {"embedding/Gather_*": ("embedding/Gather_2",), "out/MatMul": ("out/MatMul",)}
     assert precision in mixed.options_of(made.graph, blocks)["embedding/Gather_*"]
     wanted = {"embedding/Gather_*": precision, "out/MatMul": "int8-dynamic"}
-    done = mixed.convert(made, blocks, wanted, {})
+    done = mixed.convert(made, blocks, wanted, Calibrated())
     assert not [node for node in done.float_nodes if node.op_type == "Gather"]
     assert any(v.dtype.name == dtype for v in made.graph.initializers.values())
     plain = lookup()
-    mixed.convert(plain, blocks, {"out/MatMul": "int8-dynamic"}, {})
+    mixed.convert(plain, blocks, {"out/MatMul": "int8-dynamic"}, Calibrated())
     assert snr_db(run(plain, feeds)["y"], run(made, feeds)["y"]) > least_db
     check(made)
 
@@ -182,6 +258,6 @@ def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> 
     four = [name for name, offered in options.items() if "int4-weights" in offered]
     assert four and "encoder.block.2" not in four
     before = weights_bytes(made)
-    done = mixed.convert(made, blocks, dict.fromkeys(codebooks, "float16-weights"), {})
+    done = mixed.convert(made, blocks, dict.fromkeys(codebooks, "float16-weights"), Calibrated())
     assert done.precision["float16"] == sum(len(blocks[name]) for name in codebooks)
     assert weights_bytes(made) < before - 400_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from optimize import mixed
 from optimize.accuracy import reference_truth
+from optimize.mixed import Calibrated
 from optimize.sensitivity import Trials
 from profiles.targets import parse_targets
 from tests.optimize.graphs import model, normal
@@ -35,7 +37,9 @@ def bench(tmp_path: Path) -> Bench:
     artifact = open_artifact(path)
     blocks = mixed.blocks_of(load_model(path).graph)
     truth = reference_truth(artifact, feeds)
-    return Bench(artifact, path, truth, blocks, {}, "key", Workspace(tmp_path), Voice(as_json=True))
+    return Bench(
+        artifact, path, truth, blocks, Calibrated(), "key", Workspace(tmp_path), Voice(as_json=True)
+    )
 
 
 def wish(least: float | None) -> Wish:
@@ -58,6 +62,17 @@ def test_mixtures_near_the_bound_keep_to_it(bench: Bench) -> None:
     assert (Trials.compare(bench._all, four).token_agreement or 0) < 0.9
     assert mixture != dict.fromkeys(OPTIONS, "float32")
     assert bench.near_bound(effects, wish(None)) == []
+
+
+def test_blocks_that_change_no_token_alone_may_all_be_small(bench: Bench) -> None:
+    effects = {
+        block: [replace(e, agreement=None if e.agreement is None else 1.0) for e in each]
+        for block, each in bench.effects(OPTIONS).items()
+    }
+    found = bench.near_bound(effects, wish(0.9))
+    assert found
+    sizes = [sum(p == "int4-weights" for p in each.values()) for each in found]
+    assert max(sizes) > 0
 
 
 def test_a_precision_that_does_not_run_is_told_and_left_out(

@@ -13,7 +13,7 @@ from optimize.search import Candidate, ModelSet
 from optimize.sensitivity import Trials
 from vampnet_models.artifact import open_artifact
 from vampnet_models.errors import InputError
-from workbench import candidates, trials
+from workbench import candidates, shared_budget, trials
 from workbench.tune import parse_bytes
 from workbench.tuning import verdict
 
@@ -73,6 +73,25 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     refused = json.loads(impossible.stdout)
     assert not refused["met"] and refused["nearest"]
     assert "nothing meets the budget" in impossible.stderr
+    assert "still holds the models and the report of an earlier search" in impossible.stderr
+
+
+def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    arguments = ["tune", pair, "--audio", recordings, "--rounds", "3", "--json"]
+    source = sum(open_artifact(pair / name).bytes for name in ("codec_encoder.onnx", "coarse.onnx"))
+    limit = round(0.45 * source)
+    budget = ["--max-bytes", str(limit)]
+    spent = vampbench(*arguments, *budget, "-o", tmp_path / "spent")
+    assert spent.code == 0 and "shared budget, round 1" in spent.stderr
+    monkeypatch.setattr(shared_budget, "MOST_ROUNDS", 0)
+    unspent = vampbench(*arguments, *budget, "-o", tmp_path / "unspent")
+    assert unspent.code == 0 and "shared budget" not in unspent.stderr
+    found, before = (json.loads(done.stdout) for done in (spent, unspent))
+    assert before["chosen"]["bytes"] < found["chosen"]["bytes"] <= limit
+    recipes, known = ({p["recipe"] for p in r["chosen"]["parts"]} for r in (found, before))
+    assert recipes - known
 
 
 def test_an_interrupted_search_goes_on_to_the_same_set(
@@ -84,11 +103,20 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     (tmp_path / "models").mkdir()
     shutil.copy(tiny / "coarse.onnx", tmp_path / "models")
     asked = ["--audio", recordings, "--rounds", "3", "--min-agreement", "0.9", "--json"]
+    one_by_one, mixtures = Trials.measure, Trials.compare
+    compared: list[Any] = []
+
+    def counted(self: Trials, assignment: Any) -> Any:
+        compared.append(assignment)
+        return mixtures(self, assignment)
+
+    monkeypatch.setattr(Trials, "compare", counted)
     whole = vampbench("tune", tmp_path / "models", *asked, "-o", tmp_path / "whole")
-    assert whole.code == 0
+    assert whole.code == 0 and compared
+    every = list(compared)
+    compared.clear()
 
     measured: list[str] = []
-    one_by_one, mixtures = Trials.measure, Trials.compare
 
     def measure(self: Trials, block: str, precision: str) -> Any:
         if len(measured) == 5:
@@ -102,22 +130,21 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     assert stopped.code == 130 and "goes on from there" in stopped.stderr
     assert not (tmp_path / "broken" / "tune.json").exists()
 
-    def compare(self: Trials, assignment: Any) -> Any:
-        if measured[-1] == "a mixture":
+    def all_but_one(self: Trials, assignment: Any) -> Any:
+        if len(compared) == len(every) - 1:
             raise KeyboardInterrupt
-        measured.append("a mixture")
-        return mixtures(self, assignment)
+        return counted(self, assignment)
 
     def again(self: Trials, block: str, precision: str) -> Any:
         assert f"{block} {precision}" not in measured
         return one_by_one(self, block, precision)
 
     monkeypatch.setattr(Trials, "measure", again)
-    monkeypatch.setattr(Trials, "compare", compare)
+    monkeypatch.setattr(Trials, "compare", all_but_one)
     assert vampbench(*command).code == 130
-    monkeypatch.setattr(Trials, "compare", mixtures)
+    monkeypatch.setattr(Trials, "compare", counted)
     done = vampbench(*command)
-    assert done.code == 0
+    assert done.code == 0 and compared == every
 
     def chosen(found: Any) -> Any:
         result = json.loads(found.stdout)

@@ -58,7 +58,7 @@ def test_the_encoder_says_the_same(small_models: Path) -> None:
     made = load_model(path)
     fuse(made, MIXED_RULES)
     before = weights_bytes(made)
-    mixed.convert(made, mixed.blocks_of(made.graph), {}, {})
+    mixed.convert(made, mixed.blocks_of(made.graph), {}, mixed.Calibrated())
     assert before - weights_bytes(made) > 13 * 32_000
     found = run(made, feeds)
     (name,) = found

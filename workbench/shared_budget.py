@@ -1,0 +1,46 @@
+"""A budget that all models share: mixtures proposed together, built and measured until they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from optimize.joint import Curve, Point, proposal
+from optimize.search import damage_of
+from vampnet_models.spec import Role
+from workbench.candidates import Tuned, add_candidates
+from workbench.console import Voice
+from workbench.wish import Wish
+from workbench.workspace import Workspace
+
+MOST_ROUNDS = 4
+"""Of proposing and measuring; each ties the predictions to what was measured last."""
+
+
+def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice) -> None:
+    """Add the candidates that a bound on size or time asks for; none where neither is bounded."""
+    if wish.max_bytes is None and wish.max_latency is None:
+        return
+    for number in range(MOST_ROUNDS):
+        curves = {name: _curve(found) for name, found in tuned.items() if _mixtures(found)}
+        if len(curves) < len(tuned):
+            return
+        others = {n: [c for c in f.candidates if c.uniform] for n, f in tuned.items()}
+        wanted = proposal(curves, others, wish.budget, wish.prefer)
+        if not wanted:
+            return
+        voice.say(f"shared budget, round {number + 1}: a mixture more of {', '.join(wanted)}")
+        for name, assignment in wanted.items():
+            add_candidates(tuned[name], [assignment], (), space, wish, voice)
+
+
+def _mixtures(found: Tuned) -> tuple[Point, ...]:
+    return tuple(
+        Point(mixture, damage_of(found.effects, mixture), each)
+        for each in found.candidates
+        if (mixture := found.mixtures.get(each.recipe)) is not None
+    )
+
+
+def _curve(found: Tuned) -> Curve:
+    power = 1.0 if found.artifact.role is Role.CODEC_DECODER else 2.0
+    return Curve(found.effects, found.artifact.bytes, power, _mixtures(found))
