@@ -60,13 +60,16 @@ def account_json(accounts: Iterable[Account]) -> list[dict[str, object]]:
     ]
 
 
+_SAID: dict[Fate, str] = {"folded": "folded into others"}
+
+
 def account_summary(account: Account) -> str:
     """One line: tensors and parameters by fate."""
-    parts = [
-        f"{account.n_tensors(fate)} {fate} ({account.n_parameters(fate):,} parameters)"
-        for fate in get_args(Fate)
-        if account.n_tensors(fate) or fate == "unaccounted"
-    ]
+    parts = []
+    for fate in get_args(Fate):
+        n_tensors, n_parameters = account.n_tensors(fate), account.n_parameters(fate)
+        if n_tensors or fate == "unaccounted":
+            parts.append(f"{n_tensors} {_SAID.get(fate, fate)} ({n_parameters:,} parameters)")
     return f"{account.source}: {len(account.rows)} tensors: {', '.join(parts)}"
 
 

@@ -20,6 +20,9 @@ from rich.table import Table
 PIPE_COLUMNS = 140
 """The width of tables that no terminal shows: wide enough that names stay whole."""
 
+LINE_EVERY_S = 15.0
+"""How often a long step says how far it is where no terminal shows its bar."""
+
 Update = Callable[[int, int], None]
 """Called with (done, total)."""
 
@@ -35,7 +38,8 @@ class Step:
 class Voice:
     """What a command says. With `as_json`, stdout carries the JSON alone.
 
-    Steps draw a progress bar on a terminal; elsewhere each finished step is a line on stderr.
+    Steps draw a progress bar on a terminal; elsewhere each finished step is a line on stderr, and a
+    long one says how far it is.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
@@ -92,7 +96,7 @@ class Voice:
     @contextmanager
     def _bar(self, text: str) -> Iterator[Update]:
         if not self.out.is_terminal:
-            yield lambda _done, _total: None
+            yield _lines(text)
             return
         if self._bars is not None:
             yield self._add(self._bars, text)
@@ -120,6 +124,20 @@ class Voice:
                 bars.update(task, visible=False)
 
         return update
+
+
+def _lines(text: str) -> Update:
+    """Where no terminal is: a line on stderr at times, so that a log shows that work goes on."""
+    told_s = time.perf_counter()
+
+    def update(done: int, total: int) -> None:
+        nonlocal told_s
+        now_s = time.perf_counter()
+        if now_s - told_s >= LINE_EVERY_S and done < total:
+            told_s = now_s
+            click.echo(f"{text}: {done} of {total}", err=True)
+
+    return update
 
 
 def fail(message: str, exit_code: int, *, as_json: bool) -> None:

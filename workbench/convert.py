@@ -37,7 +37,7 @@ from workbench.ground import (
 )
 from workbench.neighbours import with_neighbours, with_upstream
 from workbench.outside import tell_outside
-from workbench.runtime import NOT_CHECKED, float_lines
+from workbench.runtime import float_lines, not_checked
 
 
 @dataclass(frozen=True)
@@ -386,6 +386,6 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
     for node in record["float_nodes"] if explain else []:
         voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
     if variant.record.runtime is None:
-        voice.say(f"  runtime: {NOT_CHECKED}")
+        voice.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:
         voice.say(f"  not fused: {missed['rule']} at {missed['node']}: {missed['reason']}")

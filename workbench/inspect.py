@@ -16,7 +16,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.inspection import Inspection, inspect_model
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.runtime import NOT_CHECKED, Checked, check, float_lines, record_beside, tell
+from workbench.runtime import Checked, check, float_lines, not_checked, record_beside, tell
 from workbench.workspace import Json
 
 
@@ -67,7 +67,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
         )
         if not as_json:
             show(voice, inspection)
-            _show_runtime(voice, record, facts)
+            _show_runtime(voice, path, record, facts)
         if checked is not None and checked.missed is not None:
             missed.append(f"{path}: {checked.missed}")
             voice.error(missed[-1])
@@ -80,7 +80,9 @@ def _checked(path: Path, voice: Voice) -> Checked:
         return check(open_artifact(path))
 
 
-def _show_runtime(voice: Voice, record: VariantRecord | None, facts: RuntimeFacts | None) -> None:
+def _show_runtime(
+    voice: Voice, path: Path, record: VariantRecord | None, facts: RuntimeFacts | None
+) -> None:
     if record is not None:
         voice.say(f"  variant     {record.recipe} of {record.source.name}")
         known = PRODUCTS | ATTENTION_OPS if facts is not None else ()
@@ -89,7 +91,7 @@ def _show_runtime(voice: Voice, record: VariantRecord | None, facts: RuntimeFact
     if facts is not None:
         tell(facts, record, voice, indent="  ")
     elif record is not None:
-        voice.say(f"  runtime     {NOT_CHECKED}")
+        voice.say(f"  runtime     {not_checked(path)}")
 
 
 def show(voice: Voice, found: Inspection) -> None:

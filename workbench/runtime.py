@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,11 @@ LARGE_BYTES = 64 * 1024 * 1024
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 """A number that stands alone, no part of a name."""
 
-NOT_CHECKED = "not checked: `vampbench inspect --runtime` reads the runtime's own graph"
+
+def not_checked(path: Path) -> str:
+    """That a variant's promise was not looked at yet, and the command that does."""
+    command = f"vampbench inspect {shlex.quote(str(path))} --runtime"
+    return f"not checked: `{command}` reads the runtime's own graph"
 
 
 @dataclass(frozen=True)

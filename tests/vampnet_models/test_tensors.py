@@ -108,7 +108,7 @@ def test_an_account_is_printed_and_saved_in_full(ledger):
     expected = ["steps", "2x3", "float16", "unused", "counts training steps"]
     assert lines[4].split(maxsplit=4) == expected
     assert account_summary(account) == (
-        "x.pth: 4 tensors: 1 used (6 parameters), 2 folded (12 parameters), "
+        "x.pth: 4 tensors: 1 used (6 parameters), 2 folded into others (12 parameters), "
         "1 unused (6 parameters), 0 unaccounted (0 parameters)"
     )
     (saved,) = account_json([account])
