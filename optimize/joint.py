@@ -60,7 +60,9 @@ class Curve:
     measured: tuple[Point, ...]
 
     def points(self) -> list[Point]:
-        """The measured mixtures, and predictions between them."""
+        """The measured mixtures, and predictions between them; none where none was measured."""
+        if not self.measured:
+            return []
         most = sum(
             max((e.damage for e in each if math.isfinite(e.damage)), default=0.0)
             for each in self.effects.values()

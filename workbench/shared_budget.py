@@ -21,9 +21,7 @@ def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice
     if wish.max_bytes is None and wish.max_latency is None:
         return
     for number in range(MOST_ROUNDS):
-        curves = {name: _curve(found) for name, found in tuned.items() if _mixtures(found)}
-        if len(curves) < len(tuned):
-            return
+        curves = {name: _curve(found) for name, found in tuned.items()}
         others = {n: [c for c in f.candidates if c.uniform] for n, f in tuned.items()}
         wanted = proposal(curves, others, wish.budget, wish.prefer)
         if not wanted:

@@ -117,3 +117,11 @@ def test_a_better_uniform_recipe_is_left_in_its_place() -> None:
     best = Candidate("a", "fp16", 1, 0.0, 1.0, None, 0.1, 1.0, uniform=True)
     wanted = proposal(curves(), {"a": [best], "b": []}, Budget(max_bytes=1200), "truest")
     assert "a" not in wanted
+
+
+def test_a_model_without_mixtures_keeps_its_recipe() -> None:
+    only = Candidate("a", "fp16", 300, 0.0, 1.0, None, 0.9, 1.0, uniform=True)
+    known = {"a": replace(curves()["a"], measured=()), "b": curves()["b"]}
+    wanted = proposal(known, {"a": [only], "b": []}, Budget(max_bytes=1000), "truest")
+    assert set(wanted) == {"b"}
+    assert proposal(known, NONE, Budget(max_bytes=1000), "truest") == {}
