@@ -23,6 +23,9 @@ from optimize.backends.inc_script import Feed, of_one_length, read_feeds
 LARGE_BYTES = 1_000_000_000
 """From here on the weights lie beside the model: a protocol buffer holds 2 GB."""
 
+DATA_SUFFIX = ".data"
+"""Where a model's own weights lie beside it; quant_pre_process takes them only to do the same."""
+
 
 class Reader:
     """The calibration feeds as onnxruntime.quantization reads them; iterable for SmoothQuant."""
@@ -52,12 +55,14 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
     feeds = read_feeds(calibration)
     if settings.pop("one_length", False):
         feeds = of_one_length(feeds)
-    is_large = sum(p.stat().st_size for p in model.parent.glob(f"{model.name}*")) > LARGE_BYTES
+    files = list(model.parent.glob(f"{model.name}*"))
+    external = any(p.suffix == DATA_SUFFIX for p in files)
+    is_large = sum(p.stat().st_size for p in files) > LARGE_BYTES
     settings |= {"weight_type": ort.QuantType.QInt8, "use_external_data_format": is_large}
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         # Its SmoothQuant wants a string.
         prepared = str(Path(folder) / "prepared.onnx")
-        quant_pre_process(model, prepared, skip_symbolic_shape=skip, save_as_external_data=is_large)
+        quant_pre_process(model, prepared, skip_symbolic_shape=skip, save_as_external_data=external)
         if mode == "dynamic":
             ort.quantize_dynamic(prepared, out, **settings)
         else:
