@@ -20,6 +20,8 @@ MIXTURES = (
 )
 """(name, recipe of the transformers, recipe of the codec)."""
 
+CHOSEN = "the chosen set"
+
 
 def counted(models: list[Json]) -> list[Json]:
     """The models that sums count: without beat trackers, which the chain can do without.
@@ -42,11 +44,19 @@ def totals_of(models: list[Json]) -> dict[str, int]:
 
 
 def sets_of(models: list[Json]) -> list[Json]:
-    """The mixtures whose four parts exist, then the smallest and the fastest measured set."""
+    """The mixtures whose four parts exist, then the smallest and the fastest measured set.
+
+    Where each model has one variant, of a recipe of its own as `tune` leaves it, they are one set.
+    """
     by_role = {model["role"]: model for model in reversed(models)}
     chain = [by_role.get(role.value) for role in CHAIN_ROLES]
     if not all(chain):
         return []
+    recipes = {r: [v["recipe"] for v in by_role[r]["variants"]] for r in CHAIN_ROLES}
+    only: dict[Role, str | None] = {r: each[0] for r, each in recipes.items() if len(each) == 1}
+    if len(only) == len(CHAIN_ROLES) and len(set(only.values())) > 1:
+        whole = _set(CHOSEN, by_role, only)
+        return [] if whole is None else [whole]
     found = [
         _set(name, by_role, {r: codec if r in CODEC else transformers for r in CHAIN_ROLES})
         for name, transformers, codec in MIXTURES

@@ -106,10 +106,15 @@ def source_bytes(run: Run) -> float | None:
 
 
 def choices_of(run: Run) -> tuple[Choice, ...]:
-    """Every recipe and then every set, in the order of the results."""
+    """Every recipe and then every set, in the order of the results.
+
+    Where each model has one variant, a recipe of its own, the set says it all.
+    """
+    names = recipes_of(run)
+    one_each = all(len(m.variants) == 1 for m in run.models) and len(names) > 1
     made = [
         _choice(run, name, "recipe", "", {m.name: name for m in run.models}, run.totals.get(name))
-        for name in recipes_of(run)
+        for name in (() if one_each and run.sets else names)
     ]
     for s in run.sets:
         recipes = {m.name: s.parts[m.role] for m in run.models if m.role in s.parts}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workbench.sets import chains_of
+from workbench.sets import CHOSEN, chains_of, sets_of
 
 LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
 
@@ -40,3 +40,18 @@ def test_a_set_mixes_and_a_failed_part_has_no_time(models: list[dict[str, Any]])
     models[1]["variants"][0]["status"] = "failed"
     assert [c["name"] for c in chains_of(models, named)] == ["source"]
     assert chains_of(models[:3], []) == []
+
+
+def test_one_variant_of_its_own_for_each_model_is_one_set(models: list[dict[str, Any]]) -> None:
+    for number, each in enumerate(models):
+        (variant,) = each["variants"]
+        variant |= {"recipe": f"tuned-{number}", "bytes": 10, "accuracy": None}
+    (found,) = sets_of(models)
+    assert (found["name"], found["bytes"]) == (CHOSEN, 40)
+    assert found["parts"]["coarse"] == "tuned-1"
+    assert [c["name"] for c in chains_of(models, [found])] == ["source", CHOSEN]
+    for each in models:
+        each["variants"][0]["recipe"] = "fp16"
+    assert CHOSEN not in [s["name"] for s in sets_of(models)]
+    models[2]["variants"][0] |= {"recipe": "tuned-2", "status": "failed"}
+    assert sets_of(models) == []

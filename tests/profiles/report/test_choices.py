@@ -50,6 +50,17 @@ def test_a_set_takes_each_role_from_its_recipe(results: dict[str, Any]) -> None:
     assert choices_of(read_run(results))[-1].missing == ("coarse",)
 
 
+def test_a_recipe_of_its_own_for_each_model_is_no_row(results: dict[str, Any]) -> None:
+    for number, each in enumerate(results["models"]):
+        each["variants"] = [each["variants"][0] | {"recipe": f"tuned-{number}"}]
+        results["sets"][0]["parts"][each["role"]] = f"tuned-{number}"
+    results["sets"] = results["sets"][:1]
+    (only,) = choices_of(read_run(results))
+    assert only.kind == "set" and only.complete
+    results["sets"] = []
+    assert len(choices_of(read_run(results))) == len(results["models"])
+
+
 def test_full_size_is_an_extrapolation_by_role(results: dict[str, Any]) -> None:
     fp16 = next(c for c in choices_of(read_run(results)) if c.name == "fp16")
     assert fp16.full_size_bytes == pytest.approx(0.503 * 3.031e9, rel=1e-4)
