@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> None:
         made = quantization.fit(model=str(model), conf=config, calib_dataloader=loader)
         if made is None:
             raise SystemExit("neural-compressor gave no model")
-        onnx.save(made.model, out)
+        made.save(str(out))
         os.chdir(out.parent)
 
 
