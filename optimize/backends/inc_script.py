@@ -99,7 +99,6 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="vampbench-inc-") as folder:
         # It leaves nc_workspace/ in the current folder, from the moment of its import.
         os.chdir(folder)
-        import onnx
         from neural_compressor import PostTrainingQuantConfig, quantization
 
         feeds = read_feeds(archive) if archive.is_file() else []
