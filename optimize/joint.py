@@ -24,7 +24,9 @@ from optimize.search import (
     ModelSet,
     Prefer,
     damage_of,
+    saved_bytes,
     smallest,
+    worst_damage,
 )
 from optimize.sensitivity import Effect
 
@@ -63,10 +65,7 @@ class Curve:
         """The measured mixtures, and predictions between them; none where none was measured."""
         if not self.measured:
             return []
-        most = sum(
-            max((e.damage for e in each if math.isfinite(e.damage)), default=0.0)
-            for each in self.effects.values()
-        )
+        most = worst_damage(self.effects)
         found = {_key(p.assignment): p for p in self.measured}
         for share, speed in itertools.product(SHARES, SPEED_WEIGHTS):
             assignment = smallest(self.effects, self.total_bytes, share * most, speed)
@@ -84,7 +83,7 @@ class Curve:
         loss = was.loss * growth
         first = was.first_agreement
         time = _time(self.effects, assignment) - _time(self.effects, near.assignment)
-        saved = _saved(self.effects, assignment) - _saved(self.effects, near.assignment)
+        saved = saved_bytes(self.effects, assignment) - saved_bytes(self.effects, near.assignment)
         candidate = replace(
             was,
             recipe="",
@@ -177,12 +176,6 @@ def _log(damage: float) -> float:
 
 def _decibels(growth: float) -> float:
     return 10 * math.log10(max(growth, 1e-12))
-
-
-def _saved(effects: Mapping[str, Sequence[Effect]], chosen: Assignment) -> int:
-    return sum(
-        e.saved_bytes for each in effects.values() for e in each if chosen[e.block] == e.precision
-    )
 
 
 def _time(effects: Mapping[str, Sequence[Effect]], chosen: Assignment) -> float:

@@ -50,7 +50,6 @@ BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
 GPTQ_4 = weight_only.Settings(bits=4, method="asymmetric")
 """With zero points: of fifteen levels each counts."""
 
-
 Assignment = Mapping[str, str]
 """Block -> precision; blocks that are not named stay float32."""
 

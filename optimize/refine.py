@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from optimize.search import smallest
+from optimize.search import saved_bytes, smallest, worst_damage
 from optimize.sensitivity import Effect
 
 MOST_TRIALS = 8
@@ -61,7 +61,7 @@ def refined(
     for target in TARGETS:
         kept = [key for key, value in measured.items() if value <= target]
         if kept:
-            found[min(kept, key=lambda key: _bytes(effects, dict(key)))] = None
+            found[max(kept, key=lambda key: saved_bytes(effects, dict(key)))] = None
     return [dict(key) for key in found]
 
 
@@ -99,17 +99,6 @@ def _settled(
 ) -> bool:
     low, high = _bracket(tried, target)
     if low is None or high is None:
-        return low is not None and low > sum(_worst(each) for each in effects.values())
-    sizes = [_bytes(effects, smallest(effects, total_bytes, d, speed)) for d in (low, high)]
-    return abs(sizes[0] - sizes[1]) <= FINE_STEP * total_bytes
-
-
-def _worst(options: Sequence[Effect]) -> float:
-    return max((e.damage for e in options if math.isfinite(e.damage)), default=0.0)
-
-
-def _bytes(effects: Mapping[str, Sequence[Effect]], chosen: Mapping[str, str]) -> int:
-    """Against float32, so below zero."""
-    return -sum(
-        e.saved_bytes for each in effects.values() for e in each if chosen[e.block] == e.precision
-    )
+        return low is not None and low > worst_damage(effects)
+    saved = [saved_bytes(effects, smallest(effects, total_bytes, d, speed)) for d in (low, high)]
+    return abs(saved[0] - saved[1]) <= FINE_STEP * total_bytes

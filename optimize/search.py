@@ -129,7 +129,7 @@ def assignments(
     `effects` are the options of each block. Each assignment is the smallest, or the smallest and
     fastest, of some damage.
     """
-    largest = sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
+    largest = worst_damage(effects)
     found: dict[tuple[tuple[str, str], ...], float] = {}
     for speed, share in itertools.product(SPEED_WEIGHTS, SHARES):
         chosen = smallest(effects, total_bytes, share * largest, speed)
@@ -179,6 +179,18 @@ def damage_of(effects: Mapping[str, Sequence[Effect]], chosen: Mapping[str, str]
     return sum(
         e.damage for each in effects.values() for e in each if chosen[e.block] == e.precision
     )
+
+
+def saved_bytes(effects: Mapping[str, Sequence[Effect]], chosen: Mapping[str, str]) -> int:
+    """What an assignment saves against float32."""
+    return sum(
+        e.saved_bytes for each in effects.values() for e in each if chosen[e.block] == e.precision
+    )
+
+
+def worst_damage(effects: Mapping[str, Sequence[Effect]]) -> float:
+    """Every block in its worst precision, but for those that overflow."""
+    return sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
 
 
 def why_no_smaller(options: Sequence[Effect], chosen: str) -> str:

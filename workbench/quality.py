@@ -17,6 +17,11 @@ def loss_of(accuracy: Json) -> float:
     return 0.0 if decibels is None else float(10 ** (-decibels / 10))
 
 
+def damage_power(role: Role) -> float:
+    """The power of the loss that damage grows with: tokens change as the root of the noise."""
+    return 1.0 if role is Role.CODEC_DECODER else 2.0
+
+
 def first_agreement(role: Role, accuracy: Json) -> float | None:
     """An encoder's agreement over the codebooks that the coarse model predicts."""
     if role is not Role.CODEC_ENCODER:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from optimize.joint import Curve, Point, proposal
 from optimize.search import damage_of
-from vampnet_models.spec import Role
 from workbench.candidates import Tuned, add_candidates
 from workbench.console import Voice
+from workbench.quality import damage_power
 from workbench.wish import Wish
 from workbench.workspace import Workspace
 
@@ -40,5 +40,5 @@ def _mixtures(found: Tuned) -> tuple[Point, ...]:
 
 
 def _curve(found: Tuned) -> Curve:
-    power = 1.0 if found.artifact.role is Role.CODEC_DECODER else 2.0
+    power = damage_power(found.artifact.role)
     return Curve(found.effects, found.artifact.bytes, power, _mixtures(found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,13 @@ from pathlib import Path
 from optimize.accuracy import Truth
 from optimize.mixed import FLOAT, Assignment, Blocks, Calibrated
 from optimize.refine import MOST_TRIALS, TARGETS, refined
+from optimize.search import worst_damage
 from optimize.sensitivity import Effect, Trials
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
 from vampnet_models.spec import Role
 from workbench.console import Voice
-from workbench.quality import excess
+from workbench.quality import damage_power, excess
 from workbench.wish import Wish
 from workbench.workspace import Json, Workspace, key_of, remembered
 
@@ -77,7 +78,7 @@ class Bench:
                 update(done := done + 1, MOST_TRIALS * len(TARGETS))
                 return 0.0 if found is None else found
 
-            power = 1.0 if role is Role.CODEC_DECODER else 2.0
+            power = damage_power(role)
             speed = 1.0 if wish.wants_speed else 0.0
             return list(refined(effects, self.artifact.bytes, loss, start, power, speed))
 
@@ -112,12 +113,8 @@ class Bench:
             return None
         if not per_square:
             # No block alone changes a token: the smallest mixture of all is the first guess.
-            return sum(max(_finite(each), default=0.0) for each in effects.values()) or None
+            return worst_damage(effects) or None
         return (1 - least) ** 2 * statistics.median(per_square)
-
-
-def _finite(effects: Iterable[Effect]) -> list[float]:
-    return [e.damage for e in effects if math.isfinite(e.damage)]
 
 
 def _first(truth: Truth, count: int) -> Truth:
