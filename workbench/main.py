@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -85,13 +86,24 @@ def main(arguments: list[str] | None = None) -> None:
     code, message = _ended(given)
     if message is not None:
         fail(message, code, as_json="--json" in given)
+    _let_go_of_stdout()
     sys.exit(code)
+
+
+def _let_go_of_stdout() -> None:
+    """What cannot be written is dropped: the interpreter would end with a traceback about it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ended(arguments: list[str]) -> tuple[int, str | None]:
     """How the command ended: its exit code, and what the user must read where it failed."""
     try:
         code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
+        # A disk that is full shows here, where it still is an error of the command.
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0, None
     except click.exceptions.Exit as stop:
         return stop.exit_code, None
@@ -109,9 +121,9 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
         return INTERRUPTED, (
             "interrupted: finished steps are kept, the same command goes on from there"
         )
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough (`vampbench inspect ... | head`).
-        sys.stderr.close()
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe has seen enough (`vampbench inspect ... | head`); click tells so by
+        # SystemExit, which nothing else here raises.
         return 0, None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -218,15 +219,34 @@ def test_the_error_of_an_input_is_json_once(vampbench, tiny, tmp_path):
     assert vampbench("inspect", tmp_path / "absent.onnx").stdout == ""
 
 
-def test_a_full_stdout_is_one_line(tiny):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_a_full_stdout_is_one_line(tiny, options, unbuffered):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", MAIN, "inspect", tiny / "coarse.onnx", "--json"],
+            [sys.executable, "-c", MAIN, "inspect", tiny / "coarse.onnx", *options],
             stdout=full,
             stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             text=True,
             check=False,
         )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: No space left on device")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(tiny, unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "inspect", tiny / "coarse.onnx", "--json"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
