@@ -6,7 +6,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-inc test-arm64 check bench format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -18,8 +18,11 @@ report-full: $(VENV)/.installed  ## the demo with operators, roofline and the da
 
 install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 
-test: $(VENV)/.installed-dev  ## the whole test suite
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: $(VENV)/.installed-dev  ## the tests that take minutes together
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not long"
+
+test-long: $(VENV)/.installed-dev  ## the tests that take minutes each
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
 
 test-inc: $(VENV)/.installed-dev .venv-inc/.installed  ## the tests of the Neural Compressor backend
 	VAMPBENCH_INC_PYTHON=.venv-inc/bin/python $(BIN)/python -m pytest -q tests/optimize/backends/test_inc.py
