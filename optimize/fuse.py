@@ -30,6 +30,7 @@ from optimize.fusions import (
 from optimize.fusions.cleanup import clean
 from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.graph import infer_shapes
+from optimize.scopes import name_nodes_apart
 
 FLOAT_RULES: tuple[Rule[Any], ...] = (
     weight_norm.RULE,
@@ -97,6 +98,7 @@ def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
     if model.functions:
         InlinePass()(model)
     NameFixPass()(model)
+    name_nodes_apart(model.graph)
     infer_shapes(model)
     clean(model)
     found = finished(model, rules)

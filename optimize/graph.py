@@ -10,6 +10,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
+from optimize.scopes import derived, scope_of
+
 Array = NDArray[Any]
 
 Dimension = int | ir.SymbolicDim | None
@@ -172,18 +174,9 @@ def string_of(node: ir.Node, name: str, default: str) -> str:
     return default if attribute is None else attribute.as_string()
 
 
-def unique_name(graph: ir.Graph, name: str) -> str:
-    """`name`, or `name_2`, ... when an initializer has it already."""
-    unique, count = name, 1
-    while unique in graph.initializers:
-        count += 1
-        unique = f"{name}_{count}"
-    return unique
-
-
 def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
     """Register a tensor as an initializer under a name that is free."""
-    tensor.name = unique_name(graph, name)
+    tensor.name = scope_of(graph).name_value(name)
     value = ir.Value(
         name=tensor.name,
         type=ir.TensorType(tensor.dtype),
@@ -217,6 +210,28 @@ def add_weight(
     return add_tensor(graph, name, ir.LazyTensor(load, dtype=dtype, shape=ir.Shape(list(shape))))
 
 
+def derived_weight(
+    source: ir.Value,
+    form: str,
+    dtype: ir.DataType,
+    shape: Sequence[int],
+    compute: Callable[[], Array | ir.TensorProtocol],
+) -> ir.Value:
+    """`add_weight` of what is made of a constant, beside it: once for all its readers."""
+
+    def make() -> tuple[ir.Value]:
+        return (add_weight(home_of(source), f"{source.name}.{form}", dtype, shape, compute),)
+
+    return derived(source, form, make)[0]
+
+
+def home_of(value: ir.Value) -> ir.Graph:
+    """The graph that holds a value; TypeError where none does."""
+    if not isinstance(value.graph, ir.Graph):
+        raise TypeError(f"{value.name}: not in a graph")
+    return value.graph
+
+
 def insert(
     before: ir.Node,
     op_type: str,
@@ -229,23 +244,25 @@ def insert(
     shapes: Sequence[Iterable[Dimension] | None] = (),
 ) -> Sequence[ir.Value]:
     """Put a node in front of another and return its outputs, one per dtype."""
+    graph = graph_of(before)
+    scope = scope_of(graph)
     node = ir.Node(
         domain,
         op_type,
         inputs,
         ir.convenience.convert_attributes(attributes or {}),
         num_outputs=len(dtypes),
-        name=name,
+        name=scope.name_node(name),
     )
     for index, (value, dtype) in enumerate(zip(node.outputs, dtypes, strict=True)):
-        value.name = f"{name}.out" if len(dtypes) == 1 else f"{name}.out{index}"
+        suffix = "" if len(dtypes) == 1 else str(index)
+        value.name = scope.name_value(f"{node.name}.out{suffix}")
         value.type = None if dtype is None else ir.TensorType(dtype)
         shape = shapes[index] if index < len(shapes) else None
         value.shape = None if shape is None else ir.Shape(list(shape))
-    graph = graph_of(before)
     graph.insert_before(before, node)
     if domain:
-        graph.opset_imports.setdefault(domain, 1)
+        scope.main.opset_imports.setdefault(domain, 1)
     return node.outputs
 
 
@@ -265,7 +282,7 @@ def substitute(old: ir.Value, new: ir.Value) -> None:
     is_output, name = old.is_graph_output(), old.name
     old.replace_all_uses_with(new, replace_graph_outputs=True)
     if is_output:
-        old.name = f"{name}.replaced"
+        old.name = scope_of(home_of(old)).name_value(f"{name}.replaced")
         new.name = name
     prune(old)
 
