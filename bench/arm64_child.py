@@ -7,11 +7,14 @@ JOBS is a list of {name, model, feeds, outputs}: the models are run on each stat
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the runtime is loaded
 import onnxruntime as ort
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
+
 Run = Callable[[], dict[str, Any]]
 """One inference: the outputs by name."""
 

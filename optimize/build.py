@@ -28,7 +28,6 @@ from optimize.fuse import Fusion, finished, fuse
 from optimize.origin import check_origin
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion, FloatNode
-from optimize.precision.traits import Traits, traits_of
 from optimize.recipes import Recipe
 from optimize.variant import (
     CalibrationFacts,
@@ -105,14 +104,13 @@ def build_variant(
     _raise_opset(model, source.path, recipe.opset)
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings = _expectations(model, recipe, fusion, source.path)
-    traits = traits_of(source.spec)
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:
-            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress, traits))
+            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
     elif used is not None:
-        conversion = _calibrated(model, recipe, traits, used, out, terms, progress)
+        conversion = _calibrated(model, recipe, used, out, terms, progress)
     else:
-        conversion = _convert(model, recipe, {}, traits)
+        conversion = _convert(model, recipe, {})
     finish = finished(model, recipe.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
@@ -164,7 +162,7 @@ def outside_ranges(
     model = load_model(source.path)
     _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
-    axes = recipe.observe(model.graph, traits_of(source.spec))
+    axes = recipe.observe(model.graph)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused, calibration.feeds, axes, recipe.observer, terms=terms
@@ -184,9 +182,8 @@ def check_memory(
     model = load_model(source.path)
     _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
-    traits = traits_of(source.spec)
-    axes = recipe.observe(model.graph, traits)
-    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph, traits))
+    axes = recipe.observe(model.graph)
+    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph))
     with _fused(model, out) as fused:
         predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES, later)
     group_within(predicted, max_memory_bytes, GROUP_BYTES)
@@ -263,7 +260,6 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
 def _calibrated(
     model: ir.Model,
     recipe: Recipe,
-    traits: Traits,
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
@@ -271,11 +267,11 @@ def _calibrated(
 ) -> Conversion:
     """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None
-    axes = recipe.observe(model.graph, traits)
+    axes = recipe.observe(model.graph)
     if not axes:
-        _convert(model, recipe, {}, traits)
+        _convert(model, recipe, {})
         raise NotApplicable("no node takes 8-bit activations")
-    widths = {} if recipe.moments is None else recipe.moments(model.graph, traits)
+    widths = {} if recipe.moments is None else recipe.moments(model.graph)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused,
@@ -287,9 +283,9 @@ def _calibrated(
             progress=progress,
         )
         if recipe.compensate is None or not widths:
-            return _convert(model, recipe, ranges, traits)
+            return _convert(model, recipe, ranges)
         moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
-        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent, traits))
+        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent))
 
 
 @contextmanager
@@ -300,13 +296,11 @@ def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
         yield staging / "fused.onnx"
 
 
-def _convert(
-    model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike], traits: Traits
-) -> Conversion:
+def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -> Conversion:
     if recipe.convert is None:
         n_weights = sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)
         return Conversion({"float32": n_weights})
-    return _applied(recipe.convert(model, ranges, traits))
+    return _applied(recipe.convert(model, ranges))
 
 
 def _applied(conversion: Conversion) -> Conversion:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiles.bundle_ort import CONFIG, Shipped, config_text
+from profiles.bundle_telemetry import TELEMETRY, TURNED_OFF, telemetry_note
 from profiles.packaging import store_fit, zipped_size
 from vampnet_models.artifact import Artifact, check_output, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
@@ -126,6 +127,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
     note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
+    (folder / TELEMETRY).write_text(telemetry_note(target), encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest: Json = {
         "schema": SCHEMA,
@@ -133,6 +135,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         "target": target,
         "provider": provider,
         "target_provider": TARGET_PROVIDERS.get(target, provider),
+        "telemetry": TURNED_OFF[target],
         "weights": weights,
         "versions": {
             name: importlib.metadata.version(name)

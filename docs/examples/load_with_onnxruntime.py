@@ -3,10 +3,13 @@
 python load_with_onnxruntime.py MODELS_DIR
 """
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the runtime is loaded
 import onnxruntime as ort
 
 models = Path(sys.argv[1])

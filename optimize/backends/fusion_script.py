@@ -8,10 +8,13 @@ the tool itself says that it fused, its seconds and the peak memory of the proce
 """
 
 import json
+import os
 import resource
 import sys
 import time
 from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
 
 
 def by_onnxruntime(source: Path, out: Path) -> dict[str, int]:

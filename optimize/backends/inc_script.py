@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
+
 Feed = dict[str, np.ndarray]
 
 

@@ -21,7 +21,6 @@ from optimize.precision.gptq import error_compensated
 from optimize.precision.plan import Conversion
 from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shelf import Shelf, Shelved
-from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.precision.weight_only import Rounded, Settings, targets
 from optimize.precision.weight_only import convert as convert_weights
 from vampnet_models.errors import InputError
@@ -55,7 +54,6 @@ def convert(
     fused: Path,
     feeds: Sequence[Feeds],
     progress: Progress | None = None,
-    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Quantize the weights of a model in place, its MatMuls by GPTQ; convolutions to nearest.
 
@@ -64,7 +62,7 @@ def convert(
     """
     if settings.block is None:
         raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
-    readers = readers_of(targets(model.graph, traits).chosen)
+    readers = readers_of(targets(model.graph).chosen)
     widths = widths_of(readers)
     shelf = Shelf(fused.parent)
     rounded: dict[ir.Node, Rounded] = {}
@@ -72,7 +70,7 @@ def convert(
     for name, moments in moments_of:
         for node in readers[name]:
             rounded[node] = packed(node, moments, settings, shelf).of(node)
-    return convert_weights(model, settings, rounded, traits=traits)
+    return convert_weights(model, settings, rounded)
 
 
 def readers_of(nodes: Collection[ir.Node]) -> dict[str, list[ir.Node]]:

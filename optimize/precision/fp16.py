@@ -29,7 +29,6 @@ from optimize.graph import (
 )
 from optimize.precision.fp16_keep import KEEP_OPS, reasons_to_keep
 from optimize.precision.plan import HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
-from optimize.precision.traits import NO_TRAITS, Traits
 from vampnet_models.errors import InputError
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
@@ -49,7 +48,6 @@ def convert(
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
     keep_io: bool = True,
-    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Convert a model in place; graph inputs and outputs stay float32 unless `keep_io` is False.
 
@@ -60,7 +58,7 @@ def convert(
     infer_shapes(model)
     graph = model.graph
     _require_types(graph)
-    reasons, warnings = reasons_to_keep(model, keep_nodes, keep_ops, measured, traits)
+    reasons, warnings = reasons_to_keep(model, keep_nodes, keep_ops, measured)
     nodes = [node for node in graph if _has_floats(node)]
     outputs = [value for value in graph.outputs if value.dtype == FLOAT]
     counts = Counter(

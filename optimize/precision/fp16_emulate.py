@@ -14,7 +14,6 @@ import onnx_ir as ir
 
 from optimize.graph import infer_shapes, insert
 from optimize.precision.fp16_keep import reasons_to_keep
-from optimize.precision.traits import NO_TRAITS, Traits
 
 FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
@@ -25,14 +24,13 @@ def emulate(
     keep_nodes: Collection[str] = (),
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
-    traits: Traits = NO_TRAITS,
 ) -> int:
     """Round what `fp16.convert` would make float16, in place; returns how many values.
 
     The arguments are those of `fp16.convert`, and so are the nodes that it leaves.
     """
     graph = model.graph
-    reasons, _ = reasons_to_keep(model, keep_nodes, keep_ops, measured or {}, traits)
+    reasons, _ = reasons_to_keep(model, keep_nodes, keep_ops, measured or {})
     infer_shapes(model)
     halved = dict.fromkeys(node for node in graph if node not in reasons)
     rounded: dict[ir.Value, ir.Value] = {}

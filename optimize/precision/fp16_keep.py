@@ -11,7 +11,6 @@ import onnx_ir as ir
 from optimize.graph import CONTRIB_IN_DEFAULT_DOMAIN, Array, read
 from optimize.precision.plan import code_path
 from optimize.precision.quantize import PANEL_ELEMENTS
-from optimize.precision.traits import NO_TRAITS, Traits
 from vampnet_models.errors import InputError
 
 LARGEST = 65504.0
@@ -48,7 +47,6 @@ def reasons_to_keep(
     keep_nodes: Collection[str],
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
-    traits: Traits = NO_TRAITS,
 ) -> tuple[dict[ir.Node, str], list[str]]:
     """The nodes that stay in float32, and warnings about weights that lose small values.
 
@@ -73,7 +71,7 @@ def reasons_to_keep(
     for name, reason in (measured or {}).items():
         if name in by_name:
             reasons.setdefault(by_name[name], reason)
-    for node, reason in code_path(graph, traits).items():
+    for node, reason in code_path(graph).items():
         reasons.setdefault(node, reason)
     for node in graph:
         if any(reader.graph is not graph for out in node.outputs for reader in out.consumers()):

@@ -28,30 +28,37 @@ from optimize.graph import (
 from optimize.precision.plan import (
     Conversion,
     Plan,
+    code_path,
     conversion,
-    family_exclusions,
+    embedding_projections,
+    merged,
+    narrow_projections,
     plan,
+    single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
-from optimize.precision.traits import NO_TRAITS, Traits
 
 UNSIGNED_ZERO = 128
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
+def targets(graph: ir.Graph) -> Plan:
     """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons."""
-    return plan(graph, ("MatMul", "Conv"), family_exclusions(graph, traits))
+    exclusions = merged(
+        code_path(graph),
+        single_channel_ends(graph),
+        narrow_projections(graph),
+        embedding_projections(graph),
+    )
+    return plan(graph, ("MatMul", "Conv"), exclusions)
 
 
-def convert(
-    model: ir.Model, chosen: Plan | None = None, *, traits: Traits = NO_TRAITS
-) -> Conversion:
+def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
     """Quantize MatMuls and Convs of a model in place; weights are read when they are written.
 
     `chosen` are its `targets` or a part of them.
     """
     graph = model.graph
-    chosen = chosen or targets(graph, traits)
+    chosen = chosen or targets(graph)
     quantized: dict[ir.Value, Sequence[ir.Value]] = {}
     for node in chosen.chosen:
         x = node.inputs[0]

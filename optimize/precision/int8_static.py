@@ -45,17 +45,19 @@ from optimize.precision.plan import (
     Conversion,
     FloatNode,
     Plan,
+    code_path,
     conversion,
-    family_exclusions,
+    embedding_projections,
     float_node,
     heads,
     merged,
+    narrow_projections,
     plan,
+    single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
-from optimize.precision.traits import NO_TRAITS, Traits
 
 
 @dataclass(frozen=True)
@@ -87,22 +89,25 @@ class Job:
     by_row: bool = False
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
+def targets(graph: ir.Graph) -> Plan:
     """The nodes that static INT8 converts, and the heavy ones that it leaves, with reasons."""
     exclusions = merged(
-        family_exclusions(graph, traits),
-        conv_exclusions.narrow_convs(graph, traits),
-        conv_exclusions.at_frame_rate(graph, traits),
-        conv_exclusions.noisy_convs(graph, traits),
+        code_path(graph),
+        single_channel_ends(graph),
+        narrow_projections(graph),
+        embedding_projections(graph),
+        conv_exclusions.narrow_convs(graph),
+        conv_exclusions.at_frame_rate(graph),
+        conv_exclusions.noisy_convs(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 
 
-def tensors_to_observe(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int | None]:
+def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
     """The values whose ranges `convert` needs, by name: per channel of that axis, or as a whole."""
     scoring, smoothed = heads(graph), smooth_quant.sites(graph)
     axes: dict[str, int | None] = {}
-    for node in targets(graph, traits).chosen:
+    for node in targets(graph).chosen:
         if node.op_type == "Conv":
             axes.update(dict.fromkeys(int8_conv.tensors_of(node), int8_conv.CHANNEL_AXIS))
         elif node not in scoring and node.inputs[0] is not None:
@@ -111,9 +116,9 @@ def tensors_to_observe(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str,
     return axes
 
 
-def moments_to_collect(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int]:
+def moments_to_collect(graph: ir.Graph) -> dict[str, int]:
     """The activations whose second moments `convert` makes use of, with their channels."""
-    return compensated.widths_of(targets(graph, traits).chosen)
+    return compensated.widths_of(targets(graph).chosen)
 
 
 def convert(
@@ -124,7 +129,6 @@ def convert(
     moments_of: MomentsOf | None = None,
     scratch: Path | None = None,
     integers: Mapping[str, Shelved] | None = None,
-    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
@@ -134,7 +138,7 @@ def convert(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    found = chosen or targets(graph, traits)
+    found = chosen or targets(graph)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(
         convs, smoothed, settings.correct_bias, settings.signed
@@ -158,7 +162,6 @@ def rounded_products(
     ranges: Mapping[str, RangeLike],
     moments_of: MomentsOf,
     scratch: Path | None = None,
-    traits: Traits = NO_TRAITS,
 ) -> dict[str, Shelved]:
     """The integers that `convert` finds for the products by GPTQ, by the names of their nodes.
 
@@ -168,7 +171,7 @@ def rounded_products(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    jobs, _ = _jobs(graph, targets(graph, traits), smoothed, signed=False)
+    jobs, _ = _jobs(graph, targets(graph), smoothed, signed=False)
     return _rounded(jobs, ranges, smoothed, moments_of, scratch)
 
 

@@ -56,7 +56,6 @@ from optimize.precision.quantize import (
     quantize_blocks,
     quantize_per_channel,
 )
-from optimize.precision.traits import NO_TRAITS, Traits
 from vampnet_models.errors import InputError
 
 MIN_ELEMENTS = 2048
@@ -114,8 +113,6 @@ def convert(
     settings: Settings,
     rounded: Mapping[ir.Node, Rounded] | None = None,
     chosen: Plan | None = None,
-    *,
-    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Quantize the weights of a model in place; each is read once for its scales, once to write.
 
@@ -127,7 +124,7 @@ def convert(
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = chosen or targets(graph, traits, tables=settings.tables)
+    found = chosen or targets(graph, tables=settings.tables)
     mixed: list[MixedNode] = []
     for node in found.chosen:
         if node.op_type == "Gather":
@@ -151,23 +148,19 @@ def convert(
     return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, tables: bool = False) -> Plan:
+def targets(graph: ir.Graph, *, tables: bool = False) -> Plan:
     """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
 
     With `tables` the `lookups` come after them.
     """
-    exclusions = merged(
-        code_path(graph, traits),
-        single_channel_ends(graph, traits),
-        embedding_projections(graph, traits),
-    )
+    exclusions = merged(code_path(graph), single_channel_ends(graph), embedding_projections(graph))
     found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
-    return Plan((*found.chosen, *lookups(graph, traits)), found.left) if tables else found
+    return Plan((*found.chosen, *lookups(graph)), found.left) if tables else found
 
 
-def lookups(graph: ir.Graph, traits: Traits = NO_TRAITS) -> tuple[ir.Node, ...]:
+def lookups(graph: ir.Graph) -> tuple[ir.Node, ...]:
     """Lookups in long constant tables, but for those that decide the codes."""
-    exclusions = code_path(graph, traits)
+    exclusions = code_path(graph)
     found = []
     for node in constant_lookups(graph, MIN_ELEMENTS):
         table = weight_of(node, 0)

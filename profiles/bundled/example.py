@@ -1,11 +1,14 @@
 """A variation of a 44.1 kHz mono WAV: `python example.py IN.wav OUT.wav` (onnxruntime, numpy)."""
 
 import json
+import os
 import sys
 import wave
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the runtime is loaded
 import onnxruntime as ort
 
 given, made = sys.argv[1:] if len(sys.argv) == 3 else sys.exit(__doc__)
