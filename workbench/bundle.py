@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,10 @@ import numpy as np
 from optimize.recipes import find_recipe
 from profiles.bundle import Part, check_free, promise, reached, write_bundle
 from profiles.bundle_ort import in_ort_format
+from profiles.bundled import selfcheck
 from profiles.overview import recommendations
 from profiles.targets import CUDA, cpu
-from vampnet_models.artifact import Artifact, find_models, open_artifact
+from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact, sha256_of
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.session import open_session
@@ -133,33 +135,41 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
         voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target in PHONES:
         voice.say(_stores(manifest["packaging"]))
-    voice.json(manifest)
+    digest = sha256_of((out / selfcheck.MANIFEST,))
+    voice.say(f"  manifest sha256 {digest}: {selfcheck.UNSIGNED}")
+    voice.say(f"  telemetry: {manifest['telemetry']}")
+    voice.json(manifest | {"manifest_sha256": digest})
 
 
 @click.command()
 @click.argument("bundle_dir", type=options.PATH)
+@click.option(
+    "--manifest-sha256",
+    metavar="HEX",
+    help="What the maker says is the SHA-256 of manifest.json; `bundle` printed it.",
+)
 @options.as_json
-def check(bundle_dir: Path, as_json: bool) -> int:
+def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     """Verify a bundle again: hashes, then tokens and sound as its manifest promises.
 
+    Nothing of the bundle is executed: this project's own self-check reads the folder as data.
     Exit code 1 when a byte was changed or a promise does not hold on this machine.
 
+    The manifest is not signed: its hashes show damage and mix-ups, not who made the bundle. Who
+    can change a file can change the manifest with it. To know that it is the maker's, get the
+    manifest's own hash by another way (a message, a page) and give it as --manifest-sha256.
+
     \b
-    Example:
+    Examples:
       vampbench check out/android
+      vampbench check out/android --manifest-sha256 HEX
     """
     voice = Voice(as_json=as_json)
-    script = bundle_dir / "selfcheck.py"
-    if not (bundle_dir / "manifest.json").is_file() or not script.is_file():
+    if not (bundle_dir / selfcheck.MANIFEST).is_file():
         raise InputError(f"{bundle_dir}: is no bundle; give a folder that `vampbench bundle` made")
-    done = subprocess.run(
-        [sys.executable, str(script), "--json"], capture_output=True, text=True, check=False
-    )
-    try:
-        found = json.loads(done.stdout)
-    except ValueError as error:
-        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise PromiseMissed(f"{script}: the self-check did not run: {reason}") from error
+    if manifest_sha256 is not None and not re.fullmatch("[0-9A-Fa-f]{64}", manifest_sha256.strip()):
+        raise InputError("--manifest-sha256: is no SHA-256; give its 64 hexadecimal digits")
+    found = _selfchecked(bundle_dir, manifest_sha256)
     rows = [
         (
             row["name"],
@@ -171,13 +181,41 @@ def check(bundle_dir: Path, as_json: bool) -> int:
         for row in found["models"]
     ]
     voice.table("Self-check", ("model", "status", "as FP32", "promised", "time"), rows)
-    # A bundle brings its own script: an older one does not say.
-    if found.get("not_exercised") is not None:
+    if found["not_exercised"] is not None:
         voice.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
+    if found["manifest_sha256"] is not None:
+        compared = "as given" if manifest_sha256 is not None else selfcheck.UNSIGNED
+        voice.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
     voice.json(found)
     if found["problems"]:
         voice.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
     return int(bool(found["problems"]))
+
+
+def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
+    """What the packaged self-check says of a folder; its models run in a process of their own.
+
+    Files and the models' headers are read before anything of the folder reaches the runtime.
+    Raises PromiseMissed where the process ends without an answer, InputError as `load_model` does.
+    """
+    try:
+        manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
+        if not selfcheck.problems_of_files(folder, manifest):
+            for entry in manifest["models"]:
+                if not entry["file"].endswith(".ort"):
+                    load_model(folder / entry["file"])
+    except selfcheck.Refused:
+        # The process below says it again, in the form of every other problem.
+        pass
+    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json"]
+    command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    try:
+        found: Json = json.loads(done.stdout)
+    except ValueError as error:
+        reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise PromiseMissed(f"{folder}: the self-check did not run: {reason[:300]}") from error
+    return found
 
 
 def _kept(value: float | None, measure: str) -> str:
