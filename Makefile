@@ -6,7 +6,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 check bench format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 fuzz check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 
 test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
 	$(BIN)/python -m bench.arm64
+
+fuzz: $(VENV)/.installed-dev  ## 10,000 mutants each of checkpoints, ONNX headers and audio; goes on where it stopped
+	$(BIN)/python -m tests.fuzz --count 10000 --out out/fuzz --result bench/results/fuzz.json
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

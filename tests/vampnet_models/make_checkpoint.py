@@ -42,6 +42,13 @@ class Obj:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """Operations of a pickle as they are; they leave one value."""
+
+    operations: bytes
+
+
+@dataclass(frozen=True)
 class Stored:
     """A tensor with its own storage, or a view of it when shape and strides are given."""
 
@@ -61,6 +68,8 @@ class Storages:
 
     byteorder: str = "little"
     data: list = field(default_factory=list)
+    itemsizes: list = field(default_factory=list)
+    legacy: bool = False
 
     def add(self, tensor):
         order = "<" if self.byteorder == "little" else ">"
@@ -71,6 +80,7 @@ class Storages:
         else:
             dtype = np.dtype(tensor.dtype).newbyteorder(order)
             self.data.append(values.astype(dtype).tobytes())
+        self.itemsizes.append(len(self.data[-1]) // max(1, values.size))
         return str(len(self.data) - 1)
 
 
@@ -86,6 +96,21 @@ def write_saved(path, root, *, byteorder="little", compression=zipfile.ZIP_STORE
     entries["version"] = b"3\n"
     entries |= {f"data/{key}": data for key, data in enumerate(storages.data)}
     return write_zip(path, {**entries, **(extra or {})}, compression=compression)
+
+
+def write_legacy(path, root):
+    """What `torch.save(root, path)` of torch before 1.6 writes: pickles, then the storages."""
+    storages = Storages(legacy=True)
+    body = pickled(root, storages)
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
+    head = [pickled(part) for part in (0x1950A86A20F9469CFC6C, 1001, system)]
+    keys = pickled([str(key) for key in range(len(storages.data))])
+    runs = [
+        struct.pack("<q", len(data) // size) + data
+        for data, size in zip(storages.data, storages.itemsizes, strict=True)
+    ]
+    path.write_bytes(b"".join([*head, body, keys, *runs]))
+    return path
 
 
 def write_package(path, class_name, state_dict, metadata):
@@ -207,6 +232,8 @@ def _emit(value, storages):
         case Obj():
             built = _emit(value.cls, storages) + b")\x81"
             return built if value.state is None else built + many([value.state]) + b"b"
+        case Raw():
+            return value.operations
         case Stored():
             return _emit_tensor(value, storages)
     raise TypeError(value)
@@ -225,6 +252,8 @@ def _emit_tensor(tensor, storages):
         kind, count = Name("torch.storage", "UntypedStorage"), tensor.values.nbytes
         rest, version = (*rest, Name("torch", tensor.torch_dtype)), "_rebuild_tensor_v3"
     identifier = ("storage", kind, storages.add(tensor), "cpu", count)
+    if storages.legacy:
+        identifier = (*identifier, None)
     storage = _emit(identifier, storages) + b"Q"
     arguments = b"(" + storage + b"".join(_emit(r, storages) for r in rest) + b"t"
     return _emit(Name("torch._utils", version), storages) + arguments + b"R"
