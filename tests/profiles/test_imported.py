@@ -111,7 +111,7 @@ def test_a_trace_of_the_profiler_keeps_its_runs_and_providers(tmp_path):
     found = import_profile(trace(tmp_path, 5), "Pixel 9", "m")
     assert found.tool == "ONNX Runtime's profiler"
     assert (found.runs, len(found.samples_s)) == (4, 4)
-    assert 0 < found.median_s < 10
+    assert found.median_s > 0
     assert found.first_run_s is not None and found.first_run_s > 0
     assert found.session_s is not None and found.session_s > 0
     assert found.compute_units == {"CPUExecutionProvider": 3}

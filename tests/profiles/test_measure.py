@@ -61,7 +61,7 @@ def test_the_record_is_json_with_the_fields_of_the_results(tmp_path, feeds):
     )
     assert data["threads"] == 1
     assert len(data["yardstick_s"]) == len(data["samples_s"]) == 8
-    assert all(0 < s < 1 for s in data["yardstick_s"])
+    assert all(s > 0 for s in data["yardstick_s"])
 
 
 def test_a_plan_may_do_without_the_yardstick(tmp_path, feeds):
@@ -171,6 +171,7 @@ def test_a_session_is_also_opened_cold_where_the_cache_can_be_dropped(tmp_path, 
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="/proc/stat is Linux")
+@pytest.mark.long
 def test_a_busy_neighbour_is_called_noise(tmp_path, feeds):
     path = graphs.save(graphs.slow_matmul(500), tmp_path / "one.onnx")
     neighbours = [

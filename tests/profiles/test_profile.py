@@ -49,6 +49,7 @@ def test_unreadable_feeds_are_an_input_error(tmp_path):
         profile_variants({"a": path}, tmp_path / "none.npz", (MOBILE,))
 
 
+@pytest.mark.long
 def test_on_demand_the_record_says_where_the_time_goes(tmp_path):
     feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
     path = graphs.save(graphs.slow_matmul(2), tmp_path / "a.onnx")

