@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -33,6 +38,8 @@ from workbench.tune import tune
 from workbench.vamp import vamp_command
 
 INTERRUPTED = 130
+TERMINATED = 143
+"""What a shell reports of a command that Ctrl-C, or SIGTERM, has ended."""
 
 
 SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
@@ -90,6 +97,28 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything is put away as after Ctrl-C."""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the work by an exception, so that folders and children end with it."""
+    # Only the main thread may set handlers; a caller from another one keeps its own.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _let_go_of_stdout() -> None:
     """What cannot be written is dropped: the interpreter would end with a traceback about it."""
     try:
@@ -101,7 +130,8 @@ def _let_go_of_stdout() -> None:
 def _ended(arguments: list[str]) -> tuple[int, str | None]:
     """How the command ended: its exit code, and what the user must read where it failed."""
     try:
-        code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
+        with _sigterm_raises():
+            code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
         # A disk that is full shows here, where it still is an error of the command.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0, None
@@ -117,8 +147,10 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
         return 2, f"error: {reason}; see `{command} --help`"
     except WorkbenchError as error:
         return error.exit_code, f"error: {error}"
-    except (KeyboardInterrupt, click.Abort):
-        return INTERRUPTED, (
+    except (KeyboardInterrupt, click.Abort) as stop:
+        # click turns a KeyboardInterrupt into an Abort, and keeps it as the cause.
+        ended = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
+        return TERMINATED if ended else INTERRUPTED, (
             "interrupted: finished steps are kept, the same command goes on from there"
         )
     except (BrokenPipeError, SystemExit):
