@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx_ir as ir
 
-from vampnet_models.artifact import Artifact, cannot_write, load_model
+from vampnet_models.artifact import Artifact, load_model, staging_beside
 from vampnet_models.errors import InputError
 from vampnet_models.flops import INTEGER_OPS
 from vampnet_models.session import open_session
@@ -59,11 +57,7 @@ def runtime_graph(
     written, or when the disk has too little room for the weights.
     """
     path = artifact.path
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem}.", dir=path.parent))
-    except OSError as error:
-        raise cannot_write(path.parent, error) from error
-    try:
+    with staging_beside(path) as folder:
         needed, free = LARGEST_GROWTH * artifact.bytes, shutil.disk_usage(folder).free
         if free < needed:
             raise InputError(
@@ -75,8 +69,6 @@ def runtime_graph(
         open_session(path, optimized_path=written, config=settings, portable_instead=False)
         size = sum(file.stat().st_size for file in folder.iterdir())
         yield RuntimeGraph(load_model(written), size)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Origins:

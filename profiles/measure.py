@@ -8,7 +8,6 @@ processes). The first model is the reference of the ratios.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from profiles.targets import Target, cpu
 from profiles.yardstick import NAME as YARDSTICK
 from profiles.yardstick import write_yardstick
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
 
 DEFAULT_PLAN = Plan()
@@ -79,8 +79,8 @@ def measure(
     reference = entries[0].name if entries and entries[0].name == models[0][0] else None
     available = host.memory_bytes()[1]
     groups = plan_groups([e.bytes for e in entries], available, reference is not None)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        yardstick = _yardstick(Path(folder)) if plan.yardstick else None
+    with scratch_folder() as folder:
+        yardstick = _yardstick(folder) if plan.yardstick else None
         for number, members in enumerate(groups, 1):
             chosen = [_fresh(entries[i]) for i in members]
             beside = [_fresh(yardstick)] if yardstick else []
@@ -146,8 +146,8 @@ def harness_overhead_s(target: Target, bind: str = "", runs: int = 50) -> float:
     )
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        path, feeds = Path(folder) / "identity.onnx", Path(folder) / "feeds.npz"
+    with scratch_folder() as folder:
+        path, feeds = folder / "identity.onnx", folder / "feeds.npz"
         onnx.save(model, path)
         np.savez(feeds, x=np.zeros(1, np.float32))
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from profiles.stats import percentile
 from profiles.targets import Target
 from vampnet_models.errors import InputError
 from vampnet_models.flops import INTEGER_OPS, VIEWS, flops_of
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.tensor_shapes import Shape
 
 _ITEM_BYTES = {
@@ -98,9 +98,9 @@ def profile_operators(
 
     Raises InputError when it does not run.
     """
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+    with scratch_folder() as folder:
         try:
-            with child(path, feeds_path, target, profile=Path(folder) / "profile") as process:
+            with child(path, feeds_path, target, profile=folder / "profile") as process:
                 lead = lead_runs(process.run(warmups))
                 process.run(lead + runs)
                 written = process.end_profile()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from profiles import host
 from profiles.targets import STORE_LIMITS
+from vampnet_models.scratch import scratch_folder
 
 _BLOCK_BYTES = 4 << 20
 _EXACT_UP_TO_BYTES = 64 << 20
@@ -95,11 +95,11 @@ def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -
     available = host.memory_bytes()[1]
     if available is not None and needed > available:
         return _no_ort(f"the conversion needs about {needed / 1e9:.1f} GB of memory; free some")
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+    with scratch_folder() as folder:
         room = shutil.disk_usage(folder).free
         if room < 2 * size_bytes:
             return _no_ort(f"{2 * size_bytes / 1e9:.1f} GB of temporary disk space are missing")
-        source, out = Path(folder) / "source", Path(folder) / "out"
+        source, out = folder / "source", folder / "out"
         source.mkdir()
         for file in files:
             # The converter takes a path; a plain name keeps accents and spaces out of its way.

@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +25,7 @@ from profiles.examine import examine
 from vampnet_models.artifact import load_model
 from vampnet_models.errors import InputError
 from vampnet_models.fix_shapes import fix_shapes
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.tensor_shapes import Shape
 
@@ -134,8 +134,7 @@ def compile_variant(
     cost = examine(variant, shapes).cost
     too_much = cost.flops * len(states) > EMULATED_FLOPS
     wanted = emulate and not too_much
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         fixed = folder / "model.onnx"
         fix_shapes(variant, shapes, fixed)
         feeds = folder / "feeds.npz"

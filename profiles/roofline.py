@@ -6,11 +6,9 @@ on this machine: a large matrix product in FP32 and in INT8, and a memory copy b
 
 from __future__ import annotations
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from profiles.cost import ModelCost
 from profiles.process import ChildFailed, child
 from profiles.targets import Target
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
 
 _SIDE = 1024
@@ -140,8 +139,8 @@ def _product_s(target: Target, *, integer: bool, runs: int) -> float:
         [onnx.numpy_helper.from_array(weight, "w")],
     )
     opset = [helper.make_opsetid("", OPSET)]
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        path, feeds = Path(folder) / "peak.onnx", Path(folder) / "feeds.npz"
+    with scratch_folder() as folder:
+        path, feeds = folder / "peak.onnx", folder / "feeds.npz"
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), path)
         np.savez(feeds, x=x)
         try:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import locked_folder
 from vampnet_models.spec import ModelSpec, Role, spec_of
 from vampnet_models.wire import skeleton
 
@@ -149,8 +150,9 @@ def save_model(
     """
     if external is None:
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
-    data_name = f"{path.name}.data"
     check_output(path)
+    owned = owned_data(path)
+    data_name = _free_data_name(path, owned)
     with staging_beside(path) as staging, written(path):
         staged = staging / path.name
         if external:
@@ -166,17 +168,25 @@ def save_model(
         else:
             # What was external in the source would still name the source's data file.
             ir.save(ir.external_data.load_to_model(model), staged)
-        _publish(staging, path, data_name)
+        _publish(staging, path, owned)
 
 
 def copy_model(source: Artifact, folder: Path) -> Path:
-    """Copy a model with its data under its own name; atomic, and raises as `save_model` does."""
+    """Copy a model with its data under their own names; atomic, and raises as `save_model` does.
+
+    A file of another model is not replaced: InputError.
+    """
     path = folder / source.path.name
     check_output(path)
+    owned = owned_data(path)
+    for file in source.files[1:]:
+        target = folder / file.name
+        if target.exists() and target not in owned and not target.samefile(file):
+            raise InputError(f"{target}: belongs to another model; choose another output folder")
     with staging_beside(path) as staging, written(path):
         for file in source.files:
             shutil.copyfile(file, staging / file.name)
-        _publish(staging, path, f"{path.name}.data")
+        _publish(staging, path, owned)
     return path
 
 
@@ -184,15 +194,15 @@ def copy_model(source: Artifact, folder: Path) -> Path:
 def staging_beside(out: Path) -> Iterator[Path]:
     """A hidden folder beside an output, on the same disk, removed at the end.
 
-    Raises InputError when it cannot be made.
+    What a killed process left of the same output goes first. Raises InputError when it cannot be
+    made.
     """
-    with written(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with ExitStack() as stack:
+        with written(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            folder = locked_folder(out.parent, f".{out.name}.vampbench-")
+            staging = stack.enter_context(folder)
         yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
@@ -237,17 +247,11 @@ def beside(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one. Raises InputError as `save_model` does, and for
     whatever OSError the writing raises.
     """
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        check_output(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path)
+    with staging_beside(path) as staging, written(path):
+        staged = staging / path.name
         yield staged
         staged.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):
-            staged.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -284,21 +288,43 @@ def _external_files(model: ir.Model) -> dict[str, int]:
     return needed
 
 
-def _publish(staging: Path, path: Path, data_name: str) -> None:
-    """Move the staged files into place; the model goes last, since it names its data."""
-    staged_data, data = staging / data_name, path.with_name(data_name)
-    for staged in staging.iterdir():
-        staged.chmod(0o644)
-    if staged_data.exists():
+def _publish(staging: Path, path: Path, owned: frozenset[Path]) -> None:
+    """Move the staged files into place; the model goes last, since it names its data.
+
+    `owned` are the data files of the model that was at `path`: those that are not replaced go.
+    """
+    staged_data = [staged for staged in staging.iterdir() if staged.name != path.name]
+    if staged_data:
         path.unlink(missing_ok=True)
-        staged_data.replace(data)
-    (staging / path.name).replace(path)
-    if not staged_data.exists() and data.exists() and not _names_data(path, data_name):
-        data.unlink()
+    for staged in staged_data:
+        staged.chmod(0o644)
+        staged.replace(path.with_name(staged.name))
+    model = staging / path.name
+    model.chmod(0o644)
+    model.replace(path)
+    for stale in owned - {path.with_name(staged.name) for staged in staged_data}:
+        stale.unlink(missing_ok=True)
 
 
-def _names_data(path: Path, data_name: str) -> bool:
-    return data_name in _external_files(ir.load(path))
+def owned_data(path: Path) -> frozenset[Path]:
+    """The data files that we wrote for the model at `path`, and that it names; others stay."""
+    try:
+        named = _external_files(load_model(path))
+    except InputError:
+        # No model, or none that can be read: it owns nothing.
+        return frozenset()
+    ours = re.compile(re.escape(path.name) + r"(\.\d+)?\.data")
+    return frozenset(path.with_name(name) for name in named if ours.fullmatch(name))
+
+
+def _free_data_name(path: Path, owned: frozenset[Path]) -> str:
+    """`NAME.onnx.data`, or `NAME.onnx.2.data`, ... where another file has that name."""
+    names = chain([f"{path.name}.data"], (f"{path.name}.{n}.data" for n in count(2)))
+    return next(
+        name
+        for name in names
+        if path.with_name(name) in owned or not os.path.lexists(path.with_name(name))
+    )
 
 
 def _callback(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +11,14 @@ from pathlib import Path
 import onnx_ir as ir
 
 from vampnet_models.accounting import Account, account_json, open_account, require_read
-from vampnet_models.artifact import cannot_write, save_model, sha256_of, write_text
+from vampnet_models.artifact import (
+    owned_data,
+    save_model,
+    sha256_of,
+    staging_beside,
+    write_text,
+    written,
+)
 from vampnet_models.checkpoint import Checkpoint
 from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
 from vampnet_models.errors import InputError
@@ -78,17 +83,16 @@ def import_models(
     require_fit(sources)
     models = _build(sources, weights)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
-    staging = _staging(out)
-    try:
+    _check_data([out / f"{FILE_STEMS[role]}.onnx" for role in models])
+    with staging_beside(out / "import") as staging:
         for role, model in models.items():
             _write(model, staging / f"{FILE_STEMS[role]}.onnx", progress)
         for source in sources:
             require_read(source.checkpoint.path.name, source.ledger)
         recorded = None if golden is None else verify_golden(staging, golden)
         eager = check_with_torch(staging, sources) if self_check and has_torch() else None
-        _publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with written(out):
+            _publish(staging, out)
     imported = tuple(_describe(role, model, out, sources) for role, model in models.items())
     warnings = tuple(w for role, model in models.items() for w in _warnings(role, model))
     result = ImportResult(imported, accounts, ignored, warnings, recorded, eager, out / RECORD_NAME)
@@ -136,34 +140,23 @@ def _input_error(error: BaseException) -> InputError | None:
     return cause
 
 
-def _staging(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".import.", dir=out))
-    except OSError as error:
-        raise cannot_write(out, error) from error
+def _check_data(paths: Sequence[Path]) -> None:
+    """Raise InputError where a data file would take the place of one that is no model's of ours."""
+    for path in paths:
+        data = path.with_name(f"{path.name}.data")
+        if data.exists() and data not in owned_data(path):
+            raise InputError(f"{data}: is no {path.name}'s; move it, or choose another output")
 
 
 def _publish(staging: Path, out: Path) -> None:
     """Move the written files into the folder; data files first, since models name them."""
-    try:
-        for path in sorted(staging.iterdir(), key=lambda p: p.suffix == ".onnx"):
-            path.replace(out / path.name)
-        for stale in out.glob("*.onnx.data"):
-            model = stale.with_suffix("")
-            if (out / model.name).exists() and not _names(model, stale.name):
-                stale.unlink()
-    except OSError as error:
-        raise cannot_write(out, error) from error
-
-
-def _names(model: Path, data_name: str) -> bool:
-    """Whether the model's external tensors lie in that file."""
-    values = ir.load(model).graph.initializers.values()
-    return any(
-        isinstance(v.const_value, ir.ExternalTensor) and str(v.const_value.location) == data_name
-        for v in values
-    )
+    written_now = sorted(staging.iterdir(), key=lambda p: p.suffix == ".onnx")
+    models = [out / path.name for path in written_now if path.suffix == ".onnx"]
+    stale = {data for model in models for data in owned_data(model)}
+    for path in written_now:
+        path.replace(out / path.name)
+    for data in stale - {out / path.name for path in written_now}:
+        data.unlink(missing_ok=True)
 
 
 def _describe(role: Role, model: ir.Model, out: Path, sources: Sequence[Source]) -> ImportedModel:

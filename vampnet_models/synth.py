@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from vampnet_models.artifact import save_model
 from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.seeded import SeededTensors
 from vampnet_models.session import open_session
 from vampnet_models.shapes import codec_shapes, transformer_shapes
@@ -199,8 +199,8 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
     ir.passes.common.RemoveUnusedNodesPass()(model)
     samples = audio[: int(PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
     # Through a file, so that the weights are streamed and exist once in memory.
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        path = Path(folder) / "latent.onnx"
+    with scratch_folder() as folder:
+        path = folder / "latent.onnx"
         save_model(model, path, external=True)
         session = open_session(path)
         values: Array = session.run({"audio": samples})[session.output_names[0]]

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from profiles.targets import CUDA, cpu
 from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact, sha256_of
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, Role
 from workbench import options
@@ -96,8 +96,7 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
     if as_ort and target not in ORT_TARGETS:
         raise InputError(f"--ort: not for {target}; use it with {', '.join(ORT_TARGETS)}")
     check_free(out)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        scratch = Path(folder)
+    with scratch_folder() as scratch:
         root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
         results = read_results(root)
         chosen = _tuned(root, results) or (

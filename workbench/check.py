@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from optimize.golden import load_golden, save_golden
 from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.portable import stand_in
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
 from workbench import options
 from workbench.console import Voice, percent
@@ -127,8 +127,8 @@ def _truth(
 ) -> Truth:
     """The reference's answers to evaluation feeds of the audio, of the sizes that `fed` takes."""
     beside = with_neighbours(ours, voice)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        ground = lay_ground(beside, load_audio(audio, voice), Path(folder), threads, voice)
+    with scratch_folder() as folder:
+        ground = lay_ground(beside, load_audio(audio, voice), folder, threads, voice)
         evaluation = side_feeds(fed, ground, EVALUATION, feeds, threads, voice)
         with voice.task("reference tokens") as update:
             steps = [label.step for label in evaluation.labels]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from optimize.variant import NotApplicable, Variant
 from vampnet_models.artifact import Artifact, check_output, find_models, load_model, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.native import build_library
+from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.ground import (
@@ -333,11 +333,11 @@ def _calibration(
     if not recipe.needs_calibration:
         return None, None
     beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+    with scratch_folder() as scratch:
         audio = load_audio(how.audio, voice, how.evaluation_audio)
         if terms is not None:
             _check_memory(recipe, artifact, audio, terms, target)
-        ground = lay_ground(beside, audio, Path(scratch), 0, voice)
+        ground = lay_ground(beside, audio, scratch, 0, voice)
         found = side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
         if how.upstream:
             named = (open_artifact(path) for path in how.upstream)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from optimize.precision.fp16_ranges import load_ranges, save_ranges
 from optimize.recipe_settings import Fp16Settings, fp16_recipe
 from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.check import show
 from workbench.console import Voice
@@ -138,8 +138,7 @@ def _emulated(
     emulated = Fp16Settings(
         settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
     )
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        scratch = Path(folder)
+    with scratch_folder() as scratch:
         ground = lay_ground(
             with_neighbours(source, voice), load_audio(audio, voice), scratch, 0, voice
         )

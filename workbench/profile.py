@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from profiles.stats import Ratio
 from profiles.targets import parse_targets
 from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.check import check_same_interface
 from workbench.console import Voice, megabytes
@@ -92,8 +92,7 @@ def profile(
         check_same_interface(artifacts[0], artifact)
     names = _names(artifacts)
     fed = in_step(artifacts[0], artifacts[1:], voice)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        scratch = Path(folder)
+    with scratch_folder() as scratch:
         beside = with_neighbours(artifacts[0], voice)
         ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
         evaluation = side_feeds(fed, ground, EVALUATION, feeds, 0, voice)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from profiles.host import describe_host
 from profiles.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
 from vampnet_models.spec import HOP_SAMPLES, Role
 from workbench import options
@@ -92,8 +92,8 @@ def qnn(
     if missing is not None:
         raise InputError(missing)
     beside = with_neighbours(source, voice)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        ground = lay_ground(beside, load_audio(audio, voice), Path(folder), 0, voice)
+    with scratch_folder() as folder:
+        ground = lay_ground(beside, load_audio(audio, voice), folder, 0, voice)
         found = side_feeds(source, ground, EVALUATION, feeds, 0, voice)
     short = short_states(source, found.feeds, frames, states)
     records: dict[str, Json] = {}

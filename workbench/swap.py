@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from optimize.free_running import FreeRun
 from optimize.swap import SwapRow, swap_table
 from vampnet_models.artifact import Artifact
 from vampnet_models.pipeline import Chain, encode
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Session
 from vampnet_models.spec import Role
 from vampnet_models.tokens import Codes, SamplingOptions
@@ -65,10 +65,10 @@ def swap(
       vampbench swap out/demo/builtin out/demo/variants/int8-dynamic
     """
     voice = Voice(as_json=as_json)
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
+    with scratch_folder() as folder:
         none: dict[Role, Path | None] = {}
-        references = find_stages(models_dir, none, Path(folder))
-        variants = find_stages(variants_dir, none, Path(folder))
+        references = find_stages(models_dir, none, folder)
+        variants = find_stages(variants_dir, none, folder)
         reference, variant = open_chain(references, threads), open_chain(variants, threads)
         floor = _floor(references)
         heard = load_audio(audio, voice).evaluation[:clips]

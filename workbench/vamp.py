@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from vampnet_models.artifact import Artifact, check_output, find_models, open_ar
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.pipeline import Audio, Chain, vamp
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 from vampnet_models.tokens import (
@@ -190,8 +190,8 @@ def vamp_command(
         Role.C2F: c2f,
         Role.CODEC_DECODER: decoder,
     }
-    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        stages = find_stages(models_dir, given, Path(scratch))
+    with scratch_folder() as scratch:
+        stages = find_stages(models_dir, given, scratch)
         chain = open_chain(stages, threads)
         names = {
             role: "built-in" if a.path.is_relative_to(scratch) else str(a.path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +30,7 @@ from optimize.precision.plan import (
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
 
 SCRIPT = Path(__file__).with_name("inc_script.py")
@@ -92,8 +92,8 @@ def _recipe(name: str, method: str, interpreter: Path, arguments: Sequence[str] 
         return _quantized(model, fused, feeds, method, interpreter, arguments)
 
     def converted(model: ir.Model, _ranges: Mapping[str, RangeLike]) -> Conversion:
-        with tempfile.TemporaryDirectory(prefix="vampbench-inc-") as folder:
-            fused = Path(folder) / "fused.onnx"
+        with scratch_folder() as folder:
+            fused = folder / "fused.onnx"
             save_model(model, fused)
             return _quantized(model, fused, (), method, interpreter, arguments)
 
@@ -119,8 +119,8 @@ def _quantized(
 
     Raises PromiseMissed with its last line where it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="vampbench-inc-") as folder:
-        archive, out = Path(folder) / "feeds.npz", Path(folder) / "quantized.onnx"
+    with scratch_folder() as folder:
+        archive, out = folder / "feeds.npz", folder / "quantized.onnx"
         arrays = {f"{name}/{i}": v for i, feed in enumerate(feeds) for name, v in feed.items()}
         if arrays:
             np.savez(archive, allow_pickle=False, **arrays)

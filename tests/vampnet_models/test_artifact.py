@@ -137,3 +137,35 @@ def test_many_threads_write_each_tensor_at_its_place(tmp_path):
     }
     assert all((found[f"w{i}"] == i).all() for i in range(24))
     assert seen == [(i, 24) for i in range(1, 25)]
+
+
+def test_data_of_others_beside_the_output_stays(tmp_path):
+    path, other = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    other.write_bytes(b"mine")
+    artifact.save_model(model(1.0), path, external=False)
+    assert other.read_bytes() == b"mine"
+    artifact.save_model(model(2.0), path, external=True)
+    assert other.read_bytes() == b"mine"
+    assert answer(path) == 2.0
+    assert [f.name for f in artifact.open_artifact(path).files] == ["m.onnx", "m.onnx.2.data"]
+    artifact.save_model(model(3.0), path, external=True)
+    assert (answer(path), other.read_bytes()) == (3.0, b"mine")
+    assert {p.name for p in tmp_path.iterdir()} == {"m.onnx", "m.onnx.data", "m.onnx.2.data"}
+    artifact.save_model(model(4.0), path, external=False)
+    assert {p.name for p in tmp_path.iterdir()} == {"m.onnx", "m.onnx.data"}
+
+
+def test_a_copy_takes_all_data_files_and_replaces_none_of_another_model(tmp_path):
+    source = tmp_path / "source" / "m.onnx"
+    source.parent.mkdir()
+    ir.save(model(5.0), source, external_data="weights.bin")
+    made = artifact.copy_model(artifact.open_artifact(source), tmp_path / "copy")
+    assert answer(made) == 5.0
+    assert {p.name for p in made.parent.iterdir()} == {"m.onnx", "weights.bin"}
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "weights.bin").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"weights\.bin: belongs to another model"):
+        artifact.copy_model(artifact.open_artifact(source), taken)
+    assert [p.name for p in taken.iterdir()] == ["weights.bin"]
+    assert (taken / "weights.bin").read_bytes() == b"mine"

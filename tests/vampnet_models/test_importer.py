@@ -13,7 +13,7 @@ from tests.vampnet_models.make_checkpoint import (
     write_saved,
 )
 from vampnet_models import artifact
-from vampnet_models.artifact import open_artifact
+from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.errors import InputError
 from vampnet_models.importer import import_models
 from vampnet_models.session import open_session
@@ -239,13 +239,26 @@ def test_a_second_import_replaces_the_first_and_leaves_nothing_behind(tmp_path):
     small.write_codec(tmp_path / "codec.pth")
     out = tmp_path / "out"
     import_models([tmp_path], out)
-    (out / "codec_encoder.onnx.data").write_bytes(b"left by an older, larger model")
+    encoder = out / "codec_encoder.onnx"
+    save_model(load_model(encoder), encoder, external=True)
+    assert (out / "codec_encoder.onnx.data").exists()
     import_models([tmp_path], out)
     assert sorted(p.name for p in out.iterdir()) == [
         "codec_decoder.onnx",
         "codec_encoder.onnx",
         "import.json",
     ]
+
+
+def test_a_data_file_of_another_origin_is_not_replaced(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    data = tmp_path / "out" / "codec_encoder.onnx.data"
+    data.parent.mkdir()
+    data.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"onnx\.data: is no codec_encoder\.onnx's; move it"):
+        import_models([tmp_path / "codec.pth"], data.parent)
+    assert [p.name for p in data.parent.iterdir()] == [data.name]
+    assert data.read_bytes() == b"mine"
 
 
 def test_a_coarse_checkpoint_given_as_the_codec_is_named_for_what_it_is(tmp_path):

@@ -6,19 +6,17 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from vampnet_models.artifact import staging_beside
+from workbench import job
 from workbench.main import main
 
 RECIPES = ("fused", "int8-weights")
-CALL = "from workbench.main import main; main()"
 ROLES = ["codec-encoder", "coarse", "c2f", "codec-decoder"]
 
 
@@ -142,6 +140,7 @@ def test_the_report_stands_alone(out):
     assert 'href="http' not in html
 
 
+@pytest.mark.long
 def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbench):
     folder = tmp_path / "shipped"
     made = vampbench("bundle", out, "--target", "android", "--ort", "-o", folder, "--json")
@@ -255,26 +254,27 @@ def test_cpu_is_measured(generic, tmp_path, recordings, vampbench):
         assert len(cpu["samples_s"]) == 3
 
 
-def test_an_interrupted_run_goes_on(codec, recordings, tmp_path, vampbench):
-    out = tmp_path / "out"
-    started = subprocess.Popen(
-        [sys.executable, "-c", CALL, *arguments(codec, recordings, out)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    first = out / "variants" / "int8-weights" / "codec_encoder.variant.json"
-    until_s = time.monotonic() + 60
-    while not first.is_file() and started.poll() is None and time.monotonic() < until_s:
-        time.sleep(0.02)
-    started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
-    assert started.returncode == 130
-    assert said.splitlines()[-1].startswith("interrupted: ")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_goes_on(
+    codec, recordings, tmp_path, vampbench, monkeypatch, number, code
+):
+    """The signal comes while the second variant is written."""
+    out, made = tmp_path / "out", job.build_variant
+    first = out / "variants" / "int8-weights" / "codec_encoder.onnx"
+
+    def interrupted(*given: Any, **more: Any) -> Any:
+        if first.is_file():
+            with staging_beside(first.with_name("half.onnx")):
+                os.kill(os.getpid(), number)
+        return made(*given, **more)
+
+    monkeypatch.setattr(job, "build_variant", interrupted)
+    stopped = vampbench(*arguments(codec, recordings, out))
+    assert stopped.code == code
+    assert stopped.stderr.splitlines()[-1].startswith("interrupted: ")
     assert not [p for p in out.rglob(".*") if p.is_dir()]
-    model = first.with_name("codec_encoder.onnx")
-    kept = model.stat().st_mtime_ns
+    kept = first.stat().st_mtime_ns
+    monkeypatch.setattr(job, "build_variant", made)
     assert vampbench(*arguments(codec, recordings, out)).code == 0
-    assert model.stat().st_mtime_ns == kept
+    assert first.stat().st_mtime_ns == kept
     assert [m["role"] for m in results_of(out)["models"]] == [ROLES[0], ROLES[3]]
