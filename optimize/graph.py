@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+from onnx_ir.passes.common import ShapeInferencePass
 
 from optimize.scopes import derived, scope_of
+from optimize.unused import remove_unused
 
 Array = NDArray[Any]
 
@@ -303,7 +304,7 @@ def prune(value: ir.Value) -> None:
 
 def drop_unused(model: ir.Model) -> None:
     """Remove nodes and initializers that no output needs."""
-    RemoveUnusedNodesPass()(model)
+    remove_unused(model)
 
 
 def infer_shapes(model: ir.Model) -> None:
