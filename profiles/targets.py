@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,6 +97,16 @@ def parse_targets(text: str) -> tuple[Target, ...]:
     if len({t.name for t in targets}) < len(targets):
         raise InputError(f"targets {text!r}: one is named twice; give each once")
     return tuple(targets)
+
+
+def check_cores(targets: Iterable[Target]) -> None:
+    """Raise InputError where a target wants more threads than this process has cores."""
+    cores = available_cores()
+    for target in targets:
+        if target.threads > cores:
+            raise InputError(
+                f"{target.name}:{target.threads}: {cores} cores are there; use at most cpu:{cores}"
+            )
 
 
 def _spans(cores: tuple[int, ...]) -> str:

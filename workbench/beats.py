@@ -8,12 +8,23 @@ import numpy as np
 
 from calibration.feeds import at_beat_rate
 from optimize.beats import Times, beat_times_s, frame_s
-from vampnet_models.artifact import open_artifact
+from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.pipeline import Audio
 from vampnet_models.session import open_session
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+
+
+def check_tracker(model: Path) -> Artifact:
+    """The beat tracker at `model`. Raises InputError when it is none."""
+    artifact = open_artifact(model)
+    if artifact.role is not Role.BEATS:
+        raise InputError(
+            f"{model}: is a {artifact.role.value} model, not a {Role.BEATS.value} one; "
+            "give the wavebeat.onnx that `vampbench import` writes"
+        )
+    return artifact
 
 
 def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
@@ -22,12 +33,7 @@ def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
     A tracker of fixed length hears the recording window by window. Raises InputError when the
     model is no beat tracker, or cannot be run.
     """
-    artifact = open_artifact(model)
-    if artifact.role is not Role.BEATS:
-        raise InputError(
-            f"{model}: is a {artifact.role.value} model, not a {Role.BEATS.value} one; "
-            "give the wavebeat.onnx that `vampbench import` writes"
-        )
+    artifact = check_tracker(model)
     source = artifact.spec.inputs[0]
     session = open_session(model, threads=threads)
     own = at_beat_rate(samples)

@@ -20,9 +20,10 @@ from optimize.origin import check_origin
 from optimize.recipe_settings import weights_recipe
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import NotApplicable, Variant
-from vampnet_models.artifact import Artifact, check_output, find_models, load_model, open_artifact
+from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.native import build_library
+from vampnet_models.outputs import check_apart, model_output
 from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.console import Voice, megabytes
@@ -225,13 +226,8 @@ def convert(
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]
     if not is_folder:
-        if out.suffix != ".onnx":
-            if out.exists() and not out.is_dir():
-                raise InputError(f"{out}: is no folder; give one, or a name that ends in .onnx")
-            out = out / model.name
-        check_output(out, model)
-    if is_folder and out.resolve() == model.resolve():
-        raise InputError(f"{out}: is the input folder itself; choose another output")
+        out = model_output(out, model)
+    check_apart(out, model, how.audio, how.evaluation_audio)
     if is_folder and (out.is_file() or out.suffix == ".onnx"):
         raise InputError(f"{out}: {model} is a folder: give a folder as output too")
     if native and out.name.endswith(NATIVE_SUFFIX):

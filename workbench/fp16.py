@@ -16,6 +16,7 @@ from optimize.precision.fp16_ranges import load_ranges, save_ranges
 from optimize.recipe_settings import Fp16Settings, fp16_recipe
 from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.outputs import model_output
 from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.check import show
@@ -94,6 +95,8 @@ def fp16(
         raise InputError(f"{model}: is a folder; ranges, nodes and --emulate are of one model")
     if save_ranges_to is not None:
         check_output(save_ranges_to, model)
+    if not model.is_dir():
+        out = model_output(out, model)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
     settings = Fp16Settings(

@@ -9,6 +9,7 @@ import click
 
 from vampnet_models.accounting import account_summary, account_table
 from vampnet_models.importer import ImportResult, import_models
+from vampnet_models.outputs import check_apart
 from workbench import options
 from workbench.console import Voice, megabytes
 
@@ -43,6 +44,7 @@ def import_checkpoints(
     Example:
       vampbench import codec.pth coarse.pth c2f.pth -o models --golden golden.npz
     """
+    check_apart(out, *checkpoints)
     voice = Voice(as_json=as_json)
     with voice.task("importing") as update:
         result = import_models(

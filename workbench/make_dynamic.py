@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vampnet_models.make_dynamic import make_dynamic as free
+from vampnet_models.outputs import model_output
 from workbench import options
 from workbench.console import Voice
 
@@ -28,7 +29,7 @@ def make_dynamic(model: Path, out: Path, as_json: bool) -> int:
       vampbench make-dynamic coarse_transformer_v2.onnx -o coarse_dynamic.onnx
     """
     voice = Voice(as_json=as_json)
-    target = out if out.suffix == ".onnx" else out / model.name
+    target = model_output(out, model)
     with voice.task(f"{model.name}: freeing its length"):
         found = free(model, target)
     reach = "any length" if found.longest is None else f"up to {found.longest} frames"

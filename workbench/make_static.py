@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import numpy as np
 
 from optimize.origin import check_origin
-from vampnet_models.artifact import check_output, load_model, open_artifact
+from vampnet_models.artifact import load_model, open_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.fix_shapes import fix_shapes
+from vampnet_models.outputs import model_output
 from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
 from vampnet_models.tensor_shapes import Shape
 from workbench import options
 from workbench.console import Voice, megabytes
+
+MOST_INPUT_BYTES = 256 * 1000 * 1000
+"""Half an hour of the encoder's samples; what is fixed is meant for windows of seconds."""
 
 
 @click.command("make-static")
@@ -42,11 +49,11 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
       vampbench verify coarse.onnx coarse.173.onnx
     """
     voice = Voice(as_json=as_json)
-    target = out if out.suffix == ".onnx" else out / model.name
-    check_output(target, model)
+    target = model_output(out, model)
     source = open_artifact(model)
     check_origin(load_model(model), source, as_exported=False)
     shapes = shapes_for(source.spec, frames, batch, model)
+    check_bytes(source.spec, shapes, frames)
     found = fix_shapes(model, shapes, target)
     made = open_artifact(target)
     listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
@@ -62,6 +69,16 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
         }
     )
     return 0
+
+
+def check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int) -> None:
+    """Raise InputError where the inputs alone would be larger than any phone should hold."""
+    n_bytes = sum(math.prod(shapes[t.name]) * np.dtype(t.dtype).itemsize for t in spec.inputs)
+    if n_bytes > MOST_INPUT_BYTES:
+        raise InputError(
+            f"--frames {frames}: one input would take {megabytes(n_bytes)}, more than the "
+            f"{megabytes(MOST_INPUT_BYTES)} that a model of one length may; give a shorter length"
+        )
 
 
 def shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[str, Shape]:

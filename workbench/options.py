@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from optimize.backends.inc import DEFAULT_INTERPRETER
+from profiles.host import available_cores
 
 PATH = click.Path(path_type=Path)
 
@@ -47,8 +48,22 @@ upstream = click.option(
     help="Variant whose output this model is calibrated on, in place of the one beside it; its "
     "role tells its stage. May be given several times.",
 )
+
+
+def _cores(_context: click.Context, _option: click.Parameter, value: int) -> int:
+    """Threads that this process has cores for."""
+    cores = available_cores()
+    if value > cores:
+        raise click.BadParameter(f"{value}: {cores} cores are there; give at most {cores}")
+    return value
+
+
 threads = click.option(
-    "--threads", type=click.IntRange(0), default=0, help="Threads; 0 takes all cores."
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    callback=_cores,
+    help="Threads; 0 takes all cores.",
 )
 feeds = click.option(
     "--feeds", type=PATH, help="FILE.npz with the inputs of a model that is none of the four."

@@ -13,7 +13,7 @@ from profiles.host import describe_host
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
 from profiles.stats import Ratio
-from profiles.targets import parse_targets
+from profiles.targets import check_cores, parse_targets
 from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
 from vampnet_models.scratch import scratch_folder
@@ -83,6 +83,7 @@ def profile(
     """
     voice = Voice(as_json=as_json)
     chosen = parse_targets(targets)
+    check_cores(chosen)
     if out is not None:
         check_output(out, *models)
     check_feeds(feeds)

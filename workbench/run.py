@@ -9,10 +9,11 @@ from pathlib import Path
 import click
 
 from optimize.recipes import ALL_RECIPES, RECIPES
-from profiles.targets import parse_targets
+from profiles.targets import check_cores, parse_targets
 from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
+from vampnet_models.outputs import check_apart
 from workbench import options
 from workbench.cluster import on_cluster
 from workbench.console import Voice, megabytes
@@ -77,6 +78,10 @@ def run(
       vampbench run models --audio recordings --targets cpu,mobile -o out
     """
     paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
+    check_apart(out, models_dir, audio, evaluation_audio)
+    chosen = parse_targets(targets)
+    if scheduler is None:
+        check_cores(chosen)
     job = Job(
         models=tuple(paths),
         out=out,
@@ -85,7 +90,7 @@ def run(
         evaluation_audio=evaluation_audio,
         feeds=feeds,
         recipes=_recipes(recipes),
-        targets=parse_targets(targets),
+        targets=chosen,
         min_agreement=min_agreement,
         threads=threads,
         rounds=rounds,
@@ -124,6 +129,7 @@ def demo(
     Example:
       vampbench demo -o out/demo
     """
+    check_apart(out, audio, evaluation_audio)
     voice = Voice(as_json=as_json)
     with voice.task("writing the built-in models") as update:
         update(0, 1)

@@ -12,6 +12,7 @@ from profiles.targets import parse_targets
 from vampnet_models.artifact import find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
+from vampnet_models.outputs import check_apart
 from workbench import options
 from workbench.console import Voice, megabytes, percent
 from workbench.tuning import tune_set
@@ -114,6 +115,7 @@ def tune(
         rounds=rounds,
         threads=threads,
     )
+    check_apart(out, models_dir, audio, evaluation_audio)
     folder = models_dir if models_dir is not None else builtin_models(out)
     result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)

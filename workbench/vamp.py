@@ -27,7 +27,7 @@ from vampnet_models.tokens import (
     with_upper_codebooks,
 )
 from workbench import options
-from workbench.beats import codec_frames, track_beats
+from workbench.beats import check_tracker, codec_frames, track_beats
 from workbench.console import Voice
 from workbench.listening import write_wav
 
@@ -180,10 +180,8 @@ def vamp_command(
     if out.suffix.lower() != ".wav":
         raise InputError(f"{out}: the output is a WAV file; give a name that ends in .wav")
     check_output(out, recording)
-    clip = read_audio(recording)
-    samples = clip.samples
-    if duration_s is not None:
-        samples = samples[: max(HOP_SAMPLES, round(duration_s * SAMPLE_RATE_HZ))]
+    if beats is not None:
+        check_tracker(beats)
     given = {
         Role.CODEC_ENCODER: encoder,
         Role.COARSE: coarse,
@@ -197,6 +195,9 @@ def vamp_command(
             role: "built-in" if a.path.is_relative_to(scratch) else str(a.path)
             for role, a in stages.items()
         }
+    samples = read_audio(recording).samples
+    if duration_s is not None:
+        samples = samples[: max(HOP_SAMPLES, round(duration_s * SAMPLE_RATE_HZ))]
     heard = () if beats is None else _heard(beats, samples, threads, voice)
     prompt = Prompt(
         period, width, prefix_s, suffix_s, upper_codebook, seed, beats=heard, beat_width=beat_width

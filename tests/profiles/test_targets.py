@@ -1,6 +1,7 @@
 import pytest
 
 from profiles import targets
+from profiles.host import available_cores
 from vampnet_models.errors import InputError
 
 
@@ -13,6 +14,13 @@ def test_parse_keeps_order_and_threads():
     assert [t.name for t in parsed] == ["mobile", "cpu", "cuda"]
     assert parsed[1].threads == 3
     assert parsed[1].label.startswith("cpu, 3 threads, cores ")
+
+
+def test_more_threads_than_cores_are_refused():
+    cores = available_cores()
+    targets.check_cores(targets.parse_targets(f"cpu:{cores},cuda,mobile"))
+    with pytest.raises(InputError, match=rf"cpu:999: {cores} cores are there; use at most cpu:"):
+        targets.check_cores(targets.parse_targets("cpu:999"))
 
 
 @pytest.mark.parametrize("text", ["", "tpu", "cpu:0", "cpu:x", "cuda:1", "cpu,cpu:2"])

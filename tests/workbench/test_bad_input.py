@@ -154,8 +154,9 @@ def test_unusable_recordings_are_refused_by_name(vampbench, tiny, tmp_path):
         assert done.lines[0].startswith(f"error: {tmp_path / name}: ")
         assert reason in done.lines[0]
     assert not (tmp_path / "out.wav").exists()
-    done = vampbench("run", tiny, "--audio", tmp_path, "-o", tmp_path / "out")
-    assert done.code == 2
+    out = tmp_path.with_name(f"{tmp_path.name}-out")
+    done = vampbench("run", tiny, "--audio", tmp_path, "-o", out)
+    assert (done.code, out.exists()) == (2, False)
     assert "holds no usable sound file" in done.lines[-1]
 
 

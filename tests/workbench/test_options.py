@@ -1,0 +1,40 @@
+"""What cannot be is said before the first second of work, and nothing is written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+REFUSED = [
+    ("run {models} --targets cpu:999 -o {out}", "cpu:999: "),
+    ("profile {models}/coarse.onnx --target cpu:999", "cpu:999: "),
+    ("tune {models} --threads 999 -o {out}", "999: "),
+    ("make-static {models}/coarse.onnx --frames 100000000 -o {out}.onnx", "would take 6.40 GB"),
+    ("vamp absent.wav --models {models} --coarse {models}/c2f.onnx -o {out}.wav", "is a c2f model"),
+    ("vamp absent.wav --models {models} --beats {models}/c2f.onnx -o {out}.wav", "is a c2f model"),
+    ("fuse {models}/coarse.onnx -o {out}.txt", "ends in .txt; give a name that ends in .onnx"),
+    ("fp16 {models}/coarse.onnx --emulate -o {out}.txt", "ends in .txt"),
+    ("make-static {models}/coarse.onnx -o {out}.txt", "ends in .txt"),
+    ("make-dynamic {models}/coarse.onnx -o {out}.txt", "ends in .txt"),
+    ("fuse {models} -o {models}/out", "lies inside the input folder"),
+    ("run {models} -o {models}", "is the input folder itself"),
+    ("run {models} --audio {audio} -o {audio}/out", "lies inside the input folder"),
+    ("tune {models} --evaluation-audio {audio} -o {audio}", "is the input folder itself"),
+    ("import {models} -o {models}/out", "lies inside the input folder"),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), REFUSED, ids=[c for c, _ in REFUSED])
+def test_it_is_refused_at_once(vampbench, tiny, recordings, tmp_path, command, said):
+    models, audio = tmp_path / "models", tmp_path / "audio"
+    shutil.copytree(tiny, models)
+    shutil.copytree(recordings, audio)
+    before = sorted(tmp_path.rglob("*"))
+    places = {"models": models, "audio": audio, "out": tmp_path / "out"}
+    done = vampbench(*command.format(**places).split())
+    assert (done.code, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    assert all(Path(p).exists() for p in (models, audio))
