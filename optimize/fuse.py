@@ -18,6 +18,7 @@ from optimize.fusions import (
     lora_weight,
     pointwise_conv,
     portable_attention,
+    product_weight,
     qkv_packing,
     relative_attention,
     rms_norm,
@@ -26,6 +27,7 @@ from optimize.fusions import (
     sum_of_squares,
     transposed_weight,
     weight_norm,
+    widened_weight,
 )
 from optimize.fusions.cleanup import clean
 from optimize.fusions.rule import Rule, Unmatched, apply
@@ -52,6 +54,14 @@ PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
 APART_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, split_products.RULE)
 """Also no Split behind a product: the CPU's kernels lose nothing on parts, and none is copied."""
 
+MATRIX_RULES: tuple[Rule[Any], ...] = (
+    widened_weight.RULE,
+    transposed_weight.TIED_RULE,
+    gemm.RULE,
+    product_weight.RULE,
+)
+"""Every constant of a product as one float32 matrix on its right, as the precisions take it."""
+
 INTEGER_RULES: tuple[Rule[Any], ...] = (
     *FLOAT_RULES,
     qkv_packing.RULE,
@@ -77,7 +87,7 @@ NPU_RULES: tuple[Rule[Any], ...] = (
 )
 """What keeps to ONNX's own operators, for the compilers of NPUs and CoreML."""
 
-WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, gemm.RULE)
+WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, *MATRIX_RULES)
 """Also the forms that weights alone are quantized in."""
 
 

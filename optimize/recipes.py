@@ -11,10 +11,9 @@ from typing import Any
 import onnx_ir as ir
 
 from calibration.observers import ChannelRange, Range
-from optimize.fuse import APART_RULES, FLOAT_RULES, NPU_RULES, WEIGHT_RULES, Fusion
+from optimize.fuse import APART_RULES, FLOAT_RULES, MATRIX_RULES, NPU_RULES, WEIGHT_RULES, Fusion
 from optimize.fusions import (
     conv_transpose,
-    gemm,
     native_attention,
     native_snake,
     portable_attention,
@@ -96,7 +95,7 @@ class Recipe:
         return self.observe is not None or self.calibrate is not None
 
 
-STATIC_RULES = (*APART_RULES, gemm.RULE)
+STATIC_RULES = (*APART_RULES, *MATRIX_RULES)
 DYNAMIC_RULES = (*STATIC_RULES, conv_transpose.RULE)
 """Products stay apart: a shared input is quantized once either way, and no result is copied."""
 

@@ -21,8 +21,9 @@ from optimize.graph import (
     Dimension,
     NoMatch,
     add_constant,
-    add_weight,
+    derived_weight,
     dims,
+    home_of,
     insert,
     int_of,
     ints_of,
@@ -31,6 +32,7 @@ from optimize.graph import (
     substitute,
     tensor_of,
 )
+from optimize.scopes import derived
 
 SWAP = [0, 2, 1]
 TO_THE_END = np.iinfo(np.int64).max
@@ -84,6 +86,16 @@ def polyphase(weight: Array, stride: int) -> Array:
     return np.ascontiguousarray(halves.transpose(3, 1, 0, 2).reshape(stride * n_out, n_in, 2))
 
 
+def _repeated(source: ir.Value | None, bias: ir.TensorProtocol, stride: int) -> ir.Value:
+    assert source is not None
+
+    def make() -> tuple[ir.Value]:
+        repeated = np.tile(read(bias), stride)
+        return (add_constant(home_of(source), f"{source.name}.polyphase", repeated),)
+
+    return derived(source, ("polyphase", stride), make)[0]
+
+
 def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
     node, stride, weight = match.node, match.stride, match.weight
     name = node.name or "conv_transpose"
@@ -92,9 +104,9 @@ def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
     n_in, n_out = dims(weight)[:2]
     inputs: list[ir.Value | None] = [
         node.inputs[0],
-        add_weight(
-            graph,
-            f"{value.name}.polyphase",
+        derived_weight(
+            value,
+            f"polyphase_{stride}",
             weight.dtype,
             (stride * n_out, n_in, 2),
             lambda: polyphase(read(weight), stride),
@@ -102,8 +114,7 @@ def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
     ]
     bias = match.bias
     if bias is not None:
-        repeated = np.tile(read(bias), stride)
-        inputs.append(add_constant(graph, f"{bias.name}.polyphase", repeated))
+        inputs.append(_repeated(node.inputs[2], bias, stride))
     shape_in = node.inputs[0].shape if node.inputs[0] is not None else None
     batch = None if shape_in is None else shape_in[0]
 

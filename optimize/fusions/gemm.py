@@ -1,4 +1,8 @@
-"""Gemm with a constant weight -> MatMul and Add, the form that the precisions work on."""
+"""Gemm with a constant operand -> MatMul and Add, the form that the precisions work on.
+
+`alpha` and `beta` become factors, of a constant at once; transposed constants are stored as they
+are read, transposed activations get a Transpose.
+"""
 
 from __future__ import annotations
 
@@ -8,58 +12,79 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
+from optimize.fusions.transposed_weight import turned
 from optimize.graph import (
-    Array,
     NoMatch,
-    add_weight,
-    dims,
+    add_constant,
+    constant,
+    home_of,
     insert,
     int_of,
-    read,
     substitute,
+    tensor_of,
     weight_of,
 )
+from optimize.scopes import all_nodes, derived
 
 
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
-    yield from (node for node in graph if node.op_type == "Gemm")
+    yield from (node for node in all_nodes(graph) if node.op_type == "Gemm")
 
 
 def _match(node: ir.Node) -> ir.Node:
-    if weight_of(node) is None:
+    if weight_of(node) is None and weight_of(node, 0) is None:
         raise NoMatch("its weight is not constant")
-    if int_of(node, "transA", 0):
-        raise NoMatch("its first operand is transposed")
-    for name in ("alpha", "beta"):
-        attribute = node.attributes.get(name)
-        if attribute is not None and attribute.as_float() != 1.0:
-            raise NoMatch(f"its {name} is {attribute.as_float():g}, not 1")
     return node
 
 
-def _rewrite(graph: ir.Graph, node: ir.Node) -> None:
+def _rewrite(_graph: ir.Graph, node: ir.Node) -> None:
     name = node.name or "gemm"
-    value, tensor = node.inputs[1], weight_of(node)
-    assert value is not None and tensor is not None
-    weight = value
-    if int_of(node, "transB", 0):
-        n_out, n_in = dims(tensor)
-
-        def transposed() -> Array:
-            return np.ascontiguousarray(read(tensor).T)
-
-        weight = add_weight(
-            graph, f"{value.name}.transposed", tensor.dtype, (n_in, n_out), transposed
-        )
+    left, right = (_operand(node, index) for index in (0, 1))
     shape = node.outputs[0].shape
-    (result,) = insert(
-        node, "MatMul", [node.inputs[0], weight], name=f"{name}/MatMul", shapes=[shape]
-    )
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        (result,) = insert(
-            node, "Add", [result, node.inputs[2]], name=f"{name}/bias", shapes=[shape]
-        )
+    (result,) = insert(node, "MatMul", [left, right], name=f"{name}/MatMul", shapes=[shape])
+    alpha = _factor(node, "alpha")
+    if alpha != 1.0:
+        result = _scaled(node, result, alpha, "alpha")
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None:
+        beta = _factor(node, "beta")
+        if beta != 1.0:
+            bias = _scaled(node, bias, beta, "beta")
+        (result,) = insert(node, "Add", [result, bias], name=f"{name}/bias", shapes=[shape])
     substitute(node.outputs[0], result)
+
+
+def _factor(node: ir.Node, name: str) -> float:
+    attribute = node.attributes.get(name)
+    return 1.0 if attribute is None else attribute.as_float()
+
+
+def _operand(node: ir.Node, index: int) -> ir.Value:
+    """The matrix at an input as MatMul reads it."""
+    value = node.inputs[index]
+    assert value is not None
+    letter = "AB"[index]
+    if not int_of(node, f"trans{letter}", 0):
+        return value
+    if tensor_of(value) is not None:
+        return turned(value)
+    shape = None if value.shape is None else list(value.shape)[::-1]
+    perm, name = {"perm": [1, 0]}, f"{node.name}/{letter}"
+    return insert(node, "Transpose", [value], perm, name=name, shapes=[shape])[0]
+
+
+def _scaled(node: ir.Node, value: ir.Value, factor: float, word: str) -> ir.Value:
+    """`value` times a factor: a constant of its own where it is small and constant."""
+    values = constant(value)
+    if values is None:
+        by = add_constant(home_of(value), f"{node.name}.{word}", np.array(factor, np.float32))
+        shapes = [value.shape]
+        return insert(node, "Mul", [value, by], name=f"{node.name}/{word}", shapes=shapes)[0]
+
+    def make() -> tuple[ir.Value]:
+        return (add_constant(home_of(value), f"{value.name}.{word}", values * np.float32(factor)),)
+
+    return derived(value, (word, factor), make)[0]
 
 
 RULE = Rule("gemm", _candidates, _match, _rewrite)

@@ -20,7 +20,7 @@ from optimize.graph import (
     Array,
     NoMatch,
     add_constant,
-    add_weight,
+    derived_weight,
     dims,
     insert,
     int_of,
@@ -151,19 +151,18 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
     def transposed() -> Array:
         return read_transposed(tensor)
 
-    weight = add_weight(
-        graph, f"{weight_value.name}.transposed", tensor.dtype, (n_in, n_out), transposed
-    )
+    shape = (n_in, n_out)
+    weight = derived_weight(weight_value, "pointwise", tensor.dtype, shape, transposed)
     rows = match.rows
     if rows is None:
         (rows,) = insert(
             conv, "Transpose", [x], {"perm": SWAP}, name=f"{name}/rows", shapes=[[*lead, n_in]]
         )
-    shape = [*lead, n_out]
-    (result,) = insert(conv, "MatMul", [rows, weight], name=f"{name}/MatMul", shapes=[shape])
+    rows_out = [*lead, n_out]
+    (result,) = insert(conv, "MatMul", [rows, weight], name=f"{name}/MatMul", shapes=[rows_out])
     if len(conv.inputs) > 2 and conv.inputs[2] is not None:
         bias = conv.inputs[2]
-        (result,) = insert(conv, "Add", [result, bias], name=f"{name}/bias", shapes=[shape])
+        (result,) = insert(conv, "Add", [result, bias], name=f"{name}/bias", shapes=[rows_out])
     if match.reads_columns:
         (columns,) = insert(conv, "Transpose", [result], {"perm": SWAP}, name=f"{name}/columns")
         for reader, index in tuple(output.uses()):

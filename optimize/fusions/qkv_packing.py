@@ -28,6 +28,7 @@ from optimize.graph import (
     substitute,
     weight_of,
 )
+from optimize.scopes import derived
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ def _rewrite(graph: ir.Graph, match: Projections) -> None:
     widths = [dims(weight)[1] for weight in match.weights]
     # Every other reader of the products comes after the first of them.
     first = next(node for node in graph if node in match.nodes)
-    packed = add_weight(
-        graph,
-        f"{match.name}/qkv",
-        match.weights[0].dtype,
-        (height, sum(widths)),
-        partial(_concatenate, match.weights),
-    )
+    sources = [value for node in match.nodes if (value := node.inputs[1]) is not None]
+
+    def pack() -> tuple[ir.Value]:
+        shape, compute = (height, sum(widths)), partial(_concatenate, match.weights)
+        name, dtype = f"{match.name}/qkv", match.weights[0].dtype
+        return (add_weight(graph, name, dtype, shape, compute),)
+
+    (packed,) = derived(sources[0], ("qkv", *sources[1:]), pack)
     lead = [None, None] if match.x.shape is None else list(match.x.shape)[:-1]
     (product,) = insert(
         first, "MatMul", [match.x, packed], name=f"{match.name}/qkv", shapes=[[*lead, sum(widths)]]

@@ -17,9 +17,9 @@ from optimize.fusions.rule import Rule
 from optimize.graph import (
     Array,
     NoMatch,
-    add_weight,
     constant,
     consumed_by,
+    derived_weight,
     dims,
     insert,
     int_of,
@@ -35,6 +35,7 @@ class Parts:
 
     product: ir.Node
     split: ir.Node
+    source: ir.Value
     weight: ir.TensorProtocol
     widths: tuple[int, ...]
 
@@ -53,13 +54,21 @@ def _match(split: ir.Node) -> Parts:
     product = value.producer() if value is not None else None
     assert value is not None and product is not None
     consumed_by(value, "Split")
-    weight = weight_of(product)
-    if weight is None or len(weight.shape) != 2:
+    weight, source = weight_of(product), product.inputs[1]
+    if weight is None or source is None or len(weight.shape) != 2:
         raise NoMatch(f"{product.name} has no constant matrix")
+    if not all(_is_split(reader) for reader in source.consumers()):
+        raise NoMatch(f"{source.name} is also read whole: its columns would be stored twice")
     rank = len(value.shape) if value.shape is not None else 0
     if int_of(split, "axis", 0) not in (-1, rank - 1):
         raise NoMatch(f"{split.name} does not split the columns")
-    return Parts(product, split, weight, _widths(split, dims(weight)[1]))
+    return Parts(product, split, source, weight, _widths(split, dims(weight)[1]))
+
+
+def _is_split(product: ir.Node) -> bool:
+    readers = product.outputs[0].consumers()
+    is_whole = product.op_type != "MatMul" or product.outputs[0].is_graph_output()
+    return not is_whole and len(readers) == 1 and readers[0].op_type == "Split"
 
 
 def _widths(split: ir.Node, columns: int) -> tuple[int, ...]:
@@ -75,15 +84,15 @@ def _widths(split: ir.Node, columns: int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def _rewrite(graph: ir.Graph, match: Parts) -> None:
+def _rewrite(_graph: ir.Graph, match: Parts) -> None:
     start = 0
     name, shape = match.product.name, match.product.outputs[0].shape
     lead = [None, None] if shape is None else list(shape)[:-1]
     for number, (width, old) in enumerate(zip(match.widths, match.split.outputs, strict=True)):
         stop = start + width
-        weight = add_weight(
-            graph,
-            f"{name}/columns_{number}",
+        weight = derived_weight(
+            match.source,
+            f"columns_{start}_{stop}",
             match.weight.dtype,
             (dims(match.weight)[0], width),
             partial(_columns, match.weight, start, stop),
