@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.collect import collect_channel_ranges, collect_moments
 from optimize.fuse import MIXED_RULES
+from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import weight_of
 from optimize.precision import (
     calibrated_weights,
@@ -108,7 +109,7 @@ def targets(graph: ir.Graph) -> dict[str, Plan]:
     return {
         STATIC: int8_static.targets(graph),
         DYNAMIC: int8_dynamic.targets(graph),
-        "int8-weights": weight_only.targets(graph, tables=True),
+        "int8-weights": weight_only.targets(graph, with_tables=True),
         "int4-weights": weight_only.targets(graph),
         "float16-weights": fp16_weights.targets(graph),
     }
@@ -195,6 +196,7 @@ def convert(
         )
         left.update({node.node: node for node in done.float_nodes})
         mixed.extend(done.mixed_nodes)
+    turn_back(graph)
     codebook_rows.share(model, tables)
     # A step that came before another's lookups counts them among what stays.
     for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):

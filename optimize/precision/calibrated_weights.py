@@ -16,13 +16,15 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.collect import Progress, collect_moments
-from optimize.graph import Array, dims, read, weight_of
+from optimize.graph import Array, dims, graph_of, read, weight_of
+from optimize.precision.compensated import Shared
 from optimize.precision.gptq import error_compensated
 from optimize.precision.plan import Conversion
 from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shelf import Shelf, Shelved
 from optimize.precision.weight_only import Rounded, Settings, targets
 from optimize.precision.weight_only import convert as convert_weights
+from optimize.scopes import scope_of
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 
@@ -66,19 +68,30 @@ def convert(
     widths = widths_of(readers)
     shelf = Shelf(fused.parent)
     rounded: dict[ir.Node, Rounded] = {}
+    shared = Shared(readers)
     moments_of = collect_moments(fused, feeds, widths, progress=progress) if widths else ()
     for name, moments in moments_of:
-        for node in readers[name]:
-            rounded[node] = packed(node, moments, settings, shelf).of(node)
+        for group, known in shared.complete(name, moments):
+            done: dict[ir.Value | None, Rounded] = {}
+            for node in group:
+                value = node.inputs[1]
+                if value not in done:
+                    done[value] = packed(node, known, settings, shelf).of(node)
+                rounded[node] = done[value]
     return convert_weights(model, settings, rounded)
 
 
 def readers_of(nodes: Collection[ir.Node]) -> dict[str, list[ir.Node]]:
-    """The MatMuls with a constant matrix by the activation that they read."""
+    """The MatMuls with a constant matrix by the activation of the main graph that they read.
+
+    Calibration observes no values of bodies: products of those are rounded to nearest.
+    """
     readers: dict[str, list[ir.Node]] = defaultdict(list)
     for node in nodes:
-        x = node.inputs[0]
-        if node.op_type == "MatMul" and weight_of(node) is not None and x is not None and x.name:
+        x, weight = node.inputs[0], weight_of(node) if node.op_type == "MatMul" else None
+        if weight is None or len(weight.shape) != 2 or x is None or not x.name:
+            continue
+        if x.graph is scope_of(graph_of(node)).main:
             readers[x.name].append(node)
     return dict(readers)
 

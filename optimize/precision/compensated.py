@@ -1,13 +1,14 @@
 """GPTQ for static INT8: one scale per output as before, integers that make up for their errors.
 
-Products that read the same activation share its second moments and are rounded together. The
-integers wait on disk until the variant is written.
+Products that read the same activation share its second moments and are rounded together; a weight
+that several activations meet is rounded once, by the sum of their moments. The integers wait on
+disk until the variant is written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,53 @@ def rounded(
     for node in nodes:
         if _is_worth_it(node):
             readers[_name(node)].append(node)
+    shared = Shared(readers)
     found: dict[ir.Node, Shelved] = {}
     shelf = Shelf(scratch)
     for name, moments in moments_of(widths) if widths else ():
         divisors = _divisors(before.get(name), after.get(name))
-        together = _together(readers[name], moments / divisors / divisors[:, None])
-        found.update((node, shelf.put(integers)) for node, integers in together.items())
+        scaled = moments / divisors / divisors[:, None]
+        for group, known in shared.complete(name, scaled):
+            kept = {value: shelf.put(each) for value, each in _together(group, known).items()}
+            found.update((node, kept[node.inputs[1]]) for node in group)
     return found
+
+
+class Shared:
+    """Which products are rounded together, once the moments of all that they read are known.
+
+    `readers` are the products by the name of the activation that they read.
+    """
+
+    def __init__(self, readers: Mapping[str, Collection[ir.Node]]) -> None:
+        self._readers = readers
+        names: dict[ir.Value | None, set[str]] = defaultdict(set)
+        for name, nodes in readers.items():
+            for node in nodes:
+                names[node.inputs[1]].add(name)
+        self._missing = {value: found for value, found in names.items() if len(found) > 1}
+        self._sums: dict[ir.Value | None, NDArray[np.float64]] = {}
+
+    def complete(
+        self, name: str, moments: NDArray[np.float64]
+    ) -> Iterator[tuple[list[ir.Node], NDArray[np.float64]]]:
+        """The groups that the moments of this activation complete, and the moments to use.
+
+        The products of one activation alone are a group; so are all that read one shared weight.
+        """
+        own = [node for node in self._readers[name] if node.inputs[1] not in self._missing]
+        if own:
+            yield own, moments
+        for value in dict.fromkeys(node.inputs[1] for node in self._readers[name]):
+            missing = self._missing.get(value)
+            if missing is None:
+                continue
+            missing.discard(name)
+            known = self._sums.get(value)
+            self._sums[value] = moments if known is None else known + moments
+            if not missing:
+                every = [n for nodes in self._readers.values() for n in nodes]
+                yield [n for n in every if n.inputs[1] is value], self._sums.pop(value)
 
 
 def _divisors(before: RangeLike | None, after: RangeLike | None) -> NDArray[np.float64]:
@@ -89,8 +130,12 @@ def _divisors(before: RangeLike | None, after: RangeLike | None) -> NDArray[np.f
     return np.divide(was, became, out=np.ones(len(was)), where=known)
 
 
-def _together(nodes: list[ir.Node], moments: NDArray[np.float64]) -> dict[ir.Node, Integers]:
-    weights = [read(tensor) for node in nodes if (tensor := weight_of(node)) is not None]
+def _together(
+    nodes: list[ir.Node], moments: NDArray[np.float64]
+) -> dict[ir.Value | None, Integers]:
+    """The integers of these products by their weights."""
+    tensors = {node.inputs[1]: tensor for node in nodes if (tensor := weight_of(node)) is not None}
+    weights = [read(tensor) for tensor in tensors.values()]
     weight = np.concatenate(weights, axis=1)
     scales = per_channel_scales(weight, 1)
     zeros = np.full((1, len(scales)), ZERO, np.uint8)
@@ -98,5 +143,4 @@ def _together(nodes: list[ir.Node], moments: NDArray[np.float64]) -> dict[ir.Nod
     chosen /= scales
     integers = np.rint(chosen, out=chosen).astype(np.int8)
     cuts = np.cumsum([each.shape[1] for each in weights])[:-1]
-    parts = np.split(integers, cuts, axis=1)
-    return dict(zip(nodes, parts, strict=True))
+    return dict(zip(tensors, np.split(integers, cuts, axis=1), strict=True))

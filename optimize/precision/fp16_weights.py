@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from optimize.graph import Array, add_weight, dims, drop_unused, graph_of, insert, read, weight_of
+from optimize.graph import Array, derived_weight, dims, drop_unused, insert, read, weight_of
 from optimize.precision.plan import Conversion, Plan, constant_lookups, conversion, plan
 
 MIN_ELEMENTS = 512
@@ -39,13 +39,8 @@ def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
         index = 0 if node.op_type == "Gather" else 1
         tensor, value = weight_of(node, index), node.inputs[index]
         assert tensor is not None and value is not None
-        half = add_weight(
-            graph_of(node),
-            f"{value.name}.half",
-            ir.DataType.FLOAT16,
-            dims(tensor),
-            partial(_rounded, tensor),
-        )
+        compute, dtype = partial(_rounded, tensor), ir.DataType.FLOAT16
+        half = derived_weight(value, "half", dtype, dims(tensor), compute)
         (restored,) = insert(
             node,
             "Cast",

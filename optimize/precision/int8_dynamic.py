@@ -2,17 +2,20 @@
 
 MatMul becomes DynamicQuantizeLinear, MatMulInteger, Cast, Mul: what ONNX Runtime fuses into
 DynamicQuantizeMatMul, or MatMulIntegerToFloat where several products share an input. Conv becomes
-ConvInteger; the CPU kernel wants unsigned weights (signed ones run five times slower).
+ConvInteger; the CPU kernel wants unsigned weights (signed ones run five times slower). LSTM has an
+operator of its own (`recurrent`), tables have scales per row (`tables`). A weight is stored once,
+however many nodes read it, in bodies of If, Loop and Scan too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
+from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
     Array,
     add_constant,
@@ -20,57 +23,102 @@ from optimize.graph import (
     dims,
     drop_unused,
     graph_of,
+    home_of,
     insert,
     read,
     substitute,
+    tensor_of,
     weight_of,
 )
+from optimize.precision import recurrent, tables
+from optimize.precision.integer_weight import of_product
 from optimize.precision.plan import (
     Conversion,
     Plan,
     code_path,
     conversion,
     embedding_projections,
+    in_bodies,
     merged,
     narrow_projections,
     plan,
     single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.scopes import derived
 
 UNSIGNED_ZERO = 128
 
 
-def targets(graph: ir.Graph) -> Plan:
-    """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons."""
+def targets(graph: ir.Graph, *, with_tables: bool = False) -> Plan:
+    """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons.
+
+    Lookups come last: those of tables that a product shares, `with_tables` all long ones.
+    """
     exclusions = merged(
         code_path(graph),
         single_channel_ends(graph),
         narrow_projections(graph),
         embedding_projections(graph),
+        recurrent.exclusions(graph),
     )
-    return plan(graph, ("MatMul", "Conv"), exclusions)
+    found = plan(graph, ("MatMul", "Conv", "LSTM"), exclusions, batched=True)
+    more = tables.lookups_of(found.chosen, graph, every=with_tables)
+    return Plan((*found.chosen, *more), found.left)
 
 
-def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
-    """Quantize MatMuls and Convs of a model in place; weights are read when they are written.
+def convert(
+    model: ir.Model, chosen: Plan | None = None, *, with_tables: bool = False
+) -> Conversion:
+    """Quantize the targets of a model in place; weights are read when they are written.
 
     `chosen` are its `targets` or a part of them.
     """
     graph = model.graph
-    chosen = chosen or targets(graph)
-    quantized: dict[ir.Value, Sequence[ir.Value]] = {}
-    for node in chosen.chosen:
+    found = chosen or targets(graph, with_tables=with_tables)
+    convert_nodes(found.chosen, tables.products_of(found.chosen))
+    if chosen is None:
+        turn_back(graph)
+    drop_unused(model)
+    return conversion(graph, len(found.chosen), "int8", found.left)
+
+
+def unobserved(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The targets that static ranges cannot be had for or have no kernel for, with the reason."""
+    bodies, found = in_bodies(graph), {}
+    for node in targets(graph).chosen:
+        tensor = weight_of(node)
+        if node in bodies:
+            found[node] = f"{bodies[node]}, its range is taken at run time"
+        elif node.op_type == "LSTM":
+            found[node] = "the integer LSTM takes the ranges of its input and state at run time"
+        elif node.op_type == "MatMul" and tensor is not None and len(dims(tensor)) > 2:
+            found[node] = "a stack of matrices: its input's range is taken at run time"
+    return found
+
+
+def convert_nodes(nodes: Sequence[ir.Node], multiplied: Mapping[ir.Value, bool]) -> None:
+    """Quantize these nodes, a part of the `targets`, in their order.
+
+    `multiplied` are the `tables.products_of` all nodes that are converted in the model.
+    """
+    quantized: dict[tuple[ir.Value, ir.Graph], Sequence[ir.Value]] = {}
+    for node in nodes:
         x = node.inputs[0]
         assert x is not None
-        if x not in quantized:
-            quantized[x] = _quantize_input(node, x)
-        if node.op_type == "MatMul":
-            _matmul(graph, node, quantized[x])
+        if node.op_type == "Gather":
+            tables.convert(node, multiplied.get(x, False))
+        elif node.op_type == "LSTM":
+            recurrent.by_kernel(node)
         else:
-            _convolution(graph, node, quantized[x])
-    drop_unused(model)
-    return conversion(graph, len(chosen.chosen), "int8", chosen.left)
+            # What a body quantizes is not seen outside, nor by its neighbour.
+            key = (x, graph_of(node))
+            if key not in quantized:
+                quantized[key] = _quantize_input(node, x)
+            if node.op_type == "MatMul":
+                _matmul(node, quantized[key])
+            else:
+                _convolution(node, quantized[key])
 
 
 def _quantize_input(before: ir.Node, x: ir.Value) -> Sequence[ir.Value]:
@@ -81,57 +129,51 @@ def _quantize_input(before: ir.Node, x: ir.Value) -> Sequence[ir.Value]:
     return insert(before, "DynamicQuantizeLinear", [x], name=name, dtypes=types, shapes=shapes)
 
 
-def _matmul(graph: ir.Graph, node: ir.Node, quantized: Sequence[ir.Value]) -> None:
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    scales = per_channel_scales(read(tensor), 1)
-
-    def integers() -> Array:
-        return quantize_per_channel(read(tensor), scales, 1)
-
-    shape = dims(tensor)
-    weight = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, integers)
+def _matmul(node: ir.Node, quantized: Sequence[ir.Value]) -> None:
+    weight = of_product(node)
     x, scale, zero = quantized
     (product,) = insert(
         node,
         "MatMulInteger",
-        [x, weight, zero],
+        [x, weight.values, zero],
         name=f"{node.name}/integer",
         dtypes=[ir.DataType.INT32],
         shapes=[node.outputs[0].shape],
     )
-    _scale_back(node, product, scale, add_constant(graph, f"{value.name}.scales", scales), None)
+    _scale_back(node, product, scale, weight.scales, None)
 
 
-def _convolution(graph: ir.Graph, node: ir.Node, quantized: Sequence[ir.Value]) -> None:
+def _convolution(node: ir.Node, quantized: Sequence[ir.Value]) -> None:
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
-    scales = per_channel_scales(read(tensor), 0)
-    shape = dims(tensor)
-    weight = add_weight(
-        graph,
-        f"{value.name}.uint8",
-        ir.DataType.UINT8,
-        shape,
-        partial(_unsigned, tensor, scales),
-    )
+    n_spatial = len(dims(tensor)) - 2
+
+    def make() -> tuple[ir.Value, ir.Value]:
+        graph, shape = home_of(value), dims(tensor)
+        scales = per_channel_scales(read(tensor), 0)
+        unsigned = partial(_unsigned, tensor, scales)
+        spread = scales.reshape(1, -1, *([1] * n_spatial))
+        return (
+            add_weight(graph, f"{value.name}.uint8", ir.DataType.UINT8, shape, unsigned),
+            add_constant(graph, f"{value.name}.scales", spread),
+        )
+
+    weight, scales = derived(value, "uint8", make)
     x, scale, zero = quantized
-    weight_zero = add_constant(graph, f"{value.name}.zero", np.array(UNSIGNED_ZERO, np.uint8))
-    product = ir.Node(
-        "",
+    weight_zero = add_constant(
+        graph_of(node), f"{node.name}.zero", np.array(UNSIGNED_ZERO, np.uint8)
+    )
+    (product,) = insert(
+        node,
         "ConvInteger",
         [x, weight, zero, weight_zero],
-        node.attributes.values(),
+        {name: attribute.value for name, attribute in node.attributes.items()},
         name=f"{node.name}/integer",
+        dtypes=[ir.DataType.INT32],
+        shapes=[node.outputs[0].shape],
     )
-    product.outputs[0].name = f"{product.name}.out"
-    product.outputs[0].type = ir.TensorType(ir.DataType.INT32)
-    product.outputs[0].shape = node.outputs[0].shape
-    graph.insert_before(node, product)
-    spread = scales.reshape(1, -1, *([1] * (len(shape) - 2)))
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    scale_value = add_constant(graph, f"{value.name}.scales", spread)
-    _scale_back(node, product.outputs[0], scale, scale_value, _column(node, bias, len(shape) - 2))
+    _scale_back(node, product, scale, scales, _column(node, bias, n_spatial))
 
 
 def _unsigned(tensor: ir.TensorProtocol, scales: Array) -> Array:
@@ -143,13 +185,17 @@ def _column(node: ir.Node, bias: ir.Value | None, n_spatial: int) -> ir.Value | 
     """A bias `[channels]` as `[1, channels, 1...]`."""
     if bias is None:
         return None
-    graph = graph_of(node)
     axes = np.array([0, *range(2, 2 + n_spatial)], np.int64)
-    tensor = bias.const_value if bias.is_initializer() else None
-    if tensor is not None:
-        return add_constant(graph, f"{bias.name}.column", np.expand_dims(read(tensor), tuple(axes)))
-    inputs = [bias, add_constant(graph, f"{bias.name}.axes", axes)]
-    return insert(node, "Unsqueeze", inputs, name=f"{node.name}/bias_column")[0]
+    tensor = tensor_of(bias)
+    if tensor is None:
+        inputs = [bias, add_constant(graph_of(node), f"{bias.name}.axes", axes)]
+        return insert(node, "Unsqueeze", inputs, name=f"{node.name}/bias_column")[0]
+
+    def make() -> tuple[ir.Value]:
+        column = np.expand_dims(read(tensor), tuple(axes))
+        return (add_constant(home_of(bias), f"{bias.name}.column", column),)
+
+    return derived(bias, ("column", n_spatial), make)[0]
 
 
 def _scale_back(

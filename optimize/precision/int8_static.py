@@ -13,63 +13,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from calibration.observers import ChannelRange, Range
+from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
-    Array,
     NoMatch,
     add_constant,
-    add_weight,
     dims,
     drop_unused,
     graph_of,
     insert,
-    read,
     weight_of,
 )
 from optimize.precision import (
     compensated,
     conv_exclusions,
     int8_conv,
+    int8_dynamic,
+    recurrent,
     row_scales,
     smooth_quant,
+    tables,
 )
 from optimize.precision.compensated import MomentsOf
 from optimize.precision.int8_conv import RangeLike, extremes
+from optimize.precision.integer_weight import of_product
 from optimize.precision.plan import (
     Conversion,
     FloatNode,
+    MixedNode,
     Plan,
     code_path,
     conversion,
     embedding_projections,
     float_node,
     heads,
+    in_bodies,
     merged,
     narrow_projections,
     plan,
     single_channel_ends,
 )
-from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
+
+DYNAMIC = "int8-dynamic"
 
 
 @dataclass(frozen=True)
 class Settings:
     """How activations are stored, and whether biases make up for the mean error of weights.
 
-    `native` takes the optional library's Snakes, which know uint8 alone.
+    `native` takes the optional library's Snakes, which know uint8 alone. `tables` gives the rows of
+    long tables 8 bits too.
     """
 
     signed: bool = False
     correct_bias: bool = False
     native: bool = False
+    tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,14 @@ def targets(graph: ir.Graph) -> Plan:
     """The nodes that static INT8 converts, and the heavy ones that it leaves, with reasons."""
     exclusions = merged(
         code_path(graph),
+        in_bodies(graph),
         single_channel_ends(graph),
         narrow_projections(graph),
         embedding_projections(graph),
         conv_exclusions.narrow_convs(graph),
         conv_exclusions.at_frame_rate(graph),
         conv_exclusions.noisy_convs(graph),
+        recurrent.exclusions(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 
@@ -132,6 +140,9 @@ def convert(
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
+    What calibration cannot observe, or has no kernel for known ranges, becomes dynamic INT8 by the
+    same integers; not where activations are signed, whose targets know no such operators.
+
     `chosen` are its `targets` or a part of them. With `moments_of` the model's activations,
     products are rounded by GPTQ, unless `integers` of `rounded_products` are given. A node whose
     ranges are missing or not finite stays in float and says so.
@@ -139,12 +150,18 @@ def convert(
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
     found = chosen or targets(graph)
+    apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph)
+    products = (*found.chosen, *apart)
+    more = () if chosen else tables.lookups_of(products, graph, every=settings.tables)
+    multiplied = tables.products_of(products)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(
         convs, smoothed, settings.correct_bias, settings.signed
     )
     jobs, left_products = _jobs(graph, found, smoothed, settings.signed)
-    left: list[FloatNode] = [*found.left, *left_convs, *left_products]
+    names = {node.name for node in apart}
+    left = [each for each in found.left if each.node not in names]
+    left += [*left_convs, *left_products]
     if integers is None and moments_of is not None:
         integers = _rounded(jobs, ranges, smoothed, moments_of, scratch)
     int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
@@ -153,8 +170,12 @@ def convert(
         _quantize_node(graph, job, pairs, (integers or {}).get(job.node.name or ""))
     if settings.signed:
         make_signed(graph)
+    int8_dynamic.convert_nodes((*apart, *more), multiplied)
+    if not chosen:
+        turn_back(graph)
     drop_unused(model)
-    return conversion(graph, len(conv_jobs) + len(jobs), "int8", left)
+    mixed = [MixedNode(n.name or "", n.op_type, DYNAMIC, reason) for n, reason in apart.items()]
+    return conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
 
 
 def rounded_products(
@@ -269,7 +290,7 @@ def _quantize_node(
     if x not in pairs:
         pairs[x] = _insert_pair(node, x, job.input)
     node.replace_input_with(0, pairs[x])
-    _quantize_weight(graph, node, None if integers is None else integers.read)
+    _quantize_weight(node, None if integers is None else integers.read)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:
@@ -290,19 +311,10 @@ def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir
     return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
 
 
-def _quantize_weight(graph: ir.Graph, node: ir.Node, chosen: Callable[[], Integers] | None) -> None:
+def _quantize_weight(node: ir.Node, chosen: Callable[[], Integers] | None) -> None:
     """Put int8 values behind DequantizeLinear, the nearest ones unless they are chosen."""
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    scales = per_channel_scales(read(tensor), 1)
-    shape = dims(tensor)
-    compute = chosen or partial(_int8, tensor, scales)
-    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, compute)
-    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
-    name = f"{node.name}/weight"
-    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 1}, name=name, shapes=[shape])
+    found, tensor = of_product(node, chosen), weight_of(node)
+    assert tensor is not None
+    inputs, name = [found.values, found.scales], f"{node.name}/weight"
+    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 1}, name=name, shapes=[dims(tensor)])
     node.replace_input_with(1, new)
-
-
-def _int8(tensor: ir.TensorProtocol, scales: Array) -> Array:
-    return quantize_per_channel(read(tensor), scales, 1)

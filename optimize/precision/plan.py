@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from optimize.graph import dims, int_of, tensor_of, weight_of
+from optimize.graph import dims, int_of, rank_of, tensor_of, weight_of
+from optimize.scopes import all_nodes, body_nodes
 from vampnet_models.native import ATTENTION_OPS
 
-WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+RECURRENT_OPS = ("LSTM", "GRU", "RNN")
+WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose", *RECURRENT_OPS)
 HEAVY_OPS = (
     *WEIGHT_OPS,
     "MultiHeadAttention",
@@ -28,6 +30,7 @@ NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
 
 CODE_PATH = "decides the codes: the residual quantizer's projections and nearest-row search"
+IN_BODY = "in the body of an If, Loop or Scan: calibration cannot observe its input"
 NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
 
 
@@ -73,13 +76,18 @@ def plan(
     ops: Collection[str],
     exclusions: Mapping[ir.Node, str],
     min_elements: int = 0,
+    *,
+    batched: bool = False,
 ) -> Plan:
-    """Choose the nodes of these operators whose weight is constant and that nothing excludes."""
+    """Choose the nodes of these operators whose weight is constant and that nothing excludes.
+
+    Those of bodies too. `batched` takes products with a stack of matrices `[..., rows, columns]`.
+    """
     chosen, left = [], []
-    for node in graph:
+    for node in all_nodes(graph):
         if node.op_type not in HEAVY_OPS:
             continue
-        reason = exclusions.get(node) or _unsuitable(node, ops, min_elements)
+        reason = exclusions.get(node) or _unsuitable(node, ops, min_elements, batched)
         if reason is None:
             chosen.append(node)
         else:
@@ -95,17 +103,26 @@ def restricted(found: Plan, names: Collection[str]) -> Plan:
     )
 
 
-def _unsuitable(node: ir.Node, ops: Collection[str], min_elements: int) -> str | None:
+def _unsuitable(
+    node: ir.Node, ops: Collection[str], min_elements: int, batched: bool
+) -> str | None:
     if node.op_type not in ops:
         return NO_INTEGER_KERNEL
     weight = weight_of(node)
     if weight is None:
         return _without_weight(node)
-    if node.op_type == "MatMul" and len(weight.shape) != 2:
-        return f"its weight has {len(weight.shape)} axes, not two"
+    n_axes = len(weight.shape)
+    if node.op_type == "MatMul" and (n_axes < 2 or (n_axes > 2 and not batched)):
+        return f"its weight has {n_axes} axes, not two"
+    if n_axes > 2 and node.op_type == "MatMul" and (_rank(node.inputs[0]) or 0) < 2:
+        return "its weight is a stack of matrices and its input not known to be one"
     if weight.size < min_elements:
         return f"fewer than {min_elements} weights: nothing to save"
     return None
+
+
+def _rank(value: ir.Value | None) -> int | None:
+    return None if value is None else rank_of(value)
 
 
 def _without_weight(node: ir.Node) -> str:
@@ -129,9 +146,9 @@ def float_node(node: ir.Node, reason: str) -> FloatNode:
 def table_lookups(graph: ir.Graph) -> list[FloatNode]:
     """Lookups in constant float tables, which quantization leaves; scales of rows are none."""
     found = []
-    for node in graph:
+    for node in all_nodes(graph):
         table = weight_of(node, 0) if node.op_type == "Gather" else None
-        if table is not None and dims(table)[-1:] != (1,):
+        if table is not None and len(dims(table)) > 1:
             size = f"{table.nbytes / 1024:.0f} KiB"
             found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
     return found
@@ -140,7 +157,7 @@ def table_lookups(graph: ir.Graph) -> list[FloatNode]:
 def constant_lookups(graph: ir.Graph, min_elements: int = 0) -> tuple[ir.Node, ...]:
     """Lookups of whole rows in constant float tables."""
     found = []
-    for node in graph:
+    for node in all_nodes(graph):
         table = weight_of(node, 0) if node.op_type == "Gather" else None
         if table is None or int_of(node, "axis", 0) != 0 or len(dims(table)) != 2:
             continue
@@ -156,7 +173,7 @@ def code_path(graph: ir.Graph) -> dict[ir.Node, str]:
     search when that meets a narrow projection or table, and the head of a classifier otherwise.
     """
     path: dict[ir.Node, str] = {}
-    for node in graph:
+    for node in all_nodes(graph):
         if node.op_type in ("ArgMin", "ArgMax"):
             found = _backwards(node, path)
             if any(_is_narrow(each) for each in found):
@@ -189,7 +206,7 @@ def _is_narrow(node: ir.Node) -> bool:
 def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
     """Convolutions from or to one channel: the waveform itself, few operations, all the error."""
     ends = {}
-    for node in graph:
+    for node in all_nodes(graph):
         weight = weight_of(node) if node.op_type in ("Conv", "ConvTranspose") else None
         if weight is None:
             continue
@@ -204,7 +221,7 @@ def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
 def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
     """Projections from or to few channels, such as those of codebook rows: little to compute."""
     found = {}
-    for node in graph:
+    for node in all_nodes(graph):
         weight = weight_of(node) if node.op_type in WEIGHT_OPS else None
         if weight is not None and _is_narrow(node):
             channels = min(dims(weight)[:2])
@@ -215,7 +232,7 @@ def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
 def embedding_projections(graph: ir.Graph) -> dict[ir.Node, str]:
     """Products of looked-up rows side by side: few operations, and an error that all layers see."""
     found = {}
-    for node in graph:
+    for node in all_nodes(graph):
         x = node.inputs[0] if node.op_type == "MatMul" and weight_of(node) is not None else None
         rows = x.producer() if x is not None else None
         if rows is None or rows.op_type != "Concat":
@@ -229,7 +246,7 @@ def embedding_projections(graph: ir.Graph) -> dict[ir.Node, str]:
 def heads(graph: ir.Graph) -> dict[ir.Node, str]:
     """The weight nodes whose result is chosen from: those that ArgMax reads through light nodes."""
     found: dict[ir.Node, str] = {}
-    for node in graph:
+    for node in all_nodes(graph):
         if node.op_type != "ArgMax":
             continue
         pending = [node]
@@ -243,6 +260,11 @@ def heads(graph: ir.Graph) -> dict[ir.Node, str]:
                 elif producer.op_type not in HEAVY_OPS:
                     pending.append(producer)
     return found
+
+
+def in_bodies(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The nodes of bodies, whose inputs calibration cannot observe: they are no outputs."""
+    return dict.fromkeys(body_nodes(graph), IN_BODY)
 
 
 def merged(*exclusions: Mapping[ir.Node, str]) -> dict[ir.Node, str]:

@@ -29,18 +29,32 @@ def per_channel_scales(weight: Floats, axis: int, bits: Bits = 8) -> Floats:
     return scales
 
 
+def vector_scales(weight: Floats, axis: int) -> Floats:
+    """float32 scale of each vector of 8-bit values along `axis`, which stays as an axis of 1."""
+    magnitudes = np.maximum(
+        weight.max(axis=axis, keepdims=True), -weight.min(axis=axis, keepdims=True)
+    )
+    scales: Floats = np.maximum(magnitudes / np.float32(127), SMALLEST_SCALE).astype(np.float32)
+    return scales
+
+
 def quantize_per_channel(
     weight: Floats, scales: Floats, axis: int, bits: Bits = 8
 ) -> NDArray[np.int8]:
     """int8 values of `weight / scales`, in [-127, 127] or [-7, 7]."""
     shape = [1] * weight.ndim
     shape[axis] = -1
-    limit, wide = 2 ** (bits - 1) - 1, scales.reshape(shape)
+    return quantize_by(weight, scales.reshape(shape), bits)
+
+
+def quantize_by(weight: Floats, scales: Floats, bits: Bits = 8) -> NDArray[np.int8]:
+    """The same for scales with as many axes as `weight`, each of its length or of 1."""
+    limit = 2 ** (bits - 1) - 1
     integers = np.empty(weight.shape, np.int8)
     step = max(1, PANEL_ELEMENTS * len(weight) // max(1, weight.size))
     for first in range(0, len(weight), step):
         part = slice(first, first + step)
-        panel = weight[part] / (wide[part] if axis == 0 else wide)
+        panel = weight[part] / (scales if len(scales) == 1 else scales[part])
         np.rint(panel, out=panel)
         integers[part] = np.clip(panel, -limit, limit, out=panel)
     return integers

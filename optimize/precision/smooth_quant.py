@@ -10,7 +10,7 @@ gated unit). Each site gets the `alpha` that leaves the least expected error of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -20,6 +20,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.observers import ChannelRange
+from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import (
     Array,
     NoMatch,
@@ -75,8 +76,19 @@ def sites(graph: ir.Graph) -> dict[str, Site]:
             maker, columns = _maker(x)
         except NoMatch:
             continue
+        changed = readers if columns is None else (*readers, maker)
+        if any(_is_read_elsewhere(each, changed) for each in changed):
+            continue
         found[x.name] = Site(x, readers, maker, columns)
     return found
+
+
+def _is_read_elsewhere(product: ir.Node, changed: Collection[ir.Node]) -> bool:
+    """Whether the weight has other readers, who would need a copy of it as it is."""
+    weight = product.inputs[1]
+    if weight is None or stored_turned(weight) is not None:
+        return True
+    return any(reader not in changed for reader in weight.consumers())
 
 
 def _maker(x: ir.Value) -> tuple[ir.Node, tuple[int, int] | None]:

@@ -4,16 +4,17 @@ MatMul: com.microsoft MatMulNBits with blocks along the rows, or (per channel) i
 float and one scale per column on the product: DequantizeLinear before it would be fused to a
 kernel that quantizes the activations too. Conv and ConvTranspose: 8 bits with one scale per output
 channel, 4 bits (opset 21's INT4) with one scale per block of input channels and tap. The runtime
-unpacks the convolutions' weights in each run and computes them in float. Lookups, where asked for:
-8-bit tables with one scale per row, which is looked up beside it. MatMulNBits may quantize its
-input too, block by block, and compute in integers (`Settings.accuracy_level`): faster, and no
-longer weights alone.
+unpacks the convolutions' weights in each run and computes them in float. Stacks of matrices and
+recurrent layers: 8 bits, unpacked at load. Lookups, where asked for: 8-bit tables with one scale
+per row, which is looked up beside it (`tables`). MatMulNBits may quantize its input too, block by
+block, and compute in integers (`Settings.accuracy_level`): faster, and no longer weights alone. A
+weight is stored once, however many nodes read it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -21,6 +22,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
     MICROSOFT,
     Array,
@@ -28,17 +30,20 @@ from optimize.graph import (
     add_weight,
     dims,
     drop_unused,
+    home_of,
     insert,
     read,
     substitute,
     weight_of,
 )
+from optimize.precision import recurrent, tables
+from optimize.precision.integer_weight import of_channels, of_product
 from optimize.precision.plan import (
+    RECURRENT_OPS,
     Conversion,
     MixedNode,
     Plan,
     code_path,
-    constant_lookups,
     conversion,
     embedding_projections,
     merged,
@@ -52,17 +57,13 @@ from optimize.precision.quantize import (
     fitted_blocks,
     pack_matmul,
     pack_zeros,
-    per_channel_scales,
     quantize_blocks,
-    quantize_per_channel,
 )
+from optimize.scopes import derived
 from vampnet_models.errors import InputError
 
 MIN_ELEMENTS = 2048
 """Smaller weights stay: their scales and the extra node would eat the saving."""
-
-MIN_TABLE_ROWS = 256
-"""Shorter tables stay: a few rows weigh nothing."""
 
 INT8_COMPUTE = 4
 """MatMulNBits' accuracy level: activations are quantized to 8 bits inside the kernel."""
@@ -72,8 +73,8 @@ FLOAT_COMPUTE = 0
 
 
 EIGHT_BIT_TABLE = "a table: its rows are too short for 4 bits and a scale"
-
-INT8 = ir.DataType.INT8
+TIED = "its weight is a table too: both read the same 8 bits"
+STACK = "its weight is a stack of matrices: no kernel takes fewer bits; 8, unpacked at load"
 
 Method = Literal["symmetric", "asymmetric", "fitted", "gptq"]
 
@@ -124,81 +125,108 @@ def convert(
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = chosen or targets(graph, tables=settings.tables)
+    found = chosen or targets(graph, with_tables=settings.tables)
+    multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
     mixed: list[MixedNode] = []
     for node in found.chosen:
+        reason = _in_eight_bits(node, settings, node in tied)
+        if settings.bits == 4 and reason is not None:
+            mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
         if node.op_type == "Gather":
-            if settings.bits == 4:
-                mixed.append(MixedNode(node.name or "", node.op_type, "int8", EIGHT_BIT_TABLE))
-            _table(graph, node)
-        elif node.op_type == "MatMul" and settings.block is not None:
-            quantize_matmul(graph, node, settings, (rounded or {}).get(node))
-        elif settings.bits == 4 and settings.block and has_four_bits(node, settings.block):
-            _block_convolution(graph, node, settings.block)
+            tables.convert(node, multiplied.get(_operand(node), False))
+        elif node.op_type in RECURRENT_OPS:
+            recurrent.unpacked(node)
+        elif node.op_type == "MatMul" and reason is not None:
+            _cast_matmul(node)
         elif node.op_type == "MatMul":
-            _cast_matmul(graph, node)
+            quantize_matmul(graph, node, settings, (rounded or {}).get(node))
+        elif reason is not None:
+            _per_channel(node)
         else:
-            if settings.bits == 4:
-                n_in = _shape(node)[_input_axis(node)]
-                reason = f"its {n_in} input channels are no whole blocks of {settings.block}"
-                mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
-            _per_channel(graph, node)
+            _block_convolution(node, settings.block or 0)
+    if chosen is None:
+        turn_back(graph)
     drop_unused(model)
     n_converted = len(found.chosen) - len(mixed)
     return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
 
 
-def targets(graph: ir.Graph, *, tables: bool = False) -> Plan:
+def _operand(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    assert value is not None
+    return value
+
+
+def _in_eight_bits(node: ir.Node, settings: Settings, is_tied: bool) -> str | None:
+    """Why a node gets 8 bits with a scale per channel or row; None where it gets blocks."""
+    if node.op_type == "Gather":
+        return EIGHT_BIT_TABLE
+    if node.op_type in RECURRENT_OPS:
+        return recurrent.UNPACKED
+    if node.op_type == "MatMul":
+        if is_tied:
+            return TIED
+        if len(_shape(node)) > 2:
+            return STACK
+        return None if settings.block is not None else "per channel"
+    if settings.bits == 8 or settings.block is None:
+        return "per channel"
+    if _has_blocks(node, settings.block):
+        return None
+    n_in = _shape(node)[_input_axis(node)]
+    return f"its {n_in} input channels are no whole blocks of {settings.block}"
+
+
+def targets(graph: ir.Graph, *, with_tables: bool = False) -> Plan:
     """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
 
-    With `tables` the `lookups` come after them.
+    Lookups come last: those of tables that a product shares, `with_tables` all long ones.
     """
-    exclusions = merged(code_path(graph), single_channel_ends(graph), embedding_projections(graph))
-    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), exclusions, MIN_ELEMENTS)
-    return Plan((*found.chosen, *lookups(graph)), found.left) if tables else found
-
-
-def lookups(graph: ir.Graph) -> tuple[ir.Node, ...]:
-    """Lookups in long constant tables, but for those that decide the codes."""
-    exclusions = code_path(graph)
-    found = []
-    for node in constant_lookups(graph, MIN_ELEMENTS):
-        table = weight_of(node, 0)
-        assert table is not None
-        if node not in exclusions and dims(table)[0] >= MIN_TABLE_ROWS:
-            found.append(node)
-    return tuple(found)
-
-
-def _table(graph: ir.Graph, node: ir.Node) -> None:
-    """A lookup's rows in 8 bits, each times the scale that is looked up beside it."""
-    tensor, value, output = weight_of(node, 0), node.inputs[0], node.outputs[0]
-    assert tensor is not None and value is not None
-    scales, ids, name = per_channel_scales(read(tensor), 0), node.inputs[1], node.name
-
-    def quantized() -> Array:
-        return quantize_per_channel(read(tensor), scales, 0)
-
-    shape = dims(tensor)
-    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, quantized)
-    by_row = add_constant(graph, f"{value.name}.scales", scales.reshape(-1, 1))
-    axis = {"axis": 0}
-    lookup = insert(node, "Gather", [integers, ids], axis, name=f"{name}/int8", dtypes=[INT8])
-    (factors,) = insert(node, "Gather", [by_row, ids], axis, name=f"{name}/scales")
-    (rows,) = insert(node, "Cast", lookup, {"to": ir.DataType.FLOAT}, name=f"{name}/cast")
-    (new,) = insert(node, "Mul", [rows, factors], name=f"{name}/rows", shapes=[output.shape])
-    substitute(output, new)
+    exclusions = merged(
+        code_path(graph),
+        single_channel_ends(graph),
+        embedding_projections(graph),
+        recurrent.without_weights(graph),
+    )
+    ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
+    found = plan(graph, ops, exclusions, MIN_ELEMENTS, batched=True)
+    more = tables.lookups_of(found.chosen, graph, every=with_tables)
+    return Plan((*found.chosen, *more), found.left)
 
 
 def quantize_matmul(
     graph: ir.Graph, node: ir.Node, settings: Settings, rounded: Rounded | None = None
 ) -> None:
     """Replace a MatMul with a constant matrix by MatMulNBits."""
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    n_rows, n_columns = _shape(node)
-    bits, block = settings.bits, settings.block
-    assert block is not None
+    value = node.inputs[1]
+    assert value is not None
+    (n_rows, n_columns), bits, block = _shape(node), settings.bits, settings.block
+    form = (bits, block, settings.method)
+    stored = derived(value, form, lambda: _blob(node, value, settings, rounded))
+    (new,) = insert(
+        node,
+        "MatMulNBits",
+        [node.inputs[0], *stored],
+        {
+            "K": n_rows,
+            "N": n_columns,
+            "bits": bits,
+            "block_size": block,
+            "accuracy_level": settings.accuracy_level,
+        },
+        name=f"{node.name}/int{bits}",
+        domain=MICROSOFT,
+    )
+    substitute(node.outputs[0], new)
+
+
+def _blob(
+    node: ir.Node, value: ir.Value, settings: Settings, rounded: Rounded | None
+) -> list[ir.Value]:
+    """MatMulNBits' packed weight, scales and, with a method that has some, zero points."""
+    tensor, (n_rows, n_columns) = weight_of(node), _shape(node)
+    bits, block, graph = settings.bits, settings.block, home_of(value)
+    assert tensor is not None and block is not None
     zeros = None
     if rounded is not None:
         scales, zeros = rounded.scales, rounded.zeros
@@ -215,90 +243,57 @@ def quantize_matmul(
         return pack_matmul(read(tensor), scales, block, bits, zeros)
 
     packed_shape = (n_columns, n_blocks, block * bits // 8)
-    packed = add_weight(graph, f"{value.name}.int{bits}", ir.DataType.UINT8, packed_shape, pack)
     by_column = np.ascontiguousarray(scales.T).reshape(-1)
-    inputs = [node.inputs[0], packed, add_constant(graph, f"{value.name}.scales", by_column)]
+    stored = [
+        add_weight(graph, f"{value.name}.int{bits}", ir.DataType.UINT8, packed_shape, pack),
+        add_constant(graph, f"{value.name}.scales", by_column),
+    ]
     if zeros is not None:
-        inputs.append(add_constant(graph, f"{value.name}.zeros", pack_zeros(zeros, bits)))
-    (new,) = insert(
-        node,
-        "MatMulNBits",
-        inputs,
-        {
-            "K": n_rows,
-            "N": n_columns,
-            "bits": bits,
-            "block_size": block,
-            "accuracy_level": settings.accuracy_level,
-        },
-        name=f"{node.name}/int{bits}",
-        domain=MICROSOFT,
-    )
-    substitute(node.outputs[0], new)
+        stored.append(add_constant(graph, f"{value.name}.zeros", pack_zeros(zeros, bits)))
+    return stored
 
 
-def _cast_matmul(graph: ir.Graph, node: ir.Node) -> None:
+def _cast_matmul(node: ir.Node) -> None:
     """`x W` -> `(x cast(W / s)) s`: small on disk, unpacked when it is loaded."""
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    shape, output = _shape(node), node.outputs[0]
-    scales = per_channel_scales(read(tensor), 1)
-
-    def quantized() -> Array:
-        return quantize_per_channel(read(tensor), scales, 1)
-
-    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, quantized)
+    found, shape, output = of_product(node), _shape(node), node.outputs[0]
     to = {"to": ir.DataType.FLOAT.value}
-    (floats,) = insert(node, "Cast", [integers], to, name=f"{node.name}/weight", shapes=[shape])
+    (floats,) = insert(node, "Cast", [found.values], to, name=f"{node.name}/weight", shapes=[shape])
     inputs = [node.inputs[0], floats]
     (product,) = insert(node, "MatMul", inputs, name=f"{node.name}/int8", shapes=[output.shape])
-    factor = add_constant(graph, f"{value.name}.scales", scales)
-    (new,) = insert(
-        node, "Mul", [product, factor], name=f"{node.name}/scale", shapes=[output.shape]
-    )
+    factors = [product, found.scales]
+    (new,) = insert(node, "Mul", factors, name=f"{node.name}/scale", shapes=[output.shape])
     substitute(output, new)
 
 
-def _per_channel(graph: ir.Graph, node: ir.Node) -> None:
+def _per_channel(node: ir.Node) -> None:
     """A convolution's int8 weights with one scale per output channel."""
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    axis = 0 if node.op_type == "Conv" else 1
-    shape = _shape(node)
-    scales = per_channel_scales(read(tensor), axis)
+    value, axis = node.inputs[1], 0 if node.op_type == "Conv" else 1
+    assert value is not None
+    found = of_channels(value, axis)
+    _dequantized(node, [found.values, found.scales], {"axis": axis})
 
-    def quantized() -> Array:
-        return quantize_per_channel(read(tensor), scales, axis)
 
-    integers = add_weight(graph, f"{value.name}.int8", ir.DataType.INT8, shape, quantized)
-    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
-    name = f"{node.name}/weight"
-    (new,) = insert(node, "DequantizeLinear", inputs, {"axis": axis}, name=name, shapes=[shape])
+def _dequantized(node: ir.Node, inputs: Sequence[ir.Value], attributes: dict[str, int]) -> None:
+    name, shapes = f"{node.name}/weight", [_shape(node)]
+    (new,) = insert(node, "DequantizeLinear", inputs, attributes, name=name, shapes=shapes)
     node.replace_input_with(1, new)
 
 
-def _block_convolution(graph: ir.Graph, node: ir.Node, block: int) -> None:
+def _block_convolution(node: ir.Node, block: int) -> None:
     tensor, value = weight_of(node), node.inputs[1]
     assert tensor is not None and value is not None
     axis, shape = _input_axis(node), _shape(node)
-    scales = block_scales(read(tensor), axis, block, 4)
-    integers = add_weight(
-        graph,
-        f"{value.name}.int4",
-        ir.DataType.INT4,
-        shape,
-        partial(_packed_int4, tensor, scales, axis, block),
-    )
-    inputs = [integers, add_constant(graph, f"{value.name}.scales", scales)]
-    (new,) = insert(
-        node,
-        "DequantizeLinear",
-        inputs,
-        {"axis": axis, "block_size": block},
-        name=f"{node.name}/weight",
-        shapes=[shape],
-    )
-    node.replace_input_with(1, new)
+
+    def make() -> tuple[ir.Value, ir.Value]:
+        graph, scales = home_of(value), block_scales(read(tensor), axis, block, 4)
+        packed = partial(_packed_int4, tensor, scales, axis, block)
+        return (
+            add_weight(graph, f"{value.name}.int4", ir.DataType.INT4, shape, packed),
+            add_constant(graph, f"{value.name}.scales", scales),
+        )
+
+    stored = derived(value, ("int4", axis, block), make)
+    _dequantized(node, stored, {"axis": axis, "block_size": block})
 
 
 def _packed_int4(
@@ -315,7 +310,9 @@ def _packed_int4(
 
 def has_four_bits(node: ir.Node, block: int = 32) -> bool:
     """Whether a node among the `targets` gets 4 bits, and not 8 for want of whole blocks."""
-    return node.op_type == "MatMul" or _has_blocks(node, block)
+    if node.op_type == "MatMul":
+        return len(_shape(node)) == 2
+    return node.op_type in ("Conv", "ConvTranspose") and _has_blocks(node, block)
 
 
 def _has_blocks(node: ir.Node, block: int) -> bool:

@@ -17,7 +17,8 @@ from optimize.precision.quantize import (
     quantize_asymmetric,
     quantize_blocks,
 )
-from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert, lookups
+from optimize.precision.tables import lookups
+from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.errors import InputError

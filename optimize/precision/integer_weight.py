@@ -1,0 +1,105 @@
+"""A weight's 8-bit integers and their scales, stored once for all nodes that read it.
+
+Also for a table that is the weight of a product as well: turned there or as it is, both read the
+same integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.fusions.transposed_weight import stored_turned
+from optimize.graph import (
+    Array,
+    add_constant,
+    add_weight,
+    dims,
+    home_of,
+    insert,
+    read,
+    tensor_of,
+)
+from optimize.precision.quantize import (
+    per_channel_scales,
+    quantize_by,
+    quantize_per_channel,
+    vector_scales,
+)
+from optimize.scopes import derived
+
+INT8 = ir.DataType.INT8
+
+
+@dataclass(frozen=True)
+class Integers:
+    """int8 values shaped as the weight, and float32 scales by which they are multiplied."""
+
+    values: ir.Value
+    scales: ir.Value
+
+
+def of_channels(value: ir.Value, axis: int, chosen: Callable[[], Array] | None = None) -> Integers:
+    """The integers of a constant with one scale per index of `axis`; the scales are 1-D.
+
+    The nearest ones, unless they are `chosen` the first time that they are asked for.
+    """
+    tensor = tensor_of(value)
+    assert tensor is not None
+
+    def make() -> tuple[ir.Value, ir.Value]:
+        scales = per_channel_scales(read(tensor), axis)
+
+        def nearest() -> Array:
+            return quantize_per_channel(read(tensor), scales, axis)
+
+        return _stored(value, chosen or nearest, scales)
+
+    return Integers(*derived(value, ("int8", axis), make))
+
+
+def of_product(node: ir.Node, chosen: Callable[[], Array] | None = None) -> Integers:
+    """The integers of a MatMul's constant `[..., rows, columns]`, a scale per column.
+
+    The scales are `[columns]`, or `[..., 1, columns]` where the constant is a stack of matrices.
+    """
+    value = node.inputs[1]
+    tensor = tensor_of(value)
+    assert value is not None and tensor is not None
+    if len(dims(tensor)) > 2:
+        return _of_stack(value, tensor)
+    source = stored_turned(value)
+    if source is None:
+        return of_channels(value, 1, chosen)
+    turned = None if chosen is None else lambda: np.ascontiguousarray(chosen().T)
+    found = of_channels(source, 0, turned)
+    (values,) = insert(
+        node,
+        "Transpose",
+        [found.values],
+        {"perm": [1, 0]},
+        name=f"{node.name}/turned",
+        dtypes=[INT8],
+        shapes=[dims(tensor)],
+    )
+    return Integers(values, found.scales)
+
+
+def _of_stack(value: ir.Value, tensor: ir.TensorProtocol) -> Integers:
+    def make() -> tuple[ir.Value, ir.Value]:
+        scales = vector_scales(read(tensor), -2)
+        return _stored(value, lambda: quantize_by(read(tensor), scales), scales)
+
+    return Integers(*derived(value, ("int8", "columns"), make))
+
+
+def _stored(
+    value: ir.Value, compute: Callable[[], Array], scales: Array
+) -> tuple[ir.Value, ir.Value]:
+    graph, tensor = home_of(value), tensor_of(value)
+    assert tensor is not None
+    integers = add_weight(graph, f"{value.name}.int8", INT8, dims(tensor), compute)
+    return integers, add_constant(graph, f"{value.name}.scales", scales)
