@@ -12,6 +12,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from optimize.scopes import derived, scope_of
 from optimize.unused import remove_unused
+from optimize.value_types import mend_containers
 
 Array = NDArray[Any]
 
@@ -310,3 +311,4 @@ def drop_unused(model: ir.Model) -> None:
 def infer_shapes(model: ir.Model) -> None:
     """Fill in types and shapes, without reading the weights."""
     ShapeInferencePass(check_type=False, strict_mode=False)(model)
+    mend_containers(model)

@@ -1,9 +1,9 @@
 """Float32 to float16, node by node, with every type known.
 
 A float32 node becomes a float16 node unless its operator has no float16 form, it is on the keep
-list, or a weight would overflow (fp16_keep.py); Casts stand where the two meet, one per value.
-Weights are rounded when they are written. Types come from shape inference, so that a node after
-an operator that ONNX does not know, or an initializer that both sides read, gets the right one.
+list, or float16 would make its values wrong (fp16_keep.py); Casts stand where the two meet, one per
+value. Weights are rounded when they are written, once for all readers. Bodies of If, Loop and Scan
+are converted with the rest: what a branch makes may be float16, what a loop carries stays float32.
 """
 
 from __future__ import annotations
@@ -15,30 +15,34 @@ from functools import partial
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import TopologicalSortPass
 
 from optimize.graph import (
     Array,
-    add_weight,
+    derived_weight,
     dims,
     drop_unused,
+    home_of,
     infer_shapes,
     read,
     tensor_of,
-    weight_of,
 )
-from optimize.precision.fp16_keep import KEEP_OPS, reasons_to_keep
-from optimize.precision.plan import HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
-from vampnet_models.errors import InputError
+from optimize.precision.extremes import halved
+from optimize.precision.fp16_forms import FLOAT, is_float
+from optimize.precision.fp16_keep import KEEP_OPS, Keeping, keeping
+from optimize.precision.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
+from optimize.scopes import all_nodes, scope_of
+from optimize.value_types import bodies_of, fill_types
 
-FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
+HALF = ir.DataType.FLOAT16
 
 
 @dataclass
 class _State:
-    graph: ir.Graph
+    """`half` are the values that were float32; `casts` what was made of a value in a type."""
+
+    kept: Keeping
+    half: set[ir.Value] = field(default_factory=set)
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = field(default_factory=dict)
-    rounded: dict[ir.Value, ir.Value] = field(default_factory=dict)
 
 
 def convert(
@@ -56,68 +60,99 @@ def convert(
     be inferred, or when the graph does not have what is named.
     """
     infer_shapes(model)
+    fill_types(model)
     graph = model.graph
-    _require_types(graph)
-    reasons, warnings = reasons_to_keep(model, keep_nodes, keep_ops, measured)
-    nodes = [node for node in graph if _has_floats(node)]
-    outputs = [value for value in graph.outputs if value.dtype == FLOAT]
-    counts = Counter(
-        "float32" if node in reasons else "float16"
-        for node in nodes
-        if node.op_type in WEIGHT_OPS and weight_of(node) is not None
-    )
-    state = _State(graph)
-    if not keep_io:
-        for value in (*graph.inputs, *outputs):
-            if value.dtype == FLOAT:
-                value.dtype = HALF
-    for node in nodes:
-        _convert_node(node, FLOAT if node in reasons else HALF, state)
-    for value in outputs:
-        _convert_output(value, FLOAT if keep_io else HALF, state)
-    TopologicalSortPass()(model)
-    drop_unused(model)
-    reported = (*HEAVY_OPS, *KEEP_OPS, *keep_ops)
+    kept = keeping(model, keep_nodes, keep_ops, measured)
     named = {*keep_nodes, *(measured or {})}
-    left = [
-        float_node(n, reasons[n])
-        for n in nodes
-        if n in reasons and (n.op_type in reported or n.name in named)
-    ]
-    return Conversion(dict(counts), tuple(left), (), tuple(warnings))
+    done = _conversion(graph, kept, (*HEAVY_OPS, *KEEP_OPS, *keep_ops), named)
+    state = _State(kept)
+    outputs = [index for index, value in enumerate(graph.outputs) if is_float(value)]
+    if not keep_io:
+        for value in graph.inputs:
+            if is_float(value):
+                _become_half(value, state)
+    _convert_nodes(graph, state)
+    for index in outputs:
+        _convert_output(graph, index, FLOAT if keep_io else HALF, state)
+    drop_unused(model)
+    return done
 
 
-def _has_floats(node: ir.Node) -> bool:
-    return any(v is not None and v.dtype in (FLOAT, HALF) for v in (*node.inputs, *node.outputs))
+def _conversion(
+    graph: ir.Graph, kept: Keeping, reported: Collection[str], named: Collection[str]
+) -> Conversion:
+    """The record: nodes with weights by precision, and the nodes that stay, with reasons."""
+    counts: Counter[str] = Counter()
+    left = []
+    for node in all_nodes(graph):
+        reason = kept.reasons.get(node)
+        floats = any(map(is_float, (*node.inputs, *node.outputs)))
+        if not floats:
+            continue
+        if node.op_type in WEIGHT_OPS and tensor_of(node.inputs[1]) is not None:
+            counts["float16" if reason is None else "float32"] += 1
+        if reason is None:
+            continue
+        minor = reason == CODE_PATH or reason.startswith("belongs to")
+        if not minor or node.op_type in reported or node.name in named:
+            left.append(float_node(node, reason))
+    return Conversion(dict(counts), tuple(left), (), kept.warnings)
 
 
-def _require_types(graph: ir.Graph) -> None:
-    for node in graph:
-        for value in node.outputs:
-            if value.dtype is None and (value.uses() or value.is_graph_output()):
-                raise InputError(
-                    f"{value.name}: its type cannot be inferred ({node.op_type} {node.name}); "
-                    "export the model with value_info"
-                )
+def _convert_nodes(graph: ir.Graph, state: _State) -> None:
+    for node in list(graph):
+        bodies = bodies_of(node)
+        form = state.kept.forms.get(node)
+        for body in bodies:
+            _convert_nodes(body, state)
+        for index, value in enumerate(node.inputs):
+            # A Cast takes any type: it reads what is there.
+            if value is None or node.op_type == "Cast":
+                continue
+            if form is not None and index in form.inputs:
+                node.replace_input_with(index, _as(value, HALF, state))
+            elif value in state.half:
+                node.replace_input_with(index, _as(value, FLOAT, state))
+        if bodies:
+            _join_bodies(node, bodies, state)
+        elif form is not None:
+            for index in form.outputs:
+                _become_half(node.outputs[index], state)
+            if form.outputs:
+                _convert_attributes(node)
 
 
-def _convert_node(node: ir.Node, dtype: ir.DataType, state: _State) -> None:
-    """Let a node work in `dtype`: its float inputs, its float outputs, its type attribute."""
-    for index, value in enumerate(node.inputs):
-        # A Cast takes any type: it reads what is there.
-        if value is not None and value.dtype in (FLOAT, HALF) and node.op_type != "Cast":
-            node.replace_input_with(index, _as(value, dtype, state))
-    for value in node.outputs:
-        if value.dtype == FLOAT:
-            value.dtype = dtype
-    to = node.attributes.get("to")
-    if to is not None and to.as_int() == FLOAT:
-        node.attributes["to"] = ir.AttrInt64("to", dtype)
-    if node.op_type in ("ConstantOfShape", "Constant") and "value" in node.attributes:
-        tensor = node.attributes["value"].as_tensor()
-        if tensor.dtype == FLOAT and dtype == HALF:
-            rounded = ir.Tensor(tensor.numpy().astype(np.float16), name=tensor.name)
-            node.attributes["value"] = ir.AttrTensor("value", rounded)
+def _become_half(value: ir.Value, state: _State) -> None:
+    value.type = ir.TensorType(HALF)
+    state.half.add(value)
+
+
+def _join_bodies(node: ir.Node, bodies: Collection[ir.Graph], state: _State) -> None:
+    """Give what bodies hand on one type: float16 where all branches of an If make that."""
+    is_if = node.op_type == "If"
+    for index in range(max((len(body.outputs) for body in bodies), default=0)):
+        if is_if and all(body.outputs[index] in state.half for body in bodies):
+            _become_half(node.outputs[index], state)
+            continue
+        for body in bodies:
+            if index < len(body.outputs) and body.outputs[index] in state.half:
+                _convert_output(body, index, FLOAT, state)
+
+
+def _convert_attributes(node: ir.Node) -> None:
+    """Let a Cast name float16, and what a constant holds be it."""
+    attributes = node.attributes
+    if node.op_type == "Cast":
+        attributes["to"] = ir.AttrInt64("to", HALF)
+    elif node.op_type == "ConstantOfShape":
+        given = attributes["value"].as_tensor() if "value" in attributes else None
+        values = np.zeros(1, np.float32) if given is None else read(given)
+        attributes["value"] = ir.AttrTensor("value", ir.Tensor(halved(values), name="value"))
+    elif node.op_type == "Constant":
+        (name,) = attributes
+        held = attributes.pop(name)
+        values = read(held.as_tensor()) if name == "value" else np.array(held.value, np.float32)
+        attributes["value"] = ir.AttrTensor("value", ir.Tensor(halved(values), name="value"))
 
 
 def _as(value: ir.Value, dtype: ir.DataType, state: _State) -> ir.Value:
@@ -126,39 +161,44 @@ def _as(value: ir.Value, dtype: ir.DataType, state: _State) -> ir.Value:
         return value
     tensor = tensor_of(value)
     if tensor is not None and dtype == HALF:
-        if value not in state.rounded:
-            state.rounded[value] = _rounded(value, tensor, state.graph)
-        return state.rounded[value]
+        rounded = partial(_rounded, tensor)
+        return derived_weight(value, "half", HALF, dims(tensor), rounded)
     key = (value, dtype)
     if key not in state.casts:
-        state.casts[key] = _cast(value, dtype, state.graph)
+        node = _cast(value, dtype, home_of(value))
+        graph, maker = home_of(value), value.producer()
+        if maker is not None:
+            graph.insert_after(maker, node)
+        elif len(graph):
+            graph.insert_before(graph[0], node)
+        else:
+            graph.append(node)
+        state.casts[key] = node.outputs[0]
     return state.casts[key]
 
 
-def _rounded(value: ir.Value, tensor: ir.TensorProtocol, graph: ir.Graph) -> ir.Value:
-    return add_weight(graph, f"{value.name}.half", HALF, dims(tensor), partial(_halved, tensor))
+def _rounded(tensor: ir.TensorProtocol) -> Array:
+    return halved(read(tensor))
 
 
-def _halved(tensor: ir.TensorProtocol) -> Array:
-    return read(tensor).astype(np.float16)
-
-
-def _cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph) -> ir.Value:
-    suffix = "half" if dtype == HALF else "float"
-    name = f"{value.name}/{suffix}"
+def _cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph) -> ir.Node:
+    scope = scope_of(graph)
+    name = scope.name_node(f"{value.name}/{'half' if dtype == HALF else 'float'}")
     node = ir.Node("", "Cast", [value], [ir.AttrInt64("to", dtype)], name=name)
     result = node.outputs[0]
-    result.name, result.type, result.shape = f"{name}.out", ir.TensorType(dtype), value.shape
-    graph.append(node)
-    return result
+    result.name = scope.name_value(f"{name}.out")
+    result.type, result.shape = ir.TensorType(dtype), value.shape
+    return node
 
 
-def _convert_output(value: ir.Value, dtype: ir.DataType, state: _State) -> None:
-    """Give a graph output its type back under its own name."""
-    converted = _as(value, dtype, state)
-    if converted is value:
+def _convert_output(graph: ir.Graph, index: int, dtype: ir.DataType, state: _State) -> None:
+    """Give an output of a graph or body its type back under its own name."""
+    value = graph.outputs[index]
+    if value.dtype == dtype:
         return
-    graph, name = state.graph, value.name
-    graph.outputs[list(graph.outputs).index(value)] = converted
-    value.name = f"{name}.{'half' if dtype == FLOAT else 'float'}"
-    converted.name = name
+    node = _cast(value, dtype, graph)
+    graph.append(node)
+    graph.outputs[index] = node.outputs[0]
+    name = value.name
+    value.name = scope_of(graph).name_value(f"{name}.{'half' if dtype == FLOAT else 'float'}")
+    node.outputs[0].name = name

@@ -9,13 +9,19 @@ too; this rounds results only.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 
+import numpy as np
 import onnx_ir as ir
 
-from optimize.graph import infer_shapes, insert
-from optimize.precision.fp16_keep import reasons_to_keep
+from optimize.graph import Array, derived_weight, dims, home_of, infer_shapes, read, tensor_of
+from optimize.precision.extremes import halved
+from optimize.precision.fp16_forms import FLOAT, is_float
+from optimize.precision.fp16_keep import keeping
+from optimize.scopes import all_nodes, scope_of
+from optimize.value_types import fill_types
 
-FLOAT, HALF = ir.DataType.FLOAT, ir.DataType.FLOAT16
+HALF = ir.DataType.FLOAT16
 
 
 def emulate(
@@ -29,66 +35,73 @@ def emulate(
 
     The arguments are those of `fp16.convert`, and so are the nodes that it leaves.
     """
-    graph = model.graph
-    reasons, _ = reasons_to_keep(model, keep_nodes, keep_ops, measured or {})
     infer_shapes(model)
-    halved = dict.fromkeys(node for node in graph if node not in reasons)
-    rounded: dict[ir.Value, ir.Value] = {}
-    count = 0
-    for node in halved:
-        for index, value in enumerate(node.inputs):
+    fill_types(model)
+    forms = keeping(model, keep_nodes, keep_ops, measured).forms
+    made = [node.outputs[i] for node, form in forms.items() for i in sorted(form.outputs)]
+    behind = [value for value in made if value.uses() or value.is_graph_output()]
+    read: dict[ir.Value, list[tuple[ir.Node, int]]] = {}
+    for node, form in forms.items():
+        for index in sorted(form.inputs):
+            value = node.inputs[index]
             # Weights and what float32 nodes or the user give is rounded as it comes in.
-            if value is None or value.dtype != FLOAT or value.producer() in halved:
-                continue
-            if node.op_type == "Cast":  # reads what is there, as the converted one does
-                continue
-            if value not in rounded:
-                rounded[value] = _round_before(node, value)
-                count += 1
-            node.replace_input_with(index, rounded[value])
-    for node in halved:
-        for value in node.outputs:
-            if value.dtype == FLOAT and (value.uses() or value.is_graph_output()):
-                _round_behind(node, value)
-                count += 1
-    return count
+            if value is not None and is_float(value) and value.producer() not in forms:
+                read.setdefault(value, []).append((node, index))
+    for value, places in read.items():
+        rounded = _there_and_back(value)
+        for node, index in places:
+            node.replace_input_with(index, rounded)
+    order = {node: place for place, node in enumerate(all_nodes(model.graph))}
+    for value in sorted(behind, key=lambda v: order[_maker(v)]):
+        _round_behind(value)
+    return len(read) + len(behind)
 
 
-def _round_before(node: ir.Node, value: ir.Value) -> ir.Value:
-    """The rounded value; its Casts stand before the first of its readers in the graph."""
-    graph = node.graph
-    assert graph is not None
-    readers = set(value.consumers())
-    first = next((each for each in graph if each in readers), node)
-    return _there_and_back(first, value)
+def _maker(value: ir.Value) -> ir.Node:
+    maker = value.producer()
+    assert maker is not None
+    return maker
 
 
-def _round_behind(node: ir.Node, value: ir.Value) -> None:
+def _round_behind(value: ir.Value) -> None:
     """All that read the value read it rounded; a graph output hands its name on."""
     uses = tuple(value.uses())
-    graph = node.graph
-    assert graph is not None
-    marker = ir.Node("", "Identity", [value], name=f"{value.name}/behind")
-    graph.insert_after(node, marker)
-    new = _there_and_back(marker, value)
-    graph.remove(marker, safe=True)
+    graph = home_of(value)
+    places = [index for index, output in enumerate(graph.outputs) if output is value]
+    new = _there_and_back(value)
     for reader, index in uses:
         reader.replace_input_with(index, new)
-    if value.is_graph_output():
-        graph.outputs[list(graph.outputs).index(value)] = new
-        value.name, new.name = f"{value.name}/unrounded", value.name
+    for index in places:
+        graph.outputs[index] = new
+        name = value.name
+        value.name = scope_of(graph).name_value(f"{name}/unrounded")
+        new.name = name
 
 
-def _there_and_back(before: ir.Node, value: ir.Value) -> ir.Value:
-    name, shape = f"{value.name}/rounded", value.shape
-    (half,) = insert(
-        before,
-        "Cast",
-        [value],
-        {"to": HALF.value},
-        name=f"{name}/half",
-        dtypes=(HALF,),
-        shapes=[shape],
-    )
-    (back,) = insert(before, "Cast", [half], {"to": FLOAT.value}, name=name, shapes=[shape])
-    return back
+def _there_and_back(value: ir.Value) -> ir.Value:
+    """The value rounded, beside where it is made; a constant is rounded as a converted one is."""
+    tensor = tensor_of(value)
+    if tensor is not None:
+        return derived_weight(value, "rounded", FLOAT, dims(tensor), partial(_rounded, tensor))
+    graph, maker = home_of(value), value.producer()
+    scope = scope_of(graph)
+    nodes: list[ir.Node] = []
+    source = value
+    for suffix, dtype in (("rounded/half", HALF), ("rounded", FLOAT)):
+        name = scope.name_node(f"{value.name}/{suffix}")
+        node = ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], name=name)
+        source = node.outputs[0]
+        source.name = scope.name_value(f"{name}.out")
+        source.type, source.shape = ir.TensorType(dtype), value.shape
+        nodes.append(node)
+    if maker is not None:
+        graph.insert_after(maker, nodes)
+    elif len(graph):
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.extend(nodes)
+    return source
+
+
+def _rounded(tensor: ir.TensorProtocol) -> Array:
+    return halved(read(tensor)).astype(np.float32)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 
-import numpy as np
-import onnx
 import onnx_ir as ir
 
-from optimize.graph import CONTRIB_IN_DEFAULT_DOMAIN, Array, read
+from optimize.precision.extremes import Extremes, constants_extremes
+from optimize.precision.fp16_effects import by_facts
+from optimize.precision.fp16_facts import facts_of
+from optimize.precision.fp16_forms import BRANCHING, FLOAT, HalfForm, half_form, is_float
+from optimize.precision.fp16_indices import by_indices
 from optimize.precision.plan import code_path
-from optimize.precision.quantize import PANEL_ELEMENTS
+from optimize.scopes import all_nodes
+from optimize.value_types import bodies_of
 from vampnet_models.errors import InputError
-
-LARGEST = 65504.0
-SMALLEST = 2.0**-25
-"""This magnitude and smaller ones round to zero."""
 
 LOST_SHARE = 0.01
 """A weight that loses more of its values is warned about."""
@@ -24,96 +24,131 @@ KEEP_OPS = {
     "ReduceMean": "sums many values: float16 loses the small ones",
     "ReduceSum": "sums many values: float16 loses the small ones",
     "CumSum": "sums many values: float16 loses the small ones",
+    "ReduceL1": "sums many values: float16 loses the small ones",
     "ReduceL2": "sums squares: float16 overflows beyond 255",
     "ReduceSumSquare": "sums squares: float16 overflows beyond 255",
     "Pow": "float16 overflows early in a power",
     "Exp": "float16 overflows beyond 11",
+    "Sinh": "float16 overflows beyond 11",
+    "Cosh": "float16 overflows beyond 11",
+    "ReduceProd": "float16 overflows early in a product of many",
+    "ReduceLogSum": "sums many values: float16 loses the small ones",
+    "ReduceLogSumExp": "sums many values: float16 loses the small ones",
 }
 """Operators that stay in float32, and why."""
 
 NORM_INTERNALS = ("Mul", "Add", "Sqrt", "Reciprocal", "Div")
 """Operators that make the squares of an unfused norm or use its sums."""
 
-HALF_CONTRIB = (
-    *CONTRIB_IN_DEFAULT_DOMAIN,
-    "MultiHeadAttention",
-    "SkipSimplifiedLayerNormalization",
-)
-"""Operators outside ONNX whose floats may all be float16."""
+
+@dataclass(frozen=True)
+class Keeping:
+    """The nodes that stay in float32 with reasons, the forms of the others, and warnings.
+
+    Nodes of bodies are among them. If, Loop and Scan are in neither: they are what their bodies
+    are.
+    """
+
+    reasons: dict[ir.Node, str]
+    forms: dict[ir.Node, HalfForm]
+    warnings: tuple[str, ...] = ()
 
 
-def reasons_to_keep(
+def keeping(
     model: ir.Model,
-    keep_nodes: Collection[str],
+    keep_nodes: Collection[str] = (),
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
-) -> tuple[dict[ir.Node, str], list[str]]:
-    """The nodes that stay in float32, and warnings about weights that lose small values.
+) -> Keeping:
+    """What stays in float32, and what of the rest becomes float16, of a model with types.
 
-    Each weight that a float16 node would read is read once, to find its extremes. `measured`
-    are nodes that measured ranges keep, with reasons.
+    Each float constant is read once, to find its extremes. `measured` are nodes that measured
+    ranges keep, with reasons.
 
     Raises InputError when `keep_nodes` or `keep_ops` names what the graph does not have.
     """
-    graph = model.graph
-    by_name = {node.name: node for node in graph}
+    graph, extremes = model.graph, constants_extremes()
+    reasons = _by_caller(graph, keep_nodes, keep_ops, measured or {})
+    _add(reasons, code_path(graph))
+    for node in all_nodes(graph):
+        if node.op_type in KEEP_OPS and any(map(is_float, (*node.inputs, *node.outputs))):
+            reasons.setdefault(node, KEEP_OPS[node.op_type])
+            for other in _around(node):
+                reasons.setdefault(other, f"belongs to {node.name}: {KEEP_OPS[node.op_type]}")
+    forms = _forms(graph, reasons)
+    _add(reasons, by_facts(graph, facts_of(graph, extremes)))
+    _add(reasons, by_indices(graph))
+    forms = {node: form for node, form in forms.items() if node not in reasons}
+    return Keeping(reasons, forms, tuple(_losses(forms, extremes)))
+
+
+def _by_caller(
+    graph: ir.Graph,
+    keep_nodes: Collection[str],
+    keep_ops: Collection[str],
+    measured: Mapping[str, str],
+) -> dict[ir.Node, str]:
+    nodes = list(all_nodes(graph))
+    by_name = {node.name: node for node in nodes}
     reasons: dict[ir.Node, str] = {}
     for name in keep_nodes:
         if name not in by_name:
             raise InputError(f"{name}: no node of that name; `inspect` lists the names")
         reasons[by_name[name]] = "named by the caller"
     for op_type in keep_ops:
-        found = [node for node in graph if node.op_type == op_type]
+        found = [node for node in nodes if node.op_type == op_type]
         if not found:
             raise InputError(f"{op_type}: no operator of that type; `inspect` lists the operators")
         for node in found:
             reasons.setdefault(node, "its operator is kept by the caller")
-    for name, reason in (measured or {}).items():
+    for name, reason in measured.items():
         if name in by_name:
             reasons.setdefault(by_name[name], reason)
-    for node, reason in code_path(graph).items():
+    return reasons
+
+
+def _add(reasons: dict[ir.Node, str], found: Mapping[ir.Node, str]) -> None:
+    for node, reason in found.items():
         reasons.setdefault(node, reason)
-    for node in graph:
-        if any(reader.graph is not graph for out in node.outputs for reader in out.consumers()):
-            reasons.setdefault(node, "read inside a subgraph")
-        missing = _no_half_form(node, model)
-        if missing is not None:
-            reasons.setdefault(node, missing)
-        elif node.op_type in KEEP_OPS:
-            reasons.setdefault(node, KEEP_OPS[node.op_type])
-            for other in _around(node):
-                reasons.setdefault(other, f"belongs to {node.name}: {KEEP_OPS[node.op_type]}")
-    warnings = []
-    for value in graph.initializers.values():
-        tensor, readers = value.const_value, [n for n in value.consumers() if n not in reasons]
-        if tensor is None or tensor.dtype != ir.DataType.FLOAT or not readers:
+
+
+def _forms(graph: ir.Graph, reasons: dict[ir.Node, str]) -> dict[ir.Node, HalfForm]:
+    """Where each float node can hold float16; of those that cannot, `reasons` gets why."""
+    shut = {
+        inside
+        for node in all_nodes(graph)
+        if node.op_type not in BRANCHING
+        for body in bodies_of(node)
+        for inside in body.all_nodes()
+    }
+    forms = {}
+    for node in all_nodes(graph):
+        values = (*node.inputs, *node.outputs)
+        if node.op_type in BRANCHING or all(v is None or v.dtype != FLOAT for v in values):
             continue
-        top, lost = _extremes(read(tensor))
-        if not top <= LARGEST:
-            reason = f"{value.name} reaches {top:.3g}, beyond float16's {LARGEST:g}"
-        elif lost == 1.0:
-            reason = f"{value.name} rounds to zero in float16"
+        found = "it is in a body that is not converted" if node in shut else half_form(node, graph)
+        if isinstance(found, str):
+            reasons.setdefault(node, found)
         else:
-            if lost > LOST_SHARE:
-                share = f"{100 * lost:.0f} %"
-                warnings.append(f"{value.name}: {share} of its values round to zero in float16")
-            continue
-        for node in readers:
-            reasons.setdefault(node, reason)
-    return reasons, warnings
+            forms[node] = found
+    return forms
 
 
-def _extremes(values: Array) -> tuple[float, float]:
-    """The largest magnitude, and the share of the values that float16 rounds to zero."""
-    if not values.size:
-        return 0.0, 0.0
-    flat, top, lost = values.reshape(-1), 0.0, 0
-    for first in range(0, flat.size, PANEL_ELEMENTS):
-        magnitudes = np.abs(flat[first : first + PANEL_ELEMENTS])
-        # np.maximum hands a NaN on, which Python's max would drop.
-        top = float(np.maximum(top, magnitudes.max()))
-        lost += int(np.count_nonzero(magnitudes) - np.count_nonzero(magnitudes > SMALLEST))
-    return top, lost / flat.size
+def _losses(
+    forms: Mapping[ir.Node, HalfForm], extremes: Callable[[ir.Value], Extremes | None]
+) -> Iterator[str]:
+    """Warnings about weights that lose many small values."""
+    told: set[ir.Value] = set()
+    for node, form in forms.items():
+        for index in form.inputs:
+            value = node.inputs[index]
+            if value is None or value in told:
+                continue
+            told.add(value)
+            found = extremes(value)
+            if found is not None and found.lost > LOST_SHARE:
+                share = f"{100 * found.lost:.0f} %"
+                yield f"{value.name}: {share} of its values round to zero in float16"
 
 
 def _around(reduction: ir.Node) -> list[ir.Node]:
@@ -126,40 +161,3 @@ def _around(reduction: ir.Node) -> list[ir.Node]:
         if reader.op_type in ("Add", "Sqrt", "Reciprocal"):
             pending.extend(reader.outputs[0].consumers())
     return [node for node in found if node.op_type in NORM_INTERNALS]
-
-
-def _no_half_form(node: ir.Node, model: ir.Model) -> str | None:
-    """Why a node cannot work in float16, None when it can."""
-    graphs = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    if any(attribute.type in graphs for attribute in node.attributes.values()):
-        return "it holds a subgraph"
-    if node.op_type in ("Cast", "Constant", "ConstantOfShape") or node.op_type in HALF_CONTRIB:
-        return None
-    if "dtype" in node.attributes:
-        return "it names its output's type itself"
-    values = [*node.inputs, *node.outputs]
-    for value, allowed in zip(values, _allowed_types(node, model), strict=True):
-        is_float = value is not None and value.dtype == ir.DataType.FLOAT
-        if is_float and "tensor(float16)" not in allowed:
-            return "the operator has no float16 form"
-    return None
-
-
-def _allowed_types(node: ir.Node, model: ir.Model) -> list[Collection[str]]:
-    """The types that the operator's schema allows at each input, then at each output."""
-    version = model.graph.opset_imports.get(node.domain, 1)
-    n_inputs, n_outputs = len(node.inputs), len(node.outputs)
-    try:
-        schema = onnx.defs.get_schema(node.op_type, version, node.domain)
-    except onnx.defs.SchemaError:
-        return [()] * (n_inputs + n_outputs)
-    variables = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
-
-    def types(
-        formal: Sequence[onnx.defs.OpSchema.FormalParameter], n: int
-    ) -> list[Collection[str]]:
-        # The last formal parameter may be variadic.
-        chosen = [formal[min(index, len(formal) - 1)] for index in range(n)]
-        return [variables.get(each.type_str, (each.type_str,)) for each in chosen]
-
-    return types(schema.inputs, n_inputs) + types(schema.outputs, n_outputs)

@@ -13,16 +13,15 @@ from pathlib import Path
 import onnx_ir as ir
 
 from calibration.observers import Range
-from optimize.precision.fp16_keep import LARGEST
+from optimize.precision.extremes import LARGEST, SMALLEST_NORMAL
+from optimize.precision.fp16_forms import is_float
+from optimize.scopes import all_nodes
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
 
 SCHEMA = 1
 HEADROOM = 2.0
 """Other audio may be louder: a value within this factor of float16's largest is kept."""
-
-SMALLEST_NORMAL = 2.0**-14
-"""Below this float16 loses precision bit by bit; a tensor that never exceeds it is kept."""
 
 
 def tensors_to_measure(graph: ir.Graph) -> dict[str, int | None]:
@@ -31,14 +30,14 @@ def tensors_to_measure(graph: ir.Graph) -> dict[str, int | None]:
         value.name: None
         for node in graph
         for value in node.outputs
-        if value.name and value.dtype == ir.DataType.FLOAT and value.uses()
+        if value.name and is_float(value) and value.uses()
     }
 
 
 def nodes_to_keep(graph: ir.Graph, ranges: Mapping[str, Range]) -> dict[str, str]:
     """Nodes that stay in float32 by the ranges of what they read or write, with reasons."""
     found: dict[str, str] = {}
-    for node in graph:
+    for node in all_nodes(graph):
         for value in (*node.outputs, *node.inputs):
             reason = _reason(value, ranges)
             if reason is not None and node.name:
