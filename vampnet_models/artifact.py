@@ -16,6 +16,9 @@ import onnx
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
+from vampnet_models.external import shown
+from vampnet_models.graph_check import check_graph, open_shapes
+from vampnet_models.header import check_header
 from vampnet_models.scratch import locked_folder
 from vampnet_models.spec import ModelSpec, Role, spec_of
 from vampnet_models.wire import skeleton
@@ -60,8 +63,11 @@ class Artifact:
 def load_model(path: Path) -> ir.Model:
     """Read a model; external weights stay on disk, memory-mapped.
 
-    Raises InputError when the file is missing, is no ONNX model, is truncated, or when its
-    external data is missing, too short or a link.
+    The file is checked by `check_header` before any library reads it. A dimension of a value below
+    0 is read as unknown, as the runtime does.
+
+    Raises InputError when the file is missing, is no ONNX model, is truncated, declares what it
+    does not hold, or when its external data is missing, too short, a link or outside its folder.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the path of an .onnx model in it")
@@ -70,39 +76,30 @@ def load_model(path: Path) -> ir.Model:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; export or copy the model again")
     try:
+        check_header(path)
         model = _read(path)
+    except InputError:
+        raise
     except Exception as error:
         # protobuf, UnicodeDecodeError, ValueError: whatever the bytes provoke means the same.
         reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"{path}: not a readable ONNX model ({reason}); truncated, or of another format"
+            f"{path}: not a readable ONNX model ({shown(reason, 160)}); truncated, damaged, or of "
+            "another format"
         ) from error
     if not model.graph.outputs:
         raise InputError(f"{path}: not an ONNX model: it has no outputs; export it again")
-    for location, needed_bytes in _external_files(model).items():
-        data = path.parent / location
-        if not data.is_file():
-            raise InputError(
-                f"{path}: its external data {location} is missing; copy it beside the model"
-            )
-        # The reader of external data refuses both, but only when the first weight is read.
-        if data.is_symlink() or data.stat().st_nlink > 1:
-            raise InputError(
-                f"{data}: is a link, which external data must not be; copy the file itself there"
-            )
-        if data.stat().st_size < needed_bytes:
-            raise InputError(
-                f"{data}: truncated: {data.stat().st_size} bytes of {needed_bytes}; copy it again"
-            )
     return model
 
 
 def _read(path: Path) -> ir.Model:
     """The model; a large file's weights stay in it, memory-mapped."""
-    if path.stat().st_size < EXTERNAL_FROM_BYTES:
-        return ir.load(path)
-    model: ir.Model = ir.from_proto(onnx.ModelProto.FromString(skeleton(path)))
+    is_large = path.stat().st_size >= EXTERNAL_FROM_BYTES
+    proto = onnx.ModelProto.FromString(skeleton(path) if is_large else path.read_bytes())
+    model: ir.Model = ir.from_proto(proto)
     ir.external_data.set_base_dir(model.graph, path.parent)
+    check_graph(model)
+    open_shapes(model)
     return model
 
 
@@ -121,7 +118,7 @@ def open_artifact(path: Path) -> Artifact:
 
 def model_files(path: Path, model: ir.Model) -> tuple[Path, ...]:
     """The files of a model that was read from `path`: itself, then its external data."""
-    beside = sorted(_external_files(model).keys() - {path.name})
+    beside = sorted(_external_files(model) - {path.name})
     return (path, *(path.parent / location for location in beside))
 
 
@@ -153,6 +150,7 @@ def save_model(
     check_output(path)
     owned = owned_data(path)
     data_name = _free_data_name(path, owned)
+    _hold_attributes(model)
     with staging_beside(path) as staging, written(path):
         staged = staging / path.name
         if external:
@@ -179,13 +177,15 @@ def copy_model(source: Artifact, folder: Path) -> Path:
     path = folder / source.path.name
     check_output(path)
     owned = owned_data(path)
-    for file in source.files[1:]:
-        target = folder / file.name
+    names = [file.relative_to(source.path.parent) for file in source.files]
+    for file, name in zip(source.files[1:], names[1:], strict=True):
+        target = folder / name
         if target.exists() and target not in owned and not target.samefile(file):
             raise InputError(f"{target}: belongs to another model; choose another output folder")
     with staging_beside(path) as staging, written(path):
-        for file in source.files:
-            shutil.copyfile(file, staging / file.name)
+        for file, name in zip(source.files, names, strict=True):
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, staging / name)
         _publish(staging, path, owned)
     return path
 
@@ -277,15 +277,36 @@ def sha256_of(files: tuple[Path, ...]) -> str:
     return digest.hexdigest()
 
 
-def _external_files(model: ir.Model) -> dict[str, int]:
-    needed: dict[str, int] = {}
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if isinstance(tensor, ir.ExternalTensor):
-            location = str(tensor.location)
-            end = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
-            needed[location] = max(needed.get(location, 0), end)
-    return needed
+def _external_files(model: ir.Model) -> set[str]:
+    """The locations of all tensors outside the file: of every graph, and of attributes."""
+    return {str(each.location) for each in _tensors(model) if isinstance(each, ir.ExternalTensor)}
+
+
+def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+        for node in graph:
+            for attribute in node.attributes.values():
+                if attribute.is_ref() or attribute.value is None:
+                    continue
+                if attribute.type is ir.AttributeType.TENSOR:
+                    yield attribute.as_tensor()
+                elif attribute.type is ir.AttributeType.TENSORS:
+                    yield from attribute.as_tensors()
+
+
+def _hold_attributes(model: ir.Model) -> None:
+    """Take the external data of attributes into memory: writers move that of initializers only."""
+    for node in model.graph.all_nodes():
+        for name, attribute in list(node.attributes.items()):
+            if attribute.is_ref() or attribute.type is not ir.AttributeType.TENSOR:
+                continue
+            tensor = attribute.as_tensor()
+            if isinstance(tensor, ir.ExternalTensor):
+                held = ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+                node.attributes[name] = ir.AttrTensor(name, held)
 
 
 def _publish(staging: Path, path: Path, owned: frozenset[Path]) -> None:
@@ -293,16 +314,21 @@ def _publish(staging: Path, path: Path, owned: frozenset[Path]) -> None:
 
     `owned` are the data files of the model that was at `path`: those that are not replaced go.
     """
-    staged_data = [staged for staged in staging.iterdir() if staged.name != path.name]
-    if staged_data:
-        path.unlink(missing_ok=True)
-    for staged in staged_data:
-        staged.chmod(0o644)
-        staged.replace(path.with_name(staged.name))
     model = staging / path.name
+    data = {
+        path.parent / each.relative_to(staging): each
+        for each in staging.rglob("*")
+        if each.is_file() and each != model
+    }
+    if data:
+        path.unlink(missing_ok=True)
+    for target, staged in data.items():
+        staged.chmod(0o644)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(target)
     model.chmod(0o644)
     model.replace(path)
-    for stale in owned - {path.with_name(staged.name) for staged in staged_data}:
+    for stale in owned - data.keys():
         stale.unlink(missing_ok=True)
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 GRAPH, INITIALIZER = 7, 5
 RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 9, 13, 14
@@ -24,15 +24,20 @@ SMALL_BYTES = 1024
 """Tensors below this stay in the message: shapes, axes, scales."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field of a message: its number and wire type, where it starts, where its value lies."""
+Data = mmap.mmap | bytes
+
+
+class Field(NamedTuple):
+    """A field of a message: `value` is a varint's value itself, else where the content starts.
+
+    It lies from `start` to `end`, its key included.
+    """
 
     number: int
     wire_type: int
-    start: int
     value: int
     end: int
+    start: int
 
 
 def skeleton(path: Path) -> bytes:
@@ -50,30 +55,44 @@ def skeleton(path: Path) -> bytes:
     return b"".join(parts)
 
 
-def fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[Field]:
+def fields(data: Data, start: int, end: int) -> Iterator[Field]:
     """The fields of a message that lies in `data[start:end]`.
 
-    Raises ValueError on an unknown wire type, or a field that reaches beyond the end.
+    Raises ValueError on an unknown wire type, or a field that reaches beyond the end; IndexError
+    where the data itself ends in a key.
     """
     position = start
     while position < end:
-        key, value = _varint(data, position, end)
+        at = position
+        key = data[position]
+        position += 1
+        if key > 0x7F:
+            key, position = _varint(data, at, end)
         number, wire_type = key >> 3, key & 7
-        if wire_type == VARINT:
-            _, stop = _varint(data, value, end)
+        if wire_type in (LENGTH, VARINT):
+            value = data[position]
+            if value > 0x7F:
+                value, position = _varint(data, position, end)
+            else:
+                position += 1
+            if wire_type == LENGTH:
+                length, value = value, position
+                position += length
         elif wire_type == FIXED64:
-            stop = value + 8
+            value, position = position, position + 8
         elif wire_type == FIXED32:
-            stop = value + 4
-        elif wire_type == LENGTH:
-            length, value = _varint(data, value, end)
-            stop = value + length
+            value, position = position, position + 4
         else:
-            raise ValueError(f"wire type {wire_type} at byte {position}: no protobuf message")
-        if number == 0 or stop > end:
-            raise ValueError(f"field {number} at byte {position} reaches beyond the message's end")
-        yield Field(number, wire_type, position, value, stop)
-        position = stop
+            raise ValueError(f"wire type {wire_type} at byte {at}: no protobuf message")
+        if number == 0 or position > end:
+            raise ValueError(f"field {number} at byte {at} reaches beyond the message's end")
+        yield Field(number, wire_type, value, position, at)
+
+
+def signed(value: int) -> int:
+    """A varint as the int64 that it stands for."""
+    value &= 2**64 - 1
+    return value - 2**64 if value >= 2**63 else value
 
 
 def _graph(data: mmap.mmap, graph: Field, name: str) -> bytes:
