@@ -26,6 +26,7 @@ from calibration.memory import Prediction
 from optimize.build import build_variant
 from optimize.fuse import fuse
 from optimize.precision import int8_static
+from optimize.precision.traits import traits_of
 from optimize.recipes import INT8_STATIC
 from profiles.child import peak_rss_bytes
 from vampnet_models.artifact import (
@@ -36,7 +37,7 @@ from vampnet_models.artifact import (
     write_text,
 )
 from vampnet_models.session import Feeds, open_session
-from vampnet_models.spec import Role
+from vampnet_models.spec import Role, spec_of
 
 SESSION = "session"
 RECIPE = INT8_STATIC.name
@@ -85,8 +86,10 @@ def child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
     told: list[Prediction] = []
     terms = Terms(on_prediction=told.append)
     graph = load_model(path)
-    n_bytes = weights_bytes(graph)
-    axes = int8_static.tensors_to_observe(graph.graph) if case not in (SESSION, RECIPE) else {}
+    n_bytes, traits = weights_bytes(graph), traits_of(spec_of(graph))
+    axes = (
+        int8_static.tensors_to_observe(graph.graph, traits) if case not in (SESSION, RECIPE) else {}
+    )
     del graph
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     if case == SESSION:

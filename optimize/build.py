@@ -28,6 +28,7 @@ from optimize.fuse import Fusion, finished, fuse
 from optimize.origin import check_origin
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion, FloatNode
+from optimize.precision.traits import Traits, traits_of
 from optimize.recipes import Recipe
 from optimize.variant import (
     CalibrationFacts,
@@ -104,13 +105,14 @@ def build_variant(
     _raise_opset(model, source.path, recipe.opset)
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings = _expectations(model, recipe, fusion, source.path)
+    traits = traits_of(source.spec)
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:
-            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress))
+            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress, traits))
     elif used is not None:
-        conversion = _calibrated(model, recipe, used, out, terms, progress)
+        conversion = _calibrated(model, recipe, traits, used, out, terms, progress)
     else:
-        conversion = _convert(model, recipe, {})
+        conversion = _convert(model, recipe, {}, traits)
     finish = finished(model, recipe.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
@@ -162,7 +164,7 @@ def outside_ranges(
     model = load_model(source.path)
     _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
-    axes = recipe.observe(model.graph)
+    axes = recipe.observe(model.graph, traits_of(source.spec))
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused, calibration.feeds, axes, recipe.observer, terms=terms
@@ -182,8 +184,9 @@ def check_memory(
     model = load_model(source.path)
     _raise_opset(model, source.path, recipe.opset)
     fuse(model, recipe.rules)
-    axes = recipe.observe(model.graph)
-    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph))
+    traits = traits_of(source.spec)
+    axes = recipe.observe(model.graph, traits)
+    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph, traits))
     with _fused(model, out) as fused:
         predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES, later)
     group_within(predicted, max_memory_bytes, GROUP_BYTES)
@@ -260,6 +263,7 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
 def _calibrated(
     model: ir.Model,
     recipe: Recipe,
+    traits: Traits,
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
@@ -267,11 +271,11 @@ def _calibrated(
 ) -> Conversion:
     """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None
-    axes = recipe.observe(model.graph)
+    axes = recipe.observe(model.graph, traits)
     if not axes:
-        _convert(model, recipe, {})
+        _convert(model, recipe, {}, traits)
         raise NotApplicable("no node takes 8-bit activations")
-    widths = {} if recipe.moments is None else recipe.moments(model.graph)
+    widths = {} if recipe.moments is None else recipe.moments(model.graph, traits)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused,
@@ -283,9 +287,9 @@ def _calibrated(
             progress=progress,
         )
         if recipe.compensate is None or not widths:
-            return _convert(model, recipe, ranges)
+            return _convert(model, recipe, ranges, traits)
         moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
-        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent))
+        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent, traits))
 
 
 @contextmanager
@@ -296,11 +300,13 @@ def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
         yield staging / "fused.onnx"
 
 
-def _convert(model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike]) -> Conversion:
+def _convert(
+    model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike], traits: Traits
+) -> Conversion:
     if recipe.convert is None:
         n_weights = sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)
         return Conversion({"float32": n_weights})
-    return _applied(recipe.convert(model, ranges))
+    return _applied(recipe.convert(model, ranges, traits))
 
 
 def _applied(conversion: Conversion) -> Conversion:

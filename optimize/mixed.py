@@ -38,6 +38,7 @@ from optimize.precision.plan import (
     restricted,
 )
 from optimize.precision.shelf import Shelf, Shelved
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.recipes import Recipe
 from vampnet_models.artifact import load_model
 from vampnet_models.session import Feeds
@@ -68,7 +69,9 @@ _STAGE = re.compile(r"(.*?\.\d+)(?=[./])")
 _NUMBER = re.compile(r"\d+")
 
 
-def blocks_of(graph: ir.Graph, grain: Grain = "stage") -> dict[str, tuple[str, ...]]:
+def blocks_of(
+    graph: ir.Graph, grain: Grain = "stage", traits: Traits = NO_TRAITS
+) -> dict[str, tuple[str, ...]]:
     """The weights that any precision would change, grouped, of a graph fused by `MIXED_RULES`.
 
     A transformer's MatMuls stand alone, or by `kind` with those of all layers
@@ -76,10 +79,12 @@ def blocks_of(graph: ir.Graph, grain: Grain = "stage") -> dict[str, tuple[str, .
     (`decoder.model.3`), or by `node` the heavy ones stand alone. Lookups and what decides the
     codes go by kind (`quantizers.*.in_proj`): they are many and small. Any other node stands alone.
     """
-    chosen = {n.name: n for found in targets(graph).values() for n in found.chosen if n.name}
+    chosen = {
+        n.name: n for found in targets(graph, traits).values() for n in found.chosen if n.name
+    }
     sizes = {name: _n_weights(node) for name, node in chosen.items()}
     own = {name for name, size in sizes.items() if size >= OWN_SHARE * sum(sizes.values())}
-    decides = code_path(graph)
+    decides = code_path(graph, traits)
     blocks: dict[str, list[str]] = {}
     for node in graph:
         if node.name not in chosen:
@@ -104,25 +109,28 @@ def _block(name: str, grain: Grain, *, own: bool) -> str:
     return name if stage is None or (own and grain == "node") else stage.group(1)
 
 
-def targets(graph: ir.Graph) -> dict[str, Plan]:
+def targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
     """What each precision would convert and leave."""
     return {
-        STATIC: int8_static.targets(graph),
-        DYNAMIC: int8_dynamic.targets(graph),
-        "int8-weights": weight_only.targets(graph, with_tables=True),
-        "int4-weights": weight_only.targets(graph),
+        STATIC: int8_static.targets(graph, traits),
+        DYNAMIC: int8_dynamic.targets(graph, traits),
+        "int8-weights": weight_only.targets(graph, traits, with_tables=True),
+        "int4-weights": weight_only.targets(graph, traits),
         "float16-weights": fp16_weights.targets(graph),
     }
 
 
-def options_of(graph: ir.Graph, blocks: Blocks) -> dict[str, tuple[str, ...]]:
+def options_of(
+    graph: ir.Graph, blocks: Blocks, traits: Traits = NO_TRAITS
+) -> dict[str, tuple[str, ...]]:
     """The precisions that convert at least one node of each block; float32 is always one.
 
     Four bits are none for a block whose weights have no whole blocks of them: it would be 8.
     """
-    chosen = {p: {n.name for n in found.chosen} for p, found in targets(graph).items()}
+    plans = targets(graph, traits)
+    chosen = {p: {n.name for n in found.chosen} for p, found in plans.items()}
     chosen["int4-weights"] = {
-        n.name for n in targets(graph)["int4-weights"].chosen if weight_only.has_four_bits(n)
+        n.name for n in plans["int4-weights"].chosen if weight_only.has_four_bits(n)
     }
     return {
         block: tuple(p for p in PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
@@ -145,7 +153,11 @@ class Calibrated:
 
 
 def convert(
-    model: ir.Model, blocks: Blocks, assignment: Assignment, calibrated: Calibrated
+    model: ir.Model,
+    blocks: Blocks,
+    assignment: Assignment,
+    calibrated: Calibrated,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Give each block of a fused model its precision, in place.
 
@@ -155,7 +167,7 @@ def convert(
     """
     graph = model.graph
     names = {p: _names(blocks, assignment, p) for p in PRECISIONS}
-    plans = {p: restricted(found, names[p]) for p, found in targets(graph).items()}
+    plans = {p: restricted(found, names[p]) for p, found in targets(graph, traits).items()}
     read_by_integers = names[STATIC] | names[DYNAMIC]
     touched = {
         value.name
@@ -183,7 +195,7 @@ def convert(
         ("int4-weights", lambda _: in_blocks(BITS_4, "int4-weights")),
         ("float16-weights", lambda plan: fp16_weights.convert(model, plan)),
     )
-    tables = codebook_rows.codebooks(graph)
+    tables = codebook_rows.codebooks(graph, traits)
     precision: Counter[str] = Counter()
     left: dict[str, FloatNode] = {}
     mixed: list[MixedNode] = []
@@ -197,7 +209,7 @@ def convert(
         left.update({node.node: node for node in done.float_nodes})
         mixed.extend(done.mixed_nodes)
     turn_back(graph)
-    codebook_rows.share(model, tables)
+    codebook_rows.share(model, traits, tables)
     # A step that came before another's lookups counts them among what stays.
     for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):
         left.pop(node.name or "", None)
@@ -222,6 +234,7 @@ def calibrate(
     feeds: Sequence[Feeds],
     scratch: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> Calibrated:
     """What any mixture of a model fused by `MIXED_RULES` may ask for; empty where none can.
 
@@ -229,11 +242,11 @@ def calibrate(
     precision; the integers wait in files in `scratch`. Raises InputError as `collect_ranges` does.
     """
     smoothed, plain = load_model(fused), load_model(fused)
-    axes = int8_static.tensors_to_observe(smoothed.graph)
+    axes = int8_static.tensors_to_observe(smoothed.graph, traits)
     if not axes:
         return Calibrated()
     ranges = collect_channel_ranges(fused, feeds, axes, progress=progress)
-    readers = calibrated_weights.readers_of(weight_only.targets(plain.graph).chosen)
+    readers = calibrated_weights.readers_of(weight_only.targets(plain.graph, traits).chosen)
     shelf = Shelf(scratch)
     blocks: dict[str, dict[str, Packed]] = {"int8-weights": {}, "int4-weights": {}}
 
@@ -248,7 +261,7 @@ def calibrate(
             if name in widths:
                 yield name, moments
 
-    integers = int8_static.rounded_products(smoothed, ranges, moments_of, scratch)
+    integers = int8_static.rounded_products(smoothed, ranges, moments_of, scratch, traits)
     return Calibrated(ranges, integers, blocks)
 
 
@@ -261,8 +274,9 @@ def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) ->
         _fused: Path,
         _feeds: Sequence[Feeds],
         _progress: Callable[[int, int], None] | None,
+        traits: Traits,
     ) -> Conversion:
-        return convert(model, blocks, assignment, calibrated)
+        return convert(model, blocks, assignment, calibrated, traits)
 
     return Recipe(
         name_of(assignment),
@@ -270,7 +284,9 @@ def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) ->
         MIXED_RULES,
         convert=None
         if needs_feeds
-        else lambda model, _ranges: convert(model, blocks, assignment, Calibrated()),
+        else lambda model, _ranges, traits: convert(
+            model, blocks, assignment, Calibrated(), traits
+        ),
         calibrate=with_feeds if needs_feeds else None,
         expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     )

@@ -21,6 +21,7 @@ from optimize.precision import (
 )
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
+from optimize.precision.traits import Traits
 from optimize.recipes import FP16, INT8_STATIC, Recipe, with_static_settings
 from vampnet_models.errors import InputError
 
@@ -55,7 +56,7 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
     float32 graph that rounds each result.
     """
 
-    def convert(model: ir.Model, given: Mapping[str, RangeLike]) -> Conversion:
+    def convert(model: ir.Model, given: Mapping[str, RangeLike], traits: Traits) -> Conversion:
         ranges = given if settings.measure else settings.ranges or {}
         whole = {name: Range(float(r.low), float(r.high)) for name, r in ranges.items()}
         if settings.measure and settings.on_ranges is not None:
@@ -64,7 +65,11 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
         keep_nodes, keep_ops = settings.keep_nodes, settings.keep_ops
         if settings.emulated:
             count = fp16_emulate.emulate(
-                model, keep_nodes=keep_nodes, keep_ops=keep_ops, measured=measured
+                model,
+                keep_nodes=keep_nodes,
+                keep_ops=keep_ops,
+                measured=measured,
+                traits=traits,
             )
             return Conversion({"float16, emulated": count})
         return fp16.convert(
@@ -73,6 +78,7 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
             keep_ops=keep_ops,
             measured=measured,
             keep_io=settings.keep_io,
+            traits=traits,
         )
 
     return replace(
@@ -80,7 +86,9 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
         name=_fp16_name(settings),
         convert=convert,
         reusable=not settings.measure,
-        observe=fp16_ranges.tensors_to_measure if settings.measure else None,
+        observe=(lambda graph, _traits: fp16_ranges.tensors_to_measure(graph))
+        if settings.measure
+        else None,
     )
 
 
@@ -147,6 +155,8 @@ def weights_recipe(
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
         WEIGHT_RULES,
-        None if method == "gptq" else lambda model, _ranges: weight_only.convert(model, settings),
+        None
+        if method == "gptq"
+        else lambda model, _ranges, traits: weight_only.convert(model, settings, traits=traits),
         calibrate=partial(calibrated_weights.convert, settings) if method == "gptq" else None,
     )

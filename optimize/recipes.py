@@ -30,21 +30,23 @@ from optimize.precision import (
 from optimize.precision.compensated import MomentsOf
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
+from optimize.precision.traits import Traits
 from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds
 from vampnet_models.spec import OPSET
 
-Convert = Callable[[ir.Model, Mapping[str, RangeLike]], Conversion]
-"""Changes the precision of a fused model in place; the ranges are empty unless calibrated."""
+Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]
+"""Changes the precision of a fused model in place; the ranges are empty unless calibrated, the
+traits are those of its source."""
 
 Ranges = Mapping[str, Range | ChannelRange]
 
 Calibrate = Callable[
-    [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None], Conversion
+    [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None, Traits], Conversion
 ]
 """The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
-Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path], Conversion]
+Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path, Traits], Conversion]
 """`Convert` with a way to the second moments of the fused float32 model's activations."""
 
 INTEGER_SHARE = 0.95
@@ -73,11 +75,11 @@ class Recipe:
     summary: str
     rules: tuple[Rule[Any], ...]
     convert: Convert | None = None
-    observe: Callable[[ir.Graph], Mapping[str, int | None]] | None = None
+    observe: Callable[[ir.Graph, Traits], Mapping[str, int | None]] | None = None
     observer: str = "minmax"
     limits: Callable[[ir.Graph, Mapping[str, RangeLike]], Ranges] | None = None
     calibrate: Calibrate | None = None
-    moments: Callable[[ir.Graph], Mapping[str, int]] | None = None
+    moments: Callable[[ir.Graph, Traits], Mapping[str, int]] | None = None
     compensate: Compensate | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     finish: tuple[Rule[Any], ...] = ()
@@ -118,7 +120,7 @@ FP16 = Recipe(
     "fp16",
     "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
     FLOAT_RULES,
-    lambda model, _ranges: fp16.convert(model),
+    lambda model, _ranges, traits: fp16.convert(model, traits=traits),
 )
 
 
@@ -126,9 +128,16 @@ def with_static_settings(recipe: Recipe, settings: int8_static.Settings) -> Reci
     """A recipe that converts with these settings."""
     return replace(
         recipe,
-        convert=partial(int8_static.convert, settings=settings),
-        compensate=lambda model, ranges, moments_of, scratch: int8_static.convert(
-            model, ranges, settings=settings, moments_of=moments_of, scratch=scratch
+        convert=lambda model, ranges, traits: int8_static.convert(
+            model, ranges, settings=settings, traits=traits
+        ),
+        compensate=lambda model, ranges, moments_of, scratch, traits: int8_static.convert(
+            model,
+            ranges,
+            settings=settings,
+            moments_of=moments_of,
+            scratch=scratch,
+            traits=traits,
         ),
         settings={
             "activations": "s8" if settings.signed else "u8",
@@ -184,7 +193,7 @@ INT8_DYNAMIC = Recipe(
     "int8-dynamic",
     "8-bit weights and activations, ranges taken at run time",
     DYNAMIC_RULES,
-    lambda model, _ranges: int8_dynamic.convert(model),
+    lambda model, _ranges, traits: int8_dynamic.convert(model, traits=traits),
     finish=CPU_ATTENTION,
     opset=portable_attention.FIRST_OPSET,
     expect=(*EXPECTED, "conv_transpose"),
@@ -201,18 +210,20 @@ INT8_DYNAMIC_NATIVE = replace(
     is_native=True,
 )
 
+BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
+
 INT8_WEIGHTS = Recipe(
     "int8-weights",
     "8-bit weights; activations stay float between operators",
     WEIGHT_RULES,
-    lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=8)),
+    lambda model, _ranges, traits: weight_only.convert(model, BITS_8, traits=traits),
 )
 
 INT4_WEIGHTS = Recipe(
     "int4-weights",
     "4-bit weights in blocks of 32; activations stay float between operators",
     WEIGHT_RULES,
-    lambda model, _ranges: weight_only.convert(model, weight_only.Settings(bits=4)),
+    lambda model, _ranges, traits: weight_only.convert(model, BITS_4, traits=traits),
 )
 
 
@@ -241,7 +252,7 @@ COREML_FP16 = Recipe(
     "coreml-fp16",
     "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
     NPU_RULES,
-    lambda model, _ranges: fp16.convert(model),
+    lambda model, _ranges, traits: fp16.convert(model, traits=traits),
     expect=("snake",),
     as_exported=True,
 )

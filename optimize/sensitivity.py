@@ -23,6 +23,7 @@ from optimize.accuracy import Truth, judge
 from optimize.accuracy_report import AccuracyReport
 from optimize.answers import reduce_answer
 from optimize.mixed import Assignment, Blocks, Calibrated
+from optimize.precision.traits import traits_of
 from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.session import Feeds, Session, open_session
 
@@ -67,12 +68,13 @@ class Trials:
     def __init__(self, fused: Path, truth: Truth, blocks: Blocks, calibrated: Calibrated) -> None:
         self._fused, self._truth, self._blocks = fused, truth, blocks
         self._calibrated = calibrated
+        self._traits = traits_of(truth.reference.spec)
 
     @cached_property
     def _base_bytes(self) -> int:
         """What a mixture weighs where every block stays float32."""
         model = load_model(self._fused)
-        mixed.convert(model, self._blocks, {}, self._calibrated)
+        mixed.convert(model, self._blocks, {}, self._calibrated, self._traits)
         return weights_bytes(model)
 
     @cached_property
@@ -100,7 +102,7 @@ class Trials:
 
     def _converted(self, assignment: Assignment) -> tuple[Session, int]:
         model = load_model(self._fused)
-        mixed.convert(model, self._blocks, assignment, self._calibrated)
+        mixed.convert(model, self._blocks, assignment, self._calibrated, self._traits)
         graph = ir.to_proto(model).SerializeToString()
         folder = str(self._fused.resolve().parent)
         return open_session(graph, config={FOLDER_KEY: folder}), weights_bytes(model)

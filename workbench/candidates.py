@@ -14,6 +14,7 @@ from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.fuse import MIXED_RULES, fuse
 from optimize.mixed import Assignment, Blocks, Calibrated, Grain
+from optimize.precision.traits import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.search import Candidate, assignments, why_no_smaller
 from optimize.sensitivity import Effect
@@ -83,15 +84,15 @@ def candidates_of(
     )
     search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
     with _fused(artifact, space) as fused:
-        graph = load_model(fused).graph
-        blocks = mixed.blocks_of(graph, _grain(artifact))
+        graph, traits = load_model(fused).graph, traits_of(artifact.spec)
+        blocks = mixed.blocks_of(graph, _grain(artifact), traits)
         with voice.task(f"{artifact.name}: calibrating") as update:
-            calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update)
+            calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update, traits)
         with voice.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
         bench = Bench(artifact, fused, truth, blocks, calibrated, key, space, voice)
-        effects = bench.effects(mixed.options_of(graph, blocks))
+        effects = bench.effects(mixed.options_of(graph, blocks, traits))
         near = bench.near_bound(effects, wish)
     proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
     found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)

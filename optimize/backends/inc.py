@@ -27,6 +27,7 @@ from optimize.precision.plan import (
     float_node,
     table_lookups,
 )
+from optimize.precision.traits import Traits
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError, PromiseMissed
@@ -87,11 +88,11 @@ def weights_recipe(bits: str, block: str, method: str, interpreter: Path) -> Rec
 
 def _recipe(name: str, method: str, interpreter: Path, arguments: Sequence[str] = ()) -> Recipe:
     def calibrated(
-        model: ir.Model, fused: Path, feeds: Sequence[Feeds], _progress: object
+        model: ir.Model, fused: Path, feeds: Sequence[Feeds], _progress: object, _traits: Traits
     ) -> Conversion:
         return _quantized(model, fused, feeds, method, interpreter, arguments)
 
-    def converted(model: ir.Model, _ranges: Mapping[str, RangeLike]) -> Conversion:
+    def converted(model: ir.Model, _ranges: Mapping[str, RangeLike], _traits: Traits) -> Conversion:
         with scratch_folder() as folder:
             fused = folder / "fused.onnx"
             save_model(model, fused)

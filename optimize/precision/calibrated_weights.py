@@ -22,6 +22,7 @@ from optimize.precision.gptq import error_compensated
 from optimize.precision.plan import Conversion
 from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shelf import Shelf, Shelved
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.precision.weight_only import Rounded, Settings, targets
 from optimize.precision.weight_only import convert as convert_weights
 from optimize.scopes import scope_of
@@ -56,6 +57,7 @@ def convert(
     fused: Path,
     feeds: Sequence[Feeds],
     progress: Progress | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Quantize the weights of a model in place, its MatMuls by GPTQ; convolutions to nearest.
 
@@ -64,7 +66,7 @@ def convert(
     """
     if settings.block is None:
         raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
-    readers = readers_of(targets(model.graph).chosen)
+    readers = readers_of(targets(model.graph, traits).chosen)
     widths = widths_of(readers)
     shelf = Shelf(fused.parent)
     rounded: dict[ir.Node, Rounded] = {}
@@ -78,7 +80,7 @@ def convert(
                 if value not in done:
                     done[value] = packed(node, known, settings, shelf).of(node)
                 rounded[node] = done[value]
-    return convert_weights(model, settings, rounded)
+    return convert_weights(model, settings, rounded, traits=traits)
 
 
 def readers_of(nodes: Collection[ir.Node]) -> dict[str, list[ir.Node]]:

@@ -12,20 +12,21 @@ import onnx_ir as ir
 
 from optimize.graph import Array, add_constant, dims, drop_unused, insert, read, weight_of
 from optimize.precision.plan import code_path, constant_lookups
+from optimize.precision.traits import Traits
 
 CLOSE = 1e-6
 """Rows of length one differ by no more where they are the same: a few roundings."""
 
 
-def share(model: ir.Model, tables: dict[ir.Node, Array] | None = None) -> int:
+def share(model: ir.Model, traits: Traits, tables: dict[ir.Node, Array] | None = None) -> int:
     """Make each searched matrix from its codebook, in place; how many are made.
 
     `tables` are the codebooks of lookups whose table is no float32 constant any more.
     """
     graph = model.graph
-    known = tables if tables is not None else codebooks(graph)
+    known = tables if tables is not None else codebooks(graph, traits)
     done = 0
-    for node in code_path(graph):
+    for node in code_path(graph, traits):
         matrix = weight_of(node) if node.op_type == "MatMul" else None
         if matrix is None or len(dims(matrix)) != 2:
             continue
@@ -38,9 +39,9 @@ def share(model: ir.Model, tables: dict[ir.Node, Array] | None = None) -> int:
     return done
 
 
-def codebooks(graph: ir.Graph) -> dict[ir.Node, Array]:
+def codebooks(graph: ir.Graph, traits: Traits) -> dict[ir.Node, Array]:
     """The tables of the lookups among what decides the codes."""
-    decides = code_path(graph)
+    decides = code_path(graph, traits)
     found = {}
     for node in constant_lookups(graph):
         table = weight_of(node, 0)

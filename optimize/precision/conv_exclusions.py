@@ -1,4 +1,4 @@
-"""Convolutions that static INT8 leaves in float: they gain little time, or cost much of the sound.
+"""Convolutions of a codec that static INT8 leaves in float: little time, or much of the sound.
 
 On a full-size decoder of seeded weights, 8 bits everywhere keep 27.2 dB. The noise that a stage or
 branch adds, over its share of the arithmetic, decides what stays: the last stages have few
@@ -11,6 +11,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from optimize.graph import dims, weight_of
+from optimize.precision.traits import Traits
 
 NARROW_CHANNELS = 24
 """With so few input channels QLinearConv takes longer than the float Conv, up to 10 times.
@@ -25,18 +26,18 @@ SHORT_KERNEL = 3
 """In a decoder: the branch of kernel 3 adds a third of the other stages' noise, for a seventh."""
 
 
-def narrow_convs(graph: ir.Graph) -> dict[ir.Node, str]:
+def narrow_convs(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Convolutions of so few channels that the float kernel is the faster one."""
     found = {}
-    for node, channels, _ in _convs(graph):
+    for node, channels, _ in _convs(graph) if traits.is_family else ():
         if channels <= NARROW_CHANNELS:
             found[node] = f"{channels} input channels: the runtime's integer kernel is slower"
     return found
 
 
-def noisy_convs(graph: ir.Graph) -> dict[ir.Node, str]:
+def noisy_convs(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """A decoder's convolutions that add more noise than they save time."""
-    if not _is_decoder(graph):
+    if not traits.is_decoder:
         return {}
     found = {}
     for node, channels, taps in _convs(graph):
@@ -47,9 +48,9 @@ def noisy_convs(graph: ir.Graph) -> dict[ir.Node, str]:
     return found
 
 
-def at_frame_rate(graph: ir.Graph) -> dict[ir.Node, str]:
+def at_frame_rate(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """A decoder's convolutions before the first Snake: all later error passes through them."""
-    if not _is_decoder(graph):
+    if not traits.is_decoder:
         return {}
     found, behind = {}, set[ir.Value]()
     for node in graph:
@@ -58,10 +59,6 @@ def at_frame_rate(graph: ir.Graph) -> dict[ir.Node, str]:
         elif node.op_type == "Conv":
             found[node] = "makes the latent, once per frame: little time, much of the error"
     return found
-
-
-def _is_decoder(graph: ir.Graph) -> bool:
-    return any(node.op_type == "ConvTranspose" for node in graph)
 
 
 def _convs(graph: ir.Graph) -> list[tuple[ir.Node, int, int]]:

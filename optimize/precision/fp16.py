@@ -30,6 +30,7 @@ from optimize.precision.extremes import halved
 from optimize.precision.fp16_forms import FLOAT, is_float
 from optimize.precision.fp16_keep import KEEP_OPS, Keeping, keeping
 from optimize.precision.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import all_nodes, scope_of
 from optimize.value_types import bodies_of, fill_types
 
@@ -52,6 +53,7 @@ def convert(
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
     keep_io: bool = True,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Convert a model in place; graph inputs and outputs stay float32 unless `keep_io` is False.
 
@@ -62,7 +64,7 @@ def convert(
     infer_shapes(model)
     fill_types(model)
     graph = model.graph
-    kept = keeping(model, keep_nodes, keep_ops, measured)
+    kept = keeping(model, keep_nodes, keep_ops, measured, traits)
     named = {*keep_nodes, *(measured or {})}
     done = _conversion(graph, kept, (*HEAVY_OPS, *KEEP_OPS, *keep_ops), named)
     state = _State(kept)

@@ -18,6 +18,7 @@ from optimize.graph import Array, derived_weight, dims, home_of, infer_shapes, r
 from optimize.precision.extremes import halved
 from optimize.precision.fp16_forms import FLOAT, is_float
 from optimize.precision.fp16_keep import keeping
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import all_nodes, scope_of
 from optimize.value_types import fill_types
 
@@ -30,6 +31,7 @@ def emulate(
     keep_nodes: Collection[str] = (),
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> int:
     """Round what `fp16.convert` would make float16, in place; returns how many values.
 
@@ -37,7 +39,7 @@ def emulate(
     """
     infer_shapes(model)
     fill_types(model)
-    forms = keeping(model, keep_nodes, keep_ops, measured).forms
+    forms = keeping(model, keep_nodes, keep_ops, measured, traits).forms
     made = [node.outputs[i] for node, form in forms.items() for i in sorted(form.outputs)]
     behind = [value for value in made if value.uses() or value.is_graph_output()]
     read: dict[ir.Value, list[tuple[ir.Node, int]]] = {}

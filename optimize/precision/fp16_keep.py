@@ -13,6 +13,7 @@ from optimize.precision.fp16_facts import facts_of
 from optimize.precision.fp16_forms import BRANCHING, FLOAT, HalfForm, half_form, is_float
 from optimize.precision.fp16_indices import by_indices
 from optimize.precision.plan import code_path
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import all_nodes
 from optimize.value_types import bodies_of
 from vampnet_models.errors import InputError
@@ -59,6 +60,7 @@ def keeping(
     keep_nodes: Collection[str] = (),
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> Keeping:
     """What stays in float32, and what of the rest becomes float16, of a model with types.
 
@@ -69,7 +71,7 @@ def keeping(
     """
     graph, extremes = model.graph, constants_extremes()
     reasons = _by_caller(graph, keep_nodes, keep_ops, measured or {})
-    _add(reasons, code_path(graph))
+    _add(reasons, code_path(graph, traits))
     for node in all_nodes(graph):
         if node.op_type in KEEP_OPS and any(map(is_float, (*node.inputs, *node.outputs))):
             reasons.setdefault(node, KEEP_OPS[node.op_type])

@@ -35,47 +35,43 @@ from optimize.precision.integer_weight import of_product
 from optimize.precision.plan import (
     Conversion,
     Plan,
-    code_path,
     conversion,
-    embedding_projections,
+    family_exclusions,
     in_bodies,
     merged,
-    narrow_projections,
     plan,
-    single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import derived
 
 UNSIGNED_ZERO = 128
 
 
-def targets(graph: ir.Graph, *, with_tables: bool = False) -> Plan:
+def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = False) -> Plan:
     """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons.
 
     Lookups come last: those of tables that a product shares, `with_tables` all long ones.
     """
-    exclusions = merged(
-        code_path(graph),
-        single_channel_ends(graph),
-        narrow_projections(graph),
-        embedding_projections(graph),
-        recurrent.exclusions(graph),
-    )
+    exclusions = merged(family_exclusions(graph, traits), recurrent.exclusions(graph))
     found = plan(graph, ("MatMul", "Conv", "LSTM"), exclusions, batched=True)
-    more = tables.lookups_of(found.chosen, graph, every=with_tables)
+    more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
     return Plan((*found.chosen, *more), found.left)
 
 
 def convert(
-    model: ir.Model, chosen: Plan | None = None, *, with_tables: bool = False
+    model: ir.Model,
+    chosen: Plan | None = None,
+    *,
+    with_tables: bool = False,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Quantize the targets of a model in place; weights are read when they are written.
 
     `chosen` are its `targets` or a part of them.
     """
     graph = model.graph
-    found = chosen or targets(graph, with_tables=with_tables)
+    found = chosen or targets(graph, traits, with_tables=with_tables)
     convert_nodes(found.chosen, tables.products_of(found.chosen))
     if chosen is None:
         turn_back(graph)
@@ -83,10 +79,10 @@ def convert(
     return conversion(graph, len(found.chosen), "int8", found.left)
 
 
-def unobserved(graph: ir.Graph) -> dict[ir.Node, str]:
+def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """The targets that static ranges cannot be had for or have no kernel for, with the reason."""
     bodies, found = in_bodies(graph), {}
-    for node in targets(graph).chosen:
+    for node in targets(graph, traits).chosen:
         tensor = weight_of(node)
         if node in bodies:
             found[node] = f"{bodies[node]}, its range is taken at run time"

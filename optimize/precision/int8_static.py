@@ -47,19 +47,17 @@ from optimize.precision.plan import (
     FloatNode,
     MixedNode,
     Plan,
-    code_path,
     conversion,
-    embedding_projections,
+    family_exclusions,
     float_node,
     heads,
     in_bodies,
     merged,
-    narrow_projections,
     plan,
-    single_channel_ends,
 )
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
+from optimize.precision.traits import NO_TRAITS, Traits
 
 DYNAMIC = "int8-dynamic"
 
@@ -95,27 +93,24 @@ class Job:
     by_row: bool = False
 
 
-def targets(graph: ir.Graph) -> Plan:
+def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
     """The nodes that static INT8 converts, and the heavy ones that it leaves, with reasons."""
     exclusions = merged(
-        code_path(graph),
+        family_exclusions(graph, traits),
         in_bodies(graph),
-        single_channel_ends(graph),
-        narrow_projections(graph),
-        embedding_projections(graph),
-        conv_exclusions.narrow_convs(graph),
-        conv_exclusions.at_frame_rate(graph),
-        conv_exclusions.noisy_convs(graph),
+        conv_exclusions.narrow_convs(graph, traits),
+        conv_exclusions.at_frame_rate(graph, traits),
+        conv_exclusions.noisy_convs(graph, traits),
         recurrent.exclusions(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 
 
-def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
+def tensors_to_observe(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int | None]:
     """The values whose ranges `convert` needs, by name: per channel of that axis, or as a whole."""
     scoring, smoothed = heads(graph), smooth_quant.sites(graph)
     axes: dict[str, int | None] = {}
-    for node in targets(graph).chosen:
+    for node in targets(graph, traits).chosen:
         if node.op_type == "Conv":
             axes.update(dict.fromkeys(int8_conv.tensors_of(node), int8_conv.CHANNEL_AXIS))
         elif node not in scoring and node.inputs[0] is not None:
@@ -124,9 +119,9 @@ def tensors_to_observe(graph: ir.Graph) -> dict[str, int | None]:
     return axes
 
 
-def moments_to_collect(graph: ir.Graph) -> dict[str, int]:
+def moments_to_collect(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int]:
     """The activations whose second moments `convert` makes use of, with their channels."""
-    return compensated.widths_of(targets(graph).chosen)
+    return compensated.widths_of(targets(graph, traits).chosen)
 
 
 def convert(
@@ -137,6 +132,7 @@ def convert(
     moments_of: MomentsOf | None = None,
     scratch: Path | None = None,
     integers: Mapping[str, Shelved] | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Insert QDQ into a model in place; weights are read when they are written.
 
@@ -149,10 +145,10 @@ def convert(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    found = chosen or targets(graph)
-    apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph)
+    found = chosen or targets(graph, traits)
+    apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph, traits)
     products = (*found.chosen, *apart)
-    more = () if chosen else tables.lookups_of(products, graph, every=settings.tables)
+    more = () if chosen else tables.lookups_of(products, graph, traits, every=settings.tables)
     multiplied = tables.products_of(products)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(
@@ -183,6 +179,7 @@ def rounded_products(
     ranges: Mapping[str, RangeLike],
     moments_of: MomentsOf,
     scratch: Path | None = None,
+    traits: Traits = NO_TRAITS,
 ) -> dict[str, Shelved]:
     """The integers that `convert` finds for the products by GPTQ, by the names of their nodes.
 
@@ -192,7 +189,7 @@ def rounded_products(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    jobs, _ = _jobs(graph, targets(graph), smoothed, signed=False)
+    jobs, _ = _jobs(graph, targets(graph, traits), smoothed, signed=False)
     return _rounded(jobs, ranges, smoothed, moments_of, scratch)
 
 

@@ -36,17 +36,15 @@ from optimize.precision.plan import (
     Conversion,
     FloatNode,
     Plan,
-    code_path,
     conversion,
-    embedding_projections,
+    family_exclusions,
     float_node,
     heads,
     merged,
-    narrow_projections,
     plan,
-    single_channel_ends,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.traits import NO_TRAITS, Traits
 
 ActivationBits = Literal[8, 16]
 _DTYPES = {8: (ir.DataType.UINT8, np.uint8), 16: (ir.DataType.UINT16, np.uint16)}
@@ -62,38 +60,40 @@ class _Job:
     bias: Array | None
 
 
-def targets(graph: ir.Graph, bits: ActivationBits) -> Plan:
+def targets(graph: ir.Graph, bits: ActivationBits, traits: Traits = NO_TRAITS) -> Plan:
     """The nodes that become integer ones, and the heavy ones that stay in FP16, with reasons.
 
-    In 8 bits the head stays too: its scores, rounded to 256 values, would tie.
+    In 8 bits the head stays too.
     """
-    exclusions = merged(
-        code_path(graph),
-        single_channel_ends(graph),
-        narrow_projections(graph),
-        embedding_projections(graph),
-        {} if bits == 16 else heads(graph),
-    )
+    exclusions = merged(family_exclusions(graph, traits), {} if bits == 16 else heads(graph))
     return plan(graph, tuple(_OUTPUT_CHANNELS), exclusions)
 
 
-def tensors_to_observe(graph: ir.Graph, bits: ActivationBits) -> dict[str, int | None]:
+def tensors_to_observe(
+    graph: ir.Graph, traits: Traits = NO_TRAITS, *, bits: ActivationBits
+) -> dict[str, int | None]:
     """The values whose ranges `convert` needs; one range over each."""
     found: dict[str, int | None] = {}
-    for node in targets(graph, bits).chosen:
+    for node in targets(graph, bits, traits).chosen:
         for value in (node.inputs[0], node.outputs[0]):
             if value is not None and value.name:
                 found[value.name] = None
     return found
 
 
-def convert(model: ir.Model, ranges: Mapping[str, RangeLike], bits: ActivationBits) -> Conversion:
+def convert(
+    model: ir.Model,
+    ranges: Mapping[str, RangeLike],
+    traits: Traits = NO_TRAITS,
+    *,
+    bits: ActivationBits,
+) -> Conversion:
     """Insert the pairs into a model in place; weights are read when they are written.
 
     A node whose ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
-    found = targets(graph, bits)
+    found = targets(graph, bits, traits)
     left: list[FloatNode] = list(found.left)
     jobs: list[_Job] = []
     for node in found.chosen:

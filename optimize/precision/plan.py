@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.graph import dims, int_of, rank_of, tensor_of, weight_of
+from optimize.precision.traits import Traits
 from optimize.scopes import all_nodes, body_nodes
 from vampnet_models.native import ATTENTION_OPS
 
@@ -166,14 +167,24 @@ def constant_lookups(graph: ir.Graph, min_elements: int = 0) -> tuple[ir.Node, .
     return tuple(found)
 
 
-def code_path(graph: ir.Graph) -> dict[ir.Node, str]:
+def family_exclusions(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
+    """What integers cost more than they save in models of the codec's family, and only there."""
+    return merged(
+        code_path(graph, traits),
+        single_channel_ends(graph, traits),
+        narrow_projections(graph, traits),
+        embedding_projections(graph, traits),
+    )
+
+
+def code_path(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """The nodes between the latent and the codes: they decide which codebook row is nearest.
 
     Backwards from each ArgMin or ArgMax, through everything but wide weights; it is a nearest-row
     search when that meets a narrow projection or table, and the head of a classifier otherwise.
     """
     path: dict[ir.Node, str] = {}
-    for node in all_nodes(graph):
+    for node in all_nodes(graph) if traits.decides_codes else ():
         if node.op_type in ("ArgMin", "ArgMax"):
             found = _backwards(node, path)
             if any(_is_narrow(each) for each in found):
@@ -203,10 +214,10 @@ def _is_narrow(node: ir.Node) -> bool:
     return min(dims(weight)[:2]) <= NARROW_CHANNELS
 
 
-def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
+def single_channel_ends(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Convolutions from or to one channel: the waveform itself, few operations, all the error."""
     ends = {}
-    for node in all_nodes(graph):
+    for node in all_nodes(graph) if traits.has_waveform else ():
         weight = weight_of(node) if node.op_type in ("Conv", "ConvTranspose") else None
         if weight is None:
             continue
@@ -218,10 +229,10 @@ def single_channel_ends(graph: ir.Graph) -> dict[ir.Node, str]:
     return ends
 
 
-def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
+def narrow_projections(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Projections from or to few channels, such as those of codebook rows: little to compute."""
     found = {}
-    for node in all_nodes(graph):
+    for node in all_nodes(graph) if traits.is_family else ():
         weight = weight_of(node) if node.op_type in WEIGHT_OPS else None
         if weight is not None and _is_narrow(node):
             channels = min(dims(weight)[:2])
@@ -229,10 +240,10 @@ def narrow_projections(graph: ir.Graph) -> dict[ir.Node, str]:
     return found
 
 
-def embedding_projections(graph: ir.Graph) -> dict[ir.Node, str]:
+def embedding_projections(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Products of looked-up rows side by side: few operations, and an error that all layers see."""
     found = {}
-    for node in all_nodes(graph):
+    for node in all_nodes(graph) if traits.embeds_codes else ():
         x = node.inputs[0] if node.op_type == "MatMul" and weight_of(node) is not None else None
         rows = x.producer() if x is not None else None
         if rows is None or rows.op_type != "Concat":
@@ -256,7 +267,7 @@ def heads(graph: ir.Graph) -> dict[ir.Node, str]:
                 if producer is None:
                     continue
                 if producer.op_type in WEIGHT_OPS:
-                    found[producer] = "the head: its scores decide the tokens"
+                    found[producer] = "the head: what is chosen by its scores would tie in 8 bits"
                 elif producer.op_type not in HEAVY_OPS:
                     pending.append(producer)
     return found

@@ -15,6 +15,7 @@ from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import add_constant, dims, home_of, insert, substitute, weight_of
 from optimize.precision.integer_weight import INT8, of_channels
 from optimize.precision.plan import code_path, constant_lookups
+from optimize.precision.traits import Traits
 
 MIN_ELEMENTS = 2048
 """Smaller tables stay: their scales and the extra nodes would eat the saving."""
@@ -23,9 +24,9 @@ MIN_ROWS = 256
 """Shorter tables stay: a few rows weigh nothing."""
 
 
-def lookups(graph: ir.Graph) -> tuple[ir.Node, ...]:
+def lookups(graph: ir.Graph, traits: Traits) -> tuple[ir.Node, ...]:
     """Lookups in long constant tables, but for those that decide the codes."""
-    decides = code_path(graph)
+    decides = code_path(graph, traits)
     found = []
     for node in constant_lookups(graph, MIN_ELEMENTS):
         table = weight_of(node, 0)
@@ -36,12 +37,12 @@ def lookups(graph: ir.Graph) -> tuple[ir.Node, ...]:
 
 
 def lookups_of(
-    products: Collection[ir.Node], graph: ir.Graph, *, every: bool
+    products: Collection[ir.Node], graph: ir.Graph, traits: Traits, *, every: bool
 ) -> tuple[ir.Node, ...]:
     """The lookups to convert beside these nodes: those of tables that they multiply by, or all."""
-    multiplied, decides = products_of(products), code_path(graph)
+    multiplied, decides = products_of(products), code_path(graph, traits)
     found = [n for n in constant_lookups(graph) if n.inputs[0] in multiplied and n not in decides]
-    return tuple(dict.fromkeys((*found, *(lookups(graph) if every else ()))))
+    return tuple(dict.fromkeys((*found, *(lookups(graph, traits) if every else ()))))
 
 
 def products_of(nodes: Iterable[ir.Node]) -> dict[ir.Value, bool]:

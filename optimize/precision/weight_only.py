@@ -59,6 +59,7 @@ from optimize.precision.quantize import (
     pack_zeros,
     quantize_blocks,
 )
+from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import derived
 from vampnet_models.errors import InputError
 
@@ -114,6 +115,8 @@ def convert(
     settings: Settings,
     rounded: Mapping[ir.Node, Rounded] | None = None,
     chosen: Plan | None = None,
+    *,
+    traits: Traits = NO_TRAITS,
 ) -> Conversion:
     """Quantize the weights of a model in place; each is read once for its scales, once to write.
 
@@ -125,7 +128,7 @@ def convert(
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = chosen or targets(graph, with_tables=settings.tables)
+    found = chosen or targets(graph, traits, with_tables=settings.tables)
     multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
     mixed: list[MixedNode] = []
     for node in found.chosen:
@@ -177,20 +180,20 @@ def _in_eight_bits(node: ir.Node, settings: Settings, is_tied: bool) -> str | No
     return f"its {n_in} input channels are no whole blocks of {settings.block}"
 
 
-def targets(graph: ir.Graph, *, with_tables: bool = False) -> Plan:
+def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = False) -> Plan:
     """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
 
     Lookups come last: those of tables that a product shares, `with_tables` all long ones.
     """
     exclusions = merged(
-        code_path(graph),
-        single_channel_ends(graph),
-        embedding_projections(graph),
+        code_path(graph, traits),
+        single_channel_ends(graph, traits),
+        embedding_projections(graph, traits),
         recurrent.without_weights(graph),
     )
     ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
     found = plan(graph, ops, exclusions, MIN_ELEMENTS, batched=True)
-    more = tables.lookups_of(found.chosen, graph, every=with_tables)
+    more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
     return Plan((*found.chosen, *more), found.left)
 
 

@@ -137,7 +137,7 @@ def test_a_larger_variant_says_so(tmp_path: Path) -> None:
 def test_a_variant_that_does_not_load_is_removed(tmp_path: Path) -> None:
     path = linear(tmp_path)
 
-    def spoil(made: ir.Model, _ranges: object) -> Conversion:
+    def spoil(made: ir.Model, _ranges: object, _traits: object) -> Conversion:
         made.graph[0].op_type = "NoSuchOperator"
         return Conversion({"int8": 1})
 

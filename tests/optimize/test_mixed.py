@@ -11,9 +11,11 @@ from optimize.accuracy import reference_truth
 from optimize.fuse import MIXED_RULES, fuse
 from optimize.mixed import Calibrated
 from optimize.precision.int8_static import tensors_to_observe
+from optimize.precision.traits import traits_of
 from optimize.sensitivity import Trials
 from tests.optimize.graphs import Array, check, model, normal, ops, run, snr_db
 from vampnet_models.artifact import load_model, open_artifact, save_model, weights_bytes
+from vampnet_models.spec import spec_of
 
 CHAIN = """(float[b, t, 64] x) => (float[b, t, 64] y) {
  p = MatMul(x, w0) q = Relu(p) r = MatMul(q, w1) s = Relu(r) u = MatMul(s, w2)
@@ -249,15 +251,17 @@ def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> 
     """Its weights are rounded, never its arithmetic; integers stay out of it."""
     path = small_models / "codec_encoder.onnx"
     made = load_model(path)
+    traits = traits_of(spec_of(made))
     fuse(made, MIXED_RULES)
-    blocks = mixed.blocks_of(made.graph, "node")
-    options = mixed.options_of(made.graph, blocks)
+    blocks = mixed.blocks_of(made.graph, "node", traits)
+    options = mixed.options_of(made.graph, blocks, traits)
     codebooks = [name for name in blocks if name.startswith("quantizer.quantizers.*")]
     assert len(codebooks) == 4
     assert {options[name] for name in codebooks} == {("float32", "float16-weights")}
     four = [name for name, offered in options.items() if "int4-weights" in offered]
     assert four and "encoder.block.2" not in four
     before = weights_bytes(made)
-    done = mixed.convert(made, blocks, dict.fromkeys(codebooks, "float16-weights"), Calibrated())
+    wanted = dict.fromkeys(codebooks, "float16-weights")
+    done = mixed.convert(made, blocks, wanted, Calibrated(), traits)
     assert done.precision["float16"] == sum(len(blocks[name]) for name in codebooks)
     assert weights_bytes(made) < before - 400_000

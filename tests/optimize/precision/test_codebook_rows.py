@@ -8,12 +8,17 @@ import onnx_ir as ir
 from optimize import mixed
 from optimize.fuse import MIXED_RULES, fuse
 from optimize.precision import codebook_rows
+from optimize.precision.traits import Traits, traits_of
 from tests.optimize.graphs import Array, check, model, normal, ops, run
 from vampnet_models.artifact import load_model, weights_bytes
+from vampnet_models.spec import spec_of
 
 SEARCH = """(float[n, 8] x) => (int64[n] code, float[n, 8] row) {
  s = MatMul (x, turned) code = ArgMax <axis = 1, keepdims = 0> (s)
  row = Gather <axis = 0> (table, code) t = MatMul (row, next) other = ArgMax <axis = 1> (t) }"""
+
+
+ENCODER = Traits(decides_codes=True)
 
 
 def search(turned: Array, table: Array) -> ir.Model:
@@ -34,7 +39,7 @@ def test_the_searched_rows_are_made_of_the_codebook() -> None:
     expected = run(search(unit(table), table), feeds)
     made = search(unit(table), table)
     before = weights_bytes(made)
-    assert codebook_rows.share(made) == 1
+    assert codebook_rows.share(made, ENCODER) == 1
     assert before - weights_bytes(made) >= table.nbytes - 8
     assert ops(made)["ReduceL2"] == 1
     found = run(made, feeds)
@@ -44,11 +49,11 @@ def test_the_searched_rows_are_made_of_the_codebook() -> None:
 
 def test_another_matrix_is_left_alone() -> None:
     table = normal(300, 8, seed=1)
-    assert codebook_rows.share(search(unit(normal(300, 8, seed=4)), table)) == 0
-    assert codebook_rows.share(search(unit(table) * 2, table)) == 0
+    assert codebook_rows.share(search(unit(normal(300, 8, seed=4)), table), ENCODER) == 0
+    assert codebook_rows.share(search(unit(table) * 2, table), ENCODER) == 0
     empty = table.copy()
     empty[7] = 0
-    assert codebook_rows.share(search(np.nan_to_num(unit(table)), empty)) == 0
+    assert codebook_rows.share(search(np.nan_to_num(unit(table)), empty), ENCODER) == 0
 
 
 def test_the_encoder_says_the_same(small_models: Path) -> None:
@@ -56,9 +61,11 @@ def test_the_encoder_says_the_same(small_models: Path) -> None:
     feeds = {load_model(path).graph.inputs[0].name or "": 0.2 * normal(1, 1, 44_100)}
     expected = run(load_model(path), feeds)
     made = load_model(path)
+    traits = traits_of(spec_of(made))
     fuse(made, MIXED_RULES)
     before = weights_bytes(made)
-    mixed.convert(made, mixed.blocks_of(made.graph), {}, mixed.Calibrated())
+    blocks = mixed.blocks_of(made.graph, traits=traits)
+    mixed.convert(made, blocks, {}, mixed.Calibrated(), traits)
     assert before - weights_bytes(made) > 13 * 32_000
     found = run(made, feeds)
     (name,) = found

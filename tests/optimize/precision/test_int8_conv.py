@@ -9,6 +9,7 @@ from optimize.precision import conv_exclusions
 from optimize.precision.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs
 from optimize.precision.int8_conv import steps_of
 from optimize.precision.int8_static import convert, tensors_to_observe
+from optimize.precision.traits import NO_TRAITS, Traits
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
 
 SNAKES = """(float[b, 24, n] x) => (float[b, 24, n] y) {
@@ -25,6 +26,10 @@ WEIGHTS = {
     "v": normal(24, 24, 3, seed=1) / 8 / GAINS.reshape(1, 24, 1),
     "bias": normal(24) / 4,
 }
+
+
+DECODER = Traits(is_family=True, is_decoder=True)
+ENCODER = Traits(is_family=True, decides_codes=True)
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +97,8 @@ def test_few_channels_and_the_latents_convolution_stay_float() -> None:
         k=normal(8, 8, 1),
     )
     convs = [node for node in made.graph if node.op_type == "Conv"]
-    assert list(at_frame_rate(made.graph)) == convs[:1]
-    assert list(narrow_convs(made.graph)) == convs[2:]
+    assert list(at_frame_rate(made.graph, DECODER)) == convs[:1]
+    assert list(narrow_convs(made.graph, DECODER)) == convs[2:]
 
 
 def test_a_decoders_noisy_convolutions_stay_float() -> None:
@@ -107,9 +112,9 @@ def test_a_decoders_noisy_convolutions_stay_float() -> None:
     }
     made = model(text, **weights)
     _, short, few = (node for node in made.graph if node.op_type == "Conv")
-    found = noisy_convs(made.graph)
+    found = noisy_convs(made.graph, DECODER)
     assert set(found) == {short, few}
     assert found[short].startswith("a kernel of 3:")
     assert found[few].startswith("48 input channels:")
-    encoder = model(text.replace("ConvTranspose", "Conv"), **weights)
-    assert noisy_convs(encoder.graph) == {}
+    for traits in (ENCODER, NO_TRAITS):
+        assert noisy_convs(made.graph, traits) == {}

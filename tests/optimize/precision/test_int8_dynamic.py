@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.precision.int8_dynamic import convert
+from optimize.precision.traits import Traits
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 
 MATMUL = "(float[b, t, 64] x) => (float[b, t, 48] y) { p = MatMul(x, w) y = Add(p, bias) }"
@@ -59,7 +60,7 @@ def test_what_stays_float_says_why() -> None:
     text = """(float[b, 1, n] x) => (float[b, 1, m] y) {
      a = Conv (x, w0) s = Conv (a, w1) y = Conv (s, w2) }"""
     made = model(text, w0=normal(32, 1, 3), w1=normal(32, 32, 3), w2=normal(1, 32, 3))
-    done = convert(made)
+    done = convert(made, traits=Traits(has_waveform=True))
     assert done.precision == {"int8": 1, "float32": 2}
     assert [node.reason.split(":")[0] for node in done.float_nodes] == [
         "the first convolution",

@@ -7,6 +7,7 @@ import pytest
 from optimize.precision import conv_exclusions
 from optimize.precision.int8_conv import steps_of
 from optimize.precision.int8_static import activation_of, convert, tensors_to_observe
+from optimize.precision.traits import Traits
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
 
 
@@ -152,7 +153,8 @@ def test_the_embedding_stays_float_and_says_so() -> None:
         w=normal(64, 64),
         v=normal(64, 48),
     )
-    assert tensors_to_observe(made.graph) == {"y": None}
-    done = convert(made, {"y": Seen(-4, 4)})
+    traits = Traits(embeds_codes=True)
+    assert tensors_to_observe(made.graph, traits) == {"y": None}
+    done = convert(made, {"y": Seen(-4, 4)}, traits=traits)
     assert done.precision == {"int8": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason

@@ -11,7 +11,7 @@ CONV = "(float[1,32,t] x) => (float[1,40,t] y) { y = Conv<pads=[1,1]>(x, w, b) }
 
 def ranges_of(made, bits, feeds):
     seen = {"x": feeds["x"], **run(made, feeds)}
-    names = npu.tensors_to_observe(made.graph, bits)
+    names = npu.tensors_to_observe(made.graph, bits=bits)
     return {n: Range(float(seen[n].min()), float(seen[n].max())) for n in names if n in seen}
 
 
@@ -20,7 +20,7 @@ def test_a_convolution_gets_pairs_on_both_sides_and_an_integer_bias(bits, least_
     made = model(CONV, w=normal(40, 32, 3), b=normal(40, seed=1))
     feeds = {"x": normal(1, 32, 50, seed=2)}
     expected = run(made, feeds)["y"]
-    done = npu.convert(made, ranges_of(made, bits, feeds), bits)
+    done = npu.convert(made, ranges_of(made, bits, feeds), bits=bits)
     assert done.precision == {f"a{bits}w8": 1}
     assert ops(made) == {"QuantizeLinear": 2, "DequantizeLinear": 4, "Conv": 1}
     check(made)
@@ -32,8 +32,8 @@ def test_a_convolution_gets_pairs_on_both_sides_and_an_integer_bias(bits, least_
 def test_activations_are_stored_in_the_bits_that_the_name_says():
     for bits, stored_as in ((8, np.uint8), (16, np.uint16)):
         made = model(PRODUCT, w=normal(64, 48), b=normal(48, seed=1))
-        ranges = {name: Range(-4.0, 4.0) for name in npu.tensors_to_observe(made.graph, bits)}
-        npu.convert(made, ranges, bits)
+        ranges = {name: Range(-4.0, 4.0) for name in npu.tensors_to_observe(made.graph, bits=bits)}
+        npu.convert(made, ranges, bits=bits)
         zeros = made.graph.initializers["x/in.zero"].const_value.numpy()
         assert zeros.dtype == stored_as
         assert "w" not in made.graph.initializers
@@ -43,15 +43,15 @@ def test_sixteen_bits_leave_only_the_weights_rounding():
     made = model(PRODUCT, w=normal(64, 48), b=np.zeros(48, np.float32))
     feeds = {"x": normal(20, 64, seed=2)}
     expected = run(made, feeds)["y"]
-    observed = npu.tensors_to_observe(made.graph, 16)
+    observed = npu.tensors_to_observe(made.graph, bits=16)
     ranges = {name: Range(float(-60), float(60)) for name in observed}
-    npu.convert(made, ranges, 16)
+    npu.convert(made, ranges, bits=16)
     assert snr_db(expected, run(made, feeds)["y"]) > 35
 
 
 def test_a_node_without_ranges_stays_and_says_so():
     made = model(PRODUCT, w=normal(64, 48), b=normal(48, seed=1))
-    done = npu.convert(made, {}, 8)
+    done = npu.convert(made, {}, bits=8)
     assert done.precision == {"float32": 1}
     assert "MatMul" in {node.op_type for node in done.float_nodes}
     assert "QuantizeLinear" not in ops(made)

@@ -1,7 +1,18 @@
 import numpy as np
 
-from optimize.precision.plan import code_path, heads, plan, single_channel_ends, table_lookups
+from optimize.precision.plan import (
+    code_path,
+    family_exclusions,
+    heads,
+    plan,
+    single_channel_ends,
+    table_lookups,
+)
+from optimize.precision.traits import NO_TRAITS, Traits, traits_of
 from tests.optimize.graphs import model, normal
+from vampnet_models.spec import ModelSpec, Part, Role
+
+ENCODER = Traits(is_family=True, decides_codes=True, has_waveform=True)
 
 SEARCH = """(float[b, 1, n] x) => (int64[b, f] codes) {
  first = Conv <kernel_shape = [3], pads = [1, 1]> (x, w0)
@@ -18,8 +29,17 @@ WEIGHTS = {
 
 def test_the_nearest_row_search_is_the_code_path_and_wide_weights_end_it() -> None:
     made = model(SEARCH, **WEIGHTS)
-    names = {node.outputs[0].name for node in code_path(made.graph)}
+    names = {node.outputs[0].name for node in code_path(made.graph, ENCODER)}
     assert names == {"codes", "dots", "rows", "low"}
+
+
+def test_rules_of_the_codec_judge_no_other_model() -> None:
+    made = model(SEARCH, **WEIGHTS)
+    assert set(family_exclusions(made.graph, ENCODER))
+    assert family_exclusions(made.graph, NO_TRAITS) == {}
+    for role, parts in ((Role.GENERIC, None), (Role.GENERIC, Part.ENCODER), (Role.BEATS, None)):
+        traits = traits_of(ModelSpec(role, (), (), 21, parts))
+        assert traits.has_waveform == (parts is not None or role is Role.BEATS)
 
 
 def test_a_classifier_is_no_code_path_but_a_head() -> None:
@@ -27,7 +47,7 @@ def test_a_classifier_is_no_code_path_but_a_head() -> None:
      h = MatMul(x, w0) a = Gelu(h) l = MatMul(a, w1) logits = Add(l, bias)
      y = ArgMax <axis = -1, keepdims = 0> (logits) }"""
     made = model(text, w0=normal(32, 32), w1=normal(32, 64), bias=normal(64))
-    assert code_path(made.graph) == {}
+    assert code_path(made.graph, ENCODER) == {}
     assert [node.outputs[0].name for node in heads(made.graph)] == ["l"]
 
 
@@ -36,7 +56,8 @@ def test_the_ends_are_convolutions_from_and_to_one_channel() -> None:
      a = Conv (x, w0) b0 = Conv (a, w1) y = ConvTranspose (b0, w2) }"""
     made = model(text, w0=normal(4, 1, 3), w1=normal(5, 4, 3), w2=normal(5, 1, 3))
     found = {
-        node.outputs[0].name: reason for node, reason in single_channel_ends(made.graph).items()
+        node.outputs[0].name: reason
+        for node, reason in single_channel_ends(made.graph, ENCODER).items()
     }
     assert set(found) == {"a", "y"}
     assert "first" in found["a"]

@@ -18,10 +18,12 @@ from optimize.precision.quantize import (
     quantize_blocks,
 )
 from optimize.precision.tables import lookups
+from optimize.precision.traits import Traits, traits_of
 from optimize.precision.weight_only import FLOAT_COMPUTE, Method, Settings, convert
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 from vampnet_models.artifact import load_model, weights_bytes
 from vampnet_models.errors import InputError
+from vampnet_models.spec import spec_of
 
 MATMUL = "(float[b, t, 96] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
 CONVS = """(float[b, 64, n] x) => (float[b, 64, m] y) {
@@ -174,7 +176,7 @@ def test_the_embedding_stays_float_and_says_so(bits: Bits) -> None:
         w=normal(64, 64),
         v=normal(64, 48),
     )
-    done = convert(made, Settings(bits=bits))
+    done = convert(made, Settings(bits=bits), traits=Traits(embeds_codes=True))
     assert done.precision == {f"int{bits}": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
 
@@ -210,7 +212,7 @@ def test_tables_that_decide_the_codes_stay(small_models: Path) -> None:
     fuse(encoder)
     tables = [n for n in encoder.graph if n.op_type == "Gather" and tensor_of(n.inputs[0])]
     assert len(tables) >= 13
-    assert lookups(encoder.graph) == ()
+    assert lookups(encoder.graph, traits_of(spec_of(encoder))) == ()
     decoder = load_model(small_models / "codec_decoder.onnx")
     fuse(decoder)
-    assert len(lookups(decoder.graph)) == 14
+    assert len(lookups(decoder.graph, traits_of(spec_of(decoder)))) == 14

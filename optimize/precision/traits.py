@@ -1,0 +1,59 @@
+"""What a precision may know of a model beyond its graph: whether rules of the codec's family hold.
+
+Which nodes decide codes, read a waveform or embed codes cannot be told from operators: any
+classifier ends in an ArgMax and any image network may begin with one channel. The role tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vampnet_models.spec import ModelSpec, Part, Role
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The family's rules that hold for a model; for one of another kind, none does.
+
+    `is_family`: its graph is one on which the speed of integer kernels was measured.
+    """
+
+    is_family: bool = False
+    decides_codes: bool = False
+    has_waveform: bool = False
+    embeds_codes: bool = False
+    is_decoder: bool = False
+
+
+NO_TRAITS = Traits()
+
+_ENCODER = Traits(is_family=True, decides_codes=True, has_waveform=True)
+_DECODER = Traits(is_family=True, has_waveform=True, is_decoder=True)
+_TRANSFORMER = Traits(is_family=True, embeds_codes=True)
+
+_OF_ROLES = {
+    Role.CODEC_ENCODER: _ENCODER,
+    Role.CODEC_DECODER: _DECODER,
+    Role.COARSE: _TRANSFORMER,
+    Role.C2F: _TRANSFORMER,
+    Role.BEATS: Traits(is_family=True, has_waveform=True),
+}
+
+_OF_PARTS = {
+    Part.COARSE_EMBEDDINGS: _TRANSFORMER,
+    Part.C2F_EMBEDDINGS: _TRANSFORMER,
+    Part.COARSE_TRANSFORMER: _TRANSFORMER,
+    Part.C2F_TRANSFORMER: _TRANSFORMER,
+    Part.ENCODER: _ENCODER,
+    Part.QUANTIZER: _ENCODER,
+    Part.FROM_CODES: Traits(is_family=True),
+    Part.DECODER: _DECODER,
+}
+
+
+def traits_of(spec: ModelSpec) -> Traits:
+    """The traits of a source by its role, or by its part of the split form."""
+    by_role = _OF_ROLES.get(spec.role)
+    if by_role is not None:
+        return by_role
+    return NO_TRAITS if spec.part is None else _OF_PARTS[spec.part]
