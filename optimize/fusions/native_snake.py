@@ -100,20 +100,17 @@ def add_dequantized(graph: ir.Graph) -> int:
 
 def _match(sine: ir.Node) -> snake.Snake:
     found = snake.match(sine)
-    channels = found.x.shape[1] if found.x.shape is not None and len(found.x.shape) == 3 else None
-    if not isinstance(channels, int):
+    channels = snake.channels_of(found.x)
+    if channels is None:
         raise NoMatch("the channels of its input are not known")
-    if found.alpha.size not in (1, channels) or found.inverse.size not in (1, channels):
-        raise NoMatch(f"alpha is not one value for each of {channels} channels")
-    return found
+    return snake.by_channel(found, 3, channels)
 
 
 def _rewrite(_graph: ir.Graph, found: snake.Snake) -> None:
     before = found.output.producer()
-    assert before is not None and found.x.shape is not None
-    shape = (1, int(found.x.shape[1]), 1)  # type: ignore[arg-type]
-    alpha, inverse = (np.broadcast_to(each, shape) for each in (found.alpha, found.inverse))
-    substitute(found.output, insert_native_snake(before, found.x, alpha, inverse, found.name))
+    assert before is not None
+    made = insert_native_snake(before, found.x, found.alpha, found.inverse, found.name)
+    substitute(found.output, made)
 
 
 RULE = Rule("native_snake", snake.candidates, _match, _rewrite)

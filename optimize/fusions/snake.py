@@ -9,7 +9,7 @@ cheapest portable form squares by Mul and multiplies by a stored reciprocal. The
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -30,7 +30,7 @@ from optimize.graph import (
 
 @dataclass(frozen=True)
 class Snake:
-    """The parts of a Snake; `alpha` and `inverse` are `[1, channels, 1]` or scalars."""
+    """The parts of a Snake; `alpha` and `inverse` are per channel (see `by_channel`) or scalars."""
 
     x: ir.Value
     alpha: Array
@@ -90,7 +90,32 @@ def _square(sine: ir.Node) -> ir.Node:
 
 
 def _is_per_channel(values: Array) -> bool:
-    return values.size == 1 or (values.ndim == 3 and values.size == values.shape[1])
+    """Whether a tensor `[batch, channels, ...]` can have it as a value for each channel."""
+    if values.size == 1:
+        return True
+    # Without an axis for the batch the channels come first: `[channels, 1, ...]`.
+    return any(values.ndim > 1 and values.size == size for size in values.shape[:2])
+
+
+def by_channel(found: Snake, rank: int, channels: int) -> Snake:
+    """The same with alpha and inverse `[1, channels, 1, ...]` of that rank.
+
+    Raises NoMatch where they are values along another axis, or for another number of channels.
+    """
+    shape = (1, channels, *(1 for _ in range(rank - 2)))
+    if max(found.alpha.ndim, found.inverse.ndim) > rank or rank < 2:
+        raise NoMatch(f"alpha has more axes than its input with {rank}")
+    try:
+        alpha, inverse = (np.broadcast_to(each, shape) for each in (found.alpha, found.inverse))
+    except ValueError:
+        raise NoMatch(f"alpha is not one value for each of {channels} channels") from None
+    return replace(found, alpha=alpha, inverse=inverse)
+
+
+def channels_of(x: ir.Value) -> int | None:
+    """The channels of a value that is known to be `[batch, channels, samples]`, else None."""
+    channels = x.shape[1] if x.shape is not None and len(x.shape) == 3 else None
+    return channels if isinstance(channels, int) else None
 
 
 def _rewrite(graph: ir.Graph, found: Snake) -> None:

@@ -53,6 +53,8 @@ def _match(norm: ir.Node) -> WeightNorm:
     assert source is not None and direction is not None
     if not int_of(norm, "keepdims", 1):
         raise NoMatch(f"{norm.name} drops the reduced axes")
+    if int_of(norm, "noop_with_empty_axes", 0):
+        raise NoMatch(f"{norm.name} may reduce nothing")
     divide = consumed_by(norm.outputs[0], "Div")
     if divide.inputs[1] is not norm.outputs[0]:
         raise NoMatch(f"{divide.name} divides the norm")
@@ -87,8 +89,9 @@ def _rewrite(graph: ir.Graph, match: WeightNorm) -> None:
     def normalised() -> Array:
         direction = read(match.direction)
         squares = np.square(direction).sum(match.axes, dtype=np.float64, keepdims=True)
-        factor = (read(match.magnitude) / np.sqrt(squares)).astype(direction.dtype)
-        weight: Array = direction * factor
+        with np.errstate(divide="ignore", invalid="ignore"):  # no direction: NaN, as in the source
+            factor = (read(match.magnitude) / np.sqrt(squares)).astype(direction.dtype)
+            weight: Array = direction * factor
         return weight
 
     shape = dims(match.direction)

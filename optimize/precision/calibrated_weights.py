@@ -19,7 +19,7 @@ from calibration.collect import Progress, collect_moments
 from optimize.graph import Array, dims, graph_of, read, weight_of
 from optimize.precision.compensated import Shared
 from optimize.precision.gptq import error_compensated
-from optimize.precision.plan import Conversion
+from optimize.precision.plan import Conversion, with_finite_weights
 from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shelf import Shelf, Shelved
 from optimize.precision.traits import NO_TRAITS, Traits
@@ -66,7 +66,8 @@ def convert(
     """
     if settings.block is None:
         raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
-    readers = readers_of(targets(model.graph, traits).chosen)
+    found = with_finite_weights(model.graph, targets(model.graph, traits))
+    readers = readers_of(found.chosen)
     widths = widths_of(readers)
     shelf = Shelf(fused.parent)
     rounded: dict[ir.Node, Rounded] = {}

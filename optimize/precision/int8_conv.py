@@ -20,7 +20,7 @@ import onnx_ir as ir
 from optimize.fusions import native_snake, snake
 from optimize.fusions.native_snake import insert_native_snake
 from optimize.fusions.rule import apply
-from optimize.fusions.snake import Bytes
+from optimize.fusions.snake import Bytes, channels_of
 from optimize.graph import (
     Array,
     NoMatch,
@@ -79,11 +79,13 @@ class Steps:
 class ConvJob:
     """A Conv to convert; `before` makes its input, `after` alone reads its output.
 
-    `mean` is what its input channels are on average, where the bias is to be corrected by it.
+    `rank` counts the axes of its input `[batch, channels, ...]`, output and weight. `mean` is what
+    its input channels are on average, where the bias is to be corrected by it.
     """
 
     node: ir.Node
     x: ir.Value
+    rank: int
     input: Steps
     output: Steps
     bias: Array | None
@@ -121,7 +123,7 @@ def prepare(
     bias, where calibration knows the mean inputs.
     """
     jobs: dict[ir.Node, ConvJob] = {}
-    left = []
+    left: list[FloatNode] = []
     for node in convs:
         try:
             job = _job(node, ranges, symmetric)
@@ -136,11 +138,11 @@ def prepare(
         source = job.before.x.producer() if job.before is not None else None
         if job.before is None or source not in jobs or not _is_alone(job.before):
             continue
+        if len(jobs[source].output.sizes) != len(job.input.sizes):
+            continue  # alpha spreads one channel over many
         first = jobs[source]
         # One step per channel for both sides of the Snake, wide enough for either.
         sizes = np.maximum(first.output.sizes, job.input.sizes)
-        if _is_grouped(source) or _is_grouped(node):
-            continue
         output = replace(first.output, sizes=sizes)
         jobs[source] = replace(first, output=output, after=job.before)
         jobs[node] = replace(job, input=replace(job.input, sizes=sizes), is_fed=True)
@@ -191,23 +193,22 @@ def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> Con
         bias = constant(node.inputs[2])
         if bias is None:
             raise NoMatch("its bias is not constant")
+        if not np.isfinite(bias).all():
+            raise NoMatch("its bias holds NaN or infinity")
     of_input, of_output = (
         steps_of(*extremes(name, ranges), symmetric) for name in tensors_of(node)
     )
     weight, group = weight_of(node), int_of(node, "group", 1)
     assert weight is not None
     n_out, n_in = dims(weight)[0], dims(weight)[1] * group
-    if group != 1:
-        # A step per channel would differ between the groups that share a weight's column.
-        of_input = replace(of_input, sizes=of_input.sizes.max(keepdims=True))
-    return ConvJob(
-        node, x, _spread(of_input, n_in), _spread(of_output, n_out), bias, _snake_before(x)
-    )
+    rank = len(dims(weight))
+    of_input, of_output = _spread(of_input, n_in), _spread(of_output, n_out)
+    return ConvJob(node, x, rank, of_input, of_output, bias, _snake_before(x, rank, n_in))
 
 
 def _mean_of(job: ConvJob, ranges: Mapping[str, RangeLike]) -> Array | None:
-    seen = ranges.get(job.x.name or "")
-    return None if _is_grouped(job.node) else getattr(seen, "mean", None)
+    mean: Array | None = getattr(ranges.get(job.x.name or ""), "mean", None)
+    return None if mean is None else np.broadcast_to(mean, job.input.sizes.shape)
 
 
 def _spread(steps: Steps, channels: int) -> Steps:
@@ -226,12 +227,8 @@ def extremes(name: str, ranges: Mapping[str, RangeLike]) -> tuple[Array, Array]:
     return low, high
 
 
-def _is_grouped(node: ir.Node) -> bool:
-    return int_of(node, "group", 1) != 1
-
-
-def _snake_before(x: ir.Value) -> snake.Snake | None:
-    """The Snake that makes x and that nothing else reads."""
+def _snake_before(x: ir.Value, rank: int, channels: int) -> snake.Snake | None:
+    """The Snake that makes x and that nothing else reads, with an alpha for each channel."""
     add = x.producer()
     if add is None or add.op_type != "Add" or len(x.consumers()) != 1 or x.is_graph_output():
         return None
@@ -242,7 +239,7 @@ def _snake_before(x: ir.Value) -> snake.Snake | None:
         if sine is None:
             continue
         try:
-            match = snake.match(sine)
+            match = snake.by_channel(snake.match(sine), rank, channels)
         except NoMatch:
             return None
         return match if match.output is x else None
@@ -280,7 +277,7 @@ def _input(
     if x in stored:
         return _load(node, stored[x], None, name)
     if found is None:
-        kept = _store(node, x, job.input.sizes, job.input.zero_point, name)
+        kept = _store(node, x, _column(job.input.sizes, job.rank), job.input.zero_point, name)
     else:
         kept = _stored_snake(job, found, stored, None if rates is None else rates[x])
     return _load(node, kept, None, name)
@@ -293,17 +290,16 @@ def _stored_snake(
     node, held, zero = job.node, stored.get(found.x), job.input.zero_point
     name = f"{node.name}/input"
     alpha, inverse, sizes = found.alpha, found.inverse, job.input.sizes
+    steps = _column(sizes, job.rank)
     if job.is_fed:
         # The Snake of `x / steps`: the same function with other alphas.
-        steps = sizes.reshape(1, -1, 1)
         alpha, inverse = alpha * steps, inverse / steps
-    shape = (1, len(sizes), 1)
+    has_kernel = channels_of(found.x) == len(sizes)
     tile = None if rate is None else tile_channels(len(sizes), rate)
-    if rate is None or tile is not None:
+    if has_kernel and (rate is None or tile is not None):
         x = found.x if held is None else held.value if job.is_fed else held.real or found.x
         loaded = Bytes(None, held.zero_point) if held is not None and job.is_fed else None
         kept = Bytes(None if job.is_fed else sizes, zero)
-        alpha, inverse = np.broadcast_to(alpha, shape), np.broadcast_to(inverse, shape)
         if tile is None:
             made = insert_native_snake(node, x, alpha, inverse, found.name, loaded, kept)
         else:
@@ -314,7 +310,7 @@ def _stored_snake(
         made = insert_snake(node, angle, alpha, inverse, found.name)
         return _store(node, made, None, zero, name)
     real = found.x if held is None or held.real is None else held.real
-    return _store(node, insert_snake(node, real, alpha, inverse, found.name), sizes, zero, name)
+    return _store(node, insert_snake(node, real, alpha, inverse, found.name), steps, zero, name)
 
 
 def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
@@ -326,22 +322,29 @@ def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
     held = _store(mark, output, None, job.output.zero_point, f"{node.name}/output")
     stored[output] = held
     if job.after is None:
-        real = _real(mark, held, job.output, f"{node.name}/output")
+        real = _real(mark, held, job.output, job.rank, f"{node.name}/output")
         stored[output] = replace(held, real=real)
         for reader, index in readers:
             reader.replace_input_with(index, real)
         if is_output:
             graph = graph_of(node)
-            graph.outputs[list(graph.outputs).index(output)] = real
+            for index, listed in enumerate(graph.outputs):
+                if listed is output:
+                    graph.outputs[index] = real
             output.name = f"{name}.steps"
             real.name = name
     graph_of(node).remove(mark, safe=True)
 
 
-def _store(before: ir.Node, value: ir.Value, sizes: Array | None, zero: int, name: str) -> Stored:
+def _column(sizes: Array, rank: int) -> Array:
+    """Steps `[channels]` as they broadcast to `[batch, channels, ...]`."""
+    return sizes.reshape(1, -1, *(1 for _ in range(rank - 2)))
+
+
+def _store(before: ir.Node, value: ir.Value, steps: Array | None, zero: int, name: str) -> Stored:
     """QuantizeLinear in steps per channel, or of 1 where the value is in units of its steps."""
-    if sizes is not None:  # as a product: the runtime's kernel for many scales is 10 times slower
-        rates = (1 / sizes).astype(np.float32).reshape(1, -1, 1)
+    if steps is not None:  # as a product: the runtime's kernel for many scales is 10 times slower
+        rates = (1 / steps).astype(np.float32)
         factors = add_constant(graph_of(before), f"{name}/rates", rates)
         value = insert(before, "Mul", [value, factors], name=f"{name}/x", shapes=[value.shape])[0]
     scales, zeros, attributes = _parameters(before, None, zero, name)
@@ -365,12 +368,12 @@ def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.V
     return insert(before, "DequantizeLinear", inputs, attributes, name=name, shapes=[shape])[0]
 
 
-def _real(before: ir.Node, held: Stored, steps: Steps, name: str) -> ir.Value:
+def _real(before: ir.Node, held: Stored, steps: Steps, rank: int, name: str) -> ir.Value:
     """The real values of a stored output."""
     if not steps.symmetric:
         return _load(before, held, steps.sizes, name)
     units = _load(before, held, None, name)
-    sizes = steps.sizes.astype(np.float32).reshape(1, -1, 1)
+    sizes = _column(steps.sizes, rank).astype(np.float32)
     inputs = [units, add_constant(graph_of(before), f"{name}/sizes", sizes)]
     return insert(before, "Mul", inputs, name=f"{name}/real", shapes=[units.shape])[0]
 

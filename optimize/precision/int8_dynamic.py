@@ -40,6 +40,7 @@ from optimize.precision.plan import (
     in_bodies,
     merged,
     plan,
+    with_finite_weights,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.traits import NO_TRAITS, Traits
@@ -71,7 +72,7 @@ def convert(
     `chosen` are its `targets` or a part of them.
     """
     graph = model.graph
-    found = chosen or targets(graph, traits, with_tables=with_tables)
+    found = with_finite_weights(graph, chosen or targets(graph, traits, with_tables=with_tables))
     convert_nodes(found.chosen, tables.products_of(found.chosen))
     if chosen is None:
         turn_back(graph)

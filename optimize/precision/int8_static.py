@@ -54,6 +54,7 @@ from optimize.precision.plan import (
     in_bodies,
     merged,
     plan,
+    with_finite_weights,
 )
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
@@ -145,8 +146,10 @@ def convert(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    found = chosen or targets(graph, traits)
+    found = with_finite_weights(graph, chosen or targets(graph, traits))
     apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph, traits)
+    finite = with_finite_weights(graph, Plan(tuple(apart), ())).chosen
+    apart = {node: apart[node] for node in finite}
     products = (*found.chosen, *apart)
     more = () if chosen else tables.lookups_of(products, graph, traits, every=settings.tables)
     multiplied = tables.products_of(products)
@@ -189,7 +192,8 @@ def rounded_products(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    jobs, _ = _jobs(graph, targets(graph, traits), smoothed, signed=False)
+    found = with_finite_weights(graph, targets(graph, traits))
+    jobs, _ = _jobs(graph, found, smoothed, signed=False)
     return _rounded(jobs, ranges, smoothed, moments_of, scratch)
 
 

@@ -30,7 +30,7 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision.conv_weight import INT32_LIMIT
+from optimize.precision.conv_weight import bias_units, wide_enough
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.plan import (
     Conversion,
@@ -42,6 +42,7 @@ from optimize.precision.plan import (
     heads,
     merged,
     plan,
+    with_finite_weights,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.traits import NO_TRAITS, Traits
@@ -93,7 +94,7 @@ def convert(
     A node whose ranges are missing or not finite stays in float and says so.
     """
     graph = model.graph
-    found = targets(graph, bits, traits)
+    found = with_finite_weights(graph, targets(graph, bits, traits))
     left: list[FloatNode] = list(found.left)
     jobs: list[_Job] = []
     for node in found.chosen:
@@ -104,7 +105,7 @@ def convert(
     made: dict[ir.Value, ir.Value] = {}
     for job in jobs:
         _quantize_input(job, bits, made)
-        scales = _quantize_weight(graph, job.node)
+        scales = _quantize_weight(graph, job)
         if job.bias is not None:
             _quantize_bias(graph, job, job.bias, scales)
         _quantize_output(job, bits)
@@ -131,6 +132,8 @@ def _job(node: ir.Node, ranges: Mapping[str, RangeLike], bits: ActivationBits) -
         bias = constant(node.inputs[2])
         if bias is None:
             raise NoMatch("its bias is not constant")
+        if not np.isfinite(bias).all():
+            raise NoMatch("its bias holds NaN or infinity")
     return _Job(node, steps[0], steps[1], bias)
 
 
@@ -179,11 +182,15 @@ def _pair(
     return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
 
 
-def _quantize_weight(graph: ir.Graph, node: ir.Node) -> Array:
+def _quantize_weight(graph: ir.Graph, job: _Job) -> Array:
     """Put int8 values behind DequantizeLinear; returns the scales, float32 `[channels]`."""
+    node, step = job.node, job.input[0]
     tensor, value, axis = weight_of(node), node.inputs[1], _OUTPUT_CHANNELS[node.op_type]
     assert tensor is not None and value is not None
-    scales = per_channel_scales(read(tensor), axis)
+    # The bias is in units of the products, which are those of the weights times the input's step.
+    own, bias = per_channel_scales(read(tensor), axis), job.bias
+    in_steps = None if bias is None else bias.astype(np.float64) / step
+    scales = wide_enough(own, np.array(job.output[0] / np.float64(step)), in_steps)
     shape = dims(tensor)
 
     integers = add_weight(
@@ -205,9 +212,8 @@ def _quantize_bias(graph: ir.Graph, job: _Job, bias: Array, scales: Array) -> No
     """An int32 bias in units of input scale times weight scale."""
     node = job.node
     units = (scales * job.input[0]).astype(np.float32)
-    rounded = np.clip(np.rint(bias.astype(np.float64) / units), -INT32_LIMIT, INT32_LIMIT)
     inputs = [
-        add_constant(graph, f"{node.name}/bias.int32", rounded.astype(np.int32)),
+        add_constant(graph, f"{node.name}/bias.int32", bias_units(bias, units)),
         add_constant(graph, f"{node.name}/bias.scales", units),
         add_constant(graph, f"{node.name}/bias.zeros", np.zeros(len(units), np.int32)),
     ]

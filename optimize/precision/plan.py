@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
-from optimize.graph import dims, int_of, rank_of, tensor_of, weight_of
+from optimize.graph import dims, int_of, rank_of, read, tensor_of, weight_of
 from optimize.precision.traits import Traits
 from optimize.scopes import all_nodes, body_nodes
 from vampnet_models.native import ATTENTION_OPS
@@ -102,6 +103,38 @@ def restricted(found: Plan, names: Collection[str]) -> Plan:
         tuple(node for node in found.chosen if node.name in names),
         tuple(left for left in found.left if left.node in names),
     )
+
+
+def with_finite_weights(graph: ir.Graph, found: Plan) -> Plan:
+    """The plan without nodes whose weights hold NaN or infinity, and without their readers.
+
+    No integer stands for either, so that such a model would give numbers where it gave none. Each
+    weight is read once.
+    """
+    reasons = {
+        node: "its weight holds NaN or infinity, which no integer stands for"
+        for node in found.chosen
+        if not _is_finite(node)
+    }
+    if not reasons:
+        return found
+    spoiled = {value for node in reasons for value in node.outputs}
+    for node in all_nodes(graph):
+        if any(value in spoiled for value in node.inputs):
+            spoiled.update(node.outputs)
+            reasons.setdefault(node, "reads what NaN or infinity in a weight before it makes")
+    left = tuple(float_node(node, reasons[node]) for node in found.chosen if node in reasons)
+    return Plan(tuple(node for node in found.chosen if node not in reasons), (*found.left, *left))
+
+
+def _is_finite(node: ir.Node) -> bool:
+    indices = {"Gather": (0,), **dict.fromkeys(RECURRENT_OPS, (1, 2))}.get(node.op_type, (1,))
+    for tensor in (weight_of(node, index) for index in indices):
+        if tensor is not None and tensor.size:
+            values = read(tensor)
+            if not (np.isfinite(values.min()) and np.isfinite(values.max())):
+                return False
+    return True
 
 
 def _unsuitable(

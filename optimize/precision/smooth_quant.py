@@ -138,9 +138,12 @@ def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str,
         if not isinstance(seen, ChannelRange) or not np.isfinite([seen.low, seen.high]).all():
             continue
         weights = [read(tensor) for r in site.readers if (tensor := weight_of(r)) is not None]
+        joined = np.concatenate(weights, axis=1)
+        if not np.isfinite([joined.min(), joined.max()]).all():
+            continue
         # What no normalization makes has a scale per row.
         share = 1.0 if site.columns is None else ROW_SHARE
-        s = best_scales(seen, np.concatenate(weights, axis=1), share)
+        s = best_scales(seen, joined, share)
         if s is None:
             continue
         for reader in site.readers:

@@ -7,6 +7,7 @@ slice of some channels; only bytes are read from memory and written to it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,7 +31,7 @@ def samples_per_frame(graph: ir.Graph) -> dict[ir.Value, int]:
     for node in graph:
         rate = max((rates.get(v, 1) for v in node.inputs if v is not None), default=1)
         if node.op_type == "ConvTranspose":
-            rate *= ints_of(node, "strides", (1,))[0]
+            rate *= math.prod(ints_of(node, "strides", (1,)))
         rates.update(dict.fromkeys(node.outputs, rate))
     return rates
 
@@ -49,6 +50,10 @@ def tile_snakes(graph: ir.Graph, rates: Mapping[ir.Value, int]) -> None:
     for sine in list(snake.candidates(graph)):
         try:
             found = snake.match(sine)
+            channels = snake.channels_of(found.x)
+            if channels is None:
+                continue
+            found = snake.by_channel(found, 3, channels)
         except NoMatch:
             continue
         tile = tile_channels(found.alpha.size, rates.get(found.x, 1))

@@ -49,6 +49,7 @@ from optimize.precision.plan import (
     merged,
     plan,
     single_channel_ends,
+    with_finite_weights,
 )
 from optimize.precision.quantize import (
     Bits,
@@ -128,7 +129,9 @@ def convert(
     if settings.bits == 4 and settings.block is None:
         raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
     graph = model.graph
-    found = chosen or targets(graph, traits, with_tables=settings.tables)
+    found = with_finite_weights(
+        graph, chosen or targets(graph, traits, with_tables=settings.tables)
+    )
     multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
     mixed: list[MixedNode] = []
     for node in found.chosen:
