@@ -162,7 +162,9 @@ def unfinished(
 
 
 def _chosen(given: argparse.Namespace, earlier: Iterable[Row]) -> Iterator[Case]:
-    again = {(r.kind, r.case, r.form) for r in earlier if r.outcome in FAULTS}
+    again = {
+        (r.kind, r.case, r.form) for r in earlier if r.outcome in FAULTS and r.recipe != SOURCE
+    }
     names = set(given.only)
     for case in load_cases(tuple(given.kinds)):
         if names and case.name not in names:

@@ -71,14 +71,14 @@ def rows_of(case: Case, recipes: tuple[str, ...]) -> Iterator[Row]:
         try:
             reference = answers(source, case.feeds)
         except Unrunnable as reason:
-            detail = _tail(str(reason).replace(f"{folder}/", ""))
+            detail = tail(str(reason).replace(f"{folder}/", ""))
             yield Row(case.kind, case.name, case.form, SOURCE, UNRUNNABLE, detail)
             return
         yield _source_row(case, reference)
         for recipe in recipes:
             with _listening(Path(folder) / f"{recipe}.stderr") as noise:
                 outcome, detail, error = _outcome(case, recipe, source, reference)
-            heard = _tail(noise.read_text(errors="replace").replace(f"{folder}/", ""))
+            heard = tail(noise.read_text(errors="replace").replace(f"{folder}/", ""))
             detail = detail.replace(f"{folder}/", "")
             yield Row(case.kind, case.name, case.form, recipe, outcome, detail, error, heard)
 
@@ -92,7 +92,7 @@ def _source_row(case: Case, reference: Answers) -> Row:
                 if difference(x, y, case.random) > PUBLISHED_BOUND:
                     raise Wrong("other answers than published")
     except (Wrong, ValueError, TypeError) as reason:
-        name, detail = WRONG, _tail(str(reason))
+        name, detail = WRONG, tail(str(reason))
     return Row(case.kind, case.name, case.form, SOURCE, name, detail)
 
 
@@ -109,11 +109,11 @@ def _outcome(case: Case, recipe: str, source: Path, reference: Answers) -> tuple
     except Exception as error:  # noqa: BLE001  # what this bench is there to find
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.name}"
-        return TRACEBACK, _tail(f"{type(error).__name__} in {place}: {error}"), 0.0
+        return TRACEBACK, tail(f"{type(error).__name__} in {place}: {error}"), 0.0
     try:
         worst = judged(reference, out, case.feeds, case.random)
     except Unrunnable as reason:
-        return UNRUNNABLE, _tail(str(reason)), 0.0
+        return UNRUNNABLE, tail(str(reason)), 0.0
     except Wrong as reason:
         return WRONG, str(reason), 0.0
     if worst > BOUNDS[recipe]:
@@ -127,7 +127,7 @@ def _refusal(outcome: str, reason: str, out: Path) -> tuple[str, str, float]:
     if left:
         return WRONG, f"refused and left {', '.join(left)}", 0.0
     if "\n" in reason or not reason:
-        return WRONG, f"refused in {reason.count(chr(10)) + 1} lines: {_tail(reason)}", 0.0
+        return WRONG, f"refused in {reason.count(chr(10)) + 1} lines: {tail(reason)}", 0.0
     return outcome, reason, 0.0
 
 
@@ -173,7 +173,7 @@ def _listening(path: Path) -> Iterator[Path]:
             os.close(kept)
 
 
-def _tail(text: str, size: int = 300) -> str:
+def tail(text: str, size: int = 300) -> str:
     """The end of a message, where a runtime's reason stands, in one line."""
     line = " ".join(text.split())
     return line if len(line) <= size else f"...{line[-size:]}"

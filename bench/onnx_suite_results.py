@@ -123,8 +123,13 @@ def _cell(counts: Json, outcome: str) -> str:
 
 def with_section(text: str, content: Json) -> str:
     """The page with this section in place of the one that it has, or at its end."""
-    made = f"{TITLE}\n\n{section(content)}"
-    before, found, after = text.partition(f"{TITLE}\n")
+    return put_section(text, TITLE, section(content))
+
+
+def put_section(text: str, title: str, body: str) -> str:
+    """The page with what stands below a heading replaced, or with both added at its end."""
+    made = f"{title}\n\n{body}"
+    before, found, after = text.partition(f"{title}\n")
     if not found:
         return f"{text.rstrip()}\n\n{made}"
     _, heading, rest = after.partition("\n## ")
