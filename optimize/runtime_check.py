@@ -56,7 +56,7 @@ def with_runtime(
         )
     known = record.runtime
     if record.custom_operators and native.built_library() is None:
-        raise InputError(f"{artifact.path}: the operator library is not here; {native.HOW}")
+        raise InputError(f"{artifact.path}: the operator library is not here; {native.how()}")
     if known is not None and known.onnxruntime == version("onnxruntime"):
         return record
     reasons = {node.node: node.reason for node in record.float_nodes}

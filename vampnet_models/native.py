@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,21 +32,58 @@ SOURCES = tuple(sorted(Path(__file__).with_name("operators").glob("*.[ch]*")))
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 CACHE_VARIABLE = "VAMPBENCH_CACHE"
 HOW = "`vampbench native` builds it"
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-def library_path() -> Path:
-    """Where this machine's library lies, built or not: another source has another name."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vampbench"
-    folder = Path(os.environ.get(CACHE_VARIABLE) or default)
+def library_path() -> Path | None:
+    """Where this machine's library lies, built or not: another source has another name.
+
+    None where there is no folder for it: no HOME, and no entry of this user in the password file.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        folder = Path(named).absolute()
+    else:
+        try:
+            home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        except RuntimeError:
+            return None
+        folder = Path(home) / "vampbench"
+    if not folder.is_absolute():
+        return None
+    try:
+        # The folder itself, so that no link on the way is followed again when it is loaded.
+        folder = folder.resolve()
+    except (OSError, RuntimeError):
+        return None
     content = b"".join(each.read_bytes() for each in SOURCES) + " ".join(FLAGS).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     return folder / f"vampnet_native-{platform.machine()}-{digest}.so"
 
 
 def built_library() -> Path | None:
-    """The library, None where it was not built."""
+    """The library, None where it was not built here, or where others may have changed it."""
     path = library_path()
-    return path if path.is_file() else None
+    if path is None or _exposed(path.parent) is not None:
+        return None
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            return None
+        if found.st_mode & OTHERS or _sha256(path) != _record(path).read_text().strip():
+            return None
+    except (OSError, ValueError):
+        return None
+    return path
+
+
+def how() -> str:
+    """What brings the library, for a message that it is not here."""
+    path = library_path()
+    if path is None:
+        return f"{_NO_FOLDER}, then {HOW}"
+    exposed = _exposed(path.parent) if path.parent.is_dir() else None
+    return HOW if exposed is None else f"{exposed}, then {HOW}"
 
 
 def compiler() -> str | None:
@@ -56,10 +94,16 @@ def compiler() -> str | None:
 
 
 def build_library() -> Path:
-    """Compile the library unless it is there. Raises InputError with what is missing or wrong."""
+    """Compile the library unless it is there as it was built.
+
+    Raises InputError with what is missing or wrong: a compiler, a folder, its rights.
+    """
+    built = built_library()
+    if built is not None:
+        return built
     path = library_path()
-    if path.is_file():
-        return path
+    if path is None:
+        raise InputError(f"there is no folder for the operator library: {_NO_FOLDER}")
     cxx = compiler()
     if cxx is None:
         raise InputError(
@@ -67,7 +111,10 @@ def build_library() -> Path:
             "portable models do without"
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path.parent)
+        exposed = _exposed(path.parent)
+        if exposed is not None:
+            raise InputError(f"the operator library is not built: {exposed}")
         with tempfile.TemporaryDirectory(dir=path.parent) as staging:
             made = Path(staging) / path.name
             units = [str(each) for each in SOURCES if each.suffix == ".cpp"]
@@ -77,7 +124,52 @@ def build_library() -> Path:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
                 first = next((line for line in lines if "error" in line), lines[0])
                 raise InputError(f"{cxx} cannot build the operators: {first[:300]}")
+            made.chmod(0o755)
+            record = _record(made)
+            record.write_text(f"{_sha256(made)}\n")
+            # Without its record, or with another's, a library is not loaded.
             made.replace(path)
+            record.replace(_record(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error}") from error
     return path
+
+
+_NO_FOLDER = f"set HOME, or name a folder in {CACHE_VARIABLE}"
+
+
+def _record(library: Path) -> Path:
+    """Where the build writes down the hash of what it made."""
+    return library.with_name(f"{library.name}.sha256")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it, for this user alone whatever the umask says."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.exists():
+            each.mkdir(mode=0o700)
+
+
+def _exposed(folder: Path) -> str | None:
+    """Why others than this user (and root) may change what lies in a folder, None if they cannot.
+
+    On the way to it, folders that all may write to are safe where they are sticky, as /tmp is.
+    """
+    if not hasattr(os, "geteuid"):
+        return "this system has no owners of files that could be checked"
+    user = os.geteuid()
+    for each in (folder, *folder.parents):
+        try:
+            found = each.stat()
+        except OSError as error:
+            return f"{each} cannot be looked at ({error.strerror})"
+        owners = (user,) if each == folder else (user, 0)
+        if found.st_uid not in owners:
+            return f"{each} belongs to another user: name a folder of yours in {CACHE_VARIABLE}"
+        if found.st_mode & OTHERS and (each == folder or not found.st_mode & stat.S_ISVTX):
+            return f"others may write to {each}: run `chmod go-w {each}`"
+    return None

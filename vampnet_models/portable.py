@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from vampnet_models.artifact import load_model, model_files, open_artifact, sha256_of
 from vampnet_models.errors import InputError
-from vampnet_models.native import HOW, PORTABLE_HASH_KEY, PORTABLE_KEY, built_library
+from vampnet_models.native import PORTABLE_HASH_KEY, PORTABLE_KEY, built_library, how
 
 
 def name_portable(model: ir.Model, portable: Path) -> None:
@@ -25,9 +25,11 @@ def portable_of(model: Path) -> Path:
     """
     named = load_model(model).metadata_props
     if PORTABLE_KEY not in named:
-        raise InputError(f"{model}: needs the operator library, and names no portable model; {HOW}")
+        raise InputError(
+            f"{model}: needs the operator library, and names no portable model; {how()}"
+        )
     path = model.parent / Path(named[PORTABLE_KEY]).name
-    needs = f"in whose place it is opened without the operator library ({HOW})"
+    needs = f"in whose place it is opened without the operator library ({how()})"
     if not path.is_file():
         raise InputError(f"{path}: is missing: copy it beside {model.name}, {needs}")
     found = sha256_of(model_files(path, load_model(path)))

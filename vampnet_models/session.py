@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
-from vampnet_models.native import DOMAIN, HOW, built_library
+from vampnet_models.native import DOMAIN, HOW, built_library, how
 from vampnet_models.portable import portable_of
 
 Array = NDArray[Any]
@@ -136,11 +136,11 @@ def _opened(
         return ort.InferenceSession(where, options, providers=list(providers))
     name = "model" if isinstance(where, bytes) else where
     if not portable_instead:
-        raise InputError(f"{name}: the operator library that it needs is not here; {HOW}")
+        raise InputError(f"{name}: the operator library that it needs is not here; {how()}")
     if isinstance(where, bytes):
-        raise InputError(f"{name}: needs the operator library; {HOW}")
+        raise InputError(f"{name}: needs the operator library; {how()}")
     portable = portable_of(Path(where))
-    sys.stderr.write(f"{name}: without the operator library ({HOW}): {portable.name} is opened\n")
+    sys.stderr.write(f"{name}: without the operator library ({how()}): {portable.name} is opened\n")
     try:
         return ort.InferenceSession(str(portable), options, providers=list(providers))
     except Exception as error:

@@ -1,5 +1,8 @@
 """The operator library, built by the real compiler; skipped where there is none."""
 
+import hashlib
+import os
+import pwd
 from pathlib import Path
 
 import numpy as np
@@ -147,12 +150,130 @@ def test_a_portable_model_that_cannot_stand_in_is_named(
         open_session(path)
 
 
-def test_a_damaged_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def planted(folder: Path, content: bytes = b"no library", *, recorded: bool = True) -> Path:
+    """A file in the library's place, with a record of its hash."""
+    path = native.library_path()
+    assert path is not None and path.parent == folder
+    path.write_bytes(content)
+    path.chmod(0o755)
+    if recorded:
+        record = path.with_name(f"{path.name}.sha256")
+        record.write_text(hashlib.sha256(content).hexdigest())
+    return path
+
+
+def test_a_library_that_does_not_load_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
-    native.library_path().write_bytes(b"no library")
+    planted(tmp_path)
     save_model(fused(), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="is no operator library that loads here; delete it"):
         open_session(tmp_path / "m.onnx")
+
+
+def test_only_what_the_build_wrote_down_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    assert native.built_library() is None
+    path = planted(tmp_path, recorded=False)
+    assert native.built_library() is None
+    planted(tmp_path)
+    assert native.built_library() == path
+    path.write_bytes(b"another")
+    assert native.built_library() is None
+    planted(tmp_path)
+    path.chmod(0o775)
+    assert native.built_library() is None
+    elsewhere = path.rename(tmp_path / "elsewhere")
+    elsewhere.chmod(0o755)
+    path.symlink_to(elsewhere)
+    assert native.built_library() is None
+
+
+def test_a_folder_that_others_may_write_to_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above, folder = tmp_path / "above", tmp_path / "above" / "cache"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    path = planted(folder)
+    assert native.built_library() == path and native.how() == native.HOW
+    for each, mode in ((folder, 0o770), (folder, 0o1777), (above, 0o777)):
+        before = each.stat().st_mode
+        each.chmod(mode)
+        assert native.built_library() is None
+        assert f"others may write to {each}: run `chmod go-w {each}`" in native.how()
+        with pytest.raises(InputError, match="is not built: others may write to"):
+            build_library()
+        each.chmod(before)
+    above.chmod(0o1777)
+    assert native.built_library() == path
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    assert native.built_library() is None
+    assert "belongs to another user" in native.how()
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    monkeypatch.undo()
+    monkeypatch.setenv(CACHE_VARIABLE, str(link))
+    assert native.built_library() == path
+
+
+def test_garbage_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = tmp_path / "compiler"
+    quick.write_text("#!/bin/sh\nwhile [ $1 != -o ]; do shift; done\nprintf made > $2\n")
+    quick.chmod(0o755)
+    monkeypatch.setenv("CXX", str(quick))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "a" / "b"))
+    before = os.umask(0o002)
+    try:
+        path = build_library()
+    finally:
+        os.umask(before)
+    assert build_library() == native.built_library() == path
+    path.write_bytes(b"garbage")
+    assert native.built_library() is None
+    assert build_library() == path
+    assert path.read_text() == "made"
+
+
+@pytest.mark.parametrize("home", [None, "relative"])
+def test_without_a_home_the_portable_model_is_opened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    home: str | None,
+) -> None:
+    for name in (CACHE_VARIABLE, "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home is None:
+
+        def getpwuid(_user: int) -> None:
+            raise KeyError("no entry")
+
+        monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    else:
+        monkeypatch.setenv("HOME", home)
+    portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
+    save_model(snakes(), portable)
+    made = fused()
+    name_portable(made, portable)
+    save_model(made, path)
+    assert np.abs(output(path) - TRUTH).max() < 1e-5
+    assert f"set HOME, or name a folder in {CACHE_VARIABLE}" in capsys.readouterr().err
+    with pytest.raises(InputError, match="there is no folder for the operator library"):
+        build_library()
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    assert native.built_library() is None
+    with pytest.raises(InputError, match=r"no C\+\+ compiler|cannot be written"):
+        build_library()
 
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
