@@ -12,7 +12,18 @@ from vampnet_models.checkpoint_tensors import (
     rebuild_untyped_tensor,
     refuse_quantized,
 )
+from vampnet_models.checkpoint_values import (
+    ENCODED,
+    NUMPY_ARRAY,
+    NUMPY_DTYPE,
+    NUMPY_SCALAR,
+)
 from vampnet_models.errors import InputError
+
+CORES = ("core", "_core")
+"""numpy's inner package before 2.0 and since."""
+
+PATHS = tuple(Global("pathlib", kind) for kind in ("PosixPath", "WindowsPath", "PurePosixPath"))
 
 LIGHTNING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric")
 
@@ -34,27 +45,37 @@ def _ordered_dict() -> dict[str, object]:
     return {}
 
 
-def _values(values: object = ()) -> list[object]:
-    if not isinstance(values, list | tuple):
+def _values(values: object = None) -> list[object]:
+    """A set: the list that it is made of, not copied."""
+    if values is None:
+        return []
+    if not isinstance(values, list):
         raise TypeError("a set of something that is no list")
-    return list(values)
+    return values
 
 
 def _size(values: object) -> tuple[object, ...]:
-    return tuple(_values(values))
+    if not isinstance(values, tuple):
+        raise TypeError("a size of something that is no tuple")
+    return values
 
 
-def _text(*parts: object) -> str:
-    return "/".join(part for part in parts if isinstance(part, str))
+def _device(name: object, *_index: object) -> object:
+    return name
 
 
-def _opaque(name: str) -> Callable[..., object]:
-    """A value that nobody needs: its arguments are dropped."""
+def _opaque(name: Global) -> Callable[..., object]:
+    """A value of which only the arguments are known; what needs it takes them apart."""
 
-    def make(*_arguments: object) -> Record:
-        return Record(Global("numpy", name))
+    def make(*arguments: object) -> Record:
+        return Record(name, made=arguments)
 
     return make
+
+
+def _from_buffer(data: object, dtype: object, shape: object, order: object) -> Record:
+    """`numpy._core.numeric._frombuffer`: an array of protocol 5, in the form of the others."""
+    return Record(NUMPY_ARRAY, state=(1, shape, dtype, order == "F", data))
 
 
 def _rebuild_typed(function: object, _cls: object, arguments: object, _state: object) -> object:
@@ -67,6 +88,7 @@ def _rebuild_typed(function: object, _cls: object, arguments: object, _state: ob
 
 
 TENSOR_CALLS: dict[Global, Callable[..., object]] = {
+    Global("torch._utils", "_rebuild_tensor"): rebuild_tensor,
     Global("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
     Global("torch._utils", "_rebuild_tensor_v3"): rebuild_untyped_tensor,
     Global("torch._utils", "_rebuild_parameter"): rebuild_parameter,
@@ -81,12 +103,10 @@ CALLS: dict[Global, Callable[..., object]] = {
     Global("builtins", "set"): _values,
     Global("builtins", "frozenset"): _values,
     Global("torch", "Size"): _size,
-    Global("torch", "device"): _text,
-    Global("pathlib", "PosixPath"): _text,
-    Global("pathlib", "WindowsPath"): _text,
-    Global("numpy.core.multiarray", "scalar"): _opaque("scalar"),
-    Global("numpy._core.multiarray", "scalar"): _opaque("scalar"),
-    Global("numpy", "dtype"): _opaque("dtype"),
-    Global("_codecs", "encode"): _opaque("bytes"),
+    Global("torch", "device"): _device,
+    **{name: _opaque(name) for name in (*PATHS, NUMPY_DTYPE, ENCODED)},
+    **{Global(f"numpy.{core}.multiarray", "scalar"): _opaque(NUMPY_SCALAR) for core in CORES},
+    **{Global(f"numpy.{core}.multiarray", "_reconstruct"): _opaque(NUMPY_ARRAY) for core in CORES},
+    **{Global(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in CORES},
 }
 """All that a checkpoint may call, and what stands in for it: every result is inert."""

@@ -4,11 +4,16 @@ The operations come from `pickletools.genops`; there is no unpickler and nothing
 A name (`GLOBAL`) is kept as a name. Where a pickle would call something, the caller's table of
 constructors decides; every other callable is refused by its name. Objects of classes that the
 caller admits become records: name and state, nothing more.
+
+Time and memory are bounded by the pickle's own size: an operation costs a constant. Nothing is
+copied or joined, numbers and names have a length, and keys are such that their hashes differ.
 """
 
 from __future__ import annotations
 
+import io
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +22,15 @@ from vampnet_models.errors import InputError
 
 MAX_OPERATIONS = 2_000_000
 """Far above any checkpoint's pickle (a full-size module object has about 100,000)."""
+
+MAX_INTEGER_BITS = 256
+"""States of random generators have 128; Python's decimal text of longer ones is not bounded."""
+
+MAX_NAME_CHARACTERS = 512
+"""Of a key or a global: a comparison of two equal ones costs their length, each time."""
+
+MAX_KEY = 1 << 31
+"""Numbers are keys below it: Python's hashes of larger ones can be made to collide."""
 
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _TEXTS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
@@ -30,7 +44,7 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset(("PROTO", "FRAME", "STOP"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Global:
     """A name in a module; never imported."""
 
@@ -41,11 +55,13 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record:
     """An object of a class that stays unknown: its class, its attributes, its items."""
 
     cls: Global
+    made: tuple[object, ...] = ()
+    """The arguments that it was made with."""
     state: object = None
     items: dict[Any, object] = field(default_factory=dict)
 
@@ -62,7 +78,11 @@ class Rules:
     """What a pickle may hold beyond plain values and containers."""
 
     calls: Mapping[Global, Callable[..., object]]
-    """The constructors: given the unpickled arguments, they return inert values."""
+    """The constructors: given the unpickled arguments, they return inert values.
+
+    One is called as often as the pickle likes with the same large argument, so it takes constant
+    time and keeps its arguments as they are.
+    """
 
     admits: Callable[[Global], bool]
     """Whether objects of this class are read as records."""
@@ -71,18 +91,21 @@ class Rules:
     """Resolves a persistent id, in checkpoints a storage."""
 
 
-def read_pickle(data: bytes, where: str, rules: Rules) -> object:
-    """Read a pickle without executing anything.
+def read_pickle(stream: bytes | io.BytesIO, where: str, rules: Rules) -> object:
+    """Read a pickle without executing anything; a stream is at its end then.
 
     Sets are read as lists. `where` begins every message.
     Raises InputError that names a refused callable, or for a truncated or malformed pickle.
     """
     machine = _Machine(where, rules)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if count > MAX_OPERATIONS:
-                raise InputError(f"{where}: over {MAX_OPERATIONS} pickle operations; refused")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            # Texts of protocol 0 with odd escapes: Python's own reader warns of them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if count > MAX_OPERATIONS:
+                    raise InputError(f"{where}: over {MAX_OPERATIONS} pickle operations; refused")
+                machine.step(opcode.name, argument)
         return machine.stack.pop()
     except (
         AttributeError,
@@ -95,8 +118,12 @@ def read_pickle(data: bytes, where: str, rules: Rules) -> object:
     ) as error:
         raise InputError(
             f"{where}: a damaged or unreadable pickle ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}); copy or download the file again"
+            f"{_printable(' '.join(str(error).split())[:120])}); copy or download the file again"
         ) from error
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)
 
 
 class _Machine:
@@ -113,6 +140,8 @@ class _Machine:
         """Carry out one operation."""
         stack = self.stack
         if name in _PUSH:
+            if isinstance(argument, int) and argument.bit_length() > MAX_INTEGER_BITS:
+                raise ValueError(f"an integer of {argument.bit_length()} bits")
             stack.append(argument)
         elif name in _CONSTANTS:
             stack.append(_CONSTANTS[name])
@@ -216,9 +245,7 @@ class _Machine:
         if not isinstance(items, dict) or len(values) % 2:
             raise TypeError("items for something that is no dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if not isinstance(key, str | bytes | int | float | Global | None):
-                # A nested tuple's hash recurses without a limit: keys stay plain.
-                raise TypeError(f"a dictionary key of type {type(key).__name__}")
+            _require_key(key)
             items[key] = value
 
     def _extend(self, values: list[Any]) -> None:
@@ -251,9 +278,23 @@ class _Machine:
         )
 
 
+def _require_key(key: object) -> None:
+    """Keys are plain (a nested tuple's hash recurses without a limit), short or small."""
+    if isinstance(key, str | bytes):
+        if len(key) > MAX_NAME_CHARACTERS:
+            raise ValueError(f"a dictionary key of {len(key)} characters")
+    elif isinstance(key, int | float):
+        if not -MAX_KEY < key < MAX_KEY:
+            raise ValueError("a number beyond 31 bits as a dictionary key")
+    elif not isinstance(key, Global | None):
+        raise TypeError(f"a dictionary key of type {type(key).__name__}")
+
+
 def _named(module: object, name: object) -> Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise TypeError("a global whose name is no text")
+    if max(len(module), len(name)) > MAX_NAME_CHARACTERS:
+        raise ValueError(f"a global whose name has over {MAX_NAME_CHARACTERS} characters")
     if not (module + name).isprintable():
         raise ValueError("a global whose name is not printable")
     return Global("builtins" if module == "__builtin__" else module, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampnet_models.checkpoint_pickle import Global
-from vampnet_models.checkpoint_zip import Archive
+from vampnet_models.checkpoint_zip import RESAVE, Entry, shortened
 from vampnet_models.errors import InputError
 
 _STORED = {
@@ -44,11 +44,16 @@ _STORAGE_DTYPES = {
 
 FLOATS = frozenset(("float32", "float16", "bfloat16", "float64"))
 MAX_RANK = 16
+MAX_EMPTY = 1 << 31
+"""No size of a tensor without values is larger."""
+
+ALIASED = 4
+"""So many times a file's own bytes may its tensors have: tied weights share a storage."""
 
 QUANTIZED = "quantized, which loses what the import needs; give the float checkpoint"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Storage:
     """A run of values in the file; `dtype` is empty for an untyped storage (bytes)."""
 
@@ -58,7 +63,7 @@ class Storage:
     n_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredTensor:
     """A strided view of a storage; offset and strides count values."""
 
@@ -81,42 +86,71 @@ class StoredTensor:
         return 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
 
 
-class StorageTable:
-    """Finds the storages that a pickle's persistent ids name."""
+@dataclass(frozen=True)
+class StorageId:
+    """What a persistent id says of a storage; `dtype` is empty for an untyped one."""
 
-    def __init__(self, archive: Archive, pattern: str) -> None:
-        self.archive = archive
-        self.pattern = pattern
+    key: str
+    dtype: str
+    n_bytes: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a value."""
+        return _itemsize(self.dtype) if self.dtype else 1
+
+
+def storage_id(path: Path, identifier: object) -> StorageId:
+    """Of `("storage", type, key, location, n)`, in old files with a sixth entry that is None.
+
+    Raises InputError for a type that cannot be read, ValueError for anything else.
+    """
+    match identifier:
+        case ("storage", Global() as kind, str() | int() as key, _, int() as n_values, *rest):
+            if rest not in ([], [None]):
+                raise InputError(f"{path}: a storage is a part of another one; {RESAVE}")
+            name = kind.name
+            if not kind.module.startswith("torch"):
+                raise InputError(
+                    f"{path}: a storage of type {kind}, which is not PyTorch's; refused"
+                )
+            if name.startswith(("QInt", "QUInt")):
+                raise InputError(f"{path}: a tensor is stored as {name}: {QUANTIZED}")
+            if name not in _STORAGE_DTYPES and name != "UntypedStorage":
+                raise InputError(f"{path}: a tensor is stored as {name}, which cannot be imported")
+            dtype = _STORAGE_DTYPES.get(name, "")
+            return StorageId(str(key), dtype, n_values * (_itemsize(dtype) if dtype else 1))
+    raise ValueError("a persistent id that is no storage")
+
+
+class StorageTable:
+    """Finds the storages that a pickle's persistent ids name; `find` gives the place of a key."""
+
+    def __init__(self, path: Path, find: Callable[[str], Entry | None]) -> None:
+        self.path = path
+        self.find = find
+        self._known: dict[StorageId, Storage] = {}
 
     def resolve(self, identifier: object) -> Storage:
-        """`("storage", type, key, location, n)` -> Storage. Raises InputError or ValueError."""
-        match identifier:
-            case ("storage", Global() as kind, str() | int() as key, _, int() as n_values):
-                return self._storage(kind, str(key), n_values)
-        raise ValueError("a persistent id that is no storage")
+        """The storage of a persistent id. Raises InputError or ValueError."""
+        wanted = storage_id(self.path, identifier)
+        if wanted not in self._known:
+            self._known[wanted] = self._storage(wanted)
+        return self._known[wanted]
 
-    def _storage(self, kind: Global, key: str, n_values: int) -> Storage:
-        path = self.archive.path
-        name = kind.name
-        if not kind.module.startswith("torch"):
-            raise InputError(f"{path}: a storage of type {kind}, which is not PyTorch's; refused")
-        if name.startswith(("QInt", "QUInt")):
-            raise InputError(f"{path}: a tensor is stored as {name}: {QUANTIZED}")
-        if name not in _STORAGE_DTYPES and name != "UntypedStorage":
-            raise InputError(f"{path}: a tensor is stored as {name}, which cannot be imported")
-        dtype = _STORAGE_DTYPES.get(name, "")
-        entry = self.archive.entries.get(self.pattern.format(key))
+    def _storage(self, wanted: StorageId) -> Storage:
+        key = shortened(wanted.key)
+        entry = self.find(wanted.key)
         if entry is None:
             raise InputError(
-                f"{path}: the data of storage {key!r} is missing; copy or download it again"
+                f"{self.path}: the data of storage {key!r} is missing; copy or download it again"
             )
-        declared = n_values * (_itemsize(dtype) if dtype else 1)
-        if n_values < 0 or declared > entry.n_bytes:
+        if not 0 <= wanted.n_bytes <= entry.n_bytes:
             raise InputError(
-                f"{path}: storage {key!r} declares {declared} bytes and holds {entry.n_bytes}; "
-                "the file is damaged or forged"
+                f"{self.path}: storage {key!r} declares {wanted.n_bytes} bytes and holds "
+                f"{entry.n_bytes}; the file is damaged or forged"
             )
-        return Storage(key=key, dtype=dtype, offset=entry.offset, n_bytes=declared)
+        return Storage(wanted.key, wanted.dtype, entry.offset, wanted.n_bytes)
 
 
 def rebuild_tensor(
@@ -187,15 +221,7 @@ class FileTensors:
         Raises InputError when the tensor is missing or the file was cut.
         """
         tensor = self._tensor(name)
-        values = _as_float32(self._raw(tensor), tensor.dtype)
-        itemsize = values.itemsize
-        if tensor.n_values:
-            values = np.lib.stride_tricks.as_strided(
-                values, tensor.shape, [s * itemsize for s in tensor.strides]
-            )
-        else:
-            values = values.reshape(tensor.shape)
-        return np.ascontiguousarray(values).reshape(tensor.shape)
+        return _viewed(tensor, _as_float32(self._raw(tensor), tensor.dtype))
 
     def _tensor(self, name: str) -> StoredTensor:
         if name not in self._tensors:
@@ -203,32 +229,84 @@ class FileTensors:
         return self._tensors[name]
 
     def _raw(self, tensor: StoredTensor) -> NDArray[Any]:
-        stored = np.dtype(self._order + _STORED[tensor.dtype])
-        start = tensor.storage.offset + tensor.offset * stored.itemsize
-        raw = np.fromfile(self.path, dtype=stored, count=tensor.span, offset=start)
-        if raw.size != tensor.span:
-            raise InputError(f"{self.path}: was cut while it was read; copy it again")
-        return raw
+        return raw_values(self.path, self._order, tensor)
+
+
+def raw_values(path: Path, order: str, tensor: StoredTensor) -> NDArray[Any]:
+    """The values between a tensor's first and last one, as they are stored.
+
+    Raises InputError when the file was cut.
+    """
+    stored = np.dtype(order + _STORED[tensor.dtype])
+    start = tensor.storage.offset + tensor.offset * stored.itemsize
+    raw = np.fromfile(path, dtype=stored, count=tensor.span, offset=start)
+    if raw.size != tensor.span:
+        raise InputError(f"{path}: was cut while it was read; copy it again")
+    return raw
+
+
+def plain_numbers(path: Path, order: str, tensor: StoredTensor) -> list[bool | int | float]:
+    """A small tensor's values, integers as integers."""
+    raw = raw_values(path, order, tensor)
+    if tensor.dtype in FLOATS:
+        raw = _as_float32(raw, tensor.dtype)
+    elif tensor.dtype == "bool":
+        raw = raw.astype(np.bool_)
+    numbers: list[bool | int | float] = _viewed(tensor, raw).reshape(-1).tolist()
+    return numbers
+
+
+def require_own_bytes(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
+    """Raise InputError when tensors share storages so often that reading them has no end."""
+    size = path.stat().st_size
+    total = sum(t.n_values * _itemsize(t.dtype) for t in tensors.values())
+    if total > ALIASED * size:
+        raise InputError(
+            f"{path}: its {len(tensors)} tensors have {total} bytes in a file of {size}: one "
+            "storage stands for many of them; refused"
+        )
+
+
+def _viewed(tensor: StoredTensor, values: NDArray[Any]) -> NDArray[Any]:
+    if not tensor.n_values:
+        return values.reshape(tensor.shape)
+    # The stride of a single value says nothing, and may be any number.
+    steps = [
+        s * values.itemsize if n > 1 else 0
+        for n, s in zip(tensor.shape, tensor.strides, strict=True)
+    ]
+    viewed = np.lib.stride_tricks.as_strided(values, tensor.shape, steps)
+    return np.ascontiguousarray(viewed).reshape(tensor.shape)
 
 
 def _view(
     storage: Storage, dtype: str, offset: object, shape: object, strides: object
 ) -> StoredTensor:
     sizes, steps = _counts(shape), _counts(strides)
-    if len(sizes) != len(steps) or len(sizes) > MAX_RANK:
+    if len(sizes) != len(steps):
         raise ValueError("a tensor whose shape and strides do not match")
     tensor = StoredTensor(storage, dtype, _counts((offset,))[0], sizes, steps)
     available = storage.n_bytes // _itemsize(dtype)
-    if tensor.n_values > available or tensor.offset + tensor.span > available:
-        raise InputError(
-            f"a tensor of shape {list(sizes)} (offset {tensor.offset}, strides {list(steps)}) "
-            f"reaches beyond its storage of {available} values; the file is damaged or forged"
-        )
+    is_empty = tensor.n_values == 0 and math.prod(n for n in sizes if n) <= MAX_EMPTY
+    if not is_empty and not 0 < tensor.n_values <= available:
+        raise _beyond(tensor, available)
+    if tensor.offset + tensor.span > available:
+        raise _beyond(tensor, available)
     return tensor
 
 
+def _beyond(tensor: StoredTensor, available: int) -> InputError:
+    return InputError(
+        f"a tensor of shape {list(tensor.shape)} (offset {tensor.offset}, strides "
+        f"{list(tensor.strides)}) reaches beyond its storage of {available} values; the file is "
+        "damaged or forged"
+    )
+
+
 def _counts(values: object) -> tuple[int, ...]:
-    if not isinstance(values, tuple) or not all(isinstance(v, int) and v >= 0 for v in values):
+    if not isinstance(values, tuple) or len(values) > MAX_RANK:
+        raise TypeError("sizes or strides that are no short tuple")
+    if not all(isinstance(v, int) and v >= 0 for v in values):
         raise TypeError("a size, stride or offset that is no natural number")
     return values
 

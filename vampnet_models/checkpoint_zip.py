@@ -6,13 +6,20 @@ import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from vampnet_models.errors import InputError
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 """A zip's local file header: signature, and the lengths of the name and the extra field."""
 
+PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+"""How a pickle begins that names its protocol."""
+
 MAX_ENTRIES = 100_000
+MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+"""Of a zip's directory: more than `MAX_ENTRIES` of PyTorch's names take."""
+
 ENCRYPTED_FLAG = 0x1
 
 RESAVE = "load it where torch is installed and torch.save its state_dict anew"
@@ -54,9 +61,10 @@ def open_archive(path: Path) -> Archive:
     Raises InputError for other formats, a truncated file, compressed, encrypted, overlapping
     or repeated entries, and names that leave the archive's folder.
     """
-    _require_zip(path)
+    if not is_zip(path):
+        raise InputError(f"{path}: a pickle, not a zip; {RESAVE}")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as raw, zipfile.ZipFile(_Bounded(raw)) as archive:
             infos = archive.infolist()
     except (
         zipfile.BadZipFile,
@@ -83,13 +91,29 @@ def open_archive(path: Path) -> Archive:
     for info, entry in zip(files, _locate(path, files), strict=True):
         name = info.filename.split("/", 1)[1]
         if name in entries:
-            raise InputError(f"{path}: holds {info.filename!r} twice; refused")
+            raise InputError(f"{path}: holds {shortened(info.filename)!r} twice; refused")
         entries[name] = entry
     return Archive(path=path, entries=entries)
 
 
-def _require_zip(path: Path) -> None:
-    """Say which other format it is."""
+class _Bounded:
+    """A stream of which no read is larger than a directory may be: `zipfile` trusts the file."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+        self._stream = stream
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        if n_bytes > MAX_DIRECTORY_BYTES:
+            raise ValueError(f"it names a directory of {n_bytes} bytes")
+        return self._stream.read(n_bytes if n_bytes >= 0 else MAX_DIRECTORY_BYTES)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether it is a zip; not if it is a pickle alone, as PyTorch wrote before 1.6.
+
+    Raises InputError that says which other format it is.
+    """
     if path.is_dir():
         raise InputError(f"{path}: a folder; give a checkpoint file")
     if not path.is_file():
@@ -102,9 +126,11 @@ def _require_zip(path: Path) -> None:
     if not start:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     if start.startswith(b"PK\x03\x04"):
-        return
-    if start.startswith(b"\x80") or start[257:262] == b"ustar":
-        raise InputError(f"{path}: a checkpoint in PyTorch's format of before 1.6; {RESAVE}")
+        return True
+    if start[:2] in PICKLES:
+        return False
+    if start[257:262] == b"ustar":
+        raise InputError(f"{path}: a checkpoint in PyTorch's format of before 0.1.10; {RESAVE}")
     if start.startswith(b"\x89HDF"):
         raise InputError(f"{path}: an HDF5 file, not a PyTorch checkpoint; give the .pth file")
     if path.suffix == ".onnx":
@@ -112,16 +138,23 @@ def _require_zip(path: Path) -> None:
     raise InputError(f"{path}: not a PyTorch checkpoint (no zip); give the .pth file")
 
 
+def shortened(name: str) -> str:
+    """A name from a file, for a message."""
+    return name if len(name) <= 80 else f"{name[:77]}..."
+
+
 def _require_plain(path: Path, info: zipfile.ZipInfo) -> None:
     name = info.filename
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name:
-        raise InputError(f"{path}: the entry {name!r} leaves the archive's folder; refused")
+        raise InputError(
+            f"{path}: the entry {shortened(name)!r} leaves the archive's folder; refused"
+        )
     if info.flag_bits & ENCRYPTED_FLAG:
-        raise InputError(f"{path}: the entry {name!r} is encrypted; refused")
+        raise InputError(f"{path}: the entry {shortened(name)!r} is encrypted; refused")
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         raise InputError(
-            f"{path}: the entry {name!r} is compressed ({info.compress_size} bytes for "
+            f"{path}: the entry {shortened(name)!r} is compressed ({info.compress_size} bytes for "
             f"{info.file_size}), which PyTorch never does; refused, {RESAVE}"
         )
 
@@ -136,15 +169,15 @@ def _locate(path: Path, infos: list[zipfile.ZipInfo]) -> list[Entry]:
             header = stream.read(LOCAL_HEADER.size) if info.header_offset >= 0 else b""
             if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
                 raise InputError(
-                    f"{path}: damaged: the entry {info.filename!r} is not where the directory "
-                    "says; copy or download it again"
+                    f"{path}: damaged: the entry {shortened(info.filename)!r} is not where the "
+                    "directory says; copy or download it again"
                 )
             _, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
             offset = info.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
             if offset + info.file_size > size:
                 raise InputError(
-                    f"{path}: truncated: the entry {info.filename!r} ends behind the file's end; "
-                    "copy or download it again"
+                    f"{path}: truncated: the entry {shortened(info.filename)!r} ends behind the "
+                    "file's end; copy or download it again"
                 )
             entries.append(Entry(offset=offset, n_bytes=info.file_size))
     end = 0
@@ -152,6 +185,8 @@ def _locate(path: Path, infos: list[zipfile.ZipInfo]) -> list[Entry]:
         zip(infos, entries, strict=True), key=lambda pair: pair[0].header_offset
     ):
         if info.header_offset < end:
-            raise InputError(f"{path}: the entry {info.filename!r} overlaps another; refused")
+            raise InputError(
+                f"{path}: the entry {shortened(info.filename)!r} overlaps another; refused"
+            )
         end = entry.offset + entry.n_bytes
     return entries

@@ -63,6 +63,7 @@ def import_models(
     inputs: Sequence[Path],
     out: Path,
     *,
+    bases: Sequence[Path] = (),
     golden: Path | None = None,
     self_check: bool = True,
     weights: str = "imported",
@@ -73,13 +74,14 @@ def import_models(
     A codec becomes codec_encoder.onnx and codec_decoder.onnx; with it, transformers become
     coarse.onnx and c2f.onnx; a beat tracker becomes wavebeat.onnx. What a file is, its content
     says, not its name. Weights are streamed; all models appear together, or none.
+    `bases` are transformers that LoRA files among the inputs change.
     `self_check` compares the models with eager PyTorch where torch is installed; `weights` is
     what the models' metadata says of their origin.
 
     Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
     cannot be written.
     """
-    sources, ignored = find_sources(inputs, progress)
+    sources, ignored = find_sources(inputs, progress, bases)
     require_fit(sources)
     models = _build(sources, weights)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
@@ -94,7 +96,10 @@ def import_models(
         with written(out):
             _publish(staging, out)
     imported = tuple(_describe(role, model, out, sources) for role, model in models.items())
-    warnings = tuple(w for role, model in models.items() for w in _warnings(role, model))
+    warnings = (
+        *(note for source in sources for note in source.notes),
+        *(w for role, model in models.items() for w in _warnings(role, model)),
+    )
     result = ImportResult(imported, accounts, ignored, warnings, recorded, eager, out / RECORD_NAME)
     write_text(result.record, json.dumps(_record(result, sources), indent=1, allow_nan=False))
     return result
@@ -166,7 +171,12 @@ def _describe(role: Role, model: ir.Model, out: Path, sources: Sequence[Source])
     return ImportedModel(
         path=path,
         role=role,
-        sources=tuple(s.checkpoint.path.name for s in sources if s.serves(role)),
+        sources=tuple(
+            path.name
+            for s in sources
+            if s.serves(role)
+            for path in (s.checkpoint.path, *s.checkpoint.other_files)
+        ),
         n_parameters=sum(w.size for w in weights if w is not None and w.dtype == ir.DataType.FLOAT),
         bytes=path.stat().st_size + (data.stat().st_size if data.exists() else 0),
     )
@@ -215,6 +225,10 @@ def _source_record(checkpoint: Checkpoint, role: str) -> dict[str, object]:
         "form": checkpoint.form,
         "bytes": checkpoint.path.stat().st_size,
         "sha256": sha256_of((checkpoint.path,)),
+        "other_files": [
+            {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of((path,))}
+            for path in checkpoint.other_files
+        ],
         "kwargs": {
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in checkpoint.kwargs.items()

@@ -27,8 +27,9 @@ def conv(
     """Conv1d with a (weight-normalised) weight `[out, in, kernel]` and its bias."""
     weight = conv_weight(b, tensors, prefix, shape)
     inputs = [x, weight]
-    if f"{prefix}.bias" in tensors.names():
-        inputs.append(plain(b, tensors, f"{prefix}.bias", (shape[0],)))
+    bias = f"{prefix}.bias"
+    if bias in tensors.names() and bias not in tensors.left():
+        inputs.append(plain(b, tensors, bias, (shape[0],)))
     attributes = conv_attributes(shape[2], stride, dilation, padding)
     return b.op("Conv", *inputs, name=f"{prefix}/Conv", attributes=attributes)
 

@@ -63,7 +63,7 @@ def check_with_torch(folder: Path, sources: Sequence[Source]) -> Verification:
     def read(source: Source, dtype: str) -> Reading:
         books = None if codec is None else codec.checkpoint.tensors
         return Reading(
-            torch_reference.Stored(torch, source.checkpoint.tensors, dtype),
+            torch_reference.Stored(torch, source.checkpoint.tensors, dtype, source.ledger.left()),
             None if books is None else torch_reference.Stored(torch, books, dtype),
         )
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from vampnet_models.checkpoint import Checkpoint, read_checkpoint
+from vampnet_models.checkpoint_zip import shortened
 from vampnet_models.codec import CodecConfig
-from vampnet_models.configs import Config, config_of
+from vampnet_models.configs import NAMED_TENSORS, Config, config_of, tensors_left
 from vampnet_models.errors import InputError
+from vampnet_models.lora_files import with_lora
 from vampnet_models.spec import Role
 from vampnet_models.tensors import Ledger
 from vampnet_models.transformer import TransformerConfig
@@ -29,6 +31,8 @@ class Source:
     checkpoint: Checkpoint
     config: Config
     ledger: Ledger
+    notes: tuple[str, ...] = ()
+    """What the user must know of its reading."""
 
     @property
     def role(self) -> str:
@@ -55,37 +59,59 @@ class Ignored:
 
 
 def find_sources(
-    inputs: Sequence[Path], progress: Progress | None = None
+    inputs: Sequence[Path], progress: Progress | None = None, bases: Sequence[Path] = ()
 ) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
     """Read the checkpoints among files and folders, and look at every value once.
 
+    `bases` are transformers that LoRA files among the inputs change.
+
     Raises InputError when a file cannot be used, when a folder holds no checkpoint, when two
-    files have the same role, or when values are not finite.
+    files have the same role, when values are not finite, or when a LoRA file and the bases do not
+    fit together.
     """
     if not inputs:
         raise InputError("no checkpoint given; give codec.pth, and coarse.pth and c2f.pth with it")
     ignored: list[Ignored] = []
+    found: dict[Path, Checkpoint] = {}
+    for path in (*(file for given in inputs for file in _files(given, ignored)), *bases):
+        if path.resolve() not in found:
+            found[path.resolve()] = read_checkpoint(path)
     sources: dict[str, Source] = {}
-    seen: set[Path] = set()
-    for path in (file for given in inputs for file in _files(given, ignored)):
-        if path.resolve() in seen:
-            continue
-        seen.add(path.resolve())
-        checkpoint = read_checkpoint(path)
-        source = Source(checkpoint, config_of(checkpoint), Ledger(checkpoint.tensors))
+    for checkpoint in with_lora(tuple(found.values()), bases):
+        source = _source(checkpoint)
         if source.role in sources:
             other = sources[source.role].checkpoint.path
-            raise InputError(f"{path}: a second {source.role} beside {other}; give one of them")
+            raise InputError(
+                f"{checkpoint.path}: a second {source.role} beside {other}; give one of them"
+            )
         sources[source.role] = source
     for source in sources.values():
-        require_finite(source.checkpoint, progress)
+        require_finite(source, progress)
     return tuple(sources.values()), tuple(ignored)
 
 
-def require_finite(checkpoint: Checkpoint, progress: Progress | None = None) -> None:
-    """Raise InputError that names every tensor with NaN or infinite values (as float32)."""
+def _source(checkpoint: Checkpoint) -> Source:
+    config, ledger = config_of(checkpoint), Ledger(checkpoint.tensors)
+    left = tensors_left(checkpoint, config)
+    for name, reason in left.items():
+        ledger.leave(name, reason)
+    notes = []
+    for reason in dict.fromkeys(left.values()):
+        names = [name for name in left if left[name] == reason]
+        more = f" and {len(names) - NAMED_TENSORS} more" if len(names) > NAMED_TENSORS else ""
+        listed = ", ".join(map(shortened, names[:NAMED_TENSORS]))
+        notes.append(f"{checkpoint.path.name}: left out: {listed}{more}: {reason}")
+    return Source(checkpoint, config, ledger, (*checkpoint.notes, *notes))
+
+
+def require_finite(source: Source, progress: Progress | None = None) -> None:
+    """Raise InputError that names every tensor with NaN or infinite values (as float32).
+
+    Tensors that no model needs are not looked at.
+    """
+    checkpoint, left = source.checkpoint, source.ledger.left()
     tensors, file = checkpoint.tensors, checkpoint.path.name
-    names = tensors.names()
+    names = [name for name in tensors.names() if name not in left]
     damaged = []
     for done, name in enumerate(names, start=1):
         if not np.isfinite(tensors.read(name)).all():

@@ -94,6 +94,10 @@ class Ledger:
         self.tensors.shape(name)
         self._reasons[name] = reason
 
+    def left(self) -> frozenset[str]:
+        """The tensors that nothing needs: the graphs are built as if they were not there."""
+        return frozenset(self._reasons)
+
     def rows(self) -> tuple[LedgerRow, ...]:
         """One row per tensor, in the checkpoint's order."""
         return tuple(self._row(name) for name in self.names())

@@ -22,12 +22,18 @@ Tensor = Any
 class Stored:
     """A checkpoint's tensors as torch tensors of one precision, read when they are asked for."""
 
-    def __init__(self, torch: Any, tensors: Tensors, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        torch: Any,
+        tensors: Tensors,
+        dtype: str = "float32",
+        left: frozenset[str] = frozenset(),
+    ) -> None:
         self.torch = torch
         self.dtype = getattr(torch, dtype)
         self.functional = torch.nn.functional
         self.tensors = tensors
-        self.names = frozenset(tensors.names())
+        self.names = frozenset(tensors.names()) - left
 
     def __getitem__(self, name: str) -> Tensor:
         return self.torch.from_numpy(self.tensors.read(name)).to(self.dtype)
@@ -53,7 +59,7 @@ class Stored:
     def linear(self, prefix: str, x: Tensor) -> Tensor:
         """Linear without bias, LoRA beside it."""
         y = self.functional.linear(x, self[f"{prefix}.weight"])
-        if f"{prefix}.lora_A" in self.names:
+        if f"{prefix}.lora_B" in self.names:
             down, up = self[f"{prefix}.lora_A"], self[f"{prefix}.lora_B"]
             low = self.functional.linear(self.functional.linear(x, down), up)
             y = y + low / down.shape[0]

@@ -244,7 +244,7 @@ def linear(
     source = f"{prefix}.weight"
     require_shape(tensors, source, shape)
     low, high = f"{prefix}.lora_A", f"{prefix}.lora_B"
-    has_lora = low in tensors.names() or high in tensors.names()
+    has_lora = high in tensors.names() and not {low, high} & tensors.left()
     rank = tensors.shape(low)[0] if has_lora else 0
     if not has_lora:
         tensors.use(source, source)

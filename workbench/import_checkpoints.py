@@ -17,6 +17,13 @@ from workbench.console import Voice, megabytes
 @click.command("import")
 @click.argument("checkpoints", nargs=-1, required=True, type=options.PATH)
 @click.option(
+    "--base",
+    "bases",
+    multiple=True,
+    type=options.PATH,
+    help="A transformer that a LoRA file among CHECKPOINTS changes.",
+)
+@click.option(
     "--golden", type=options.PATH, help="FILE.npz with the original's answers to check against."
 )
 @click.option(
@@ -29,6 +36,7 @@ from workbench.console import Voice, megabytes
 @options.as_json
 def import_checkpoints(
     checkpoints: tuple[Path, ...],
+    bases: tuple[Path, ...],
     golden: Path | None,
     self_check: bool,
     parameters: bool,
@@ -38,11 +46,13 @@ def import_checkpoints(
     """Turn CODEC.pth, COARSE.pth and C2F.pth (or a folder of them) into ONNX models.
 
     What a file is, its content says. Nothing in it is executed, no torch is needed, and every
-    parameter is accounted for, in OUT/import.json too.
+    parameter is accounted for, in OUT/import.json too. A LoRA file needs the transformer that it
+    was trained on: name it with --base.
 
     \b
-    Example:
+    Examples:
       vampbench import codec.pth coarse.pth c2f.pth -o models --golden golden.npz
+      vampbench import codec.pth c2f.pth --base coarse.pth lora.pth -o models
     """
     check_apart(out, *checkpoints)
     voice = Voice(as_json=as_json)
@@ -50,6 +60,7 @@ def import_checkpoints(
         result = import_models(
             checkpoints,
             out,
+            bases=bases,
             golden=golden,
             self_check=self_check,
             progress=lambda _name, done, total: update(done, total),

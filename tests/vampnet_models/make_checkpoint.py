@@ -113,10 +113,13 @@ def write_legacy(path, root):
     return path
 
 
-def write_package(path, class_name, state_dict, metadata):
-    """What `torch.package` writes for a module of that class with these parameters."""
+def write_package(path, class_name, state_dict, metadata, layers=None):
+    """What `torch.package` writes for a module of that class with these parameters.
+
+    `layers` has attributes of single layers, by their name.
+    """
     storages = Storages()
-    module = _module(state_dict, class_name)
+    module = _module(state_dict, class_name, layers or {})
     entries = {
         f"{class_name}/{class_name}.pth": pickled(module, storages),
         f"{class_name}/{class_name}.metadata": pickled(metadata, storages),
@@ -174,7 +177,7 @@ def lora_shapes(shapes, rank=8):
     return pairs
 
 
-def _module(state_dict, class_name):
+def _module(state_dict, class_name, layers, prefix=""):
     """A tree of inert modules that holds these parameters."""
     parameters, children = {}, {}
     for name, values in state_dict.items():
@@ -191,7 +194,11 @@ def _module(state_dict, class_name):
         "_buffers": {"scratch": Stored(np.ones(3, np.float32))},
         "_non_persistent_buffers_set": Call(Name("builtins", "set"), (["scratch"],)),
         "_backward_hooks": _ordered_dict(),
-        "_modules": {name: _module(child, "Layer") for name, child in children.items()},
+        "_modules": {
+            name: _module(child, "Layer", layers, f"{prefix}{name}.")
+            for name, child in children.items()
+        },
+        **layers.get(prefix.removesuffix("."), {}),
     }
     return Obj(Name("some_project.model", class_name), state)
 
@@ -212,7 +219,7 @@ def _emit(value, storages):
         case int() if -(2**31) <= value < 2**31:
             return b"J" + struct.pack("<i", value)
         case int():
-            digits = value.to_bytes(16, "little", signed=True)
+            digits = value.to_bytes(32, "little", signed=True)
             return b"\x8a" + bytes([len(digits)]) + digits
         case float():
             return b"G" + struct.pack(">d", value)

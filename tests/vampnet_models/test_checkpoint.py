@@ -9,6 +9,8 @@ from tests.vampnet_models.make_checkpoint import (
     Call,
     Name,
     Obj,
+    Raw,
+    Storages,
     Stored,
     pickled,
     saved_model,
@@ -118,6 +120,29 @@ def test_modules_that_contain_themselves_end(tmp_path):
     assert "nested without end" in refused(path)
 
 
+def test_modules_that_stand_at_many_places_end(tmp_path):
+    # 64 levels of a module that holds the next one twice: 2 ** 64 places.
+    module = b"csome.project\nM\n)\x81q\x00"
+    twice = b"X\x08\x00\x00\x00_modules}(X\x01\x00\x00\x00xh\x01X\x01\x00\x00\x00yh\x01us"
+    level = b"q\x010" + module + b"}" + twice + b"b"
+    path = write_zip(
+        tmp_path / "many.pth",
+        {"M/M.pth": b"\x80\x02" + module + level * 63 + b".", ".data/version": b"6"},
+    )
+    assert "nested without end" in refused(path)
+
+
+def test_one_storage_does_not_stand_for_many_tensors(tmp_path):
+    same = Call(Name("torch._utils", "_rebuild_parameter"), (Stored(np.ones(20_000)), True, None))
+    operations = pickled(same, storages := Storages())[2:-1]
+    many = b"".join(pickled(f"n{i}")[2:-1] + b"h\x07" for i in range(500))
+    state = Raw(b"}" + pickled("n")[2:-1] + operations + b"q\x07s(" + many + b"u")
+    root = pickled({"state_dict": state}, storages)
+    entries = {"data.pkl": root, "data/0": storages.data[0]}
+    message = refused(write_zip(tmp_path / "a.pth", entries))
+    assert "501 tensors have 40080000 bytes" in message and "stands for many" in message
+
+
 def test_files_without_constructor_arguments_are_refused(tmp_path):
     state = {name: Stored(v) for name, v in small.codec_state(small.LAC).items()}
     for root in (state, {"state_dict": state}, {"state_dict": state, "metadata": {}}):
@@ -136,7 +161,7 @@ def test_other_contents_say_what_they_are(tmp_path):
     holds = Obj(Name("argparse", "Namespace"), {})
     assert "holds a argparse.Namespace" in refused(write_saved(tmp_path / "a.pth", holds))
     assert "holds a list" in refused(write_saved(tmp_path / "b.pth", [1]))
-    assert "'x'] is no tensor" in refused(write_saved(tmp_path / "c.pth", {"x": 3}))
+    assert "it holds no tensors" in refused(write_saved(tmp_path / "c.pth", {"x": 3}))
     script = write_saved(tmp_path / "d.pth", {}, extra={"constants.pkl": b"\x80\x02)."})
     assert "TorchScript" in refused(script)
     assert "without data.pkl" in refused(write_zip(tmp_path / "e.zip", {"x": b""}))

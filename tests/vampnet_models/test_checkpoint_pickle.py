@@ -6,6 +6,7 @@ import pytest
 
 from tests.vampnet_models.make_checkpoint import Call, Name, Obj, pickled
 from vampnet_models import checkpoint_pickle
+from vampnet_models.checkpoint_calls import CALLS
 from vampnet_models.checkpoint_pickle import Global, Record, Rules, read_pickle
 from vampnet_models.errors import InputError
 
@@ -154,3 +155,51 @@ def test_a_deeply_nested_key_is_refused_before_it_is_hashed():
 def test_endless_operations_are_refused(monkeypatch):
     monkeypatch.setattr(checkpoint_pickle, "MAX_OPERATIONS", 1000)
     assert "over 1000 pickle operations" in refused(b"\x80\x02" + b"N0" * 1000 + b"N.")
+
+
+def test_what_is_made_of_itself_again_and_again_is_not_put_together():
+    rules = Rules(CALLS, lambda cls: False, lambda identifier: identifier)
+    path, size, made_set = (
+        b"cpathlib\nPosixPath\n(h\x64h\x64tR",
+        b"ctorch\nSize\n((h\x64h\x64ttR",
+        b"cbuiltins\nset\n((h\x64h\x64ltR",
+    )
+    for operations in (path, size, made_set):
+        grown = b"\x80\x02X\x01\x00\x00\x00a" + (b"q\x640" + operations) * 60 + b"."
+        value = read_pickle(grown, "f", rules)
+        depth = 0
+        while isinstance(value, Record | list | tuple):
+            value = (value.made if isinstance(value, Record) else value)[0]
+            depth += 1
+        assert (value, depth) == ("a", 60)
+
+
+def test_a_set_and_a_size_are_what_they_are_made_of():
+    rules = Rules(CALLS, lambda cls: False, lambda identifier: identifier)
+    data = b"\x80\x02](K\x01K\x02eq\x01cbuiltins\nset\n(h\x01tR\x86."
+    value = read_pickle(data, "f", rules)
+    assert value == ([1, 2], [1, 2]) and value[0] is value[1]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [i * (2**61 - 1) for i in range(1, 5)],
+        [float(i * 2**61) for i in range(1, 5)],
+        ["k" * 513],
+        [b"k" * 513],
+    ],
+)
+def test_keys_that_cost_more_than_their_bytes_are_refused(keys):
+    assert "dictionary key" in refused(pickle.dumps(dict.fromkeys(keys), 4))
+
+
+def test_numbers_and_names_have_a_length():
+    long = b"\x80\x02\x8b\xb8\x0b\x00\x00" + b"\x7f" * 3000 + b"."
+    assert "an integer of 23999 bits" in refused(long)
+    assert "damaged" in refused(b"I" + b"9" * 5000 + b"\n.")
+    assert "whose name has over 512" in refused(b"c" + b"m" * 600 + b"\nx\n.")
+
+
+def test_control_characters_of_a_damaged_pickle_are_spelled_out():
+    assert "\x1b" not in refused(b"I\x1b[2J\n.")

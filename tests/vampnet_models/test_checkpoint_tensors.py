@@ -65,6 +65,18 @@ def test_a_huge_declared_tensor_is_refused_before_it_is_allocated(tmp_path):
     assert "reaches beyond its storage of 2 values" in refused(tmp_path, huge)
 
 
+@pytest.mark.parametrize("shape", [(0, 2**62), (2**40, 0, 2**40)])
+def test_an_empty_tensor_of_endless_sizes_is_refused(tmp_path, shape):
+    endless = Stored(ONES, shape=shape, strides=(0,) * len(shape))
+    assert "reaches beyond its storage" in refused(tmp_path, endless)
+
+
+def test_the_stride_of_a_single_value_says_nothing(tmp_path):
+    tensor = Stored(ONES, shape=(1, 2, 1), strides=(2**62, 1, 2**63 - 1))
+    found = opened(tmp_path, tensor).read("embedding.t")
+    np.testing.assert_array_equal(found, ONES.reshape(1, 2, 1))
+
+
 def test_a_view_that_reaches_beyond_its_storage_is_refused(tmp_path):
     assert "reaches beyond" in refused(tmp_path, Stored(ONES, offset=1))
     assert "reaches beyond" in refused(tmp_path, Stored(ONES, shape=(2,), strides=(2,)))

@@ -112,7 +112,7 @@ def test_a_zip_of_several_folders_is_no_checkpoint(tmp_path):
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "before 1.6"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a pickle, not a zip"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"version https://git-lfs", "no zip"),
     ],
@@ -129,3 +129,17 @@ def test_a_missing_file_a_folder_and_an_onnx_model_say_what_they_are(tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(b"\x08\x0a\x12\x07")
     assert "needs no import" in refused(model)
+
+
+def test_a_directory_larger_than_any_checkpoints_is_not_read(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.pth", {f"data/{i}": b"x" for i in range(40)})
+    monkeypatch.setattr("vampnet_models.checkpoint_zip.MAX_DIRECTORY_BYTES", 2000)
+    assert "names a directory of" in refused(path)
+
+
+def test_a_long_name_is_cut_in_the_message(tmp_path):
+    path = tmp_path / "escape.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+        archive.writestr("../" + "\x1b" * 60_000, b"x")
+    assert len(refused(path)) < 1000

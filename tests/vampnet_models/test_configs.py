@@ -1,10 +1,18 @@
+import numpy as np
 import pytest
 
 from tests.vampnet_models import small
-from tests.vampnet_models.make_checkpoint import random_state, saved_model, write_saved
+from tests.vampnet_models.make_checkpoint import (
+    Name,
+    Obj,
+    Raw,
+    random_state,
+    saved_model,
+    write_saved,
+)
 from vampnet_models.checkpoint import read_checkpoint
 from vampnet_models.codec import CodecConfig
-from vampnet_models.configs import config_of
+from vampnet_models.configs import EXTRA, config_of, tensors_left
 from vampnet_models.errors import InputError
 from vampnet_models.transformer import TransformerConfig
 
@@ -107,8 +115,38 @@ def test_arguments_that_do_not_fit_the_tensors_are_caught_by_shape(tmp_path):
 def test_lora_pairs_must_be_pairs(tmp_path):
     state = small.transformer_state(small.COARSE)
     name = "transformer.layers.0.self_attn.fc"
-    del state[f"{name}.lora_B"]
-    assert f"{name}.lora_A, lora_B [8, 16], [] instead" in refused(tmp_path, small.COARSE, state)
+    del state[f"{name}.lora_A"]
+    assert f"{name}.lora_A, lora_B [], [16, 8] instead" in refused(tmp_path, small.COARSE, state)
+
+
+def test_one_extra_tensor_is_left_out_by_name_and_layers_beyond_the_count_are_not(tmp_path):
+    state = small.transformer_state(small.COARSE)
+    state["transformer.layers.0.self_attn.scratch"] = np.full(3, np.nan)
+    checkpoint = read_checkpoint(write_saved(tmp_path / "c.pth", saved_model(small.COARSE, state)))
+    left = tensors_left(checkpoint, config_of(checkpoint))
+    assert left == {"transformer.layers.0.self_attn.scratch": EXTRA}
+    state["transformer.layers.7.norm_1.weight"] = state["transformer.layers.0.norm_1.weight"]
+    message = refused(tmp_path, small.COARSE, state)
+    assert "transformer.layers.7.norm_1.weight" in message
+
+
+@pytest.mark.parametrize(
+    "value", [{"rms": 1}, {"rms": {"a": 1}}, Obj(Name("argparse", "Namespace"), {})]
+)
+def test_a_conditioning_argument_of_any_kind_is_seen(tmp_path, value):
+    state = small.transformer_state(small.COARSE)
+    message = refused(tmp_path, {**small.COARSE, "ctrl_dims": value}, state)
+    assert "ctrl_dims is " in message
+
+
+@pytest.mark.parametrize("bits", [300, 24_000])
+def test_a_number_without_end_is_refused_in_one_line(tmp_path, bits):
+    number = Raw(b"\x8b" + (bits // 8).to_bytes(4, "little") + b"\x7f" * (bits // 8))
+    for value in (number, [number], 2**200, "9" * 100_000, [2**200]):
+        message = refused(
+            tmp_path, {**small.LAC, "encoder_dim": value}, small.codec_state(small.LAC)
+        )
+        assert len(message) < 500
 
 
 def test_the_other_forms_of_weight_norm_are_expected_where_the_file_has_them(tmp_path):
