@@ -60,6 +60,20 @@ class Artifact:
         return self.spec.role
 
 
+def check_file(path: Path) -> None:
+    """Raise InputError as `load_model` does, before any library has read the file."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the path of an .onnx model in it")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of an .onnx model")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; export or copy the model again")
+    try:
+        check_header(path)
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+
+
 def load_model(path: Path) -> ir.Model:
     """Read a model; external weights stay on disk, memory-mapped.
 
@@ -69,27 +83,22 @@ def load_model(path: Path) -> ir.Model:
     Raises InputError when the file is missing, is no ONNX model, is truncated, declares what it
     does not hold, or when its external data is missing, too short, a link or outside its folder.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the path of an .onnx model in it")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of an .onnx model")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; export or copy the model again")
+    check_file(path)
     try:
-        check_header(path)
         model = _read(path)
-    except InputError:
-        raise
     except Exception as error:
         # protobuf, UnicodeDecodeError, ValueError: whatever the bytes provoke means the same.
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"{path}: not a readable ONNX model ({shown(reason, 160)}); truncated, damaged, or of "
-            "another format"
-        ) from error
+        raise _unreadable(path, error) from error
     if not model.graph.outputs:
         raise InputError(f"{path}: not an ONNX model: it has no outputs; export it again")
     return model
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = shown(" ".join(str(error).split()), 160)
+    return InputError(
+        f"{path}: not a readable ONNX model ({reason}); truncated, damaged, or of another format"
+    )
 
 
 def _read(path: Path) -> ir.Model:

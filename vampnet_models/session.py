@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from vampnet_models.artifact import check_file
 from vampnet_models.errors import InputError
 from vampnet_models.native import DOMAIN, HOW, built_library, how
 from vampnet_models.portable import portable_of
@@ -83,6 +84,8 @@ def open_session(
             f"{', '.join(absent)}: not in this onnxruntime ({ort.__version__} has "
             f"{', '.join(ort.get_available_providers())}); install the build for that provider"
         )
+    if isinstance(model, Path) and model.suffix != ".ort":
+        check_file(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = _LEVELS[graph_optimization]
