@@ -262,6 +262,9 @@ def _extremes(
             low, high, total, size = (
                 outputs[output_name(i, part)] for part in ("min", "max", "sum", "size")
             )
+            if not int(size):
+                # A cache that is empty at first: the ends of nothing are infinite.
+                low, high = np.zeros_like(low), np.zeros_like(high)
             finite = bool(np.isfinite(low).all() and np.isfinite(high).all())
             # The reductions may skip a NaN, a sum cannot; but a sum may overflow by itself.
             if finite and not np.isfinite(total).all():

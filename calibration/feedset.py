@@ -14,7 +14,7 @@ import numpy as np
 from vampnet_models.artifact import beside
 from vampnet_models.errors import InputError
 from vampnet_models.session import Array, Feeds
-from vampnet_models.spec import CODEBOOK_SIZE, ModelSpec, Role
+from vampnet_models.spec import CODEBOOK_SIZE, TENSOR, ModelSpec, Role
 
 RATIO_BINS = 10
 _LABELS_KEY = "feedset.json"
@@ -126,7 +126,8 @@ def load_feed_set(path: Path) -> FeedSet:
     facts = json.loads(str(arrays.pop(_LABELS_KEY)))
     return FeedSet(
         role=Role(facts["role"]),
-        feeds=_numbered(path, arrays),
+        # A model without inputs leaves no arrays behind.
+        feeds=_numbered(path, arrays) if arrays else tuple({} for _ in facts["labels"]),
         labels=tuple(FeedLabel(**label) for label in facts["labels"]),
         audio=facts["audio"],
         upstream=facts["upstream"],
@@ -145,6 +146,8 @@ def read_feeds(path: Path, spec: ModelSpec) -> FeedSet:
     """
     arrays = _read_npz(path)
     arrays.pop(_LABELS_KEY, None)
+    if not spec.inputs and not arrays:
+        return FeedSet(spec.role, ({},), (FeedLabel("no inputs"),), path.name, "given")
     feeds = tuple(
         {name: _checked(path, spec, i, name, array) for name, array in feed.items()}
         for i, feed in enumerate(_numbered(path, arrays))
@@ -200,7 +203,9 @@ def _given_codes(feed: Feeds) -> list[Array]:
     codes = feed.get("codes")
     if codes is None or codes.ndim != 3:
         return []
-    mask = feed.get("mask", np.zeros_like(codes))
+    mask = feed.get("mask")
+    if mask is None or mask.shape != codes.shape:
+        mask = np.zeros(codes.shape, bool)
     return [codes[:, i][mask[:, i] == 0] for i in range(codes.shape[1])]
 
 
@@ -220,12 +225,20 @@ def _numbered(path: Path, arrays: Mapping[str, Array]) -> tuple[Feeds, ...]:
 def _checked(path: Path, spec: ModelSpec, number: int, name: str, array: Array) -> Array:
     known = {tensor.name: tensor for tensor in spec.inputs}
     if name not in known:
-        raise InputError(f"{path}: the model has no input {name}; it has {', '.join(known)}")
+        has = ", ".join(known) or "none"
+        raise InputError(f"{path}: the model has no input {name}; it has {has}")
     tensor, where = known[name], f"{path}: feed {number}, input {name}"
+    if tensor.form != TENSOR or tensor.dtype == "unknown":
+        raise InputError(f"{where}: is a {tensor.described}, which no array can be")
     fixed = [(i, d) for i, d in enumerate(tensor.shape) if isinstance(d, int)]
-    if array.ndim != len(tensor.shape) or any(array.shape[i] != d for i, d in fixed):
+    fits = array.ndim == len(tensor.shape) and all(array.shape[i] == d for i, d in fixed)
+    if tensor.ranked and not fits:
         shape = "[" + ", ".join(map(str, tensor.shape)) + "]"
         raise InputError(f"{where}: shape {list(array.shape)}, but the model takes {shape}")
+    if tensor.dtype == "string":
+        if array.dtype.kind not in "US":
+            raise InputError(f"{where}: {array.dtype}, but the model takes strings")
+        return array.astype(str)
     dtype = np.dtype(tensor.dtype)
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise InputError(f"{where}: {array.dtype}, but the model takes {dtype}")
@@ -248,6 +261,10 @@ def _read_npz(path: Path) -> dict[str, Array]:
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays by key, atomically. Raises InputError when the file cannot be written."""
+    """Write arrays by key, atomically. Raises InputError when the file cannot be written.
+
+    The runtime gives strings as objects, which only a pickle could hold: they are written as text.
+    """
+    plain = {k: v.astype(str) if v.dtype.kind == "O" else v for k, v in arrays.items()}
     with beside(path) as staged, staged.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+        np.savez(stream, allow_pickle=False, **plain)

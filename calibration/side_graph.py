@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnx_ir.passes.common import ShapeInferencePass
 
 from vampnet_models.artifact import load_model
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, reason_of
 from vampnet_models.session import Array, Feeds, Session, open_session
 
 Extend = Callable[[ir.Model, ir.Value, str], list[ir.Node]]
@@ -145,9 +145,8 @@ def stream(
         values = session.raw.run_with_ort_values(list(session.output_names), wanted)
     except Exception as error:
         # The binding raises a different class per status code, all plain Exceptions.
-        reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"{model_path}: cannot run calibration sample {number}: {reason}"
+            f"{model_path}: cannot run calibration sample {number}: {reason_of(error)}"
         ) from error
     values.reverse()
     for name in session.output_names:

@@ -11,27 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from optimize import agreement, beats
+from optimize.accuracy_generic import generic_report
 from optimize.accuracy_report import (
     AccuracyReport,
     BeatShare,
-    CodebookShare,
     NearTies,
-    RatioShare,
     StepShare,
 )
-from optimize.agreement import Comparison, Share, kl_nats
+from optimize.accuracy_shares import shares_of
+from optimize.agreement import Comparison, kl_nats
 from optimize.answers import answers_of
 from optimize.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import conditioning_of, mask_of
 from vampnet_models.session import Array, Feeds
-from vampnet_models.spec import Part, Role
+from vampnet_models.spec import Role
 
 Progress = Callable[[int, int], None]
 
@@ -42,9 +41,6 @@ DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
 
 FLOOR_THREADS = 1
-
-FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
-"""The split form's logits `[batch, classes, frames * predicted]`."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,8 @@ def reference_truth(
 
     `steps` are the feeds' sampling steps, for agreement per step.
 
-    Raises InputError when there is no feed or the model cannot be run.
+    Raises InputError when there is no feed, the model cannot be run, or one of a known role
+    answers with NaN or infinity.
     """
     if not feeds:
         raise InputError(f"{reference.path.name}: no evaluation feed; give more audio")
@@ -96,7 +93,21 @@ def reference_truth(
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
     )
     strata = tuple(_stratum(reference, feed) for feed in feeds)
-    return Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor), tuple(steps))
+    truth = Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor), tuple(steps))
+    if reference.role is not Role.GENERIC:
+        _require_finite(truth)
+    return truth
+
+
+def _require_finite(truth: Truth) -> None:
+    """Raise InputError where a model of a known role answers with NaN or infinity itself."""
+    for number, answer in enumerate(truth.answers):
+        for name, values in answer.items():
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                raise InputError(
+                    f"{truth.reference.path}: its own {name} holds NaN or infinity on evaluation "
+                    f"feed {number}: nothing can be compared with it; mend the model"
+                )
 
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
@@ -116,7 +127,7 @@ def judge(truth: Truth, answers: Answers) -> AccuracyReport:
         return _decoder_report(truth, answers)
     if role is Role.BEATS:
         return _beats_report(truth, answers)
-    return _generic_report(truth, answers)
+    return generic_report(truth.reference.spec.part, truth.answers, truth.floor, answers)
 
 
 def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
@@ -131,7 +142,7 @@ def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
     notes = () if ties else ("near-ties unknown: the graph shows no distance per codebook",)
     near = _near_ties(rows, ties, DISTANCE_EPSILON) if ties else None
     given = agreement.given_earlier(rows)
-    return AccuracyReport(**_shares(rows, floor_rows, given=given), near_ties=near, notes=notes)
+    return AccuracyReport(**shares_of(rows, floor_rows, given=given), near_ties=near, notes=notes)
 
 
 def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
@@ -156,7 +167,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
         top5.append((best5 == own["logits"].argmax(axis=-1)[:, None]).any(axis=-1))
     has_logits = bool(kl)
     return AccuracyReport(
-        **_shares(rows, floor_rows, by_ratio=True),
+        **shares_of(rows, floor_rows, by_ratio=True),
         per_step=_per_step(truth.steps, rows, floor_rows),
         near_ties=_near_ties(rows, ties, LOGIT_EPSILON) if has_logits else None,
         logits_kl=float(np.concatenate(kl).mean()) if has_logits else None,
@@ -237,76 +248,6 @@ def _found(kinds: Sequence[beats.Match]) -> str:
     return f"{n}: judge it by its SQNR" if n else "none either: judge it by its SQNR"
 
 
-def _generic_report(truth: Truth, answers: Answers) -> AccuracyReport:
-    """Integers must be equal, floats choose by argmax over the classes; plus SQNR.
-
-    The classes are the last axis; in the split form, those of flat logits, and nothing else is a
-    choice: latents and audio are judged by SQNR alone.
-    """
-    part = truth.reference.spec.part
-    rows, floor_rows, noises = [], [], []
-    nonfinite = 0
-    for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
-        for name in (o.name for o in truth.reference.spec.outputs):
-            if np.issubdtype(own[name].dtype, np.floating):
-                nonfinite += int((~np.isfinite(ours[name])).sum())
-                noises.append(snr_db(own[name], np.nan_to_num(ours[name])))
-            if not _is_choice(part, own[name]):
-                continue
-            axis = 1 if part in FLAT_LOGITS else -1
-            mine, theirs, base = (_choice(v[name], axis) for v in (ours, own, floor))
-            counted = np.ones((1, theirs.size), bool)
-            rows.append(Comparison((mine == theirs).reshape(1, -1), counted))
-            floor_rows.append(Comparison((base == theirs).reshape(1, -1), counted))
-    shares = _shares(rows, floor_rows) if rows else {}
-    shares["per_codebook"] = ()
-    note = "agreement by argmax over the classes, or equality of integers"
-    if part is not None:
-        note = f"{part.value}: {note if rows else 'judged by its SQNR'}"
-    return AccuracyReport(
-        **shares,
-        snr_db=float(np.mean(noises)) if noises else None,
-        nonfinite=nonfinite,
-        notes=(note,),
-    )
-
-
-def _shares(
-    rows: list[Comparison],
-    floor_rows: list[Comparison],
-    *,
-    given: list[Share] | None = None,
-    by_ratio: bool = False,
-) -> dict[str, Any]:
-    whole = agreement.total(rows)
-    codebooks = zip(agreement.per_codebook(rows), agreement.per_codebook(floor_rows), strict=True)
-    intervals = agreement.codebook_intervals(rows)
-    strata, floors = agreement.per_stratum(rows), agreement.per_stratum(floor_rows)
-    return {
-        "token_agreement": whole.value,
-        "floor": agreement.total(floor_rows).value,
-        "interval": agreement.interval(rows),
-        "n_positions": whole.n_positions,
-        "per_codebook": tuple(
-            CodebookShare(
-                i,
-                s.value,
-                f.value,
-                given[i].value if given else None,
-                s.n_positions,
-                intervals[i],
-            )
-            for i, (s, f) in enumerate(codebooks)
-            if s.n_positions
-        ),
-        "per_mask_ratio": tuple(
-            RatioShare((s + 1) / agreement.RATIO_BINS, v.value, floors[s].value, v.n_positions)
-            for s, v in strata.items()
-            if by_ratio
-        ),
-    }
-
-
 def _per_step(
     steps: Sequence[int | None], rows: list[Comparison], floor_rows: list[Comparison]
 ) -> tuple[StepShare, ...]:
@@ -328,19 +269,6 @@ def _near_ties(rows: list[Comparison], ties: list[Array], epsilon: float) -> Nea
 
 def _same(ours: Array, own: Array) -> Array:
     return np.asarray(ours[0] == own[0])
-
-
-def _is_choice(part: Part | None, values: Array) -> bool:
-    """Whether an output says something that is right or wrong."""
-    if part is None or not np.issubdtype(values.dtype, np.floating):
-        return True
-    return part in FLAT_LOGITS
-
-
-def _choice(values: Array, axis: int) -> Array:
-    if np.issubdtype(values.dtype, np.floating) and values.ndim > 1 and values.shape[axis] > 1:
-        return np.asarray(values.argmax(axis=axis))
-    return values
 
 
 def _stratum(reference: Artifact, feed: Feeds) -> int:

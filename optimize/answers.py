@@ -103,9 +103,9 @@ def _run(session: Session, feed: Feeds) -> Feeds:
 
 def _with_margins(model: Artifact) -> bytes | None:
     """The encoder with the two best distances of each codebook as outputs; None if unknown."""
-    codebooks = model.spec.outputs[0].shape[1]
     if model.role is not Role.CODEC_ENCODER or model.bytes > IN_MEMORY_BYTES:
         return None
+    codebooks = model.spec.outputs[0].shape[1]
     graph_model = load_model(model.path)
     graph = graph_model.graph
     decisions = [n for n in graph if n.op_type in ("ArgMin", "ArgMax")]

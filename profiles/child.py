@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import WorkbenchError, reason_of
 from vampnet_models.session import Feeds, Session, open_session
 
 
@@ -36,8 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     os.dup2(2, 1)
     try:
         session, run, ready = _open(options)
-    except (WorkbenchError, OSError, ValueError, KeyError) as error:
-        _say(replies, {"event": "error", "message": str(error)})
+    except Exception as error:  # noqa: BLE001
+        # Whatever opening raises is the parent's to name; a traceback would hide the reason.
+        message = str(error) if isinstance(error, WorkbenchError) else reason_of(error)
+        _say(replies, {"event": "error", "message": message})
         return 2
     _say(replies, ready)
     gc.disable()
@@ -48,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
                 samples_s = [_timed(run) for _ in range(int(rest[0]))]
             except Exception as error:  # noqa: BLE001
                 # The runtime's binding raises a class per status code; the parent names the model.
-                message = " ".join(str(error).split())[:300]
-                _say(replies, {"event": "error", "message": f"it does not run: {message}"})
+                message = f"it does not run: {reason_of(error)}"
+                _say(replies, {"event": "error", "message": message})
                 return 1
             _say(replies, {"event": "ran", "samples_s": samples_s})
         elif verb == "memory":

@@ -13,6 +13,7 @@ from typing import Any
 from profiles import host
 from profiles.targets import STORE_LIMITS
 from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import end_of
 
 _BLOCK_BYTES = 4 << 20
 _EXACT_UP_TO_BYTES = 64 << 20
@@ -117,7 +118,9 @@ def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -
         converted = sorted(out.glob("*.ort"))
         if done.returncode != 0 or not converted:
             said = (done.stderr or done.stdout).strip().splitlines()
-            return _no_ort(f"the conversion failed: {said[-1][:200] if said else 'no message'}")
+            return _no_ort(
+                f"the conversion failed: {end_of(said[-1], 200) if said else 'no message'}"
+            )
         operators = {}
         for config in out.glob("*.config"):
             operators.update(parse_operators(config.read_text(encoding="utf-8")))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from profiles.targets import Target
+from vampnet_models.text import end_of
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,7 +74,7 @@ class Child:
     def _why(self) -> str:
         code = self._process.wait()
         said = self._stderr.read_text(errors="replace").strip().splitlines()
-        last = f": {said[-1].strip()[:300]}" if said else ""
+        last = f": {end_of(said[-1], 300)}" if said else ""
         if code == -signal.SIGKILL:
             return f"its process was killed{last}; most often memory ran out: free some"
         if code < 0:

@@ -28,6 +28,7 @@ from vampnet_models.fix_shapes import fix_shapes
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.tensor_shapes import Shape
+from vampnet_models.text import end_of
 
 PACKAGE = "onnxruntime-qnn"
 INSTALL = 'pip install "vampnet-workbench[qnn]"'
@@ -204,7 +205,7 @@ def _child(
     written = folder / "result.json"
     if done.returncode != 0 or not written.is_file():
         said = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        last = said[-1][:400] if said else "no message"
+        last = end_of(said[-1], 400) if said else "no message"
         raise InputError(
             f"{variant}: the NPU's compiler ended with exit code {done.returncode}: {last}"
         )

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from vampnet_models.errors import reason_of
+
 PROVIDER = "QNNExecutionProvider"
 
 
@@ -29,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         session, compile_s = _compile(options)
     except Exception as error:  # noqa: BLE001
         # The binding raises a class per status code; the parent names the model.
-        print(" ".join(str(error).split())[:400], file=sys.stderr)  # noqa: T201
+        print(reason_of(error, 400), file=sys.stderr)  # noqa: T201
         return 2
     result: dict[str, Any] = {"compile_s": compile_s, "providers": session.get_providers()}
     if options.emulate:

@@ -15,8 +15,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from vampnet_models.errors import InputError
-from vampnet_models.external import shown
+from vampnet_models.errors import InputError, reason_of
 from vampnet_models.graph_check import check_graph, open_shapes
 from vampnet_models.header import check_header
 from vampnet_models.scratch import locked_folder
@@ -95,7 +94,7 @@ def load_model(path: Path) -> ir.Model:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = shown(" ".join(str(error).split()), 160)
+    reason = reason_of(error, 160)
     return InputError(
         f"{path}: not a readable ONNX model ({reason}); truncated, damaged, or of another format"
     )

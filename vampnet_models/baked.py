@@ -18,6 +18,7 @@ import onnx_ir as ir
 from onnxruntime import RunOptions
 
 from vampnet_models.artifact import load_model
+from vampnet_models.errors import reason_of
 from vampnet_models.session import Array, Feeds, Session
 from vampnet_models.spec import HOP_SAMPLES, ROLE_KEY, ModelSpec, Role, TensorSpec
 from vampnet_models.structure import constant_of
@@ -136,7 +137,7 @@ def _reason(error: Exception) -> str:
     """The runtime's words without its status codes and source paths."""
     words = " ".join(str(error).split())
     where = re.search(r"while running (\w+) node\. Name:'([^']*)'", words)
-    return f"{where[1]} {where[2]} does not fit" if where else words[:160]
+    return f"{where[1]} {where[2]} does not fit" if where else reason_of(error, 160)
 
 
 def probe_feed(spec: ModelSpec, length: int, seed: int = 0) -> Feeds:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, reason_of
 
 MAX_OPERATIONS = 2_000_000
 """Far above any checkpoint's pickle (a full-size module object has about 100,000)."""
@@ -118,12 +118,8 @@ def read_pickle(stream: bytes | io.BytesIO, where: str, rules: Rules) -> object:
     ) as error:
         raise InputError(
             f"{where}: a damaged or unreadable pickle ({type(error).__name__}: "
-            f"{_printable(' '.join(str(error).split())[:120])}); copy or download the file again"
+            f"{reason_of(error, 120)}); copy or download the file again"
         ) from error
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else repr(text)
 
 
 class _Machine:

@@ -1,9 +1,22 @@
-"""The errors a user can meet.
+"""The errors a user can meet, and the reason of any other in one line.
 
 WorkbenchError
 ├── InputError      a file, folder or option that cannot be used (exit code 2)
-└── PromiseMissed   the work was done and a promise was not kept (exit code 1)
+├── PromiseMissed   the work was done and a promise was not kept (exit code 1)
+└── Unforeseen      a library, or we, met something that nobody foresaw (exit code 1)
 """
+
+from __future__ import annotations
+
+import re
+
+from vampnet_models.text import end_of
+
+REASON_CHARACTERS = 300
+
+STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+SOURCE = re.compile(r"/onnxruntime_src/\S*?/([\w.]+:\d+) ")
+"""Where ONNX Runtime was built tells nobody anything; the file's own name may."""
 
 
 class WorkbenchError(Exception):
@@ -20,3 +33,18 @@ class PromiseMissed(WorkbenchError):
     """An accuracy threshold, an expected fusion or a named precision was not reached."""
 
     exit_code = 1
+
+
+class Unforeseen(WorkbenchError):
+    """An exception that nobody foresaw, in one line with its type and reason."""
+
+    exit_code = 1
+
+
+def reason_of(error: BaseException, n_characters: int = REASON_CHARACTERS) -> str:
+    """Why something failed, in one line: what a library said, of which the end is kept.
+
+    ONNX Runtime says the reason last, behind the path of the model and the names of its nodes.
+    """
+    said = SOURCE.sub(r"\1 ", STATUS.sub("", str(error)))
+    return end_of(said, n_characters) or type(error).__name__

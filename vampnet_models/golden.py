@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, reason_of
 from vampnet_models.session import Array
 from vampnet_models.spec import FILE_STEMS, Role
 from vampnet_models.verification import (
@@ -74,8 +74,7 @@ def _read(golden: Path) -> dict[str, Array]:
         with golden.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: np.asarray(stored[name]) for name in stored.files}
     except (OSError, ValueError, EOFError, AttributeError, KeyError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{golden}: not a readable .npz file ({reason})") from error
+        raise InputError(f"{golden}: not a readable .npz file ({reason_of(error, 120)})") from error
 
 
 def _original_layout(logits: Array) -> Array:

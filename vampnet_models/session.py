@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vampnet_models.artifact import check_file
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, reason_of
 from vampnet_models.native import DOMAIN, HOW, built_library, how
 from vampnet_models.portable import portable_of
+from vampnet_models.text import visible
 
 Array = NDArray[Any]
 Feeds = dict[str, Array]
@@ -28,6 +29,11 @@ _LEVELS = {
 }
 CPU = ("CPUExecutionProvider",)
 
+FATAL = 4
+"""What the runtime may log: its errors come as exceptions, and we say them in our own words."""
+
+ort.set_default_logger_severity(FATAL)
+
 
 class Session:
     """An open model: `run(feeds)` gives every output by name."""
@@ -40,17 +46,38 @@ class Session:
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> Feeds:
         """Run once; `outputs` limits what is fetched (all by default).
 
-        Raises InputError when the runtime refuses the feeds.
+        The tensors of a sequence `s` are `s[0]`, `s[1]` and so on; an optional that is empty gives
+        nothing. Raises InputError when the runtime refuses the feeds, or answers with something
+        that holds no tensors.
         """
         names = list(outputs) if outputs is not None else list(self.output_names)
         try:
-            values = cast("list[Array]", self.raw.run(names, dict(feeds)))
+            values = self.raw.run(names, dict(feeds))
         except Exception as error:
             # The binding raises a different class per status code, all plain Exceptions.
             shapes = ", ".join(f"{n} {list(np.shape(v))}" for n, v in feeds.items())
-            reason = " ".join(str(error).split())
-            raise InputError(f"the model does not run on {shapes}: {reason[:300]}") from error
-        return dict(zip(names, (np.asarray(v) for v in values), strict=True))
+            on = shapes or "no inputs"
+            raise InputError(f"the model does not run on {on}: {reason_of(error)}") from error
+        found: Feeds = {}
+        for name, value in zip(names, values, strict=True):
+            _take_in(found, name, value)
+        return found
+
+
+def _take_in(found: Feeds, name: str, value: object) -> None:
+    """Add what the binding gives for an output: a tensor, a sequence, a map, or nothing."""
+    if value is None:
+        return
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            _take_in(found, f"{name}[{index}]", each)
+    elif isinstance(value, dict):
+        keys = sorted(value)
+        found[f"{name}.keys"], found[name] = np.array(keys), np.array([value[k] for k in keys])
+    elif isinstance(value, np.ndarray | np.generic):
+        found[name] = np.asarray(value)
+    else:
+        raise InputError(f"output {name} is a {type(value).__name__}, which cannot be compared")
 
 
 def open_session(
@@ -89,7 +116,7 @@ def open_session(
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = _LEVELS[graph_optimization]
-    options.log_severity_level = 3
+    options.log_severity_level = FATAL
     if in_graph_order:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     if profile_prefix is not None:
@@ -143,7 +170,8 @@ def _opened(
     if isinstance(where, bytes):
         raise InputError(f"{name}: needs the operator library; {how()}")
     portable = portable_of(Path(where))
-    sys.stderr.write(f"{name}: without the operator library ({how()}): {portable.name} is opened\n")
+    line = f"{name}: without the operator library ({how()}): {portable.name} is opened"
+    sys.stderr.write(f"{visible(line)}\n")
     try:
         return ort.InferenceSession(str(portable), options, providers=list(providers))
     except Exception as error:
@@ -151,5 +179,4 @@ def _opened(
 
 
 def _cannot_load(name: str, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())
-    return InputError(f"{name}: ONNX Runtime cannot load it: {reason[:300]}")
+    return InputError(f"{name}: ONNX Runtime cannot load it: {reason_of(error)}")

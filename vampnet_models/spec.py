@@ -22,6 +22,15 @@ N_COARSE_CODEBOOKS = 4
 CODEBOOK_SIZE = 1024
 CODEBOOK_DIM = 8
 MASK_TOKEN = 1024
+TENSOR, SEQUENCE, OPTIONAL, OTHER = "tensor", "sequence", "optional", "other"
+"""The forms of a graph's inputs and outputs."""
+
+FORMS = (
+    (ir.SequenceType, SEQUENCE),
+    (ir.OptionalType, OPTIONAL),
+    (ir.TensorType | type(None), TENSOR),
+)
+
 N_BEAT_OUTPUTS = 2
 """Beat and downbeat."""
 
@@ -70,11 +79,24 @@ FILE_STEMS = {
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output. A `str` dimension is symbolic; `None` is unknown."""
+    """A graph input or output. A `str` dimension is symbolic; `None` is unknown.
+
+    `form` is `tensor`, or `sequence`, `optional` or `other` around elements of this type and shape.
+    Without `ranked` nothing is known of the shape, which then is `()` like a scalar's.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...]
+    form: str = TENSOR
+    ranked: bool = True
+
+    @property
+    def described(self) -> str:
+        """Type and shape for people: `float32 [1, n]`, `sequence of float32 [?]`."""
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        text = f"{self.dtype} [{sizes}]" if self.ranked else f"{self.dtype} of unknown shape"
+        return text if self.form == TENSOR else f"{self.form} of {text}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +161,7 @@ def recognise(
     Ranks, dtypes and the number of codebooks decide, and where an axis is declared without a
     size, the operators. Names only tell `codes` from an integer `mask`.
     """
-    if not inputs or not outputs:
+    if not inputs or not outputs or any(t.form != TENSOR for t in (*inputs, *outputs)):
         return Role.GENERIC
     first, answer = inputs[0], outputs[0]
     if len(inputs) == 1 and len(first.shape) == 3 and len(answer.shape) == 3:
@@ -166,7 +188,7 @@ def transformer_inputs(inputs: tuple[TensorSpec, ...]) -> TransformerInputs | No
     Both are `[batch, n, frames]`. A boolean or float one is the mask; of two integer ones, the
     one with `mask` in its name.
     """
-    scalars = tuple(t for t in inputs if t.shape in ((), (1,)))
+    scalars = tuple(t for t in inputs if t.ranked and t.shape in ((), (1,)))
     pair = [t for t in inputs if len(t.shape) == 3]
     if len(pair) != 2 or len(pair) + len(scalars) != len(inputs):
         return None
@@ -183,6 +205,8 @@ def part_of(
 ) -> Part | None:
     """The piece of the split form that a model is, by its interface and its operators."""
     if len(inputs) != 1 or not outputs or len(inputs[0].shape) != 3:
+        return None
+    if any(t.form != TENSOR for t in (*inputs, *outputs)):
         return None
     source, answer = inputs[0], outputs[0]
     if not answer.dtype.startswith("float") or len(answer.shape) not in (0, 3):
@@ -234,5 +258,17 @@ def _tensor(value: ir.Value) -> TensorSpec:
     shape: tuple[int | str | None, ...] = ()
     if value.shape is not None:
         shape = tuple(d if isinstance(d, int) else d.value for d in value.shape)
-    dtype = value.dtype.numpy().name if value.dtype is not None else "unknown"
-    return TensorSpec(name=value.name or "", dtype=dtype, shape=shape)
+    return TensorSpec(
+        name=value.name or "",
+        dtype=_dtype(value.dtype),
+        shape=shape,
+        form=next((name for kind, name in FORMS if isinstance(value.type, kind)), OTHER),
+        ranked=value.shape is not None,
+    )
+
+
+def _dtype(dtype: ir.DataType | None) -> str:
+    """numpy's name of a type; `string` and `unknown` have none."""
+    if dtype is None or dtype is ir.DataType.UNDEFINED:
+        return "unknown"
+    return "string" if dtype is ir.DataType.STRING else str(dtype.numpy().name)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import InlinePass
 
+from vampnet_models.errors import reason_of
 from vampnet_models.native import BYTE_OPS, DOMAIN
 
 Shape = tuple[int, ...]
@@ -91,7 +92,7 @@ def infer_shapes(model: ir.Model, inputs: Mapping[str, Shape]) -> Shapes:
         except Exception as error:  # noqa: BLE001
             # Schema inference and the evaluator raise whatever their operator's code raises;
             # the node is listed with it.
-            found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+            found = f"{type(error).__name__}: {reason_of(error, 120)}"
         if isinstance(found, str):
             unresolved.append(Unresolved(node.name or "", node.op_type, found))
         else:

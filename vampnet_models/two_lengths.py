@@ -16,6 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
+from vampnet_models.errors import reason_of
 from vampnet_models.spec import OPSET
 from vampnet_models.structure import constant_of
 
@@ -101,9 +102,8 @@ class TwoLengths:
             )
         except Exception as error:
             length = (self.own, self.other)[index]
-            reason = " ".join(str(error).split())[:160]
             raise Refused(
-                f"{node.op_type} {node.name} does not fit length {length}: {reason}"
+                f"{node.op_type} {node.name} does not fit length {length}: {reason_of(error, 160)}"
             ) from error
         found = {}
         for value in node.outputs:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, PromiseMissed, reason_of
 from vampnet_models.session import Array, open_session
 
 
@@ -68,5 +68,4 @@ def first_output(path: Path, feeds: Mapping[str, Array], source: str) -> Array:
         return session.run(feeds, session.output_names[:1])[session.output_names[0]]
     except Exception as error:
         # The binding raises plain Exceptions of many classes for feeds of a wrong shape or type.
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{source} does not fit {path.name}: {reason}") from error
+        raise InputError(f"{source} does not fit {path.name}: {reason_of(error, 200)}") from error

@@ -24,6 +24,7 @@ from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import open_session
 from vampnet_models.spec import CHAIN_ROLES, Role
+from vampnet_models.text import end_of
 from workbench import options
 from workbench.console import Voice, megabytes, percent
 from workbench.ground import EVALUATION, Ground, lay_ground, load_audio, side_feeds
@@ -213,7 +214,9 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
         found: Json = json.loads(done.stdout)
     except ValueError as error:
         reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise PromiseMissed(f"{folder}: the self-check did not run: {reason[:300]}") from error
+        raise PromiseMissed(
+            f"{folder}: the self-check did not run: {end_of(reason, 300)}"
+        ) from error
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.portable import stand_in
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
+from vampnet_models.spec import TensorSpec
 from workbench import options
 from workbench.console import Voice, percent
 from workbench.ground import (
@@ -151,8 +151,8 @@ def check_same_interface(reference: Artifact, variant: Artifact) -> None:
         (reference.spec.inputs, variant.spec.inputs),
         (reference.spec.outputs, variant.spec.outputs),
     ):
-        wanted = {t.name: t.shape for t in ours}
-        found = {t.name: t.shape for t in theirs}
+        wanted = {t.name: t for t in ours}
+        found = {t.name: t for t in theirs}
         differing = [
             name
             for name in sorted(wanted.keys() | found.keys())
@@ -166,18 +166,20 @@ def check_same_interface(reference: Artifact, variant: Artifact) -> None:
             )
 
 
-def _shape(shape: Sequence[object] | None) -> str:
-    """A tensor's shape for the user; `none` where a model has no such tensor."""
-    if shape is None:
-        return "none"
-    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
+def _shape(tensor: TensorSpec | None) -> str:
+    """A tensor's shape for the user, `none` where a model has no such tensor."""
+    return "none" if tensor is None else tensor.described.removeprefix(f"{tensor.dtype} ")
 
 
-def _fits(wanted: Sequence[object], found: Sequence[object]) -> bool:
-    """The same rank, and no dimension that both fix at another size."""
-    return len(wanted) == len(found) and not any(
+def _fits(wanted: TensorSpec, found: TensorSpec) -> bool:
+    """The same form and rank, and no dimension that both fix at another size."""
+    if wanted.form != found.form:
+        return False
+    if not wanted.ranked or not found.ranked:
+        return True
+    return len(wanted.shape) == len(found.shape) and not any(
         isinstance(a, int) and isinstance(b, int) and a != b
-        for a, b in zip(wanted, found, strict=True)
+        for a, b in zip(wanted.shape, found.shape, strict=True)
     )
 
 

@@ -20,6 +20,7 @@ from optimize.build import versions
 from optimize.recipes import find_recipe
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.text import end_of
 from workbench.console import Voice
 from workbench.ground import Ground
 from workbench.job import Ahead, Job, both_feeds, build, feeds_key, profile, verify
@@ -124,7 +125,7 @@ def _told(future: Any, voice: Voice) -> None:
     """A task that failed is named; the job does it again here, where its error is its own."""
     if future.status != "finished":
         error = future.exception() if future.status == "error" else future.status
-        voice.warn(f"cluster: not done there, so here: {str(error).splitlines()[0][:200]}")
+        voice.warn(f"cluster: not done there, so here: {end_of(str(error), 200)}")
 
 
 def _check_workers(client: Any, space: Workspace) -> dict[str, str]:

@@ -17,8 +17,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vampnet_models.text import one_line, visible
+
 PIPE_COLUMNS = 140
 """The width of tables that no terminal shows: wide enough that names stay whole."""
+
+LINE_FEED = "\n"
 
 LINE_EVERY_S = 15.0
 """How often a long step says how far it is where no terminal shows its bar."""
@@ -44,7 +48,7 @@ class Voice:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self.out = Console(stderr=as_json, highlight=False, soft_wrap=True, emoji=False)
         if not self.out.is_terminal:
             self.out.width = PIPE_COLUMNS
         self.steps: list[Step] = []
@@ -52,25 +56,25 @@ class Voice:
 
     def say(self, text: str) -> None:
         """A line for the person in front of the terminal."""
-        self.out.print(escape(text))
+        self.out.print(_shown(text))
 
     def warn(self, text: str) -> None:
         """A warning: something that was not done, and why."""
-        self.out.print(f"[yellow]warning:[/yellow] {escape(text)}")
+        self.out.print(f"[yellow]warning:[/yellow] {_shown(one_line(text))}")
 
     def error(self, text: str) -> None:
         """An input that cannot be used, while the others go on; on stderr."""
-        click.echo(f"{click.style('error:', fg='red')} {text}", err=True)
+        click.echo(f"{click.style('error:', fg='red')} {one_line(text)}", err=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table; numbers are given as text with their unit."""
         table = Table(
-            title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD
+            title=_shown(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD
         )
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*(_shown(cell) for cell in row))
         self.out.print(table)
 
     def json(self, value: Any) -> None:
@@ -91,7 +95,7 @@ class Voice:
             step = Step(text, time.perf_counter() - started_s)
             self.steps.append(step)
             if finished and not self.out.is_terminal:
-                click.echo(f"{step.name}: {step.took_s:.1f} s", err=True)
+                click.echo(f"{visible(step.name)}: {step.took_s:.1f} s", err=True)
 
     @contextmanager
     def _bar(self, text: str) -> Iterator[Update]:
@@ -116,7 +120,7 @@ class Voice:
                 self._bars = None
 
     def _add(self, bars: Progress, text: str) -> Update:
-        task = bars.add_task(escape(text), total=1)
+        task = bars.add_task(_shown(text), total=1)
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=max(total, 1))
@@ -135,13 +139,19 @@ def _lines(text: str) -> Update:
         now_s = time.perf_counter()
         if now_s - told_s >= LINE_EVERY_S and done < total:
             told_s = now_s
-            click.echo(f"{text}: {done} of {total}", err=True)
+            click.echo(f"{visible(text)}: {done} of {total}", err=True)
 
     return update
 
 
+def _shown(text: str) -> str:
+    """Text for rich: what files hold is never its markup, nor what a terminal obeys."""
+    return escape(visible(text))
+
+
 def fail(message: str, exit_code: int, *, as_json: bool) -> None:
     """The last line of a command that failed; with `as_json` for machines too, on stdout."""
+    message = one_line(message)
     click.echo(message, err=True)
     if as_json:
         error = {"message": message.removeprefix("error: "), "exit_code": exit_code}
@@ -152,9 +162,10 @@ def fail(message: str, exit_code: int, *, as_json: bool) -> None:
 
 
 def dump(value: Any, stream: TextIO) -> None:
-    """Write JSON that any parser reads: no NaN or infinity."""
-    json.dump(value, stream, indent=2, ensure_ascii=False, allow_nan=False)
-    stream.write("\n")
+    """Write JSON that any parser reads: no NaN or infinity, and nothing that a terminal obeys."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON itself escapes but the first 32; the others stand in strings alone.
+    stream.write(f"{visible(text, keep=LINE_FEED)}\n")
 
 
 def megabytes(n_bytes: float) -> str:

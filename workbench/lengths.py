@@ -25,7 +25,10 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> 
         shape = list(tensor.shape)
         fixed_by: dict[int, Artifact] = {}
         for variant in variants:
-            theirs = variant.spec.input(tensor.name).shape
+            given = variant.spec.input(tensor.name)
+            if not (given.ranked and tensor.ranked):
+                continue
+            theirs = given.shape
             for axis, (size, own) in enumerate(zip(theirs, shape, strict=True)):
                 if not isinstance(size, int) or size == own:
                     continue
@@ -72,7 +75,10 @@ def _check_batch(reference: Artifact, by: Artifact | None, shape: Sequence[objec
 
 
 def _fits(tensor: TensorSpec, shape: Sequence[int]) -> bool:
-    return len(tensor.shape) == len(shape) and all(
-        not isinstance(size, int) or size == given
-        for size, given in zip(tensor.shape, shape, strict=True)
+    return not tensor.ranked or (
+        len(tensor.shape) == len(shape)
+        and all(
+            not isinstance(size, int) or size == given
+            for size, given in zip(tensor.shape, shape, strict=True)
+        )
     )

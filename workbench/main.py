@@ -12,7 +12,9 @@ from types import FrameType
 
 import click
 
+from optimize.variant import NotApplicable
 from vampnet_models.errors import WorkbenchError
+from workbench.boundary import hush_libraries, unforeseen
 from workbench.bundle import bundle, check
 from workbench.check import verify
 from workbench.compare import compare
@@ -74,7 +76,7 @@ def cli() -> None:
       vampbench COMMAND --help             an example of each command
 
     Exit codes: 0 done; 1 a promise was missed (accuracy below the threshold, an expected
-    fusion missing); 2 the input or an option cannot be used.
+    fusion missing) or one of several models failed; 2 the input or an option cannot be used.
     """
 
 
@@ -84,12 +86,13 @@ for _, commands in SECTIONS:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; every foreseeable error is one line and an exit code.
+    """Run the command line; every error is one line and an exit code.
 
     With `--json` it is also `{"error": {"message", "exit_code"}}` on stdout: a command prints its
     own JSON last, so that one which fails has not.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    hush_libraries()
     code, message = _ended(given)
     if message is not None:
         fail(message, code, as_json="--json" in given)
@@ -147,6 +150,8 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
         return 2, f"error: {reason}; see `{command} --help`"
     except WorkbenchError as error:
         return error.exit_code, f"error: {error}"
+    except NotApplicable as error:
+        return 1, f"error: not applicable: {error}"
     except (KeyboardInterrupt, click.Abort) as stop:
         # click turns a KeyboardInterrupt into an Abort, and keeps it as the cause.
         ended = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
@@ -157,7 +162,7 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
         # The reader of a pipe has seen enough (`vampbench inspect ... | head`); click tells so by
         # SystemExit, which nothing else here raises.
         return 0, None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        reason = error.strerror or str(error)
-        return 2, f"error: {where}{reason}; check the path, its rights and free space"
+    except Exception as error:  # noqa: BLE001
+        # The last boundary: no command ends with a traceback, whatever a library raises.
+        found = unforeseen(error)
+        return found.exit_code, f"error: {found}"

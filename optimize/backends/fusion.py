@@ -24,6 +24,7 @@ from optimize.fusions.rule import Unmatched
 from optimize.recipes import Recipe
 from vampnet_models.artifact import load_model, save_model
 from vampnet_models.errors import PromiseMissed
+from vampnet_models.text import end_of
 
 SCRIPT = Path(__file__).with_name("fusion_script.py")
 HERE = Path(sys.executable)
@@ -73,4 +74,5 @@ def _where(log: str) -> str:
     """The last line of a traceback, with the last place in the code before it."""
     lines = log.strip().splitlines() or ["it said nothing"]
     places = [line.strip().rpartition("/")[2] for line in lines if line.startswith("  File ")]
-    return f"{lines[-1][:200]} ({places[-1]})" if places else lines[-1][:300]
+    said = end_of(lines[-1], 300)
+    return f"{said} ({places[-1]})" if places else said

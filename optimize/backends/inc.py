@@ -33,6 +33,7 @@ from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
+from vampnet_models.text import end_of
 
 SCRIPT = Path(__file__).with_name("inc_script.py")
 DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
@@ -172,7 +173,7 @@ def _reason(log: str) -> str:
     """The last exception that the tool logged (it goes on after most), or its last line."""
     lines = log.strip().splitlines() or ["nothing was written"]
     raised = [line for line in lines if re.match(r"[A-Za-z_.]+(Error|Exception)\b", line)]
-    return (raised or lines)[-1][:300]
+    return end_of((raised or lines)[-1], 300)
 
 
 def _clean() -> dict[str, str]:

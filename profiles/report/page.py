@@ -9,11 +9,16 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vampnet_models.text import visible
+
 _HERE = Path(__file__).parent
 
 
 def render_page(template: str, **values: object) -> str:
-    """A page with the shared style and script, and a policy that allows no other."""
+    """A page with the shared style and script, and a policy that allows no other.
+
+    Whatever a model's file brought along is text in it, its control characters spelled out.
+    """
     style, script = _asset("report.css"), _asset("report.js")
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -22,13 +27,15 @@ def render_page(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
+    page = environment.get_template(template).render(
         style=Markup(style),
         script=Markup(script),
         style_hash=_csp_hash(style),
         script_hash=_csp_hash(script),
         **values,
     )
+    # Names come from files: no control character and nothing that turns words around passes.
+    return visible(page, keep="\t\n")
 
 
 def _asset(name: str) -> str:

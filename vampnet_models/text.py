@@ -1,0 +1,35 @@
+"""Text that came from a file, made safe to show: one line's worth of harmless characters."""
+
+from __future__ import annotations
+
+import re
+
+UNSAFE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters: terminals obey them, ESC first of all
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional overrides turn words around
+    "\u2028\u2029"  # line separators
+    "\ud800-\udfff"  # halves of a character, which no encoding writes
+    "]"
+)
+"""What no terminal and no page is given."""
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The text with every unsafe character but those to `keep` spelled out as JSON does."""
+
+    def spelled(found: re.Match[str]) -> str:
+        return found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}"
+
+    return UNSAFE.sub(spelled, text)
+
+
+def one_line(text: str) -> str:
+    """The text as one visible line: white space of any kind is a single space."""
+    return visible(" ".join(text.split()))
+
+
+def end_of(text: str, n_characters: int) -> str:
+    """The text as one visible line, cut at its beginning: the reason of an error stands last."""
+    line = one_line(text)
+    return line if len(line) <= n_characters else f"... {line[-n_characters:].lstrip()}"
