@@ -16,13 +16,14 @@ from optimize.precision import (
     fp16,
     fp16_emulate,
     fp16_ranges,
+    int8_dynamic,
     int8_static,
     weight_only,
 )
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from optimize.precision.traits import Traits
-from optimize.recipes import FP16, INT8_STATIC, Recipe, with_static_settings
+from optimize.recipes import FP16, INT8_DYNAMIC, INT8_STATIC, Recipe, with_static_settings
 from vampnet_models.errors import InputError
 
 
@@ -33,6 +34,7 @@ class StaticSettings:
     observer: str | None = None
     activations: str = "u8"
     bias_correction: bool = False
+    tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,32 @@ def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
     if chosen.activations not in ("u8", "s8"):
         raise InputError(f"{chosen.activations}: no such activations; choose u8 or s8")
     settings = int8_static.Settings(
-        signed=chosen.activations == "s8", correct_bias=chosen.bias_correction
+        signed=chosen.activations == "s8",
+        correct_bias=chosen.bias_correction,
+        tables=chosen.tables,
     )
     parts = [INT8_STATIC.name]
     parts += [observer] if observer != INT8_STATIC.observer else []
     parts += ["s8"] if settings.signed else []
     parts += ["corrected"] if settings.correct_bias else []
+    parts += ["tables"] if settings.tables else []
     if len(parts) == 1:
         return INT8_STATIC
     return replace(
         with_static_settings(INT8_STATIC, settings), name="-".join(parts), observer=observer
+    )
+
+
+def dynamic_recipe(tables: bool = False) -> Recipe:
+    """Dynamic INT8, of tables too where asked for."""
+    if not tables:
+        return INT8_DYNAMIC
+    return replace(
+        INT8_DYNAMIC,
+        name=f"{INT8_DYNAMIC.name}-tables",
+        convert=lambda model, _ranges, traits: int8_dynamic.convert(
+            model, traits=traits, with_tables=True
+        ),
     )
 
 

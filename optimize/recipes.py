@@ -143,6 +143,7 @@ def with_static_settings(recipe: Recipe, settings: int8_static.Settings) -> Reci
             "activations": "s8" if settings.signed else "u8",
             "rounding": "gptq",
             "bias correction": "on" if settings.correct_bias else "off",
+            **({"tables": "int8"} if settings.tables else {}),
         },
     )
 

@@ -122,12 +122,11 @@ def promised_share(recipe: str) -> float | None:
     """The share of MatMul and Conv FLOPs that a recipe promises in integer kernels, if any.
 
     A recipe with settings of its own, or of another tool, promises what its name begins with:
-    `int8-static-mse`, `int8-static-neural-compressor-...`.
+    `int8-static-mse-s8`, `int8-static-neural-compressor-...`.
     """
-    ours = recipe.partition("-neural-compressor-")[0]
-    names = (ours, ours.rpartition("-")[0])
     known = (*RECIPES, *NATIVE_RECIPES)
-    return next((each.integer_share for each in known if each.name in names), None)
+    begun = [each for each in known if f"{recipe}-".startswith(f"{each.name}-")]
+    return max(begun, key=lambda each: len(each.name)).integer_share if begun else None
 
 
 def missed_promise(record: VariantRecord) -> str | None:

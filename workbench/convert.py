@@ -125,9 +125,7 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
     show_default=True,
     help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
 )
-@click.option(
-    "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."
-)
+@options.tables
 @options.backend
 @options.inc_python
 @options.audio
@@ -161,10 +159,12 @@ def weights(
       vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
     if backend == "neural-compressor":
-        if compute != "float" or tables:
+        if compute != "float":
             raise InputError(
                 f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
             )
+        if tables:
+            raise InputError("--tables: not of --backend neural-compressor; choose one of them")
         recipe = inc.weights_recipe(bits, block, method, inc_python)
     elif method == "awq":
         raise InputError("awq: a method of --backend neural-compressor; ours is gptq")

@@ -10,8 +10,8 @@ from calibration.collect import Terms
 from calibration.kept_ranges import Store
 from calibration.observers import OBSERVERS
 from optimize.backends import inc
-from optimize.recipe_settings import StaticSettings, static_recipe
-from optimize.recipes import INT8_STATIC, find_recipe
+from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
+from optimize.recipes import INT8_STATIC
 from vampnet_models.artifact import check_output
 from vampnet_models.errors import InputError
 from workbench import options
@@ -54,6 +54,7 @@ from workbench.convert import Calibrating, convert, native_option
     help="FILE.npz that keeps the ranges: used where it is there (another model's is refused), "
     "else written. Default: beside the output.",
 )
+@options.tables
 @options.max_memory
 @options.upstream
 @options.feeds
@@ -69,6 +70,7 @@ def int8(
     activations: str | None,
     bias_correction: bool | None,
     calibration: Path | None,
+    tables: bool,
     max_memory: int | None,
     upstream: tuple[Path, ...],
     backend: str,
@@ -106,9 +108,15 @@ def int8(
         "--upstream": upstream or None,
         "--evaluation-audio": evaluation_audio,
     }
+    if tables and backend != "workbench":
+        raise InputError(f"--tables: not of --backend {backend}; choose one of them")
+    if native and tables:
+        raise InputError("--native: leaves tables in float; leave --tables")
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
-    recipe = static_recipe(StaticSettings(observer, activations or "u8", bool(bias_correction)))
+    recipe = static_recipe(
+        StaticSettings(observer, activations or "u8", bool(bias_correction), tables)
+    )
     if native and recipe is not INT8_STATIC:
         raise InputError(
             f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
@@ -125,7 +133,7 @@ def int8(
     if mode == "dynamic":
         if named:
             raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
-        recipe = find_recipe("int8-dynamic")
+        recipe = dynamic_recipe(tables)
         return convert(model, out, recipe, voice, audio=audio, feeds=feeds, native=native)
     if calibration is not None and not calibration.exists():
         check_output(calibration)

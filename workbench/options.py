@@ -68,6 +68,9 @@ threads = click.option(
 feeds = click.option(
     "--feeds", type=PATH, help="FILE.npz with the inputs of a model that is none of the four."
 )
+tables = click.option(
+    "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."
+)
 backend = click.option(
     "--backend",
     type=click.Choice(["workbench", "neural-compressor"]),

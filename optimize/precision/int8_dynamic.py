@@ -77,7 +77,8 @@ def convert(
     if chosen is None:
         turn_back(graph)
     drop_unused(model)
-    return conversion(graph, len(found.chosen), "int8", found.left)
+    done = conversion(graph, len(found.chosen), "int8", found.left)
+    return done if chosen else tables.told(done, graph, traits)
 
 
 def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:

@@ -152,6 +152,7 @@ def convert(
     apart = {node: apart[node] for node in finite}
     products = (*found.chosen, *apart)
     more = () if chosen else tables.lookups_of(products, graph, traits, every=settings.tables)
+    more = with_finite_weights(graph, Plan(more, ())).chosen
     multiplied = tables.products_of(products)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(
@@ -174,7 +175,8 @@ def convert(
         turn_back(graph)
     drop_unused(model)
     mixed = [MixedNode(n.name or "", n.op_type, DYNAMIC, reason) for n, reason in apart.items()]
-    return conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
+    done = conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
+    return done if chosen else tables.told(done, graph, traits)
 
 
 def rounded_products(

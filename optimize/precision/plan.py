@@ -31,6 +31,8 @@ HEAVY_OPS = (
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
 
+KIB_UP_TO = 1024
+
 CODE_PATH = "decides the codes: the residual quantizer's projections and nearest-row search"
 IN_BODY = "in the body of an If, Loop or Scan: calibration cannot observe its input"
 NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
@@ -183,7 +185,8 @@ def table_lookups(graph: ir.Graph) -> list[FloatNode]:
     for node in all_nodes(graph):
         table = weight_of(node, 0) if node.op_type == "Gather" else None
         if table is not None and len(dims(table)) > 1:
-            size = f"{table.nbytes / 1024:.0f} KiB"
+            kib = table.nbytes / 1024
+            size = f"{kib:.0f} KiB" if kib < KIB_UP_TO else f"{kib / 1024:.1f} MiB"
             found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
     return found
 

@@ -7,6 +7,7 @@ integers, whether tables are asked for or not: in float it would be stored besid
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -14,7 +15,7 @@ import onnx_ir as ir
 from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import add_constant, dims, home_of, insert, substitute, weight_of
 from optimize.precision.integer_weight import INT8, of_channels
-from optimize.precision.plan import code_path, constant_lookups
+from optimize.precision.plan import Conversion, code_path, constant_lookups
 from optimize.precision.traits import Traits
 
 MIN_ELEMENTS = 2048
@@ -22,6 +23,9 @@ MIN_ELEMENTS = 2048
 
 MIN_ROWS = 256
 """Shorter tables stay: a few rows weigh nothing."""
+
+LARGE_BYTES = 1_000_000
+"""From this size on tables in float are worth a line."""
 
 
 def lookups(graph: ir.Graph, traits: Traits) -> tuple[ir.Node, ...]:
@@ -43,6 +47,16 @@ def lookups_of(
     multiplied, decides = products_of(products), code_path(graph, traits)
     found = [n for n in constant_lookups(graph) if n.inputs[0] in multiplied and n not in decides]
     return tuple(dict.fromkeys((*found, *(lookups(graph, traits) if every else ()))))
+
+
+def told(done: Conversion, graph: ir.Graph, traits: Traits) -> Conversion:
+    """A conversion with a warning of the large tables that it left in float."""
+    found = {node.inputs[0]: weight_of(node, 0) for node in lookups(graph, traits)}
+    n_bytes = sum(table.nbytes for table in found.values() if table is not None)
+    if n_bytes < LARGE_BYTES:
+        return done
+    line = f"tables of {n_bytes / 1e6:.1f} MB stay float32: --tables stores their rows in 8 bits"
+    return replace(done, warnings=(*done.warnings, line))
 
 
 def products_of(nodes: Iterable[ir.Node]) -> dict[ir.Value, bool]:

@@ -154,7 +154,8 @@ def convert(
         turn_back(graph)
     drop_unused(model)
     n_converted = len(found.chosen) - len(mixed)
-    return conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
+    done = conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
+    return done if chosen else tables.told(done, graph, traits)
 
 
 def _operand(node: ir.Node) -> ir.Value:

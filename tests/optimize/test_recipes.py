@@ -1,7 +1,8 @@
 import pytest
 
-from optimize.recipe_settings import StaticSettings, static_recipe
-from optimize.recipes import INT8_STATIC, PHONE_RECIPES, RECIPES, find_recipe
+from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
+from optimize.recipes import INT8_DYNAMIC, INT8_STATIC, PHONE_RECIPES, RECIPES, find_recipe
+from optimize.runtime_check import promised_share
 from vampnet_models.errors import InputError
 
 
@@ -39,6 +40,11 @@ def test_phones_have_recipes_of_their_own() -> None:
 def test_static_settings_name_their_recipe() -> None:
     assert static_recipe() is INT8_STATIC
     assert static_recipe(StaticSettings(observer="minmax")) is INT8_STATIC
+    assert dynamic_recipe() is INT8_DYNAMIC
+    assert promised_share(dynamic_recipe(tables=True).name) == INT8_DYNAMIC.integer_share
+    every = static_recipe(StaticSettings("mse", "s8", tables=True))
+    assert every.name == "int8-static-mse-s8-tables"
+    assert promised_share(every.name) == INT8_STATIC.integer_share
     other = static_recipe(StaticSettings("mse", "s8", bias_correction=True))
     assert other.name == "int8-static-mse-s8-corrected" and other.observer == "mse"
     with pytest.raises(InputError, match="u4: no such activations; choose u8 or s8"):

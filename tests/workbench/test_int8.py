@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.workbench.conftest import tone
 from vampnet_models.spec import SAMPLE_RATE_HZ
@@ -233,3 +235,42 @@ def test_audio_that_cannot_calibrate(vampbench, tiny, tmp_path):
     same.write_bytes((folders["one"] / "a.wav").read_bytes())
     code, said = lines(folders["one"], "--evaluation-audio", folders["same"])
     assert code == 2 and "nothing is left to calibrate on" in said
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_tables_are_taken_where_asked_for(vampbench, tmp_path, mode):
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["rows"], "lookup"),
+            helper.make_node("MatMul", ["rows", "w"], ["y"], "product"),
+        ],
+        "generic",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 64])],
+        [
+            numpy_helper.from_array(np.random.default_rng(n).standard_normal(s, np.float32), name)
+            for n, (name, s) in enumerate({"table": (4000, 64), "w": (64, 64)}.items())
+        ],
+    )
+    source, feeds = tmp_path / "m.onnx", tmp_path / "feeds.npz"
+    opsets = [helper.make_opsetid("", 21)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), source)
+    np.savez(feeds, ids=np.arange(0, 4000, 40))
+    given = ("--feeds", feeds) if mode == "static" else ()
+    plain, small = tmp_path / "plain.onnx", tmp_path / "small.onnx"
+    done = vampbench("int8", source, "--mode", mode, *given, "-o", plain)
+    assert done.code == 0, done.stderr
+    assert "tables of 1.0 MB stay float32: --tables stores their rows in 8 bits" in done.stdout
+    done = vampbench("int8", source, "--mode", mode, "--tables", *given, "-o", small)
+    assert done.code == 0, done.stderr
+    assert "stay float32" not in done.stdout
+    assert record_of(small)["recipe"] == f"int8-{mode}-tables"
+    assert small.stat().st_size < 0.35 * source.stat().st_size < 0.4 * plain.stat().st_size
+
+
+@pytest.mark.parametrize("other", ["--native", "--backend=neural-compressor"])
+def test_tables_do_not_go_with_what_leaves_them(vampbench, tiny, tmp_path, other):
+    out = tmp_path / "out.onnx"
+    done = vampbench("int8", tiny / "coarse.onnx", "--tables", other, "-o", out)
+    assert done.code == 2
+    assert "--tables" in done.stderr
