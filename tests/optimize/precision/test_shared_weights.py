@@ -12,6 +12,7 @@ from calibration.observers import Range
 from optimize.fuse import MATRIX_RULES, WEIGHT_RULES, finished, fuse
 from optimize.precision import calibrated_weights, int8_dynamic, int8_static, tables, weight_only
 from optimize.precision.plan import Conversion
+from optimize.precision.traits import Traits
 from optimize.precision.weight_only import Settings
 from optimize.scopes import all_nodes
 from tests.optimize.graphs import Array, check, model, normal, run, snr_db
@@ -124,7 +125,7 @@ def test_a_tied_product_that_stays_float_is_not_stored_twice() -> None:
     feeds = {"x": normal(1, 2, 8), "ids": np.arange(3)}
     expected = run(made, feeds)
     finished(made, MATRIX_RULES)
-    done = int8_dynamic.convert(made)
+    done = int8_dynamic.convert(made, traits=Traits(is_family=True))
     assert done.precision == {"float32": 1}, "eight channels are too few"
     assert stored(made) == 1000 * 8 * 4
     for name, values in run(made, feeds).items():
