@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from calibration.clips import AudioSet, Clip, Dropped, make_clip
+from calibration.decode import RAW_SUFFIX, decode
 from calibration.loudness import TARGET_LUFS, normalise_loudness
 from calibration.split import Piece, Recording, split, survey
 from vampnet_models.errors import InputError
@@ -28,9 +28,8 @@ SILENT_PEAK = 10 ** (-90 / 20)
 KEEP_BYTES = 512 * 1024 * 1024
 """Recordings beyond this are read a second time rather than held in memory."""
 
-_BLOCK_FRAMES = 1 << 18
 _CLIPPED_SHARE = 0.001
-_SOUND_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {
+_SOUND_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {RAW_SUFFIX} | {
     ".aif",
     ".aifc",
     ".snd",
@@ -48,37 +47,23 @@ def read_audio(path: Path) -> Clip:
     Channels are averaged, the rate becomes 44.1 kHz, the loudness -24 LUFS with a peak of at
     most 1.0. The clip carries a warning when the file is clipped.
 
-    Raises InputError: missing or unreadable, shorter than one token frame (768 samples),
-    silent, or holding NaN or infinity.
+    Raises InputError: missing or unreadable, a rate, channels or samples out of bounds, longer
+    than 30 minutes, shorter than one token frame (768 samples), silent, or holding NaN or
+    infinity.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a sound file")
-    try:
-        mono, rate_hz, channels, clipped_share = _read_mono(path)
-    except soundfile.SoundFileError as error:
-        reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path)!r}: ")
+    sound = decode(path)
+    if len(sound.samples) < HOP_SAMPLES:
         raise InputError(
-            f"{path}: cannot be read as sound ({reason}); convert it to WAV"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
-    if not np.isfinite(mono).all():
-        raise InputError(f"{path}: holds NaN or infinite samples; export it again")
-    resampled = mono
-    if rate_hz != SAMPLE_RATE_HZ and len(mono):
-        resampled = np.asarray(soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ), dtype=np.float32)
-    if len(resampled) < HOP_SAMPLES:
-        raise InputError(
-            f"{path}: {len(mono)} samples at {rate_hz} Hz are less than one token frame "
+            f"{path}: {sound.n_frames} samples at {sound.rate_hz} Hz are less than one token frame "
             f"({HOP_SAMPLES / SAMPLE_RATE_HZ * 1000:.0f} ms); give a longer one"
         )
-    if np.max(np.abs(resampled)) < SILENT_PEAK:
-        mixed = f" after mixing its {channels} channels" if channels > 1 else ""
+    if max(sound.samples.max(), -sound.samples.min()) < SILENT_PEAK:
+        mixed = f" after mixing its {sound.channels} channels" if sound.channels > 1 else ""
         raise InputError(f"{path}: silent{mixed}; give a recording with sound in it")
     warnings: tuple[str, ...] = ()
-    if clipped_share > _CLIPPED_SHARE:
-        warnings = (f"{path.name}: {clipped_share:.1%} of its samples are clipped",)
-    samples = normalise_loudness(resampled, SAMPLE_RATE_HZ, TARGET_LUFS)
+    if sound.clipped_share > _CLIPPED_SHARE:
+        warnings = (f"{path.name}: {sound.clipped_share:.1%} of its samples are clipped",)
+    samples = normalise_loudness(sound.samples, SAMPLE_RATE_HZ, TARGET_LUFS)
     return make_clip(path.stem, samples, str(path), warnings)
 
 
@@ -176,22 +161,6 @@ def fetch(pieces: tuple[Piece, ...], kept: dict[str, NDArray[np.float32]]) -> tu
             raise InputError(f"{source}: changed while it was read; run again")
         clips.append(clip)
     return tuple(clips)
-
-
-def _read_mono(path: Path) -> tuple[NDArray[np.float32], int, int, float]:
-    """Mono samples, rate, channels and the share of clipped samples, read block by block."""
-    parts: list[NDArray[np.float32]] = []
-    clipped = total = 0
-    with soundfile.SoundFile(path) as file:
-        rate_hz, channels = int(file.samplerate), int(file.channels)
-        while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-            # One full-scale sample is a peak; two in a row at the same rail were cut off.
-            rail = np.abs(block) >= 0.9999
-            clipped += int(np.count_nonzero(rail[1:] & rail[:-1] & (block[1:] == block[:-1])))
-            total += block.size
-            parts.append(block.mean(axis=1))
-    mono = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return mono, rate_hz, channels, clipped / max(1, total)
 
 
 def _hidden(path: Path, folder: Path) -> bool:

@@ -28,7 +28,8 @@ def integrated_loudness(samples: NDArray[np.float32], rate_hz: int) -> float:
     weighted = _k_weighted(samples, rate_hz)
     n_hops = max(_HOPS_PER_BLOCK, len(weighted) // hop)
     missing = max(0, n_hops * hop - len(weighted))
-    hops = np.pad(weighted, (0, missing))[: n_hops * hop].reshape(n_hops, hop)
+    padded = np.pad(weighted, (0, missing)) if missing else weighted
+    hops = padded[: n_hops * hop].reshape(n_hops, hop)
     per_hop = np.einsum("ij,ij->i", hops, hops, dtype=np.float64) / hop
     blocks = np.convolve(per_hop, np.full(_HOPS_PER_BLOCK, 1 / _HOPS_PER_BLOCK), mode="valid")
     loud = blocks[blocks > _power(GATE_LUFS)]
@@ -49,11 +50,12 @@ def normalise_loudness(
     """
     loudness = max(integrated_loudness(samples, rate_hz), GATE_LUFS)
     gain = 10 ** ((target_lufs - loudness) / 20)
-    peak = float(np.max(np.abs(samples), initial=0.0)) * gain
+    peak = float(max(np.max(samples, initial=0.0), -np.min(samples, initial=0.0))) * gain
     if peak > 1.0:
         gain /= peak
-    scaled: NDArray[np.float32] = np.clip(samples * np.float32(gain), -1.0, 1.0)
-    return scaled
+    # The long ones are half an hour: no copy but the one that is returned.
+    scaled: NDArray[np.float32] = samples * np.float32(gain)
+    return np.clip(scaled, -1.0, 1.0, out=scaled)
 
 
 def _power(lufs: float) -> float:

@@ -69,6 +69,7 @@ def open_archive(path: Path) -> Archive:
     except (
         zipfile.BadZipFile,
         EOFError,
+        IndexError,
         NotImplementedError,
         OSError,
         UnicodeDecodeError,
@@ -81,9 +82,9 @@ def open_archive(path: Path) -> Archive:
         ) from error
     if len(infos) > MAX_ENTRIES:
         raise InputError(f"{path}: has {len(infos)} entries, more than {MAX_ENTRIES}; refused")
-    files = [info for info in infos if not info.is_dir()]
     for info in infos:
         _require_plain(path, info)
+    files = [info for info in infos if not info.is_dir()]
     roots = {info.filename.split("/", 1)[0] for info in files}
     if len(roots) != 1 or not all("/" in info.filename for info in files):
         raise InputError(f"{path}: a zip, but not of one PyTorch checkpoint; {RESAVE}")
@@ -145,6 +146,8 @@ def shortened(name: str) -> str:
 
 def _require_plain(path: Path, info: zipfile.ZipInfo) -> None:
     name = info.filename
+    if not name:
+        raise InputError(f"{path}: an entry has no name; copy or download it again")
     parts = name.split("/")
     if name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name:
         raise InputError(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
 import pickletools
 import struct
 import tempfile
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from tests.fuzz import bombs
 from tests.fuzz.changes import Rng, at_bytes, extreme, pick
 from tests.fuzz.runner import Kind, Mutant
 from tests.vampnet_models import small
 from tests.vampnet_models.make_checkpoint import (
+    Raw,
     Stored,
     saved_model,
     write_legacy,
@@ -23,7 +27,7 @@ from tests.vampnet_models.make_checkpoint import (
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.importer import import_models
 
-FORMS = ("codec", "coarse", "package", "wavebeat", "legacy")
+FORMS = ("codec", "coarse", "package", "wavebeat", "legacy", "numpy", "lora")
 
 
 @cache
@@ -44,6 +48,12 @@ def _write(form: str, path: Path) -> Path:
             tensors = {name: Stored(values) for name, values in small.wavebeat_state().items()}
             root = {"state_dict": tensors, "hyper_parameters": small.WAVEBEAT}
             return write_saved(path, root)
+        case "numpy":
+            rates = {name: np.array(small.LAC[name]) for name in ("encoder_rates", "decoder_rates")}
+            kwargs = Raw(pickle.dumps({**small.LAC, **rates}, 2)[2:-1])
+            return write_saved(path, saved_model(kwargs, small.codec_state(small.LAC)))
+        case "lora":
+            return write_saved(path, {n: Stored(v) for n, v in state.items() if ".lora_" in n})
         case "legacy":
             return write_legacy(path, saved_model(small.COARSE, state))
     return small.write_transformer(path)
@@ -200,14 +210,15 @@ _CHANGES = (
 
 
 def _import(path: Path, out: Path) -> int:
-    """Import it alone; where a codec is what it lacks, with one."""
+    """Import it alone; where a codec or a base is what it lacks, with one."""
     try:
         import_models([path], out, self_check=False)
     except WorkbenchError as error:
-        if "add codec.pth" not in str(error):
+        if "add codec.pth" not in str(error) and "--base" not in str(error):
             raise
+        bases = [small.write_transformer(out / "base.pth")] if "--base" in str(error) else []
         codec = small.write_codec(out / "codec.pth")
-        import_models([path, codec], out / "models", self_check=False)
+        import_models([path, codec], out / "models", bases=bases, self_check=False)
     return 2 * path.stat().st_size
 
 
