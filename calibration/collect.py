@@ -97,8 +97,8 @@ def collect_channel_ranges(
     A tensor whose axis is None gets one range over all its values. The peak RSS of this process
     is predicted before anything runs; `later_bytes` are what a pass after this one will hold.
 
-    Raises InputError as `collect_ranges` does, for a tensor of unknown rank, and where `terms`
-    cannot be kept: too little memory, or a file of another calibration.
+    Raises InputError as `collect_ranges` does, and where `terms` cannot be kept: too little
+    memory, or a file of another calibration.
     """
     if observer not in OBSERVERS:
         raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")

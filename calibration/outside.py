@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.observers import ChannelRange, Range
-from calibration.side_graph import Extend, constant, open_side, output_name, rank_of, run
+from calibration.side_graph import Extend, constant, open_side, output_name, run, with_rank
 from vampnet_models.session import Feeds
 
 LEAST_SHARE = 0.001
@@ -56,11 +56,12 @@ def _beyond(ranges: Mapping[str, Range | ChannelRange], axes: Mapping[str, int |
     def extend(model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:
         name = value.name or ""
         seen, axis = ranges[name], axes[name]
+        before, value, rank = with_rank(model, value, axis, prefix)
         ends = []
         for part, end in (("low", seen.low), ("high", seen.high)):
             array = np.asarray(end, value.dtype.numpy() if value.dtype else np.float32)
             if axis is not None:
-                shape = [1] * rank_of(value)
+                shape = [1] * rank
                 shape[axis] = -1
                 array = array.reshape(shape)
             ends.append(constant(model, f"{prefix}.{part}", array))
@@ -72,6 +73,7 @@ def _beyond(ranges: Mapping[str, Range | ChannelRange], axes: Mapping[str, int |
             node.outputs[0].name = f"{prefix}.{part}"
         total = ir.Value(name=f"{prefix}.outside")
         return [
+            *before,
             below,
             above,
             either,

@@ -79,10 +79,10 @@ def extremes_of(axes: Mapping[str, int | None]) -> Extend:
 
     def extend(model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:
         axis = axes[value.name or ""]
+        before, value, rank = with_rank(model, value, axis, prefix)
         inputs: list[ir.Value | None] = [value]
         attributes: dict[str, int | list[int]] = {"keepdims": 0}
         if axis is not None:
-            rank = rank_of(value)
             others = [a for a in range(rank) if a != axis % rank]
             if model.opset_imports[""] >= 18:
                 inputs.append(constant(model, f"{prefix}.axes", np.array(others, np.int64)))
@@ -94,11 +94,11 @@ def extremes_of(axes: Mapping[str, int | None]) -> Extend:
         ]
         # ReduceSum takes its axes as an input since opset 13, the others since 18.
         if axis is not None and len(inputs) == 1 and model.opset_imports[""] >= 13:
-            others = [a for a in range(rank_of(value)) if a != axis % rank_of(value)]
             inputs.append(constant(model, f"{prefix}.axes", np.array(others, np.int64)))
             attributes = {"keepdims": 0}
         total = ir.Value(name=f"{prefix}.sum")
         return [
+            *before,
             *parts,
             ir.node("ReduceSum", inputs, attributes=attributes, outputs=[total]),
             ir.node("Size", [value], outputs=[ir.Value(name=f"{prefix}.size")]),
@@ -107,13 +107,24 @@ def extremes_of(axes: Mapping[str, int | None]) -> Extend:
     return extend
 
 
-def rank_of(value: ir.Value) -> int:
-    """The number of axes. Raises InputError where shape inference did not find it."""
-    if value.shape is None:
-        raise InputError(
-            f"tensor {value.name}: unknown rank; run ONNX shape inference on the model first"
-        )
-    return len(value.shape)
+def with_rank(
+    model: ir.Model, value: ir.Value, axis: int | None, prefix: str
+) -> tuple[list[ir.Node], ir.Value, int]:
+    """A value whose `axis` (1 or the last) is at that place of a known number of axes, and that.
+
+    It is the value itself where shape inference found its rank, or where no axis is asked for.
+    Otherwise the nodes that are given too bring the axes behind, or before, the wanted one
+    together.
+    """
+    if value.shape is not None or axis is None:
+        return [], value, 0 if value.shape is None else len(value.shape)
+    known = ir.Value(name=f"{prefix}.ranked", type=value.type)
+    if axis == -1:
+        return [ir.node("Flatten", [value], attributes={"axis": -1}, outputs=[known])], known, 2
+    if axis != 1:
+        raise ValueError(f"{value.name}: unknown rank, and its axis {axis} is not 1 or the last")
+    target = constant(model, f"{prefix}.target", np.array([0, 0, -1], np.int64))
+    return [ir.node("Reshape", [value, target], outputs=[known])], known, 3
 
 
 def constant(model: ir.Model, name: str, array: Array) -> ir.Value:

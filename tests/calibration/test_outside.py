@@ -1,11 +1,16 @@
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from calibration.collect import collect_channel_ranges
+from calibration.observers import ChannelRange
 from calibration.outside import shares_outside
 from tests.calibration.test_collect import feeds_of, truth, write_model
+from vampnet_models.artifact import save_model
+from vampnet_models.session import Feeds
+from vampnet_models.spec import IR_VERSION, OPSET
 
 AXES: dict[str, int | None] = {"x": None, "conv": 1, "nothing": None}
 
@@ -31,3 +36,25 @@ def test_calibration_audio_lies_inside(tmp_path: Path) -> None:
     assert shares_outside(path, feeds, ranges, AXES, least_share=0.0)[0].share == 0
     assert shares_outside(path, feeds, ranges, AXES) == ()
     assert shares_outside(path, feeds, {}, {}) == ()
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_channels_of_a_tensor_without_a_known_rank(tmp_path: Path, axis: int) -> None:
+    """An input without a shape, as some exporters write it."""
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT))
+    negated = ir.node("Neg", [x])
+    negated.outputs[0].name, negated.outputs[0].type = "y", x.type
+    graph = ir.Graph([x], negated.outputs, nodes=[negated], opset_imports={"": OPSET})
+    path = tmp_path / "m.onnx"
+    save_model(ir.Model(graph, ir_version=IR_VERSION), path)
+    rng = np.random.default_rng(0)
+    shapes = ((2, 4, 3, 4), (1, 4, 4), (3, 4))
+    feeds: list[Feeds] = [{"x": rng.standard_normal(s, np.float32)} for s in shapes]
+    columns = [-np.moveaxis(f["x"], axis, 0).reshape(4, -1) for f in feeds]
+    seen = collect_channel_ranges(path, feeds, {"y": axis})["y"]
+    np.testing.assert_array_equal(seen.low, np.min([c.min(1) for c in columns], axis=0))
+    np.testing.assert_array_equal(seen.high, np.max([c.max(1) for c in columns], axis=0))
+    narrow = ChannelRange(np.full(4, -1, np.float32), np.full(4, 1, np.float32))
+    (found,) = shares_outside(path, feeds, {"y": narrow}, {"y": axis})
+    n_beyond = sum(int((np.abs(c) > 1).sum()) for c in columns)
+    assert found.share == pytest.approx(n_beyond / sum(c.size for c in columns), abs=1e-6)
