@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
-from onnx.helper import find_min_ir_version_for, make_opsetid
-from onnxscript.version_converter import ConvertVersionPass
 
 from calibration.collect import (
     GROUP_BYTES,
@@ -25,10 +23,19 @@ from calibration.feedset import FeedSet
 from calibration.memory import group_within, predict
 from calibration.outside import Outside, shares_outside
 from optimize.fuse import Fusion, finished, fuse
+from optimize.interface import (
+    Interface,
+    interface_of,
+    keep,
+    make_constants_of_inputs,
+    repeated_node_names,
+    warnings_on,
+)
 from optimize.origin import check_origin
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import WEIGHT_OPS, Conversion, FloatNode
 from optimize.precision.traits import Traits, traits_of
+from optimize.probe import Probe, probe
 from optimize.recipes import Recipe
 from optimize.variant import (
     CalibrationFacts,
@@ -48,10 +55,12 @@ from vampnet_models.artifact import (
     staging_beside,
 )
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.native import DOMAIN
+from vampnet_models.native import DOMAIN, HOW, built_library
+from vampnet_models.opset import raise_opset
+from vampnet_models.opset_adapters import CannotRaise
 from vampnet_models.portable import name_portable
 from vampnet_models.session import Feeds, open_session
-from vampnet_models.spec import IR_VERSION, ROLE_KEY
+from vampnet_models.spec import ROLE_KEY
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of calibration, then of writing."""
@@ -77,13 +86,14 @@ def build_variant(
 
     A variant that is there already, made of the same source by the same recipe, calibration and
     versions, and unchanged since, is reused, unless the recipe is not `reusable`. `terms` are those
-    of its calibration. `check_load` opens it in ONNX Runtime. `portable` is the model beside `out`
-    to open in place of one whose operators are not there (a native recipe's).
+    of its calibration. `check_load` opens it in ONNX Runtime and runs it once beside its source,
+    on a feed of `calibration` or a random one, before it gets its name. `portable` is the model
+    beside `out` to open in place of one whose operators are not there (a native recipe's).
 
     Raises NotApplicable when the recipe has nothing to do; InputError when the source cannot be
     read or was converted before in a way that the recipe does not take, `out` cannot be written or
-    calibration is missing; PromiseMissed when an expected fusion did not happen, or when the
-    runtime does not load the result.
+    calibration is missing; PromiseMissed when an expected fusion did not happen, when inputs or
+    outputs would not be the source's, or when the result does not load or answers something else.
     """
     if recipe.needs_calibration and calibration is None:
         raise InputError(f"{recipe.name}: needs calibration feeds; give audio or --feeds")
@@ -102,9 +112,9 @@ def build_variant(
     model = load_model(source.path)
     check_origin(model, source, as_exported=recipe.as_exported)
     record_path(out).unlink(missing_ok=True)
-    _raise_opset(model, source.path, recipe.opset)
+    interface, warnings = _prepared(model, source.path, recipe)
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
-    warnings = _expectations(model, recipe, fusion, source.path)
+    warnings += _expectations(model, recipe, fusion, source.path)
     traits = traits_of(source.spec)
     if recipe.calibrate is not None and used is not None:
         with _fused(model, out) as fused:
@@ -118,9 +128,15 @@ def build_variant(
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
     if portable is not None and custom:
         name_portable(model, portable)
-    save_model(model, out, progress=progress)
-    if check_load:
-        _require_loading(out)
+    keep(model, interface, io=recipe.io)
+    probed: list[Probe] = []
+
+    def check(staged: Path) -> None:
+        if check_load:
+            feeds = () if calibration is None else calibration.feeds
+            probed.append(_checked(source, recipe, staged, out, feeds, needs_library=bool(custom)))
+
+    save_model(model, out, progress=progress, check=check)
     made = open_artifact(out)
     if made.bytes > source.bytes:
         warnings.append(f"{made.bytes} bytes: larger than the source with {source.bytes}")
@@ -141,6 +157,7 @@ def build_variant(
         warnings=(*warnings, *conversion.warnings),
         custom_operators=custom,
         portable=portable.name if portable is not None and custom else None,
+        probe=probed[0] if probed else None,
     )
     write_record(record, record_path(out))
     return Variant(out, record)
@@ -162,7 +179,7 @@ def outside_ranges(
     if recipe.observe is None or recipe.limits is None:
         return ()
     model = load_model(source.path)
-    _raise_opset(model, source.path, recipe.opset)
+    _prepared(model, source.path, recipe)
     fuse(model, recipe.rules)
     axes = recipe.observe(model.graph, traits_of(source.spec))
     with _fused(model, out) as fused:
@@ -182,7 +199,7 @@ def check_memory(
     if recipe.observe is None:
         return
     model = load_model(source.path)
-    _raise_opset(model, source.path, recipe.opset)
+    _prepared(model, source.path, recipe)
     fuse(model, recipe.rules)
     traits = traits_of(source.spec)
     axes = recipe.observe(model.graph, traits)
@@ -235,17 +252,21 @@ def _reusable(
     return Variant(out, record) if same else None
 
 
-def _raise_opset(model: ir.Model, path: Path, opset: int) -> None:
-    """Bring an older model to the opset that the recipe needs; newer ones stay."""
-    if model.opset_imports.get("", 0) < opset:
-        ConvertVersionPass(opset, fallback=True)(model)
-        found = model.opset_imports.get("", 0)
-        if found < opset:
-            raise InputError(
-                f"{path}: opset {found} cannot be converted to {opset}; export it with that opset"
-            )
-    needed = find_min_ir_version_for([make_opsetid("", opset)])
-    model.ir_version = max(model.ir_version, IR_VERSION, needed)
+def _prepared(model: ir.Model, path: Path, recipe: Recipe) -> tuple[Interface, list[str]]:
+    """Bring a model to the recipe's opset in place: its interface as it was, and warnings.
+
+    Raises InputError where a node has no form in that opset.
+    """
+    warnings = warnings_on(make_constants_of_inputs(model), repeated_node_names(model))
+    interface, opset = interface_of(model), model.graph.opset_imports.get("", 0)
+    try:
+        raise_opset(model, recipe.opset)
+    except CannotRaise as reason:
+        raise InputError(
+            f"{path}: its opset {opset} cannot be raised to {recipe.opset}: {reason}; export it "
+            f"with opset {recipe.opset}"
+        ) from reason
+    return interface, warnings
 
 
 def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -> list[str]:
@@ -257,7 +278,7 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
             f"{path}: {len(lines)} of the fusions that {recipe.name} promises did not match, "
             f"first: {lines[0]}; see `vampbench fuse --explain`"
         )
-    return lines
+    return [*fusion.warnings, *lines]
 
 
 def _calibrated(
@@ -331,16 +352,26 @@ def _as_finished(nodes: Iterable[FloatNode], graph: ir.Graph) -> tuple[FloatNode
     return tuple(now(node) for node in nodes)
 
 
-def _require_loading(out: Path) -> None:
-    """Open the variant in ONNX Runtime; a variant that does not load is removed.
+def _checked(
+    source: Artifact,
+    recipe: Recipe,
+    staged: Path,
+    out: Path,
+    feeds: Sequence[Feeds],
+    *,
+    needs_library: bool,
+) -> Probe:
+    """Open a variant that has no name yet in ONNX Runtime, and run it beside its source.
 
     Every operator finds its kernel; the runtime's own optimizations are left out and weights stay
-    on disk, so that the check needs none of the memory that running the model takes.
+    on disk, so that opening needs none of the memory that running the model takes. Raises
+    PromiseMissed.
     """
+    if needs_library and built_library() is None:
+        return Probe(not_probed=f"the operator library that it needs is not here; {HOW}")
     try:
-        open_session(out, graph_optimization="disabled", config=NO_PREPACKING)
-    except InputError as error:
-        files = (out, out.with_name(f"{out.name}.data"))
-        for file in files:
-            file.unlink(missing_ok=True)
-        raise PromiseMissed(f"{error}; the variant was removed") from error
+        open_session(staged, graph_optimization="disabled", config=NO_PREPACKING)
+        return probe(source, staged, recipe.probe_bound, feeds)
+    except (InputError, PromiseMissed) as error:
+        reason = str(error).replace(f"{staged}: ", "").replace(str(staged), str(out))
+        raise PromiseMissed(f"{out}: {reason}; nothing was written") from error

@@ -33,6 +33,7 @@ from optimize.fusions.cleanup import clean
 from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.graph import infer_shapes
 from optimize.scopes import name_nodes_apart
+from vampnet_models.opset import raise_opset, without_kernel
 
 FLOAT_RULES: tuple[Rule[Any], ...] = (
     weight_norm.RULE,
@@ -97,6 +98,7 @@ class Fusion:
 
     counts: dict[str, int]
     unmatched: tuple[Unmatched, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
@@ -117,10 +119,25 @@ def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
 
 
 def finished(model: ir.Model, rules: Iterable[Rule[Any]]) -> Fusion:
-    """Apply the rules to a model that is fused already."""
+    """Apply the rules to a model that is fused already.
+
+    Its opset is raised where a rule with candidates needs a newer one and every node still has a
+    kernel there.
+    """
     counts: dict[str, int] = {}
     unmatched: list[Unmatched] = []
+    warnings: list[str] = []
     for rule in rules:
+        opset = model.graph.opset_imports.get("", 0)
+        if rule.opset > opset and any(rule.candidates(model.graph)):
+            lost = without_kernel(model, rule.opset)
+            if lost:
+                warnings.append(
+                    f"{rule.name}: the model stays at opset {opset}, since the runtime "
+                    f"has no kernel for {', '.join(lost)} of opset {rule.opset}"
+                )
+            else:
+                raise_opset(model, rule.opset)
         counts[rule.name], left = apply(rule, model.graph)
         unmatched.extend(left)
-    return Fusion(counts, tuple(unmatched))
+    return Fusion(counts, tuple(unmatched), tuple(warnings))

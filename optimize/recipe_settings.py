@@ -91,6 +91,7 @@ def fp16_recipe(settings: Fp16Settings) -> Recipe:
         observe=(lambda graph, _traits: fp16_ranges.tensors_to_measure(graph))
         if settings.measure
         else None,
+        io=None if settings.keep_io else ir.DataType.FLOAT16,
     )
 
 

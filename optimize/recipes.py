@@ -53,10 +53,26 @@ INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
 
 
+EXACT = 1e-4
+"""Sums in another order, 24 bits of each."""
+
+NEAR_FP16 = 0.05
+"""Ten times what float16 costs deep models; a wrong graph is far beyond."""
+
+NEAR_INT8 = 0.7
+NEAR_WEIGHTS8 = 0.3
+"""Above what odd but honest models show on noise (outliers, silence), which `verify` judges; of two
+answers that have nothing to do with each other the error is 1.4."""
+
+NOTHING_LEFT = 1.0
+"""An error as large as the answer. Four bits come close to it on models of random weights, so for
+them, and for what others choose, it is the bound."""
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """Raise the model to `opset`, fuse with `rules` (or by `fuse`, another tool's way), `convert`,
-    then fuse with `finish`.
+    """Raise an older model to `opset`, fuse with `rules` (or by `fuse`, another tool's way),
+    `convert`, then fuse with `finish`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
@@ -68,7 +84,9 @@ class Recipe:
     kernels, but for nodes that are left with a reason. A variant that is there already is used
     again where it was made by a `reusable` recipe of the same name.
     One that `is_native` needs the optional library, and a portable model to fall back to. One for
-    `as_exported` models refuses those that were fused or quantized before.
+    `as_exported` models refuses those that were fused or quantized before. `io` is the type that
+    float inputs and outputs may get. `probe_bound` is how far an answer may be from the source's
+    when both are run once (relative RMS).
     """
 
     name: str
@@ -90,6 +108,8 @@ class Recipe:
     fuse: Callable[[ir.Model], Fusion] | None = None
     is_native: bool = False
     as_exported: bool = False
+    io: ir.DataType | None = None
+    probe_bound: float = NOTHING_LEFT
 
     @property
     def needs_calibration(self) -> bool:
@@ -112,8 +132,8 @@ FUSED = Recipe(
     "float32, with fused operators",
     APART_RULES,
     finish=CPU_ATTENTION,
-    opset=portable_attention.FIRST_OPSET,
     expect=EXPECTED,
+    probe_bound=EXACT,
 )
 
 FP16 = Recipe(
@@ -121,6 +141,7 @@ FP16 = Recipe(
     "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
     FLOAT_RULES,
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
+    probe_bound=NEAR_FP16,
 )
 
 
@@ -157,9 +178,9 @@ INT8_STATIC = with_static_settings(
         moments=int8_static.moments_to_collect,
         limits=int8_static.limits,
         finish=CPU_ATTENTION,
-        opset=portable_attention.FIRST_OPSET,
         expect=EXPECTED,
         integer_share=INTEGER_SHARE,
+        probe_bound=NEAR_INT8,
     ),
     int8_static.Settings(),
 )
@@ -196,9 +217,9 @@ INT8_DYNAMIC = Recipe(
     DYNAMIC_RULES,
     lambda model, _ranges, traits: int8_dynamic.convert(model, traits=traits),
     finish=CPU_ATTENTION,
-    opset=portable_attention.FIRST_OPSET,
     expect=(*EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
+    probe_bound=NEAR_INT8,
 )
 
 INT8_DYNAMIC_NATIVE = replace(
@@ -218,6 +239,7 @@ INT8_WEIGHTS = Recipe(
     "8-bit weights; activations stay float between operators",
     WEIGHT_RULES,
     lambda model, _ranges, traits: weight_only.convert(model, BITS_8, traits=traits),
+    probe_bound=NEAR_WEIGHTS8,
 )
 
 INT4_WEIGHTS = Recipe(
@@ -237,6 +259,7 @@ def _npu(bits: npu.ActivationBits) -> Recipe:
         observe=partial(npu.tensors_to_observe, bits=bits),
         expect=("snake",),
         as_exported=True,
+        probe_bound=NEAR_INT8,
     )
 
 
@@ -246,6 +269,7 @@ NPU_FP16 = Recipe(
     NPU_RULES,
     expect=("snake",),
     as_exported=True,
+    probe_bound=EXACT,
 )
 NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 
@@ -256,6 +280,7 @@ COREML_FP16 = Recipe(
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
     expect=("snake",),
     as_exported=True,
+    probe_bound=NEAR_FP16,
 )
 
 

@@ -56,17 +56,6 @@ def fill_types(model: ir.Model) -> None:
                 )
 
 
-def mend_containers(model: ir.Model) -> None:
-    """Make sequences and optionals again of what shape inference left as tensors of their dtype.
-
-    The library that merges inferred types knows element types only.
-    """
-    graph = model.graph
-    signatures = ((node, signature_of(node, graph)) for node in graph.all_nodes())
-    if any(s is not None and any(map(_is_container, s.outputs)) for _, s in signatures):
-        _fill(graph, graph)
-
-
 def _is_container(formal: tuple[str, frozenset[str]]) -> bool:
     """Whether an output is never a tensor."""
     return not any(each.startswith("tensor(") for each in formal[1])

@@ -9,6 +9,7 @@ from typing import Any
 
 from optimize.fusions.rule import Unmatched
 from optimize.precision.plan import FloatNode, MixedNode
+from optimize.probe import Probe
 from optimize.runtime_facts import RuntimeFacts, facts_of
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
@@ -55,7 +56,8 @@ class VariantRecord:
     `precision` counts weight-carrying nodes by precision; `mixed_nodes` got another precision than
     the rest, `float_nodes` none, each with its reason. `custom_operators` need a library;
     without it the model `portable`, beside this one, is opened. `runtime_checked` says whether the
-    runtime's own optimized graph was read back; `runtime` is what it holds.
+    runtime's own optimized graph was read back; `runtime` is what it holds. `probe` is what came of
+    one feed through the source and the variant.
     """
 
     recipe: str
@@ -76,6 +78,7 @@ class VariantRecord:
     portable: str | None = None
     runtime_checked: bool = False
     runtime: RuntimeFacts | None = None
+    probe: Probe | None = None
     schema: int = field(default=SCHEMA)
 
     def as_json(self) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def read_record(path: Path) -> VariantRecord:
 
 def _record(values: dict[str, Any]) -> VariantRecord:
     calibration, runtime = values["calibration"], values.get("runtime")
+    probe = values.get("probe")
     values = values | {
         "schema": SCHEMA,
         "source": SourceFacts(**values["source"]),
@@ -128,5 +132,6 @@ def _record(values: dict[str, Any]) -> VariantRecord:
         "warnings": tuple(values["warnings"]),
         "custom_operators": tuple(values.get("custom_operators", ())),
         "runtime": None if runtime is None else facts_of(runtime),
+        "probe": None if probe is None else Probe(**probe),
     }
     return VariantRecord(**values)

@@ -18,6 +18,7 @@ import onnx_ir as ir
 from vampnet_models.errors import InputError, reason_of
 from vampnet_models.graph_check import check_graph, open_shapes
 from vampnet_models.header import check_header
+from vampnet_models.normal_form import to_normal_form
 from vampnet_models.scratch import locked_folder
 from vampnet_models.spec import ModelSpec, Role, spec_of
 from vampnet_models.wire import skeleton
@@ -104,6 +105,7 @@ def _read(path: Path) -> ir.Model:
     """The model; a large file's weights stay in it, memory-mapped."""
     is_large = path.stat().st_size >= EXTERNAL_FROM_BYTES
     proto = onnx.ModelProto.FromString(skeleton(path) if is_large else path.read_bytes())
+    to_normal_form(proto)
     model: ir.Model = ir.from_proto(proto)
     ir.external_data.set_base_dir(model.graph, path.parent)
     check_graph(model)
@@ -146,12 +148,14 @@ def save_model(
     *,
     external: bool | None = None,
     progress: Progress | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model so that a reader sees the old one or the new one, never half of it.
 
     Weights are fetched a tensor at a time by each of `WRITERS` threads. `external` forces or
-    forbids a data file beside the model; by default `EXTERNAL_FROM_BYTES` decides. Raises
-    InputError when the folder cannot be written or the disk is full.
+    forbids a data file beside the model; by default `EXTERNAL_FROM_BYTES` decides. `check` sees
+    the written file before it gets its name, and keeps it from that by raising. Raises InputError
+    when the folder cannot be written or the disk is full.
     """
     if external is None:
         external = weights_bytes(model) >= EXTERNAL_FROM_BYTES
@@ -174,6 +178,8 @@ def save_model(
         else:
             # What was external in the source would still name the source's data file.
             ir.save(ir.external_data.load_to_model(model), staged)
+        if check is not None:
+            check(staged)
         _publish(staging, path, owned)
 
 

@@ -15,19 +15,19 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import (
     IdentityEliminationPass,
-    InlinePass,
     LiftConstantsToInitializersPass,
     NameFixPass,
     RemoveUnusedNodesPass,
     ShapeInferencePass,
 )
 from onnxscript.optimizer import fold_constants
-from onnxscript.version_converter import ConvertVersionPass
 
 from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.baked import accepted_lengths, probe_feed
 from vampnet_models.dynamic_rules import Rewriter
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.opset import raise_opset
+from vampnet_models.opset_adapters import CannotRaise
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import IR_VERSION, OPSET, ModelSpec, Part, Role
 from vampnet_models.two_lengths import Refused, TwoLengths
@@ -99,12 +99,13 @@ def make_dynamic(source: Path, out: Path) -> Dynamic:
 
 def _freed(source: Path, own: int) -> tuple[ir.Model, Rewriter]:
     model = load_model(source)
-    if model.opset_imports.get("", 0) < OPSET:
-        ConvertVersionPass(OPSET, fallback=True)(model)
+    try:
+        raise_opset(model, OPSET)
+    except CannotRaise as error:
+        raise Refused(f"its opset cannot be raised to {OPSET}: {error}") from error
     if model.opset_imports.get("", 0) != OPSET:
-        raise Refused(f"opset {model.opset_imports.get('', 0)} cannot be converted to {OPSET}")
+        raise Refused(f"its opset {model.opset_imports.get('', 0)} is newer than {OPSET}")
     model.ir_version = IR_VERSION
-    InlinePass()(model)
     NameFixPass()(model)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     graph = model.graph

@@ -57,4 +57,4 @@ def _rewrite(graph: ir.Graph, match: Attention) -> None:
     substitute(match.node.outputs[0], new)
 
 
-RULE = Rule("portable_attention", _candidates, _match, _rewrite)
+RULE = Rule("portable_attention", _candidates, _match, _rewrite, FIRST_OPSET)

@@ -26,13 +26,15 @@ class Unmatched:
 class Rule(Generic[Match]):
     """`candidates` finds what the rule is about, `match` proves it or raises NoMatch.
 
-    `rewrite` changes the graph and cannot fail: everything that could is in `match`.
+    `rewrite` changes the graph and cannot fail: everything that could is in `match`. `opset` is the
+    first that knows the operators that it writes, where that is newer than every model's.
     """
 
     name: str
     candidates: Callable[[ir.Graph], Iterable[ir.Node]]
     match: Callable[[ir.Node], Match]
     rewrite: Callable[[ir.Graph, Match], None]
+    opset: int = 0
 
 
 def apply(rule: Rule[Match], graph: ir.Graph) -> tuple[int, list[Unmatched]]:

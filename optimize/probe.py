@@ -1,0 +1,212 @@
+"""One feed through a source and its variant, before the variant gets its name.
+
+It catches wrong graphs; how much a precision costs is what `verify` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from optimize.jumps import Traits, output_traits
+from optimize.probe_feed import ROLE_LENGTHS, drawn_feeds, smallest
+from vampnet_models.artifact import Artifact, load_model
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.session import Array, Feeds, GraphOptimization, Session, open_session
+
+MOST_BYTES = 256_000_000
+"""Larger sources are not run while they are converted: the weights would be in memory twice."""
+
+FLOOR_TIMES = 10.0
+"""A variant may differ so many times as much as the source does from itself."""
+
+UNSURE = 0.5
+"""A source whose answers differ by more, between the runtime's own optimizations, tells nothing."""
+
+BOUNDED_SCALE = 0.25
+"""The least scale of answers between 0 and 1: near 0 a relative error says nothing."""
+
+OPTIMIZATIONS: tuple[GraphOptimization, ...] = ("all", "disabled")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of a probe: the largest relative error (RMS) of the outputs that were compared.
+
+    `not_probed` is the reason where the model was not run.
+    """
+
+    feed: str = "none"
+    error: float | None = None
+    bound: float | None = None
+    not_probed: str | None = None
+
+
+def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] = ()) -> Probe:
+    """Compare a variant with its source on one feed.
+
+    `bound` is the largest relative error (RMS) of an output of the recipe's precision. Outputs
+    behind a choice or a draw are compared by name, type and shape. Raises PromiseMissed where the
+    variant does not run, an output has another type or shape, is not finite where the source is,
+    or is further away than the bound.
+    """
+    if source.bytes > MOST_BYTES:
+        return Probe(
+            not_probed=f"{source.bytes / 1e6:.0f} MB are over {MOST_BYTES / 1e6:.0f} MB: "
+            "`vampbench verify` compares it"
+        )
+    try:
+        sessions = [_open(source.path, each) for each in OPTIMIZATIONS]
+        name, feeds, answers = _answered(source, sessions[0], given)
+        again = _run(sessions[1], feeds)
+    except (InputError, ValueError) as error:
+        reason = str(error).removeprefix(f"{source.path}: ")
+        return Probe(not_probed=f"the source cannot be run: {reason}")
+    del sessions
+    traits = output_traits(load_model(source.path))
+    ports = {port.name: port.shape for port in source.spec.outputs}
+    compared = _Compared(traits, ports)
+    try:
+        floor = compared.error(answers, again)
+    except _Differs as difference:
+        return Probe(name, not_probed=f"the source does not answer itself twice: {difference}")
+    if floor > UNSURE:
+        return Probe(name, not_probed=f"the source's own answers differ by {floor:.2g}")
+    allowed, worst = max(bound, FLOOR_TIMES * floor), 0.0
+    for optimization in OPTIMIZATIONS:
+        try:
+            found = _run(_open(variant, optimization), feeds)
+            worst = max(worst, compared.error(answers, found))
+        except (InputError, _Differs) as error:
+            reason = str(error).removeprefix(f"{variant}: ")
+            raise PromiseMissed(f"it is wrong on the {name} feed: {reason}") from error
+    if worst > allowed:
+        raise PromiseMissed(
+            f"it is wrong on the {name} feed: an output differs by {worst:.2g} of its size, over "
+            f"{allowed:.2g}"
+        )
+    return Probe(name, worst, allowed)
+
+
+class _Differs(Exception):
+    """Answers that are not of one model; the message is what differs."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """How the outputs of one model are compared, with the shapes that it declares."""
+
+    traits: Mapping[str, Traits]
+    shapes: Mapping[str, tuple[int | str | None, ...]]
+
+    def error(self, expected: Mapping[str, Any], found: Mapping[str, Any]) -> float:
+        """The largest relative error. Raises _Differs."""
+        worst = 0.0
+        for name, values in expected.items():
+            traits = self.traits.get(name, Traits())
+            pairs = list(_tensors(name, values, found[name]))
+            for theirs, ours in pairs:
+                if traits.chosen or traits.drawn:
+                    self._check_form(name, theirs, ours)
+                else:
+                    worst = max(worst, _error(name, theirs, ours, bounded=traits.bounded))
+        return worst
+
+    def _check_form(self, name: str, theirs: Array, ours: Array) -> None:
+        """Of an output behind a choice: the type, and the axes whose size is declared."""
+        _check_type(name, theirs, ours)
+        declared = self.shapes.get(name, ())
+        fixed = [axis for axis, size in enumerate(declared) if isinstance(size, int)]
+        same_rank = theirs.ndim == ours.ndim
+        if not same_rank or any(theirs.shape[a] != ours.shape[a] for a in fixed if a < ours.ndim):
+            raise _Differs(f"{name} {list(theirs.shape)} became {list(ours.shape)}")
+        if theirs.dtype.kind == "f" and np.isfinite(theirs).all() and not np.isfinite(ours).all():
+            raise _Differs(f"{name} has values that are not finite")
+
+
+def _error(name: str, theirs: Array, ours: Array, *, bounded: bool) -> float:
+    """The root of the mean squared error, relative to the root of the mean square."""
+    _check_type(name, theirs, ours)
+    if theirs.shape != ours.shape:
+        raise _Differs(f"{name} {list(theirs.shape)} became {list(ours.shape)}")
+    if theirs.dtype.kind in "OUS":
+        return float(np.mean(theirs.astype(str) != ours.astype(str))) if theirs.size else 0.0
+    a, b = theirs.astype(np.float64), ours.astype(np.float64)
+    finite = np.isfinite(a)
+    n_lost = int((finite & ~np.isfinite(b)).sum())
+    if n_lost:
+        raise _Differs(f"{n_lost} of {a.size} values of {name} are not finite any more")
+    infinite = np.isinf(a)
+    if (b[infinite] != a[infinite]).any():
+        raise _Differs(f"{name} has other infinities")
+    finite &= np.isfinite(b)
+    if not finite.any():
+        return 0.0
+    scale = float(np.sqrt(np.square(a[finite]).mean())) or 1.0
+    if bounded:
+        scale = max(scale, BOUNDED_SCALE)
+    return float(np.sqrt(np.square(a[finite] - b[finite]).mean())) / scale
+
+
+def _check_type(name: str, theirs: Array, ours: Array) -> None:
+    """Float types may differ: `--io float16` changes them, and nothing else does."""
+    if theirs.dtype != ours.dtype and not theirs.dtype.kind == ours.dtype.kind == "f":
+        raise _Differs(f"{name} was {theirs.dtype} and became {ours.dtype}")
+
+
+def _tensors(name: str, theirs: Any, ours: Any) -> Iterable[tuple[Array, Array]]:
+    """The tensors of an output side by side: one, those of a sequence, or none of an optional."""
+    if isinstance(theirs, list):
+        if not isinstance(ours, list) or len(theirs) != len(ours):
+            raise _Differs(f"{name} is a sequence of another length")
+        for a, b in zip(theirs, ours, strict=True):
+            yield from _tensors(name, a, b)
+    elif theirs is None or isinstance(theirs, dict):
+        if type(theirs) is not type(ours):
+            raise _Differs(f"{name} is of another kind")
+    else:
+        yield np.asarray(theirs), np.asarray(ours)
+
+
+def _answered(
+    source: Artifact, session: Session, given: Sequence[Feeds]
+) -> tuple[str, Feeds, dict[str, Any]]:
+    """What kind of feed, the feed and the source's answers. Raises InputError, ValueError."""
+    feed = smallest(given)
+    if feed is not None:
+        return "given", feed, _run(session, feed)
+    refused: InputError | None = None
+    kind = "role's" if source.spec.role in ROLE_LENGTHS else "random"
+    for feeds in drawn_feeds(source.spec):
+        try:
+            return kind, feeds, _run(session, feeds)
+        except InputError as error:
+            refused = refused or error
+    raise refused or ValueError("no random feed of a size that it takes is small enough")
+
+
+def _open(path: Path, optimization: GraphOptimization) -> Session:
+    return open_session(path, threads=1, graph_optimization=optimization, portable_instead=False)
+
+
+def _run(session: Session, feeds: Feeds) -> dict[str, Any]:
+    """All outputs by name, sequences as they come. Raises InputError."""
+    wanted = {each.name: each.type for each in session.raw.get_inputs()}
+    quiet = ort.RunOptions()
+    quiet.log_severity_level = 4
+    cast = {
+        name: values.astype(np.float16) if wanted[name] == "tensor(float16)" else values
+        for name, values in feeds.items()
+        if name in wanted
+    }
+    try:
+        answers = session.raw.run(None, cast, quiet)
+    except Exception as error:
+        # The binding raises a different class per status code, all plain Exceptions.
+        raise InputError(" ".join(str(error).split())[-200:]) from error
+    return dict(zip(session.output_names, answers, strict=True))

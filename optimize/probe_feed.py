@@ -1,0 +1,91 @@
+"""One small feed for a model: given, of its role, or random by the declared types and shapes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vampnet_models.session import Array, Feeds
+from vampnet_models.spec import (
+    CODEBOOK_SIZE,
+    HOP_SAMPLES,
+    ModelSpec,
+    Role,
+    TensorSpec,
+    transformer_inputs,
+)
+
+ROLE_LENGTHS = {
+    Role.CODEC_ENCODER: 24 * HOP_SAMPLES,
+    Role.CODEC_DECODER: 24,
+    Role.COARSE: 24,
+    Role.C2F: 24,
+    Role.BEATS: 24 * HOP_SAMPLES,
+}
+"""Of the last axis, where the model leaves it open: enough for every kernel to see its own."""
+
+SIZES = (16, 64, 256, 1024, 7680)
+"""Tried in this order for open axes of other models."""
+
+INTEGERS_BELOW = (32, 2)
+"""Tried in this order: small enough for look-ups, counts and sizes."""
+
+MOST_ELEMENTS = 1 << 22
+"""Larger random inputs are not made."""
+
+
+def smallest(feeds: Sequence[Feeds]) -> Feeds | None:
+    """The given feed with the fewest elements; None without any."""
+    return min(feeds, key=lambda each: sum(np.size(v) for v in each.values()), default=None)
+
+
+def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:
+    """Random feeds of growing size: the first that the model takes is the one to use.
+
+    Floats are standard normal (a tenth of it for audio), integers small, codes below the size of a
+    codebook, masks and booleans fair coins. Raises ValueError for a type that cannot be drawn.
+    """
+    rng = np.random.default_rng(seed)
+    if spec.role in ROLE_LENGTHS:
+        yield {t.name: _of_role(t, spec, rng) for t in spec.inputs}
+        return
+    for size, below in itertools.product(SIZES, INTEGERS_BELOW):
+        shapes = {t.name: _shape(t, size) for t in spec.inputs}
+        if sum(math.prod(shape) for shape in shapes.values()) <= MOST_ELEMENTS:
+            yield {t.name: _draw(t, shapes[t.name], below, rng) for t in spec.inputs}
+
+
+def _of_role(tensor: TensorSpec, spec: ModelSpec, rng: np.random.Generator) -> Array:
+    sizes = _shape(tensor, 1)
+    if tensor.shape and not isinstance(tensor.shape[-1], int):
+        sizes = (*sizes[:-1], ROLE_LENGTHS[spec.role])
+    pair = transformer_inputs(spec.inputs)
+    is_mask = pair is not None and tensor.name == pair.mask.name
+    values = _draw(tensor, sizes, 2 if is_mask else CODEBOOK_SIZE, rng)
+    if is_mask and tensor.dtype.startswith("float"):
+        return (values > 0).astype(values.dtype)
+    return 0.1 * values if tensor.dtype == "float32" and len(sizes) == 3 else values
+
+
+def _shape(tensor: TensorSpec, size: int) -> tuple[int, ...]:
+    return tuple(
+        d if isinstance(d, int) else (1 if axis == 0 else size)
+        for axis, d in enumerate(tensor.shape)
+    )
+
+
+def _draw(
+    tensor: TensorSpec, shape: tuple[int, ...], below: int, rng: np.random.Generator
+) -> Array:
+    dtype: Any = tensor.dtype
+    if dtype.startswith("float"):
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype == "bool":
+        return rng.random(shape) < 0.5
+    if dtype.startswith(("int", "uint")):
+        return rng.integers(0, min(below, np.iinfo(dtype).max), shape).astype(dtype)
+    raise ValueError(f"input {tensor.name} is {dtype}, of which nothing can be drawn")
