@@ -1,7 +1,7 @@
 """What a conversion must keep: the inputs and outputs of the main graph and of every body.
 
 One check for all recipes. Of the main graph: names, order, types; declared shapes are given back.
-Of the bodies of If, Loop and Scan: number, order and types of what they hand out.
+Of the bodies of If, Loop and Scan: number, order and kind of what they hand out.
 """
 
 from __future__ import annotations
@@ -140,11 +140,16 @@ def _check_bodies(model: ir.Model, source: Interface) -> None:
         if len(types) != len(body.outputs):
             raise PromiseMissed(f"{where} handed out {len(body.outputs)} values, now {len(types)}")
         for number, (was, now) in enumerate(zip(body.outputs, types, strict=True)):
-            if was is not None and now is not None and was.dtype != now.dtype:
+            if was is not None and now is not None and not _alike(was.dtype, now.dtype):
                 raise PromiseMissed(f"{where}: its output {number} was {was} and became {now}")
         foreign = _handed_on(graph) - body.handed_on
         if foreign:
             raise PromiseMissed(f"{where} hands on a value that it does not make: {min(foreign)}")
+
+
+def _alike(was: ir.DataType, now: ir.DataType) -> bool:
+    """Whether a body's output is of the same kind: a precision may change the float that it is."""
+    return was == now or (was.is_floating_point() and now.is_floating_point())
 
 
 def _handed_on(graph: ir.Graph) -> frozenset[int]:
