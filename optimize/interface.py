@@ -124,9 +124,9 @@ def _restore(port: Port, value: ir.Value, what: str, io: ir.DataType | None) -> 
                 f"its {what} {port.name} was {port.type} and became {value.type}; "
                 "nothing was written"
             )
-    elif port.type is not None:
-        value.type = port.type
-    value.shape = port.shape
+    elif value.type is None:
+        value.type = deepcopy(port.type)
+    value.shape = None if port.shape is None else port.shape.copy()
 
 
 def _check_bodies(model: ir.Model, source: Interface) -> None:

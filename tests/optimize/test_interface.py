@@ -45,14 +45,14 @@ def test_a_body_that_hands_out_another_graphs_value_is_refused() -> None:
     keep(made, source)
     body = next(g for g in made.graphs() if g.name == "e")
     body.outputs.append(body.outputs[0])
-    with pytest.raises(PromiseMissed, match="body e .* handed out 1 values, now 2"):
+    with pytest.raises(PromiseMissed, match=r"body e .* handed out 1 values, now 2"):
         keep(made, source)
 
 
 def test_a_recipe_that_swaps_outputs_makes_nothing(tmp_path: Path) -> None:
     save_model(model(LINEAR, w=normal(64, 64)), tmp_path / "m.onnx")
 
-    def swap(made: ir.Model, _ranges: object) -> Conversion:
+    def swap(made: ir.Model, _ranges: object, _traits: object) -> Conversion:
         made.graph.outputs.reverse()
         return Conversion({"int8": 1})
 
