@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from calibration.collect import collect_channel_ranges, collect_moments
 from optimize.fuse import MIXED_RULES
-from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import weight_of
 from optimize.precision import (
     calibrated_weights,
@@ -40,6 +39,7 @@ from optimize.precision.plan import (
 from optimize.precision.shelf import Shelf, Shelved
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.recipes import Recipe
+from optimize.stand_ins import restore
 from vampnet_models.artifact import load_model
 from vampnet_models.session import Feeds
 
@@ -208,7 +208,7 @@ def convert(
         )
         left.update({node.node: node for node in done.float_nodes})
         mixed.extend(done.mixed_nodes)
-    turn_back(graph)
+    restore(model)
     codebook_rows.share(model, traits, tables)
     # A step that came before another's lookups counts them among what stays.
     for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):

@@ -275,8 +275,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def weights_bytes(model: ir.Model) -> int:
-    """The size of all initializers, without reading them."""
-    return sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value)
+    """The size of all initializers, those of bodies too, without reading them."""
+    values = (v for graph in model.graphs() for v in graph.initializers.values())
+    return sum(v.const_value.nbytes for v in values if v.const_value is not None)
 
 
 def sha256_of(files: tuple[Path, ...]) -> str:

@@ -3,7 +3,7 @@
 Exporters write a Linear as a product with the transposed weight and fold the Transpose only where
 the weight is small. It is transposed when it is written. A constant that others read as it is
 would be stored twice: `RULE` leaves it, `TIED_RULE` takes it for conversions that store the
-integers of both once, and `turn_back` restores what they leave.
+integers of both once (`stand_ins` puts back what they leave).
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ from optimize.graph import (
     NoMatch,
     derived_weight,
     dims,
-    insert,
     ints_of,
     read,
     substitute,
     tensor_of,
 )
 from optimize.scopes import all_nodes
-
-_TURNED_FROM = "optimize.turned_from"
+from optimize.stand_ins import StandIn, remember
 
 
 @dataclass(frozen=True)
@@ -90,36 +88,8 @@ def turned(source: ir.Value, perm: tuple[int, ...] = (1, 0)) -> ir.Value:
     shape = [dims(tensor)[axis] for axis in perm]
     order = "" if perm == _reverse(source) else "_".join(("", *map(str, perm)))
     weight = derived_weight(source, f"transposed{order}", tensor.dtype, shape, transposed)
-    if perm == (1, 0):
-        weight.meta[_TURNED_FROM] = source
+    remember(weight, StandIn(source, "Transpose", {"perm": perm}))
     return weight
-
-
-def stored_turned(value: ir.Value) -> ir.Value | None:
-    """The constant that `value` is the transpose of, where it is stored as it is as well."""
-    source = value.meta.get(_TURNED_FROM)
-    if not isinstance(source, ir.Value) or source.graph is None or not source.uses():
-        return None
-    return source
-
-
-def turn_back(graph: ir.Graph) -> None:
-    """Read transposes that would be stored beside the constant itself from that constant again."""
-    for node in all_nodes(graph):
-        for index, value in enumerate(node.inputs):
-            source = None if value is None else stored_turned(value)
-            if value is None or source is None or tensor_of(value) is None:
-                continue
-            (back,) = insert(
-                node,
-                "Transpose",
-                [source],
-                {"perm": [1, 0]},
-                name=f"{node.name}/turned",
-                dtypes=[value.dtype],
-                shapes=[value.shape],
-            )
-            node.replace_input_with(index, back)
 
 
 RULE = Rule("transposed_weight", _candidates, _match, _rewrite)

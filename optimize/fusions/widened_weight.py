@@ -1,6 +1,6 @@
 """A weight stored in another float type and cast to float32 -> float32, for a smaller one to come.
 
-Only for conversions that store weights in fewer bits: in the file it is as large as float32 is.
+Only for conversions that store weights in fewer bits; what they leave is cast again (`stand_ins`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from optimize.graph import (
     tensor_of,
 )
 from optimize.scopes import all_nodes
+from optimize.stand_ins import StandIn, remember
 
 STORED = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
@@ -68,6 +69,7 @@ def _rewrite(_graph: ir.Graph, cast: ir.Node) -> None:
         return read(tensor).astype(np.float32)
 
     weight = derived_weight(source, "float32", ir.DataType.FLOAT, dims(tensor), widened)
+    remember(weight, StandIn(source, "Cast", {"to": int(ir.DataType.FLOAT)}))
     substitute(cast.outputs[0], weight)
 
 

@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
     Array,
     add_constant,
@@ -45,6 +44,7 @@ from optimize.precision.plan import (
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import derived
+from optimize.stand_ins import restore
 
 UNSIGNED_ZERO = 128
 
@@ -74,11 +74,13 @@ def convert(
     graph = model.graph
     found = with_finite_weights(graph, chosen or targets(graph, traits, with_tables=with_tables))
     convert_nodes(found.chosen, tables.products_of(found.chosen))
-    if chosen is None:
-        turn_back(graph)
     drop_unused(model)
     done = conversion(graph, len(found.chosen), "int8", found.left)
-    return done if chosen else tables.told(done, graph, traits)
+    if chosen:
+        return done
+    done = tables.told(done, graph, traits)
+    restore(model)
+    return done
 
 
 def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:

@@ -19,7 +19,6 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.observers import ChannelRange, Range
-from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
     NoMatch,
     add_constant,
@@ -59,6 +58,7 @@ from optimize.precision.plan import (
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
 from optimize.precision.traits import NO_TRAITS, Traits
+from optimize.stand_ins import restore
 
 DYNAMIC = "int8-dynamic"
 
@@ -171,12 +171,14 @@ def convert(
     if settings.signed:
         make_signed(graph)
     int8_dynamic.convert_nodes((*apart, *more), multiplied)
-    if not chosen:
-        turn_back(graph)
     drop_unused(model)
     mixed = [MixedNode(n.name or "", n.op_type, DYNAMIC, reason) for n, reason in apart.items()]
     done = conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
-    return done if chosen else tables.told(done, graph, traits)
+    if chosen:
+        return done
+    done = tables.told(done, graph, traits)
+    restore(model)
+    return done
 
 
 def rounded_products(

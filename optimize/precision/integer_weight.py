@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import (
     Array,
     add_constant,
@@ -30,6 +29,7 @@ from optimize.precision.quantize import (
     vector_scales,
 )
 from optimize.scopes import derived
+from optimize.stand_ins import stored_turned
 
 INT8 = ir.DataType.INT8
 

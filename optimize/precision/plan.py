@@ -152,6 +152,8 @@ def _unsuitable(
         return f"its weight has {n_axes} axes, not two"
     if n_axes > 2 and node.op_type == "MatMul" and (_rank(node.inputs[0]) or 0) < 2:
         return "its weight is a stack of matrices and its input not known to be one"
+    if weight.size == 0:
+        return "its weight is empty"
     if weight.size < min_elements:
         return f"fewer than {min_elements} weights: nothing to save"
     return None

@@ -20,7 +20,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.observers import ChannelRange
-from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import (
     Array,
     NoMatch,
@@ -33,6 +32,7 @@ from optimize.graph import (
     read,
     weight_of,
 )
+from optimize.stand_ins import stored_turned
 
 CHANNEL_AXIS = -1
 ALPHAS = tuple(float(a) for a in np.linspace(0.0, 1.0, 21))

@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.transposed_weight import stored_turned
 from optimize.graph import add_constant, dims, home_of, insert, substitute, weight_of
 from optimize.precision.integer_weight import INT8, of_channels
 from optimize.precision.plan import Conversion, code_path, constant_lookups
 from optimize.precision.traits import Traits
+from optimize.stand_ins import stored_bytes, stored_turned
 
 MIN_ELEMENTS = 2048
 """Smaller tables stay: their scales and the extra nodes would eat the saving."""
@@ -51,11 +51,11 @@ def lookups_of(
 
 def told(done: Conversion, graph: ir.Graph, traits: Traits) -> Conversion:
     """A conversion with a warning of the large tables that it left in float."""
-    found = {node.inputs[0]: weight_of(node, 0) for node in lookups(graph, traits)}
-    n_bytes = sum(table.nbytes for table in found.values() if table is not None)
+    found = {node.inputs[0] for node in lookups(graph, traits)}
+    n_bytes = sum(stored_bytes(table) for table in found if table is not None)
     if n_bytes < LARGE_BYTES:
         return done
-    line = f"tables of {n_bytes / 1e6:.1f} MB stay float32: --tables stores their rows in 8 bits"
+    line = f"tables of {n_bytes / 1e6:.1f} MB stay float: --tables stores their rows in 8 bits"
     return replace(done, warnings=(*done.warnings, line))
 
 

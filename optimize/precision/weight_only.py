@@ -22,7 +22,6 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.transposed_weight import turn_back
 from optimize.graph import (
     MICROSOFT,
     Array,
@@ -62,6 +61,7 @@ from optimize.precision.quantize import (
 )
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import derived
+from optimize.stand_ins import restore
 from vampnet_models.errors import InputError
 
 MIN_ELEMENTS = 2048
@@ -150,12 +150,14 @@ def convert(
             _per_channel(node)
         else:
             _block_convolution(node, settings.block or 0)
-    if chosen is None:
-        turn_back(graph)
     drop_unused(model)
     n_converted = len(found.chosen) - len(mixed)
     done = conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
-    return done if chosen else tables.told(done, graph, traits)
+    if chosen:
+        return done
+    done = tables.told(done, graph, traits)
+    restore(model)
+    return done
 
 
 def _operand(node: ir.Node) -> ir.Value:

@@ -260,10 +260,10 @@ def test_tables_are_taken_where_asked_for(vampbench, tmp_path, mode):
     plain, small = tmp_path / "plain.onnx", tmp_path / "small.onnx"
     done = vampbench("int8", source, "--mode", mode, *given, "-o", plain)
     assert done.code == 0, done.stderr
-    assert "tables of 1.0 MB stay float32: --tables stores their rows in 8 bits" in done.stdout
+    assert "tables of 1.0 MB stay float: --tables stores their rows in 8 bits" in done.stdout
     done = vampbench("int8", source, "--mode", mode, "--tables", *given, "-o", small)
     assert done.code == 0, done.stderr
-    assert "stay float32" not in done.stdout
+    assert "stay float" not in done.stdout
     assert record_of(small)["recipe"] == f"int8-{mode}-tables"
     assert small.stat().st_size < 0.35 * source.stat().st_size < 0.4 * plain.stat().st_size
 

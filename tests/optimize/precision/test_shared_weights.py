@@ -192,7 +192,7 @@ def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     for convert in (int8_dynamic.convert, lambda m: weight_only.convert(m, Settings(8))):
         done = convert(model(text, **weights))
         assert done.warnings == (
-            "tables of 0.1 MB stay float32: --tables stores their rows in 8 bits",
+            "tables of 0.1 MB stay float: --tables stores their rows in 8 bits",
         )
         left = [node.reason for node in done.float_nodes if node.op_type == "Gather"]
         assert left == ["a table of 75 KiB: its rows are looked up, not summed"] * 2
@@ -247,3 +247,30 @@ def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     assert snr_db(expected[:, 0], found[:, 0]) > 30
     assert stored(made) < 0.3 * 4 * 64 * 32 * 4
     check(made)
+
+
+def test_a_half_precision_table_that_stays_is_cast_as_before() -> None:
+    text = """(int64[n] ids) => (float[n, 64] y) {
+     t = Cast<to = 1>(stored) e = Gather<axis = 0>(t, ids) y = MatMul(e, w) }"""
+    weights = {"stored": normal(3000, 64).astype(np.float16), "w": normal(64, 64) / 8}
+    feeds = {"ids": np.arange(0, 3000, 70)}
+    expected = run(model(text, **weights), feeds)["y"]
+    for way, convert in WAYS.items():
+        made = model(text, **weights)
+        fuse(made, WEIGHT_RULES)
+        done = convert(made)
+        assert [n.op_type for n in done.float_nodes] == ["Gather"]
+        assert stored(made) < weights["stored"].nbytes + 0.4 * weights["w"].nbytes
+        assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
+    made = model(text, **weights)
+    fuse(made, WEIGHT_RULES)
+    int8_dynamic.convert(made, with_tables=True)
+    assert stored(made) < 0.3 * 2 * weights["stored"].nbytes
+
+
+@pytest.mark.parametrize("shape", [(64, 0), (0, 64), (2, 64, 0)])
+@pytest.mark.parametrize("way", WAYS)
+def test_empty_weights_stay_with_the_reason(shape: tuple[int, ...], way: str) -> None:
+    text = "(float[2, 3, k] x) => (float[2, 3, n] y) { y = MatMul(x, w) }"
+    done = WAYS[way](model(text, w=np.zeros(shape, np.float32)))
+    assert [node.reason for node in done.float_nodes] == ["its weight is empty"]
