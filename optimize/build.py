@@ -22,6 +22,7 @@ from calibration.collect import (
 from calibration.feedset import FeedSet
 from calibration.memory import group_within, predict
 from calibration.outside import Outside, shares_outside
+from optimize.blame import blaming_the_source
 from optimize.fuse import Fusion, finished, fuse
 from optimize.interface import (
     Interface,
@@ -71,6 +72,7 @@ NO_PREPACKING = {"session.disable_prepacking": "1"}
 PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
 
 
+@blaming_the_source
 def build_variant(
     source: Artifact,
     recipe: Recipe,
