@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from vampnet_models.artifact import Artifact
-from vampnet_models.baked import Accepted, accepted_lengths
+from vampnet_models.baked import Accepted, accepted_lengths, data_shaped
 from vampnet_models.errors import InputError
 from vampnet_models.layouts import inputs_of, logits_name
 from vampnet_models.session import open_session
@@ -38,7 +38,7 @@ def foreign_problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
     spec = artifact.spec
     if ROLE_KEY in model.metadata_props:
         return []
-    found = [_of_role(spec), _of_length(artifact), _of_axes(spec)]
+    found = [_of_role(spec), _of_length(artifact, model), _of_axes(spec)]
     if spec.role in TRANSFORMERS:
         found += [_of_answer(spec), _of_classes(spec), _of_architecture(spec, model)]
     return [problem for problem in found if problem is not None]
@@ -57,23 +57,35 @@ def _of_role(spec: ModelSpec) -> Problem | None:
     return Problem("split-form", text)
 
 
-def _of_length(artifact: Artifact) -> Problem | None:
+def _of_length(artifact: Artifact, model: ir.Model) -> Problem | None:
     spec = artifact.spec
+    is_transformer = spec.role in TRANSFORMERS
     remedy = "its inputs are cut or filled up to it"
-    if spec.role in TRANSFORMERS or spec.part is not None:
+    if is_transformer or spec.part is not None:
         remedy = "`vampbench make-dynamic` frees it where the graph allows"
+        shaped = data_shaped(model)
+        if shaped is not None:
+            remedy = f"it cannot be freed ({shaped}): import the checkpoint (`vampbench import`)"
     if spec.role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
         remedy = f"{remedy}; import the checkpoint for any length"
     declared = [t for t in spec.inputs if len(t.shape) > 1 and isinstance(t.shape[-1], int)]
     if spec.role is Role.GENERIC and spec.part is None:
         known = [t for t in declared if len(t.shape) == 3]
         return _fixed(known[0].name, known[0].shape[-1], remedy) if known else None
-    if declared:
+    if declared and not is_transformer:
         return _fixed(declared[0].name, declared[0].shape[-1], remedy)
     try:
         accepted: Accepted = accepted_lengths(artifact.path, spec, open_session(artifact.path))
     except InputError as error:
         return Problem("not-loadable", str(error))
+    if accepted.whole_mask:
+        text = f"{accepted.describe()}: it cannot be sampled from in steps; {remedy}"
+        return Problem("whole-mask", text)
+    if not accepted.usable:
+        text = f"{accepted.describe()}: import the checkpoint (`vampbench import`)"
+        return Problem("runs-never", text)
+    if declared:
+        return _fixed(declared[0].name, declared[0].shape[-1], remedy)
     if not accepted.restricted:
         return None
     return Problem("baked-length", f"{accepted.describe()}: {remedy}")

@@ -76,9 +76,12 @@ def make_dynamic(source: Path, out: Path) -> Dynamic:
     if out.resolve() in [file.resolve() for file in artifact.files]:
         raise InputError(f"{out}: is the model itself; choose another output")
     accepted = accepted_lengths(source, spec, open_session(source))
+    if accepted.whole_mask or not accepted.usable:
+        raise InputError(
+            f"{source}: {accepted.describe()}; import the checkpoint instead (`vampbench import`)"
+        )
     if accepted.fixed is None:
-        state = "takes any length already" if accepted.usable else accepted.describe()
-        raise InputError(f"{source}: {state}; there is nothing to free")
+        raise InputError(f"{source}: takes any length already; there is nothing to free")
     own = accepted.fixed
     try:
         model, rewriter = _freed(source, own)

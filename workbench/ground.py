@@ -308,6 +308,11 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
     lengths = accepted_lengths(artifact.path, artifact.spec, session)
     if not lengths.usable:
         raise InputError(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
+    if lengths.whole_mask:
+        raise InputError(
+            f"{artifact.name}: {lengths.describe()}: the states of a job are partly masked; import "
+            "the checkpoint instead (`vampbench import`)"
+        )
     if lengths.fixed is not None and not lengths.declared:
         voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
     spec = lengths.applied(artifact.spec)

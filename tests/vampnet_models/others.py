@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
+from onnx import helper
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 from onnxscript.optimizer import fold_constants
 
@@ -41,6 +43,45 @@ def baked(path: Path, out: Path, frames: int, *, declared: bool = True) -> Path:
             sizes = ["time" if d == frames else d for d in value.shape]
             value.shape = ir.Shape(sizes)
     save_model(model, out)
+    return out
+
+
+def whole_mask(out: Path, frames: int, *, declared: bool) -> Path:
+    """A c2f of tokens that takes as many masked positions as there are: an index assignment.
+
+    Exporters write `output[:, 4:][mask[:, 4:]] = tokens[mask[:, 4:]]` as a list of places, whose
+    number is that of the example.
+    """
+    numbers = {
+        "given": [4],
+        "end": [14],
+        "start": [0],
+        "axis": [1],
+        "shape": [1, 10, frames if declared else -1],
+    }
+    nodes = [
+        helper.make_node("Slice", ["mask", "given", "end", "axis"], ["generated"]),
+        helper.make_node("NonZero", ["generated"], ["places"]),
+        helper.make_node("Transpose", ["places"], ["rows"], perm=[1, 0]),
+        helper.make_node("Slice", ["codes", "given", "end", "axis"], ["fine"]),
+        helper.make_node("GatherND", ["fine", "rows"], ["tokens"]),
+        helper.make_node("Reshape", ["tokens", "shape"], ["placed"]),
+        helper.make_node("Slice", ["codes", "start", "given", "axis"], ["coarse"]),
+        helper.make_node("Concat", ["coarse", "placed"], ["output"], axis=1),
+    ]
+    time = frames if declared else "time"
+    values = [
+        helper.make_tensor_value_info(name, kind, [1, 14, time])
+        for name, kind in (
+            ("codes", onnx.TensorProto.INT64),
+            ("mask", onnx.TensorProto.BOOL),
+            ("output", onnx.TensorProto.INT64),
+        )
+    ]
+    tensors = [onnx.numpy_helper.from_array(np.array(v, np.int64), k) for k, v in numbers.items()]
+    graph = helper.make_graph(nodes, "c2f", values[:2], values[2:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, out)
     return out
 
 

@@ -1,10 +1,12 @@
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from tests.vampnet_models.others import FIXTURES, baked, constant
+from tests.vampnet_models.others import FIXTURES, baked, constant, whole_mask
 from vampnet_models.artifact import load_model, open_artifact, save_model
-from vampnet_models.baked import accepted_lengths
+from vampnet_models.baked import accepted_lengths, probe_feed
 from vampnet_models.errors import InputError
+from vampnet_models.inspection import inspect_model
 from vampnet_models.make_dynamic import make_dynamic
 from vampnet_models.session import open_session
 
@@ -81,3 +83,37 @@ def test_what_cannot_be_freed_is_refused_and_nothing_is_written(small_models, tm
     with pytest.raises(InputError, match="more than their distance"):
         make_dynamic(tmp_path / "places.onnx", out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_model_that_takes_whole_masks_alone_is_told_so_by_all(tmp_path, declared):
+    source = whole_mask(tmp_path / "c2f_transformer_v2.onnx", 100, declared=declared)
+    found = accepted(source)
+    assert found.usable and found.whole_mask and found.restricted
+    assert found.fixed == (100 if declared else None)
+    where = "at length 100" if declared else "at any length"
+    said = f"runs {where}, and only where every generated position is masked (Reshape"
+    assert said in found.describe()
+    problems = {problem.kind: problem.text for problem in inspect_model(source).problems}
+    assert said in problems["whole-mask"]
+    assert "cannot be freed (the shape of NonZero" in problems["whole-mask"]
+    assert not {"fixed-length", "baked-length"} & problems.keys()
+    with pytest.raises(InputError) as caught:
+        make_dynamic(source, tmp_path / "free.onnx")
+    assert said in str(caught.value)
+    answer = open_session(source).run(probe_feed(open_artifact(source).spec, 100, whole_mask=True))
+    assert answer["output"].shape == (1, 14, 100)
+
+
+def test_a_model_that_runs_never_is_told_so_and_no_constant_is_tried_without_a_bound(tmp_path):
+    path = whole_mask(tmp_path / "c.onnx", 100, declared=False)
+    model = load_model(path)
+    for name, values in (("end", [2**62]), ("shape", [1, 10, 2**40])):
+        model.graph.initializers[name].const_value = ir.Tensor(np.array(values), name=name)
+    save_model(model, path)
+    found = accepted(path)
+    assert not found.usable and not found.whole_mask
+    problems = {problem.kind: problem.text for problem in inspect_model(path).problems}
+    assert found.describe() in problems["runs-never"]
+    with pytest.raises(InputError, match="runs at no length that was tried"):
+        make_dynamic(path, tmp_path / "free.onnx")
