@@ -62,6 +62,7 @@ from vampnet_models.opset_adapters import CannotRaise
 from vampnet_models.portable import name_portable
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import ROLE_KEY
+from vampnet_models.training_mode import training_warning
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of calibration, then of writing."""
@@ -114,7 +115,9 @@ def build_variant(
     model = load_model(source.path)
     check_origin(model, source, as_exported=recipe.as_exported)
     record_path(out).unlink(missing_ok=True)
+    training = training_warning(model)
     interface, warnings = _prepared(model, source.path, recipe)
+    warnings += [] if training is None else [training]
     fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings += _expectations(model, recipe, fusion, source.path)
     traits = traits_of(source.spec)

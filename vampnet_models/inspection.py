@@ -14,6 +14,7 @@ import onnx_ir as ir
 from vampnet_models.artifact import Artifact, load_model, open_artifact
 from vampnet_models.foreign import Problem, foreign_problems
 from vampnet_models.spec import WEIGHTS_KEY
+from vampnet_models.training_mode import training_warning
 
 PROTOBUF_LIMIT_BYTES = 2 * 1024**3
 MAX_LOADABLE_OPSET = 26
@@ -98,6 +99,9 @@ def problems_of(artifact: Artifact, model: ir.Model) -> list[Problem]:
     if untyped:
         text = f"{untyped} values have no type or shape: run shape inference before converting"
         found.append(Problem("missing-value-info", text))
+    training = training_warning(model)
+    if training is not None:
+        found.append(Problem("training-mode", training))
     if artifact.path.stat().st_size > PROTOBUF_LIMIT_BYTES:
         found.append(Problem("over-2-gb", "the file is over protobuf's 2 GB: use external data"))
     if artifact.spec.opset > MAX_LOADABLE_OPSET or model.ir_version > MAX_LOADABLE_IR:

@@ -20,6 +20,7 @@ from optimize.graph import (
     add_constant,
     constant,
     consumed_by,
+    graph_of,
     insert,
     int_of,
     ints_of,
@@ -225,19 +226,22 @@ def _merged(mix: ir.Value, layout: Layout) -> ir.Value:
 
 
 def _require_bias_shape(bias: ir.Value | None, heads: int, axis: int) -> None:
-    """The bias has the heads on `axis`, counted from the end."""
+    """The bias has the heads on `axis`, counted from the end, or no such axis."""
     if bias is None:
         return
-    if bias.shape is None or len(bias.shape) not in (-axis, 4):
+    if bias.shape is None or not 1 <= len(bias.shape) <= 4:
         raise NoMatch(f"the bias {bias.name} has the shape {bias.shape}, not [.., heads, q, k]")
-    if bias.shape[axis] not in (1, heads):
+    if len(bias.shape) >= -axis and bias.shape[axis] not in (1, heads):
         raise NoMatch(f"the bias {bias.name} is for {bias.shape[axis]} heads, not {heads}")
 
 
 def _rewrite(graph: ir.Graph, match: Attention) -> None:
     node = match.output.producer()
     assert node is not None
-    bias = _batch_before_heads(match.bias) if match.heads_first else _four_axes(graph, match.bias)
+    bias = _four_axes(graph, match.bias)
+    if match.heads_first:
+        bias = _batch_before_heads(bias)
+    bias = _of_full_length(node, match, bias)
     (new,) = insert(
         node,
         "MultiHeadAttention",
@@ -282,20 +286,56 @@ def _move_behind(value: ir.Value, producer: ir.Node) -> None:
 
 
 def _four_axes(graph: ir.Graph, bias: ir.Value | None) -> ir.Value | None:
-    """The bias as `[batch or 1, heads, q, k]`; one Unsqueeze serves every layer."""
-    if bias is None or rank_of(bias) == 4:
+    """The bias with axes of 1 in front; one Unsqueeze serves every layer."""
+    rank = 4 if bias is None else rank_of(bias)
+    if bias is None or rank is None or rank == 4:
         return bias
     for reader in bias.consumers():
         if reader.op_type == "Unsqueeze" and rank_of(reader.outputs[0]) == 4:
             return reader.outputs[0]
     producer = bias.producer()
     first = bias.consumers()[0] if producer is None else producer
-    axes = add_constant(graph, f"{bias.name}/axes", np.array([0], np.int64))
-    shape = [1, *(bias.shape or ())]
+    axes = add_constant(graph, f"{bias.name}/axes", np.arange(4 - rank))
+    shape = [*[1] * (4 - rank), *(bias.shape or ())]
     (new,) = insert(first, "Unsqueeze", [bias, axes], name=f"{bias.name}/four_axes", shapes=[shape])
     if producer is not None:
         _move_behind(new, producer)
     return new
+
+
+def _of_full_length(node: ir.Node, match: Attention, bias: ir.Value | None) -> ir.Value | None:
+    """A bias that is the same for all queries or keys, repeated: the operator repeats nothing."""
+    if bias is None or bias.shape is None or 1 not in bias.shape[-2:]:
+        return bias
+    name, graph = f"{match.name}/bias", graph_of(node)
+    lengths = [
+        insert(
+            node,
+            "Shape",
+            [value],
+            {"start": 1, "end": 2},
+            name=f"{name}/{part}",
+            dtypes=(ir.DataType.INT64,),
+            shapes=[[1]],
+        )[0]
+        for part, value in (("queries", match.query), ("keys", match.key))
+    ]
+    ones = add_constant(graph, f"{name}/ones", np.ones(2, np.int64))
+    (target,) = insert(
+        node,
+        "Concat",
+        [ones, *lengths],
+        {"axis": 0},
+        name=f"{name}/shape",
+        dtypes=(ir.DataType.INT64,),
+        shapes=[[4]],
+    )
+    shape = [
+        *bias.shape[:2],
+        *(value.shape[1] if value.shape else None for value in (match.query, match.key)),
+    ]
+    (full,) = insert(node, "Expand", [bias, target], name=f"{name}/full", shapes=[shape])
+    return full
 
 
 RULE = Rule("relative_attention", _candidates, _match, _rewrite)

@@ -49,7 +49,16 @@ PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
 SAME_SIZE = ("Abs", "Ceil", "Floor", "Neg", "Pow", "Relu", "Round", "Sqrt")
 
 FILLS = ("Where", "Pad", "ScatterND", "ScatterElements")
-BY_ORDER = ("ArgMax", "ArgMin", "Hardmax", "MaxPool", "ReduceMax", "ReduceMin", "Softmax", "TopK")
+BIAS_INPUTS = {"MultiHeadAttention": 5, "Attention": 3}
+"""Which input of an attention is added to the scores; Softmax follows within.
+
+A row that is masked in all places then has other weights than equal ones, as it sees nothing.
+"""
+
+BY_ORDER = (
+    *("ArgMax", "ArgMin", "Hardmax", "MaxPool", "ReduceMax", "ReduceMin", "Softmax", "TopK"),
+    *BIAS_INPUTS,
+)
 """For these a fill value need not be exact, as long as it is the smallest or the largest."""
 
 
@@ -94,8 +103,8 @@ def only_read_by(node: ir.Node, op_types: Collection[str]) -> bool:
         value = pending.pop()
         if value.is_graph_output():
             return False
-        for reader in value.consumers():
-            if reader.op_type in op_types:
+        for reader, index in value.uses():
+            if reader.op_type in op_types and index == BIAS_INPUTS.get(reader.op_type, index):
                 continue
             if reader.op_type not in MOVES or reader.op_type in ("Cast", *FILLS):
                 return False
