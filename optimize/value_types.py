@@ -20,7 +20,6 @@ from optimize.scopes import all_nodes
 from vampnet_models.errors import InputError
 
 _CONTAINERS = {"seq": ir.SequenceType, "optional": ir.OptionalType}
-_CONTAINER_TYPES = (ir.SequenceType, ir.OptionalType)
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,6 @@ def fill_types(model: ir.Model) -> None:
                     f"{value.name}: its type cannot be inferred ({node.op_type} {node.name}); "
                     "export the model with value_info"
                 )
-
-
-def _is_container(formal: tuple[str, frozenset[str]]) -> bool:
-    """Whether an output is never a tensor."""
-    return not any(each.startswith("tensor(") for each in formal[1])
 
 
 def bodies_of(node: ir.Node) -> tuple[ir.Graph, ...]:
@@ -130,13 +124,8 @@ def _hand_out(node: ir.Node, body: ir.Graph) -> None:
     """Types of what a body hands out; of a Loop after the condition."""
     made = body.outputs[1 if node.op_type == "Loop" else 0 :]
     for outer, inner in zip(node.outputs, made, strict=False):
-        if outer.type is None or _holds(outer.type, inner.type):
+        if outer.type is None:
             outer.type = deepcopy(inner.type)
-
-
-def _holds(given: ir.TypeProtocol, found: ir.TypeProtocol | None) -> bool:
-    """Whether a tensor type stands where a container of it is meant."""
-    return isinstance(given, ir.TensorType) and isinstance(found, _CONTAINER_TYPES)
 
 
 def _apply(signature: Signature, node: ir.Node) -> None:
@@ -144,13 +133,8 @@ def _apply(signature: Signature, node: ir.Node) -> None:
     for value, name, allowed in signature.at(node):
         if value is None:
             continue
-        container = next(iter(allowed)).partition("(")[0] if _is_container((name, allowed)) else ""
-        if value.producer() is node and container in _CONTAINERS and value.dtype is not None:
-            if isinstance(value.type, ir.TensorType):
-                value.type = _CONTAINERS[container](ir.TensorType(value.dtype))
-        elif value.producer() is node and name in bound:
-            if value.type is None or _holds(value.type, bound[name]):
-                value.type = deepcopy(bound[name])
+        if value.type is None and value.producer() is node and name in bound:
+            value.type = deepcopy(bound[name])
         elif value.type is None and len(allowed) == 1:
             value.type = _parsed(next(iter(allowed)))
         if value.type is not None:
