@@ -34,7 +34,7 @@ from optimize.fusions import (
 from optimize.fusions.cleanup import clean
 from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.graph import infer_shapes
-from optimize.scopes import name_nodes_apart
+from optimize.scopes import name_nodes_apart, renew
 from vampnet_models.opset import raise_opset, without_kernel
 
 FLOAT_RULES: tuple[Rule[Any], ...] = (
@@ -118,8 +118,10 @@ def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
     name_nodes_apart(model.graph)
     infer_shapes(model)
     clean(model)
+    renew(model.graph)
     found = finished(model, rules)
     clean(model)
+    renew(model.graph)
     return found
 
 
@@ -143,6 +145,7 @@ def finished(model: ir.Model, rules: Iterable[Rule[Any]]) -> Fusion:
                 )
             else:
                 raise_opset(model, rule.opset)
+                renew(model.graph)
         counts[rule.name], left = apply(rule, model.graph)
         unmatched.extend(left)
     return Fusion(counts, tuple(unmatched), tuple(warnings))

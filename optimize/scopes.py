@@ -82,6 +82,13 @@ def name_nodes_apart(graph: ir.Graph) -> None:
         node.name = _take(node.name or node.op_type, seen)
 
 
+def renew(graph: ir.Graph) -> None:
+    """Collect the names of a main graph and its bodies anew, where others made or renamed some."""
+    for each in (graph, *graph.subgraphs()):
+        each.meta.pop(_SCOPE, None)
+    scope_of(graph)
+
+
 def derived(
     source: ir.Value, form: Hashable, make: Callable[[], Sequence[ir.Value]]
 ) -> Sequence[ir.Value]:

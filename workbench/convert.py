@@ -38,7 +38,7 @@ from workbench.ground import (
 )
 from workbench.neighbours import with_neighbours, with_upstream
 from workbench.outside import tell_outside
-from workbench.runtime import float_lines, not_checked
+from workbench.runtime import float_lines, mixed_lines, not_checked
 
 
 @dataclass(frozen=True)
@@ -377,6 +377,8 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  weights: {kinds}")
     for warning in record["warnings"]:
         voice.warn(warning)
+    for line in mixed_lines(variant.record.mixed_nodes):
+        voice.say(f"  apart: {line}")
     for line in float_lines(variant.record.float_nodes):
         voice.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from optimize.precision.plan import FloatNode
+from optimize.precision.plan import FloatNode, MixedNode
 from optimize.runtime_check import missed_promise, promised_share, read_back, with_runtime
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord, read_record, record_path
@@ -155,6 +155,13 @@ def float_lines(nodes: Iterable[FloatNode]) -> list[str]:
         alike.setdefault((node.op_type, NUMBER.sub("#", node.reason)), []).append(node.reason)
     ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
     return [f"{len(each)} {op_type}: {_spanned(each)}" for (op_type, _), each in ranked]
+
+
+def mixed_lines(nodes: Iterable[MixedNode]) -> list[str]:
+    """`3 MatMul int8-dynamic: the reason` of nodes that got another precision, as `float_lines`."""
+    return float_lines(
+        FloatNode(node.node, f"{node.op_type} {node.precision}", node.reason) for node in nodes
+    )
 
 
 def _spanned(reasons: Sequence[str]) -> str:

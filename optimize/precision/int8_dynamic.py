@@ -91,7 +91,7 @@ def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
         if node in bodies:
             found[node] = f"{bodies[node]}, its range is taken at run time"
         elif node.op_type == "LSTM":
-            found[node] = "the integer LSTM takes the ranges of its input and state at run time"
+            found[node] = recurrent.AT_RUN_TIME
         elif node.op_type == "MatMul" and tensor is not None and len(dims(tensor)) > 2:
             found[node] = "a stack of matrices: its input's range is taken at run time"
     return found

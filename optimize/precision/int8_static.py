@@ -103,6 +103,7 @@ def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
         conv_exclusions.at_frame_rate(graph, traits),
         conv_exclusions.noisy_convs(graph, traits),
         recurrent.exclusions(graph),
+        recurrent.at_run_time(graph),
     )
     return plan(graph, ("MatMul", "Conv"), exclusions)
 

@@ -30,7 +30,13 @@ from optimize.scopes import all_nodes, derived
 INT8 = ir.DataType.INT8
 
 NO_WEIGHTS = "not both of its weights are float32 constants"
+AT_RUN_TIME = "the integer LSTM takes the ranges of its input and state at run time"
 UNPACKED = "a recurrence: no kernel takes its weights in fewer bits; 8, unpacked at load"
+
+
+def at_run_time(graph: ir.Graph) -> dict[ir.Node, str]:
+    """The LSTMs, which no ranges known beforehand convert, with the reason."""
+    return {node: AT_RUN_TIME for node in all_nodes(graph) if node.op_type == "LSTM"}
 
 
 def exclusions(graph: ir.Graph) -> dict[ir.Node, str]:

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from optimize.fuse import fuse
 from optimize.graph import add_constant, derived_weight, graph_of, insert, substitute
-from optimize.scopes import all_nodes, body_nodes, derived, scope_of
+from optimize.scopes import all_nodes, body_nodes, derived, renew, scope_of
 
 RNG = np.random.default_rng(5)
 
@@ -62,6 +62,16 @@ def test_a_constant_gets_no_name_of_a_value_in_a_body():
     list(all_nodes(model.graph))
     assert add_constant(model.graph, "d", np.zeros(1)).name == "d_2"
     assert scope_of(model.graph).name_value("d") == "d_3"
+
+
+def test_names_that_others_gave_are_known_once_the_scope_is_renewed():
+    model = nested()
+    product = next(n for n in all_nodes(model.graph) if n.op_type == "MatMul")
+    product.outputs[0].name = "given"
+    renew(model.graph)
+    scope = scope_of(graph_of(product))
+    assert scope is scope_of(model.graph)
+    assert scope.name_value("given") == "given_2"
 
 
 def test_nodes_of_bodies_get_names_of_their_own():

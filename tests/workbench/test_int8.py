@@ -274,3 +274,33 @@ def test_tables_do_not_go_with_what_leaves_them(vampbench, tiny, tmp_path, other
     done = vampbench("int8", tiny / "coarse.onnx", "--tables", other, "-o", out)
     assert done.code == 2
     assert "--tables" in done.stderr
+
+
+def test_what_is_converted_otherwise_says_why(vampbench, tmp_path):
+    rng, hidden = np.random.default_rng(0), 64
+    shapes = {"w": (1, 4 * hidden, 32), "r": (1, 4 * hidden, hidden), "v": (hidden, 64)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("LSTM", ["x", "w", "r"], ["h"], "cell", hidden_size=hidden),
+            helper.make_node("MatMul", ["h", "v"], ["y"], "head"),
+        ],
+        "generic",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["t", 1, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["t", 1, 1, 64])],
+        [
+            numpy_helper.from_array(rng.standard_normal(shape, np.float32) / 8, name)
+            for name, shape in shapes.items()
+        ],
+    )
+    source, feeds = tmp_path / "m.onnx", tmp_path / "feeds.npz"
+    opsets = [helper.make_opsetid("", 21)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), source)
+    np.savez(feeds, x=rng.standard_normal((9, 1, 32), np.float32))
+    given = ("int8", source, "--feeds", feeds, "-o")
+    done = vampbench(*given, tmp_path / "u8.onnx")
+    assert done.code == 0, done.stderr
+    assert "weights: 1 int8, 1 int8-dynamic" in done.stdout
+    assert "apart: 1 LSTM int8-dynamic: the integer LSTM takes the ranges of" in done.stdout
+    done = vampbench(*given, tmp_path / "s8.onnx", "--activations", "s8")
+    assert done.code == 0, done.stderr
+    assert "float: 1 LSTM: the integer LSTM takes the ranges of" in done.stdout
