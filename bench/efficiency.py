@@ -60,7 +60,7 @@ def main() -> int:
 
 def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> list[dict[str, Any]]:
     """The share of its bound that each variant of one model reaches."""
-    source = open_artifact(Path(model["path"]))
+    source = open_artifact(run / model["path"])
     variants = {"source": source.path} | {
         v["recipe"]: run / v["path"]
         for v in model["variants"]

@@ -34,7 +34,7 @@ def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
         raise InputError(f"{run}: holds no readable results.json; run again") from error
     models = {}
     for model in results["models"]:
-        paths = [(SOURCE, Path(model["path"]))]
+        paths = [(SOURCE, run / model["path"])]
         paths += [(v["recipe"], run / v["path"]) for v in model["variants"] if v["path"]]
         feed = run / "work" / "feeds" / f"{model['name']}.npz"
         records = measure(paths, feed, cpu(threads), plan=plan)

@@ -219,7 +219,9 @@ def _si_sdr_db(reference: Array, estimate: Array) -> float:
 
 
 def _audio_s(part: Part) -> float:
-    """How much sound the golden inputs stand for."""
+    """How much sound the golden inputs stand for; none, of a generic model."""
+    if part.artifact.role is Role.GENERIC:
+        return 0.0
     length = next(iter(part.feeds.values())).shape[-1]
     samples = length if part.artifact.role is Role.CODEC_ENCODER else length * HOP_SAMPLES
     return float(samples / SAMPLE_RATE_HZ)

@@ -94,7 +94,9 @@ def recommendations(results: Json) -> list[Recommendation]:
             if not keeping:
                 caveats.append(f"no variant of {model['name']} keeps {KEEPS:.0%} of its tokens")
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
-        if len(chosen) == len(_counted(results)):
+        unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
+        caveats += [f"without {name}: it has no usable variant" for name in unusable]
+        if chosen and len(chosen) + len(unusable) == len(_counted(results)):
             parts = {name: v["recipe"] for name, v in chosen.items()}
             total = sum(v["bytes"] for v in chosen.values())
             found.append(Recommendation(target, parts, total, "; ".join([why, *caveats])))
@@ -139,10 +141,15 @@ def keeps(variant: Json) -> bool:
     return bool((accuracy.get("si_sdr_db") or 0) >= KEEPS_DB)
 
 
+def _is_usable(model: Json) -> bool:
+    return any(v["status"] == "ok" for v in model["variants"])
+
+
 def _has_all(results: Json, recipes: tuple[str, ...]) -> bool:
     return all(
         any(v["recipe"] in recipes and v["status"] == "ok" for v in model["variants"])
         for model in _counted(results)
+        if _is_usable(model)
     )
 
 

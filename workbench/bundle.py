@@ -27,10 +27,11 @@ from vampnet_models.spec import CHAIN_ROLES, Role
 from vampnet_models.text import end_of
 from workbench import options
 from workbench.console import Voice, megabytes, percent
-from workbench.ground import EVALUATION, Ground, lay_ground, load_audio, side_feeds
-from workbench.job import Job, profile_feed, run_job
+from workbench.goldens import Golden, golden_of, kept_golden
+from workbench.ground import EVALUATION, lay_ground, load_audio, side_feeds
+from workbench.job import Job, run_job
 from workbench.overview import read_results
-from workbench.workspace import Json
+from workbench.workspace import Json, Workspace
 
 ADVICE = {
     "cpu": "cpu",
@@ -176,7 +177,8 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
             "ok" if row["ok"] else "FAILED",
             _kept(row["to_reference"], row["measure"]),
             _kept(row["promise"], row["measure"]),
-            f"{row['median_s'] * 1e3:.1f} ms for {row['audio_s']:.1f} s",
+            f"{row['median_s'] * 1e3:.1f} ms"
+            + (f" for {row['audio_s']:.1f} s" if row["audio_s"] else ""),
         )
         for row in found["models"]
     ]
@@ -304,15 +306,33 @@ def _tuned(root: Path, results: Json) -> dict[str, str] | None:
 def _parts(
     results: Json, root: Path, chosen: dict[str, str], target: str, scratch: Path, voice: Voice
 ) -> list[Part]:
-    models = [m for m in results["models"] if m["role"] in [r.value for r in CHAIN_ROLES]]
-    if not models:
-        raise InputError(f"{root}: has none of VampNet's models; a bundle is made of those")
-    sources = {m["name"]: _source(m) for m in models}
-    ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
+    """What ships: VampNet's models of a run, or all of them where it has none of those."""
+    chain = [role.value for role in CHAIN_ROLES]
+    models = [m for m in results["models"] if m["role"] in chain and m["name"] in chosen]
+    models = models or [m for m in results["models"] if m["name"] in chosen]
+    goldens = _goldens(models, root, scratch, voice)
     return [
-        _part(model, sources[model["name"]], chosen[model["name"]], root, target, ground, voice)
+        _part(model, goldens[model["name"]], chosen[model["name"]], root, target)
         for model in models
     ]
+
+
+def _goldens(models: list[Json], root: Path, scratch: Path, voice: Voice) -> dict[str, Golden]:
+    """What each source answered: as the run kept it, else by running the sources now."""
+    space = Workspace(root)
+    kept = {m["name"]: kept_golden(space.golden(m["name"]), m["source_sha256"]) for m in models}
+    found = {name: golden for name, golden in kept.items() if golden is not None}
+    missing = [m for m in models if m["name"] not in found]
+    if missing:
+        sources = {m["name"]: _source(root, m) for m in models}
+        ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
+        for name in (m["name"] for m in missing):
+            evaluation = side_feeds(sources[name], ground, EVALUATION, None, 0, voice)
+            golden = golden_of(sources[name], evaluation)
+            if golden is None:
+                raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")
+            found[name] = golden
+    return found
 
 
 def _measured(profiles: Json, target: str) -> Json | None:
@@ -327,45 +347,45 @@ def _measured(profiles: Json, target: str) -> Json | None:
     return None
 
 
-def _source(model: Json) -> Artifact:
-    artifact = open_artifact(Path(model["path"]))
+def _source(root: Path, model: Json) -> Artifact:
+    path = root / model["path"]
+    if not path.is_file():
+        raise InputError(
+            f"{path}: the source model is not there, and the run kept no answer of it; put it "
+            "there, or run again"
+        )
+    artifact = open_artifact(path)
     if artifact.sha256 != model["source_sha256"]:
         raise InputError(f"{artifact.path}: changed since the run; run again")
     return artifact
 
 
-def _part(
-    model: Json,
-    source: Artifact,
-    recipe: str,
-    root: Path,
-    target: str,
-    ground: Ground,
-    voice: Voice,
-) -> Part:
+def _part(model: Json, golden: Golden, recipe: str, root: Path, target: str) -> Part:
     record = next(v for v in model["variants"] if v["recipe"] == recipe)
     artifact = open_artifact(root / record["path"])
     if artifact.sha256 != record["record"]["sha256"]:
         raise InputError(f"{artifact.path}: changed since the run; run again")
-    feeds = side_feeds(source, ground, EVALUATION, None, 0, voice).feeds
-    feed = profile_feed(source, feeds[len(feeds) // 2])
-    outputs = {o.name: o for o in source.spec.outputs}
-    output = "tokens" if "tokens" in outputs else source.spec.outputs[0].name
-    reference, variant = (open_session(a.path).run(feed)[output] for a in (source, artifact))
-    if source.role is not Role.CODEC_DECODER and not np.issubdtype(reference.dtype, np.integer):
-        raise InputError(f"{source.path}: gives no tokens that a bundle could promise; import it")
-    counted = np.ones((1, 1, 1), bool)
-    if "mask" in feed and output == "tokens":
-        counted = feed["mask"][:, -reference.shape[1] :].astype(bool)
+    reference, output = golden.reference, golden.output
+    numbers = (Role.CODEC_DECODER.value, Role.GENERIC.value)
+    if model["role"] not in numbers and not np.issubdtype(reference.dtype, np.integer):
+        raise InputError(
+            f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
+        )
+    answers = open_session(artifact.path).run(golden.feeds)
+    if output not in answers or answers[output].shape != reference.shape:
+        raise InputError(f"{artifact.path}: answers {output} in another shape than its source")
+    counted = np.ones((1,) * reference.ndim, bool)
+    if "mask" in golden.feeds and output == "tokens":
+        counted = golden.feeds["mask"][:, -reference.shape[1] :].astype(bool)
     return Part(
         name=model["name"],
         artifact=artifact,
         recipe=recipe,
-        source_sha256=source.sha256,
+        source_sha256=golden.source_sha256,
         output=output,
-        feeds=feed,
+        feeds=golden.feeds,
         reference=reference,
-        variant=variant,
+        variant=answers[output],
         counted=counted,
         accuracy=record["accuracy"],
         profile=_measured(record["profiles"], target),

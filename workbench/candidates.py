@@ -25,8 +25,9 @@ from profiles.targets import Target
 from vampnet_models.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.errors import InputError, PromiseMissed
 from workbench.console import Voice
+from workbench.goldens import profile_feed
 from workbench.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
-from workbench.job import REFERENCE, feeds_key, profile_feed
+from workbench.job import REFERENCE, feeds_key
 from workbench.kept import kept_feeds
 from workbench.quality import first_agreement, loss_of
 from workbench.trials import Bench

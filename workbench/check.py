@@ -11,12 +11,13 @@ from optimize.accuracy import Truth, compare, reference_truth
 from optimize.accuracy_report import AccuracyReport
 from optimize.golden import load_golden, save_golden
 from vampnet_models.artifact import Artifact, check_output, open_artifact
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.portable import stand_in
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.session import Feeds
 from vampnet_models.spec import TensorSpec
 from workbench import options
+from workbench.boundary import contained
 from workbench.console import Voice, percent
 from workbench.ground import (
     EVALUATION,
@@ -138,9 +139,9 @@ def _truth(
 def _runtime(variant: Artifact, feeds: Feeds, voice: Voice) -> Checked | None:
     """What the runtime makes of the variant; None with a warning where that cannot be read."""
     try:
-        with voice.task("reading the runtime's graph back"):
+        with contained(), voice.task("reading the runtime's graph back"):
             return check(variant, feeds)
-    except InputError as error:
+    except WorkbenchError as error:
         voice.warn(f"the runtime was not checked: {error}")
         return None
 

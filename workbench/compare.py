@@ -117,7 +117,7 @@ def codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:
             f"{run_dir}: the run holds no {error.args[0]} to listen through"
         ) from error
     root = run_dir if run_dir.is_dir() else run_dir.parent
-    pairs = [("reference", Path(encoder["path"]), Path(decoder["path"]))]
+    pairs = [("reference", root / encoder["path"], root / decoder["path"])]
     for one in encoder["variants"]:
         for two in decoder["variants"]:
             if one["recipe"] == two["recipe"] and one["path"] and two["path"]:

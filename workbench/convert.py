@@ -26,6 +26,7 @@ from vampnet_models.native import build_library
 from vampnet_models.outputs import check_apart, model_output
 from vampnet_models.scratch import scratch_folder
 from workbench import options
+from workbench.boundary import contained
 from workbench.console import Voice, megabytes
 from workbench.ground import (
     CALIBRATION,
@@ -247,15 +248,21 @@ def convert(
     for artifact in artifacts:
         target = out / artifact.path.name if is_folder else out
         try:
-            check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
-            terms = None if how.terms is None else how.terms(target)
-            calibration, evaluation = _calibration(recipe, artifact, how, terms, target, voice)
-            with voice.task(f"{artifact.name}: {recipe.name}") as update:
-                variant = build_variant(
-                    artifact, recipe, target, calibration=calibration, terms=terms, progress=update
-                )
-            if calibration is not None and evaluation is not None:
-                tell_outside(artifact, recipe, target, calibration, evaluation, terms, voice)
+            with contained(NotApplicable):
+                check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
+                terms = None if how.terms is None else how.terms(target)
+                calibration, evaluation = _calibration(recipe, artifact, how, terms, target, voice)
+                with voice.task(f"{artifact.name}: {recipe.name}") as update:
+                    variant = build_variant(
+                        artifact,
+                        recipe,
+                        target,
+                        calibration=calibration,
+                        terms=terms,
+                        progress=update,
+                    )
+                if calibration is not None and evaluation is not None:
+                    tell_outside(artifact, recipe, target, calibration, evaluation, terms, voice)
         except (WorkbenchError, NotApplicable) as error:
             if not is_folder and isinstance(error, WorkbenchError):
                 raise
@@ -265,7 +272,10 @@ def convert(
         _tell(artifact, variant, explain, voice)
         if native:
             try:
-                made.append(_native_variant(artifact, recipe, target, calibration, terms, voice))
+                with contained(NotApplicable):
+                    made.append(
+                        _native_variant(artifact, recipe, target, calibration, terms, voice)
+                    )
             except (WorkbenchError, NotApplicable) as error:
                 code = failed(artifact, error)
                 continue
@@ -305,8 +315,9 @@ def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], list[str]]:
     artifacts, errors = [], []
     for path in paths:
         try:
-            artifacts.append(open_artifact(path))
-        except InputError as error:
+            with contained():
+                artifacts.append(open_artifact(path))
+        except WorkbenchError as error:
             if len(paths) == 1:
                 raise
             errors.append(str(error))

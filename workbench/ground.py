@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from calibration.audio import load_audio_set
 from calibration.clips import AudioSet, Clip
@@ -26,16 +27,19 @@ from calibration.two_folders import load_two_folders
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.baked import accepted_lengths
 from vampnet_models.builtin import builtin_models
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
+from workbench.boundary import contained
 from workbench.console import Update, Voice
 from workbench.kept import kept_codes
 from workbench.workspace import key_of
 
 BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
 """Roles that need no codes."""
+
+T = TypeVar("T")
 
 EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
 
@@ -136,8 +140,12 @@ def lay_ground(
             Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
         )
         return Ground(audio, one, two, coarse=None, conditioning="none", warnings=())
-    encode_side = _own_encoder(artifacts, audio, threads, warnings) or _split_encoder(
-        parts, audio, threads
+    encode_side = _unless_broken(
+        lambda: (
+            _own_encoder(artifacts, audio, threads, warnings)
+            or _split_encoder(parts, audio, threads)
+        ),
+        warnings,
     )
     if encode_side is None:
         warnings.append(
@@ -146,8 +154,10 @@ def lay_ground(
         )
         builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
         encode_side = _encoder_of(builtin, audio, threads, None)
-    coarse = _conditioning(artifacts, threads, warnings)
-    c2f = None if coarse is None else _generating(artifacts, threads)
+    coarse = _unless_broken(lambda: _conditioning(artifacts, threads, warnings), warnings)
+    c2f = None
+    if coarse is not None:
+        c2f = _unless_broken(lambda: _generating(artifacts, threads), warnings)
     encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
     encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
     sides = []
@@ -168,6 +178,16 @@ def lay_ground(
         parts=parts,
         c2f=c2f,
     )
+
+
+def _unless_broken(look: Callable[[], T | None], warnings: list[str]) -> T | None:
+    """What a model gives to the others; None, with a warning, where that model is broken."""
+    try:
+        with contained():
+            return look()
+    except WorkbenchError as error:
+        warnings.append(f"the other models do without it: {error}")
+        return None
 
 
 def _encoded(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib.metadata
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,21 +22,20 @@ from profiles.targets import Target, parse_targets
 from vampnet_models.artifact import Artifact, load_model, open_artifact, sha256_of, write_text
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.inspection import problems_of
-from vampnet_models.session import Feeds
-from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, WEIGHTS_KEY, Role
-from vampnet_models.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
+from workbench.boundary import contained
 from workbench.console import Voice
+from workbench.goldens import keep_golden, profile_feed
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.kept import FORMAT, kept_calibration, kept_feeds
-from workbench.listening import write_listening
+from workbench.lengths import accepted_by
 from workbench.outside import look_outside
+from workbench.results import results_of
 from workbench.runtime import check_variants
-from workbench.sets import chains_of, counted, sets_of, totals_of
-from workbench.workspace import Json, Workspace, key_of, recall, remember
+from workbench.workspace import Json, Workspace, key_of, recall, relative_to, remember
 
 REFERENCE = "reference"
-PROFILE_S = 2.0
-EXIT_OK, EXIT_MISSED, EXIT_INPUT = 0, 1, 2
+EXIT_OK, EXIT_MISSED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,15 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
     results: Json = {}
     for artifact in artifacts:
         models.append(_model(artifact, job, space, ground, voice))
-        results = results_of(job, ground, models, skipped, space)
-        results["steps"] = [asdict(step) for step in voice.steps]
+        results = results_of(job.command, ground, models, skipped, space, voice)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
-    write_report(space.results, space.report)
+    try:
+        with contained():
+            write_report(space.results, space.report)
+    except WorkbenchError as error:
+        # Hours of figures stand in results.json: they are worth more than the page about them.
+        voice.error(f"{space.report}: not written: {error}")
+        return results, EXIT_MISSED
     return results, _exit_code(models, skipped)
 
 
@@ -100,8 +104,9 @@ def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], lis
     artifacts, skipped = [], []
     for path in paths:
         try:
-            artifacts.append(open_artifact(path))
-        except InputError as error:
+            with contained():
+                artifacts.append(open_artifact(path))
+        except WorkbenchError as error:
             skipped.append({"path": path.name, "reason": str(error)})
             voice.warn(f"skipped: {error}")
     if not artifacts:
@@ -111,25 +116,35 @@ def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], lis
 
 
 def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:
-    """Everything about one model; a step that fails names its reason and the rest goes on."""
-    model = load_model(artifact.path)
+    """Everything about one model; a step that fails names its reason and the rest goes on.
+
+    Where nothing can be fed, every recipe has failed, for that reason.
+    """
     facts: Json = {
         "name": artifact.name,
         "role": artifact.role.value,
-        "path": str(artifact.path),
+        "path": relative_to(space.root, artifact.path),
         "source_bytes": artifact.bytes,
         "source_sha256": artifact.sha256,
-        "weights": model.metadata_props.get(WEIGHTS_KEY, "unknown"),
-        "problems": [asdict(problem) for problem in problems_of(artifact, model)],
+        "weights": "unknown",
+        "problems": [],
+        "failed_steps": [],
         "profiles": {},
         "variants": [],
     }
     voice.say(f"{artifact.name} ({artifact.role.value})")
     try:
-        calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
+        with contained():
+            calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
     except WorkbenchError as error:
-        voice.warn(str(error))
+        voice.warn(f"{artifact.name}: {error}")
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
+    with _step("looking at the model", facts, voice):
+        model = load_model(artifact.path)
+        facts["weights"] = model.metadata_props.get(WEIGHTS_KEY, "unknown")
+        facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
+        facts["lengths"] = accepted_by(artifact)
+    if facts["variants"]:
         return facts
     for warning in calibration.warnings:
         voice.warn(f"{artifact.name}: {warning}")
@@ -142,14 +157,30 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         for recipe in ALL_RECIPES
         if recipe.name in job.recipes
     ]
-    facts["coverage"]["outside"] = look_outside(
-        artifact, variants, calibration, evaluation, space, voice
-    )
-    verify(artifact, variants, evaluation, job, space, voice)
-    check_variants(variants, space.root, evaluation.feeds[0], voice)
-    profile(artifact, facts, variants, evaluation, job, space, voice)
     facts["variants"] = variants
+    with _step("comparing ranges with the evaluation audio", facts, voice):
+        facts["coverage"]["outside"] = look_outside(
+            artifact, variants, calibration, evaluation, space, voice
+        )
+    verify(artifact, variants, evaluation, job, space, voice)
+    with _step("reading the runtime's graphs back", facts, voice):
+        check_variants(variants, space.root, evaluation.feeds[0], voice)
+    with _step("profiling", facts, voice):
+        profile(artifact, facts, variants, evaluation, job, space, voice)
+    with _step("keeping what a bundle must answer", facts, voice):
+        keep_golden(artifact, evaluation, space)
     return facts
+
+
+@contextmanager
+def _step(what: str, facts: Json, voice: Voice) -> Iterator[None]:
+    """A step that others can do without: why it failed is named, and stands in the results."""
+    try:
+        with contained():
+            yield
+    except WorkbenchError as error:
+        voice.warn(f"{facts['name']}: {what} failed: {error}")
+        facts["failed_steps"].append({"step": what, "reason": str(error)})
 
 
 def both_feeds(
@@ -182,7 +213,7 @@ def build(
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
     try:
-        with voice.task(f"{artifact.name}: {recipe.name}") as update:
+        with contained(NotApplicable), voice.task(f"{artifact.name}: {recipe.name}") as update:
             made = build_variant(
                 artifact,
                 recipe,
@@ -242,17 +273,22 @@ def verify(
         found = recall(path, key)
         if found is None:
             try:
-                if truth is None:
-                    with voice.task(f"{artifact.name}: reference tokens") as update:
-                        truth = reference_truth(artifact, evaluation.feeds, update)
-                with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
-                    report = compare(truth, open_artifact(space.root / variant["path"]), update)
+                with contained():
+                    truth = truth or _truth(artifact, evaluation, voice)
+                    with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
+                        report = compare(truth, open_artifact(space.root / variant["path"]), update)
+                    found = remember(path, key, report.as_json())
             except WorkbenchError as error:
+                voice.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
                 variant["status"], variant["reason"] = "failed", str(error)
                 continue
-            found = remember(path, key, report.as_json())
         variant["accuracy"] = found
         variant["status"], variant["reason"] = judge(found, job.min_agreement)
+
+
+def _truth(artifact: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
+    with voice.task(f"{artifact.name}: reference tokens") as update:
+        return reference_truth(artifact, evaluation.feeds, update)
 
 
 def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]:
@@ -319,53 +355,8 @@ def profile(
                 voice.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
 
 
-def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
-    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
-    cut = {
-        Role.CODEC_ENCODER: int(PROFILE_S * SAMPLE_RATE_HZ),
-        Role.CODEC_DECODER: int(PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
-        Role.BEATS: int(PROFILE_S * BEAT_RATE_HZ),
-    }.get(artifact.role)
-    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
-    if cut is None or fixed:
-        return feed
-    return {name: values[..., :cut] for name, values in feed.items()}
-
-
-def results_of(
-    job: Job, ground: Ground, models: list[Json], skipped: list[Json], space: Workspace
-) -> Json:
-    """The contents of results.json."""
-    sets = sets_of(models)
-    return {
-        "schema": 1,
-        "tool": {
-            "name": "vampnet-workbench",
-            "version": importlib.metadata.version("vampnet-workbench"),
-            "command": job.command,
-        },
-        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "host": describe_host().as_json(),
-        "audio_set": {
-            "name": ground.audio.name,
-            "sha256": ground.audio.sha256,
-            "calibration_s": sum(c.duration_s for c in ground.audio.calibration),
-            "evaluation_s": sum(c.duration_s for c in ground.audio.evaluation),
-            "dropped": [asdict(d) for d in ground.audio.dropped],
-            "warnings": [*ground.audio.warnings, *ground.warnings],
-        },
-        "models": models,
-        "skipped": skipped,
-        "source_bytes": sum(m["source_bytes"] for m in counted(models)),
-        "totals": totals_of(models),
-        "sets": sets,
-        "chains": chains_of(models, sets),
-        "audio": write_listening(models, space, ground.evaluation.codes),
-    }
-
-
 def _exit_code(models: list[Json], skipped: list[Json]) -> int:
+    """Whether each model was read, and every step of it done and kept."""
     statuses = {v["status"] for m in models for v in m["variants"]}
-    if skipped:
-        return EXIT_INPUT
-    return EXIT_MISSED if statuses & {"missed", "failed"} else EXIT_OK
+    steps = [step for m in models for step in m["failed_steps"]]
+    return EXIT_MISSED if skipped or steps or statuses & {"missed", "failed"} else EXIT_OK

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vampnet_models.artifact import Artifact
+from vampnet_models.baked import accepted_lengths
 from vampnet_models.errors import InputError
-from vampnet_models.session import Feeds
+from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import Role, TensorSpec
 from workbench.console import Voice
 
@@ -43,6 +44,12 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> 
     for path, sizes in taken.items():
         voice.say(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
     return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
+
+
+def accepted_by(artifact: Artifact) -> str:
+    """Which lengths a model takes, in words; found by running it where that is not known."""
+    lengths = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
+    return lengths.describe() if lengths.restricted else "any length"
 
 
 def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:

@@ -26,7 +26,7 @@ def write_listening(models: list[Json], space: Workspace, codes: Sequence[Codes]
     if decoder is None or decoder["source_bytes"] > LARGE_BYTES or not codes:
         return []
     usable = [v for v in decoder["variants"] if v["status"] in ("ok", "missed")]
-    sources = [("reference", Path(decoder["path"]), decoder["source_sha256"])]
+    sources = [("reference", space.root / decoder["path"], decoder["source_sha256"])]
     sources += [(v["recipe"], space.root / v["path"], v["record"]["sha256"]) for v in usable]
     listed = []
     for name, model, sha256 in sources:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vampnet_models.artifact import Artifact, find_models, open_artifact
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.spec import CHAIN_ROLES, Role
+from workbench.boundary import contained
 from workbench.console import Voice
 
 
@@ -17,8 +18,9 @@ def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
     for path in find_models(artifact.path.parent):
         if path != artifact.path:
             try:
-                found.append(open_artifact(path))
-            except InputError as error:
+                with contained():
+                    found.append(open_artifact(path))
+            except WorkbenchError as error:
                 voice.warn(str(error))
     return found
 

@@ -11,8 +11,10 @@ from calibration.feeds import FeedSet, spread
 from calibration.outside import Outside
 from optimize.build import outside_ranges
 from optimize.recipes import RECIPES, Recipe
+from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import WorkbenchError
+from workbench.boundary import contained
 from workbench.console import Voice, percent
 from workbench.kept import kept_calibration
 from workbench.workspace import Json, Workspace, key_of, recall, remember
@@ -77,9 +79,10 @@ def look_outside(
             terms = kept_calibration(space.work("calibration"), artifact.name, recipe.name)
             out = space.root / made["path"]
             try:
-                with voice.task(f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"):
+                text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
+                with contained(NotApplicable), voice.task(text):
                     each = find_outside(artifact, recipe, out, calibration, evaluation, terms)
-            except WorkbenchError as error:
+            except (WorkbenchError, NotApplicable) as error:
                 voice.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
                 continue
             stored = remember(path, key, {"tensors": [asdict(tensor) for tensor in each]})

@@ -10,11 +10,13 @@ import click
 
 from profiles.overview import known_issues, recommendations, storage_by_use
 from vampnet_models.artifact import open_artifact
-from vampnet_models.baked import accepted_lengths
-from vampnet_models.errors import InputError
-from vampnet_models.session import open_session
+from vampnet_models.errors import InputError, WorkbenchError
 from workbench import options
+from workbench.boundary import contained
 from workbench.console import Voice, megabytes, percent
+from workbench.lengths import accepted_by
+from workbench.results import import_record
+from workbench.summary import variants_told
 from workbench.workspace import Json
 
 MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
@@ -38,9 +40,10 @@ def overview(run_dir: Path, as_json: bool) -> None:
     """
     voice = Voice(as_json=as_json)
     results = read_results(run_dir)
-    lengths = _lengths(results, voice)
-    imported = _import_record(results)
-    rows = [_row(m, v, lengths) for m in results["models"] for v in m["variants"]]
+    root = results_path(run_dir).parent
+    lengths = _lengths(results, root, voice)
+    imported = results.get("imported") or import_record(root, results["models"])
+    rows = [_row(m, r, v, lengths) for m in results["models"] for r, v in variants_told(m)]
     columns = ("model", "recipe", "size", "of source", "says the same", "lengths")
     voice.table("Models", columns, rows)
     storage = storage_by_use(results)
@@ -116,39 +119,41 @@ def _listed(record: object, key: str) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def _lengths(results: Json, voice: Voice) -> dict[str, str]:
+def _lengths(results: Json, root: Path, voice: Voice) -> dict[str, str]:
     found = {}
     with voice.task("finding accepted lengths") as update:
         for done, model in enumerate(results["models"]):
             update(done, len(results["models"]))
-            path = Path(model["path"])
-            if not path.is_file():
-                found[model["name"]] = "unknown: the model has moved"
-                continue
-            artifact = open_artifact(path)
-            lengths = accepted_lengths(path, artifact.spec, open_session(path))
-            found[model["name"]] = "any length" if not lengths.restricted else lengths.describe()
+            path = root / model["path"]
+            kept = model.get("lengths")
+            if isinstance(kept, str):
+                found[model["name"]] = kept
+            elif path.is_file():
+                found[model["name"]] = _lengths_of(path)
+            else:
+                found[model["name"]] = "unknown: its source is not where the run says"
         update(1, 1)
     return found
 
 
-def _import_record(results: Json) -> Json | None:
-    """What `vampbench import` wrote beside the models."""
-    path = Path(results["models"][0]["path"]).with_name("import.json")
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return record if isinstance(record, dict) else None
+def _lengths_of(path: Path) -> str:
+    try:
+        with contained():
+            return accepted_by(open_artifact(path))
+    except WorkbenchError as error:
+        return f"unknown: {error}"
 
 
-def _row(model: Json, variant: Json, lengths: dict[str, str]) -> tuple[str, ...]:
+def _row(model: Json, recipe: str, variant: Json, lengths: dict[str, str]) -> tuple[str, ...]:
     if variant["bytes"] is None:
         status = f"{variant['status']}: {variant['reason']}"
-        return (model["name"], variant["recipe"], "-", "-", status, "-")
+        return (model["name"], recipe, "-", "-", status, "-")
     accuracy = variant["accuracy"] or {}
     says = percent(accuracy.get("token_agreement"))
     if accuracy.get("si_sdr_db") is not None:
         says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
+    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
+        says = f"{accuracy['snr_db']:.1f} dB SQNR"
     share = f"{variant['bytes'] / model['source_bytes']:.0%}"
     size = megabytes(variant["bytes"])
-    return (model["name"], variant["recipe"], size, share, says, lengths[model["name"]])
+    return (model["name"], recipe, size, share, says, lengths[model["name"]])

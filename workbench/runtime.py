@@ -14,8 +14,9 @@ from optimize.runtime_check import missed_promise, promised_share, read_back, wi
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord, read_record, record_path
 from vampnet_models.artifact import Artifact, open_artifact
-from vampnet_models.errors import InputError
+from vampnet_models.errors import WorkbenchError
 from vampnet_models.session import Feeds
+from workbench.boundary import contained
 from workbench.console import Voice, megabytes, percent
 from workbench.workspace import Json
 
@@ -66,9 +67,9 @@ def check_variants(variants: list[Json], root: Path, feeds: Feeds, voice: Voice)
             continue
         path = root / variant["path"]
         try:
-            with voice.task(f"{path.stem}: reading back {variant['recipe']}"):
+            with contained(), voice.task(f"{path.stem}: reading back {variant['recipe']}"):
                 found = check(open_artifact(path), feeds)
-        except InputError as error:
+        except WorkbenchError as error:
             voice.warn(f"{path.stem}: {variant['recipe']}: the runtime was not checked: {error}")
             continue
         assert found.record is not None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
+from vampnet_models.text import end_of
 from workbench.console import megabytes, percent
 from workbench.workspace import Json
 
@@ -13,9 +13,21 @@ def summary_rows(results: Json) -> list[tuple[str, ...]]:
     """One row per variant, for the terminal."""
     rows: list[tuple[str, ...]] = []
     for model in results["models"]:
-        for variant in model["variants"]:
-            rows.append((model["name"], variant["recipe"], *_cells(model, variant)))
+        for recipe, variant in variants_told(model):
+            rows.append((model["name"], recipe, *_cells(model, variant)))
+        for step in model.get("failed_steps", ()):
+            reason = f"{step['step']}: {step['reason']}"
+            rows.append((model["name"], "-", "failed", "-", "-", "-", _short(reason)))
     return rows
+
+
+def variants_told(model: Json) -> list[tuple[str, Json]]:
+    """A model's variants by recipe; one for all of them where they failed for one reason."""
+    variants = model["variants"]
+    reasons = {v["reason"] for v in variants if v["status"] == "failed" and v["bytes"] is None}
+    if len(variants) > 1 and len(reasons) == 1 and all(v["reason"] in reasons for v in variants):
+        return [("all", variants[0])]
+    return [(v["recipe"], v) for v in variants]
 
 
 def _cells(model: Json, variant: Json) -> tuple[str, ...]:
@@ -38,5 +50,5 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
 
 
 def _short(reason: str | None) -> str:
-    """A reason for a table cell; the whole of it stands in the results and the report."""
-    return textwrap.shorten(reason or "", 80, placeholder=" ...")
+    """A reason for a table cell: its end, where libraries say why; all of it is in the results."""
+    return end_of(reason or "", 80)

@@ -29,14 +29,17 @@ from vampnet_models.spec import WEIGHTS_KEY, Role
 from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json
 from workbench.console import Voice, megabytes, percent
 from workbench.free_runs import floor_session, free_runs
+from workbench.goldens import keep_golden
 from workbench.ground import LARGE_BYTES, lay_ground, load_audio
-from workbench.job import REFERENCE, Job, open_all, results_of
+from workbench.job import REFERENCE, open_all
+from workbench.lengths import accepted_by
 from workbench.quality import first_agreement, loss_of
+from workbench.results import results_of
 from workbench.run import command_line
 from workbench.runtime import check_variants
 from workbench.shared_budget import spend
 from workbench.wish import Wish
-from workbench.workspace import Json, Workspace, key_of, remembered
+from workbench.workspace import Json, Workspace, key_of, relative_to, remembered
 
 MAX_FRONT = 12
 
@@ -106,8 +109,7 @@ def tune_set(
             }
             for p, model in zip(chosen.parts, models, strict=True)
         ]
-        job = Job(models=paths, out=out, command=result["command"])
-        results = results_of(job, ground, models, skipped, space)
+        results = results_of(result["command"], ground, models, skipped, space, voice)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
         write_report(space.results, space.report)
     elif space.results.is_file():
@@ -238,15 +240,17 @@ def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: V
         "record": asdict(read_record(record_path(path))),
     }
     check_variants([variant], out, found.evaluation.feeds[0], voice)
+    keep_golden(found.artifact, found.evaluation, Workspace(out))
     return {
         "name": found.artifact.name,
         "blocks": effects_json(found, part.recipe),
         "free_running": judge.free_running(part),
         "role": found.artifact.role.value,
-        "path": str(found.artifact.path),
+        "path": relative_to(out, found.artifact.path),
         "source_bytes": found.artifact.bytes,
         "source_sha256": found.artifact.sha256,
         "weights": _weights(found),
+        "lengths": accepted_by(found.artifact),
         "profiles": found.profiles[REFERENCE],
         "coverage": {
             "calibration": asdict(found.calibration.coverage()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ class Workspace:
         """Where the variant of a model is written."""
         return self.root / "variants" / recipe / f"{model}.onnx"
 
+    def golden(self, model: str) -> Path:
+        """A feed of a model and its source's answer, for a bundle."""
+        return self.root / "golden" / f"{model}.npz"
+
     def work(self, *parts: str) -> Path:
         """Feeds, answers and remembered steps; safe to delete."""
         return self.root.joinpath("work", *parts)
@@ -47,6 +52,12 @@ class Workspace:
             probe.unlink()
         except OSError as error:
             raise cannot_write(self.root, error) from error
+
+
+def relative_to(root: Path, path: Path) -> str:
+    """The path as a file in `root` names it, so that both can be moved together."""
+    there = path.parent.resolve() / path.name
+    return Path(os.path.relpath(there, root.resolve())).as_posix()
 
 
 def key_of(*parts: object) -> str:

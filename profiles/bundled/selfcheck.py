@@ -110,7 +110,8 @@ def _check(manifest: Json) -> None:
         if _text(model, "measure", name) not in ("tokens", "audio"):
             raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio")
         _number(model, "promise", name)
-        if _number(model, "audio_s", name) <= 0:
+        audio_s = _number(model, "audio_s", name)
+        if audio_s < 0 or (audio_s == 0 and model["role"] != "generic"):
             raise Refused(f"{MANIFEST}: {name}: stands for no sound")
     if len({model["name"] for model in models}) < len(models):
         raise Refused(f"{MANIFEST}: lists a model twice; make the bundle again")
@@ -308,6 +309,12 @@ def pace(row: Json) -> str:
     return f"{row['audio_s'] / row['median_s']:.3g} x faster than it plays"
 
 
+def took(row: Json) -> str:
+    """The time of a run, and what it means where the model makes sound."""
+    time = f"{1e3 * row['median_s']:.1f} ms"
+    return f"{time} for {row['audio_s']:.1f} s of sound, {pace(row)}" if row["audio_s"] else time
+
+
 def show(found: Json) -> None:
     """Print the result for people."""
     for row in found["models"]:
@@ -315,8 +322,7 @@ def show(found: Json) -> None:
         print(
             f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} {row['to_reference']:.4g} "
             f"{unit} as FP32 (promised {row['promise']:.4g}), {row['to_maker']:.4g} as where "
-            f"it was made; {1e3 * row['median_s']:.1f} ms for {row['audio_s']:.1f} s of sound, "
-            f"{pace(row)}"
+            f"it was made; {took(row)}"
         )
     for problem in found["problems"]:
         print(f"FAIL: {problem}", file=sys.stderr)

@@ -125,6 +125,10 @@ def _model(record: Record) -> Model:
             Outside(o.text("recipe") or "?", o.need_text("tensor"), o.number("share"))
             for o in record.record("coverage").records("outside")
         ),
+        failed_steps=tuple(
+            f"{s.text('step') or 'a step'}: {s.text('reason') or 'no reason given'}"
+            for s in record.records("failed_steps")
+        ),
         problems=tuple(
             Problem(p.need_text("kind"), p.need_text("text")) for p in record.records("problems")
         ),

@@ -230,7 +230,8 @@ class Model:
     """A source model and its variants; `profiles` are the FP32 source's own.
 
     `blocks` are there where a search chose a precision for each. `coverage` is that of the feeds,
-    `problems` what `inspect` finds wrong with the source.
+    `problems` what `inspect` finds wrong with the source, `failed_steps` what could not be done with
+    it, and why.
     """
 
     name: str
@@ -244,6 +245,7 @@ class Model:
     coverage: tuple[Coverage, ...] = ()
     outside: tuple[Outside, ...] = ()
     problems: tuple[Problem, ...] = ()
+    failed_steps: tuple[str, ...] = ()
 
     @property
     def is_decoder(self) -> bool:

@@ -169,6 +169,9 @@ def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
         )
     if failed:
         made.append(Notice("alarm", f"{plural(len(failed), 'variant')} failed", ", ".join(failed)))
+    steps = [f"{m.name}: {text}" for m in run.models for text in m.failed_steps]
+    if steps:
+        made.append(Notice("alarm", f"{plural(len(steps), 'step')} failed", "; ".join(steps)))
     return made
 
 
