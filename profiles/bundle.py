@@ -40,6 +40,7 @@ PUBLISHED_NOTE = (
     "VampNet's published weights are licensed CC BY-NC-SA 4.0: models made from them may be "
     "shared for non-commercial use, with credit and under the same licence.\n"
 )
+GENERIC_NOTE = "The licence of these models is that of the models that they were made from.\n"
 REFERENCE_NOTE = (
     "These models were made from the small reference weights of the VampNet workbench (MIT; the "
     "audio that they were trained on is credited in that project's NOTICE).\n" + PUBLISHED_NOTE
@@ -53,7 +54,8 @@ class Part:
     `feeds` are its golden inputs, `reference` and `variant` the output `output` of the FP32
     source and of this model on them; `counted` (bool, broadcastable to the tokens) marks where
     tokens count. `accuracy` and `profile` are what the run measured; None where it did not.
-    `shipped` says how it ships where ORT format was asked for.
+    `shipped` says how it ships where ORT format was asked for; without `sounds`, the inputs are no
+    sound or codes of one.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Part:
     accuracy: Json | None
     profile: Json | None
     shipped: Shipped | None = None
+    sounds: bool = True
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -126,6 +129,8 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     if shipped:
         (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
     note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
+    if not any(part.sounds for part in parts):
+        note = GENERIC_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
     (folder / TELEMETRY).write_text(telemetry_note(target), encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -218,10 +223,10 @@ def _si_sdr_db(reference: Array, estimate: Array) -> float:
     return float(10 * np.log10((target @ target + 1e-20) / (noise @ noise + 1e-20)))
 
 
-def _audio_s(part: Part) -> float:
-    """How much sound the golden inputs stand for; none, of a generic model."""
-    if part.artifact.role is Role.GENERIC:
-        return 0.0
+def _audio_s(part: Part) -> float | None:
+    """How much sound the golden inputs stand for; None where they stand for none."""
+    if not part.sounds:
+        return None
     length = next(iter(part.feeds.values())).shape[-1]
     samples = length if part.artifact.role is Role.CODEC_ENCODER else length * HOP_SAMPLES
     return float(samples / SAMPLE_RATE_HZ)

@@ -95,6 +95,9 @@ def load_model(path: Path) -> ir.Model:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    # onnx_ir wraps what it met once for each message around it.
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
     reason = reason_of(error, 160)
     return InputError(
         f"{path}: not a readable ONNX model ({reason}); truncated, damaged, or of another format"

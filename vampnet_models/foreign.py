@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
 
 from vampnet_models.artifact import Artifact
 from vampnet_models.baked import Accepted, accepted_lengths, data_shaped
 from vampnet_models.errors import InputError
+from vampnet_models.graph_problems import Problem
 from vampnet_models.layouts import inputs_of, logits_name
 from vampnet_models.session import open_session
 from vampnet_models.spec import (
@@ -23,14 +22,6 @@ from vampnet_models.spec import (
 
 TRANSFORMERS = (Role.COARSE, Role.C2F)
 TRANSFORMER_PARTS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that will hurt, where, and what to do."""
-
-    kind: str
-    text: str
 
 
 def foreign_problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
@@ -70,8 +61,7 @@ def _of_length(artifact: Artifact, model: ir.Model) -> Problem | None:
         remedy = f"{remedy}; import the checkpoint for any length"
     declared = [t for t in spec.inputs if len(t.shape) > 1 and isinstance(t.shape[-1], int)]
     if spec.role is Role.GENERIC and spec.part is None:
-        known = [t for t in declared if len(t.shape) == 3]
-        return _fixed(known[0].name, known[0].shape[-1], remedy) if known else None
+        return _of_shape(spec)
     if declared and not is_transformer:
         return _fixed(declared[0].name, declared[0].shape[-1], remedy)
     try:
@@ -89,6 +79,15 @@ def _of_length(artifact: Artifact, model: ir.Model) -> Problem | None:
     if not accepted.restricted:
         return None
     return Problem("baked-length", f"{accepted.describe()}: {remedy}")
+
+
+def _of_shape(spec: ModelSpec) -> Problem | None:
+    """A sequence of which no axis but the batch is free; the last one may be a feature's width."""
+    for tensor in spec.inputs:
+        if len(tensor.shape) == 3 and all(isinstance(size, int) for size in tensor.shape[1:]):
+            text = f"{tensor.name} is {tensor.described}: other sizes than these are refused"
+            return Problem("fixed-length", text)
+    return None
 
 
 def _fixed(name: str, length: int | str | None, remedy: str) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.artifact import Artifact, load_model, open_artifact
-from vampnet_models.foreign import Problem, foreign_problems
+from vampnet_models.foreign import foreign_problems
+from vampnet_models.graph_problems import Problem, graph_problems
+from vampnet_models.session import Array
 from vampnet_models.spec import WEIGHTS_KEY
 from vampnet_models.training_mode import training_warning
+from vampnet_models.weights_survey import survey
 
 PROTOBUF_LIMIT_BYTES = 2 * 1024**3
 MAX_LOADABLE_OPSET = 26
@@ -22,9 +26,20 @@ MAX_LOADABLE_IR = 13
 """What ONNX Runtime 1.31 loads; newer exports fail with a message that names neither."""
 
 MIN_SAMPLED = 4096
-SAMPLE_VALUES = 200_000
 FRESH_STDS = (1.0, 0.02)
 """Of the normal distributions that embeddings are initialised with."""
+
+
+MULTIPLY = frozenset(
+    {"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "LSTM", "GRU", "RNN", "FusedMatMul"}
+    | {"MatMulNBits", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "Attention"}
+)
+"""What multiplies its constants with what comes in, so that one infinity reaches whole outputs."""
+
+PASS_ON = frozenset(
+    {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Flatten"}
+    | {"DequantizeLinear", "Slice", "Concat", "Split"}
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ def inspect_model(path: Path) -> Inspection:
         for node in model.graph.all_nodes()
     )
     dtypes: Counter[str] = Counter()
-    for tensor in _tensors(model):
+    for tensor in _parameters(model):
         dtypes[tensor.dtype.name.lower()] += math.prod(tensor.shape.numpy())
     return Inspection(
         path=str(path),
@@ -90,15 +105,7 @@ def inspect_model(path: Path) -> Inspection:
 def problems_of(artifact: Artifact, model: ir.Model) -> list[Problem]:
     """What is known to be wrong with a model: its weights, its graph, its interface."""
     found = foreign_problems(artifact, model)
-    untyped = sum(
-        value.dtype is None or value.shape is None
-        for node in model.graph.all_nodes()
-        for value in node.outputs
-        if value.name
-    )
-    if untyped:
-        text = f"{untyped} values have no type or shape: run shape inference before converting"
-        found.append(Problem("missing-value-info", text))
+    found += graph_problems(artifact.path)
     training = training_warning(model)
     if training is not None:
         found.append(Problem("training-mode", training))
@@ -113,34 +120,71 @@ def problems_of(artifact: Artifact, model: ir.Model) -> list[Problem]:
     if model.metadata_props.get(WEIGHTS_KEY) == "seeded":
         text = "seeded random weights: agreement on them is not an accuracy claim"
         found.append(Problem("seeded-weights", text))
-    fresh = [name for name, value in model.graph.initializers.items() if _looks_fresh(value)]
+    return found + _of_weights(model)
+
+
+def _of_weights(model: ir.Model) -> list[Problem]:
+    """What one pass over all values finds: NaN, infinity where it multiplies, fresh weights."""
+    found: list[Problem] = []
+    spoiled, infinite, fresh = [], [], []
+    multiplied = _multiplied(model)
+    for name, tensor in _named_tensors(model):
+        sampled = _may_look_fresh(tensor)
+        seen, size = survey(tensor, sampled=sampled), math.prod(tensor.shape.numpy())
+        if seen.n_nan:
+            spoiled.append(f"{name} ({seen.n_nan:,} of {size:,} values)")
+        if seen.n_infinite and name in multiplied:
+            infinite.append(f"{name} ({seen.n_infinite:,} of {size:,} values)")
+        if sampled and seen.finite and _looks_fresh(tensor.shape.numpy(), seen.sample):
+            fresh.append(name)
+    if spoiled:
+        text = f"NaN in {_some(spoiled)}: whatever they touch is NaN; train or export it again"
+        found.append(Problem("nan-weights", text, fatal=True))
+    if infinite:
+        text = f"infinity in {_some(infinite)}, which products and convolutions multiply with"
+        found.append(Problem("infinite-weights", text, fatal=True))
     # One weight of a model that says it was trained is chance: small kernels move little.
     by_chance = 1 if model.metadata_props.get(WEIGHTS_KEY) == "trained" else 0
     if len(fresh) > by_chance:
-        text = (
-            f"{len(fresh)} weights look freshly initialised, never trained "
-            f"({', '.join(fresh[:3])}{', ...' if len(fresh) > 3 else ''})"
-        )
+        text = f"{len(fresh)} weights look freshly initialised, never trained ({_some(fresh)})"
         found.append(Problem("random-looking-weights", text))
     return found
 
 
-def _looks_fresh(value: ir.Value) -> bool:
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _multiplied(model: ir.Model) -> set[str]:
+    """Names of the constants that products and convolutions take, by way of what only moves."""
+    found: set[str] = set()
+    constants = [v for graph in model.graphs() for v in graph.initializers.values()]
+    constants += [n.outputs[0] for n in _nodes(model) if n.op_type == "Constant" and n.outputs]
+    for constant in constants:
+        values, seen = [constant], {id(constant)}
+        while values:
+            for node, _ in values.pop().uses():
+                if node.op_type in MULTIPLY:
+                    found.add(constant.name or "")
+                elif node.op_type in PASS_ON:
+                    values += [v for v in node.outputs if id(v) not in seen]
+                    seen.update(id(v) for v in node.outputs)
+    return found
+
+
+def _may_look_fresh(tensor: ir.TensorProtocol) -> bool:
+    shape = tensor.shape.numpy()
+    is_matrix = len(shape) >= 2 and math.prod(shape) >= MIN_SAMPLED
+    return is_matrix and tensor.dtype is ir.DataType.FLOAT
+
+
+def _looks_fresh(shape: Sequence[int], sample: Array) -> bool:
     """Whether a matrix has the exact distribution of torch's default initialisations.
 
     nn.Embedding draws N(0, 1), many transformers N(0, 0.02); nn.Linear and convolutions draw
     U(-b, b) with b = 1 / sqrt(fan_in), or Xavier's sqrt(6 / (fan_in + fan_out)). Training moves
     both the scale and the kurtosis away from these.
     """
-    tensor = value.const_value
-    if tensor is None or tensor.dtype is not ir.DataType.FLOAT:
-        return False
-    shape = tensor.shape.numpy()
-    if len(shape) < 2 or math.prod(shape) < MIN_SAMPLED:
-        return False
-    values = tensor.numpy()
-    step = max(1, values.size // SAMPLE_VALUES)
-    sample = values.reshape(-1)[::step].astype(np.float64)
     std = float(sample.std())
     if std == 0:
         return False
@@ -157,11 +201,29 @@ def _looks_fresh(value: ir.Value) -> bool:
     )
 
 
-def _tensors(model: ir.Model) -> list[ir.TensorProtocol]:
-    initializers = [v.const_value for v in model.graph.initializers.values()]
-    constants = [
-        node.attributes["value"].as_tensor()
-        for node in model.graph.all_nodes()
-        if node.op_type == "Constant" and "value" in node.attributes
-    ]
-    return [t for t in (*initializers, *constants) if t is not None]
+def _named_tensors(model: ir.Model) -> Iterator[tuple[str, ir.TensorProtocol]]:
+    """Every tensor that the file holds with its name: weights of all graphs, and attributes."""
+    for graph in model.graphs():
+        for name, value in graph.initializers.items():
+            if value.const_value is not None:
+                yield name, value.const_value
+    for node in _nodes(model):
+        for attribute in node.attributes.values():
+            if attribute.type is ir.AttributeType.TENSOR and not attribute.is_ref():
+                names = (*(value.name for value in node.outputs), node.name, node.op_type)
+                yield next(filter(None, names)), attribute.as_tensor()
+
+
+def _parameters(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Weights, whether they stand as initializers or as Constant nodes."""
+    values = [v.const_value for graph in model.graphs() for v in graph.initializers.values()]
+    yield from (tensor for tensor in values if tensor is not None)
+    for node in _nodes(model):
+        if node.op_type == "Constant" and "value" in node.attributes:
+            yield node.attributes["value"].as_tensor()
+
+
+def _nodes(model: ir.Model) -> Iterator[ir.Node]:
+    yield from model.graph.all_nodes()
+    for function in model.functions.values():
+        yield from function.all_nodes()

@@ -178,7 +178,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
             _kept(row["to_reference"], row["measure"]),
             _kept(row["promise"], row["measure"]),
             f"{row['median_s'] * 1e3:.1f} ms"
-            + (f" for {row['audio_s']:.1f} s" if row["audio_s"] else ""),
+            + (f" for {row['audio_s']:.1f} s" if row["audio_s"] is not None else ""),
         )
         for row in found["models"]
     ]
@@ -389,4 +389,5 @@ def _part(model: Json, golden: Golden, recipe: str, root: Path, target: str) -> 
         counted=counted,
         accuracy=record["accuracy"],
         profile=_measured(record["profiles"], target),
+        sounds=model["role"] != Role.GENERIC.value,
     )

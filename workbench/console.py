@@ -72,7 +72,9 @@ class Voice:
             title=_shown(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD
         )
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+            table.add_column(
+                _shown(column), justify="left" if index == 0 else "right", overflow="fold"
+            )
         for row in rows:
             table.add_row(*(_shown(cell) for cell in row))
         self.out.print(table)

@@ -45,17 +45,22 @@ def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
 
 
 def golden_of(source: Artifact, evaluation: FeedSet) -> Golden | None:
-    """Run the source on the middle one of its evaluation feeds; its tokens, else its first answer.
+    """Run the source on the middle one of its evaluation feeds; its tokens, else a first answer.
 
-    None where no output is a tensor with numbers in it. Raises InputError where it does not run.
+    One number alone says little: an output of several comes before it. None where no output is a
+    tensor with numbers in it. Raises InputError where the source does not run.
     """
     feed = profile_feed(source, evaluation.feeds[len(evaluation.feeds) // 2])
     session = open_session(source.path)
     answers = session.run(feed)
-    for output in ("tokens", *session.output_names):
-        if output in answers and answers[output].size and answers[output].dtype.kind in "fiu":
-            return Golden(source.sha256, output, feed, answers[output])
-    return None
+    numbers = [
+        name
+        for name in ("tokens", *session.output_names)
+        if name in answers and answers[name].size and answers[name].dtype.kind in "fiu"
+    ]
+    several = [name for name in numbers if answers[name].size > 1]
+    output = next(iter(several or numbers), None)
+    return None if output is None else Golden(source.sha256, output, feed, answers[output])
 
 
 def keep_golden(source: Artifact, evaluation: FeedSet, space: Workspace) -> None:

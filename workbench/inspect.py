@@ -12,9 +12,11 @@ from optimize.runtime_facts import RuntimeFacts
 from optimize.runtime_graph import PRODUCTS
 from optimize.variant import VariantRecord
 from vampnet_models.artifact import find_models, open_artifact
-from vampnet_models.errors import InputError
+from vampnet_models.errors import WorkbenchError
 from vampnet_models.inspection import Inspection, inspect_model
+from vampnet_models.spec import TensorSpec
 from workbench import options
+from workbench.boundary import contained
 from workbench.console import Voice, megabytes
 from workbench.runtime import Checked, check, float_lines, not_checked, record_beside, tell
 from workbench.workspace import Json
@@ -31,8 +33,9 @@ from workbench.workspace import Json
 def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     """Show inputs, outputs, opset, parameters, operators, role and known problems.
 
-    MODELS are .onnx files or folders of them. Of a variant, --runtime completes its variant.json,
-    and exits with 1 when the graph does not hold what the variant's name promises.
+    MODELS are .onnx files or folders of them. Exits with 1 where a model cannot be right: NaN in
+    its weights, a cycle, values from nowhere, sizes that disagree. Of a variant, --runtime also
+    completes its variant.json, and exits with 1 where the graph does not keep the name's promise.
 
     \b
     Examples:
@@ -46,10 +49,11 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     missed: list[str] = []
     for path in paths:
         try:
-            inspection = inspect_model(path)
-            record = record_beside(path)
-            checked = _checked(path, voice) if runtime else None
-        except InputError as error:
+            with contained():
+                inspection = inspect_model(path)
+                record = record_beside(path)
+                checked = _checked(path, voice) if runtime else None
+        except WorkbenchError as error:
             if len(paths) == 1:
                 raise
             failed.append(str(error))
@@ -68,6 +72,8 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
         if not as_json:
             show(voice, inspection)
             _show_runtime(voice, path, record, facts)
+        fatal = [problem for problem in inspection.problems if problem.fatal]
+        missed += [f"{path}: {problem.kind}: {problem.text}" for problem in fatal]
         if checked is not None and checked.missed is not None:
             missed.append(f"{path}: {checked.missed}")
             voice.error(missed[-1])
@@ -106,8 +112,7 @@ def show(voice: Voice, found: Inspection) -> None:
     voice.say(f"  weights     {found.weights}")
     for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
         for tensor in tensors:
-            shape = ", ".join(str(d) if d is not None else "?" for d in tensor["shape"])
-            voice.say(f"  {kind:<11} {tensor['name']} {tensor['dtype']} [{shape}]")
+            voice.say(f"  {kind:<11} {tensor['name']} {TensorSpec(**tensor).described}")
     voice.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
     for problem in found.problems:
         voice.say(f"  problem     {problem.kind}: {problem.text}")

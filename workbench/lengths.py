@@ -47,7 +47,12 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> 
 
 
 def accepted_by(artifact: Artifact) -> str:
-    """Which lengths a model takes, in words; found by running it where that is not known."""
+    """Which lengths a model takes, in words; found by running it where that is not known.
+
+    Of a generic model nobody knows which axis is a length: it takes what it declares.
+    """
+    if artifact.role is Role.GENERIC and artifact.spec.part is None:
+        return "as declared"
     lengths = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
     return lengths.describe() if lengths.restricted else "any length"
 

@@ -11,6 +11,7 @@ import click
 from profiles.overview import known_issues, recommendations, storage_by_use
 from vampnet_models.artifact import open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.spec import Role
 from workbench import options
 from workbench.boundary import contained
 from workbench.console import Voice, megabytes, percent
@@ -62,12 +63,14 @@ def overview(run_dir: Path, as_json: bool) -> None:
             for a in advice
         ],
     )
-    issues = known_issues(results, lengths, imported)
-    voice.table(
-        "Known issues of the earlier exports",
-        ("issue", "before", "now"),
-        [(i.name, i.before, i.now) for i in issues],
-    )
+    is_chain = any(m["role"] != Role.GENERIC for m in results["models"])
+    issues = known_issues(results, lengths, imported) if is_chain else []
+    if issues:
+        voice.table(
+            "Known issues of the earlier exports",
+            ("issue", "before", "now"),
+            [(i.name, i.before, i.now) for i in issues],
+        )
     voice.json(
         {
             "lengths": lengths,

@@ -110,8 +110,7 @@ def _check(manifest: Json) -> None:
         if _text(model, "measure", name) not in ("tokens", "audio"):
             raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio")
         _number(model, "promise", name)
-        audio_s = _number(model, "audio_s", name)
-        if audio_s < 0 or (audio_s == 0 and model["role"] != "generic"):
+        if model.get("audio_s") is not None and _number(model, "audio_s", name) <= 0:
             raise Refused(f"{MANIFEST}: {name}: stands for no sound")
     if len({model["name"] for model in models}) < len(models):
         raise Refused(f"{MANIFEST}: lists a model twice; make the bundle again")
@@ -312,7 +311,11 @@ def pace(row: Json) -> str:
 def took(row: Json) -> str:
     """The time of a run, and what it means where the model makes sound."""
     time = f"{1e3 * row['median_s']:.1f} ms"
-    return f"{time} for {row['audio_s']:.1f} s of sound, {pace(row)}" if row["audio_s"] else time
+    return (
+        f"{time} for {row['audio_s']:.1f} s of sound, {pace(row)}"
+        if row["audio_s"] is not None
+        else time
+    )
 
 
 def show(found: Json) -> None:

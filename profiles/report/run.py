@@ -230,8 +230,8 @@ class Model:
     """A source model and its variants; `profiles` are the FP32 source's own.
 
     `blocks` are there where a search chose a precision for each. `coverage` is that of the feeds,
-    `problems` what `inspect` finds wrong with the source, `failed_steps` what could not be done with
-    it, and why.
+    `problems` what `inspect` finds wrong with the source, `failed_steps` what could not be done
+    with it, and why.
     """
 
     name: str

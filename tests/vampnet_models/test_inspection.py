@@ -56,13 +56,11 @@ def test_a_fixed_length_and_an_unknown_role_are_named(tmp_path):
     assert {"unknown-role", "fixed-length"} <= kinds(path)
 
 
-def test_missing_value_info_and_too_new_versions_are_named(tmp_path):
+def test_too_new_versions_are_named(tmp_path):
     b = GraphBuilder("m")
     x = b.input("x", ir.DataType.FLOAT, ["n"])
-    middle = b.op("Relu", x)
-    b.output(b.op("Relu", middle), "y", ir.DataType.FLOAT, ["n"])
+    b.output(b.op("Relu", x), "y", ir.DataType.FLOAT, ["n"])
     model = b.finish({})
-    middle.type = middle.shape = None
     model.graph.opset_imports[""] = 28
     save_model(model, tmp_path / "m.onnx")
-    assert {"missing-value-info", "too-new"} <= kinds(tmp_path / "m.onnx")
+    assert "too-new" in kinds(tmp_path / "m.onnx")

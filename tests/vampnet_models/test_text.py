@@ -1,0 +1,39 @@
+import pytest
+
+from vampnet_models.errors import reason_of
+from vampnet_models.text import end_of, one_line, visible
+
+
+@pytest.mark.parametrize(
+    "nasty", ["\x1b[2J", "\x07", "\x9b31m", "\u202e", "\x00", "\u2028", "\ud800"]
+)
+def test_what_a_terminal_obeys_is_spelled_out(nasty):
+    shown = visible(f"a{nasty}b")
+    assert shown == f"a\\u{ord(nasty[0]):04x}{nasty[1:]}b"
+    assert shown.isprintable()
+
+
+def test_plain_text_stays():
+    text = "Größe ×2 µs 日本 [1, 2]"
+    assert visible(text) == text
+    assert visible("a\nb\tc", keep="\n\t") == "a\nb\tc"
+    assert one_line(" a\r\n b\tc ") == "a b c"
+
+
+def test_the_end_is_kept():
+    assert end_of("x" * 50 + " the reason", 10) == "... the reason"
+    assert end_of("short", 10) == "short"
+
+
+def test_a_reason_of_the_runtime_loses_its_codes_and_keeps_its_end():
+    said = (
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from /long/path.onnx failed:"
+        "/onnxruntime_src/onnxruntime/core/graph/model.cc:181 onnxruntime::Model::Model "
+        f"{'z' * 300} Unsupported model IR version: 99"
+    )
+    reason = reason_of(RuntimeError(said))
+    assert reason.endswith("Unsupported model IR version: 99")
+    assert len(reason) <= 304
+    assert "onnxruntime_src" not in reason_of(RuntimeError(said), 1000)
+    assert "ONNXRuntimeError" not in reason_of(RuntimeError(said), 1000)
+    assert reason_of(KeyError()) == "KeyError"
