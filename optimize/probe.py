@@ -110,10 +110,11 @@ class _Compared:
         for name, values in expected.items():
             traits = self.traits.get(name, Traits())
             pairs = list(_tensors(name, values, found[name]))
-            for theirs, ours in pairs:
-                if traits.chosen or traits.drawn:
+            if traits.chosen or traits.drawn:
+                for theirs, ours in pairs:
                     self._check_form(name, theirs, ours)
-                else:
+            else:
+                for theirs, ours in _joined(name, pairs):
                     worst = max(worst, _error(name, theirs, ours, bounded=traits.bounded))
         return worst
 
@@ -129,11 +130,22 @@ class _Compared:
             raise _Differs(f"{name} has values that are not finite")
 
 
+def _joined(name: str, pairs: list[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """Pieces of a sequence end to end: one number alone has no size that an error relates to."""
+    for theirs, ours in pairs:
+        _check_type(name, theirs, ours)
+        if theirs.shape != ours.shape:
+            raise _Differs(f"{name} {list(theirs.shape)} became {list(ours.shape)}")
+    if len(pairs) < 2 or len({theirs.dtype for theirs, _ in pairs}) > 1:
+        return pairs
+    whole = [
+        np.concatenate([each.reshape(-1) for each in side]) for side in zip(*pairs, strict=True)
+    ]
+    return [(whole[0], whole[1])]
+
+
 def _error(name: str, theirs: Array, ours: Array, *, bounded: bool) -> float:
     """The root of the mean squared error, relative to the root of the mean square."""
-    _check_type(name, theirs, ours)
-    if theirs.shape != ours.shape:
-        raise _Differs(f"{name} {list(theirs.shape)} became {list(ours.shape)}")
     if theirs.dtype.kind in "OUS":
         return float(np.mean(theirs.astype(str) != ours.astype(str))) if theirs.size else 0.0
     a, b = theirs.astype(np.float64), ours.astype(np.float64)
