@@ -12,6 +12,7 @@ from optimize.precision.fp16_effects import by_facts
 from optimize.precision.fp16_facts import facts_of
 from optimize.precision.fp16_forms import BRANCHING, FLOAT, HalfForm, half_form, is_float
 from optimize.precision.fp16_indices import by_indices
+from optimize.precision.fp16_kernels import by_kernels
 from optimize.precision.plan import code_path
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import all_nodes
@@ -80,6 +81,7 @@ def keeping(
     forms = _forms(graph, reasons)
     _add(reasons, by_facts(graph, facts_of(graph, extremes)))
     _add(reasons, by_indices(graph))
+    _add(reasons, by_kernels(graph))
     forms = {node: form for node, form in forms.items() if node not in reasons}
     return Keeping(reasons, forms, tuple(_losses(forms, extremes)))
 

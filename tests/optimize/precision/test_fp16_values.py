@@ -212,3 +212,17 @@ def _compare(text: str, feeds: dict[str, Array], weights: dict[str, Array]) -> N
             assert found.shape == expected[name].shape
             np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected[name]))
             assert snr_db(expected[name], found) > 50
+
+
+@pytest.mark.parametrize(("perm", "stays"), [("1, 0, 2", True), ("0, 2, 1", False)])
+def test_a_transposed_batch_stays_where_the_runtime_would_not_survive(
+    perm: str, stays: bool
+) -> None:
+    rank_3 = "(float[3, b, 32] x) => (float[p, q, r] y)"
+    body = f"t = Transpose<perm = [{perm}]>(x) y = MatMul(t, w)"
+    feeds, wide = {"x": normal(3, 32, 32)}, normal(32, 32) / 6
+    source = model(f"{rank_3} {{ {body} }}", w=wide)
+    expected = run(source, feeds)
+    found = convert(source).float_nodes
+    assert [node.op_type for node in found] == (["Transpose"] if stays else [])
+    assert snr_db(expected["y"], run(source, feeds)["y"]) > 50
