@@ -6,12 +6,16 @@ choice; behind a random operator there is no answer to compare. The rest must co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from optimize.equal_nodes import RANDOM_OPS
+from optimize.value_types import bodies_of
+from vampnet_models.inference import infer
+
+Body = ir.Graph | ir.Function
 
 CHOOSING_OPS = frozenset(
     {
@@ -33,6 +37,9 @@ MOVING_OPS = frozenset(
 )
 """Operators that hand values on without computing with them."""
 
+SHAPE_OPS = frozenset({"Shape", "Size", "ConstantOfShape"})
+"""Operators that read no value of a float input."""
+
 BOUNDED_OPS = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
 """Operators whose answers lie between 0 and 1."""
 
@@ -48,44 +55,74 @@ class Traits:
 
 
 def output_traits(model: ir.Model) -> dict[str, Traits]:
-    """The traits of each output of the main graph."""
+    """The traits of each output of the main graph. Types are inferred in place."""
+    infer(model)
     found: dict[ir.Value, Traits] = {}
-    for node in model.graph:
-        traits = _of_node(node, found, model)
-        for value in node.outputs:
-            found[value] = traits
+    _follow(model.graph, found, model)
     return {v.name or "": found.get(v, Traits()) for v in model.graph.outputs}
 
 
-def _of_node(node: ir.Node, found: dict[ir.Value, Traits], model: ir.Model) -> Traits:
-    inner = list(_inner(node, model))
-    read = [value for each in (node, *inner) for value in each.inputs if value is not None]
-    known = [found.get(value, Traits()) for value in read]
-    computed = any(each.computed for each in known)
+def _follow(nodes: Iterable[ir.Node], found: dict[ir.Value, Traits], model: ir.Model) -> None:
+    for node in nodes:
+        bodies = _bodies(node, model)
+        traits = _of_bodies(node, bodies, found, model) if bodies else _of_node(node, found)
+        found.update(dict.fromkeys(node.outputs, traits))
+
+
+def _of_node(node: ir.Node, found: Mapping[ir.Value, Traits]) -> Traits:
+    known = [found.get(value, Traits()) for value in node.inputs if value is not None]
     moves = node.op_type in MOVING_OPS and node.domain == ""
-    if inner:
-        moves = all(each.op_type in MOVING_OPS for each in inner)
-    computes = not moves and any(_is_float(v) for each in (node, *inner) for v in each.outputs)
-    chooses = any(
-        _chooses(each, computed if each is node else computed or computes)
-        for each in (node, *inner)
-    )
+    computed = any(each.computed for each in known)
+    if node.op_type in SHAPE_OPS:
+        computed = False
+    elif not moves:
+        computed = computed or any(_is_float(value) for value in node.outputs)
     return Traits(
-        computed or computes,
-        chooses or any(each.chosen for each in known),
-        any(each.op_type in RANDOM_OPS for each in (node, *inner))
-        or any(each.drawn for each in known),
+        computed,
+        any(each.chosen for each in known) or _chooses(node, found),
+        any(each.drawn for each in known) or node.op_type in RANDOM_OPS,
         node.op_type in BOUNDED_OPS or (moves and bool(known) and known[0].bounded),
     )
 
 
-def _chooses(node: ir.Node, computed: bool) -> bool:
-    if node.op_type not in CHOOSING_OPS or not computed:
+def _of_bodies(
+    node: ir.Node, bodies: list[Body], found: dict[ir.Value, Traits], model: ir.Model
+) -> Traits:
+    """What the bodies of a node, or the function that it calls, make of what it is given."""
+    given = [found.get(value, Traits()) for value in node.inputs if value is not None]
+    # A branch or a number of rounds that is computed is a choice as well.
+    decided = node.op_type in ("If", "Loop") and any(each.computed for each in given[:1])
+    traits = _united(given)
+    # What a loop hands on comes in again: once more with that, and nothing can be added.
+    for _ in range(2):
+        for body in bodies:
+            found.update(dict.fromkeys(body.inputs, traits))
+            _follow(body, found, model)
+        outputs = [found.get(value, Traits()) for body in bodies for value in body.outputs]
+        traits = _united([*given, *outputs])
+    bounded = bool(outputs) and all(each.bounded for each in outputs)
+    return replace(traits, chosen=traits.chosen or decided, bounded=bounded)
+
+
+def _united(traits: Iterable[Traits]) -> Traits:
+    """Computed, chosen, drawn where any is."""
+    each = list(traits)
+    return Traits(
+        any(t.computed for t in each), any(t.chosen for t in each), any(t.drawn for t in each)
+    )
+
+
+def _chooses(node: ir.Node, found: Mapping[ir.Value, Traits]) -> bool:
+    if node.op_type not in CHOOSING_OPS:
         return False
-    if node.op_type != "Cast":
-        return True
-    to = node.attributes.get("to")
-    return to is not None and not ir.DataType(to.as_int()).is_floating_point()
+    if node.op_type == "Cast":
+        to = node.attributes.get("to")
+        if to is None or ir.DataType(to.as_int()).is_floating_point():
+            return False
+    return any(
+        value is not None and _is_float(value) and found.get(value, Traits()).computed
+        for value in node.inputs
+    )
 
 
 def _is_float(value: ir.Value) -> bool:
@@ -93,14 +130,7 @@ def _is_float(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype.is_floating_point()
 
 
-def _inner(node: ir.Node, model: ir.Model) -> Iterable[ir.Node]:
-    """The nodes of a node's bodies, and those of the function that it calls."""
-    for attribute in node.attributes.values():
-        if attribute.type is ir.AttributeType.GRAPH:
-            yield from ir.traversal.RecursiveGraphIterator(attribute.as_graph())
-        elif attribute.type is ir.AttributeType.GRAPHS:
-            for graph in attribute.as_graphs():
-                yield from ir.traversal.RecursiveGraphIterator(graph)
+def _bodies(node: ir.Node, model: ir.Model) -> list[Body]:
+    """The bodies of a node, or the function that it calls."""
     function = model.functions.get(node.op_identifier())
-    if function is not None:
-        yield from ir.traversal.RecursiveGraphIterator(function)
+    return [*bodies_of(node), *([] if function is None else [function])]

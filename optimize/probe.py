@@ -31,6 +31,9 @@ UNSURE = 0.5
 BOUNDED_SCALE = 0.25
 """The least scale of answers between 0 and 1: near 0 a relative error says nothing."""
 
+SEEDS = 3
+"""Random feeds that are tried while the error is over the bound."""
+
 OPTIMIZATIONS: tuple[GraphOptimization, ...] = ("all", "disabled")
 
 
@@ -60,24 +63,46 @@ def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] 
             not_probed=f"{source.bytes / 1e6:.0f} MB are over {MOST_BYTES / 1e6:.0f} MB: "
             "`vampbench verify` compares it"
         )
+    compared = _Compared(
+        output_traits(load_model(source.path)), {p.name: p.shape for p in source.spec.outputs}
+    )
+    found, error, allowed = Probe(), 0.0, bound
+    # A wrong graph is wrong on every feed; an honest one may be unlucky with one.
+    for seed in range(1 if given else SEEDS):
+        found = _once(source, variant, bound, compared, given, seed)
+        error, allowed = found.error or 0.0, found.bound or bound
+        if error <= allowed:
+            return found
+    raise PromiseMissed(
+        f"it is wrong on the {found.feed} feed: an output differs by {error:.2g} of its size, over "
+        f"{allowed:.2g}"
+    )
+
+
+def _once(
+    source: Artifact,
+    variant: Path,
+    bound: float,
+    compared: _Compared,
+    given: Sequence[Feeds],
+    seed: int,
+) -> Probe:
+    """The error on one feed, whatever it is. Raises PromiseMissed where forms differ."""
     try:
         sessions = [_open(source.path, each) for each in OPTIMIZATIONS]
-        name, feeds, answers = _answered(source, sessions[0], given)
+        name, feeds, answers = _answered(source, sessions[0], given, seed)
         again = _run(sessions[1], feeds)
     except (InputError, ValueError) as error:
         reason = str(error).removeprefix(f"{source.path}: ")
         return Probe(not_probed=f"the source cannot be run: {reason}")
     del sessions
-    traits = output_traits(load_model(source.path))
-    ports = {port.name: port.shape for port in source.spec.outputs}
-    compared = _Compared(traits, ports)
     try:
         floor = compared.error(answers, again)
     except _Differs as difference:
         return Probe(name, not_probed=f"the source does not answer itself twice: {difference}")
     if floor > UNSURE:
         return Probe(name, not_probed=f"the source's own answers differ by {floor:.2g}")
-    allowed, worst = max(bound, FLOOR_TIMES * floor), 0.0
+    worst = 0.0
     for optimization in OPTIMIZATIONS:
         try:
             found = _run(_open(variant, optimization), feeds)
@@ -85,12 +110,7 @@ def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] 
         except (InputError, _Differs) as error:
             reason = str(error).removeprefix(f"{variant}: ")
             raise PromiseMissed(f"it is wrong on the {name} feed: {reason}") from error
-    if worst > allowed:
-        raise PromiseMissed(
-            f"it is wrong on the {name} feed: an output differs by {worst:.2g} of its size, over "
-            f"{allowed:.2g}"
-        )
-    return Probe(name, worst, allowed)
+    return Probe(name, worst, max(bound, FLOOR_TIMES * floor))
 
 
 class _Differs(Exception):
@@ -186,7 +206,7 @@ def _tensors(name: str, theirs: Any, ours: Any) -> Iterable[tuple[Array, Array]]
 
 
 def _answered(
-    source: Artifact, session: Session, given: Sequence[Feeds]
+    source: Artifact, session: Session, given: Sequence[Feeds], seed: int
 ) -> tuple[str, Feeds, dict[str, Any]]:
     """What kind of feed, the feed and the source's answers. Raises InputError, ValueError."""
     feed = smallest(given)
@@ -194,7 +214,7 @@ def _answered(
         return "given", feed, _run(session, feed)
     refused: InputError | None = None
     kind = "role's" if source.spec.role in ROLE_LENGTHS else "random"
-    for feeds in drawn_feeds(source.spec):
+    for feeds in drawn_feeds(source.spec, seed):
         try:
             return kind, feeds, _run(session, feeds)
         except InputError as error:

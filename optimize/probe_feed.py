@@ -53,16 +53,14 @@ def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:
     if spec.role in ROLE_LENGTHS:
         yield {t.name: _of_role(t, spec, rng) for t in spec.inputs}
         return
-    for size, below in itertools.product(SIZES, INTEGERS_BELOW):
-        shapes = {t.name: _shape(t, size) for t in spec.inputs}
+    for size, only_last, below in itertools.product(SIZES, (False, True), INTEGERS_BELOW):
+        shapes = {t.name: _shape(t, size, 1 if only_last else size) for t in spec.inputs}
         if sum(math.prod(shape) for shape in shapes.values()) <= MOST_ELEMENTS:
             yield {t.name: _draw(t, shapes[t.name], below, rng) for t in spec.inputs}
 
 
 def _of_role(tensor: TensorSpec, spec: ModelSpec, rng: np.random.Generator) -> Array:
-    sizes = _shape(tensor, 1)
-    if tensor.shape and not isinstance(tensor.shape[-1], int):
-        sizes = (*sizes[:-1], ROLE_LENGTHS[spec.role])
+    sizes = _shape(tensor, ROLE_LENGTHS[spec.role], 1)
     pair = transformer_inputs(spec.inputs)
     is_mask = pair is not None and tensor.name == pair.mask.name
     values = _draw(tensor, sizes, 2 if is_mask else CODEBOOK_SIZE, rng)
@@ -71,11 +69,11 @@ def _of_role(tensor: TensorSpec, spec: ModelSpec, rng: np.random.Generator) -> A
     return 0.1 * values if tensor.dtype == "float32" and len(sizes) == 3 else values
 
 
-def _shape(tensor: TensorSpec, size: int) -> tuple[int, ...]:
-    return tuple(
-        d if isinstance(d, int) else (1 if axis == 0 else size)
-        for axis, d in enumerate(tensor.shape)
-    )
+def _shape(tensor: TensorSpec, last: int, others: int) -> tuple[int, ...]:
+    """The declared shape; of its open axes the first is 1, the last `last`, others `others`."""
+    sizes = [1, *[others] * (len(tensor.shape) - 2), last][-len(tensor.shape) :]
+    pairs = zip(tensor.shape, sizes, strict=False)
+    return tuple(d if isinstance(d, int) else size for d, size in pairs)
 
 
 def _draw(

@@ -23,7 +23,15 @@ from optimize.precision import (
 from optimize.precision.int8_conv import RangeLike
 from optimize.precision.plan import Conversion
 from optimize.precision.traits import Traits
-from optimize.recipes import FP16, INT8_DYNAMIC, INT8_STATIC, Recipe, with_static_settings
+from optimize.recipes import (
+    BEYOND,
+    FP16,
+    INT8_DYNAMIC,
+    INT8_STATIC,
+    NEAR_INT8,
+    Recipe,
+    with_static_settings,
+)
 from vampnet_models.errors import InputError
 
 
@@ -178,4 +186,5 @@ def weights_recipe(
         if method == "gptq"
         else lambda model, _ranges, traits: weight_only.convert(model, settings, traits=traits),
         calibrate=partial(calibrated_weights.convert, settings) if method == "gptq" else None,
+        probe_bound=NEAR_INT8 if bits == "8" else BEYOND,
     )

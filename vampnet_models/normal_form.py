@@ -11,15 +11,12 @@ import onnx
 SPELLED_OUT = "ai.onnx"
 """The default domain by its full name."""
 
-DENSE_BYTES = 256 * 1024 * 1024
-"""What a sparse tensor may take when it is written out."""
-
 
 def to_normal_form(model: onnx.ModelProto) -> None:
     """In place: the default domain is the empty one, and sparse constants are dense.
 
-    Raises ValueError where the domain is imported in two versions, or a sparse tensor is damaged or
-    too large to be written out.
+    How large sparse tensors become was checked with the header. Raises ValueError where the domain
+    is imported in two versions, or a sparse tensor is damaged.
     """
     for owner in (model, *model.functions):
         _one_import(owner)
@@ -65,8 +62,6 @@ def _dense(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
     name, dims = sparse.values.name, tuple(sparse.dims)
     values = onnx.numpy_helper.to_array(sparse.values).reshape(-1)
     places = onnx.numpy_helper.to_array(sparse.indices)
-    if min(dims, default=0) < 0 or math.prod(dims) * values.itemsize > DENSE_BYTES:
-        raise ValueError(f"its sparse tensor {name} of {list(dims)} is too large to be written out")
     flat = places.reshape(-1)
     if places.ndim == 2:
         if places.shape[1] != len(dims):

@@ -47,6 +47,8 @@ def without_kernel(model: ir.Model, opset: int) -> list[str]:
     An operator that is only a function of others counts as one without, where it changes.
     """
     current = model.graph.opset_imports.get("", 0)
+    if opset <= current:
+        return []
     names = {n.op_type for n in ir.traversal.RecursiveGraphIterator(model.graph) if n.domain == ""}
     return sorted(name for name in names if _loses_kernel(name, current, opset))
 

@@ -74,55 +74,47 @@ def _top_k(node: ir.Node) -> None:
     _set_input(node, 1, _constant(node, "k", np.array([k.as_int()], np.int64)))
 
 
-def _dtype(node: ir.Node) -> np.dtype[Any]:
-    value = node.inputs[0]
-    if value is None or value.dtype is None:
-        raise CannotRaise("the type of its input is not known")
-    return value.dtype.numpy()
+def _bound(node: ir.Node, name: str, value: float) -> ir.Value:
+    """A scalar of the type of the node's first input, whether that is known or not."""
+    source = node.inputs[0]
+    if source is not None and source.dtype is not None:
+        return _constant(node, name, np.array(value, source.dtype.numpy()))
+    single = _constant(node, name, np.array(value, np.float32))
+    return _before(node, "CastLike", (single, source), f"{name}_cast")
 
 
 def _clip(node: ir.Node) -> None:
     for index, name in ((1, "min"), (2, "max")):
-        bound = node.attributes.pop(name, None)
-        if bound is not None:
-            _set_input(node, index, _constant(node, name, np.array(bound.as_float(), _dtype(node))))
+        given = node.attributes.pop(name, None)
+        if given is not None:
+            _set_input(node, index, _bound(node, name, given.as_float()))
 
 
 def _pad(node: ir.Node) -> None:
     _ints_to_input("pads", 1)(node)
-    value = node.attributes.pop("value", None)
-    if value is not None:
-        _set_input(node, 2, _constant(node, "value", np.array(value.as_float(), _dtype(node))))
-
-
-def _as_before_11(node: ir.Node) -> None:
-    """Resize and Upsample took a coordinate of the output times the scale, rounded down."""
-    node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
-    node.attributes.add(ir.AttrString("nearest_mode", "floor"))
+    given = node.attributes.pop("value", None)
+    if given is not None:
+        _set_input(node, 2, _bound(node, "value", given.as_float()))
 
 
 def _upsample(node: ir.Node) -> None:
+    """To Resize of opset 10, from which the next adapter goes on."""
     scales = node.attributes.pop("scales", None)
-    given: ir.Value | None
     if scales is not None:
-        given = _constant(node, "scales", np.array(scales.as_floats(), np.float32))
-    elif len(node.inputs) > 1:
-        given = node.inputs[1]
-    else:
+        _set_input(node, 1, _constant(node, "scales", np.array(scales.as_floats(), np.float32)))
+    elif len(node.inputs) < 2:
         raise CannotRaise("it has no scales")
     node.op_type = "Resize"
-    node.resize_inputs(3)
-    node.replace_input_with(1, None)
-    node.replace_input_with(2, given)
-    _as_before_11(node)
 
 
 def _resize_10(node: ir.Node) -> None:
+    """It took a coordinate of the output times the scale, rounded down."""
     scales = node.inputs[1]
     node.resize_inputs(3)
     node.replace_input_with(1, None)
     node.replace_input_with(2, scales)
-    _as_before_11(node)
+    node.attributes.add(ir.AttrString("coordinate_transformation_mode", "asymmetric"))
+    node.attributes.add(ir.AttrString("nearest_mode", "floor"))
 
 
 def _resize_13(node: ir.Node) -> None:

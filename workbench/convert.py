@@ -39,6 +39,7 @@ from workbench.ground import (
 )
 from workbench.neighbours import with_neighbours, with_upstream
 from workbench.outside import tell_outside
+from workbench.probed import tell_not_probed
 from workbench.runtime import float_lines, mixed_lines, not_checked
 
 
@@ -394,6 +395,7 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:
         voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
+    tell_not_probed(variant.path, variant.record)
     if variant.record.runtime is None:
         voice.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:

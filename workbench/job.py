@@ -30,6 +30,7 @@ from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_aud
 from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.lengths import accepted_by
 from workbench.outside import look_outside
+from workbench.probed import tell_not_probed
 from workbench.results import results_of
 from workbench.runtime import check_variants
 from workbench.workspace import Json, Workspace, key_of, recall, relative_to, remember
@@ -227,6 +228,7 @@ def build(
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
+    tell_not_probed(path, made.record)
     record = asdict(made.record)
     for warning in record["warnings"]:
         voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
