@@ -254,7 +254,7 @@ def _reusable(
         and record.versions == versions()
         and record.sha256 == made.sha256
     )
-    return Variant(out, record) if same else None
+    return Variant(out, record, reused=True) if same else None
 
 
 def _prepared(model: ir.Model, path: Path, recipe: Recipe) -> tuple[Interface, list[str]]:

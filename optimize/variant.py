@@ -89,10 +89,11 @@ class VariantRecord:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model that a recipe made, and its record."""
+    """A model that a recipe made, and its record; `reused` where it was there already."""
 
     path: Path
     record: VariantRecord
+    reused: bool = False
 
 
 def record_path(model: Path) -> Path:

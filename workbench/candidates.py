@@ -82,6 +82,7 @@ def candidates_of(
         artifact.name,
         feeds_key(artifact, ground, None),
         lambda: feeds_of(artifact, ground, None, threads, voice),
+        voice,
     )
     search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
     with _fused(artifact, space) as fused:

@@ -198,7 +198,7 @@ def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, Fee
     def missing() -> tuple[FeedSet, FeedSet]:
         raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
 
-    return kept_feeds(space.work("feeds"), artifact.name, key, missing)
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing, _voice())
 
 
 def _voice() -> Voice:

@@ -53,6 +53,17 @@ class Voice:
             self.out.width = PIPE_COLUMNS
         self.steps: list[Step] = []
         self._bars: Progress | None = None
+        self._kept: list[str] = []
+
+    def keep(self, step: str) -> None:
+        """Note a step that was found done; `tell_kept` says so."""
+        self._kept.append(step)
+
+    def tell_kept(self) -> None:
+        """Say which steps an earlier run had finished since this was asked last, if any."""
+        if self._kept:
+            self.say(f"  kept from before: {', '.join(self._kept)}")
+            self._kept.clear()
 
     def say(self, text: str) -> None:
         """A line for the person in front of the terminal."""

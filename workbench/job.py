@@ -19,7 +19,14 @@ from profiles.profile import profile_variants
 from profiles.report import write_report
 from profiles.rounds import Plan
 from profiles.targets import Target, parse_targets
-from vampnet_models.artifact import Artifact, load_model, open_artifact, sha256_of, write_text
+from vampnet_models.artifact import (
+    Artifact,
+    check_output,
+    load_model,
+    open_artifact,
+    sha256_of,
+    write_text,
+)
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.inspection import problems_of
 from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
@@ -79,6 +86,7 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
     artifacts, skipped = open_all(job.models, voice)
     if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
         voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
+    check_output(space.results, *job.models)
     audio = load_audio(job.audio, voice, job.evaluation_audio)
     space.open()
     ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
@@ -88,6 +96,7 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
     results: Json = {}
     for artifact in artifacts:
         models.append(_model(artifact, job, space, ground, voice))
+        voice.tell_kept()
         results = results_of(job.command, ground, models, skipped, space, voice)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
     try:
@@ -193,6 +202,7 @@ def both_feeds(
         artifact.name,
         feeds_key(artifact, ground, job.feeds),
         lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
+        voice,
     )
 
 
@@ -229,6 +239,8 @@ def build(
         voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
     tell_not_probed(path, made.record)
+    if made.reused:
+        voice.keep(recipe.name)
     record = asdict(made.record)
     for warning in record["warnings"]:
         voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
@@ -284,6 +296,8 @@ def verify(
                 voice.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
                 variant["status"], variant["reason"] = "failed", str(error)
                 continue
+        else:
+            voice.keep(f"comparison of {variant['recipe']}")
         variant["accuracy"] = found
         variant["status"], variant["reason"] = judge(found, job.min_agreement)
 
@@ -348,6 +362,8 @@ def profile(
                 n: {t: r | {"host": host.as_json()} for t, r in f.items()} for n, f in found.items()
             }
         found = remember(path, key, found)
+    else:
+        voice.keep("profile")
     facts["profiles"] = found.get(REFERENCE, {})
     for variant in usable:
         variant["profiles"] = found.get(variant["recipe"], {})

@@ -14,6 +14,7 @@ from calibration.collect import Terms
 from calibration.feeds import Encoded, FeedSet, load_feed_set, save_feed
 from calibration.kept_ranges import Store
 from vampnet_models.errors import InputError
+from workbench.console import Voice
 from workbench.workspace import key_of
 
 Feeds = tuple[FeedSet, FeedSet]
@@ -41,11 +42,15 @@ def kept_codes(
     return found
 
 
-def kept_feeds(folder: Path, model: str, key: str, make: Callable[[], Feeds]) -> Feeds:
+def kept_feeds(
+    folder: Path, model: str, key: str, make: Callable[[], Feeds], voice: Voice
+) -> Feeds:
     """Calibration and evaluation feeds of a model; `key` stands for all that they come from."""
     paths = [folder / f"{model}.{key[:16]}.{side}.npz" for side in ("calibration", "evaluation")]
     with contextlib.suppress(InputError):
-        return load_feed_set(paths[0]), load_feed_set(paths[1])
+        stored = load_feed_set(paths[0]), load_feed_set(paths[1])
+        voice.keep("feeds")
+        return stored
     found = make()
     for feed_set, path in zip(found, paths, strict=True):
         feed_set.save_npz(path)

@@ -47,6 +47,7 @@ class Bench:
         name = self.artifact.name
         found: dict[str, list[Effect]] = {}
         todo = [(b, p) for b, precisions in options.items() for p in precisions if p != FLOAT]
+        n_kept = 0
         with self.voice.task(f"{name}: {len(todo)} trials of {len(options)} blocks") as update:
             for done, (block, precision) in enumerate(todo):
 
@@ -55,12 +56,15 @@ class Bench:
 
                 key = key_of(self.key, precision, *self.blocks[block])
                 path = self.space.work("sensitivity", name, f"{key[:16]}.json")
+                n_kept += path.is_file()
                 each = found.setdefault(block, [Effect(block, FLOAT, 0.0, 1.0, 0, 1.0)])
                 try:
                     each.append(Effect.from_json(remembered(path, key, measure)))
                 except InputError as error:
                     self.voice.warn(f"{name}: {block} as {precision}: {error}")
                 update(done + 1, len(todo))
+        if n_kept:
+            self.voice.keep(f"{n_kept} of {len(todo)} trials")
         return found
 
     def near_bound(self, effects: Mapping[str, list[Effect]], wish: Wish) -> list[Assignment]:

@@ -22,7 +22,7 @@ from optimize.search import (
 from optimize.search import sets_of as combinations
 from optimize.variant import read_record, record_path, write_record
 from profiles.report import write_report
-from vampnet_models.artifact import copy_model, load_model, open_artifact, write_text
+from vampnet_models.artifact import check_output, copy_model, load_model, open_artifact, write_text
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import open_session
 from vampnet_models.spec import WEIGHTS_KEY, Role
@@ -62,6 +62,7 @@ def tune_set(
     """
     space = Workspace(out)
     artifacts, skipped = open_all(paths, voice)
+    check_output(space.results, *paths)
     heard = load_audio(audio, voice, evaluation_audio)
     space.open()
     ground = lay_ground(artifacts, heard, space.work(), wish.threads, voice)
@@ -69,6 +70,7 @@ def tune_set(
     for artifact in artifacts:
         voice.say(f"{artifact.name} ({artifact.role.value})")
         tuned[artifact.name] = candidates_of(artifact, ground, space, wish, voice)
+        voice.tell_kept()
     spend(tuned, space, wish, voice)
     candidates = {name: found.candidates for name, found in tuned.items()}
     sets = combinations(candidates)

@@ -148,6 +148,7 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     monkeypatch.setattr(Trials, "compare", counted)
     done = vampbench(*command)
     assert done.code == 0 and compared == every
+    assert "kept from before: feeds, " in done.stderr and " trials" in done.stderr
 
     def chosen(found: Any) -> Any:
         result = json.loads(found.stdout)
