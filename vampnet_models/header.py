@@ -22,9 +22,9 @@ import onnx_ir as ir
 from vampnet_models.external import External, check_files, external_of, shown
 from vampnet_models.wire import FIXED32, FIXED64, LENGTH, VARINT, Data, Field, fields, signed
 
-MAX_NODES = 250_000
-MAX_MESSAGES = 4_000_000
-"""Nodes, and messages and names in all: readers take a hundred bytes and more for two of these."""
+BUDGET_BYTES = 400_000_000
+BUDGET_PER_BYTE = 10
+"""What reading may take in memory: so much, and so many times the file's own size."""
 
 MAX_GRAPHS_DEEP = 24
 """Bodies inside bodies; protobuf itself stops at a hundred messages, three to a body."""
@@ -45,6 +45,7 @@ class Kind(IntEnum):
     """What a field holds, as far as the walk must know."""
 
     TEXT = auto()
+    BYTES = auto()
     MODEL = auto()
     GRAPH = auto()
     NODE = auto()
@@ -64,6 +65,14 @@ class Kind(IntEnum):
 
 
 K = Kind
+COST_BYTES = {K.NODE: 1500, K.TENSOR: 1800, K.GRAPH: 2000, K.FUNCTION: 2300, K.VALUE: 850}
+COST_BYTES |= {K.ATTRIBUTE: 500, K.TEXT: 100, K.SPARSE: 1800, K.TYPE: 0, K.TENSOR_TYPE: 0}
+OTHER_BYTES = 100
+OPERAND_BYTES = 500
+NUMBER_BYTES = 35
+"""What a message of two bytes takes once protobuf and onnx_ir have read it, as measured; a name of
+a node's input or output more than other texts; a number of an attribute."""
+
 _MESSAGES: dict[Kind, dict[int, Kind]] = {
     K.MODEL: {2: K.TEXT, 3: K.TEXT, 4: K.TEXT, 6: K.TEXT, 7: K.GRAPH, 8: K.OPSET}
     | {14: K.ENTRY, 20: K.TRAINING, 25: K.FUNCTION},
@@ -72,7 +81,7 @@ _MESSAGES: dict[Kind, dict[int, Kind]] = {
     K.NODE: {1: K.TEXT, 2: K.TEXT, 3: K.TEXT, 4: K.TEXT, 5: K.ATTRIBUTE, 6: K.TEXT, 7: K.TEXT}
     | {8: K.TEXT, 9: K.ENTRY},
     K.ATTRIBUTE: {1: K.TEXT, 5: K.TENSOR, 6: K.GRAPH, 10: K.TENSOR, 11: K.GRAPH, 13: K.TEXT}
-    | {14: K.TYPE, 15: K.TYPE, 21: K.TEXT, 22: K.SPARSE, 23: K.SPARSE},
+    | {9: K.BYTES, 14: K.TYPE, 15: K.TYPE, 21: K.TEXT, 22: K.SPARSE, 23: K.SPARSE},
     K.FUNCTION: {1: K.TEXT, 4: K.TEXT, 5: K.TEXT, 6: K.TEXT, 7: K.NODE, 8: K.TEXT, 9: K.OPSET}
     | {10: K.TEXT, 11: K.ATTRIBUTE, 12: K.VALUE, 13: K.TEXT, 14: K.ENTRY},
     K.TRAINING: {1: K.GRAPH, 2: K.GRAPH, 3: K.ENTRY, 4: K.ENTRY},
@@ -103,6 +112,9 @@ _OF_DTYPE = {ir.DataType.FLOAT: 4, ir.DataType.COMPLEX64: 4, ir.DataType.STRING:
 _OF_DTYPE |= {ir.DataType.INT64: 7, ir.DataType.DOUBLE: 10, ir.DataType.COMPLEX128: 10}
 _OF_DTYPE |= {ir.DataType.UINT32: 11, ir.DataType.UINT64: 11}
 _INT32_DATA = 5
+_NUMBERS = {7: 4, 8: None}
+"""A list of floats or integers in an attribute: bytes per value, None for varints."""
+
 _DATA_FIELDS = {4: 4, 5: None, 6: None, 7: None, 10: 8, 11: None}
 """Typed data by field: bytes per value where it is of fixed size."""
 
@@ -150,8 +162,8 @@ class _Walk:
     def __init__(self, data: Data) -> None:
         self.data = data
         self.externals: list[External] = []
-        self.n_messages = self.n_nodes = self.graphs = self.types = 0
-        self.no_external = 0
+        self.graphs = self.types = self.no_external = 0
+        self.budget_bytes = BUDGET_BYTES + BUDGET_PER_BYTE * len(data)
         self.special: dict[Kind, Callable[[int, int], object]] = {
             K.TENSOR: self.tensor,
             K.SPARSE: self.sparse,
@@ -164,13 +176,22 @@ class _Walk:
         self.enter(kind)
         data, table, single = self.data, _MESSAGES[kind], _SINGLE.get(kind, frozenset())
         seen = 0
-        for number, wire_type, at, stop, _ in fields(data, start, end):
+        is_node, is_attribute = kind is K.NODE, kind is K.ATTRIBUTE
+        for field in fields(data, start, end):
+            number, wire_type, at, stop, _ = field
+            if is_attribute and number in _NUMBERS:
+                self.spend(NUMBER_BYTES * _n_values(data, field, _NUMBERS[number]))
+                continue
             child = table.get(number)
             if child is None or wire_type != LENGTH:
                 continue
-            self.count()
+            self.spend(COST_BYTES.get(child, OTHER_BYTES))
             if child is K.TEXT:
                 data[at:stop].decode()
+                if is_node and number <= 2:
+                    self.spend(OPERAND_BYTES)
+                continue
+            if child is K.BYTES:
                 continue
             if number in single:
                 if seen >> number & 1:
@@ -183,19 +204,18 @@ class _Walk:
                 self.message(child, at, stop)
         self.leave(kind)
 
-    def count(self) -> None:
-        """One more message or name. Raises ValueError where they are too many."""
-        self.n_messages += 1
-        if self.n_messages > MAX_MESSAGES:
-            raise ValueError(f"it has over {MAX_MESSAGES:,} messages and names")
+    def spend(self, cost_bytes: int) -> None:
+        """Take from the budget. Raises ValueError where the file asks for more than it may."""
+        self.budget_bytes -= cost_bytes
+        if self.budget_bytes < 0:
+            raise ValueError(
+                f"its {len(self.data):,} bytes would take over {BUDGET_BYTES:,} bytes of memory to "
+                "read: too many nodes, names or numbers"
+            )
 
     def enter(self, kind: Kind) -> None:
         """Keep count of what nests. Raises ValueError where that goes too deep."""
-        if kind is K.NODE:
-            self.n_nodes += 1
-            if self.n_nodes > MAX_NODES:
-                raise ValueError(f"it has over {MAX_NODES:,} nodes")
-        elif kind is K.GRAPH:
+        if kind is K.GRAPH:
             self.graphs += 1
             if self.graphs > MAX_GRAPHS_DEEP:
                 raise ValueError(f"its graphs are nested over {MAX_GRAPHS_DEEP} deep")
@@ -232,7 +252,7 @@ class _Walk:
         for number, wire_type, at, stop, _ in fields(self.data, start, end):
             if number != 1 or wire_type != LENGTH:
                 continue
-            self.count()
+            self.spend(OTHER_BYTES)
             dim = -1
             for inner, inner_type, value, inner_end, _ in fields(self.data, at, stop):
                 if inner == 1 and inner_type == VARINT:
@@ -290,7 +310,9 @@ class _Walk:
             elif number == 2 and wire_type == VARINT:
                 dtype = at
             elif number in _DATA_FIELDS:
-                held[number] = held.get(number, 0) + self.n_values(field)
+                count = 1 if number == 6 else _n_values(self.data, field, _DATA_FIELDS[number])
+                self.spend(count * 8)
+                held[number] = held.get(number, 0) + count
             elif number == 8 and wire_type == LENGTH:
                 name = self.data[at:stop].decode()
             elif number == 9 and wire_type == LENGTH:
@@ -309,6 +331,8 @@ class _Walk:
         if entries or location:
             outer = external_of(told, entries, size)
             if location:
+                if raw or any(held.values()):
+                    raise ValueError(f"{told} has its data twice, in the file and outside")
                 if self.no_external or ir.DataType(dtype) is ir.DataType.STRING:
                     raise ValueError(
                         f"{told} has external data in a function, a sparse tensor, training "
@@ -330,20 +354,16 @@ class _Walk:
             raise ValueError(f"{told} of shape {dims} holds {found} {unit}, not {needed}")
         return dims, dtype, told
 
-    def n_values(self, field: Field) -> int:
-        """How many values a field of typed data holds: one, or a packed run of them."""
-        number, wire_type, at, stop, _ = field
-        if number == 6:
-            self.count()
-            return 1
-        if wire_type != LENGTH:
-            return 1
-        width = _DATA_FIELDS[number]
-        if width is None:
-            # The last byte of each varint is below 128.
-            run = np.frombuffer(self.data[at:stop], np.uint8)
-            return int(np.count_nonzero(run < 128))
-        return (stop - at) // width
+
+def _n_values(data: Data, field: Field, width_bytes: int | None) -> int:
+    """How many numbers a repeated field holds: one, or a packed run, of varints without a width."""
+    _, wire_type, at, stop, _ = field
+    if wire_type != LENGTH:
+        return 1
+    if width_bytes is not None:
+        return (stop - at) // width_bytes
+    # The last byte of each varint is below 128.
+    return int(np.count_nonzero(np.frombuffer(data[at:stop], np.uint8) < 128))
 
 
 def _check_dims(dims: list[int], told: str) -> None:

@@ -108,10 +108,13 @@ def _graph(data: mmap.mmap, graph: Field, name: str) -> bytes:
 
 def _tensor(data: mmap.mmap, tensor: Field, name: str) -> bytes:
     """The tensor with its raw data named instead of held; others (float_data, ...) as they are."""
-    parts, raw = [], None
+    parts, stale, raw = [], [], None
     for each in fields(data, tensor.value, tensor.end):
         if each.number == RAW_DATA and each.end - each.value >= SMALL_BYTES:
             raw = each
+        elif each.number == EXTERNAL_DATA:
+            # `header` has refused data that stands twice: these entries are of no use.
+            stale.append(data[each.start : each.end])
         else:
             parts.append(data[each.start : each.end])
     if raw is not None:
@@ -122,6 +125,8 @@ def _tensor(data: mmap.mmap, tensor: Field, name: str) -> bytes:
         )
         parts += [_delimited(EXTERNAL_DATA, _entry(*entry)) for entry in entries]
         parts.append(_encoded(DATA_LOCATION << 3 | VARINT) + _encoded(EXTERNAL))
+    else:
+        parts += stale
     return b"".join(parts)
 
 

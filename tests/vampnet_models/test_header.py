@@ -195,6 +195,10 @@ def test_data_in_a_folder_below_is_hashed_copied_and_saved(
         np.testing.assert_array_equal(z, values[4:])
 
 
+def _entries(location: str) -> list[onnx.StringStringEntryProto]:
+    return [onnx.StringStringEntryProto(key="location", value=location)]
+
+
 def _tensor(**fields: object) -> TensorProto:
     given = {"name": "t", "data_type": TensorProto.FLOAT, "dims": [2]}
     return TensorProto(**{**given, **fields})  # type: ignore[arg-type]
@@ -219,6 +223,7 @@ def _tensor(**fields: object) -> TensorProto:
         (_tensor(data_type=0, raw_data=b""), "is of no type"),
         (_tensor(data_type=99, raw_data=b""), "of type 99, which ONNX does not have"),
         (_tensor(data_type=-1, raw_data=b""), "which ONNX does not have"),
+        (_tensor(data_location=1, raw_data=bytes(8), external_data=_entries("d")), "data twice"),
         (external("d", length=15), "15 bytes of external data, and a shape of 16"),
         (external("d", offset=-1), "offset of '-1': no size"),
         (external("d", offset="9" * 30), "no size"),
@@ -318,7 +323,7 @@ def field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, *sizes, length]) + content
 
 
-def test_what_no_writer_makes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_writer_makes_is_refused() -> None:
     whole = model().SerializeToString()
     graph = model().graph.SerializeToString()
     for content, said in (
@@ -333,12 +338,30 @@ def test_what_no_writer_makes_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         with pytest.raises(ValueError, match=said):
             checked(content)
-    monkeypatch.setattr(header, "MAX_NODES", 100)
-    monkeypatch.setattr(header, "MAX_MESSAGES", 1000)
-    with pytest.raises(ValueError, match="over 100 nodes"):
-        checked(field(7, graph + field(1, b"") * 100))
-    with pytest.raises(ValueError, match="over 1,000 messages"):
-        checked(field(7, graph + field(13, b"") * 1000))
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        field(1, field(4, b"Abs")),
+        field(1, field(1, b"") * 3),
+        field(1, field(5, b"\xa0\x01\x02")),
+        field(1, field(5, field(8, b"\1" * 60))),
+        field(1, field(5, b"\x40\1" * 60)),
+        field(1, field(5, field(7, bytes(240)))),
+        field(5, b"\x08\0\x10\1"),
+        field(13, b""),
+        field(13, field(2, field(1, b"\x08\1" + field(2, field(1, b"") * 20)))),
+    ],
+)
+def test_what_takes_memory_to_read_is_bounded_by_the_files_size(
+    many: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = model().graph.SerializeToString()
+    monkeypatch.setattr(header, "BUDGET_BYTES", 200_000)
+    assert checked(field(7, graph + many * 20)) == ()
+    with pytest.raises(ValueError, match="would take over 200,000 bytes of memory to read"):
+        checked(field(7, graph + many * 2000))
 
 
 def test_a_sparse_tensor_fits_its_dense_form() -> None:
