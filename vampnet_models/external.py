@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vampnet_models.errors import InputError
+from vampnet_models.text import one_line
 
 IN_MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime's mark for a location that is an address in its own memory, never one of a file."""
@@ -105,7 +106,7 @@ def check_files(model: Path, externals: Iterable[External]) -> None:
 
 def shown(text: str, limit: int = 80) -> str:
     """Text from a file, for a part of one line of a message."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    line = one_line(text)
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 
 

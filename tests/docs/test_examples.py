@@ -25,6 +25,7 @@ def test_an_example_goes_from_audio_to_audio(name, small_models):
 def test_the_first_example_needs_nothing_of_ours():
     text = (EXAMPLES / "load_with_onnxruntime.py").read_text()
     assert set(re.findall(r"^(?:import|from) (\w+)", text, re.M)) == {
+        "os",
         "sys",
         "pathlib",
         "numpy",
