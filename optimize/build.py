@@ -299,8 +299,7 @@ def _calibrated(
     assert recipe.observe is not None
     axes = recipe.observe(model.graph, traits)
     if not axes:
-        _convert(model, recipe, {}, traits)
-        raise NotApplicable("no node takes 8-bit activations")
+        return _convert(model, recipe, {}, traits)
     widths = {} if recipe.moments is None else recipe.moments(model.graph, traits)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(

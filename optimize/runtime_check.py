@@ -60,7 +60,8 @@ def with_runtime(
     if known is not None and known.onnxruntime == version("onnxruntime"):
         return record
     reasons = {node.node: node.reason for node in record.float_nodes}
-    # A node of another precision has its name with that precision behind it.
+    # A node of another precision has its own name, or that with the precision behind it.
+    reasons |= {node.node: node.reason for node in record.mixed_nodes}
     reasons |= {f"{n.node}/{bits}": n.reason for n in record.mixed_nodes for bits in MIXED_NAMES}
     facts = read_back(artifact, reasons, shapes)
     completed = replace(record, runtime=facts, runtime_checked=True)

@@ -3,8 +3,9 @@
 MatMul becomes DynamicQuantizeLinear, MatMulInteger, Cast, Mul: what ONNX Runtime fuses into
 DynamicQuantizeMatMul, or MatMulIntegerToFloat where several products share an input. Conv becomes
 ConvInteger; the CPU kernel wants unsigned weights (signed ones run five times slower). LSTM has an
-operator of its own (`recurrent`), tables have scales per row (`tables`). A weight is stored once,
-however many nodes read it, in bodies of If, Loop and Scan too.
+operator of its own (`recurrent`), tables have scales per row (`tables`), and ConvTranspose, which
+has no integer kernel, takes 8 bits for its weights alone. A weight is stored once, however many
+nodes read it, in bodies of If, Loop and Scan too.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from optimize.precision import recurrent, tables
 from optimize.precision.integer_weight import of_product
 from optimize.precision.plan import (
     Conversion,
+    MixedNode,
     Plan,
     conversion,
     family_exclusions,
@@ -43,10 +45,14 @@ from optimize.precision.plan import (
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.traits import NO_TRAITS, Traits
+from optimize.precision.weight_only import per_channel
 from optimize.scopes import derived
 from optimize.stand_ins import restore
 
 UNSIGNED_ZERO = 128
+
+STORED = "int8-weights"
+WEIGHTS_ALONE = "the runtime has no integer kernel for ConvTranspose: its weights alone take 8 bits"
 
 
 def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = False) -> Plan:
@@ -55,7 +61,9 @@ def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = 
     Lookups come last: those of tables that a product shares, `with_tables` all long ones.
     """
     exclusions = merged(family_exclusions(graph, traits), recurrent.exclusions(graph))
-    found = plan(graph, ("MatMul", "Conv", "LSTM"), exclusions, batched=True)
+    # In a codec's decoder they stay in float: few weights, much of the error.
+    stored = () if traits.is_family else ("ConvTranspose",)
+    found = plan(graph, ("MatMul", "Conv", "LSTM", *stored), exclusions, batched=True)
     more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
     return Plan((*found.chosen, *more), found.left)
 
@@ -75,7 +83,12 @@ def convert(
     found = with_finite_weights(graph, chosen or targets(graph, traits, with_tables=with_tables))
     convert_nodes(found.chosen, tables.products_of(found.chosen))
     drop_unused(model)
-    done = conversion(graph, len(found.chosen), "int8", found.left)
+    mixed = [
+        MixedNode(node.name or "", node.op_type, STORED, WEIGHTS_ALONE)
+        for node in found.chosen
+        if node.op_type == "ConvTranspose"
+    ]
+    done = conversion(graph, len(found.chosen) - len(mixed), "int8", found.left, mixed)
     if chosen:
         return done
     done = tables.told(done, graph, traits)
@@ -94,6 +107,8 @@ def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
             found[node] = recurrent.AT_RUN_TIME
         elif node.op_type == "MatMul" and tensor is not None and len(dims(tensor)) > 2:
             found[node] = "a stack of matrices: its input's range is taken at run time"
+        elif node.op_type == "ConvTranspose":
+            found[node] = WEIGHTS_ALONE
     return found
 
 
@@ -110,6 +125,8 @@ def convert_nodes(nodes: Sequence[ir.Node], multiplied: Mapping[ir.Value, bool])
             tables.convert(node, multiplied.get(x, False))
         elif node.op_type == "LSTM":
             recurrent.by_kernel(node)
+        elif node.op_type == "ConvTranspose":
+            per_channel(node)
         else:
             # What a body quantizes is not seen outside, nor by its neighbour.
             key = (x, graph_of(node))

@@ -173,7 +173,15 @@ def convert(
         make_signed(graph)
     int8_dynamic.convert_nodes((*apart, *more), multiplied)
     drop_unused(model)
-    mixed = [MixedNode(n.name or "", n.op_type, DYNAMIC, reason) for n, reason in apart.items()]
+    mixed = [
+        MixedNode(
+            node.name or "",
+            node.op_type,
+            int8_dynamic.STORED if reason == int8_dynamic.WEIGHTS_ALONE else DYNAMIC,
+            reason,
+        )
+        for node, reason in apart.items()
+    ]
     done = conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
     if chosen:
         return done

@@ -147,7 +147,7 @@ def convert(
         elif node.op_type == "MatMul":
             quantize_matmul(graph, node, settings, (rounded or {}).get(node))
         elif reason is not None:
-            _per_channel(node)
+            per_channel(node)
         else:
             _block_convolution(node, settings.block or 0)
     drop_unused(model)
@@ -274,7 +274,7 @@ def _cast_matmul(node: ir.Node) -> None:
     substitute(output, new)
 
 
-def _per_channel(node: ir.Node) -> None:
+def per_channel(node: ir.Node) -> None:
     """A convolution's int8 weights with one scale per output channel."""
     value, axis = node.inputs[1], 0 if node.op_type == "Conv" else 1
     assert value is not None

@@ -147,9 +147,12 @@ def test_every_kind_says_what_it_said(
     feeds, truth, made = feeds_of(rank), graph_of(rank), graph_of(rank)
     done = convert(made, feeds)
     check(made)
-    # Kinds and the two in a row; of transposed ones, only those of one axis have a form as Conv.
+    # Kinds and the two in a row. Of two transposed ones, one of one axis has a form as Conv.
     n_integer = {weights: 12, dynamic: 11 if rank == 1 else 10}.get(convert, 10)
-    assert sum(n for name, n in done.precision.items() if name != "float32") == n_integer
+    assert sum(n for name, n in done.precision.items() if name.endswith("8")) == n_integer
+    stored = 12 - n_integer if convert in (static, dynamic) else 0
+    assert done.precision.get("int8-weights", 0) == stored
+    assert {node.reason for node in done.mixed_nodes} <= {int8_dynamic.WEIGHTS_ALONE}
     assert {node.reason for node in done.float_nodes} <= {NO_INTEGER_KERNEL}
     for feed in feeds:
         expected, found = run(truth, feed), run(made, feed)
