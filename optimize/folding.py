@@ -58,11 +58,15 @@ def _fold(model: ir.Model) -> None:
 
 
 class _Folding(FoldConstantsPass):
-    """The library's folding, but for an If, and a node that it fails on stays as it is."""
+    """The library's folding, but for an If and a CastLike of its own ways.
+
+    A node that it fails on stays as it is.
+    """
 
     def process_node(self, node: ir.Node, is_function: bool) -> Replacement | None:
         """What takes the place of a node; None where it stays."""
-        if node.op_type == "If":
+        # Of a CastLike the library makes a Cast without its attributes, which saturates.
+        if node.op_type == "If" or (node.op_type == "CastLike" and node.attributes):
             return None
         try:
             return super().process_node(node, is_function)

@@ -141,3 +141,14 @@ def test_an_input_keeps_its_declared_shape() -> None:
     made = model("(float[n, 4] x) => (float[3, 4] y) { i = Identity(x) y = Neg(i) }")
     clean(made)
     assert isinstance(made.graph.inputs[0].shape[0], ir.SymbolicDim)
+
+
+def test_a_cast_that_does_not_saturate_still_does_not() -> None:
+    text = """(float[n] x) => (float[n] y) {
+     like = Constant <value = float16[1] {0}> () h = CastLike <saturate = 0> (x, like)
+     plain = CastLike (h, one) y = Identity(plain) }"""
+    made = model(text, one=np.ones(1, np.float32))
+    clean(made)
+    assert ops(made) == {"CastLike": 1, "Cast": 1}
+    kept = next(node for node in made.graph if node.op_type == "CastLike")
+    assert kept.attributes["saturate"].as_int() == 0
