@@ -44,6 +44,7 @@ from optimize.precision.plan import (
     with_finite_weights,
 )
 from optimize.precision.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.spread_weights import without_spread_weights
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.precision.weight_only import per_channel
 from optimize.scopes import derived
@@ -81,6 +82,7 @@ def convert(
     """
     graph = model.graph
     found = with_finite_weights(graph, chosen or targets(graph, traits, with_tables=with_tables))
+    found = without_spread_weights(found)
     convert_nodes(found.chosen, tables.products_of(found.chosen))
     drop_unused(model)
     mixed = [

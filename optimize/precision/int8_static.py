@@ -57,6 +57,7 @@ from optimize.precision.plan import (
 )
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
+from optimize.precision.spread_weights import without_spread_weights
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.stand_ins import restore
 
@@ -148,8 +149,9 @@ def convert(
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
     found = with_finite_weights(graph, chosen or targets(graph, traits))
+    found = without_spread_weights(found)
     apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph, traits)
-    finite = with_finite_weights(graph, Plan(tuple(apart), ())).chosen
+    finite = without_spread_weights(with_finite_weights(graph, Plan(tuple(apart), ()))).chosen
     apart = {node: apart[node] for node in finite}
     products = (*found.chosen, *apart)
     more = () if chosen else tables.lookups_of(products, graph, traits, every=settings.tables)
@@ -205,7 +207,7 @@ def rounded_products(
     """
     graph = model.graph
     smoothed = smooth_quant.smooth(graph, ranges)
-    found = with_finite_weights(graph, targets(graph, traits))
+    found = without_spread_weights(with_finite_weights(graph, targets(graph, traits)))
     jobs, _ = _jobs(graph, found, smoothed, signed=False)
     return _rounded(jobs, ranges, smoothed, moments_of, scratch)
 
