@@ -37,6 +37,9 @@ GROWING_OPS = frozenset(
 )
 """Operators whose values, not sizes, decide how large their output is."""
 
+MIN_WEIGHT_ELEMENTS = 2048
+"""A second copy of fewer values weighs less than what a precision saves by knowing them as one."""
+
 
 def fold(model: ir.Model) -> None:
     """Fold a model in place."""
@@ -85,9 +88,18 @@ def _should_fold(node: ir.Node) -> bool | None:
     tensors = [tensor_of(value) for value in node.inputs]
     if any(each is not None and each.size > SMALL_CONSTANT_ELEMENTS for each in tensors):
         return False
-    if not _is_small(node):
+    if not _is_small(node) or _is_a_weight_turned(node):
         return False
     return True if node.op_type == "ConstantOfShape" else None
+
+
+def _is_a_weight_turned(node: ir.Node) -> bool:
+    """Whether a constant that others read as it is would be stored a second time, turned."""
+    value = node.inputs[0] if node.op_type == "Transpose" else None
+    tensor = tensor_of(value)
+    if value is None or tensor is None or tensor.size < MIN_WEIGHT_ELEMENTS:
+        return False
+    return value.is_graph_output() or any(n.op_type != "Transpose" for n in value.consumers())
 
 
 def _is_small(node: ir.Node) -> bool:

@@ -118,6 +118,21 @@ def test_a_table_and_the_product_it_is_tied_to_share_their_integers(text: str, w
     check(made)
 
 
+@pytest.mark.parametrize("n_rows", [300, 3000])
+def test_a_turned_table_of_any_size_is_stored_once_by_the_whole_way(n_rows: int) -> None:
+    weights = {"table": normal(n_rows, 64) / 8, "w": normal(64, 64) / 8}
+    n_bytes = sum(array.nbytes for array in weights.values())
+    text = TIED.replace("300]", f"{n_rows}]")
+    made = model(text, **weights)
+    fuse(made)
+    assert stored(made) == n_bytes
+    for convert in WAYS.values():
+        made = model(text, **weights)
+        fuse(made, WEIGHT_RULES)
+        convert(made)
+        assert stored(made) < 0.35 * n_bytes
+
+
 def test_a_tied_product_that_stays_float_is_not_stored_twice() -> None:
     text = """(float[b, t, 8] x, int64[n] ids) => (float[b, t, 1000] y, float[n, 8] rows) {
      rows = Gather<axis = 0>(table, ids) tt = Transpose(table) y = MatMul(x, tt) }"""
