@@ -198,9 +198,19 @@ def _convert_output(graph: ir.Graph, index: int, dtype: ir.DataType, state: _Sta
     value = graph.outputs[index]
     if value.dtype == dtype:
         return
-    node = _cast(value, dtype, graph)
+    rounded = _as(value, HALF, state) if dtype == HALF and tensor_of(value) is not None else None
+    node = _cast(value, dtype, graph) if rounded is None else _handed_on(rounded, graph)
     graph.append(node)
     graph.outputs[index] = node.outputs[0]
     name = value.name
     value.name = scope_of(graph).name_value(f"{name}.{'half' if dtype == FLOAT else 'float'}")
     node.outputs[0].name = name
+
+
+def _handed_on(value: ir.Value, graph: ir.Graph) -> ir.Node:
+    """An Identity: a constant that is an output has its name from it."""
+    scope = scope_of(graph)
+    node = ir.Node("", "Identity", [value], name=scope.name_node(f"{value.name}/output"))
+    result = node.outputs[0]
+    result.name, result.type, result.shape = None, value.type, value.shape
+    return node

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from optimize.graph import string_of
 from optimize.value_types import bodies_of, signature_of
 
 FLOAT = ir.DataType.FLOAT
@@ -15,6 +15,10 @@ BRANCHING = ("If", "Loop", "Scan")
 
 NO_FORM = "the operator has no float16 form"
 
+_SCORES = 3
+"""The output of an attention that has its scores."""
+
+_TENSORS = (ir.AttributeType.TENSOR, ir.AttributeType.TENSORS)
 _TYPED_BY_ATTRIBUTE = ("Cast", "Constant", "ConstantOfShape")
 _HALF = "tensor(float16)"
 
@@ -29,6 +33,7 @@ NO_KERNEL = (
     "MaxRoiPool",
     "MaxUnpool",
     "MeanVarianceNormalization",
+    "MelWeightMatrix",
     "RoiAlign",
     "STFT",
 )
@@ -68,10 +73,9 @@ def half_form(node: ir.Node, main: ir.Graph) -> HalfForm | str:
         return "its body is not converted"
     if any(v is not None and v.dtype == FLOAT and not is_float(v) for v in values):
         return "it holds a sequence or an optional, which stays float32"
-    if node.op_type in NO_KERNEL:
-        return "the runtime has no float16 kernel for it"
-    if node.op_type in DRAWS:
-        return "it draws numbers: other ones in float16"
+    reason = _special(node)
+    if reason is not None:
+        return reason
     if node.op_type in _TYPED_BY_ATTRIBUTE and node.domain == "":
         return HalfForm(frozenset(), frozenset({0} if is_float(node.outputs[0]) else ()))
     if "dtype" in node.attributes or "output_datatype" in node.attributes:
@@ -79,14 +83,29 @@ def half_form(node: ir.Node, main: ir.Graph) -> HalfForm | str:
     signature = signature_of(node, main)
     if signature is None:
         return NO_FORM
-    places: dict[str, list[int]] = defaultdict(list)
-    for index, (value, name, allowed) in enumerate(signature.at(node)):
-        if is_float(value):
-            places[name if _HALF in allowed else ""].append(index)
-    chosen = [index for name, found in places.items() if name for index in found]
-    if not chosen or (n_inputs and not any(index < n_inputs for index in chosen)):
+    places = [
+        (index, name)
+        for index, (value, name, allowed) in enumerate(signature.at(node))
+        if is_float(value) and _HALF in allowed
+    ]
+    # An output is float16 where its type is that of an input.
+    inputs = {index: name for index, name in places if index < n_inputs}
+    if not inputs:
         return NO_FORM
-    return HalfForm(
-        frozenset(index for index in chosen if index < n_inputs),
-        frozenset(index - n_inputs for index in chosen if index >= n_inputs),
-    )
+    outputs = {i - n_inputs for i, name in places if i >= n_inputs and name in inputs.values()}
+    return HalfForm(frozenset(inputs), frozenset(outputs))
+
+
+def _special(node: ir.Node) -> str | None:
+    """Why a node stays in float32 though its operator has a float16 form."""
+    if node.op_type in NO_KERNEL or string_of(node, "reduction", "none") != "none":
+        return "the runtime has no float16 kernel for it"
+    if node.op_type in DRAWS:
+        return "it draws numbers: other ones in float16"
+    if node.op_type == "BitCast":
+        return "it reads the bits of float32"
+    if any(a.type in _TENSORS and a.name != "value" for a in node.attributes.values()):
+        return "its attributes hold float32 tensors"
+    if node.op_type in ("Attention", "MultiHeadAttention") and len(node.outputs) > _SCORES:
+        return "it hands out its scores, which a mask takes beyond float16"
+    return None

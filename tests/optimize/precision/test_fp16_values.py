@@ -226,3 +226,28 @@ def test_a_transposed_batch_stays_where_the_runtime_would_not_survive(
     found = convert(source).float_nodes
     assert [node.op_type for node in found] == (["Transpose"] if stays else [])
     assert snr_db(expected["y"], run(source, feeds)["y"]) > 50
+
+
+KEPT = {
+    "reduced scatter": (
+        'y = ScatterElements<axis = 1, reduction = "add">(x, zeros, x)',
+        "no float16 kernel",
+    ),
+    "bits": ("n = Neg(x) b = BitCast<to = 6>(n) y = Cast<to = 1>(b)", "bits of float32"),
+    "scores": (
+        """u = Unsqueeze(x, at) o, k, v, s = Attention(u, u, u) q = Squeeze(s, at)
+        r = Squeeze(q, at) y = Add(r, x)""",
+        "hands out its scores",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_what_float16_would_break_stays_with_the_reason(kind: str) -> None:
+    nodes, reason = KEPT[kind]
+    assert reason in " ".join(_reasons(f"{IO} {{ {nodes} }}"))
+
+
+def _reasons(text: str) -> list[str]:
+    made = model(text, zeros=np.zeros((4, 32), np.int64), at=np.array([0]))
+    return [node.reason for node in convert(made).float_nodes]
