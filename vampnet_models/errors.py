@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from vampnet_models.text import end_of
+from vampnet_models.text import end_of, visible
 
 REASON_CHARACTERS = 300
 
@@ -20,9 +20,12 @@ SOURCE = re.compile(r"/onnxruntime_src/\S*?/([\w.]+:\d+) ")
 
 
 class WorkbenchError(Exception):
-    """One line for the user: what, where, what to do."""
+    """One line for the user: what, where, what to do; names in it may come from any file."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class InputError(WorkbenchError):
