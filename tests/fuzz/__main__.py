@@ -51,6 +51,7 @@ def _run(kind: Kind, seeds: range, out: Path) -> int:
     """Try the mutants that are not done; how many faults there are among all of these seeds."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{kind.name}.jsonl"
+    kind.prepare()
     done = {outcome.seed: outcome for outcome in read_outcomes(path)}
     with path.open("a", encoding="utf-8") as stream:
         for seed in seeds:

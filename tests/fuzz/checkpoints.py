@@ -31,6 +31,16 @@ FORMS = ("codec", "coarse", "package", "wavebeat", "legacy", "numpy", "lora")
 
 
 @cache
+def _coarse_state() -> dict[str, np.ndarray]:
+    return small.transformer_state(small.COARSE)
+
+
+@cache
+def _codec_state() -> dict[str, np.ndarray]:
+    return small.codec_state(small.LAC)
+
+
+@cache
 def _whole(form: str) -> bytes:
     """A small checkpoint of that form."""
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +48,7 @@ def _whole(form: str) -> bytes:
 
 
 def _write(form: str, path: Path) -> Path:
-    state = small.transformer_state(small.COARSE)
+    state = _coarse_state()
     match form:
         case "codec":
             return small.write_codec(path)
@@ -51,7 +61,7 @@ def _write(form: str, path: Path) -> Path:
         case "numpy":
             rates = {name: np.array(small.LAC[name]) for name in ("encoder_rates", "decoder_rates")}
             kwargs = Raw(pickle.dumps({**small.LAC, **rates}, 2)[2:-1])
-            return write_saved(path, saved_model(kwargs, small.codec_state(small.LAC)))
+            return write_saved(path, saved_model(kwargs, _codec_state()))
         case "lora":
             return write_saved(path, {n: Stored(v) for n, v in state.items() if ".lora_" in n})
         case "legacy":
@@ -152,7 +162,7 @@ def _with_pickle(form: str, data: bytes, start: int, stop: int, made: bytes) -> 
 def _arguments(_form: str, rng: Rng) -> bytes:
     """A constructor argument that no model has."""
     kwargs = dict(small.LAC if (is_codec := rng.random() < 0.5) else small.COARSE)
-    state = small.codec_state(small.LAC) if is_codec else small.transformer_state(small.COARSE)
+    state = _codec_state() if is_codec else _coarse_state()
     for _ in range(int(rng.integers(1, 3))):
         kwargs[pick(rng, list(kwargs))] = bombs.argument(rng)
     return _saved(saved_model(kwargs, state))
@@ -160,7 +170,7 @@ def _arguments(_form: str, rng: Rng) -> bytes:
 
 def _tensors(_form: str, rng: Rng) -> bytes:
     """A tensor whose shape, strides, offset or storage are not what they should be."""
-    root = saved_model(small.COARSE, small.transformer_state(small.COARSE))
+    root = saved_model(small.COARSE, _coarse_state())
     state = root["state_dict"]
     for _ in range(int(rng.integers(1, 4))):
         name = pick(rng, list(state))
@@ -170,7 +180,7 @@ def _tensors(_form: str, rng: Rng) -> bytes:
 
 def _bomb(_form: str, rng: Rng) -> bytes:
     """A pickle that grows, nests, collides or repeats, at one of the places that hold values."""
-    root = saved_model(small.COARSE, small.transformer_state(small.COARSE))
+    root = saved_model(small.COARSE, _coarse_state())
     bomb = bombs.bomb(rng)
     match int(rng.integers(5)):
         case 0:
@@ -188,7 +198,7 @@ def _bomb(_form: str, rng: Rng) -> bytes:
 
 def _module(bomb: object) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        state = small.transformer_state(small.COARSE)
+        state = _coarse_state()
         metadata = {"kwargs": small.COARSE, "note": bomb}
         return write_package(Path(folder) / "m.pth", "VampNet", state, metadata).read_bytes()
 
@@ -216,10 +226,18 @@ def _import(path: Path, out: Path) -> int:
     except WorkbenchError as error:
         if "add codec.pth" not in str(error) and "--base" not in str(error):
             raise
-        bases = [small.write_transformer(out / "base.pth")] if "--base" in str(error) else []
-        codec = small.write_codec(out / "codec.pth")
+        base = out / "base.pth"
+        base.write_bytes(_whole("coarse"))
+        bases = [base] if "--base" in str(error) else []
+        codec = out / "codec.pth"
+        codec.write_bytes(_whole("codec"))
         import_models([path, codec], out / "models", bases=bases, self_check=False)
     return 2 * path.stat().st_size
 
 
-KIND = Kind("checkpoints", _mutate, (_import,), (WorkbenchError,))
+def _prepare() -> None:
+    for form in FORMS:
+        _whole(form)
+
+
+KIND = Kind("checkpoints", _mutate, (_import,), (WorkbenchError,), _prepare)

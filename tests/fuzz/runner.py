@@ -54,6 +54,8 @@ class Kind:
     """
     refusals: tuple[type[Exception], ...]
     """The errors that are one line for the user."""
+    prepare: Callable[[], None] = lambda: None
+    """Makes what all mutants begin from, once, before the children."""
 
 
 @dataclass(frozen=True)

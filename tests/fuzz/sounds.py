@@ -144,13 +144,19 @@ def _many(data: bytes, rng: Rng) -> bytes:
 
 def _silent_flac(data: bytes, rng: Rng) -> bytes:
     """Much time in few bytes: constant blocks of a flac compress a hundredfold."""
-    rate_hz = pick(rng, (4_000, 44_100, 192_000))
-    frames = int(pick(rng, (1 << 18, 1 << 21)))
-    samples = np.zeros((frames, pick(rng, (1, 8))), np.int16)
+    return _silence(pick(rng, RATES_HZ), pick(rng, (1, 8))) * int(rng.integers(1, 3))
+
+
+RATES_HZ = (4_000, 44_100, 192_000)
+
+
+@cache
+def _silence(rate_hz: int, channels: int) -> bytes:
+    samples = np.zeros((1 << 19, channels), np.int16)
     samples[:100] = 1000
     stream = io.BytesIO()
     soundfile.write(stream, samples, rate_hz, subtype="PCM_16", format="FLAC")
-    return stream.getvalue() * int(rng.integers(1, 3))
+    return stream.getvalue()
 
 
 def _mended(data: bytes) -> bytes:
@@ -224,4 +230,12 @@ def _read(path: Path, _out: Path) -> int:
     return 2 * clip.samples.nbytes
 
 
-KIND = Kind("audio", _mutate, (_read,), (WorkbenchError,))
+def _prepare() -> None:
+    for index in range(len(FORMATS)):
+        _whole(index)
+    for rate_hz in RATES_HZ:
+        for channels in (1, 8):
+            _silence(rate_hz, channels)
+
+
+KIND = Kind("audio", _mutate, (_read,), (WorkbenchError,), _prepare)

@@ -136,7 +136,8 @@ def write_zip(path, entries, *, root="archive", compression=zipfile.ZIP_STORED):
     """A zip of these entries under one root folder."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in entries.items():
-            archive.writestr(f"{root}/{name}", data)
+            # An entry of its own has no date: the same content gives the same bytes.
+            archive.writestr(zipfile.ZipInfo(f"{root}/{name}"), data, compression)
     return path
 
 

@@ -1,0 +1,28 @@
+"""A hundred mutants of each kind; `make fuzz` tries ten thousand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import checkpoints, headers, sounds
+from tests.fuzz.runner import mutant_of, try_mutant
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = {kind.name: kind for kind in (checkpoints.KIND, headers.KIND, sounds.KIND)}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_mutant_ends_in_anything_but_a_line(name):
+    kind = KINDS[name]
+    kind.prepare()
+    outcomes = [try_mutant(kind, seed) for seed in range(100)]
+    assert [outcome for outcome in outcomes if outcome.faults] == []
+    ends = [outcome.ended for outcome in outcomes]
+    assert min(ends.count("accepted"), ends.count("refused")) > 5
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_seed_gives_the_same_mutant_always(name):
+    made = [mutant_of(KINDS[name], seed) for seed in (7, 8, 7)]
+    assert made[0] == made[2] != made[1]
