@@ -1,6 +1,7 @@
 """Try mutants: `python -m tests.fuzz KIND ... --count N`; what was tried is not tried again.
 
-Finished mutants are lines of OUT/KIND.jsonl; `--result FILE` writes the counts of all of them.
+Finished mutants are lines of OUT/KIND.jsonl; `--result FILE` writes the counts of all of them, and
+the section of docs/reliability.md.
 `python -m tests.fuzz KIND --keep N FILE` writes the mutant of seed N, to look at it.
 """
 
@@ -14,9 +15,10 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from bench.onnx_suite_results import DOCS
 from tests.fuzz import checkpoints, headers, sounds
 from tests.fuzz.runner import Kind, mutant_of, try_mutant
-from tests.fuzz.summary import read_outcomes, write_result
+from tests.fuzz.summary import read_outcomes, with_section, write_result
 
 KINDS = {kind.name: kind for kind in (checkpoints.KIND, headers.KIND, sounds.KIND)}
 
@@ -44,6 +46,8 @@ def main() -> int:
     faults = sum(_run(kind, seeds, given.out) for kind in chosen)
     if given.result:
         write_result(given.result, given.out, list(KINDS))
+        content = json.loads(given.result.read_text("utf-8"))
+        DOCS.write_text(with_section(DOCS.read_text("utf-8"), content), "utf-8")
     return 1 if faults else 0
 
 

@@ -1,14 +1,15 @@
 """A hundred mutants of each kind; `make fuzz` tries ten thousand."""
 
 import json
-from pathlib import Path
 
 import pytest
 
+from bench.onnx_suite_results import DOCS, ROOT
 from tests.fuzz import checkpoints, headers, sounds
 from tests.fuzz.runner import mutant_of, try_mutant
+from tests.fuzz.summary import section, with_section
 
-ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "bench" / "results" / "fuzz.json"
 KINDS = {kind.name: kind for kind in (checkpoints.KIND, headers.KIND, sounds.KIND)}
 
 
@@ -26,3 +27,12 @@ def test_no_mutant_ends_in_anything_but_a_line(name):
 def test_a_seed_gives_the_same_mutant_always(name):
     made = [mutant_of(KINDS[name], seed) for seed in (7, 8, 7)]
     assert made[0] == made[2] != made[1]
+
+
+def test_the_page_shows_the_counts_of_the_results():
+    content, text = json.loads(RESULTS.read_text("utf-8")), DOCS.read_text("utf-8")
+    assert with_section(text, content) == text and section(content) in text
+    assert content["kinds"].keys() == KINDS.keys()
+    for counts in content["kinds"].values():
+        assert counts["faults"] == []
+        assert counts["accepted"] + counts["refused"] == counts["mutants"]
