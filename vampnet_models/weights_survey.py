@@ -42,12 +42,15 @@ def survey(tensor: ir.TensorProtocol, *, sampled: bool = False) -> Survey:
     step = max(1, math.prod(tensor.shape.numpy()) // SAMPLE_VALUES)
     sample = []
     for block in _blocks(tensor):
-        values = block if block.dtype.kind == "f" else block.astype(np.float32)
+        # A signalling NaN becomes a quiet one where it is converted; numpy would warn of it.
+        with np.errstate(invalid="ignore"):
+            values = block if block.dtype.kind == "f" else block.astype(np.float32)
+            taken = values[-position % step :: step].astype(np.float64) if sampled else None
         if not np.isfinite(values).all():
             n_nan += int(np.isnan(values).sum())
             n_infinite += int(np.isinf(values).sum())
-        if sampled:
-            sample.append(values[-position % step :: step].astype(np.float64))
+        if taken is not None:
+            sample.append(taken)
         position += values.size
     return Survey(n_nan, n_infinite, np.concatenate(sample) if sample else np.zeros(0))
 

@@ -173,3 +173,9 @@ def test_a_feature_width_is_no_length(tmp_path, shape, is_fixed):
         [tensor("y", shape)],
     )
     assert ("fixed-length" in problems(path)) == is_fixed
+
+
+def test_a_signalling_nan_is_counted_without_a_warning():
+    values = np.array([0x7F800001, 0x3F800000], np.uint32).view(np.float32)
+    seen = survey(ir.Tensor(values, name="w"), sampled=True)
+    assert (seen.n_nan, seen.finite) == (1, False)
