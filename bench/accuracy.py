@@ -95,7 +95,7 @@ class Bench:
                 try:
                     row["accuracy"] = self._accuracy(tool, out).as_json()
                 except (WorkbenchError, subprocess.CalledProcessError) as error:
-                    row["failed"] = f"its model does not run: {error}"[:300]
+                    row["failed"] = f"its model does not run: {str(error)[-300:]}"
         return {"tool": tool.name, "settings": json.loads(json.dumps(settings)), **row}
 
     def _accuracy(self, tool: Tool, out: Path) -> AccuracyReport:

@@ -166,7 +166,7 @@ def make(
         return {"failed": reason, **cost}
     if process.returncode != 0 or not out.is_file():
         lines = log.read_text(errors="replace").strip().splitlines()
-        said = lines[-1][:300] if lines else f"exit code {process.returncode}, nothing said"
+        said = lines[-1][-300:] if lines else f"exit code {process.returncode}, nothing said"
         return {"failed": said, **cost}
     return {**cost, "bytes": sum(p.stat().st_size for p in out.parent.iterdir() if p != log)}
 

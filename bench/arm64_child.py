@@ -47,7 +47,7 @@ def main() -> int:
             said = {"seconds": run(job["model"], job["feeds"], job["outputs"])}
         except Exception as error:  # noqa: BLE001
             # The binding raises a class per status code; the parent names the model.
-            said = {"error": " ".join(str(error).split())[:300]}
+            said = {"error": " ".join(str(error).split())[-300:]}
         print(json.dumps({"name": job["name"], **said}), flush=True)
     return 0
 

@@ -150,7 +150,7 @@ def run_child(name: str, source: Path, work: Path) -> Json:
         shutil.rmtree(out, ignore_errors=True)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return {"failed": lines[-1][:300]}
+        return {"failed": lines[-1][-300:]}
     found: Json = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 

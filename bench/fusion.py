@@ -92,7 +92,7 @@ def compared(source: Path, fused: Path) -> Json:
         feeds = feeds_of(source)
         expected, got = before.run(feeds), after.run(feeds)
     except WorkbenchError as error:
-        return {"does_not_run": str(error)[:300]}
+        return {"does_not_run": str(error)[-300:]}
     floats = [n for n, v in expected.items() if v.dtype.kind == "f"]
     difference = max((float(np.abs(expected[n] - got[n]).max()) for n in floats), default=0.0)
     tokens = {n: v for n, v in expected.items() if v.dtype.kind == "i"}

@@ -125,7 +125,7 @@ class Timed:
     def _why(self) -> str:
         code = self._process.wait()
         lines = self._errors.read_text(errors="replace").strip().splitlines()
-        return f"its process ended with {code}" + (f": {lines[-1][:300]}" if lines else "")
+        return f"its process ended with {code}" + (f": {lines[-1][-300:]}" if lines else "")
 
     def _stop(self) -> None:
         self._process.kill()

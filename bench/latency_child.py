@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> int:
                 say(seconds=seconds)
     except Exception as error:  # noqa: BLE001
         # Each runtime raises classes of its own; the parent records the message.
-        say(error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        say(error=f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}")
         return 2
     return 0
 

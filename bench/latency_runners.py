@@ -98,7 +98,7 @@ def prepare(
         return f"{interpreter} does not start: {error}"
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        return f"its model could not be made: {lines[-1][:300]}"
+        return f"its model could not be made: {lines[-1][-300:]}"
     write_text(stamp, wanted)
     return None
 

@@ -14,7 +14,9 @@ from vampnet_models.text import end_of, visible
 
 REASON_CHARACTERS = 300
 
-STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?")
+"""What every message begins with; the path stands in ours."""
+
 SOURCE = re.compile(r"/onnxruntime_src/\S*?/([\w.]+:\d+) ")
 """Where ONNX Runtime was built tells nobody anything; the file's own name may."""
 

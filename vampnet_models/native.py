@@ -123,7 +123,7 @@ def build_library() -> Path:
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
                 first = next((line for line in lines if "error" in line), lines[0])
-                raise InputError(f"{cxx} cannot build the operators: {first[:300]}")
+                raise InputError(f"{cxx} cannot build the operators: {first[-300:]}")
             made.chmod(0o755)
             record = _record(made)
             record.write_text(f"{_sha256(made)}\n")

@@ -154,6 +154,9 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         facts["weights"] = model.metadata_props.get(WEIGHTS_KEY, "unknown")
         facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
         facts["lengths"] = accepted_by(artifact)
+        for problem in facts["problems"]:
+            if problem["fatal"]:
+                voice.warn(f"{artifact.name}: {problem['text']}")
     if facts["variants"]:
         return facts
     for warning in calibration.warnings:

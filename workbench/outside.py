@@ -14,6 +14,7 @@ from optimize.recipes import RECIPES, Recipe
 from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact
 from vampnet_models.errors import WorkbenchError
+from vampnet_models.spec import Role
 from workbench.boundary import contained
 from workbench.console import Voice, percent
 from workbench.kept import kept_calibration
@@ -53,9 +54,10 @@ def tell_outside(
     with voice.task(f"{artifact.name}: looking at {evaluation.audio}"):
         found = find_outside(artifact, recipe, out, calibration, evaluation, terms)
     if found:
-        voice.warn(f"{artifact.name}: {outside_line(found)}")
+        voice.warn(f"{artifact.name}: {outside_line(found, artifact.role)}")
     else:
-        voice.say(f"{artifact.name}: the evaluation audio lies within the calibrated ranges")
+        what = _fed_with(artifact.role)
+        voice.say(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
 
 
 def look_outside(
@@ -89,15 +91,20 @@ def look_outside(
         tensors = [Outside(**tensor) for tensor in stored["tensors"]]
         found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
         if tensors:
-            voice.warn(f"{artifact.name}: {recipe.name}: {outside_line(tensors)}")
+            voice.warn(f"{artifact.name}: {recipe.name}: {outside_line(tensors, artifact.role)}")
     return found
 
 
-def outside_line(found: Sequence[Outside]) -> str:
+def _fed_with(role: Role) -> str:
+    return "data" if role is Role.GENERIC else "audio"
+
+
+def outside_line(found: Sequence[Outside], role: Role) -> str:
     """The worst tensors with their shares, and what to do."""
     worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:NAMED])
     more = f", {len(found) - NAMED} more with less" if len(found) > NAMED else ""
+    what = _fed_with(role)
     return (
-        f"the evaluation audio lies outside the calibrated ranges of {len(found)} tensors, with "
-        f"these shares of their values: {worst}{more}; calibrate on audio like it"
+        f"the evaluation {what} lies outside the calibrated ranges of {len(found)} tensors, with "
+        f"these shares of their values: {worst}{more}; calibrate on {what} like it"
     )
