@@ -33,6 +33,7 @@ from optimize.graph import (
     weight_of,
 )
 from optimize.precision import conv_weight
+from optimize.precision.one_scale import takes_one_scale
 from optimize.precision.plan import FloatNode, float_node
 from optimize.precision.snake_polynomial import insert_snake
 from optimize.precision.snake_tiles import (
@@ -322,7 +323,8 @@ def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
     held = _store(mark, output, None, job.output.zero_point, f"{node.name}/output")
     stored[output] = held
     if job.after is None:
-        real = _real(mark, held, job.output, job.rank, f"{node.name}/output")
+        whole = job.output.symmetric or takes_one_scale(output)
+        real = _real(mark, held, job.output, job.rank, f"{node.name}/output", whole=whole)
         stored[output] = replace(held, real=real)
         for reader, index in readers:
             reader.replace_input_with(index, real)
@@ -368,9 +370,11 @@ def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.V
     return insert(before, "DequantizeLinear", inputs, attributes, name=name, shapes=[shape])[0]
 
 
-def _real(before: ir.Node, held: Stored, steps: Steps, rank: int, name: str) -> ir.Value:
-    """The real values of a stored output."""
-    if not steps.symmetric:
+def _real(
+    before: ir.Node, held: Stored, steps: Steps, rank: int, name: str, *, whole: bool
+) -> ir.Value:
+    """The real values of a stored output; dequantized by one scale first where `whole`."""
+    if not whole:
         return _load(before, held, steps.sizes, name)
     units = _load(before, held, None, name)
     sizes = _column(steps.sizes, rank).astype(np.float32)
