@@ -8,7 +8,7 @@ extended to zero, which a quantizer must represent anyway.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +23,28 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the largest value to represent."""
+    """The least and the largest value to represent.
+
+    `mean` and `count` are of the values that were seen, where these are their extremes.
+    """
 
     low: float
     high: float
+    mean: float | None = field(default=None, compare=False)
+    count: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class ChannelRange:
-    """The least and the largest value per channel, and the mean where known, `[channels]`."""
+    """The least and the largest value per channel, and the mean where known, `[channels]`.
+
+    `count` is how many values of each channel were seen, where these are their extremes.
+    """
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     mean: NDArray[np.float64] | None = None
+    count: int | None = None
 
 
 class MinMax:
@@ -67,14 +76,17 @@ class MinMax:
     def range(self) -> Range:
         """The range over everything. Raises ValueError before the first update."""
         channels = self.channels()
-        return Range(float(channels.low.min()), float(channels.high.max()))
+        mean = None if channels.mean is None else float(channels.mean.mean())
+        count = None if channels.count is None else channels.count * len(channels.low)
+        return Range(float(channels.low.min()), float(channels.high.max()), mean, count)
 
     def channels(self) -> ChannelRange:
         """The range per channel. Raises ValueError before the first update."""
         if self._low is None or self._high is None:
             raise ValueError("nothing was observed")
         mean = np.atleast_1d(self.total / self.count) if self.count else None
-        return ChannelRange(np.atleast_1d(self._low), np.atleast_1d(self._high), mean)
+        low, high = np.atleast_1d(self._low), np.atleast_1d(self._high)
+        return ChannelRange(low, high, mean, self.count or None)
 
 
 class Histogram:

@@ -186,12 +186,14 @@ def outside_ranges(
     model = load_model(source.path)
     _prepared(model, source.path, recipe)
     fuse(model, recipe.rules)
-    axes = recipe.observe(model.graph, traits_of(source.spec))
+    traits = traits_of(source.spec)
+    axes = recipe.observe(model.graph, traits)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused, calibration.feeds, axes, recipe.observer, terms=terms
         )
-        return shares_outside(fused, feeds, recipe.limits(model.graph, ranges), axes)
+        limits = recipe.limits(model.graph, ranges, traits)
+        return shares_outside(fused, feeds, limits, axes)
 
 
 def check_memory(

@@ -95,7 +95,7 @@ class Recipe:
     convert: Convert | None = None
     observe: Callable[[ir.Graph, Traits], Mapping[str, int | None]] | None = None
     observer: str = "minmax"
-    limits: Callable[[ir.Graph, Mapping[str, RangeLike]], Ranges] | None = None
+    limits: Callable[[ir.Graph, Mapping[str, RangeLike], Traits], Ranges] | None = None
     calibrate: Calibrate | None = None
     moments: Callable[[ir.Graph, Traits], Mapping[str, int]] | None = None
     compensate: Compensate | None = None

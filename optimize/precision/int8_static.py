@@ -39,6 +39,7 @@ from optimize.precision import (
     tables,
 )
 from optimize.precision.compensated import MomentsOf
+from optimize.precision.headroom import LEAST_SHARE, with_room
 from optimize.precision.int8_conv import RangeLike, extremes
 from optimize.precision.integer_weight import of_product
 from optimize.precision.plan import (
@@ -159,9 +160,10 @@ def convert(
     multiplied = tables.products_of(products)
     convs = [node for node in found.chosen if node.op_type == "Conv"]
     conv_jobs, left_convs = int8_conv.prepare(
-        convs, smoothed, settings.correct_bias, settings.signed
+        convs, _roomy(smoothed, traits, LEAST_SHARE), settings.correct_bias, settings.signed
     )
-    jobs, left_products = _jobs(graph, found, smoothed, settings.signed)
+    roomy = _roomy(smoothed, traits)
+    jobs, left_products = _jobs(graph, found, roomy, settings.signed)
     names = {node.name for node in apart}
     left = [each for each in found.left if each.node not in names]
     left += [*left_convs, *left_products]
@@ -249,13 +251,23 @@ def _read_by_row(graph: ir.Graph) -> set[ir.Node]:
     )
 
 
-def limits(graph: ir.Graph, ranges: Mapping[str, RangeLike]) -> dict[str, Range | ChannelRange]:
+def _roomy(
+    ranges: Mapping[str, RangeLike], traits: Traits, least_share: float = 0.0
+) -> dict[str, RangeLike]:
+    """The ranges with room for other input, unless audio was seen through the whole chain."""
+    return dict(ranges) if traits.is_calibrated_on_audio else with_room(ranges, least_share)
+
+
+def limits(
+    graph: ir.Graph, ranges: Mapping[str, RangeLike], traits: Traits = NO_TRAITS
+) -> dict[str, Range | ChannelRange]:
     """The values that the quantizers of `convert` cover, wider than what calibration saw.
 
     A smoothed activation has one range, in units of each channel's own divisor. The graph is
     smoothed in place.
     """
-    after = smooth_quant.smooth(graph, ranges)
+    after = _roomy(smooth_quant.smooth(graph, ranges), traits)
+    of_convs = _roomy(ranges, traits, LEAST_SHARE)
     found: dict[str, Range | ChannelRange] = {}
     for name, seen in ranges.items():
         low, high = extremes(name, ranges)
@@ -266,7 +278,7 @@ def limits(graph: ir.Graph, ranges: Mapping[str, RangeLike]) -> dict[str, Range 
             divisors = np.divide(spread, left, out=np.ones_like(spread), where=left > 0)
             found[name] = ChannelRange(divisors * least, divisors * most)
         elif isinstance(seen, ChannelRange):
-            steps = int8_conv.steps_of(low, high)
+            steps = int8_conv.steps_of(*extremes(name, of_convs))
             below, above = -steps.zero_point, 255 - steps.zero_point
             found[name] = ChannelRange(steps.sizes * below, steps.sizes * above)
         else:

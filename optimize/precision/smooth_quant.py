@@ -156,7 +156,8 @@ def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str,
             factor = np.ones((1, dims(tensor)[1]), np.float32)
             factor[0, site.columns[0] : site.columns[1]] = 1 / s
             _scale_weight(site.maker, factor)
-        after[name] = ChannelRange(seen.low / s, seen.high / s)
+        mean = None if seen.mean is None else seen.mean / s
+        after[name] = ChannelRange(seen.low / s, seen.high / s, mean, seen.count)
     return after
 
 

@@ -6,7 +6,7 @@ classifier ends in an ArgMax and any image network may begin with one channel. T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vampnet_models.spec import ModelSpec, Part, Role
 
@@ -16,6 +16,7 @@ class Traits:
     """The family's rules that hold for a model; for one of another kind, none does.
 
     `is_family`: its graph is one on which the speed of integer kernels was measured.
+    `is_calibrated_on_audio`: it has a place in the chain, through which its calibration comes.
     """
 
     is_family: bool = False
@@ -23,6 +24,7 @@ class Traits:
     has_waveform: bool = False
     embeds_codes: bool = False
     is_decoder: bool = False
+    is_calibrated_on_audio: bool = False
 
 
 NO_TRAITS = Traits()
@@ -55,5 +57,5 @@ def traits_of(spec: ModelSpec) -> Traits:
     """The traits of a source by its role, or by its part of the split form."""
     by_role = _OF_ROLES.get(spec.role)
     if by_role is not None:
-        return by_role
+        return replace(by_role, is_calibrated_on_audio=True)
     return NO_TRAITS if spec.part is None else _OF_PARTS[spec.part]
