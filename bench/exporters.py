@@ -1,4 +1,4 @@
-"""Which fusions match in the exports of each PyTorch exporter: the table of docs/exporters.md.
+"""Which fusions match in the exports of each PyTorch exporter: the table of docs/history.md.
 
 `python -m bench.exporters` fuses the fixtures that tests/fixtures/exported/make_masked.py made and
 writes the table again. No torch is needed.
@@ -21,7 +21,7 @@ from vampnet_models.opset import raise_opset
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "exported"
-PAGE = ROOT / "docs" / "exporters.md"
+PAGE = ROOT / "docs" / "history.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 FORMS = {
     "dynamic": "any length, LoRA beside the weights",

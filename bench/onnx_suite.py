@@ -6,7 +6,7 @@ each of the six recipes and judges by `bench/judge.py`. Each case runs in a proc
 that one which dies is a row, not the end. Finished rows are kept in the work folder by a hash of
 the product's code and of its libraries' versions: the same command goes on where it stopped, and
 starts anew once the code has changed. A whole run is written to the results and to
-docs/reliability.md; one of a part is printed alone. Exit code 1 if there is any fault.
+docs/results/reliability.md; one of a part is printed alone. Exit code 1 if there is any fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of `bench/onnx_suite.py` counted, and the section of docs/reliability.md made from them."""
+"""Rows of `bench/onnx_suite.py` counted, and their section of docs/results/reliability.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from optimize.build import versions
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "onnx_suite.json"
-DOCS = ROOT / "docs" / "reliability.md"
+DOCS = ROOT / "docs" / "results" / "reliability.md"
 SCHEMA = 1
 
 TITLE = "## The onnx package's own cases"

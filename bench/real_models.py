@@ -5,7 +5,7 @@ files out of them, converts each by our six recipes and by what others use, and 
 result over recordings (`--audio`) by the task that the model is for. *ok*: the task's measure is
 within its limit; *worse*: it runs and is not; *refused*: one line that says why, or nothing to do;
 *error*: anything else. Rows are kept in the work folder by a hash of the code that makes them, so
-that the same command goes on; all are written to the results and to docs/reliability.md.
+that the same command goes on; all are written to the results and to docs/results/reliability.md.
 """
 
 from __future__ import annotations

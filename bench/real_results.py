@@ -1,4 +1,4 @@
-"""The results of `bench/real_models.py`, and the section of docs/reliability.md made from them."""
+"""Results of `bench/real_models.py`, and their section of docs/results/reliability.md."""
 
 from __future__ import annotations
 

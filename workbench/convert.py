@@ -82,7 +82,7 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise. What the names
-    of the fusions mean stands in docs/fusions.md.
+    of the fusions mean stands in docs/reference/fusions.md.
 
     \b
     Examples:

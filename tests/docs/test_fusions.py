@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_fusion_has_its_line() -> None:
-    text = (ROOT / "docs" / "fusions.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "fusions.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     files = {p.stem for p in (ROOT / "optimize" / "fusions").glob("*.py")}
     recipes = (*ALL_RECIPES, *NATIVE_RECIPES)

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from docs.readme_tune import searches
+from docs.tuned import searches
 from workbench.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def update_readme() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "update_readme", ROOT / "docs" / "update_readme.py"
-    )
+    spec = importlib.util.spec_from_file_location("update_docs", ROOT / "docs" / "update.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,7 +1,7 @@
 """Try mutants: `python -m tests.fuzz KIND ... --count N`; what was tried is not tried again.
 
 Finished mutants are lines of OUT/KIND.jsonl; `--result FILE` writes the counts of all of them, and
-the section of docs/reliability.md.
+the section of docs/results/reliability.md.
 `python -m tests.fuzz KIND --keep N FILE` writes the mutant of seed N, to look at it.
 """
 

@@ -67,7 +67,7 @@ def write_result(path: Path, folder: Path, kinds: list[str]) -> None:
 
 
 def section(content: dict[str, Any]) -> str:
-    """The section of docs/reliability.md that the counts give."""
+    """The section of docs/results/reliability.md that the counts give."""
     rows = [
         "| mutants of | tried | accepted | refused in one line | traceback or crash | over "
         f"{CPU_LIMIT_S} s of CPU | over {MEMORY_LIMIT_BYTES // 1_000_000} MB beyond need | "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from docs.readme_cells import ACCURACY, Json, clear, same, size
+from docs.cells import ACCURACY, Json, clear, same, size
 from workbench.console import percent
 
 KEYS = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency")

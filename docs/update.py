@@ -1,4 +1,4 @@
-"""Write README's figures and sessions anew: `python docs/update_readme.py --demo RESULTS_JSON`.
+"""Write README's figures and sessions anew: `python docs/update.py --demo RESULTS_JSON`.
 
 What is quoted of a run is kept in docs/*-results.json; README's parts between markers are made of
 those files alone. Commands in console blocks are run and their output written below
@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.accuracy_table import tables
 from bench.latency_results import table
-from docs.readme_cells import ACCURACY, Json, clear, count, same, size, time
-from docs.readme_tune import searches, trimmed_search
+from docs.cells import ACCURACY, Json, clear, count, same, size, time
+from docs.tuned import searches, trimmed_search
 from workbench.console import percent
 
 DOCS = Path(__file__).resolve().parent
