@@ -6,6 +6,7 @@ Dynamic lengths stay dynamic.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -56,7 +57,7 @@ def _fold(model: ir.Model) -> None:
         shape_inference=False,
         input_size_limit=SMALL_CONSTANT_ELEMENTS,
         output_size_limit=SMALL_CONSTANT_ELEMENTS,
-        should_fold=_should_fold,
+        should_fold=partial(_should_fold, model.graph),
     )(model)
 
 
@@ -78,13 +79,15 @@ class _Folding(FoldConstantsPass):
             return None
 
 
-def _should_fold(node: ir.Node) -> bool | None:
+def _should_fold(main: ir.Graph, node: ir.Node) -> bool | None:
     """False where an input or the output is large: the library would hold it in memory.
 
     True for what it keeps by default though it is small: the constant part of a position bias.
     """
     if node.op_type in RANDOM_OPS:
         return False
+    if node.graph is not main and any(value.is_graph_output() for value in node.outputs):
+        return False  # A body hands out what its nodes make, not a constant.
     tensors = [tensor_of(value) for value in node.inputs]
     if any(each is not None and each.size > SMALL_CONSTANT_ELEMENTS for each in tensors):
         return False

@@ -35,6 +35,11 @@ LOOP = """(float[n, 4] x) => (float[n, 4] y, float[k, n, 4] seen) {
   (bool go, float[n, 4] next, float[n, 4] scan) {
    go = Identity(going) next = MatMul(v, w) scan = Identity(next) }> }"""
 
+CONSTANTS = """(float[n, 4] x, bool c) => (float[4, 4] y, float[n, 4] z) {
+ y, z = If (c) <
+  then_branch = t () => (float[4, 4] p, float[n, 4] q) { p = Identity(w) q = Relu(x) },
+  else_branch = e () => (float[4, 4] r, float[n, 4] s) { r = Neg(w) s = Identity(x) }> }"""
+
 CONSTANT_IF = """(float[n, 4] x) => (float[n, 4] y, float[n, 4] x2, float[n, 4] h) {
  yes = Constant <value = bool {1}> () h = MatMul(x, w)
  y, x2 = If (yes) <
@@ -42,7 +47,7 @@ CONSTANT_IF = """(float[n, 4] x) => (float[n, 4] y, float[n, 4] x2, float[n, 4] 
   else_branch = e () => (float[n, 4] r, float[n, 4] s) { r = Neg(h) s = Neg(x) }> }"""
 
 
-@pytest.mark.parametrize("text", [EQUAL_OUTPUTS, PASSED_ON, TWICE, SCAN, LOOP])
+@pytest.mark.parametrize("text", [EQUAL_OUTPUTS, PASSED_ON, TWICE, SCAN, LOOP, CONSTANTS])
 def test_outputs_of_every_graph_stay(text: str) -> None:
     made = model(text, **({"w": W} if "w" in text else {}))
     feeds = {"x": normal(3, 4), "first": normal(4), "c": np.array(True)}
@@ -55,6 +60,7 @@ def test_outputs_of_every_graph_stay(text: str) -> None:
     assert [v.name for v in made.graph.outputs] == names[0]
     for graph in made.graphs():
         assert len(set(map(id, graph.outputs))) == len(graph.outputs)
+        assert all(v.producer() is not None for v in graph.outputs)
     for each, wanted in zip(cases, expected, strict=True):
         found = run(made, each)
         for name, values in wanted.items():
