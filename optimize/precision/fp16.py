@@ -83,7 +83,10 @@ def convert(
 def _conversion(
     graph: ir.Graph, kept: Keeping, reported: Collection[str], named: Collection[str]
 ) -> Conversion:
-    """The record: nodes with weights by precision, and the nodes that stay, with reasons."""
+    """The record: nodes with weights by precision, and the nodes that stay, with reasons.
+
+    Where no product, convolution or recurrent layer is converted, other nodes with weights count.
+    """
     counts: Counter[str] = Counter()
     left = []
     for node in all_nodes(graph):
@@ -98,7 +101,16 @@ def _conversion(
         minor = reason == CODE_PATH or reason.startswith("belongs to")
         if not minor or node.op_type in reported or node.name in named:
             left.append(float_node(node, reason))
+    others = 0 if counts["float16"] else sum(map(_holds_a_constant, kept.forms))
+    if others:
+        counts["float16"] = others
     return Conversion(dict(counts), tuple(left), (), kept.warnings)
+
+
+def _holds_a_constant(node: ir.Node) -> bool:
+    """Whether a node has a weight: an Einsum, a lookup or a bias may be all that a graph has."""
+    tensors = [tensor_of(value) for value in node.inputs if is_float(value)]
+    return any(tensor is not None and tensor.size > 1 for tensor in tensors)
 
 
 def _convert_nodes(graph: ir.Graph, state: _State) -> None:

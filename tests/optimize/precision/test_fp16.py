@@ -71,7 +71,7 @@ def test_an_overflowing_weight_keeps_its_node_in_float32_and_says_so() -> None:
     expected = run(model(TEXT, **weights), FEEDS)["y"]
     made = model(TEXT, **weights)
     done = convert(made)
-    assert done.precision == {"float32": 1}
+    assert done.precision["float32"] == 1
     assert "beyond float16" in done.float_nodes[0].reason
     assert np.isfinite(expected).all()
 
@@ -158,3 +158,19 @@ def test_the_exported_encoder_keeps_the_tokens_that_onnxconverter_common_keeps(
         kept = (found == expected[name]).mean()
         assert kept >= (other[name] == expected[name]).mean() - 0.01
         assert kept > 0.95
+
+
+@pytest.mark.parametrize(
+    "nodes", ['y = Einsum <equation = "ntd,de->nte"> (x, w)', "y = Gather (w, i)", "y = Add (x, b)"]
+)
+def test_a_graph_without_products_is_converted_by_its_other_weights(nodes: str) -> None:
+    text = f"(float[n, t, 32] x, int64[n] i) => (float[n, t, k] y) {{ {nodes} }}"
+    name = "b" if "b)" in nodes else "w"
+    if "Gather" in nodes:
+        text = text.replace("[n, t, k]", "[n, k]")
+    made = model(text, **{name: normal(32) if name == "b" else normal(32, 32)})
+    feeds = {"x": normal(2, 3, 32), "i": np.array([1, 30])}
+    expected = run(made, feeds)["y"]
+    assert convert(made).precision == {"float16": 1}
+    assert made.graph.initializers[f"{name}.half"].dtype == ir.DataType.FLOAT16
+    assert snr_db(expected, run(made, feeds)["y"]) > 55
