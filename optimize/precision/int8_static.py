@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from calibration.observers import ChannelRange, Range
 from optimize.graph import (
+    Array,
     NoMatch,
     add_constant,
     dims,
@@ -56,6 +57,7 @@ from optimize.precision.plan import (
     plan,
     with_finite_weights,
 )
+from optimize.precision.product_bias import least_scales
 from optimize.precision.shelf import Integers, Shelved
 from optimize.precision.signed import make_signed
 from optimize.precision.spread_weights import without_spread_weights
@@ -318,7 +320,8 @@ def _quantize_node(
     if x not in pairs:
         pairs[x] = _insert_pair(node, x, job.input)
     node.replace_input_with(0, pairs[x])
-    _quantize_weight(node, None if integers is None else integers.read)
+    least = least_scales(node, job.input.scale)
+    _quantize_weight(node, None if integers is None else integers.read, least)
 
 
 def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir.Value:
@@ -339,9 +342,11 @@ def _insert_pair(before: ir.Node, value: ir.Value, activation: Activation) -> ir
     return insert(before, "DequantizeLinear", inputs, name=name, shapes=[value.shape])[0]
 
 
-def _quantize_weight(node: ir.Node, chosen: Callable[[], Integers] | None) -> None:
+def _quantize_weight(
+    node: ir.Node, chosen: Callable[[], Integers] | None, least: Array | None
+) -> None:
     """Put int8 values behind DequantizeLinear, the nearest ones unless they are chosen."""
-    found, tensor = of_product(node, chosen), weight_of(node)
+    found, tensor = of_product(node, chosen, least), weight_of(node)
     assert tensor is not None
     inputs, name = [found.values, found.scales], f"{node.name}/weight"
     (new,) = insert(node, "DequantizeLinear", inputs, {"axis": 1}, name=name, shapes=[dims(tensor)])

@@ -6,7 +6,7 @@ same integers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,29 +42,52 @@ class Integers:
     scales: ir.Value
 
 
-def of_channels(value: ir.Value, axis: int, chosen: Callable[[], Array] | None = None) -> Integers:
+def of_channels(
+    value: ir.Value,
+    axis: int,
+    chosen: Callable[[], Array] | None = None,
+    least: Array | None = None,
+) -> Integers:
     """The integers of a constant with one scale per index of `axis`; the scales are 1-D.
 
-    The nearest ones, unless they are `chosen` the first time that they are asked for.
+    The nearest ones, unless they are `chosen` the first time that they are asked for. No scale is
+    below `least`, per channel: integers in finer steps are rounded to it.
     """
     tensor = tensor_of(value)
     assert tensor is not None
+    form: tuple[Hashable, ...] = ("int8", axis)
+    if least is not None and (per_channel_scales(read(tensor), axis) < least).any():
+        form = (*form, least.tobytes())
+    else:
+        least = None
 
     def make() -> tuple[ir.Value, ir.Value]:
-        scales = per_channel_scales(read(tensor), axis)
+        fine = per_channel_scales(read(tensor), axis)
+        scales = fine if least is None else np.maximum(fine, least).astype(np.float32)
 
-        def nearest() -> Array:
-            return quantize_per_channel(read(tensor), scales, axis)
+        def integers() -> Array:
+            found = quantize_per_channel(read(tensor), fine, axis) if chosen is None else chosen()
+            return found if scales is fine else _coarser(found, fine / scales, axis)
 
-        return _stored(value, chosen or nearest, scales)
+        return _stored(value, integers, scales)
 
-    return Integers(*derived(value, ("int8", axis), make))
+    return Integers(*derived(value, form, make))
 
 
-def of_product(node: ir.Node, chosen: Callable[[], Array] | None = None) -> Integers:
+def _coarser(integers: Array, shares: Array, axis: int) -> Array:
+    """Integers in steps that are wider by `1 / shares` per index of `axis`."""
+    shape = [-1 if each == axis else 1 for each in range(integers.ndim)]
+    rounded: Array = np.rint(integers * shares.reshape(shape)).astype(np.int8)
+    return rounded
+
+
+def of_product(
+    node: ir.Node, chosen: Callable[[], Array] | None = None, least: Array | None = None
+) -> Integers:
     """The integers of a MatMul's constant `[..., rows, columns]`, a scale per column.
 
-    The scales are `[columns]`, or `[..., 1, columns]` where the constant is a stack of matrices.
+    The scales are `[columns]`, or `[..., 1, columns]` where the constant is a stack of matrices;
+    those of a matrix are at least `least`.
     """
     value = node.inputs[1]
     tensor = tensor_of(value)
@@ -73,9 +96,9 @@ def of_product(node: ir.Node, chosen: Callable[[], Array] | None = None) -> Inte
         return _of_stack(value, tensor)
     source = stored_turned(value)
     if source is None:
-        return of_channels(value, 1, chosen)
+        return of_channels(value, 1, chosen, least)
     turned = None if chosen is None else lambda: np.ascontiguousarray(chosen().T)
-    found = of_channels(source, 0, turned)
+    found = of_channels(source, 0, turned, least)
     (values,) = insert(
         node,
         "Transpose",

@@ -88,6 +88,20 @@ def test_matmul_keeps_a_float_output(tmp_path: Path) -> None:
     check(made)
 
 
+def test_a_bias_outlives_columns_of_zero_and_of_nearly_zero() -> None:
+    text = """(float[n, 32] x) => (float[n, 32] y) {
+     h = MatMul(x, w) a = Add(h, b) r = Relu(a) y = MatMul(r, w) }"""
+    weight, bias = normal(32, 32), normal(32)
+    weight[:, 0], weight[:, 1], bias[:2] = 0, 1e-20 * weight[:, 1], (40, 3)
+    weights, feeds = {"w": weight, "b": bias}, {"x": normal(9, 32)}
+    truth = run(model(text.replace("=> (", "=> (float[n, 32] r, "), **weights), feeds)
+    made = model(text, **weights)
+    convert(made, {"x": seen(feeds["x"]), "r": seen(truth["r"])})
+    # The runtime itself joins product and bias, and stores the bias in integers.
+    assert snr_db(truth["y"], run(made, feeds)["y"]) > 30
+    check(made)
+
+
 def test_the_head_has_a_scale_per_row_and_needs_no_range(tmp_path: Path) -> None:
     text = """(float[b, t, 64] x) => (int64[b, t] y) {
      h = MatMul(x, w) l = MatMul(h, v) y = ArgMax <axis = -1, keepdims = 0> (l) }"""
