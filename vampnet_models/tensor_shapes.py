@@ -29,6 +29,9 @@ Shape = tuple[int, ...]
 _SMALL_ELEMENTS = 4096
 """Tensors up to this size are evaluated: shapes and indices, never activations."""
 
+_STRING_BYTES = 64
+"""What a string counts as: a short one, as the runtime and Python hold it."""
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -45,7 +48,9 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
-        """The size, with 4-bit elements packed."""
+        """The size, with 4-bit elements packed; that of strings is a guess."""
+        if self.dtype == ir.DataType.STRING:
+            return self.elements * _STRING_BYTES
         return math.ceil(self.elements * self.dtype.itemsize)
 
 
@@ -187,7 +192,8 @@ def _by_schema(
 
 def _constant(tensor: ir.TensorProtocol) -> Tensor:
     shape = tuple(int(d) for d in tensor.shape.numpy())
-    small = math.prod(shape) <= _SMALL_ELEMENTS and tensor.dtype.bitwidth >= 8
+    numbers = tensor.dtype != ir.DataType.STRING and tensor.dtype.bitwidth >= 8
+    small = math.prod(shape) <= _SMALL_ELEMENTS and numbers
     return Tensor(tensor.dtype, shape, tensor.numpy() if small else None)
 
 

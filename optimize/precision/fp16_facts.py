@@ -218,8 +218,9 @@ def _cast(node: ir.Node, facts: Facts) -> Fact:
     source = node.inputs[0]
     if source is None or source.dtype in REAL or facts[source].constant:
         return ORDINARY if source is None else facts[source]
-    # Bytes and truth values are exact in float16.
-    return Fact(count=source.dtype is not None and source.dtype.bitwidth > 8)
+    # Bytes and truth values are exact in float16; texts say any number.
+    dtype = source.dtype
+    return Fact(count=dtype is not None and (dtype == ir.DataType.STRING or dtype.bitwidth > 8))
 
 
 def _sum(node: ir.Node, data: list[Fact]) -> Fact:

@@ -19,6 +19,22 @@ def test_shapes_through_arithmetic_on_lengths_equal_the_runtime():
     assert shapes.tensors["y"].shape == ran[0].shape
 
 
+def test_texts_have_a_size():
+    proto = graphs.model(
+        [
+            helper.make_node("Constant", [], ["names"], value_strings=["a", "b"]),
+            helper.make_node("Gather", ["names", "i"], ["y"]),
+            helper.make_node("Identity", ["x"], ["z"]),
+        ],
+        [("x", TensorProto.STRING, ["n"]), ("i", TensorProto.INT64, ["m"])],
+        [("y", TensorProto.STRING, ["m"]), ("z", TensorProto.STRING, ["n"])],
+        {},
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (3,), "i": (5,)})
+    assert [shapes.tensors[name].shape for name in "yz"] == [(5,), (3,)]
+    assert shapes.tensors["y"].bytes > shapes.tensors["z"].bytes > 0
+
+
 def test_contrib_operators_have_shapes():
     proto = graphs.model(
         [

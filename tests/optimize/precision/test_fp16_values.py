@@ -128,6 +128,11 @@ POSITIONS = {
         "f = Cast<to = 1>(x) s = Div(f, half) d = Div(s, g) y = MatMul(d, w)",
         {"x": (X * 8000).astype(np.int16)},
     ),
+    "numbers in text": (
+        "(float[b, 32] x, string[b, 1] s) => (float[b, 32] y)",
+        "h = MatMul(x, w) f = Cast<to = 1>(s) d = Div(h, f) y = Mul(d, f)",
+        {"x": X, "s": np.array([["1e6"], ["-441000"], ["3"], ["1"]])},
+    ),
     "float indices": (
         "(float[b, 32] x, float[b] i) => (float[b, 32] y)",
         "h = MatMul(x, w) d = Add(one, n) o = OneHot(i, d, v01) y = Add(h, o)",
