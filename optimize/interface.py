@@ -157,7 +157,8 @@ def _handed_on(graph: ir.Graph) -> frozenset[int]:
     found, seen = set(), set()
     for place, value in enumerate(graph.outputs):
         producer = value.producer()
-        if producer is None or producer.graph is not graph or value in seen:
+        is_own = value.name in graph.initializers if producer is None else producer.graph is graph
+        if not is_own or value in seen:
             found.add(place)
         seen.add(value)
     return frozenset(found)
