@@ -6,7 +6,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 fuzz check bench format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -37,6 +37,12 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed-docs  ## these documents as a site, in out/docs; links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docs-check: $(VENV)/.installed-dev  ## every command that the documents show (a part of test-long)
+	$(BIN)/python -m pytest -q -m long tests/docs
+
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
 
@@ -53,6 +59,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e ".[dev]"
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python $(PIP) -c constraints.txt -e ".[docs]"
 	touch $@
 
 env-cuda: .venv-cuda/.installed  ## onnxruntime-gpu in place of onnxruntime

@@ -1,4 +1,4 @@
-"""README's tables of `bench/accuracy.py`: what each tool's INT8 keeps, and what making it costs."""
+"""The tables of `bench/accuracy.py`: what each tool's INT8 keeps, and what making it costs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from workbench.console import megabytes, percent
 
 Json = dict[str, Any]
 
-FULL_SIZE = (
-    "At full size (*seeded weights: not an accuracy claim*), {states} calibration states of "
-    "{frames} frames:"
-)
+
+def small_tools(content: Json) -> str:
+    """Tokens and size, then seconds and peak memory, as Markdown."""
+    return "\n\n".join(
+        (table(content, "INT8 by", _kept), table(content, "seconds, peak memory", _cost))
+    )
 
 
-def tables(small: Json, full: Json) -> str:
-    """All tables as Markdown: tokens and size, then seconds and peak memory, then full size."""
+def full_size_tools(content: Json) -> str:
+    """Tokens, size, seconds and peak memory in one cell, as Markdown."""
+    feeds = content["feeds"]
     return "\n\n".join(
         (
-            table(small, "INT8 by", _kept),
-            table(small, "seconds, peak memory", _cost),
-            FULL_SIZE.format(**full["feeds"]),
-            table(full, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
+            f"*Seeded weights: not an accuracy claim.* {feeds['states']} calibration states of "
+            f"{feeds['frames']} frames:",
+            table(content, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
         )
     )
 

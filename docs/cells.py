@@ -1,4 +1,4 @@
-"""Cells of README's tables."""
+"""Cells of the documents' tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCURACY = (
     "near_ties",
     "per_codebook",
 )
-"""What README quotes of a comparison."""
+"""What is quoted of a comparison."""
 
 
 def size(n_bytes: int | None) -> str:

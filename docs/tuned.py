@@ -1,4 +1,4 @@
-"""README's tables of the sets that `tune` chose."""
+"""The tables of the sets that `tune` chose."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from docs.cells import ACCURACY, Json, clear, same, size
 from workbench.console import percent
 
 KEYS = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency")
+FREE = ["free-running", "FP32 twice, free-running"]
 BOUNDS = ("min_agreement", "min_first_agreement", "min_si_sdr_db")
 
 
 def trimmed_search(result: Json) -> Json:
-    """What README quotes of a tune.json."""
+    """What is quoted of a tune.json."""
     uniform = result["uniform"]
     return {
         "wish": {key: result["wish"][key] for key in BOUNDS},
@@ -62,7 +63,7 @@ def _sets(quoted: list[Json]) -> list[str]:
 
 def _models(quoted: list[Json]) -> list[str]:
     free = any(m.get("free_running") for each in quoted for m in each["models"])
-    columns = ["says the same", "without near-ties", *["free-running (floor)"] * free]
+    columns = ["tokens kept", "without near-ties", *FREE * free]
     lines = [
         f"| asked for | model | size | {' | '.join(columns)} | blocks |",
         f"|---|---|---:|{'---:|' * len(columns)}---|",
@@ -72,13 +73,49 @@ def _models(quoted: list[Json]) -> list[str]:
         if each["wish"].get("min_first_agreement") is not None:
             asked = _asked(each)
         for model in each["models"]:
-            counts = ", ".join(f"{n} {p}" for p, n in model["precisions"].items())
-            # A uniform recipe has its own rules for what it leaves.
-            what = counts if model["recipe"].startswith("tuned-") else f"`{model['recipe']}`"
             cells = [size(model["bytes"]), same(model["accuracy"]), clear(model["accuracy"])]
-            cells += [_free(model.get("free_running"))] * free
-            lines.append(f"| {asked} | {model['name']} | {' | '.join(cells)} | {what} |")
+            cells += _free(model.get("free_running")) * free
+            lines.append(f"| {asked} | {model['name']} | {' | '.join(cells)} | {_blocks(model)} |")
     return lines
+
+
+def _blocks(model: Json) -> str:
+    # A uniform recipe has its own rules for what it leaves.
+    if not model["recipe"].startswith("tuned-"):
+        return f"`{model['recipe']}`"
+    return ", ".join(f"{n} {precision}" for precision, n in model["precisions"].items())
+
+
+def whole_search(result: Json) -> str:
+    """The set of one search of full-size models, and the ends of its front, as Markdown."""
+    wish, chosen = result["wish"], result["chosen"]
+    ratios = {part["model"]: part["time_ratio"] for part in chosen["parts"]}
+    lines = [
+        f"Asked for: at most {size(wish['max_bytes'])}, at least {wish['min_agreement']:.0%} of "
+        f"the tokens of each model and {wish['min_si_sdr_db']:g} dB. Chosen: "
+        f"**{size(chosen['bytes'])}**, {chosen['latency']:.2f} of FP32's time.",
+        "",
+        "| model | gets | size | tokens kept, or sound | free-running | time to FP32 |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for model in result["models"]:
+        lines.append(
+            f"| {model['name']} | {_blocks(model)} | {size(model['bytes'])} | "
+            f"{same(model['accuracy'])} | {_free(model['free_running'])[0]} | "
+            f"{ratios[model['name']]:.2f} x |"
+        )
+    ends = [
+        "",
+        "| set | size | least agreement | SI-SDR | time to FP32 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in ("smallest", "fastest"):
+        found = result[name]
+        ends.append(
+            f"| {name} of the search | {size(found['bytes'])} | {_percent(found['agreement'])} | "
+            f"{found['si_sdr_db']:.1f} dB | {found['latency']:.2f} x |"
+        )
+    return "\n".join(lines + ends)
 
 
 def _asked(search: Json) -> str:
@@ -96,5 +133,5 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else percent(share)
 
 
-def _free(runs: Json | None) -> str:
-    return "-" if runs is None else f"{percent(runs['variant'])} ({percent(runs['floor'])})"
+def _free(runs: Json | None) -> list[str]:
+    return ["-", "-"] if runs is None else [percent(runs["variant"]), percent(runs["floor"])]

@@ -1,0 +1,92 @@
+"""The short tables that help to choose: five precisions, and which recipe when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from docs.cells import Json, size
+from workbench.console import percent
+
+PRECISIONS = {
+    "FP32": None,
+    "FP16": "fp16",
+    "static INT8": "int8-static",
+    "dynamic INT8": "int8-dynamic",
+    "INT4 weights": "int4-weights",
+}
+TOKEN_ROLES = ("coarse", "c2f", "codec-encoder")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A recipe, when to take it and where it is to run."""
+
+    recipe: str
+    when: str
+    made_for: str
+
+
+USES = (
+    Use("fused", "nothing may change", "CPU, CUDA"),
+    Use("fp16", "the codec; every model on CUDA", "CPU, CUDA, phones' CPU"),
+    Use("int8-dynamic", "fast transformers, nothing to calibrate", "CPU, phones' CPU"),
+    Use("int8-static", "as fast, more tokens kept; needs audio", "CPU, phones' CPU"),
+    Use("int8-weights", "small files, most tokens kept", "CPU"),
+    Use("int4-weights", "the smallest files, tokens are lost", "CPU"),
+)
+
+
+def precisions(full: Json, real: Json) -> str:
+    """Size and time at full size beside the tokens that small trained models keep."""
+    lines = [
+        "| precision | four models, full size | time, full-size coarse | "
+        "tokens kept: coarse, c2f, encoder |",
+        "|---|---:|---:|---:|",
+        f"| *measured on* | *seeded weights* | *seeded weights, {full['host']['cores']} CPU cores* "
+        "| *small trained models, real recordings* |",
+    ]
+    for name, recipe in PRECISIONS.items():
+        if recipe is None:
+            cells = [size(full["source_bytes"]), "1.00 x", "100 %"]
+        else:
+            kept = " / ".join(_percent(_tokens(real, role, recipe)) for role in TOKEN_ROLES)
+            cells = [size(full["totals"][recipe]), _ratio(full, "coarse", recipe), kept]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def uses(full: Json, real: Json) -> str:
+    """Which recipe when."""
+    lines = [
+        "| recipe | take it for | coarse keeps | coarse, decoder take | size of FP32 | made for |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    for use in USES:
+        times = " / ".join(_ratio(full, role, use.recipe) for role in ("coarse", "codec-decoder"))
+        share = full["totals"][use.recipe] / full["source_bytes"]
+        lines.append(
+            f"| `{use.recipe}` | {use.when} | {percent(_tokens(real, 'coarse', use.recipe))} | "
+            f"{times} | {share:.0%} | {use.made_for} |"
+        )
+    return "\n".join(lines)
+
+
+def _variant(quoted: Json, role: str, recipe: str) -> Json:
+    model = next(m for m in quoted["models"] if m["role"] == role)
+    found: Json = next(v for v in model["variants"] if v["recipe"] == recipe)
+    return found
+
+
+def _tokens(quoted: Json, role: str, recipe: str) -> float:
+    share: float = _variant(quoted, role, recipe)["accuracy"]["token_agreement"]
+    return share
+
+
+def _ratio(quoted: Json, role: str, recipe: str) -> str:
+    cpu = _variant(quoted, role, recipe)["cpu"]
+    noisy = " (noisy)" if cpu["noisy"] else ""
+    return f"{cpu['ratio_to_reference']:.2f} x{noisy}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %")

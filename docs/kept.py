@@ -1,0 +1,79 @@
+"""What the documents quote of runs: kept in docs/*-results.json and bench/results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from docs.cells import ACCURACY, Json
+
+DOCS = Path(__file__).resolve().parent
+BENCH = DOCS.parent / "bench" / "results"
+LATENCY = BENCH / "latency.json"
+RUNS = ("demo", "recordings", "full-size")
+RECORDS = {
+    **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune")},
+    "accuracy": BENCH / "accuracy.json",
+    "accuracy-full": BENCH / "accuracy_full.json",
+    "tune-full": BENCH / "tune_full_size.json",
+    "latency": LATENCY,
+    "calibration": BENCH / "calibration.json",
+    "qnn": BENCH / "qnn.json",
+}
+"""Those in bench/results are written by the modules of `bench` themselves."""
+
+
+def kept(run: str) -> Json:
+    """What is quoted of a run."""
+    found: Json = json.loads(RECORDS[run].read_text(encoding="utf-8"))
+    return found
+
+
+def all_kept() -> dict[str, Json]:
+    """Every record, by its name."""
+    return {run: kept(run) for run in RECORDS}
+
+
+def trimmed(results: Json) -> Json:
+    """What is quoted of a results.json: no paths, no raw samples."""
+    host = results["host"]
+    return {
+        "created": results["created"],
+        "took_s": round(sum(step["took_s"] for step in results["steps"])),
+        "host": {key: host[key] for key in ("cpu", "cores", "os", "python", "versions")},
+        "audio_set": {
+            key: results["audio_set"][key] for key in ("name", "calibration_s", "evaluation_s")
+        },
+        "source_bytes": results["source_bytes"],
+        "models": [_model(model) for model in results["models"]],
+        "totals": results["totals"],
+        "sets": results["sets"],
+    }
+
+
+def _model(model: Json) -> Json:
+    return {
+        "name": model["name"],
+        "role": model["role"],
+        "weights": model["weights"],
+        "source_bytes": model["source_bytes"],
+        "cpu": _cpu(model),
+        "variants": [
+            {
+                "recipe": variant["recipe"],
+                "status": variant["status"],
+                "bytes": variant["bytes"],
+                "accuracy": {key: (variant["accuracy"] or {}).get(key) for key in ACCURACY},
+                "cpu": _cpu(variant),
+            }
+            for variant in model["variants"]
+        ],
+    }
+
+
+def _cpu(of: Json) -> Json | None:
+    found = of["profiles"].get("cpu") or {}
+    if found.get("kind") != "measurement":
+        return None
+    keys = ("median_s", "ratio_to_reference", "ratio_interval", "verdict", "noisy", "threads")
+    return {key: found[key] for key in keys}

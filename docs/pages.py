@@ -1,0 +1,70 @@
+"""Parts of README and the pages, between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bench.accuracy_table import full_size_tools, small_tools
+from bench.latency_results import table as latency_table
+from docs.cells import Json
+from docs.choice import precisions, uses
+from docs.kept import DOCS
+from docs.tables import codebooks, demo, full_size, full_size_cost, recordings
+from docs.tuned import searches, whole_search
+
+README = DOCS.parent / "README.md"
+_PART = re.compile(r"<!-- ([a-z-]+): begin -->\n(.*?)<!-- \1: end -->", re.DOTALL)
+_OPENED = re.compile(r"<!-- ([a-z-]+): begin -->")
+
+
+def pages() -> list[Path]:
+    """README and every page of the site."""
+    return [README, *sorted(DOCS.rglob("*.md"))]
+
+
+def parts(runs: Mapping[str, Json]) -> dict[str, str]:
+    """What stands between the markers, by their names, made of the kept records."""
+    full, real = runs["full-size"], runs["recordings"]
+    return {
+        "precisions": precisions(full, real),
+        "uses": uses(full, real),
+        "full-size-cost": full_size_cost(full),
+        "demo": demo(runs["demo"]),
+        "recordings": recordings(real, runs["demo"]),
+        "codebooks": codebooks(real),
+        "full-size": full_size(full),
+        "tune": searches(runs["tune"]["searches"]),
+        "tune-full": whole_search(runs["tune-full"]),
+        "tools": small_tools(runs["accuracy"]),
+        "tools-full": full_size_tools(runs["accuracy-full"]),
+        "latency": latency_table(runs["latency"]),
+    }
+
+
+def named(text: str) -> list[str]:
+    """The names of the parts that a page has."""
+    return _OPENED.findall(text)
+
+
+def with_parts(text: str, made: Mapping[str, str]) -> str:
+    """A page with its parts anew. Raises ValueError on an unknown name and on an unclosed part."""
+    unknown = sorted(set(named(text)) - set(made))
+    if unknown:
+        raise ValueError(f"no such part: {', '.join(unknown)}; there are {', '.join(made)}")
+    if len(_PART.findall(text)) != len(named(text)):
+        raise ValueError("a part is begun that does not end")
+    return _PART.sub(lambda m: f"<!-- {m[1]}: begin -->\n{made[m[1]]}\n<!-- {m[1]}: end -->", text)
+
+
+def without_parts(text: str) -> str:
+    """A page's own words: without made parts and without code."""
+    text = re.sub(r"^```.*?^```", "", _PART.sub("", text), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]+`", "", text)
+
+
+def figures_of(text: str, units: Iterable[str]) -> list[str]:
+    """Numbers with a unit in a page's own words."""
+    unit = "|".join(map(re.escape, units))
+    return re.findall(rf"\d[\d.,]*\s?(?:{unit})(?![\w/])", without_parts(text))

@@ -1,0 +1,79 @@
+"""The commands that the documents show, and what they print.
+
+A `console` block shows `$ command` and its output, in which a line `...` stands for any lines. A
+command without output below it shows none of it, as all commands of an `sh` block.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ELIDED = "..."
+_BLOCK = re.compile(r"^```(console|sh)(?: title=\"[^\"]*\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FIGURE = re.compile(r"\d[\d,.:-]*")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A command of a page, and the lines shown below it; None where none are."""
+
+    command: str
+    output: tuple[str, ...] | None
+
+
+def shown(page: str) -> Iterator[Shown]:
+    """Every command line of a page, in order; a backslash at a line's end continues it."""
+    for kind, text in _BLOCK.findall(page):
+        lines = text.replace("\\\n", " ").splitlines()
+        if kind == "sh":
+            commands = (line.partition("  #")[0].strip() for line in lines)
+            yield from (Shown(c, None) for c in commands if c and not c.startswith("#"))
+            continue
+        at = [n for n, line in enumerate(lines) if line.startswith("$ ")]
+        for start, stop in zip(at, [*at[1:], len(lines)], strict=True):
+            yield Shown(lines[start][2:], tuple(lines[start + 1 : stop]) or None)
+
+
+def run_shown(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shown command in `folder`, with this checkout's own `vampbench` and Python."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "COLUMNS": "100",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def agrees(expected: tuple[str, ...], printed: str, *, figures: bool) -> bool:
+    """Whether the output is what a page shows; without `figures`, numbers may be others.
+
+    Empty lines and runs of spaces do not count: a table's width follows its figures.
+    """
+    one, two = (_lines(text, figures) for text in (expected, printed.splitlines()))
+    pattern = "".join(r"(?:.*\n)*?" if line == ELIDED else re.escape(line) + r"\n" for line in one)
+    return re.fullmatch(pattern, "".join(line + "\n" for line in two)) is not None
+
+
+def _lines(text: tuple[str, ...] | list[str], figures: bool) -> list[str]:
+    kept = (" ".join(line.split()) for line in text)
+    return [line if figures else _FIGURE.sub("#", line) for line in kept if line]
+
+
+def programs(page: str) -> set[str]:
+    """The first words of all shown commands."""
+    return {shlex.split(each.command)[0] for each in shown(page)}

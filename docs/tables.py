@@ -1,0 +1,107 @@
+"""The tables of a run's figures, as Markdown."""
+
+from __future__ import annotations
+
+from docs.cells import Json, clear, count, same, size, time
+from workbench.console import percent
+
+
+def demo(quoted: Json) -> str:
+    """Every variant of the demo's run, and the sizes of whole sets."""
+    versions = quoted["host"]["versions"]
+    weights = ", ".join(sorted({model["weights"] for model in quoted["models"]}))
+    lines = [
+        f"`make demo` on {quoted['host']['cpu']}, {quoted['host']['cores']} cores, "
+        f"onnxruntime {versions['onnxruntime']}, {quoted['created']}: "
+        f"{quoted['took_s'] / 60:.1f} minutes. Weights: {weights}.",
+        "",
+        "| model | recipe | status | size | tokens kept, or sound | compared | CPU median |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for model in quoted["models"]:
+        lines.append(
+            f"| {model['name']} | source | | {size(model['source_bytes'])} | | | "
+            f"{time(model['cpu'])} |"
+        )
+        for variant in model["variants"]:
+            lines.append(
+                f"| | {variant['recipe']} | {variant['status']} | {size(variant['bytes'])} | "
+                f"{same(variant['accuracy'])} | {count(variant['accuracy'])} | "
+                f"{time(variant['cpu'])} |"
+            )
+    return "\n".join([*lines, "", *_sets(quoted)])
+
+
+def recordings(quoted: Json, built_in: Json) -> str:
+    """Agreement on the synthesised clips beside that on real recordings."""
+    lines = [
+        "| model | recipe | built-in clips | without near-ties | real recordings | "
+        "without near-ties |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for one, two in zip(built_in["models"], quoted["models"], strict=True):
+        for a, b in zip(one["variants"], two["variants"], strict=True):
+            if a["recipe"] != "fused":
+                sides = (a["accuracy"], b["accuracy"])
+                cells = " | ".join(f"{same(side)} | {clear(side)}" for side in sides)
+                lines.append(f"| {one['name']} | {a['recipe']} | {cells} |")
+    return "\n".join(lines)
+
+
+def codebooks(quoted: Json) -> str:
+    """Agreement per codebook with its interval, and the floor, of every recipe."""
+    parts = []
+    for model in quoted["models"]:
+        made = [v for v in model["variants"] if v["accuracy"]["per_codebook"]]
+        if not made:
+            continue
+        names = [v["recipe"] for v in made]
+        lines = [
+            f"| {model['name']}, codebook | floor | {' | '.join(names)} |",
+            "|---|---:|" + "---:|" * len(names),
+        ]
+        rows = [{book["codebook"]: book for book in v["accuracy"]["per_codebook"]} for v in made]
+        for number in rows[0]:
+            cells = " | ".join(_share(row[number]) for row in rows)
+            lines.append(f"| {number} | {percent(rows[0][number]['floor'])} | {cells} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _share(book: Json) -> str:
+    low, high = book["interval"]
+    return f"{book['agreement']:.1%} ({low:.1%} to {high:.1%})"
+
+
+def full_size(quoted: Json) -> str:
+    """Sizes, agreement and time of the full-size set."""
+    lines = [
+        "| model | recipe | size | of FP32 | tokens kept, or sound | compared | time to FP32 |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for model in quoted["models"]:
+        for variant in model["variants"]:
+            share = f"{variant['bytes'] / model['source_bytes']:.0%}" if variant["bytes"] else "-"
+            ratio = variant["cpu"]["ratio_to_reference"] if variant["cpu"] else None
+            lines.append(
+                f"| {model['name']} | {variant['recipe']} | {size(variant['bytes'])} | {share} | "
+                f"{same(variant['accuracy'])} | {count(variant['accuracy'])} | "
+                f"{f'{ratio:.2f} x' if ratio else '-'} |"
+            )
+    return "\n".join([*lines, "", *_sets(quoted)])
+
+
+def _sets(quoted: Json) -> list[str]:
+    totals = [("source (FP32)", quoted["source_bytes"]), *quoted["totals"].items()]
+    totals += [(mixed["name"], mixed["bytes"]) for mixed in quoted["sets"]]
+    rows = [f"| {name} | {size(n)} | {n / quoted['source_bytes']:.0%} |" for name, n in totals]
+    return ["| all four models | size | of FP32 |", "|---|---:|---:|", *rows]
+
+
+def full_size_cost(quoted: Json) -> str:
+    """What a whole run takes at full size, as a sentence."""
+    made = sum(quoted["totals"].values())
+    return (
+        f"At full size ({size(quoted['source_bytes'])} of models, {quoted['host']['cores']} cores) "
+        f"the run took {quoted['took_s'] / 60:.0f} minutes and wrote {size(made)} of variants."
+    )

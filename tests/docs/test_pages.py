@@ -1,0 +1,127 @@
+"""The pages say what the kept results say, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import copy
+import re
+from urllib.parse import urldefrag
+
+import pytest
+
+from docs.cells import Json
+from docs.commands import page as page_of_commands
+from docs.hooks import COMMANDS
+from docs.kept import DOCS, RUNS, all_kept
+from docs.pages import README, figures_of, named, pages, parts, with_parts
+from optimize.recipes import ALL_RECIPES
+from workbench.ground import MAX_CLIPS
+from workbench.main import cli
+
+PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
+UNITS = ("%", "x", "dB", "MB", "GB", "ms")
+LAB_NOTES = (
+    "docs/explanation/int8.md",
+    "docs/explanation/calibration.md",
+    "docs/explanation/phones.md",
+    "docs/explanation/speed.md",
+    "docs/explanation/speed-codec.md",
+    "docs/results/reliability.md",
+    "docs/history.md",
+)
+"""Notes of what was measured once, and pages that the tests of `bench` compare."""
+
+FACTS = {
+    "docs/explanation/measures.md": ["95 %", "100 %", "30 dB"],
+    "docs/explanation/trust.md": ["256 MiB", "400 MB"],
+}
+"""Figures that are no results: how an interval is made, what a limit is."""
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Json]:
+    return all_kept()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_its_tables_are_those_of_the_kept_results(name: str, runs: dict[str, Json]) -> None:
+    text = PAGES[name].read_text(encoding="utf-8")
+    assert with_parts(text, parts(runs)) == text
+
+
+def test_every_part_stands_somewhere(runs: dict[str, Json]) -> None:
+    used = {part for path in PAGES.values() for part in named(path.read_text(encoding="utf-8"))}
+    assert used == set(parts(runs))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_other_figures_change_the_parts(run: str, runs: dict[str, Json]) -> None:
+    other = copy.deepcopy(runs)
+    other[run]["models"][0]["variants"][1]["accuracy"]["token_agreement"] -= 0.01
+    before, after = parts(runs), parts(other)
+    assert before[run] != after[run]
+
+
+def test_an_unknown_part_and_an_open_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="no such part: nothing"):
+        with_parts("<!-- nothing: begin -->\n<!-- nothing: end -->", {"demo": "x"})
+    with pytest.raises(ValueError, match="does not end"):
+        with_parts("<!-- demo: begin -->\n", {"demo": "x"})
+    assert "new" in with_parts("<!-- demo: begin -->\nold\n<!-- demo: end -->", {"demo": "new"})
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in LAB_NOTES])
+def test_figures_of_its_own_words_are_facts(name: str) -> None:
+    found = figures_of(PAGES[name].read_text(encoding="utf-8"), UNITS)
+    assert [figure for figure in found if figure not in FACTS.get(name, [])] == []
+
+
+def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
+    text = PAGES["docs/start/vampnet.md"].read_text(encoding="utf-8")
+    assert f"At most {MAX_CLIPS} clips of 5 seconds" in text
+
+
+def _anchors(text: str) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_its_links_lead_somewhere(name: str) -> None:
+    path = PAGES[name]
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, anchor = urldefrag(link)
+        file = (path.parent / target).resolve() if target else path
+        made = file == DOCS / COMMANDS and path != README
+        inside = path == README or file.is_relative_to(DOCS)
+        found = made or (file.exists() and inside)
+        if not found or (anchor and anchor not in _anchors(file.read_text(encoding="utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_site_lists_every_page() -> None:
+    listed = re.findall(
+        r": ?([\w/-]+\.md)$", (README.parent / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+    listed += re.findall(
+        r"^ +- ([\w/-]+\.md)$", (README.parent / "mkdocs.yml").read_text(), re.MULTILINE
+    )
+    there = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert sorted(listed) == sorted(there | {COMMANDS})
+
+
+def test_the_page_of_commands_has_all_of_them() -> None:
+    text = page_of_commands(cli, "vampbench")
+    heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert sorted(heads) == sorted(name for name, each in cli.commands.items() if not each.hidden)
+    assert "Usage: vampbench run [OPTIONS] MODELS_DIR" in text
+    assert "\x1b" not in text
+
+
+def test_the_recipes_page_names_every_recipe() -> None:
+    text = PAGES["docs/reference/recipes.md"].read_text(encoding="utf-8")
+    assert [recipe.name for recipe in ALL_RECIPES if f"`{recipe.name}`" not in text] == []

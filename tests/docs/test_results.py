@@ -1,0 +1,108 @@
+"""The kept results say what the documents say of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.cells import Json
+from docs.kept import BENCH, DOCS, RUNS, all_kept
+from docs.tuned import searches
+
+
+@pytest.fixture
+def runs() -> dict[str, Json]:
+    return all_kept()
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_enough_was_compared(runs: dict[str, Json], run: str) -> None:
+    # The full-size set is no accuracy claim: 5,000 positions are enough there.
+    needed = 5_000 if run == "full-size" else 20_000
+    assert {m["role"] for m in runs[run]["models"]} == {
+        "codec-encoder",
+        "codec-decoder",
+        "coarse",
+        "c2f",
+    }
+    for model in runs[run]["models"]:
+        for variant in model["variants"]:
+            assert variant["accuracy"]["n_positions"] >= needed
+
+
+def test_bounds_of_the_first_codebooks_and_free_runs_get_columns(runs: dict[str, Json]) -> None:
+    found = [model for search in runs["tune"]["searches"] for model in search["models"]]
+    encoder = next(model for model in found if model["name"] == "codec_encoder")
+    coarse = next(model for model in found if model["name"] == "coarse")
+    wish = {"min_agreement": 0.97, "min_first_agreement": 0.99, "min_si_sdr_db": 30.0}
+    chosen = {"bytes": 2_000_000, "agreement": 0.975, "first_agreement": 0.9912}
+    chosen |= {"si_sdr_db": None, "latency": 0.5}
+    free = {"free_running": {"variant": 0.951, "floor": 0.998}}
+    search = {"wish": wish, "chosen": chosen, "uniform": None, "models": [encoder, coarse | free]}
+    table = searches([search])
+    assert (
+        "| 97%, 99% of the first four | tuned | 2.00 MB | 97.50 % | 99.12 % | - | 0.50 x |" in table
+    )
+    assert "| without near-ties | free-running | FP32 twice, free-running | blocks |" in table
+    assert "| 95.10 % | 99.80 % |" in table
+    heads = {"| asked for | set": 8, "| asked for | model": 9}
+    for block in table.split("\n\n"):
+        bars = next(n for head, n in heads.items() if block.startswith(head))
+        assert {line.count("|") for line in block.splitlines()} == {bars}
+
+
+def test_the_full_size_set_is_far_below_the_old_goal(runs: dict[str, Json]) -> None:
+    sizes = {s["name"]: s["bytes"] for s in runs["full-size"]["sets"]}
+    assert sizes["int8-dynamic transformers, fp16 codec"] <= 1.0e9
+    assert sizes["int4-weights transformers, fp16 codec"] <= 0.7e9
+    assert {m["weights"] for m in runs["full-size"]["models"]} == {"seeded"}
+    assert {m["weights"] for m in runs["demo"]["models"]} == {"trained"}
+
+
+def test_the_tuned_sets_keep_what_was_asked_for_and_are_smaller(runs: dict[str, Json]) -> None:
+    for search in runs["tune"]["searches"]:
+        assert search["chosen"]["agreement"] >= search["wish"]["min_agreement"]
+        assert search["chosen"]["bytes"] < search["uniform"]["bytes"]
+    assert runs["tune-full"]["uniform"] is None
+
+
+def test_ours_keeps_more_tokens_than_every_other_tool(runs: dict[str, Json]) -> None:
+    for model in runs["accuracy"]["models"]:
+        made = {t["tool"]: t["accuracy"] for t in model["tools"] if "failed" not in t}
+        measure = "si_sdr_db" if model["role"] == "codec-decoder" else "token_agreement"
+        others = [found[measure] for tool, found in made.items() if not tool.startswith("ours")]
+        assert len(others) >= 6
+        assert made["ours: int8-static"][measure] > max(others)
+
+
+def test_ours_takes_the_least_memory_of_the_static_ones_at_full_size(
+    runs: dict[str, Json],
+) -> None:
+    for model in runs["accuracy-full"]["models"]:
+        rows = {t["tool"]: t for t in model["tools"]}
+        others = [t for name, t in rows.items() if "static" in name and "ours" not in name]
+        assert others
+        ours = rows["ours: int8-static"]
+        assert ours["peak_rss_bytes"] < min(row["peak_rss_bytes"] for row in others)
+        assert ours["bytes"] < model["source_bytes"]
+
+
+def test_the_transformers_are_ahead_of_onnxruntimes_quantizers(runs: dict[str, Json]) -> None:
+    transformers = [c for c in runs["latency"]["cases"].values() if c["model"] in ("coarse", "c2f")]
+    assert len(transformers) == 4
+    for case in transformers:
+        faster = {name: each.get("speedup") for name, each in case["summary"].items()}
+        ours = min(faster["int8-static"], faster["int8-dynamic"])
+        assert ours > max(faster["quantize-static"], faster["quantize-dynamic"])
+
+
+def test_results_name_no_path_of_a_machine() -> None:
+    found = [*DOCS.glob("*-results.json"), BENCH / "tune_full_size.json"]
+    assert len(found) == 5
+    for path in found:
+        text = path.read_text(encoding="utf-8")
+        assert str(Path(sys.prefix).parent) not in text
+        assert not re.search(r'"/', text)
