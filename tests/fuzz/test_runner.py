@@ -23,8 +23,15 @@ def refuse(_path, _out):
     raise InputError("m.bin: no; do this")
 
 
+class Garbled(InputError):
+    """Errors spell out what cannot be printed; one that does not would be a fault."""
+
+    def __str__(self):
+        return "m.bin: \x1b[2J"
+
+
 def garble(_path, _out):
-    raise InputError("m.bin: \x1b[2J")
+    raise Garbled("m.bin")
 
 
 def fail(_path, _out):

@@ -9,6 +9,7 @@ import numpy as np
 from calibration.clips import make_clip
 from calibration.feeds import Encoded, FeedLabel, FeedSet
 from vampnet_models.spec import Role
+from workbench.console import Voice
 from workbench.kept import kept_codes, kept_feeds
 
 
@@ -51,10 +52,11 @@ def test_feeds_come_back_with_their_labels_and_hash(tmp_path: Path) -> None:
         labels = (FeedLabel("a"), FeedLabel("b", step=1, mask_ratio=0.5))
         return FeedSet(Role.CODEC_DECODER, feeds, labels, "pack", "abc", ("careful",))
 
-    made = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(1), side(2)))
-    found = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(3), side(4)))
+    voice = Voice()
+    made = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(1), side(2)), voice)
+    found = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(3), side(4)), voice)
     assert [f.sha256 for f in found] == [f.sha256 for f in made]
     assert found[0].labels == made[0].labels
     assert found[0].warnings == ("careful",)
-    other = kept_feeds(tmp_path, "m", "other key" * 8, lambda: (side(3), side(4)))
+    other = kept_feeds(tmp_path, "m", "other key" * 8, lambda: (side(3), side(4)), voice)
     assert other[0].sha256 != made[0].sha256

@@ -67,7 +67,7 @@ def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tm
 def test_a_run_marks_a_variant_that_breaks_its_promise(
     vampbench, generic, recordings, tmp_path, monkeypatch
 ):
-    idle = replace(INT8_DYNAMIC, convert=lambda _model, _ranges: Conversion({"int8": 1}))
+    idle = replace(INT8_DYNAMIC, convert=lambda _model, _ranges, _traits: Conversion({"int8": 1}))
     monkeypatch.setattr("workbench.job.ALL_RECIPES", (idle,))
     out = tmp_path / "out"
     options = ("--recipes", "int8-dynamic", "--targets", "mobile", "--audio", recordings)
