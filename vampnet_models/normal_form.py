@@ -11,17 +11,24 @@ import onnx
 SPELLED_OUT = "ai.onnx"
 """The default domain by its full name."""
 
+RUNTIME_DOMAINS = {"com.microsoft": 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 5}
+"""Whose operators ONNX Runtime takes without an import, in these versions: tools leave it out."""
+
 
 def to_normal_form(model: onnx.ModelProto) -> None:
-    """In place: the default domain is the empty one, and sparse constants are dense.
+    """In place: the default domain is the empty one, the runtime's own are imported where they are
+    used, and sparse constants are dense.
 
     How large sparse tensors become was checked with the header. Raises ValueError where the domain
     is imported in two versions, or a sparse tensor is damaged.
     """
-    for owner in (model, *model.functions):
+    for owner, nodes in ((model, model.graph.node), *((f, f.node) for f in model.functions)):
         _one_import(owner)
-    for nodes in (model.graph.node, *(function.node for function in model.functions)):
-        _nodes(nodes)
+        used: set[str] = set()
+        _nodes(nodes, used)
+        imported = {each.domain for each in owner.opset_import}
+        for domain in sorted(used & RUNTIME_DOMAINS.keys() - imported):
+            owner.opset_import.append(onnx.helper.make_opsetid(domain, RUNTIME_DOMAINS[domain]))
     _graph(model.graph)
 
 
@@ -42,10 +49,12 @@ def _graph(graph: onnx.GraphProto) -> None:
     del graph.sparse_initializer[:]
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+def _nodes(nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
+    """Bring nodes and those of their bodies to the form; `used` receives their domains."""
     for node in nodes:
         if node.domain == SPELLED_OUT:
             node.domain = ""
+        used.add(node.domain)
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.SPARSE_TENSOR and node.op_type == "Constant":
                 dense = _dense(attribute.sparse_tensor)
@@ -54,7 +63,7 @@ def _nodes(nodes: Iterable[onnx.NodeProto]) -> None:
                 attribute.t.CopyFrom(dense)
             for body in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
                 _graph(body)
-                _nodes(body.node)
+                _nodes(body.node, used)
 
 
 def _dense(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
