@@ -1,7 +1,7 @@
 """Mixtures of all models together for a budget that they share: bytes, or time.
 
-Bounds on what each model says part the models, and `refine` closes in on them one by one. A budget
-of bytes or time does not: what one model saves another may spend. Each model's curve of mixtures is
+A bound on the tokens of each model lets `refine` search one model at a time. A budget of bytes or
+time does not: a smaller encoder leaves more room for the decoder. Each model's curve of mixtures is
 predicted from the effects of its blocks, tied to the mixtures that were measured, and one point is
 taken from each curve. What is proposed is built and measured, which ties the curves anew where it
 matters.

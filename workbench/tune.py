@@ -191,7 +191,7 @@ def _free_running(runs: Json) -> str:
         where = f"first apart after step {min(first)}" if first else "never apart"
         return f"{percent(run['kept'])} of the tokens end the same, {where}"
 
-    return f"{said(runs['variant'])}; FP32's floor: {said(runs['floor'])}"
+    return f"{said(runs['variant'])}; FP32 against itself: {said(runs['floor'])}"
 
 
 def _option(block: Json) -> tuple[str, str, str]:

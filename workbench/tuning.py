@@ -165,7 +165,7 @@ class _HeldOut:
         return remembered(path, key, measure)
 
     def settle(self, sets: Sequence[ModelSet], wish: Wish) -> tuple[ModelSet | None, list[str]]:
-        """The best set that keeps to the budget here too; what was given up on the way."""
+        """The best set that keeps to the budget here too; what was dropped for not doing so."""
         reverted: list[str] = []
         refused: set[tuple[str, str]] = set()
         while True:

@@ -36,7 +36,8 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
     top = max((c.bytes or 0.0 for c in choices), default=0.0)
     top = max(top, total or 0.0)
     bars = "Relative size, goal marked" if top > GOAL_BYTES else "Relative size"
-    goal = f"Against the {GOAL_TEXT} goal"
+    small = any(is_small(m) for m in run.models)
+    goal = "At full size, estimated" if small else f"Against the {GOAL_TEXT} goal"
     kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
     music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
     columns = ("Size", bars, "Of source", goal, *kept, *music)
@@ -116,7 +117,9 @@ def _goal(run: Run, size: float | None, full_size: float | None) -> Cell:
         if full_size is None:
             return absent()
         return estimate(
-            f"≈{NBSP}{_against(full_size)}", full_size, (f"{bytes_text(full_size)} at full size",)
+            f"≈{NBSP}{bytes_text(full_size)}",
+            full_size,
+            (f"{_against(full_size)} the {GOAL_TEXT} goal",),
         )
     return fact(size, _against)
 

@@ -54,6 +54,22 @@ def test_figures_tables_and_their_texts_are_there(html: str, page_of: PageOf) ->
     assert "fp16 codec, int8 transformers" in page.sections["totals"]
 
 
+def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
+    results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
+) -> None:
+    totals = page_of(html).sections["totals"]
+    assert "At full size, estimated" in totals and "Against the 1.8" not in totals
+    assert re.search(r"≈\s3\.03\sGB\s*1\.23\sGB over the 1\.8\sGB goal", totals)
+    assert "coarse coarse" not in page_of(html).text
+
+    for model, size in zip(results["models"], (91.4e6, 1.33e9, 1.10e9, 510e6), strict=True):
+        model["source_bytes"] = size
+    model["name"] = "mine"
+    page = page_of(render_report(results, tmp_path))
+    assert re.search(r"Against the 1\.8\sGB goal", page.sections["totals"])
+    assert f"mine {model['role']}" in page.sections["models"]
+
+
 def test_the_runtimes_own_graph_has_a_table(html: str) -> None:
     section = html[html.index('<section id="runtime">') : html.index('<section id="phones">')]
     assert "2 Conv, 3.75\u00a0%: the &lt;first&gt; convolution" in section
