@@ -22,6 +22,7 @@ from optimize.precision.gptq import error_compensated
 from optimize.precision.plan import Conversion, with_finite_weights
 from optimize.precision.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shelf import Shelf, Shelved
+from optimize.precision.spread_weights import without_spread_weights
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.precision.weight_only import Rounded, Settings, targets
 from optimize.precision.weight_only import convert as convert_weights
@@ -67,6 +68,7 @@ def convert(
     if settings.block is None:
         raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
     found = with_finite_weights(model.graph, targets(model.graph, traits))
+    found = without_spread_weights(found, settings.bits, settings.block)
     readers = readers_of(found.chosen)
     widths = widths_of(readers)
     shelf = Shelf(fused.parent)

@@ -59,6 +59,7 @@ from optimize.precision.quantize import (
     pack_zeros,
     quantize_blocks,
 )
+from optimize.precision.spread_weights import without_spread_weights
 from optimize.precision.traits import NO_TRAITS, Traits
 from optimize.scopes import derived
 from optimize.stand_ins import restore
@@ -132,6 +133,7 @@ def convert(
     found = with_finite_weights(
         graph, chosen or targets(graph, traits, with_tables=settings.tables)
     )
+    found = without_spread_weights(found, settings.bits, settings.block)
     multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
     mixed: list[MixedNode] = []
     for node in found.chosen:

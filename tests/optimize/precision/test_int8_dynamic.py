@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 
 from optimize.precision.int8_dynamic import convert
-from optimize.precision.spread_weights import REASON
 from optimize.precision.traits import Traits
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 
 MATMUL = "(float[b, t, 64] x) => (float[b, t, 48] y) { p = MatMul(x, w) y = Add(p, bias) }"
+SPREAD = "most of its values are too small beside its largest ones for 8 bits"
 CONV = """(float[b, 24, n] x) => (float[b, 32, m] y) {
  y = Conv <kernel_shape = [5], pads = [4, 4], dilations = [2], strides = [2]> (x, w, bias) }"""
 
@@ -78,7 +78,7 @@ def test_a_weight_of_values_far_apart_stays_float() -> None:
     made = model(MATMUL, w=outliers, bias=np.zeros(48, np.float32))
     expected = run(made, {"x": x})["y"]
     found = convert(made)
-    assert [node.reason for node in found.float_nodes] == [REASON]
+    assert [node.reason for node in found.float_nodes] == [SPREAD]
     assert snr_db(expected, run(made, {"x": x})["y"]) > 100
     sparse = np.where(np.arange(64 * 48).reshape(64, 48) % 5, 0, normal(64, 48))
     assert convert(model(MATMUL, w=sparse, bias=normal(48))).precision == {"int8": 1}
@@ -88,6 +88,6 @@ def test_a_convolution_with_one_channel_far_apart_stays_float() -> None:
     weight = normal(32, 24, 5)
     weight[:, 0, 0] *= 3000
     made = model(CONV, w=weight, bias=normal(32))
-    assert [node.reason for node in convert(made).float_nodes] == [REASON]
+    assert [node.reason for node in convert(made).float_nodes] == [SPREAD]
     loud = normal(32, 24, 5) * np.geomspace(1, 1e4, 32, dtype=np.float32).reshape(-1, 1, 1)
     assert convert(model(CONV, w=loud, bias=normal(32))).precision == {"int8": 1}

@@ -216,3 +216,19 @@ def test_tables_that_decide_the_codes_stay(small_models: Path) -> None:
     decoder = load_model(small_models / "codec_decoder.onnx")
     fuse(decoder)
     assert len(lookups(decoder.graph, traits_of(spec_of(decoder)))) == 14
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_matrix_with_rows_far_apart_stays_float_and_one_with_few_of_them_does_not(
+    bits: Bits,
+) -> None:
+    spread = normal(96, 64)
+    spread[::32] *= 3000
+    made = model(MATMUL, w=spread)
+    expected = run(made, {"x": normal(2, 5, 96)})["y"]
+    (left,) = convert(made, Settings(bits)).float_nodes
+    assert left.reason.endswith(f"too small beside its largest ones for {bits} bits")
+    assert snr_db(expected, run(made, {"x": normal(2, 5, 96)})["y"]) > 100
+    one_block = normal(96, 64)
+    one_block[0] *= 3000
+    assert convert(model(MATMUL, w=one_block), Settings(bits)).precision == {f"int{bits}": 1}
