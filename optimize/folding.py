@@ -38,6 +38,9 @@ GROWING_OPS = frozenset(
 )
 """Operators whose values, not sizes, decide how large their output is."""
 
+TEXTS = ("value_string", "value_strings")
+"""Attributes of a Constant that the library reads as ASCII, or fails."""
+
 MIN_WEIGHT_ELEMENTS = 2048
 """A second copy of fewer values weighs less than what a precision saves by knowing them as one."""
 
@@ -72,6 +75,8 @@ class _Folding(FoldConstantsPass):
         # Of a CastLike the library makes a Cast without its attributes, which saturates.
         if node.op_type == "If" or (node.op_type == "CastLike" and node.attributes):
             return None
+        if node.op_type == "Constant" and not node.attributes.keys().isdisjoint(TEXTS):
+            return None
         try:
             return super().process_node(node, is_function)
         except RuntimeError:
@@ -88,6 +93,8 @@ def _should_fold(main: ir.Graph, node: ir.Node) -> bool | None:
         return False
     if node.graph is not main and any(value.is_graph_output() for value in node.outputs):
         return False  # A body hands out what its nodes make, not a constant.
+    if any(v is not None and v.dtype == ir.DataType.STRING for v in (*node.inputs, *node.outputs)):
+        return False  # The library stores texts as what no file holds.
     tensors = [tensor_of(value) for value in node.inputs]
     if any(each is not None and each.size > SMALL_CONSTANT_ELEMENTS for each in tensors):
         return False

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedOpsetsPass
 
 from optimize.equal_nodes import merge_equal_initializers, merge_equal_nodes
-from optimize.folding import fold
+from optimize.folding import TEXTS, fold
 from optimize.identities import remove_identities
 from optimize.unused import remove_unused
 
@@ -17,7 +17,7 @@ from optimize.unused import remove_unused
 def clean(model: ir.Model) -> int:
     """Clean a model in place; returns how many nodes fewer it has."""
     before = model.graph.num_nodes()
-    lift = LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)
+    lift = _Lifting(lift_all_constants=True, size_limit=0)
     lift(model)
     fold(model)
     remove_identities(model)
@@ -27,3 +27,16 @@ def clean(model: ir.Model) -> int:
     remove_unused(model)
     RemoveUnusedOpsetsPass()(model)
     return before - model.graph.num_nodes()
+
+
+class _Lifting(LiftConstantsToInitializersPass):
+    """The library's pass, but for texts and sparse values, which stay Constants."""
+
+    def _constant_node_attribute_to_tensor(
+        self, node: ir.Node, attr_name: str, attr_value: ir.Attr, initializer_name: str
+    ) -> ir.TensorProtocol | None:
+        if attr_name in (*TEXTS, "sparse_value"):
+            return None
+        return super()._constant_node_attribute_to_tensor(
+            node, attr_name, attr_value, initializer_name
+        )

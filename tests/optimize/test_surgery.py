@@ -158,3 +158,13 @@ def test_a_cast_that_does_not_saturate_still_does_not() -> None:
     assert ops(made) == {"CastLike": 1, "Cast": 1}
     kept = next(node for node in made.graph if node.op_type == "CastLike")
     assert kept.attributes["saturate"].as_int() == 0
+
+
+def test_texts_stay_what_they_are() -> None:
+    made = model("""(int64[n] i) => (string[n] y, string[k] z) {
+     t = Constant <value_strings = ["a", "\u00e9"]> () y = Gather(t, i)
+     u = Constant <value_string = "b"> () a = Constant <value_ints = [1]> ()
+     z = Reshape(u, a) }""")
+    clean(made)
+    found = run(made, {"i": np.array([1, 0])})
+    assert found["y"].tolist() == ["\u00e9", "a"] and found["z"].tolist() == ["b"]
