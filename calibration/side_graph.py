@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -148,17 +149,26 @@ def stream(
     """
     # What no tensor depends on is not an input of the side session any more.
     wanted = {
-        name: ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(sample[name]))
+        # In C order; numpy's function of that name would make a vector of a scalar.
+        name: np.asarray(sample[name], order="C")
         for name in session.input_names
         if name in sample
     }
+    names = list(session.output_names)
+    has_text = any(array.dtype.kind in "OSU" for array in wanted.values())
+    values: list[Any]
     try:
-        values = session.raw.run_with_ort_values(list(session.output_names), wanted)
+        if has_text:  # The runtime's own values hold numbers only.
+            values = session.raw.run(names, wanted)
+        else:
+            held = {name: ort.OrtValue.ortvalue_from_numpy(v) for name, v in wanted.items()}
+            values = session.raw.run_with_ort_values(names, held)
     except Exception as error:
         # The binding raises a different class per status code, all plain Exceptions.
         raise InputError(
             f"{model_path}: cannot run calibration sample {number}: {reason_of(error)}"
         ) from error
     values.reverse()
-    for name in session.output_names:
-        yield name, values.pop().numpy()
+    for name in names:
+        value = values.pop()
+        yield name, value if has_text else value.numpy()

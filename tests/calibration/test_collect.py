@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -200,3 +201,17 @@ def test_means_per_channel_are_those_of_all_values(
     assert isinstance(found, ChannelRange) and found.mean is not None
     values = np.concatenate([feed["x"][0] for feed in feeds], axis=1)
     np.testing.assert_allclose(found.mean, values.mean(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_texts_and_scalars_are_inputs_too(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model("""<ir_version: 10, opset_import: ["" : 21]>
+        g (float s, string[n] t) => (float[m] y) {
+         a = Constant <value_ints = [0]> () u = Unsqueeze (s, a) c = Cast <to = 1> (t)
+         j = Concat <axis = 0> (u, c) y = Neg (j) }""")
+    onnx.save(proto, tmp_path / "m.onnx")
+    numbers = {"s": np.array(-3, np.float32)}
+    texts = {"t": np.array(["2.5", "7"])}
+    found = collect_ranges(tmp_path / "m.onnx", [numbers | texts], ["y", "u"])
+    assert (found["y"].low, found["y"].high) == (-7, 3)
+    assert (found["u"].low, found["u"].high) == (-3, -3)
+    assert collect_ranges(tmp_path / "m.onnx", [numbers | texts], ["u"]) == {"u": found["u"]}
