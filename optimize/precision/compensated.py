@@ -122,7 +122,12 @@ class Shared:
 
 
 def _divisors(before: RangeLike | None, after: RangeLike | None) -> NDArray[np.float64]:
-    """By what smoothing divided each channel; 1 where it did nothing, or nothing is known."""
+    """By what smoothing divided each channel; 1 where it did nothing, or nothing is known.
+
+    Ranges that it left may be those of a convolution's channels, which are not the product's.
+    """
+    if before is after:
+        return np.ones(1)
     if not isinstance(before, ChannelRange) or not isinstance(after, ChannelRange):
         return np.ones(1)
     was, became = (np.maximum(np.abs(r.low), np.abs(r.high)) for r in (before, after))

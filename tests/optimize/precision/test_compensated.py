@@ -91,3 +91,17 @@ def test_without_such_products_nothing_is_collected() -> None:
 
     nodes: list[ir.Node] = []
     assert rounded(nodes, {}, {}, never) == {}
+
+
+def test_ranges_by_a_convolutions_channels_say_nothing_of_a_product() -> None:
+    text = """(float[b, 24, 48] x) => (float[b, 24, 64] y) {
+     c = Conv <kernel_shape = [1]> (x, k) y = MatMul(c, w) }"""
+    made = model(text, k=normal(24, 24, 1), w=normal(48, 64))
+    seen = {"c": ChannelRange(-np.arange(1, 25, dtype="f4"), np.arange(1, 25, dtype="f4"))}
+
+    def collect(widths: Mapping[str, int]) -> Iterable[tuple[str, Array]]:
+        assert widths == {"c": 48}
+        yield "c", np.eye(48)
+
+    nodes = [node for node in made.graph if node.op_type == "MatMul"]
+    assert rounded(nodes, seen, dict(seen), collect)[nodes[0]].read().shape == (48, 64)
