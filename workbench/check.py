@@ -10,6 +10,7 @@ import click
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.accuracy_report import AccuracyReport
 from optimize.golden import load_golden, save_golden
+from optimize.variant import read_record, record_path
 from vampnet_models.artifact import Artifact, check_output, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.portable import stand_in
@@ -22,6 +23,7 @@ from workbench.console import Voice, percent
 from workbench.ground import (
     EVALUATION,
     check_feeds,
+    given_feeds,
     lay_ground,
     load_audio,
     side_feeds,
@@ -82,6 +84,8 @@ def verify(
     check_same_interface(ours, theirs)
     if golden is not None and (audio is not None or feeds is not None):
         raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
+    if _calibrated(variant, ours, feeds):
+        voice.warn(f"{feeds}: calibrated {variant.name} too; feeds of their own judge it better")
     if golden is not None:
         truth = load_golden(golden, ours)
         check_fed(golden, truth.feeds, theirs)
@@ -134,6 +138,16 @@ def _truth(
         with voice.task("reference tokens") as update:
             steps = [label.step for label in evaluation.labels]
             return reference_truth(ours, evaluation.feeds, update, steps)
+
+
+def _calibrated(variant: Path, reference: Artifact, feeds: Path | None) -> bool:
+    """Whether a variant's record says that it was calibrated on just these feeds."""
+    given = given_feeds(reference, feeds)
+    try:
+        known = read_record(record_path(variant)).calibration
+    except InputError:
+        return False
+    return given is not None and known is not None and known.sha256 == given.sha256
 
 
 def _runtime(variant: Artifact, feeds: Feeds, voice: Voice) -> Checked | None:

@@ -32,6 +32,7 @@ from workbench.ground import (
     CALIBRATION,
     EVALUATION,
     check_feeds,
+    given_feeds,
     lay_ground,
     load_audio,
     side_feeds,
@@ -336,17 +337,21 @@ def _calibration(
 ) -> tuple[FeedSet | None, FeedSet | None]:
     """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
 
-    The second ones are those of evaluation audio, if it was given.
+    The second ones are those of evaluation audio, if it was given. All of a user's own feeds
+    calibrate otherwise.
     """
     if not recipe.needs_calibration:
         return None, None
+    given = None if how.evaluation_audio is not None else given_feeds(artifact, how.feeds)
+    if given is not None and how.audio is None and not how.upstream:
+        return given, None
     beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
     with scratch_folder() as scratch:
         audio = load_audio(how.audio, voice, how.evaluation_audio)
         if terms is not None:
             _check_memory(recipe, artifact, audio, terms, target)
         ground = lay_ground(beside, audio, scratch, 0, voice)
-        found = side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
+        found = given or side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
         if how.upstream:
             named = (open_artifact(path) for path in how.upstream)
             chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)

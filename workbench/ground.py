@@ -294,6 +294,16 @@ def feeds_of(
     return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
 
 
+def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
+    """All feeds that a user gives for a model that is none of the four; None without any.
+
+    For what judges nothing, so that no feed need be kept back. Raises InputError as `read_feeds`.
+    """
+    if artifact.spec.role is not Role.GENERIC or user_feeds is None:
+        return None
+    return read_feeds(user_feeds, artifact.spec)
+
+
 def side_feeds(
     artifact: Artifact,
     ground: Ground,

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.tiny_graphs import product
 from tests.workbench.conftest import tone
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
@@ -304,3 +305,19 @@ def test_what_is_converted_otherwise_says_why(vampbench, tmp_path):
     done = vampbench(*given, tmp_path / "s8.onnx", "--activations", "s8")
     assert done.code == 0, done.stderr
     assert "float: 1 LSTM: the integer LSTM takes the ranges of" in done.stdout
+
+
+def test_all_given_feeds_calibrate_and_verify_says_so(vampbench, tmp_path):
+    source, feeds, out = tmp_path / "m.onnx", tmp_path / "feeds.npz", tmp_path / "out.onnx"
+    product(source)
+    x = np.random.default_rng(1).standard_normal((9, 64)).astype("f4")
+    np.savez(feeds, **{"x/0": x, "x/1": 3 * x})
+    done = vampbench("int8", source, "--feeds", feeds, "-o", out)
+    assert done.code == 0, done.stderr
+    assert "evaluates" not in done.stdout
+    assert record_of(out)["calibration"]["n_feeds"] == 2
+    done = vampbench("verify", source, out, "--feeds", feeds)
+    assert done.code == 0, done.stderr
+    assert "feeds.npz: calibrated out.onnx too" in done.stdout
+    np.savez(feeds, **{"x/0": x, "x/1": 2 * x})
+    assert "calibrated out.onnx" not in vampbench("verify", source, out, "--feeds", feeds).stdout
