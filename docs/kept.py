@@ -19,6 +19,8 @@ RECORDS = {
     "latency": LATENCY,
     "calibration": BENCH / "calibration.json",
     "qnn": BENCH / "qnn.json",
+    "arm64": BENCH / "arm64.json",
+    "efficiency": BENCH / "efficiency.json",
 }
 """Those in bench/results are written by the modules of `bench` themselves."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.accuracy_table import full_size_tools, small_tools
 from bench.latency_results import table as latency_table
+from docs import notes
 from docs.cells import Json
 from docs.choice import precisions, uses
 from docs.kept import DOCS
@@ -24,7 +25,7 @@ def pages() -> list[Path]:
     return [README, *sorted(DOCS.rglob("*.md"))]
 
 
-def parts(runs: Mapping[str, Json]) -> dict[str, str]:
+def parts(runs: dict[str, Json]) -> dict[str, str]:
     """What stands between the markers, by their names, made of the kept records."""
     full, real = runs["full-size"], runs["recordings"]
     return {
@@ -40,6 +41,7 @@ def parts(runs: Mapping[str, Json]) -> dict[str, str]:
         "tools": small_tools(runs["accuracy"]),
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
+        **dict(notes.made(runs)),
     }
 
 
