@@ -19,8 +19,11 @@ from vampnet_models.wire import skeleton
 NAMED = 3
 
 EACH_ERROR = re.compile(r"\(op_type:.*?(?=\(op_type:|\Z)", re.DOTALL)
-UNKNOWN_TYPE = "expected to have type but instead is null"
-"""How ONNX's shape inference lists what it found."""
+SAY_NOTHING = (
+    "expected to have type but instead is null",
+    "Cannot parse data from external tensors",
+)
+"""How ONNX's shape inference lists what it found, and what of it is no contradiction."""
 
 RUNTIME_DOMAINS = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
@@ -164,6 +167,13 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from _all_nodes(body)
 
 
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for body in _bodies(node):
+            yield from _initializers(body)
+
+
 def _has_sparse(graph: onnx.GraphProto) -> bool:
     """Whether ONNX's shape inference, which does not know sparse weights, would be at a loss."""
     bodies = (body for node in graph.node for body in _bodies(node))
@@ -172,11 +182,14 @@ def _has_sparse(graph: onnx.GraphProto) -> bool:
 
 def _of_sizes(proto: onnx.ModelProto) -> list[Problem]:
     """Where ONNX's shape inference finds that shapes contradict each other."""
+    # Values are not followed where some lie in another file: each node that reads one would fail.
+    follow = not any(t.data_location == t.EXTERNAL for t in _initializers(proto.graph))
     try:
-        shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+        shape_inference.infer_shapes(proto, strict_mode=True, data_prop=follow)
     except shape_inference.InferenceError as error:
         # A node behind one whose type nobody infers fails for that alone, and says nothing.
-        told = [each for each in EACH_ERROR.findall(str(error)) if UNKNOWN_TYPE not in each]
+        errors = EACH_ERROR.findall(str(error))
+        told = [each for each in errors if not any(reason in each for reason in SAY_NOTHING)]
         return [Problem("sizes-disagree", end_of(told[0], 300), fatal=True)] if told else []
     except Exception:  # noqa: BLE001
         # A version or an operator that this onnx does not know: then it has nothing to say.

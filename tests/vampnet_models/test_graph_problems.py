@@ -77,11 +77,30 @@ def test_a_body_that_waits_for_its_own_node_is_a_cycle(tmp_path):
     assert found["cycle"].text.startswith("if: ")
 
 
+def beside(path, data_name):
+    """Every constant, however small, in another file."""
+    model = onnx.load(path)
+    path.unlink()
+    options = {"location": data_name, "size_threshold": 0}
+    onnx.save(model, path, save_as_external_data=True, **options)
+
+
+def test_constants_in_another_file_are_no_contradiction(tmp_path, small_models):
+    for source in small_models.glob("*.onnx"):
+        path = tmp_path / source.name
+        path.write_bytes(source.read_bytes())
+        beside(path, f"{source.name}.data")
+        assert problems(path).keys() == {"seeded-weights"}, source.name
+
+
+@pytest.mark.parametrize("external", [False, True])
 @pytest.mark.parametrize(("rows", "declared"), [(5, ["n", 3]), (4, ["n", 9])])
-def test_sizes_that_disagree(tmp_path, rows, declared):
+def test_sizes_that_disagree(tmp_path, rows, declared, external):
     weight = np.ones((rows, 3), np.float32)
     nodes = [node("MatMul", ["x", "w"], ["y"], name="mm")]
     path = write(tmp_path / "m.onnx", nodes, [X], [tensor("y", declared)], {"w": weight})
+    if external:
+        beside(path, "w.data")
     found = problems(path)
     assert found.keys() == {"sizes-disagree"}
     assert found["sizes-disagree"].fatal
