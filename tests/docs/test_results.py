@@ -99,6 +99,53 @@ def test_the_transformers_are_ahead_of_onnxruntimes_quantizers(runs: dict[str, J
         assert ours > max(faster["quantize-static"], faster["quantize-dynamic"])
 
 
+def test_the_transformers_are_level_with_openvino_where_the_page_says_so(
+    runs: dict[str, Json],
+) -> None:
+    def overlap(case: Json, name: str) -> bool:
+        (low, high), (start, stop) = (
+            case["summary"][each]["speedup_interval"] for each in (name, "openvino-nncf-int8")
+        )
+        return low <= stop and start <= high
+
+    cases = runs["latency"]["cases"]
+    for name in ("coarse-100", "coarse-575", "c2f-100", "c2f-575"):
+        natives = ("int8-static-native", "int8-dynamic-native")
+        assert any(overlap(cases[name], native) for native in natives)
+    for name in ("coarse-100", "c2f-100"):
+        assert overlap(cases[name], "int8-dynamic")
+    for name in ("coarse-575", "c2f-575"):
+        assert not overlap(cases[name], "int8-dynamic")
+        static, dynamic = (
+            cases[name]["summary"][each]["median_s"] for each in ("int8-static", "int8-dynamic")
+        )
+        assert static > dynamic
+
+
+def test_the_codec_is_beside_quantize_static_where_the_page_says_so(runs: dict[str, Json]) -> None:
+    cases = runs["latency"]["cases"]
+    decoder, encoder = cases["codec_decoder-288"], cases["codec_encoder-288"]
+    low, high = decoder["summary"]["int8-static"]["speedup_interval"]
+    assert low <= decoder["summary"]["quantize-static"]["speedup"] <= high
+    for case in (decoder, encoder):
+        ours, theirs = (
+            case["runners"][n]["agreement"]["value"] for n in ("int8-static", "quantize-static")
+        )
+        assert ours > theirs
+    assert encoder["runners"]["quantize-static"]["agreement"]["value"] < 50
+    slower = encoder["summary"]["int8-static"]["speedup"]
+    assert slower < encoder["summary"]["quantize-static"]["speedup"]
+
+
+def test_smoothquant_is_level_with_ours_on_coarse_with_more_memory(runs: dict[str, Json]) -> None:
+    coarse = next(m for m in runs["accuracy-full"]["models"] if m["role"] == "coarse")
+    rows = {t["tool"]: t for t in coarse["tools"]}
+    ours, theirs = rows["ours: int8-static"], rows["Neural Compressor, SmoothQuant"]
+    low, high = ours["accuracy"]["interval"]
+    assert low <= theirs["accuracy"]["token_agreement"] <= high
+    assert theirs["peak_rss_bytes"] > 3 * ours["peak_rss_bytes"]
+
+
 def test_results_name_no_path_of_a_machine() -> None:
     found = [*DOCS.glob("*-results.json"), BENCH / "tune_full_size.json"]
     assert len(found) == 5

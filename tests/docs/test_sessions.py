@@ -53,10 +53,18 @@ def test_shown_options_are_there(name: str) -> None:
         assert given <= options | {"--help"}, each.command
 
 
+OTHERS = {"--include_ops_by_config", "--no_telemetry"}
+"""Options of onnxruntime's own builds."""
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_named_commands_and_options_exist(name: str) -> None:
     text = PAGES[name].read_text(encoding="utf-8")
     assert set(re.findall(r"`vampbench ([a-z][a-z0-9-]*)", text)) <= set(cli.commands)
+    options = {o for each in cli.commands.values() for p in each.params for o in p.opts}
+    spans = re.findall(r"`([^`\n]+)`", text)
+    named = {o for span in spans for o in re.findall(r"(?:^| )(--[a-z_-]+)", span)}
+    assert named <= options | OTHERS | {"--help", "--version"}
 
 
 def _furnish(folder: Path) -> None:
