@@ -36,6 +36,8 @@ MOVES = (
 )
 """Operators that hand values on as they are."""
 
+TREES_DOMAIN = "ai.onnx.ml"
+
 STEPS = (
     *MOVES,
     *("Abs", "Add", "Ceil", "Clip", "CumSum", "Div", "Exp", "Floor", "Log", "Max", "Mean", "Min"),
@@ -181,6 +183,8 @@ def _result(node: ir.Node, facts: Facts) -> Fact:
     if op_type == "Range":
         return Fact(count=True)
     data = real_inputs(node, facts)
+    if node.domain == TREES_DOMAIN:
+        return _named(node)
     if op_type in MOVES:
         kept = [
             facts[v]
@@ -212,6 +216,13 @@ def _of_attribute(node: ir.Node) -> Fact:
         if name == "value_floats":
             return _of_constant(extremes_of(np.array(attribute.as_floats(), np.float32)))
     return Fact(constant=True)
+
+
+def _named(node: ir.Node) -> Fact:
+    """Of an operator of classical machine learning: its attributes hold what it gives."""
+    held = [a.value for a in node.attributes.values() if a.type == ir.AttributeType.FLOATS]
+    found = extremes_of(np.array([0.0, *(x for values in held for x in values)], np.float32))
+    return Fact(top=max(1.0, found.top))
 
 
 def _cast(node: ir.Node, facts: Facts) -> Fact:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.precision.extremes import Extremes, constants_extremes
+from optimize.precision.fp16_angles import by_angles
 from optimize.precision.fp16_effects import by_facts
 from optimize.precision.fp16_facts import facts_of
 from optimize.precision.fp16_forms import BRANCHING, FLOAT, HalfForm, half_form, is_float
@@ -79,7 +80,9 @@ def keeping(
             for other in _around(node):
                 reasons.setdefault(other, f"belongs to {node.name}: {KEEP_OPS[node.op_type]}")
     forms = _forms(graph, reasons)
-    _add(reasons, by_facts(graph, facts_of(graph, extremes)))
+    facts = facts_of(graph, extremes)
+    _add(reasons, by_facts(graph, facts))
+    _add(reasons, by_angles(graph, facts))
     _add(reasons, by_indices(graph))
     _add(reasons, by_kernels(graph))
     forms = {node: form for node, form in forms.items() if node not in reasons}

@@ -4,6 +4,8 @@
 """
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import pytest
 
 from optimize.graph import Array, infer_shapes
@@ -128,6 +130,18 @@ POSITIONS = {
         "f = Cast<to = 1>(x) s = Div(f, half) d = Div(s, g) y = MatMul(d, w)",
         {"x": (X * 8000).astype(np.int16)},
     ),
+    "time steps in seconds": (
+        "(float[b] t) => (float[b, 32] y)",
+        """m = Mul(t, thousand) u = Unsqueeze(m, a) e = Exp(k) r = Mul(u, e) p = Sin(r) q = Sin(r)
+        c = Concat<axis = 1>(p, q) y = MatMul(c, w)""",
+        {"t": np.array([0.1234, 0.98, 3.1], F)},
+    ),
+    "time steps in thousands": (
+        "(float[b] t) => (float[b, 32] y)",
+        """u = Unsqueeze(t, a) e = Exp(k) r = MatMul(u, e) p = Sin(r) q = Cos(r)
+        c = Concat<axis = 1>(p, q) y = MatMul(c, w)""",
+        {"t": np.array([12.34, 991, 7], F)},
+    ),
     "numbers in text": (
         "(float[b, 32] x, string[b, 1] s) => (float[b, 32] y)",
         "h = MatMul(x, w) f = Cast<to = 1>(s) d = Div(h, f) y = Mul(d, f)",
@@ -143,6 +157,7 @@ NUMBERS = {
     "a": np.array([1]),
     "k": (-np.arange(16) / 4).astype(F)[None],
     "half": F(0.5),
+    "thousand": F(1000),
     "g": F(32768),
     "one": F(1),
     "n": F(31),
@@ -252,3 +267,16 @@ def test_what_float16_would_break_stays_with_the_reason(nodes: str) -> None:
     made.graph.opset_imports[""] = 26
     infer_shapes(made)
     assert KEPT[nodes] in [half_form(node, made.graph) for node in made.graph]
+
+
+def test_what_attributes_of_a_tree_give_is_not_made_float16() -> None:
+    encode = "LabelEncoder <keys_int64s = [1, 2], values_floats = [-70000.0, 3.0]>"
+    proto = onnx.parser.parse_model(f"""<ir_version: 10, opset_import: ["" : 21, "ai.onnx.ml" : 2]>
+        g (float[b, 1] x, int64[b, 1] i) => (float[b, 2] y) {{
+         e = ai.onnx.ml.{encode} (i) s = Mul (x, k) y = Concat <axis = 1> (s, e) }}""")
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2], F), "k"))
+    feeds = {"x": normal(3, 1), "i": np.array([[1], [2], [1]])}
+    made = ir.from_proto(proto)
+    expected = run(made, feeds)["y"]
+    convert(made)
+    np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=2e-3)
