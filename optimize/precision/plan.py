@@ -154,6 +154,8 @@ def _unsuitable(
         return "its weight is a stack of matrices and its input not known to be one"
     if weight.size == 0:
         return "its weight is empty"
+    if node.op_type == "MatMul" and dims(weight)[-2] == 1:
+        return "it multiplies each with each, as positions, and sums nothing that hides rounding"
     if weight.size < min_elements:
         return f"fewer than {min_elements} weights: nothing to save"
     return None

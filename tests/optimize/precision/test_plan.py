@@ -79,6 +79,14 @@ def test_every_heavy_node_is_chosen_or_left_with_a_reason() -> None:
     ]
 
 
+def test_positions_times_frequencies_stay_float() -> None:
+    text = "(float[n, 1] p) => (float[n, 16] y) { a = MatMul(p, f) s = Sin(a) y = MatMul(s, w) }"
+    made = model(text, f=normal(1, 16), w=normal(16, 16))
+    found = plan(made.graph, ("MatMul",), {})
+    assert [node.outputs[0].name for node in found.chosen] == ["y"]
+    assert "as positions" in found.left[0].reason
+
+
 def test_weights_that_are_no_float32_say_what_they_are() -> None:
     text = """(float[b, t, 32] x, float16[b, t, 32] h) => (float[b, t, 32] y, float16[b, t, 32] z) {
      d = DequantizeLinear(q, scale) y = MatMul(x, d) z = MatMul(h, w) }"""
