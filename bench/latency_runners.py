@@ -16,9 +16,8 @@ from pathlib import Path
 from calibration.feedset import load_feed_set
 from optimize.build import build_variant
 from optimize.recipes import NATIVE_RECIPES, find_recipe
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import open_artifact, write_text
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.native import build_library
 from vampnet_models.session import Feeds
 

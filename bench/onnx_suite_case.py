@@ -30,9 +30,8 @@ from calibration.feedset import write_npz
 from calibration.kept_ranges import Store
 from optimize.build import build_variant
 from optimize.recipes import find_recipe
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact, open_artifact
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.session import open_session
 
 RIGHT, NOT_APPLICABLE, REFUSED = "right", "not applicable", "refused"

@@ -32,9 +32,8 @@ from bench.real_results import DOCS, RESULTS, gathered, with_section
 from bench.real_tasks import RECORDINGS, TASKS, Material, materials
 from bench.real_wheels import SHIPPED, Shipped, fetched, files_in
 from optimize.build import versions
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import write_text
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.session import Feeds, open_session
 
 LIMIT_S = 600.0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from optimize.build import build_variant
 from optimize.recipes import Recipe
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact, find_models, open_artifact
 from vampnet_models.builtin import builtin_models
+from vampnet_models.errors import NotApplicable
 from vampnet_models.session import Feeds
 from workbench.console import Voice
 from workbench.ground import CALIBRATION, EVALUATION, lay_ground, load_audio, side_feeds

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.session import open_session
 
 P = ParamSpec("P")

@@ -40,7 +40,6 @@ from optimize.probe import Probe, probe
 from optimize.recipes import Recipe
 from optimize.variant import (
     CalibrationFacts,
-    NotApplicable,
     SourceFacts,
     Variant,
     VariantRecord,
@@ -55,7 +54,7 @@ from vampnet_models.artifact import (
     save_model,
     staging_beside,
 )
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.native import DOMAIN, HOW, built_library
 from vampnet_models.opset import raise_opset
 from vampnet_models.opset_adapters import CannotRaise

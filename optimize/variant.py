@@ -13,18 +13,10 @@ from optimize.probe import Probe
 from optimize.runtime_facts import RuntimeFacts, facts_of
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
-from vampnet_models.text import visible
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, SCHEMA)
 """Schema 1 has no `runtime`: its variants count as not checked."""
-
-
-class NotApplicable(Exception):
-    """A recipe has nothing to do on a model; the message is the reason."""
-
-    def __str__(self) -> str:
-        return visible(super().__str__())
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ class Unforeseen(WorkbenchError):
     exit_code = 1
 
 
+class NotApplicable(Exception):
+    """A recipe has nothing to do on a model; the message is the reason."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
+
+
 def reason_of(error: BaseException, n_characters: int = REASON_CHARACTERS) -> str:
     """Why something failed, in one line: what a library said, of which the end is kept.
 

@@ -18,12 +18,11 @@ from optimize.precision.traits import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.search import Candidate, assignments, why_no_smaller
 from optimize.sensitivity import Effect
-from optimize.variant import NotApplicable
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
 from profiles.targets import Target
 from vampnet_models.artifact import Artifact, load_model, open_artifact, save_model
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from workbench.console import Voice
 from workbench.goldens import profile_feed
 from workbench.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds

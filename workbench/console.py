@@ -1,8 +1,9 @@
-"""Where the commands speak: tables and progress on a terminal, JSON on stdout for machines."""
+"""Where the commands speak: the answer on stdout, everything else on stderr, JSON for machines."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,16 +12,17 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from vampnet_models.text import one_line, visible
+from workbench.tables import shown, stacked, table_of
 
-PIPE_COLUMNS = 140
-"""The width of tables that no terminal shows: wide enough that names stay whole."""
+PIPE_COLUMNS = 80
+"""The width of tables that no terminal shows; COLUMNS in the environment says another."""
+
+QUIET = "workbench.quiet"
+"""Where click's context holds that `--quiet` was given."""
 
 LINE_FEED = "\n"
 
@@ -40,20 +42,26 @@ class Step:
 
 
 class Voice:
-    """What a command says. With `as_json`, stdout carries the JSON alone.
+    """What a command says: the answer on stdout, progress, notes, warnings and errors on stderr.
 
-    Steps draw a progress bar on a terminal; elsewhere each finished step is a line on stderr, and a
-    long one says how far it is.
+    With `as_json`, stdout carries the JSON alone, and the answer for people goes to stderr. Steps
+    draw a progress bar on a terminal; elsewhere each finished step is a line, and a long one says
+    how far it is. When quiet, stderr carries warnings and errors alone.
     """
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, quiet: bool | None = None) -> None:
         self.as_json = as_json
-        self.out = Console(stderr=as_json, highlight=False, soft_wrap=True, emoji=False)
-        if not self.out.is_terminal:
-            self.out.width = PIPE_COLUMNS
+        self.quiet = _asked_to_be_quiet() if quiet is None else quiet
+        self.out = _console(stderr=as_json)
+        self.err = _console(stderr=True)
         self.steps: list[Step] = []
         self._bars: Progress | None = None
         self._kept: list[str] = []
+        self._reached, self._planned = 0, 0
+
+    @property
+    def _answers(self) -> bool:
+        return not (self.as_json and self.quiet)
 
     def keep(self, step: str) -> None:
         """Note a step that was found done; `tell_kept` says so."""
@@ -62,33 +70,51 @@ class Voice:
     def tell_kept(self) -> None:
         """Say which steps an earlier run had finished since this was asked last, if any."""
         if self._kept:
-            self.say(f"  kept from before: {', '.join(self._kept)}")
+            self.note(f"  kept from before: {', '.join(self._kept)}")
             self._kept.clear()
 
+    def plan(self, steps: int) -> None:
+        """How many steps are to come: each then says which one of them it is."""
+        self._reached, self._planned = 0, steps
+
+    def reach(self) -> None:
+        """The next one of the planned steps begins, or was found done."""
+        self._reached += 1
+
     def say(self, text: str) -> None:
-        """A line for the person in front of the terminal."""
-        self.out.print(_shown(text))
+        """A line of the answer."""
+        if self._answers:
+            self.out.print(shown(text))
+
+    def note(self, text: str) -> None:
+        """A line about the work, for the person in front of the terminal; no part of the answer."""
+        if not self.quiet:
+            self.err.print(shown(text))
 
     def warn(self, text: str) -> None:
         """A warning: something that was not done, and why."""
-        self.out.print(f"[yellow]warning:[/yellow] {_shown(one_line(text))}")
+        self.err.print(f"[yellow]warning:[/yellow] {shown(one_line(text))}")
 
     def error(self, text: str) -> None:
-        """An input that cannot be used, while the others go on; on stderr."""
-        click.echo(f"{click.style('error:', fg='red')} {one_line(text)}", err=True)
+        """An input that cannot be used, while the others go on."""
+        self.err.print(f"[red]error:[/red] {shown(one_line(text))}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """A table; numbers are given as text with their unit."""
-        table = Table(
-            title=_shown(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD
-        )
-        for index, column in enumerate(columns):
-            table.add_column(
-                _shown(column), justify="left" if index == 0 else "right", overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*(_shown(cell) for cell in row))
-        self.out.print(table)
+        """A table of the answer; numbers are given as text with their unit.
+
+        Where the terminal is too narrow for it, its rows are written one below the other.
+        """
+        if not self._answers:
+            return
+        cells = [[*row] for row in rows]
+        table = table_of(title, columns, cells, self.out.width)
+        if table is not None:
+            self.out.print(table)
+        else:
+            self.out.print(f"[bold]{shown(title)}[/bold]")
+            for line in stacked(columns, cells, self.out.width):
+                self.out.print(shown(line))
+        self.out.print()
 
     def json(self, value: Any) -> None:
         """The command's result for machines (only with `as_json`); nothing may fail after it."""
@@ -98,21 +124,25 @@ class Voice:
     @contextmanager
     def task(self, text: str) -> Iterator[Update]:
         """A progress bar for one step, whose duration is noted in `steps`."""
+        numbered = f"[{self._reached}/{self._planned}] {text}" if self._planned else text
         started_s = time.perf_counter()
         finished = False
         try:
-            with self._bar(text) as update:
+            with self._bar(numbered) as update:
                 yield update
             finished = True
         finally:
-            step = Step(text, time.perf_counter() - started_s)
-            self.steps.append(step)
-            if finished and not self.out.is_terminal:
-                click.echo(f"{visible(step.name)}: {step.took_s:.1f} s", err=True)
+            took_s = time.perf_counter() - started_s
+            self.steps.append(Step(text, took_s))
+            if finished and not (self.quiet or self.err.is_terminal):
+                click.echo(f"{visible(numbered)}: {took_s:.1f} s", err=True)
 
     @contextmanager
     def _bar(self, text: str) -> Iterator[Update]:
-        if not self.out.is_terminal:
+        if self.quiet:
+            yield _unsaid
+            return
+        if not self.err.is_terminal:
             yield _lines(text)
             return
         if self._bars is not None:
@@ -125,7 +155,9 @@ class Voice:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.out, transient=True) as bars:
+        # What is written to a file or a pipe must not end up above the bar.
+        both = self.out.is_terminal
+        with Progress(*columns, console=self.err, transient=True, redirect_stdout=both) as bars:
             self._bars = bars
             try:
                 yield self._add(bars, text)
@@ -133,7 +165,7 @@ class Voice:
                 self._bars = None
 
     def _add(self, bars: Progress, text: str) -> Update:
-        task = bars.add_task(_shown(text), total=1)
+        task = bars.add_task(shown(text), total=1)
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=max(total, 1))
@@ -141,6 +173,22 @@ class Voice:
                 bars.update(task, visible=False)
 
         return update
+
+
+def _asked_to_be_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
+def _console(*, stderr: bool) -> Console:
+    made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_COLUMNS
+    return made
+
+
+def _unsaid(_done: int, _total: int) -> None:
+    return None
 
 
 def _lines(text: str) -> Update:
@@ -155,11 +203,6 @@ def _lines(text: str) -> Update:
             click.echo(f"{visible(text)}: {done} of {total}", err=True)
 
     return update
-
-
-def _shown(text: str) -> str:
-    """Text for rich: what files hold is never its markup, nor what a terminal obeys."""
-    return escape(visible(text))
 
 
 def fail(message: str, exit_code: int, *, as_json: bool) -> None:

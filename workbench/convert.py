@@ -19,9 +19,9 @@ from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
 from optimize.recipe_settings import weights_recipe
 from optimize.recipes import Recipe, find_recipe
-from optimize.variant import NotApplicable, Variant
+from optimize.variant import Variant
 from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.native import build_library
 from vampnet_models.outputs import check_apart, model_output
 from vampnet_models.scratch import scratch_folder
@@ -400,7 +400,7 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:
         voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
-    tell_not_probed(variant.path, variant.record)
+    tell_not_probed(variant.path, variant.record, voice)
     if variant.record.runtime is None:
         voice.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:

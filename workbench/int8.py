@@ -145,7 +145,7 @@ def int8(
         return Terms(
             max_memory_bytes=max_memory,
             store=Store(kept, given=calibration is not None),
-            on_prediction=lambda predicted: voice.say(
+            on_prediction=lambda predicted: voice.note(
                 f"{target.name}: calibration takes about {predicted.describe()}"
             ),
         )

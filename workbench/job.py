@@ -13,7 +13,6 @@ from calibration.feeds import FeedSet, save_feed
 from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
-from optimize.variant import NotApplicable
 from profiles.host import describe_host
 from profiles.profile import profile_variants
 from profiles.report import write_report
@@ -27,7 +26,7 @@ from vampnet_models.artifact import (
     sha256_of,
     write_text,
 )
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.inspection import problems_of
 from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
 from workbench.boundary import contained
@@ -241,7 +240,7 @@ def build(
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
-    tell_not_probed(path, made.record)
+    tell_not_probed(path, made.record, voice)
     if made.reused:
         voice.keep(recipe.name)
     record = asdict(made.record)

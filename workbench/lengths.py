@@ -42,7 +42,7 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> 
         _check_batch(reference, fixed_by.get(0), shape)
         inputs.append(replace(tensor, shape=tuple(shape)))
     for path, sizes in taken.items():
-        voice.say(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
+        voice.note(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
     return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
 
 

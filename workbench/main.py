@@ -12,56 +12,14 @@ from types import FrameType
 
 import click
 
-from optimize.variant import NotApplicable
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from workbench.boundary import hush_libraries, unforeseen
-from workbench.bundle import bundle, check
-from workbench.check import verify
-from workbench.compare import compare
+from workbench.commands import InSections, all_commands, quiet
 from workbench.console import fail
-from workbench.convert import fuse, npu, weights
-from workbench.fp16 import fp16
-from workbench.import_checkpoints import import_checkpoints
-from workbench.import_profile import import_profile
-from workbench.inspect import inspect
-from workbench.int8 import int8
-from workbench.make_dynamic import make_dynamic
-from workbench.make_static import make_static
-from workbench.native import native
-from workbench.overview import overview
-from workbench.profile import profile
-from workbench.qnn import qnn
-from workbench.report import report
-from workbench.run import demo, run
-from workbench.samples import samples
-from workbench.swap import swap
-from workbench.synth import synth
-from workbench.tune import tune
-from workbench.vamp import vamp_command
 
 INTERRUPTED = 130
 TERMINATED = 143
 """What a shell reports of a command that Ctrl-C, or SIGTERM, has ended."""
-
-
-SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
-    ("Everything at once", (demo, run, overview, report)),
-    ("Models and audio", (inspect, import_checkpoints, synth, samples)),
-    ("Convert", (fuse, fp16, int8, weights, npu, native, make_static, make_dynamic)),
-    ("Judge", (verify, swap, profile, qnn, import_profile, tune)),
-    ("Ship", (bundle, check)),
-    ("Listen", (vamp_command, compare)),
-)
-
-
-class InSections(click.Group):
-    """A group whose help lists the commands in the order in which they are used."""
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a list for each section, each command with its whole first sentence."""
-        for title, commands in SECTIONS:
-            with formatter.section(title):
-                formatter.write_dl([(c.name or "", c.get_short_help_str(90)) for c in commands])
 
 
 @click.group(cls=InSections, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,14 +33,21 @@ def cli() -> None:
       vampbench run MODELS_DIR -o OUT      everything, on your models
       vampbench COMMAND --help             an example of each command
 
+    The answer goes to stdout, progress, warnings and errors to stderr. --quiet, before a command
+    or behind it, leaves warnings and errors alone. NO_COLOR=1 takes the colours away, COLUMNS sets
+    the width of tables in a pipe.
+
+    \b
+    Completion of commands and options, in ~/.bashrc (zsh_source, fish_source for others):
+      eval "$(_VAMPBENCH_COMPLETE=bash_source vampbench)"
+
     Exit codes: 0 done; 1 a promise was missed (accuracy below the threshold, an expected
     fusion missing) or one of several models failed; 2 the input or an option cannot be used.
     """
 
 
-for _, commands in SECTIONS:
-    for command in commands:
-        cli.add_command(command)
+cli.commands = all_commands()
+cli.params.append(quiet())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from optimize.backends.inc import DEFAULT_INTERPRETER
 from profiles.host import available_cores
 
+DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 PATH = click.Path(path_type=Path)
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}

@@ -11,9 +11,8 @@ from calibration.feeds import FeedSet, spread
 from calibration.outside import Outside
 from optimize.build import outside_ranges
 from optimize.recipes import RECIPES, Recipe
-from optimize.variant import NotApplicable
 from vampnet_models.artifact import Artifact
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.spec import Role
 from workbench.boundary import contained
 from workbench.console import Voice, percent
@@ -57,7 +56,7 @@ def tell_outside(
         voice.warn(f"{artifact.name}: {outside_line(found, artifact.role)}")
     else:
         what = _fed_with(artifact.role)
-        voice.say(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
+        voice.note(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
 
 
 def look_outside(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from optimize.variant import VariantRecord
+from workbench.console import Voice
 
 
-def tell_not_probed(path: Path, record: VariantRecord) -> None:
-    """A line on stderr where no feed went through the variant, with the reason."""
+def tell_not_probed(path: Path, record: VariantRecord, voice: Voice) -> None:
+    """A warning where no feed went through the variant, with the reason."""
     if record.probe is not None and record.probe.not_probed is not None:
-        click.echo(f"{path}: not probed: {record.probe.not_probed}", err=True)
+        voice.warn(f"{path}: not probed: {record.probe.not_probed}")

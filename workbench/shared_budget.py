@@ -26,7 +26,7 @@ def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice
         wanted = proposal(curves, others, wish.budget, wish.prefer)
         if not wanted:
             return
-        voice.say(f"shared budget, round {number + 1}: a mixture more of {', '.join(wanted)}")
+        voice.note(f"shared budget, round {number + 1}: a mixture more of {', '.join(wanted)}")
         for name, assignment in wanted.items():
             add_candidates(tuned[name], [assignment], (), space, wish, voice)
 

@@ -68,7 +68,7 @@ def tune_set(
     ground = lay_ground(artifacts, heard, space.work(), wish.threads, voice)
     tuned: dict[str, Tuned] = {}
     for artifact in artifacts:
-        voice.say(f"{artifact.name} ({artifact.role.value})")
+        voice.note(f"{artifact.name} ({artifact.role.value})")
         tuned[artifact.name] = candidates_of(artifact, ground, space, wish, voice)
         voice.tell_kept()
     spend(tuned, space, wish, voice)

@@ -234,7 +234,7 @@ def _heard(tracker: Path, samples: Audio, threads: int, voice: Voice) -> tuple[i
         frames = codec_frames(track_beats(tracker, samples, threads))
         update(1, 1)
     if frames:
-        voice.say(f"{tracker.name}: {len(frames)} beats")
+        voice.note(f"{tracker.name}: {len(frames)} beats")
     else:
         voice.warn(f"{tracker.name}: hears no beat: none is kept")
     return frames

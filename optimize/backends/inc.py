@@ -36,7 +36,6 @@ from vampnet_models.session import Feeds
 from vampnet_models.text import end_of
 
 SCRIPT = Path(__file__).with_name("inc_script.py")
-DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 VERSION_LINE = "from importlib.metadata import version; print(version('neural-compressor'))"
 INTEGER_OPS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm")
 CALIBRATED = ("static", "smoothquant", "gptq", "awq")

@@ -14,11 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from optimize.build import build_variant
 from optimize.recipes import find_recipe
-from optimize.variant import NotApplicable
 from tests.fuzz.changes import EXTREMES, Rng, at_bytes, extreme, pick
 from tests.fuzz.runner import Kind, Mutant
 from vampnet_models.artifact import open_artifact
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.inspection import inspect_model
 
 FOREIGN = Path(__file__).resolve().parents[1] / "fixtures" / "foreign" / "tokens_classic.onnx"

@@ -10,9 +10,9 @@ from calibration.feeds import FeedLabel, FeedSet
 from optimize.accuracy import compare, reference_truth
 from optimize.build import build_variant
 from optimize.recipes import RECIPES
-from optimize.variant import NotApplicable
 from tests.beat_tracker import clicks, save_tracker
 from vampnet_models.artifact import load_model, open_artifact, save_model
+from vampnet_models.errors import NotApplicable
 from vampnet_models.spec import Role
 from vampnet_models.wavebeat import SAMPLE_RATE_HZ
 

@@ -10,11 +10,10 @@ from calibration.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
 from optimize.precision.plan import Conversion
 from optimize.recipes import RECIPES, find_recipe
-from optimize.variant import NotApplicable
 from tests.optimize.graphs import model, normal, snr_db
 from tests.optimize.test_fuse import feeds_of
 from vampnet_models.artifact import load_model, open_artifact, save_model
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.session import open_session
 from vampnet_models.spec import ROLE_KEY, Role
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from optimize.variant import NotApplicable
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 
 
 @pytest.mark.parametrize("kind", [InputError, PromiseMissed, NotApplicable])

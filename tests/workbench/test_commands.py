@@ -15,7 +15,8 @@ import pytest
 
 from profiles.stats import Verdict
 from vampnet_models.artifact import load_model, save_model
-from workbench.main import SECTIONS, cli
+from workbench.commands import SECTIONS
+from workbench.main import cli
 
 MAIN = "from workbench.main import main; main()"
 
@@ -36,7 +37,7 @@ def test_every_option_is_explained(name):
 
 def test_the_help_lists_every_command_once_by_section(vampbench):
     lines = vampbench("--help").stdout.splitlines()
-    listed = [c.name for _, commands in SECTIONS for c in commands]
+    listed = [name for _, names in SECTIONS for name in names]
     assert sorted(listed) == sorted(cli.commands)
     for name in listed:
         assert sum(line.startswith(f"  {name} ") for line in lines) == 1
@@ -250,3 +251,37 @@ def test_a_reader_that_has_seen_enough_is_no_error(tiny, unbuffered):
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_quiet_stands_before_a_command_or_behind_it(vampbench, tiny, tmp_path):
+    for number, (before, behind) in enumerate(((["--quiet"], []), ([], ["-q"]))):
+        out = tmp_path / f"{number}.onnx"
+        done = vampbench(*before, "weights", tiny / "coarse.onnx", "-o", out, *behind)
+        assert (done.code, done.stderr) == (0, "")
+        assert out.name in done.stdout
+    told = vampbench("weights", tiny / "coarse.onnx", "-o", tmp_path / "told.onnx")
+    assert told.stderr != ""
+
+
+def test_a_command_imports_no_other_ones_tools():
+    heavy = "{'onnxruntime', 'onnx_ir', 'soundfile', 'optimize'}"
+    code = f"import workbench.main, sys; sys.exit(sorted({heavy} & set(sys.modules)) or None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_shell_completes_commands_and_options(vampbench, monkeypatch):
+    monkeypatch.setenv("_VAMPBENCH_COMPLETE", "bash_complete")
+    for words, expected in (
+        ("vampbench ove", "plain,overview"),
+        ("vampbench run --rou", "plain,--rounds"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        assert vampbench().stdout.split() == [expected]
+
+
+def test_the_help_names_streams_colours_and_completion(vampbench):
+    said = vampbench("--help").stdout
+    for name in ("stderr", "--quiet", "NO_COLOR", "COLUMNS", "bash_source", "--version"):
+        assert name in said

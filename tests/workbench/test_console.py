@@ -29,3 +29,56 @@ def test_a_short_step_says_only_what_it_took(capsys) -> None:
         update(1, 2)
         update(2, 2)
     assert capsys.readouterr().err == "reading: 0.0 s\n"
+
+
+def test_the_answer_is_stdout_and_everything_else_stderr(capsys) -> None:
+    voice = Voice()
+    voice.say("answer")
+    voice.table("Table", ("name", "size"), [("a", "1 MB")])
+    voice.note("about the work")
+    voice.warn("not done")
+    voice.error("cannot be used")
+    said = capsys.readouterr()
+    assert [line.split() for line in said.out.splitlines() if "─" not in line] == [
+        ["answer"], ["Table"], ["name", "size"], ["a", "1", "MB"], []
+    ]  # fmt: skip
+    assert said.err.splitlines() == [
+        "about the work",
+        "warning: not done",
+        "error: cannot be used",
+    ]
+
+
+def test_a_quiet_voice_keeps_the_answer_the_warnings_and_the_errors(capsys) -> None:
+    voice = Voice(quiet=True)
+    with voice.task("reading") as update:
+        update(1, 2)
+    voice.keep("feeds")
+    voice.tell_kept()
+    voice.note("about the work")
+    voice.say("answer")
+    voice.warn("not done")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("answer\n", "warning: not done\n")
+
+
+def test_planned_steps_say_which_they_are(capsys) -> None:
+    voice = Voice()
+    voice.plan(3)
+    voice.reach()
+    voice.reach()
+    with voice.task("c2f: int8-static"):
+        pass
+    assert capsys.readouterr().err == "[2/3] c2f: int8-static: 0.0 s\n"
+    assert [step.name for step in voice.steps] == ["c2f: int8-static"]
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False)])
+def test_colours_are_as_the_environment_says(monkeypatch, capsys, variable, coloured) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv(variable, "1")
+    Voice().warn("not done")
+    assert ("\x1b[33m" in capsys.readouterr().err) is coloured

@@ -68,7 +68,7 @@ def test_five_rows_and_one_reason_and_a_folder_that_moves(
         line for line in done.stdout.splitlines() if " int8-weights " in line and " ok " in line
     ]
     assert len(rows) == 5
-    assert done.stdout.count("warning: skipped: ") == 2
+    assert done.stderr.count("warning: skipped: ") == 2
     results = json.loads((out / "results.json").read_text())
     assert [s["path"] for s in results["skipped"]] == ["broken.onnx"]
     assert {v["status"] for m in results["models"] for v in m["variants"]} == {"ok"}

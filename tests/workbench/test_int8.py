@@ -40,7 +40,7 @@ def test_each_observer_makes_another_variant(vampbench, coarse_alone, recordings
             *("int8", coarse_alone, "--observer", observer, "--audio", recordings, "-o", out)
         )
         assert done.code == 0, done.stderr
-        assert "calibration takes about" in done.stdout
+        assert "calibration takes about" in done.stderr
         record = record_of(out)
         assert record["calibration"]["observer"] == observer
         with np.load(tmp_path / f"{observer}.calibration.npz") as kept:
@@ -171,7 +171,7 @@ def test_evaluation_audio_outside_the_ranges_is_told(vampbench, tiny, tmp_path):
     command = ("int8", tiny / "codec_encoder.onnx", "--audio", quiet)
     done = vampbench(*command, "--evaluation-audio", loud, "-o", tmp_path / "out.onnx")
     assert done.code == 0
-    (line,) = [text for text in done.stdout.splitlines() if "outside the calibrated" in text]
+    (line,) = [text for text in done.stderr.splitlines() if "outside the calibrated" in text]
     assert " more with less; calibrate on audio like it" in line
     # The calibration was kept beside the output, and the second look needed no other.
     assert (tmp_path / "out.calibration.npz").is_file()

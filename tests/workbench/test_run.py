@@ -190,7 +190,7 @@ def test_a_second_run_makes_nothing_again(again, codec, recordings, vampbench):
     assert stamps() == before
     assert [m["variants"] for m in results_of(again)["models"]] == accuracy
     assert "reference tokens" not in done.stderr
-    (kept,) = {line.strip() for line in done.stdout.splitlines() if "kept from before" in line}
+    (kept,) = {line.strip() for line in done.stderr.splitlines() if "kept from before" in line}
     assert kept == (
         "kept from before: feeds, fused, int8-weights, comparison of fused, "
         "comparison of int8-weights, profile"

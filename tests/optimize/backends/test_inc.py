@@ -12,12 +12,13 @@ from calibration.feedset import FeedLabel, FeedSet
 from optimize.backends import inc
 from optimize.build import build_variant
 from optimize.runtime_check import missed_promise, promised_share, with_runtime
-from optimize.variant import NotApplicable, Variant
+from optimize.variant import Variant
 from tests.optimize.graphs import model, normal
 from vampnet_models.artifact import open_artifact, save_model
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.session import open_session
 from vampnet_models.spec import Role
+from workbench.options import DEFAULT_INTERPRETER
 
 TWO = """(float[b, t, 64] x) => (float[b, t, 64] y) {
  n = Neg(x) h = MatMul(n, v) r = Relu(h) y = MatMul(r, w) }"""
@@ -27,7 +28,7 @@ AT_THE_INPUT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, v) }"
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
     """An interpreter that has neural-compressor; relative, as the default is."""
-    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", inc.DEFAULT_INTERPRETER))
+    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", DEFAULT_INTERPRETER))
     path = Path(os.path.relpath(path.absolute()))
     try:
         inc.inc_version(path)

@@ -1,0 +1,44 @@
+"""Text left, numbers right, and nothing wider than the terminal."""
+
+import pytest
+
+from workbench.console import Voice
+from workbench.tables import are_numbers
+
+COLUMNS = ("model", "recipe", "size", "of FP32", "why")
+ROWS = [
+    ("codec_encoder", "int8-static", "1.02 MB", "28%", "-"),
+    ("coarse", "fp16", "12.30 MB", "50%", "one reason of several words, long enough to be wrapped"),
+]
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 140])
+def test_no_line_is_wider_and_no_value_broken(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    Voice().table("Variants", COLUMNS, ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    for value in ("codec_encoder", "int8-static", "12.30 MB"):
+        assert any(value in line for line in lines)
+
+
+def test_text_stands_left_and_numbers_right(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    Voice().table("Variants", COLUMNS, ROWS)
+    one, two = (line for line in capsys.readouterr().out.splitlines() if "MB" in line)
+    assert one.index("int8-static") == two.index("fp16")
+    assert one.index("1.02 MB") + len("1.02 MB") == two.index("12.30 MB") + len("12.30 MB")
+
+
+def test_where_no_table_fits_the_rows_stand_below_each_other(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    Voice().table("Variants", COLUMNS, ROWS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == ["Variants", "codec_encoder", "  recipe int8-static; size 1.02 MB; of"]
+    assert max(map(len, lines)) <= 40
+
+
+def test_what_counts_as_a_number():
+    assert are_numbers(["1.02 MB", "-", "~0.45 x", "-3 dB"])
+    assert not are_numbers(["fp16", "1"])
+    assert not are_numbers(["-", ""])
