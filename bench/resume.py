@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--recipes", default="fp16,int8-static,int8-dynamic")
-    parser.add_argument("--targets", default="cpu,mobile")
+    parser.add_argument("--target", dest="targets", default="cpu,mobile")
     parser.add_argument("--rounds", default="5")
     parser.add_argument("--audio", type=Path, help="default: the built-in sample pack")
     parser.add_argument("-o", "--output", type=Path, help="default: a temporary folder")
@@ -93,7 +93,7 @@ def main() -> int:
         folder = options.output or Path(scratch)
         models = options.models or builtin_models(folder)
         arguments = ["run", str(models.resolve()), "--recipes", options.recipes]
-        arguments += ["--targets", options.targets, "--rounds", options.rounds]
+        arguments += ["--target", options.targets, "--rounds", options.rounds]
         if options.audio is not None:
             arguments += ["--audio", str(options.audio.resolve())]
         found = resume(arguments, folder, options.kills, options.seed)

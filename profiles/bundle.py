@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from profiles.bundle_ort import CONFIG, Shipped, config_text
 from profiles.bundle_telemetry import TELEMETRY, TURNED_OFF, telemetry_note
 from profiles.packaging import store_fit, zipped_size
+from profiles.targets import place
 from vampnet_models.artifact import Artifact, check_output, sha256_of, staging_beside, written
 from vampnet_models.errors import InputError
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
@@ -29,9 +30,6 @@ Json = dict[str, Any]
 SCHEMA = 1
 MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
 SCRIPTS = ("selfcheck.py", "example.py")
-
-TARGET_PROVIDERS = {"ios": "CoreMLExecutionProvider", "android-npu": "QNNExecutionProvider"}
-"""What a target's models are meant to run on, where that is not what made and checked them."""
 
 AUDIO_MARGIN_DB = 3.0
 """How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
@@ -139,7 +137,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "target": target,
         "provider": provider,
-        "target_provider": TARGET_PROVIDERS.get(target, provider),
+        "target_provider": place(target).provider,
         "telemetry": TURNED_OFF[target],
         "weights": weights,
         "versions": {

@@ -10,7 +10,7 @@ from profiles.devices import Device, devices
 from profiles.examine import Examined
 from profiles.packaging import UNFOLDED, Packaging, package
 from profiles.runtimes import RUNTIMES, source, supports
-from profiles.targets import PLATFORMS
+from profiles.targets import PHONES
 
 EFFICIENCY = (0.25, 1.3)
 """Share of the roofline bound that a whole model reaches.
@@ -93,11 +93,11 @@ class MobileProfile:
         """For each kind of phone, the provider that takes the most of the arithmetic."""
         by_runtime = {c.runtime: c for c in self.coverages}
         rows = []
-        for platform in PLATFORMS:
-            best = max((by_runtime[r] for r in platform.runtimes), key=lambda c: c.flops_share)
+        for phone in PHONES:
+            best = max((by_runtime[r] for r in phone.runtimes), key=lambda c: c.flops_share)
             rows.append(
                 {
-                    "platform": platform.name,
+                    "platform": phone.name,
                     "runtime": best.runtime,
                     "node_share": best.node_share,
                     "flops_share": best.flops_share,

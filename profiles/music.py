@@ -61,7 +61,8 @@ def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, 
 def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | None:
     """Seconds per 10 s of music from measured records of one target; None when a role lacks one.
 
-    Calculated from medians, so `kind` is neither measurement nor estimate but `derived`.
+    Calculated from medians, so `kind` is neither measurement nor estimate but `derived`; `noisy`
+    where one of them is.
     """
     times = {
         role: RoleTime(record["median_s"], record["audio_s"])
@@ -71,7 +72,12 @@ def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | 
     found = seconds_per_piece(times)
     if found is None:
         return None
-    return {"kind": "derived", "s_per_10s_of_music": found[0], "assumptions": list(found[1])}
+    return {
+        "kind": "derived",
+        "s_per_10s_of_music": found[0],
+        "noisy": any(record.get("noisy") for record in records.values()),
+        "assumptions": list(found[1]),
+    }
 
 
 def seconds_per_piece(

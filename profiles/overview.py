@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.targets import MB
-from vampnet_models.spec import Role
+from profiles.full_size import is_far_smaller
+from profiles.targets import ANDROID, ANDROID_NPU, IOS, MB, STORE_LIMITS
+from vampnet_models.spec import CHAIN_ROLES, Role
 
 Json = dict[str, Any]
 
@@ -19,6 +20,8 @@ KEEPS_DB = 30.0
 NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 """Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
 
+NOISY = "made of noisy times: another measurement may choose otherwise"
+ROLES = tuple(role.value for role in CHAIN_ROLES)
 CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 CODEC_BESIDE_NPU = ("fp16",)
 """The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound."""
@@ -26,18 +29,16 @@ CODEC_BESIDE_NPU = ("fp16",)
 COREML = ("coreml-fp16",)
 """Float16 in operators that CoreML takes."""
 
-PLAY_BASE_BYTES = 200 * MB
-PLAY_PACK_BYTES = 1500 * MB
-
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A recipe per role for one target, why, and what it weighs."""
+    """A recipe per model for one target, what it weighs, why, and what speaks against it."""
 
     target: str
     parts: dict[str, str]
     bytes: int
     why: str
+    caveats: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def recommendations(results: Json) -> list[Recommendation]:
     for target, allowed, measure, why in (
         ("cpu", None, _cpu_time, "fastest measured here among those that keep the tokens"),
         ("cuda", ("fp16", "fused"), _bytes, "FP16: the CUDA provider has no INT8 QDQ kernels"),
-        ("android-cpu", None, _bytes, "smallest among those that keep the tokens"),
+        (ANDROID, None, _bytes, "smallest among those that keep the tokens"),
         (
-            "android-npu",
+            ANDROID_NPU,
             NPU,
             _bytes,
             "transformers in what Qualcomm's compiler takes whole; the codec on the CPU",
         ),
-        ("ios", ios, _bytes, "FP16: CoreML has no QDQ path"),
+        (IOS, ios, _bytes, "FP16: CoreML has no QDQ path"),
     ):
         chosen = {}
         caveats = []
@@ -96,41 +97,74 @@ def recommendations(results: Json) -> list[Recommendation]:
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
         unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
         caveats += [f"without {name}: it has no usable variant" for name in unusable]
+        if measure is _cpu_time and any(
+            _is_noisy(v) for m in results["models"] for v in m["variants"]
+        ):
+            caveats.append(NOISY)
         if chosen and len(chosen) + len(unusable) == len(_counted(results)):
             parts = {name: v["recipe"] for name, v in chosen.items()}
             total = sum(v["bytes"] for v in chosen.values())
-            found.append(Recommendation(target, parts, total, "; ".join([why, *caveats])))
+            found.append(Recommendation(target, parts, total, why, tuple(caveats)))
     return found
 
 
-def known_issues(results: Json, dynamic: dict[str, str], imported: Json | None) -> list[Issue]:
-    """The predecessor's issues. `dynamic` is each model's accepted lengths in words."""
+def known_issues(results: Json, lengths: dict[str, Json], imported: Json | None) -> list[Issue]:
+    """The predecessor's issues, where a model of the chain is one of another exporter's.
+
+    `lengths` are the models', as the run noted them.
+    """
+    if not any(m.get("made_here") is False and m["role"] in ROLES for m in results["models"]):
+        return []
     smallest = min(results["totals"].values(), default=None)
     return [
         Issue(
             "fixed length",
             "transformers took exactly 100 frames",
-            "; ".join(f"{name}: {text}" for name, text in dynamic.items()),
+            "; ".join(f"{name}: {lengths_text(each)}" for name, each in lengths.items()),
         ),
-        Issue(
-            "incomplete weights",
-            "121 of 374 parameters transferred",
-            _transferred(imported),
-        ),
-        Issue(
-            "quality gap",
-            "0.21 % or 97.9 % of the encoder's tokens",
-            _golden(imported),
-        ),
+        Issue("incomplete weights", "121 of 374 parameters transferred", _transferred(imported)),
+        Issue("quality gap", "0.21 % or 97.9 % of the encoder's tokens", _golden(imported)),
         Issue(
             "size on phones",
             "about 3.0 GB, the goal was 1.8 GB",
             "no recipe serves every model"
             if smallest is None
             else f"{results['source_bytes'] / MB:.1f} MB here, {smallest / MB:.1f} MB at the "
-            f"smallest: {_store(smallest)}",
+            f"smallest{_store(results, smallest)}",
         ),
     ]
+
+
+def lengths_text(lengths: Json) -> str:
+    """A model's lengths, as a run notes them, in a few words."""
+    length = lengths["length"]
+    told = {
+        None: "unknown",
+        "any": "any length",
+        "declared": "as declared",
+        "one": f"{length} alone",
+        "up-to": f"up to {length}",
+        "none": "none that was tried",
+    }[lengths["accepts"]]
+    return f"{told}, all masked" if lengths["whole_mask"] else told
+
+
+def import_figures(imported: Json | None) -> Json | None:
+    """What an import kept: counts of tensors, and the share of the original's codes, if compared.
+
+    None where no import is on record.
+    """
+    if imported is None:
+        return None
+    tensors = [account["tensors"] for account in imported["accounts"]]
+    figures = (imported.get("golden") or {}).get("figures", ())
+    codes = [figure["value"] for figure in figures if figure["measure"] == "codes equal"]
+    return {
+        "tensors_transferred": sum(t["used"] + t["folded"] for t in tensors),
+        "tensors_unused": sum(t["unused"] for t in tensors),
+        "tensors_lost": sum(t["unaccounted"] for t in tensors),
+        "codes_equal": codes[0] if codes else None,
+    }
 
 
 def keeps(variant: Json) -> bool:
@@ -160,31 +194,34 @@ def _counted(results: Json) -> list[Json]:
 
 
 def _transferred(imported: Json | None) -> str:
-    if imported is None:
+    found = import_figures(imported)
+    if found is None:
         return "unknown: these models came without import.json (`vampbench import` writes it)"
-    tensors = [a["tensors"] for a in imported["accounts"]]
-    kept = sum(t["used"] + t["folded"] for t in tensors)
-    lost = sum(t["unaccounted"] for t in tensors)
-    unused = sum(t["unused"] for t in tensors)
-    return f"{kept} tensors transferred, {unused} unused with a reason, {lost} lost"
+    return (
+        f"{found['tensors_transferred']} tensors transferred, {found['tensors_unused']} unused "
+        f"with a reason, {found['tensors_lost']} lost"
+    )
 
 
 def _golden(imported: Json | None) -> str:
-    golden = (imported or {}).get("golden")
-    if not golden:
+    equal = (import_figures(imported) or {}).get("codes_equal")
+    if equal is None:
         return "not checked against the original's answers (`vampbench import --golden`)"
-    for figure in golden["figures"]:
-        if figure["measure"] == "codes equal":
-            return f"{figure['value']:.2%} of the original's codes"
-    return "the golden file holds no codes"
+    return f"{equal:.2%} of the original's codes"
 
 
-def _store(n_bytes: int) -> str:
-    if n_bytes <= PLAY_BASE_BYTES:
-        return "fits Google Play's base module"
-    if n_bytes <= PLAY_PACK_BYTES:
-        return "fits a Google Play asset pack, not its base module"
-    return "over a Google Play asset pack"
+def _store(results: Json, n_bytes: int) -> str:
+    """What a store says of it; of models far smaller than the published ones that tells nothing."""
+    if any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"]):
+        return "; these are small models, the goal is about those of full size"
+    for limit in STORE_LIMITS:
+        if n_bytes <= limit.bytes:
+            return f": fits {limit.store}'s {limit.part}"
+    return f": over the limits of {' and '.join(dict.fromkeys(s.store for s in STORE_LIMITS))}"
+
+
+def _is_noisy(variant: Json) -> bool:
+    return bool((variant["profiles"].get("cpu") or {}).get("noisy"))
 
 
 def _variant(model: Json, recipe: str) -> Json | None:

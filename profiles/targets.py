@@ -39,23 +39,64 @@ class Target:
         return f"cpu, {self.threads} thread{plural}, cores {_spans(affinity())}"
 
 
-CUDA = Target("cuda", Kind.CUDA, "CUDAExecutionProvider")
-MOBILE = Target("mobile", Kind.MOBILE, "")
-
-
 @dataclass(frozen=True)
-class Platform:
-    """A kind of phone: which of ONNX Runtime's providers its app can use, first choice first."""
+class Place:
+    """Where models ship to. `name` is what the user types, and the word of every text.
+
+    `provider` is ONNX Runtime's that they are meant to run on; `runtimes` are those whose operator
+    tables say what a phone takes, first choice first. `transformers` and `codec` are the recipes
+    that a bundle has where no run was given. `takes_ort`: whether ORT-format files help there.
+    """
 
     name: str
-    runtimes: tuple[str, ...]
+    provider: str
+    transformers: str
+    codec: str
+    runtimes: tuple[str, ...] = ()
+    takes_ort: bool = False
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether it belongs to the group `mobile`."""
+        return bool(self.runtimes)
 
 
-PLATFORMS = (
-    Platform("android-cpu", ("cpu", "xnnpack")),
-    Platform("android-npu", ("nnapi",)),
-    Platform("ios", ("coreml-mlprogram", "coreml-neuralnetwork")),
+ANDROID = "android"
+ANDROID_NPU = "android-npu"
+IOS = "ios"
+
+PLACES = (
+    Place("cpu", "CPUExecutionProvider", "int8-dynamic", "fp16", takes_ort=True),
+    Place("cuda", "CUDAExecutionProvider", "fp16", "fp16"),
+    Place(
+        ANDROID,
+        "CPUExecutionProvider",
+        "int8-dynamic",
+        "fp16",
+        runtimes=("cpu", "xnnpack"),
+        takes_ort=True,
+    ),
+    Place(ANDROID_NPU, "QNNExecutionProvider", "npu-a16w8", "fp16", runtimes=("nnapi",)),
+    Place(
+        IOS,
+        "CoreMLExecutionProvider",
+        "coreml-fp16",
+        "coreml-fp16",
+        runtimes=("coreml-mlprogram", "coreml-neuralnetwork"),
+        takes_ort=True,
+    ),
 )
+"""FP16 keeps the codec's codes. CUDA and an NPU's compiler want the .onnx file."""
+
+PHONES = tuple(place for place in PLACES if place.is_phone)
+
+
+def place(name: str) -> Place:
+    """The place of this name. Raises InputError that lists them all."""
+    for each in PLACES:
+        if each.name == name:
+            return each
+    raise InputError(f"target {name!r}: unknown; use {', '.join(p.name for p in PLACES)}")
 
 
 @dataclass(frozen=True)
@@ -74,14 +115,25 @@ STORE_LIMITS = (
 )
 
 
+CUDA = Target("cuda", Kind.CUDA, place("cuda").provider)
+MOBILE = Target("mobile", Kind.MOBILE, "")
+"""All phones at once: one estimate holds the figures of each."""
+
+WORDS = f"cpu, cpu:THREADS, cuda, or mobile (the group of {', '.join(p.name for p in PHONES)})"
+"""What a user may measure or estimate."""
+
+
 def cpu(threads: int | None = None) -> Target:
     """The CPU provider; by default with a thread for each core that this process may use."""
-    return Target("cpu", Kind.CPU, "CPUExecutionProvider", threads or available_cores())
+    return Target("cpu", Kind.CPU, place("cpu").provider, threads or available_cores())
 
 
 def parse_targets(text: str) -> tuple[Target, ...]:
-    """Read `cpu,cuda,mobile`; `cpu:N` sets the threads. Raises InputError on another word."""
-    targets = []
+    """Read `cpu,cuda,mobile`; `cpu:N` sets the threads, a phone's name stands for its group.
+
+    Raises InputError on another word.
+    """
+    targets: list[Target] = []
     for word in filter(None, (w.strip() for w in text.split(","))):
         name, _, threads = word.partition(":")
         if name == "cpu" and (not threads or (threads.isdigit() and int(threads) > 0)):
@@ -90,10 +142,13 @@ def parse_targets(text: str) -> tuple[Target, ...]:
             targets.append(CUDA)
         elif word == MOBILE.name:
             targets.append(MOBILE)
+        elif any(word == phone.name for phone in PHONES):
+            if MOBILE not in targets:
+                targets.append(MOBILE)
         else:
-            raise InputError(f"target {word!r}: unknown; use cpu, cpu:THREADS, cuda or mobile")
+            raise InputError(f"target {word!r}: unknown; use {WORDS}")
     if not targets:
-        raise InputError("no target was given; use cpu, cpu:THREADS, cuda or mobile")
+        raise InputError(f"no target was given; use {WORDS}")
     if len({t.name for t in targets}) < len(targets):
         raise InputError(f"targets {text!r}: one is named twice; give each once")
     return tuple(targets)

@@ -16,8 +16,9 @@ from optimize.recipes import find_recipe
 from profiles.bundle import Part, check_free, promise, reached, write_bundle
 from profiles.bundle_ort import in_ort_format
 from profiles.bundled import selfcheck
+from profiles.full_size import is_far_smaller
 from profiles.overview import recommendations
-from profiles.targets import CUDA, cpu
+from profiles.targets import CUDA, PLACES, cpu, place
 from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact, sha256_of
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
@@ -33,29 +34,7 @@ from workbench.job import Job, run_job
 from workbench.overview import read_results
 from workbench.workspace import Json, Workspace
 
-ADVICE = {
-    "cpu": "cpu",
-    "cuda": "cuda",
-    "android": "android-cpu",
-    "android-npu": "android-npu",
-    "ios": "ios",
-}
-"""The name under which `overview` recommends a set for a target."""
-
 TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
-DEFAULTS = {
-    "cpu": ("int8-dynamic", "fp16"),
-    "cuda": ("fp16", "fp16"),
-    "android": ("int8-dynamic", "fp16"),
-    "android-npu": ("npu-a16w8", "fp16"),
-    "ios": ("coreml-fp16", "coreml-fp16"),
-}
-"""What the transformers and the codec get when no run is given: FP16 keeps the codes."""
-
-PHONES = ("android", "android-npu", "ios")
-
-ORT_TARGETS = ("cpu", "android", "ios")
-"""Where ORT format helps: the NPU's compiler and CUDA want the .onnx file."""
 
 DEFAULT_ROUNDS = 5
 
@@ -63,7 +42,10 @@ DEFAULT_ROUNDS = 5
 @click.command()
 @click.argument("run_dir", required=False, type=options.PATH)
 @click.option(
-    "--target", type=click.Choice(list(ADVICE)), required=True, help="Where it will run; see above."
+    "--target",
+    type=click.Choice([place.name for place in PLACES]),
+    required=True,
+    help="Where it will run; see above.",
 )
 @click.option(
     "--ort",
@@ -95,8 +77,9 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
       python out/android/selfcheck.py
     """
     voice = Voice(as_json=as_json)
-    if as_ort and target not in ORT_TARGETS:
-        raise InputError(f"--ort: not for {target}; use it with {', '.join(ORT_TARGETS)}")
+    if as_ort and not place(target).takes_ort:
+        taking = ", ".join(each.name for each in PLACES if each.takes_ort)
+        raise InputError(f"--ort: not for {target}; use it with {taking}")
     check_free(out)
     with scratch_folder() as scratch:
         root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
@@ -134,8 +117,9 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
     made_on, meant = manifest["provider"], manifest["target_provider"]
     if meant != made_on:
         voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
-    if target in PHONES:
-        voice.say(_stores(manifest["packaging"]))
+    if place(target).is_phone:
+        small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
+        voice.say(_stores(manifest["packaging"], small=small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     voice.say(f"  manifest sha256 {digest}: {selfcheck.UNSIGNED}")
     voice.say(f"  telemetry: {manifest['telemetry']}")
@@ -248,25 +232,29 @@ def _in_ort_format(part: Part, scratch: Path, voice: Voice) -> Part:
     return made
 
 
-def _stores(packaging: Json) -> str:
+def _stores(packaging: Json, *, small: bool) -> str:
+    """Size as delivered, and the stores' limits; those say nothing of `small` models."""
     about = "" if packaging["zipped_exact"] else "about "
+    zipped = f"  models zipped: {about}{megabytes(packaging['zipped_bytes'])}"
+    if small:
+        return f"{zipped}; far smaller than VampNet's, which stores' limits are about"
     fits = [
         f"{'fits' if row['fits'] else 'too large for'} {row['store']} {row['part']} "
         f"({megabytes(row['limit_bytes'])})"
         for row in packaging["stores"]
     ]
-    return f"  models zipped: {about}{megabytes(packaging['zipped_bytes'])}; {', '.join(fits)}"
+    return f"{zipped}; {', '.join(fits)}"
 
 
 def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
     """The built-in models in the target's default recipes, built, verified and measured."""
     models = builtin_models(scratch)
-    recipes = dict.fromkeys(reversed(DEFAULTS[target]))
+    recipes = _default_recipes(target)
     job = Job(
         models=tuple(find_models(models)),
         out=scratch / "run",
         command=f"vampbench bundle --target {target}",
-        recipes=tuple(find_recipe(name).name for name in recipes),
+        recipes=tuple(find_recipe(name).name for name in reversed(recipes)),
         targets=(cpu(),),
         rounds=DEFAULT_ROUNDS,
     )
@@ -275,19 +263,25 @@ def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
 
 
 def _defaults(target: str, results: Json) -> dict[str, str]:
-    transformers, codec = DEFAULTS[target]
+    shipped = place(target)
     return {
-        m["name"]: transformers if m["role"] in TRANSFORMERS else codec for m in results["models"]
+        m["name"]: shipped.transformers if m["role"] in TRANSFORMERS else shipped.codec
+        for m in results["models"]
     }
+
+
+def _default_recipes(target: str) -> list[str]:
+    """Of the transformers, then of the codec, each once."""
+    return list(dict.fromkeys((place(target).transformers, place(target).codec)))
 
 
 def _recommended(target: str, results: Json) -> dict[str, str]:
     """What `overview` advises. Raises InputError when the run has no set for the target."""
     for advice in recommendations(results):
-        if advice.target == ADVICE[target]:
+        if advice.target == target:
             return advice.parts
-    recipes = ",".join(dict.fromkeys(DEFAULTS[target]))
-    measured = " --targets cpu" if target == "cpu" else ""
+    recipes = ",".join(_default_recipes(target))
+    measured = " --target cpu" if target == "cpu" else ""
     raise InputError(
         f"the run has no usable variant of every model for {target}; run again with `--recipes "
         f"{recipes}{measured}`"

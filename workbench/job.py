@@ -28,7 +28,7 @@ from vampnet_models.artifact import (
 )
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.inspection import problems_of
-from vampnet_models.spec import CHAIN_ROLES, WEIGHTS_KEY, Role
+from vampnet_models.spec import CHAIN_ROLES, Role
 from workbench.boundary import contained
 from workbench.console import Voice
 from workbench.goldens import keep_golden, profile_feed
@@ -37,6 +37,7 @@ from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.lengths import accepted_by
 from workbench.outside import look_outside
 from workbench.probed import tell_not_probed
+from workbench.provenance import provenance_of
 from workbench.results import results_of
 from workbench.runtime import check_variants
 from workbench.workspace import Json, Workspace, key_of, recall, relative_to, remember
@@ -136,6 +137,8 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         "source_bytes": artifact.bytes,
         "source_sha256": artifact.sha256,
         "weights": "unknown",
+        "made_here": None,
+        "lengths": None,
         "problems": [],
         "failed_steps": [],
         "profiles": {},
@@ -150,7 +153,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
     with _step("looking at the model", facts, voice):
         model = load_model(artifact.path)
-        facts["weights"] = model.metadata_props.get(WEIGHTS_KEY, "unknown")
+        facts |= provenance_of(model)
         facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
         facts["lengths"] = accepted_by(artifact)
         for problem in facts["problems"]:

@@ -12,6 +12,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.session import Feeds, open_session
 from vampnet_models.spec import Role, TensorSpec
 from workbench.console import Voice
+from workbench.workspace import Json
 
 
 def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> Artifact:
@@ -46,15 +47,24 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> 
     return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
 
 
-def accepted_by(artifact: Artifact) -> str:
-    """Which lengths a model takes, in words; found by running it where that is not known.
+def accepted_by(artifact: Artifact) -> Json:
+    """Which lengths a model takes; found by running it where that is not known.
 
-    Of a generic model nobody knows which axis is a length: it takes what it declares.
+    `accepts` is `any`, `one`, `up-to` or `none`; `length` is in samples of an encoder's sound and
+    in frames of codes; `whole_mask` where a transformer takes nothing that is partly masked;
+    `reason` is what the runtime said of another length. Of a generic model nobody knows which axis
+    is a length: it accepts what is `declared`.
     """
     if artifact.role is Role.GENERIC and artifact.spec.part is None:
-        return "as declared"
-    lengths = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
-    return lengths.describe() if lengths.restricted else "any length"
+        return {"accepts": "declared", "length": None, "whole_mask": False, "reason": None}
+    found = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
+    accepts = "any" if found.fixed is None else "up-to" if found.at_most else "one"
+    return {
+        "accepts": accepts if found.usable else "none",
+        "length": found.fixed,
+        "whole_mask": found.whole_mask,
+        "reason": found.reason or found.mask_reason,
+    }
 
 
 def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:

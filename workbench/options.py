@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +13,8 @@ from profiles.host import available_cores
 
 DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 PATH = click.Path(path_type=Path)
+
+FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -91,13 +95,31 @@ min_agreement = click.option(
     type=click.FloatRange(0, 1),
     help="Exit with 1 when a variant's token agreement lies below this share.",
 )
-targets = click.option(
-    "--targets",
-    metavar="NAMES",
-    default="cpu,cuda,mobile",
-    show_default=True,
-    help="Comma-separated of cpu, cuda, mobile; cpu:N measures with N threads.",
-)
+
+
+class _Renamed(click.Option):
+    """`--target`, which was `--targets` once: that is still taken, and told nowhere."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser take both."""
+        super().add_to_parser(parser, ctx)
+        parser.add_option(obj=self, opts=["--targets"], dest=self.name, action="store", nargs=1)
+
+
+def targets(default: str) -> Callable[[FC], FC]:
+    """`--target`, where one or several may be measured or estimated."""
+    return click.option(
+        "--target",
+        "targets",
+        cls=_Renamed,
+        metavar="NAMES",
+        default=default,
+        show_default=True,
+        help="Comma-separated of cpu, cuda, mobile (android, android-npu, ios); cpu:N measures "
+        "with N threads.",
+    )
+
+
 operators = click.option(
     "--operators",
     is_flag=True,

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import click
 
-from profiles.overview import known_issues, recommendations, storage_by_use
-from vampnet_models.artifact import open_artifact
-from vampnet_models.errors import InputError, WorkbenchError
-from vampnet_models.spec import Role
+from profiles.overview import (
+    import_figures,
+    known_issues,
+    lengths_text,
+    recommendations,
+    storage_by_use,
+)
+from vampnet_models.errors import InputError
 from workbench import options
-from workbench.boundary import contained
-from workbench.console import Voice, megabytes, percent
-from workbench.lengths import accepted_by
-from workbench.results import import_record
-from workbench.summary import variants_told
+from workbench.console import Voice, megabytes
+from workbench.summary import missing_rows, says_the_same, variants_told
 from workbench.workspace import Json
+
+DECLARED = "declared"
+"""A generic model's lengths say nothing that `inspect` does not."""
 
 MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
 VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
@@ -31,9 +35,8 @@ VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "prof
 def overview(run_dir: Path, as_json: bool) -> None:
     """Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.
 
-    RUN_DIR is what `vampbench run` or `demo` wrote. Models of other exporters are run to find the
-    lengths that they take; what `vampbench import` recorded beside the models says how many
-    parameters were transferred.
+    RUN_DIR is what `vampbench run`, `demo` or `tune` wrote. Its results.json alone is read: no
+    model is opened.
 
     \b
     Example:
@@ -41,42 +44,48 @@ def overview(run_dir: Path, as_json: bool) -> None:
     """
     voice = Voice(as_json=as_json)
     results = read_results(run_dir)
-    root = results_path(run_dir).parent
-    lengths = _lengths(results, root, voice)
-    imported = results.get("imported") or import_record(root, results["models"])
-    rows = [_row(m, r, v, lengths) for m in results["models"] for r, v in variants_told(m)]
-    columns = ("model", "recipe", "size", "of source", "says the same", "lengths")
-    voice.table("Models", columns, rows)
+    models = results["models"]
+    rows = [
+        (
+            m["name"],
+            r,
+            megabytes(v["bytes"]),
+            f"{v['bytes'] / m['source_bytes']:.0%}",
+            says_the_same(v["accuracy"]),
+        )
+        for m in models
+        for r, v in variants_told(m)
+        if v["bytes"] is not None
+    ]
+    voice.table("Models", ("model", "recipe", "size", "of FP32", "says the same"), rows)
+    missing = missing_rows(results)
+    if missing:
+        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    lengths = {m["name"]: _lengths(m) for m in models}
+    told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != DECLARED]
+    if told:
+        voice.table("Lengths", ("model", "takes", "why"), told)
     storage = storage_by_use(results)
     voice.table("Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage])
     advice = recommendations(results)
-    voice.table(
-        "What to ship",
-        ("target", "recipes", "size", "why"),
-        [
-            (
-                a.target,
-                ", ".join(f"{m}: {r}" for m, r in a.parts.items()),
-                megabytes(a.bytes),
-                a.why,
-            )
-            for a in advice
-        ],
-    )
-    is_chain = any(m["role"] != Role.GENERIC for m in results["models"])
-    issues = known_issues(results, lengths, imported) if is_chain else []
+    names = list(dict.fromkeys(name for a in advice for name in a.parts))
+    chosen = [
+        (a.target, *(a.parts.get(name, "-") for name in names), megabytes(a.bytes)) for a in advice
+    ]
+    voice.table("What to ship", ("target", *names, "size"), chosen)
+    for a in advice:
+        voice.say(f"{a.target}: {'; '.join((a.why, *a.caveats))}")
+    imported = results.get("imported")
+    issues = known_issues(results, lengths, imported)
     if issues:
-        voice.table(
-            "Known issues of the earlier exports",
-            ("issue", "before", "now"),
-            [(i.name, i.before, i.now) for i in issues],
-        )
+        columns = ("issue of earlier exports", "before", "now")
+        voice.table("History", columns, [(i.name, i.before, i.now) for i in issues])
     voice.json(
         {
             "lengths": lengths,
             "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],
             "recommendations": [asdict(a) for a in advice],
-            "issues": [asdict(i) for i in issues],
+            "imported": import_figures(imported),
         }
     )
 
@@ -122,41 +131,14 @@ def _listed(record: object, key: str) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def _lengths(results: Json, root: Path, voice: Voice) -> dict[str, str]:
-    found = {}
-    with voice.task("finding accepted lengths") as update:
-        for done, model in enumerate(results["models"]):
-            update(done, len(results["models"]))
-            path = root / model["path"]
-            kept = model.get("lengths")
-            if isinstance(kept, str):
-                found[model["name"]] = kept
-            elif path.is_file():
-                found[model["name"]] = _lengths_of(path)
-            else:
-                found[model["name"]] = "unknown: its source is not where the run says"
-        update(1, 1)
-    return found
+def _lengths(model: Json) -> Json:
+    """What the run noted of a model's lengths; `accepts` is null, with a reason, where nothing."""
+    found = model.get("lengths")
+    if isinstance(found, dict) and found.keys() >= {"accepts", "length", "whole_mask", "reason"}:
+        return found
+    reason = "the run noted none; run again"
+    return {"accepts": None, "length": None, "whole_mask": False, "reason": reason}
 
 
-def _lengths_of(path: Path) -> str:
-    try:
-        with contained():
-            return accepted_by(open_artifact(path))
-    except WorkbenchError as error:
-        return f"unknown: {error}"
-
-
-def _row(model: Json, recipe: str, variant: Json, lengths: dict[str, str]) -> tuple[str, ...]:
-    if variant["bytes"] is None:
-        status = f"{variant['status']}: {variant['reason']}"
-        return (model["name"], recipe, "-", "-", status, "-")
-    accuracy = variant["accuracy"] or {}
-    says = percent(accuracy.get("token_agreement"))
-    if accuracy.get("si_sdr_db") is not None:
-        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
-    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
-        says = f"{accuracy['snr_db']:.1f} dB SQNR"
-    share = f"{variant['bytes'] / model['source_bytes']:.0%}"
-    size = megabytes(variant["bytes"])
-    return (model["name"], recipe, size, share, says, lengths[model["name"]])
+def _length_row(name: str, lengths: Json) -> tuple[str, str, str]:
+    return (name, lengths_text(lengths), lengths["reason"] or "-")

@@ -36,13 +36,7 @@ MAX_OPERATORS = 10
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
-@click.option(
-    "--target",
-    "targets",
-    default="cpu",
-    show_default=True,
-    help="Comma-separated: cpu, cuda, mobile; cpu:N takes N threads.",
-)
+@options.targets("cpu")
 @click.option(
     "--rounds", type=click.IntRange(3), default=20, show_default=True, help="Timed runs each."
 )

@@ -18,7 +18,7 @@ from workbench import options
 from workbench.cluster import on_cluster
 from workbench.console import Voice, megabytes
 from workbench.job import Ahead, Job, run_job
-from workbench.summary import summary_rows
+from workbench.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
 from workbench.workspace import Json
 
 RECIPE_NAMES = tuple(r.name for r in RECIPES)
@@ -32,7 +32,7 @@ _rounds = click.option(
 @click.argument("models_dir", type=options.PATH)
 @options.audio
 @options.evaluation_audio
-@options.targets
+@options.targets("cpu,cuda,mobile")
 @click.option(
     "--recipes",
     default=",".join(RECIPE_NAMES),
@@ -75,7 +75,7 @@ def run(
 
     \b
     Example:
-      vampbench run models --audio recordings --targets cpu,mobile -o out
+      vampbench run models --audio recordings --target cpu,mobile -o out
     """
     paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
     check_apart(out, models_dir, audio, evaluation_audio)
@@ -154,9 +154,14 @@ def command_line() -> str:
 
 def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
     results, code = run_job(job, voice, ahead)
-    columns = ("model", "recipe", "status", "size", "says the same", "CPU median", "why")
-    voice.table("Variants", columns, summary_rows(results))
-    voice.table("Together", ("", "size", "of the source", "10 s of music"), _totals(results))
+    rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
+    if rows:
+        voice.table("Variants", COLUMNS, rows)
+    if missing:
+        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    voice.table("Together", ("", "size", "of FP32", "10 s of music, CPU"), totals)
+    if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
+        voice.say(NOISY_NOTE)
     for skipped in results["skipped"]:
         voice.warn(f"skipped: {skipped['reason']}")
     voice.say(f"results  {job.out / 'results.json'}")
@@ -168,8 +173,11 @@ def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
 def _totals(results: Json) -> list[tuple[str, str, str, str]]:
     """Size of the chain per recipe and set, and its time on the CPU where that was measured."""
     before = results["source_bytes"]
-    took = {c["name"]: c["s_per_10s_of_music"] for c in results["chains"] if c["target"] == "cpu"}
-    music = {name: f"{seconds:.2f} s" for name, seconds in took.items()}
+    music = {
+        c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
+        for c in results["chains"]
+        if c["target"] == "cpu"
+    }
     music["source (FP32)"] = music.get("source", "-")
     named = [("source (FP32)", before), *results["totals"].items()]
     named += [(s["name"], s["bytes"]) for s in results["sets"]]

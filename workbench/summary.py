@@ -1,24 +1,49 @@
-"""The terminal's table of a run: a row for each variant."""
+"""The terminal's tables of a run: a row for each variant, and what is missing."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from vampnet_models.text import end_of
 from workbench.console import megabytes, percent
 from workbench.workspace import Json
 
+COLUMNS = ("model", "recipe", "size", "of FP32", "says the same", "CPU", "x FP32")
+NOISY = "~"
+"""Before a time, or what is made of times, that were taken while the machine was busy."""
+
+NOISY_NOTE = "~ noisy: the machine was busy while this was timed; time again before you trust it"
+
 
 def summary_rows(results: Json) -> list[tuple[str, ...]]:
-    """One row per variant, for the terminal."""
+    """One row per variant that is there, for the terminal."""
+    return [
+        (model["name"], recipe, *_cells(model, variant))
+        for model in results["models"]
+        for recipe, variant in variants_told(model)
+        if variant["bytes"] is not None
+    ]
+
+
+def missing_rows(results: Json) -> list[tuple[str, ...]]:
+    """What is not there, or not as it was asked for: model, recipe or step, status, reason."""
     rows: list[tuple[str, ...]] = []
     for model in results["models"]:
         for recipe, variant in variants_told(model):
-            rows.append((model["name"], recipe, *_cells(model, variant)))
+            if variant["status"] != "ok":
+                rows.append((model["name"], recipe, variant["status"], _short(variant["reason"])))
         for step in model.get("failed_steps", ()):
-            reason = f"{step['step']}: {step['reason']}"
-            rows.append((model["name"], "-", "failed", "-", "-", "-", _short(reason)))
+            rows.append((model["name"], step["step"], "failed", _short(step["reason"])))
     return rows
+
+
+def says_the_same(accuracy: Json | None) -> str:
+    """What a variant keeps of its source, by the model's own measure."""
+    found = accuracy or {}
+    if found.get("token_agreement") is None:
+        if found.get("si_sdr_db") is not None:
+            return f"{found['si_sdr_db']:.1f} dB SI-SDR"
+        if found.get("snr_db") is not None:
+            return f"{found['snr_db']:.1f} dB SQNR"
+    return percent(found.get("token_agreement"))
 
 
 def variants_told(model: Json) -> list[tuple[str, Json]]:
@@ -31,22 +56,16 @@ def variants_told(model: Json) -> list[tuple[str, Json]]:
 
 
 def _cells(model: Json, variant: Json) -> tuple[str, ...]:
-    if variant["bytes"] is None:
-        return (variant["status"], "-", "-", "-", _short(variant["reason"]))
-    share = variant["bytes"] / model["source_bytes"]
-    accuracy: dict[str, Any] = variant["accuracy"] or {}
-    says = percent(accuracy.get("token_agreement"))
-    if accuracy.get("token_agreement") is None and accuracy.get("si_sdr_db") is not None:
-        says = f"{accuracy['si_sdr_db']:.1f} dB SI-SDR"
-    elif accuracy.get("token_agreement") is None and accuracy.get("snr_db") is not None:
-        says = f"{accuracy['snr_db']:.1f} dB SQNR"
     cpu = variant["profiles"].get("cpu") or {}
+    noisy = NOISY if cpu.get("noisy") else ""
     ratio = cpu.get("ratio_to_reference")
-    time = f"{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-"
-    if ratio:
-        time += f" ({ratio:.2f} x FP32{', noisy' if cpu.get('noisy') else ''})"
-    size = f"{megabytes(variant['bytes'])} ({share:.0%})"
-    return (variant["status"], size, says, time, _short(variant["reason"]))
+    return (
+        megabytes(variant["bytes"]),
+        f"{variant['bytes'] / model['source_bytes']:.0%}",
+        says_the_same(variant["accuracy"]),
+        f"{noisy}{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-",
+        f"{noisy}{ratio:.2f}" if ratio else "-",
+    )
 
 
 def _short(reason: str | None) -> str:

@@ -168,6 +168,11 @@ def _tell(result: Json, voice: Voice) -> None:
     for line in result["reverted"]:
         voice.say(f"reverted: {line}")
     voice.say(result["verdict"])
+    if result["noisy"]:
+        voice.warn(
+            "times are noisy: the machine was busy while candidates were timed; another search may "
+            "find another set to be the fastest, or within --max-latency"
+        )
     if result["seeded"]:
         voice.warn("seeded weights: not an accuracy claim")
 

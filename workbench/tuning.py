@@ -25,7 +25,7 @@ from profiles.report import write_report
 from vampnet_models.artifact import check_output, copy_model, load_model, open_artifact, write_text
 from vampnet_models.layouts import logits_name
 from vampnet_models.session import open_session
-from vampnet_models.spec import WEIGHTS_KEY, Role
+from vampnet_models.spec import Role
 from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json
 from workbench.console import Voice, megabytes, percent
 from workbench.free_runs import floor_session, free_runs
@@ -33,10 +33,12 @@ from workbench.goldens import keep_golden
 from workbench.ground import LARGE_BYTES, lay_ground, load_audio
 from workbench.job import REFERENCE, open_all
 from workbench.lengths import accepted_by
+from workbench.provenance import provenance_of
 from workbench.quality import first_agreement, loss_of
 from workbench.results import results_of
 from workbench.run import command_line
 from workbench.runtime import check_variants
+from workbench.sets import is_noisy
 from workbench.shared_budget import spend
 from workbench.wish import Wish
 from workbench.workspace import Json, Workspace, key_of, relative_to, remembered
@@ -88,13 +90,18 @@ def tune_set(
         "uniform": _uniform_json(uniform),
         "verdict": verdict(chosen, uniform, wish.prefer),
         "reverted": reverted,
+        "noisy": any(
+            is_noisy({"profiles": each})
+            for found in tuned.values()
+            for each in found.profiles.values()
+        ),
         "smallest": _set_json(_best(sets, "smallest")),
         "fastest": _set_json(_best(sets, "fastest")),
         "front": [_set_json(each) for each in _thinned(front(sets))],
         "nearest": []
         if chosen is not None
         else [{"name": n, **_set_json(s)} for n, s in nearest(sets, budget)],
-        "seeded": any(_weights(each) == "seeded" for each in tuned.values()),
+        "seeded": any(_provenance(each)["weights"] == "seeded" for each in tuned.values()),
         "models": [],
     }
     if chosen is not None:
@@ -251,7 +258,7 @@ def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: V
         "path": relative_to(out, found.artifact.path),
         "source_bytes": found.artifact.bytes,
         "source_sha256": found.artifact.sha256,
-        "weights": _weights(found),
+        **_provenance(found),
         "lengths": accepted_by(found.artifact),
         "profiles": found.profiles[REFERENCE],
         "coverage": {
@@ -262,8 +269,8 @@ def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: V
     }
 
 
-def _weights(found: Tuned) -> str:
-    return str(load_model(found.artifact.path).metadata_props.get(WEIGHTS_KEY, "unknown"))
+def _provenance(found: Tuned) -> Json:
+    return provenance_of(load_model(found.artifact.path))
 
 
 def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:

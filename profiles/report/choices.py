@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller
 from profiles.report.run import Model, Run, Variant
 from profiles.stats import SAME_RUN_MARGIN, summed_ratio
 from vampnet_models.spec import CHAIN_ROLES, Role
@@ -12,21 +13,6 @@ from vampnet_models.spec import CHAIN_ROLES, Role
 GOAL_BYTES = 1.8e9
 GOAL_TEXT = "1.8\u00a0GB"
 """What the original project set out to reach for all four full-size models together."""
-
-FULL_SIZE_BYTES = {
-    Role.CODEC_ENCODER: 91e6,
-    Role.COARSE: 1.33e9,
-    Role.C2F: 1.10e9,
-    Role.CODEC_DECODER: 510e6,
-}
-"""The published FP32 models, as ONNX files."""
-
-FULL_SIZE_TOTAL_BYTES = sum(FULL_SIZE_BYTES.values())
-
-_SMALL_BELOW = 0.4
-"""A source below this share of the least published size is a small model (FP16 would be 0.5)."""
-
-_LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
 
 
 @dataclass(frozen=True)
@@ -68,10 +54,7 @@ class Choice:
 
 def is_small(model: Model) -> bool:
     """Whether a model of the chain is far below the published size of its role."""
-    role = role_of(model)
-    if role not in _LEAST_PUBLISHED_BYTES or model.source_bytes is None:
-        return False
-    return model.source_bytes < _SMALL_BELOW * _LEAST_PUBLISHED_BYTES[role]
+    return is_far_smaller(model.role, model.source_bytes)
 
 
 def role_of(model: Model) -> Role:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from profiles.full_size import FULL_SIZE_TOTAL_BYTES
 from profiles.report.cells import Cell, absent, estimate, fact, measured, words
 from profiles.report.choices import (
-    FULL_SIZE_TOTAL_BYTES,
     GOAL_BYTES,
     GOAL_TEXT,
     Choice,

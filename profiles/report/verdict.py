@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES
 from profiles.report.choices import (
-    FULL_SIZE_BYTES,
-    FULL_SIZE_TOTAL_BYTES,
     GOAL_BYTES,
     GOAL_TEXT,
     Choice,

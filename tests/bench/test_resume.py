@@ -23,7 +23,7 @@ def test_two_kills_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     graphs.save_feeds(tmp_path / "f.npz", x=np.ones((64, 128), np.float32))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY)]))
     arguments = ["run", str(models), "--feeds", str(tmp_path / "f.npz")]
-    arguments += ["--recipes", "fused,int8-weights", "--targets", "cpu:1,mobile", "--rounds", "3"]
+    arguments += ["--recipes", "fused,int8-weights", "--target", "cpu:1,mobile", "--rounds", "3"]
     found = resume(arguments, tmp_path, kills=2)
     assert found["exit_codes"] == [0, 0]
     assert (found["differences"], found["files"]) == ([], [])

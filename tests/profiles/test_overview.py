@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from profiles.overview import keeps, known_issues, recommendations, storage_by_use
+from profiles.overview import (
+    import_figures,
+    keeps,
+    known_issues,
+    lengths_text,
+    recommendations,
+    storage_by_use,
+)
 
 
 def variant(recipe, size, agreement=None, si_sdr_db=None, time_s=None, status="ok"):
@@ -47,15 +54,15 @@ def test_each_target_gets_the_best_that_keeps_the_tokens(results):
     advice = {a.target: a for a in recommendations(results)}
     assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fused"}
     assert advice["cuda"].parts == {"coarse": "fp16", "dec": "fp16"}
-    assert advice["android-cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
-    assert advice["android-cpu"].bytes == 126
+    assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
+    assert advice["android"].bytes == 126
 
 
 def test_a_model_that_nothing_keeps_is_named(results):
     results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
     advice = {a.target: a for a in recommendations(results)}
-    assert advice["android-cpu"].parts["coarse"] == "int4-weights"
-    assert "no variant of coarse keeps 99%" in advice["android-cpu"].why
+    assert advice["android"].parts["coarse"] == "int4-weights"
+    assert "no variant of coarse keeps 99%" in advice["android"].caveats[0]
     assert "cuda" not in advice
 
 
@@ -73,11 +80,18 @@ def test_keeping_has_a_threshold_for_tokens_and_for_audio():
     assert not keeps(variant("a", 1, si_sdr_db=29.9))
 
 
-def test_issues_tell_what_is_known_and_what_is_not(results):
-    issues = {i.name: i.now for i in known_issues(results, {"coarse": "any length"}, None)}
+ANY = {"accepts": "any", "length": None, "whole_mask": False, "reason": None}
+
+
+def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
+    for made_here in (True, None):
+        results["models"][0]["made_here"] = made_here
+        assert known_issues(results, {"coarse": ANY}, None) == []
+    results["models"][0]["made_here"] = False
+    issues = {i.name: i.now for i in known_issues(results, {"coarse": ANY}, None)}
     assert "coarse: any length" in issues["fixed length"]
     assert "unknown" in issues["incomplete weights"]
-    assert "fits Google Play's base module" in issues["size on phones"]
+    assert "small models" in issues["size on phones"]
     imported = {
         "accounts": [{"tensors": {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}}],
         "golden": {"figures": [{"measure": "codes equal", "value": 1.0}]},
@@ -87,6 +101,53 @@ def test_issues_tell_what_is_known_and_what_is_not(results):
     assert issues["quality gap"] == "100.00% of the original's codes"
 
 
+def test_a_store_is_named_for_models_of_full_size_alone(results):
+    coarse, decoder = results["models"]
+    coarse |= {"made_here": False, "source_bytes": 1_330_000_000}
+    decoder |= {"source_bytes": 510_000_000}
+    for total, said in ((90e6, ": fits Google Play's base module"), (9e9, ": over the limits of")):
+        results["totals"] = {"fp16": total}
+        issues = {i.name: i.now for i in known_issues(results, {}, None)}
+        assert said in issues["size on phones"]
+    coarse["source_bytes"] = 8_000_000
+    issues = {i.name: i.now for i in known_issues(results, {}, None)}
+    assert "Google" not in issues["size on phones"]
+
+
+@pytest.mark.parametrize(
+    ("accepts", "length", "masked", "said"),
+    [
+        ("any", None, False, "any length"),
+        ("one", 100, False, "100 alone"),
+        ("up-to", 575, True, "up to 575, all masked"),
+        ("none", None, False, "none that was tried"),
+        (None, None, False, "unknown"),
+    ],
+)
+def test_lengths_in_words(accepts, length, masked, said):
+    lengths = {"accepts": accepts, "length": length, "whole_mask": masked, "reason": None}
+    assert lengths_text(lengths) == said
+
+
+def test_figures_of_an_import_are_numbers():
+    tensors = {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}
+    assert import_figures(None) is None
+    assert import_figures({"accounts": [{"tensors": tensors}] * 2, "golden": None}) == {
+        "tensors_transferred": 30,
+        "tensors_unused": 2,
+        "tensors_lost": 0,
+        "codes_equal": None,
+    }
+
+
+def test_advice_from_noisy_times_says_so(results):
+    assert {a.target: a.caveats for a in recommendations(results)}["cpu"] == ()
+    results["models"][0]["variants"][0]["profiles"]["cpu"]["noisy"] = True
+    caveats = {a.target: a.caveats for a in recommendations(results)}
+    assert "noisy times" in caveats["cpu"][0]
+    assert caveats["android"] == ()
+
+
 def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
     coarse, decoder = (model["variants"] for model in results["models"])
     decoder.append(variant("npu-fp16", 11, si_sdr_db=60.0, time_s=0.1))
@@ -94,7 +155,7 @@ def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
     coarse.append(variant("npu-a16w8", 10, 0.999, time_s=0.1))
     advice = {a.target: a for a in recommendations(results)}
     assert advice["android-npu"].parts == {"coarse": "npu-a16w8", "dec": "fp16"}
-    assert advice["android-cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
+    assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["cpu"].parts["coarse"] == "int8-dynamic"
 
 

@@ -16,6 +16,19 @@ def test_parse_keeps_order_and_threads():
     assert parsed[1].label.startswith("cpu, 3 threads, cores ")
 
 
+def test_a_phone_stands_for_the_group_mobile():
+    assert [t.name for t in targets.parse_targets("android,cpu,ios")] == ["mobile", "cpu"]
+    assert [p.name for p in targets.PHONES] == ["android", "android-npu", "ios"]
+    with pytest.raises(InputError, match=r"mobile \(the group of android, android-npu, ios\)"):
+        targets.parse_targets("android-cpu")
+
+
+def test_a_place_is_found_by_its_name():
+    assert targets.place("android").provider == "CPUExecutionProvider"
+    with pytest.raises(InputError, match="use cpu, cuda, android, android-npu, ios"):
+        targets.place("mobile")
+
+
 def test_more_threads_than_cores_are_refused():
     cores = available_cores()
     targets.check_cores(targets.parse_targets(f"cpu:{cores},cuda,mobile"))

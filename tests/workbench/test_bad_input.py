@@ -181,7 +181,7 @@ def test_models_that_are_not_the_same_are_not_compared(vampbench, tiny):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--targets", "tpu"), "tpu"),
+        (("--target", "tpu"), "tpu"),
         (("--recipes", "int3"), "int3: no such recipe"),
         (("--feeds", "absent.npz"), "absent.npz"),
     ],

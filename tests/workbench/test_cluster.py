@@ -17,7 +17,7 @@ from bench.same_results import differences
 
 HAS_DASK = importlib.util.find_spec("distributed") is not None
 needs_dask = pytest.mark.skipif(not HAS_DASK, reason="the extra dask is not installed")
-OPTIONS = ("--recipes", "fused,int8-dynamic", "--targets", "cpu:1,mobile", "--rounds", 3)
+OPTIONS = ("--recipes", "fused,int8-dynamic", "--target", "cpu:1,mobile", "--rounds", 3)
 
 
 @pytest.fixture(scope="module")

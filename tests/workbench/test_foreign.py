@@ -41,7 +41,7 @@ def fixed_encoder(path: Path, out: Path) -> None:
 def run(
     vampbench: Callable[..., Finished], models: Path, recordings: Path, out: Path
 ) -> tuple[dict[str, Any], Finished]:
-    arguments = ("--targets", "mobile", "--recipes", ",".join(RECIPES), "--json")
+    arguments = ("--target", "mobile", "--recipes", ",".join(RECIPES), "--json")
     finished = vampbench("run", models, "--audio", recordings, "-o", out, *arguments)
     results = json.loads((out / "results.json").read_text())
     assert finished.code == 0, finished.stderr

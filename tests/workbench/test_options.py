@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REFUSED = [
-    ("run {models} --targets cpu:999 -o {out}", "cpu:999: "),
+    ("run {models} --target cpu:999 -o {out}", "cpu:999: "),
     ("profile {models}/coarse.onnx --target cpu:999", "cpu:999: "),
     ("tune {models} --threads 999 -o {out}", "999: "),
     ("make-static {models}/coarse.onnx --frames 100000000 -o {out}.onnx", "would take 6.40 GB"),
@@ -38,3 +38,11 @@ def test_it_is_refused_at_once(vampbench, tiny, recordings, tmp_path, command, s
     assert said in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
     assert all(Path(p).exists() for p in (models, audio))
+
+
+def test_the_former_name_of_target_is_taken_and_not_told(vampbench, tiny, tmp_path):
+    done = vampbench("run", tiny, "--targets", "tpu", "-o", tmp_path / "out")
+    assert done.code == 2 and "target 'tpu': unknown; use cpu" in done.stderr
+    for command in ("run", "profile", "tune", "bundle"):
+        said = vampbench(command, "--help").stdout
+        assert "--target " in said and "--targets" not in said

@@ -50,7 +50,7 @@ def again(codec: Path, recordings: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def arguments(models: Path, recordings: Path, out: Path, *more: object) -> list[str]:
-    chosen = ["--recipes", ",".join(RECIPES), "--targets", "cuda,mobile"]
+    chosen = ["--recipes", ",".join(RECIPES), "--target", "cuda,mobile"]
     return [
         "run",
         str(models),
@@ -247,7 +247,7 @@ def test_feeds_of_other_inputs_fail_by_name(generic, tmp_path, recordings, vampb
 
 def test_cpu_is_measured(generic, tmp_path, recordings, vampbench):
     done = vampbench(
-        *arguments(generic, recordings, tmp_path / "out", "--targets", "cpu:1", "--rounds", 3)
+        *arguments(generic, recordings, tmp_path / "out", "--target", "cpu:1", "--rounds", 3)
     )
     assert done.code == 0
     model = results_of(tmp_path / "out")["models"][0]

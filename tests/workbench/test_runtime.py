@@ -70,7 +70,7 @@ def test_a_run_marks_a_variant_that_breaks_its_promise(
     idle = replace(INT8_DYNAMIC, convert=lambda _model, _ranges, _traits: Conversion({"int8": 1}))
     monkeypatch.setattr("workbench.job.ALL_RECIPES", (idle,))
     out = tmp_path / "out"
-    options = ("--recipes", "int8-dynamic", "--targets", "mobile", "--audio", recordings)
+    options = ("--recipes", "int8-dynamic", "--target", "mobile", "--audio", recordings)
     done = vampbench("run", generic, "-o", out, *options)
     (variant,) = json.loads((out / "results.json").read_text())["models"][0]["variants"]
     assert (done.code, variant["status"]) == (1, "missed")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workbench.sets import CHOSEN, chains_of, sets_of
+from workbench.sets import CHOSEN, FASTEST, FASTEST_OF_NOISY, chains_of, sets_of
 
 LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
 
@@ -55,3 +55,14 @@ def test_one_variant_of_its_own_for_each_model_is_one_set(models: list[dict[str,
     assert CHOSEN not in [s["name"] for s in sets_of(models)]
     models[2]["variants"][0] |= {"recipe": "tuned-2", "status": "failed"}
     assert sets_of(models) == []
+
+
+def test_what_noisy_times_are_made_into_is_called_so(models: list[dict[str, Any]]) -> None:
+    for each in models:
+        for variant in each["variants"]:
+            variant |= {"bytes": 10, "accuracy": None}
+    assert [c["noisy"] for c in chains_of(models, [])] == [False, False]
+    assert sets_of(models)[-1]["name"] == FASTEST
+    models[2]["variants"][0]["profiles"]["cpu"]["noisy"] = True
+    assert [c["noisy"] for c in chains_of(models, [])] == [False, True]
+    assert sets_of(models)[-1]["name"] == FASTEST_OF_NOISY

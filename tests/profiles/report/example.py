@@ -340,7 +340,7 @@ def _mobile(size: int, seconds: float, recipe: str) -> Results:
         ],
         "coverage": {"cpu": _coverage("cpu", 1.0), "nnapi": _coverage("nnapi", 0.31)},
         "platforms": [
-            _coverage("cpu", 1.0) | {"platform": "android-cpu"},
+            _coverage("cpu", 1.0) | {"platform": "android"},
             _coverage("nnapi", 0.31) | {"platform": "android-npu"},
             _coverage("coreml-mlprogram", 0.12 if integer else 0.97) | {"platform": "ios"},
         ],

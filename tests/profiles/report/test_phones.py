@@ -11,7 +11,7 @@ def test_packaging_tells_facts_from_estimates(results: dict[str, Any]) -> None:
     run = read_run(results)
     marks = marks_for(v.recipe for m in run.models for v in m.variants)
     table = phones.packaging_table(run, marks)
-    assert table.columns[-3:] == ("android-cpu", "android-npu", "ios")
+    assert table.columns[-3:] == ("android", "android-npu", "ios")
     rows = {r.name: r.cells for r in table.rows}
     assert rows["codec_encoder · fp16"][0].kind == "fact"
     assert rows["coarse · fused"][0].kind == "estimate"

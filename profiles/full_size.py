@@ -1,0 +1,28 @@
+"""What VampNet's published models weigh, and whether a model is far from that."""
+
+from __future__ import annotations
+
+from vampnet_models.spec import Role
+
+FULL_SIZE_BYTES = {
+    Role.CODEC_ENCODER: 91e6,
+    Role.COARSE: 1.33e9,
+    Role.C2F: 1.10e9,
+    Role.CODEC_DECODER: 510e6,
+}
+"""The published FP32 models, as ONNX files."""
+
+FULL_SIZE_TOTAL_BYTES = sum(FULL_SIZE_BYTES.values())
+
+SMALL_BELOW = 0.4
+"""A source below this share of the least published size is a small model (FP16 would be 0.5)."""
+
+LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
+
+
+def is_far_smaller(role: str, source_bytes: float | None) -> bool:
+    """Whether a model of the chain is far below the published size of its role."""
+    published = {each.value: size for each, size in LEAST_PUBLISHED_BYTES.items()}.get(role)
+    if published is None or source_bytes is None:
+        return False
+    return source_bytes < SMALL_BELOW * published
