@@ -45,6 +45,14 @@ from workbench.workspace import Json, Workspace, key_of, recall, relative_to, re
 REFERENCE = "reference"
 EXIT_OK, EXIT_MISSED = 0, 1
 
+LOOKING = "looking at the model"
+RANGES = "comparing ranges with the evaluation audio"
+GRAPHS = "reading the runtime's graphs back"
+PROFILING = "profiling"
+KEEPING = "keeping what a bundle must answer"
+STEPS = ("feeds", LOOKING, RANGES, GRAPHS, PROFILING, KEEPING)
+"""Of every model, beside making and verifying each variant."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -94,11 +102,15 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
         ahead(job, artifacts, ground, space, voice)
     models: list[Json] = []
     results: Json = {}
-    for artifact in artifacts:
+    steps = len(STEPS) + 2 * len(job.recipes)
+    for number, artifact in enumerate(artifacts, 1):
+        voice.note(f"{artifact.name} ({artifact.role.value}): model {number} of {len(artifacts)}")
+        voice.plan(steps)
         models.append(_model(artifact, job, space, ground, voice))
         voice.tell_kept()
         results = results_of(job.command, ground, models, skipped, space, voice)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+    voice.plan(0)
     try:
         with contained():
             write_report(space.results, space.report)
@@ -144,14 +156,14 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         "profiles": {},
         "variants": [],
     }
-    voice.say(f"{artifact.name} ({artifact.role.value})")
+    voice.reach()
     try:
         with contained():
             calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {error}")
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
-    with _step("looking at the model", facts, voice):
+    with _step(LOOKING, facts, voice):
         model = load_model(artifact.path)
         facts |= provenance_of(model)
         facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
@@ -173,16 +185,16 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         if recipe.name in job.recipes
     ]
     facts["variants"] = variants
-    with _step("comparing ranges with the evaluation audio", facts, voice):
+    with _step(RANGES, facts, voice):
         facts["coverage"]["outside"] = look_outside(
             artifact, variants, calibration, evaluation, space, voice
         )
     verify(artifact, variants, evaluation, job, space, voice)
-    with _step("reading the runtime's graphs back", facts, voice):
+    with _step(GRAPHS, facts, voice):
         check_variants(variants, space.root, evaluation.feeds[0], voice)
-    with _step("profiling", facts, voice):
+    with _step(PROFILING, facts, voice):
         profile(artifact, facts, variants, evaluation, job, space, voice)
-    with _step("keeping what a bundle must answer", facts, voice):
+    with _step(KEEPING, facts, voice):
         keep_golden(artifact, evaluation, space)
     return facts
 
@@ -190,6 +202,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
 @contextmanager
 def _step(what: str, facts: Json, voice: Voice) -> Iterator[None]:
     """A step that others can do without: why it failed is named, and stands in the results."""
+    voice.reach()
     try:
         with contained():
             yield
@@ -228,6 +241,7 @@ def build(
 ) -> Json:
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
+    voice.reach()
     try:
         with contained(NotApplicable), voice.task(f"{artifact.name}: {recipe.name}") as update:
             made = build_variant(
@@ -285,6 +299,7 @@ def verify(
     """Fill in accuracy and status; the reference runs only where something is not remembered."""
     truth: Truth | None = None
     for variant in variants:
+        voice.reach()
         if variant["status"] != "ok":
             continue
         key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)

@@ -13,8 +13,13 @@ from workbench.console import Voice
 
 
 def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
-    """The model and the other readable ones of its folder: the chain that it stands in."""
+    """The model and the other readable ones of its folder: the chain that it stands in.
+
+    A generic model stands in none: whatever lies beside it is no concern of its.
+    """
     found = [artifact]
+    if artifact.role is Role.GENERIC and artifact.spec.part is None:
+        return found
     for path in find_models(artifact.path.parent):
         if path != artifact.path:
             try:

@@ -159,3 +159,10 @@ def test_verify_and_profile_take_any_interface(five, recordings, tmp_path, vampb
         assert "status           ok" in done.stdout
     done = vampbench("profile", nothing, "--target", "mobile", "--audio", recordings)
     assert done.code == 0, done.stderr
+
+
+def test_a_generic_model_says_nothing_of_its_neighbours(five, vampbench):
+    assert (five / "broken.onnx").is_file()
+    done = vampbench("verify", five / "plain.onnx", five / "plain.onnx")
+    assert done.code == 0
+    assert "broken" not in done.stderr + done.stdout
