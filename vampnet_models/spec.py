@@ -200,6 +200,10 @@ def transformer_inputs(inputs: tuple[TensorSpec, ...]) -> TransformerInputs | No
     return TransformerInputs(codes[0], masks[0], scalars)
 
 
+PHASE_OPS = frozenset({"Cos", "CumSum"})
+"""Beside these a sine is that of a phase or a position, not a Snake's."""
+
+
 def part_of(
     inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], operators: frozenset[str]
 ) -> Part | None:
@@ -228,12 +232,13 @@ def part_of(
             N_COARSE_CODEBOOKS * CODEBOOK_DIM: Part.COARSE_TRANSFORMER,
             N_CODEBOOKS * CODEBOOK_DIM: Part.C2F_TRANSFORMER,
         }.get(n)
+    has_snake = "Sin" in operators and operators.isdisjoint(PHASE_OPS)
     if n == 1:
-        return Part.ENCODER if "Sin" in operators and width != 1 else None
+        return Part.ENCODER if has_snake and width != 1 else None
     if operators & {"ArgMin", "ArgMax", "TopK"}:
         return Part.QUANTIZER
     # Snake's sine tells a codec's decoder from any other network that ends in one channel.
-    return Part.DECODER if {"Sin", "ConvTranspose"} <= operators and width in (0, 1) else None
+    return Part.DECODER if has_snake and "ConvTranspose" in operators and width in (0, 1) else None
 
 
 def _size(dimension: int | str | None) -> int:

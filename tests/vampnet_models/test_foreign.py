@@ -3,7 +3,7 @@ import pytest
 from tests.vampnet_models.others import FIXTURES, split_form
 from vampnet_models.artifact import open_artifact
 from vampnet_models.inspection import inspect_model
-from vampnet_models.spec import Part
+from vampnet_models.spec import Part, TensorSpec, part_of
 
 
 def problems(path):
@@ -45,6 +45,17 @@ def test_the_pieces_of_the_split_form_are_told_apart(small_models, tmp_path):
     texts = problems(tmp_path / "coarse_transformer.onnx")
     assert "one piece of a model: coarse transformer" in texts["split-form"]
     assert "declared `time`" in texts["axis-name"]
+
+
+@pytest.mark.parametrize("beside", ["Cos", "CumSum"])
+def test_a_vocoder_with_phases_is_no_piece_of_the_codec(beside):
+    audio = (TensorSpec("x", "float32", ("n", 1, "t")),)
+    latents = (TensorSpec("z", "float32", ("n", 80, "t")),)
+    decoder, encoder = frozenset({"Sin", "Conv", "ConvTranspose"}), frozenset({"Sin", "Conv"})
+    assert part_of(latents, audio, decoder) is Part.DECODER
+    assert part_of(audio, latents, encoder) is Part.ENCODER
+    assert part_of(latents, audio, decoder | {beside}) is None
+    assert part_of(audio, latents, encoder | {beside}) is None
 
 
 def test_our_own_models_have_none_of_these_problems(small_models):
