@@ -18,7 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ELIDED = "..."
 _BLOCK = re.compile(r"^```(console|sh)(?: title=\"[^\"]*\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_FIGURE = re.compile(r"\d[\d,.:-]*")
+_FIGURE = re.compile(r"~?\d[\d,.:-]*")
+"""A figure of another machine, noisy or not."""
 
 
 @dataclass(frozen=True)
