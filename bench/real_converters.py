@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ def quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
             return next(self.left, None)
 
     prepared = out.with_name("prepared.onnx")
-    quant_pre_process(str(source), str(prepared))
+    # Its shape inference leaves files in the current folder.
+    with chdir(out.parent):
+        quant_pre_process(str(source.absolute()), str(prepared.absolute()))
     quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True)
     prepared.unlink()
 
