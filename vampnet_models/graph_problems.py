@@ -12,6 +12,7 @@ import onnx
 from onnx import shape_inference
 
 from vampnet_models.artifact import EXTERNAL_FROM_BYTES
+from vampnet_models.followed import infer_shapes
 from vampnet_models.native import DOMAIN
 from vampnet_models.text import end_of, one_line
 from vampnet_models.wire import skeleton
@@ -185,7 +186,7 @@ def _of_sizes(proto: onnx.ModelProto) -> list[Problem]:
     # Values are not followed where some lie in another file: each node that reads one would fail.
     follow = not any(t.data_location == t.EXTERNAL for t in _initializers(proto.graph))
     try:
-        shape_inference.infer_shapes(proto, strict_mode=True, data_prop=follow)
+        infer_shapes(proto, strict=True, follow=follow)
     except shape_inference.InferenceError as error:
         # A node behind one whose type nobody infers fails for that alone, and says nothing.
         errors = EACH_ERROR.findall(str(error))
@@ -204,7 +205,7 @@ def _of_types(proto: onnx.ModelProto) -> list[Problem]:
         return []
     inferred = proto
     try:
-        inferred = shape_inference.infer_shapes(proto, data_prop=True)
+        inferred = infer_shapes(proto)
         known_domains = RUNTIME_DOMAINS
     except Exception:  # noqa: BLE001
         # An opset that this onnx does not know: no schema tells anything.
