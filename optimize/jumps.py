@@ -92,14 +92,20 @@ def _of_bodies(
     given = [found.get(value, Traits()) for value in node.inputs if value is not None]
     # A branch or a number of rounds that is computed is a choice as well.
     decided = node.op_type in ("If", "Loop") and any(each.computed for each in given[:1])
-    traits = _united(given)
-    # What a loop hands on comes in again: once more with that, and nothing can be added.
-    for _ in range(2):
+    loops = node.op_type in ("Loop", "Scan")
+    # From what an earlier round of a loop around this one has found: else each would double it.
+    held = [found.get(value, Traits()) for b in bodies for value in b.inputs] if loops else []
+    entering = _united([*given, *held])
+    while True:
         for body in bodies:
-            found.update(dict.fromkeys(body.inputs, traits))
+            found.update(dict.fromkeys(body.inputs, entering))
             _follow(body, found, model)
         outputs = [found.get(value, Traits()) for body in bodies for value in body.outputs]
-        traits = _united([*given, *outputs])
+        traits = _united([entering, *outputs])
+        if not loops or traits == entering:
+            break
+        # What a loop hands on comes in again, until nothing is added.
+        entering = traits
     bounded = bool(outputs) and all(each.bounded for each in outputs)
     return replace(traits, chosen=traits.chosen or decided, bounded=bounded)
 

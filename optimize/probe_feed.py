@@ -81,9 +81,10 @@ def _draw(
 ) -> Array:
     dtype: Any = tensor.dtype
     if dtype.startswith("float"):
-        return rng.standard_normal(shape).astype(dtype)
+        return np.asarray(rng.standard_normal(shape)).astype(dtype)
     if dtype == "bool":
-        return rng.random(shape) < 0.5
+        # Of rank 0 a comparison gives a scalar, which the runtime does not take.
+        return np.asarray(rng.random(shape) < 0.5)
     if dtype.startswith(("int", "uint")):
-        return rng.integers(0, min(below, np.iinfo(dtype).max), shape).astype(dtype)
+        return np.asarray(rng.integers(0, min(below, np.iinfo(dtype).max), shape)).astype(dtype)
     raise ValueError(f"input {tensor.name} is {dtype}, of which nothing can be drawn")

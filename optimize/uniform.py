@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,32 +29,61 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "Sub": operator.sub,
 }
 
+MOST_VALUES = 128
+"""Values that are looked at for one; what makes a mask is shorter, and some graphs have no end."""
+
 
 def uniform(value: ir.Value | None) -> np.generic | None:
     """The number in every place of a value, with its type; None where none is known."""
-    if value is None:
-        return None
+    known: dict[ir.Value | None, np.generic | None] = {None: None}
+    waiting = [value]
+    while waiting:
+        each = waiting[-1]
+        unread = (
+            [] if each is None or each in known else [v for v in _reads(each) if v not in known]
+        )
+        if len(known) + len(waiting) + len(unread) > MOST_VALUES:
+            return None
+        if not unread:
+            if each is not None and each not in known:
+                known[each] = _of_value(each, known)
+            waiting.pop()
+        waiting += unread
+    return known[value]
+
+
+def _reads(value: ir.Value) -> Sequence[ir.Value | None]:
+    """The values that decide about this one, as far as they can."""
+    node = value.producer()
+    if node is None or node.domain not in ("", "ai.onnx") or tensor_of(value) is not None:
+        return ()
+    if node.op_type in _MOVES or node.op_type == "Cast":
+        return node.inputs[:1]
+    return node.inputs if node.op_type == "Where" or node.op_type in _OPERATIONS else ()
+
+
+def _of_value(
+    value: ir.Value, known: Mapping[ir.Value | None, np.generic | None]
+) -> np.generic | None:
+    """The number of a value, where those of what it reads are known."""
     tensor = tensor_of(value)
     if tensor is not None:
         return _of_tensor(tensor)
     node = value.producer()
     if node is None or node.domain not in ("", "ai.onnx"):
         return None
-    if node.op_type in _MOVES:
-        return uniform(node.inputs[0])
     if node.op_type == "ConstantOfShape":
         held = node.attributes.get("value")
         return np.float32(0) if held is None else _of_tensor(held.as_tensor())
+    operands = [known[each] for each in _reads(value)]
+    if node.op_type in _MOVES:
+        return operands[0]
     if node.op_type == "Cast":
-        return _cast(uniform(node.inputs[0]), node.outputs[0].dtype)
+        return _cast(operands[0], node.outputs[0].dtype)
     if node.op_type == "Where":
-        condition = uniform(node.inputs[0])
-        return None if condition is None else uniform(node.inputs[1 if condition else 2])
+        return None if operands[0] is None else operands[1 if operands[0] else 2]
     operation = _OPERATIONS.get(node.op_type)
-    if operation is None:
-        return None
-    operands = [uniform(each) for each in node.inputs]
-    if any(each is None for each in operands):
+    if operation is None or any(each is None for each in operands):
         return None
     with np.errstate(all="ignore"):
         result: np.generic = operation(*operands)
