@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
@@ -248,9 +248,20 @@ def check_output(path: Path, *inputs: Path) -> None:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no regular file"
         raise InputError(f"{path}: is {what}; name a file to write")
-    if path.resolve() in [each.resolve() for each in inputs]:
+    # Path.resolve() raises where links lead in a circle.
+    if os.path.realpath(path) in [os.path.realpath(each) for each in inputs]:
         raise InputError(f"{path}: is the input itself; choose another output")
-    above = next((each for each in path.absolute().parents if os.path.lexists(each)), Path("/"))
+    _check_above(path, path.absolute().parents)
+
+
+def check_folder(path: Path) -> None:
+    """Raise InputError where no folder can be made or filled at `path`, before any work is done."""
+    _check_above(path, (path.absolute(), *path.absolute().parents))
+
+
+def _check_above(path: Path, folders: Sequence[Path]) -> None:
+    """The first of these that is there must be a folder that may be written to."""
+    above = next((each for each in folders if os.path.lexists(each)), Path("/"))
     if not above.is_dir():
         raise cannot_write(path, NotADirectoryError())
     if not os.access(above, os.W_OK | os.X_OK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from vampnet_models.artifact import check_output
@@ -30,7 +31,7 @@ def check_apart(out: Path, *inputs: Path | None) -> None:
     for folder in inputs:
         if folder is None or not folder.is_dir():
             continue
-        where, whole = out.resolve(), folder.resolve()
+        where, whole = Path(os.path.realpath(out)), Path(os.path.realpath(folder))
         if where == whole:
             raise InputError(f"{out}: is the input folder itself; choose another output")
         if where.is_relative_to(whole):

@@ -32,7 +32,7 @@ from workbench.workspace import Json
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds of the recording to take.",

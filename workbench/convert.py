@@ -20,7 +20,13 @@ from optimize.origin import check_origin
 from optimize.recipe_settings import weights_recipe
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
-from vampnet_models.artifact import Artifact, find_models, load_model, open_artifact
+from vampnet_models.artifact import (
+    Artifact,
+    check_folder,
+    find_models,
+    load_model,
+    open_artifact,
+)
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.native import build_library
 from vampnet_models.outputs import check_apart, model_output
@@ -233,6 +239,8 @@ def convert(
     check_apart(out, model, how.audio, how.evaluation_audio)
     if is_folder and (out.is_file() or out.suffix == ".onnx"):
         raise InputError(f"{out}: {model} is a folder: give a folder as output too")
+    if is_folder:
+        check_folder(out)
     if native and out.name.endswith(NATIVE_SUFFIX):
         raise InputError(
             f"{out}: -o names the portable model, and NAME{NATIVE_SUFFIX} is written beside it; "

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from vampnet_models.accounting import account_summary, account_table
+from vampnet_models.artifact import check_folder
 from vampnet_models.importer import ImportResult, import_models
 from vampnet_models.outputs import check_apart
 from workbench import options
@@ -55,6 +56,7 @@ def import_checkpoints(
       vampbench import codec.pth c2f.pth --base coarse.pth lora.pth -o models
     """
     check_apart(out, *checkpoints)
+    check_folder(out)
     voice = Voice(as_json=as_json)
     with voice.task("importing") as update:
         result = import_models(

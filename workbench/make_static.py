@@ -53,7 +53,7 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     source = open_artifact(model)
     check_origin(load_model(model), source, as_exported=False)
     shapes = shapes_for(source.spec, frames, batch, model)
-    check_bytes(source.spec, shapes, frames)
+    check_bytes(source.spec, shapes, frames, batch)
     found = fix_shapes(model, shapes, target)
     made = open_artifact(target)
     listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
@@ -71,13 +71,14 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     return 0
 
 
-def check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int) -> None:
+def check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int, batch: int = 1) -> None:
     """Raise InputError where the inputs alone would be larger than any phone should hold."""
     n_bytes = sum(math.prod(shapes[t.name]) * np.dtype(t.dtype).itemsize for t in spec.inputs)
     if n_bytes > MOST_INPUT_BYTES:
+        asked = f"--frames {frames}" + (f" --batch {batch}" if batch > 1 else "")
         raise InputError(
-            f"--frames {frames}: one input would take {megabytes(n_bytes)}, more than the "
-            f"{megabytes(MOST_INPUT_BYTES)} that a model of one length may; give a shorter length"
+            f"{asked}: its inputs would take {megabytes(n_bytes)}, more than the "
+            f"{megabytes(MOST_INPUT_BYTES)} that a model of one length may; give less"
         )
 
 

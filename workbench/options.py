@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,27 +13,60 @@ import click
 from profiles.host import available_cores
 
 DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
-PATH = click.Path(path_type=Path)
 
 FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
+MOST_ROUNDS = 10_000
+MOST_STEPS = 10_000
+"""Of what is repeated, more than anybody waits for: refused instead of begun."""
+
+
+class GivenPath(click.Path):
+    """A path that says something: an empty one is a variable that was not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as given. Fails on an empty text."""
+        if value in ("", b""):
+            self.fail("it is empty; name a file or a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds that is one: NaN lies within any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number. Fails on NaN, infinity and whatever lies outside the bounds."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
+
+
+PATH = GivenPath(path_type=Path)
+
+MOST_BYTES = 2**62
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
-def _bytes(_context: click.Context, _option: click.Parameter, value: str | None) -> int | None:
-    """Bytes, as 2GB, 850MB or plain; decimal."""
+def as_bytes(
+    _context: click.Context | None, _option: click.Parameter | None, value: str | None
+) -> int | None:
+    """Bytes, as 1.0GB, 850MB or plain; decimal. Raises BadParameter for less than one."""
     if value is None:
         return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*", value.lower())
-    if found is None or float(found[1]) == 0:
-        raise click.BadParameter(f"{value!r} is no size; give one like 2GB or 850MB")
-    return int(float(found[1]) * _UNITS[found[2] or ""])
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?b)?\s*", value.lower())
+    n_bytes = float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
+    if not 1 <= n_bytes < MOST_BYTES:
+        raise click.BadParameter(f"{value!r} is no size; give one like 2GB, 850MB or 900000")
+    return round(n_bytes)
 
 
 max_memory = click.option(
     "--max-memory",
     metavar="SIZE",
-    callback=_bytes,
+    callback=as_bytes,
     help="Calibrate within this much memory, as 2GB; refused where the prediction lies above.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -92,7 +126,7 @@ inc_python = click.option(
 )
 min_agreement = click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     help="Exit with 1 when a variant's token agreement lies below this share.",
 )
 

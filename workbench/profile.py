@@ -38,7 +38,11 @@ MAX_OPERATORS = 10
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
 @options.targets("cpu")
 @click.option(
-    "--rounds", type=click.IntRange(3), default=20, show_default=True, help="Timed runs each."
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=20,
+    show_default=True,
+    help="Timed runs each.",
 )
 @options.audio
 @options.feeds

@@ -48,7 +48,11 @@ SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
     help="The fixed length, 17.4 ms each; emulation is slow.",
 )
 @click.option(
-    "--states", type=click.IntRange(1), default=4, show_default=True, help="Inputs to emulate."
+    "--states",
+    type=click.IntRange(1, options.MOST_STEPS),
+    default=4,
+    show_default=True,
+    help="Inputs to emulate.",
 )
 @click.option(
     "--emulate/--no-emulate", default=True, show_default=True, help="Also compare the tokens."

@@ -10,7 +10,7 @@ import click
 
 from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.targets import check_cores, parse_targets
-from vampnet_models.artifact import find_models
+from vampnet_models.artifact import check_folder, find_models
 from vampnet_models.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.outputs import check_apart
@@ -24,7 +24,11 @@ from workbench.workspace import Json
 RECIPE_NAMES = tuple(r.name for r in RECIPES)
 
 _rounds = click.option(
-    "--rounds", type=click.IntRange(3), default=20, show_default=True, help="Timed runs each."
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=20,
+    show_default=True,
+    help="Timed runs each.",
 )
 
 
@@ -79,6 +83,7 @@ def run(
     """
     paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
     check_apart(out, models_dir, audio, evaluation_audio)
+    check_folder(out)
     chosen = parse_targets(targets)
     if scheduler is None:
         check_cores(chosen)
@@ -130,6 +135,7 @@ def demo(
       vampbench demo -o out/demo
     """
     check_apart(out, audio, evaluation_audio)
+    check_folder(out)
     voice = Voice(as_json=as_json)
     with voice.task("writing the built-in models") as update:
         update(0, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from calibration.samples import write_samples
+from vampnet_models.artifact import check_folder
 from workbench import options
 from workbench.console import Voice
 
@@ -23,6 +24,7 @@ def samples(out: Path, as_json: bool) -> None:
     Example:
       vampbench samples -o samples
     """
+    check_folder(out)
     voice = Voice(as_json=as_json)
     with voice.task("synthesising") as update:
         update(0, 1)

@@ -31,14 +31,14 @@ CLIP_SAMPLES = 3 * 44_100
 @options.audio
 @click.option(
     "--clips",
-    type=click.IntRange(1),
+    type=click.IntRange(1, options.MOST_STEPS),
     default=PER_RUN_CLIPS,
     show_default=True,
     help="Clips of 3 s to go through the chain.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1),
+    type=click.IntRange(1, options.MOST_STEPS),
     default=12,
     show_default=True,
     help="Sampling steps of the coarse model.",
@@ -69,9 +69,9 @@ def swap(
         none: dict[Role, Path | None] = {}
         references = find_stages(models_dir, none, folder)
         variants = find_stages(variants_dir, none, folder)
+        heard = load_audio(audio, voice).evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(variants, threads)
         floor = _floor(references)
-        heard = load_audio(audio, voice).evaluation[:clips]
         samples = [clip.samples[:CLIP_SAMPLES] for clip in heard]
         sampling = SamplingOptions(steps=steps)
         with voice.task("exchanging stages") as update:

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from calibration.samples import sample_pack
-from vampnet_models.artifact import open_artifact
+from vampnet_models.artifact import check_folder, open_artifact
 from vampnet_models.synth import PRESETS
 from vampnet_models.synth import synth as write_set
 from workbench import options
@@ -23,7 +23,13 @@ from workbench.console import Voice, megabytes
     show_default=True,
     help="; ".join(f"{p.name}: {p.summary}" for p in PRESETS),
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the weights.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the weights.",
+)
 @options.output
 @options.as_json
 def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
@@ -35,6 +41,7 @@ def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
     Example:
       vampbench synth --preset vampnet -o models
     """
+    check_folder(out)
     voice = Voice(as_json=as_json)
     audio = np.concatenate([clip.samples for clip in sample_pack()])
     names: list[str] = []

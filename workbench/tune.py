@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
 from optimize.search import Prefer
 from profiles.targets import parse_targets
-from vampnet_models.artifact import find_models
+from vampnet_models.artifact import check_folder, find_models
 from vampnet_models.builtin import builtin_models
-from vampnet_models.errors import InputError
 from vampnet_models.outputs import check_apart
 from workbench import options
 from workbench.console import Voice, megabytes, percent
@@ -21,7 +19,6 @@ from workbench.workspace import Json
 
 DEFAULT_MIN_AGREEMENT = 0.99
 DEFAULT_MIN_SI_SDR_DB = 30.0
-UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
 @click.command()
@@ -31,26 +28,31 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 @options.evaluation_audio
 @click.option(
     "--min-agreement",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     help=f"Least token agreement of each model ({DEFAULT_MIN_AGREEMENT} without another bound).",
 )
 @click.option(
     "--min-first-agreement",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     help="Least agreement of the encoder's first four codebooks, which all else builds on.",
 )
 @click.option(
     "--min-si-sdr",
     "min_si_sdr_db",
-    type=float,
+    type=options.Finite(),
     default=DEFAULT_MIN_SI_SDR_DB,
     show_default=True,
     help="Least SI-SDR of the decoder's sound against FP32, in dB.",
 )
-@click.option("--max-bytes", metavar="SIZE", help="Most bytes of the set, as 1.0GB or 850MB.")
+@click.option(
+    "--max-bytes",
+    callback=options.as_bytes,
+    metavar="SIZE",
+    help="Most bytes of the set, as 1.0GB or 850MB.",
+)
 @click.option(
     "--max-latency",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Finite(0, min_open=True),
     help="Most time of all models together, as a multiple of FP32's (0.7).",
 )
 @click.option(
@@ -66,7 +68,11 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
     help="Where candidates are timed.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(3), default=10, show_default=True, help="Timed runs each."
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=10,
+    show_default=True,
+    help="Timed runs each.",
 )
 @options.threads
 @options.as_json
@@ -78,7 +84,7 @@ def tune(
     min_agreement: float | None,
     min_first_agreement: float | None,
     min_si_sdr_db: float,
-    max_bytes: str | None,
+    max_bytes: int | None,
     max_latency: float | None,
     prefer: Prefer | None,
     target: str,
@@ -108,7 +114,7 @@ def tune(
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
-        max_bytes=None if max_bytes is None else parse_bytes(max_bytes),
+        max_bytes=max_bytes,
         max_latency=max_latency,
         prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
         target=parse_targets(target)[0],
@@ -116,20 +122,13 @@ def tune(
         threads=threads,
     )
     check_apart(out, models_dir, audio, evaluation_audio)
+    check_folder(out)
     folder = models_dir if models_dir is not None else builtin_models(out)
     result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)
     voice.say(f"tuned    {out / 'tune.json'}: the sets, and why each block got what it got")
     voice.json(result)
     return 0 if result["met"] else 1
-
-
-def parse_bytes(text: str) -> int:
-    """`1.0GB`, `850 MB` or plain bytes, decimal. Raises InputError for anything else."""
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([kmg]?b?)", text.strip().lower())
-    if match is None or match.group(2) not in UNITS:
-        raise InputError(f"--max-bytes {text}: no size; give one like 1.0GB, 850MB or 900000")
-    return round(float(match.group(1)) * UNITS[match.group(2)])
 
 
 def _tell(result: Json, voice: Voice) -> None:

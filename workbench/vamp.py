@@ -96,8 +96,8 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     show_default=True,
     help="Frames (17 ms) kept on either side of a beat.",
 )
-@click.option("--prefix", "prefix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
-@click.option("--suffix", "suffix_s", type=click.FloatRange(0), default=0.0, help="Seconds kept.")
+@click.option("--prefix", "prefix_s", type=options.Finite(0), default=0.0, help="Seconds kept.")
+@click.option("--suffix", "suffix_s", type=options.Finite(0), default=0.0, help="Seconds kept.")
 @click.option(
     "--upper-codebook",
     type=click.IntRange(0, 14),
@@ -107,21 +107,21 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1),
+    type=click.IntRange(1, options.MOST_STEPS),
     default=12,
     show_default=True,
     help="Sampling steps of the coarse model.",
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0),
+    type=options.Finite(0),
     default=1.0,
     show_default=True,
     help="Of the coarse model.",
 )
 @click.option(
     "--typical-mass",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     default=0.0,
     show_default=True,
     help="Typical filtering; 0 is off.",
@@ -129,7 +129,7 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=options.Finite(min=0, min_open=True),
     help="Seconds of the recording to take (default: all).",
 )
 @click.option(
@@ -190,12 +190,13 @@ def vamp_command(
     }
     with scratch_folder() as scratch:
         stages = find_stages(models_dir, given, scratch)
+        # Before the sessions are opened, which takes seconds.
+        samples = read_audio(recording).samples
         chain = open_chain(stages, threads)
         names = {
             role: "built-in" if a.path.is_relative_to(scratch) else str(a.path)
             for role, a in stages.items()
         }
-    samples = read_audio(recording).samples
     if duration_s is not None:
         samples = samples[: max(HOP_SAMPLES, round(duration_s * SAMPLE_RATE_HZ))]
     heard = () if beats is None else _heard(beats, samples, threads, voice)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench import options
+
 REFUSED = [
     ("run {models} --target cpu:999 -o {out}", "cpu:999: "),
     ("profile {models}/coarse.onnx --target cpu:999", "cpu:999: "),
@@ -22,6 +24,19 @@ REFUSED = [
     ("run {models} -o {models}", "is the input folder itself"),
     ("run {models} --audio {audio} -o {audio}/out", "lies inside the input folder"),
     ("tune {models} --evaluation-audio {audio} -o {audio}", "is the input folder itself"),
+    ("run {models} --min-agreement nan -o {out}", "no finite number"),
+    ("run {models} --rounds 1000000000 -o {out}", "not in the range"),
+    ("tune {models} --max-latency nan -o {out}", "no finite number"),
+    ("tune {models} --min-si-sdr inf -o {out}", "no finite number"),
+    ("tune {models} --max-bytes lots -o {out}", "is no size; give one like 2GB"),
+    ("tune {models} --max-bytes 0 -o {out}", "is no size"),
+    ("tune {models} --max-bytes 9" + 400 * "9" + "GB -o {out}", "is no size"),
+    ("swap {models} {models} --steps 100000000", "not in the range"),
+    ("synth --seed -1 -o {out}", "not in the range"),
+    ("synth -o {models}/coarse.onnx", "a file lies where its folder should be"),
+    ("samples -o {models}/coarse.onnx/x", "a file lies where its folder should be"),
+    ("make-static {models}/coarse.onnx --batch 9000000 -o {out}.onnx", "--batch 9000000: its in"),
+    ("fuse {models}/coarse.onnx --output=", "it is empty; name a file or a folder"),
     ("import {models} -o {models}/out", "lies inside the input folder"),
 ]
 
@@ -46,3 +61,10 @@ def test_the_former_name_of_target_is_taken_and_not_told(vampbench, tiny, tmp_pa
     for command in ("run", "profile", "tune", "bundle"):
         said = vampbench(command, "--help").stdout
         assert "--target " in said and "--targets" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"), [("1.0GB", 10**9), ("850 mb", 850 * 10**6), ("1234", 1234), (".5kb", 500)]
+)
+def test_sizes_as_people_write_them(text, n_bytes):
+    assert options.as_bytes(None, None, text) == n_bytes

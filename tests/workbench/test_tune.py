@@ -12,9 +12,7 @@ import pytest
 from optimize.search import Candidate, ModelSet
 from optimize.sensitivity import Trials
 from vampnet_models.artifact import open_artifact
-from vampnet_models.errors import InputError
 from workbench import candidates, shared_budget, trials
-from workbench.tune import parse_bytes
 from workbench.tuning import verdict
 
 
@@ -180,14 +178,6 @@ def test_the_verdict_compares_with_the_best_uniform_recipe():
     assert verdict(fp16, fp16, "smallest").startswith("None is better than fp16")
     assert "tuned set does" in verdict(tuned, None, "smallest")
     assert verdict(None, None, "smallest") == "No set of these candidates meets the budget."
-
-
-def test_sizes_as_people_write_them():
-    assert parse_bytes("1.0GB") == 10**9
-    assert parse_bytes("850 mb") == 850 * 10**6
-    assert parse_bytes("1234") == 1234
-    with pytest.raises(InputError, match=r"--max-bytes lots: no size; give one like 1\.0GB"):
-        parse_bytes("lots")
 
 
 def test_bad_input_is_one_line(vampbench, tmp_path):
