@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
 from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.text import is_text
 
 MIN_RATE_HZ = 4_000
 MAX_RATE_HZ = 768_000
@@ -59,6 +60,8 @@ def decode(path: Path) -> Sound:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a sound file")
+    if not is_text(str(path)):
+        raise InputError(f"{path}: its path is no UTF-8 text; rename it")
     if path.suffix.lower() == RAW_SUFFIX:
         raise InputError(f"{path}: raw samples name no rate and no channels; convert it to WAV")
     try:

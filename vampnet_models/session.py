@@ -15,7 +15,7 @@ from vampnet_models.artifact import check_file
 from vampnet_models.errors import InputError, reason_of
 from vampnet_models.native import DOMAIN, HOW, built_library, how
 from vampnet_models.portable import portable_of
-from vampnet_models.text import visible
+from vampnet_models.text import is_text, visible
 
 Array = NDArray[Any]
 Feeds = dict[str, Array]
@@ -127,6 +127,8 @@ def open_session(
     for key, value in (config or {}).items():
         options.add_session_config_entry(key, value)
     where = model if isinstance(model, bytes) else str(model)
+    if isinstance(where, str) and not is_text(where):
+        raise InputError(f"{where}: its path is no UTF-8 text, as the runtime wants it; rename it")
     try:
         raw = _opened(where, options, providers, portable_instead)
     except InputError:

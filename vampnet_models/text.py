@@ -24,6 +24,11 @@ def visible(text: str, keep: str = "") -> str:
     return UNSAFE.sub(spelled, text)
 
 
+def is_text(text: str) -> bool:
+    """Whether it is text at all: names of files may be any bytes, which Python keeps as halves."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def one_line(text: str) -> str:
     """The text as one visible line: white space of any kind is a single space."""
     return visible(" ".join(text.split()))
