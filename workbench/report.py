@@ -82,7 +82,7 @@ def _compare(then: Path, now: Path, out: Path | None, other_machine: bool, voice
             "report": str(target),
             "headline": headline(changes),
             "notices": list(changes.notices),
-            "rows": rows,
+            "rows": [row.as_json() for row in changes.rows],
         }
     )
 

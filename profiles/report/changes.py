@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from profiles.host import differences
 from profiles.report.run import Accuracy, Model, Profile, Run, Variant
@@ -20,6 +21,13 @@ class Timing:
     target: str
     shift: Shift | None
     reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The ratio with its interval and verdict, or null and the reason."""
+        if self.shift is None:
+            return {"target": self.target, "ratio": None, "reason": self.reason}
+        found = {"ratio": asdict(self.shift.ratio), "verdict": self.shift.verdict.value}
+        return {"target": self.target, **found, "warnings": list(self.shift.warnings)}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,17 @@ class Change:
         if self.then is None or self.now is None or not self.then.bytes or not self.now.bytes:
             return None
         return self.now.bytes / self.then.bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """Bytes, shares and decibels of both runs, and the ratio of times on each target."""
+        sides = {"then": self.then, "now": self.now}
+        return {
+            "model": self.model,
+            "recipe": self.recipe,
+            **{name: None if side is None else _side_json(side) for name, side in sides.items()},
+            "kept": self.kept,
+            "times": [timing.as_json() for timing in self.timings],
+        }
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,16 @@ def _model(name: str, then: Model | None, now: Model | None, hosts: Hosts | None
         )
         for recipe in dict.fromkeys([*olds, *news])
     ]
+
+
+def _side_json(variant: Variant) -> dict[str, Any]:
+    accuracy = variant.accuracy
+    return {
+        "bytes": variant.bytes,
+        "token_agreement": accuracy.token_agreement,
+        "interval": accuracy.interval,
+        "si_sdr_db": accuracy.si_sdr_db,
+    }
 
 
 def _kept(then: Variant | None, now: Variant | None) -> str:

@@ -68,6 +68,11 @@ class Finished:
         """stderr without the lines of finished steps."""
         return [line for line in self.stderr.splitlines() if not line.endswith(" s")]
 
+    @property
+    def errors(self) -> list[str]:
+        """The lines of stderr that say what could not be done."""
+        return [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -65,12 +65,12 @@ def test_a_calibration_of_another_graph_is_refused_by_hash(
     before = kept.read_bytes()
     assert vampbench(*command, coarse_alone, "-o", tmp_path / "two.onnx").code == 0
     done = vampbench(*command, tiny / "c2f.onnx", "-o", tmp_path / "c2f.onnx")
-    assert (done.code, len(done.lines)) == (2, 1)
-    assert f"error: {kept}: is the calibration of another graph (sha256 " in done.lines[0]
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert f"error: {kept}: is the calibration of another graph (sha256 " in done.errors[0]
     assert kept.read_bytes() == before
     assert not (tmp_path / "c2f.onnx").exists()
     folder = vampbench(*command, tiny, "-o", tmp_path / "all")
-    assert (folder.code, len(folder.lines)) == (2, 1)
+    assert (folder.code, len(folder.errors)) == (2, 1)
     # One that lies beside the output from an earlier model is not used, and no reason to stop.
     (tmp_path / "c2f.calibration.npz").write_bytes(before)
     done = vampbench("int8", tiny / "c2f.onnx", "--audio", recordings, "-o", tmp_path / "c2f.onnx")
@@ -83,9 +83,9 @@ def test_too_little_memory_is_refused_with_the_prediction(
 ):
     command = ("int8", coarse_alone, "--audio", recordings, "-o", tmp_path / "out.onnx")
     done = vampbench(*command, "--max-memory", "50MB")
-    assert (done.code, len(done.lines)) == (2, 1)
-    assert "calibration would take" in done.lines[0]
-    assert "50 MB are allowed" in done.lines[0] and "--max-memory" in done.lines[0]
+    assert (done.code, len(done.errors)) == (2, 1)
+    assert "calibration would take" in done.errors[0]
+    assert "50 MB are allowed" in done.errors[0] and "--max-memory" in done.errors[0]
     assert "feeds" not in done.stderr and "encoding" not in done.stderr
     assert not (tmp_path / "out.onnx").exists()
     wrong = vampbench(*command, "--max-memory", "much")
@@ -261,10 +261,10 @@ def test_tables_are_taken_where_asked_for(vampbench, tmp_path, mode):
     plain, small = tmp_path / "plain.onnx", tmp_path / "small.onnx"
     done = vampbench("int8", source, "--mode", mode, *given, "-o", plain)
     assert done.code == 0, done.stderr
-    assert "tables of 1.0 MB stay float: --tables stores their rows in 8 bits" in done.stdout
+    assert "tables of 1.0 MB stay float: --tables stores their rows in 8 bits" in done.stderr
     done = vampbench("int8", source, "--mode", mode, "--tables", *given, "-o", small)
     assert done.code == 0, done.stderr
-    assert "stay float" not in done.stdout
+    assert "stay float" not in done.stderr
     assert record_of(small)["recipe"] == f"int8-{mode}-tables"
     assert small.stat().st_size < 0.35 * source.stat().st_size < 0.4 * plain.stat().st_size
 
@@ -314,10 +314,10 @@ def test_all_given_feeds_calibrate_and_verify_says_so(vampbench, tmp_path):
     np.savez(feeds, **{"x/0": x, "x/1": 3 * x})
     done = vampbench("int8", source, "--feeds", feeds, "-o", out)
     assert done.code == 0, done.stderr
-    assert "evaluates" not in done.stdout
+    assert "evaluates" not in done.stderr
     assert record_of(out)["calibration"]["n_feeds"] == 2
     done = vampbench("verify", source, out, "--feeds", feeds)
     assert done.code == 0, done.stderr
-    assert "feeds.npz: calibrated out.onnx too" in done.stdout
+    assert "feeds.npz: calibrated out.onnx too" in done.stderr
     np.savez(feeds, **{"x/0": x, "x/1": 2 * x})
     assert "calibrated out.onnx" not in vampbench("verify", source, out, "--feeds", feeds).stdout

@@ -34,6 +34,10 @@ def test_two_runs_are_compared(then, tmp_path, vampbench):
     done = vampbench("report", "--compare", then, now, "--json")
     assert done.code == 0
     said = json.loads(done.stdout)
+    (row,) = said["rows"]
+    assert (row["then"]["bytes"], row["now"]["bytes"], row["kept"]) == (50, 40, "not compared")
+    (time,) = row["times"]
+    assert time["ratio"]["value"] == pytest.approx(2.0) and time["verdict"] == "slower"
     assert said["headline"] == "Of 1\u00a0variant: 1 smaller, 1 slower on cpu"
     assert "2.00×" in Path(said["report"]).read_text(encoding="utf-8")
     assert (now / "results.json").read_bytes() == before
@@ -44,7 +48,7 @@ def test_another_machine_needs_a_flag(then, tmp_path, vampbench):
     refused = vampbench("report", "--compare", then, now)
     assert refused.code == 0
     assert "No difference" in refused.stdout
-    assert "--other-machine" in refused.stdout and "Of different machines" in refused.stdout
+    assert "--other-machine" in refused.stdout and "Of different machines" in refused.stderr
     allowed = vampbench("report", "--compare", then, now, "--other-machine")
     assert "1 slower on cpu" in allowed.stdout
 
