@@ -38,8 +38,13 @@ def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Tabl
         max(_least([column], numbers=False), _least([r[i] for r in rows], numbers=numbers[i]))
         for i, column in enumerate(columns)
     ]
-    if sum(least) + BETWEEN_COLUMNS * (len(columns) - 1) > width:
+    room = width - BETWEEN_COLUMNS * (len(columns) - 1)
+    if sum(least) > room:
         return None
+    whole = [
+        max(cell_len(visible(cell)) for cell in (column, *(row[i] for row in rows)))
+        for i, column in enumerate(columns)
+    ]
     table = Table(
         title=shown(title),
         title_justify="left",
@@ -49,16 +54,29 @@ def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Tabl
         pad_edge=False,
         collapse_padding=True,
     )
-    for column, is_number, needed in zip(columns, numbers, least, strict=True):
+    for column, is_number, columns_wide in zip(
+        columns, numbers, _within(room, whole, least), strict=True
+    ):
         table.add_column(
             shown(column),
             justify="right" if is_number else "left",
             overflow="fold",
-            min_width=needed,
+            width=columns_wide,
         )
     for row in rows:
         table.add_row(*(shown(cell) for cell in row))
     return table
+
+
+def _within(room: int, whole: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Widths of columns that together take no more than `room`: the widest give way first."""
+    widths = [max(pair) for pair in zip(whole, least, strict=True)]
+    while sum(widths) > room:
+        spare = [
+            n for n, (now, needed) in enumerate(zip(widths, least, strict=True)) if now > needed
+        ]
+        widths[max(spare, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def stacked(columns: Sequence[str], rows: Rows, width: int) -> Iterator[str]:

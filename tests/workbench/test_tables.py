@@ -42,3 +42,17 @@ def test_what_counts_as_a_number():
     assert are_numbers(["1.02 MB", "-", "~0.45 x", "-3 dB"])
     assert not are_numbers(["fp16", "1"])
     assert not are_numbers(["-", ""])
+
+
+@pytest.mark.parametrize("width", range(52, 64))
+def test_heads_give_way_before_numbers_do(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [
+        ("codec_encoder", "int8-dynamic", "4.41 MB", "100%", "99.91 %"),
+        ("codec_decoder", "fused", "4.41 MB", "100%", "131.7 dB"),
+    ]
+    Voice().table("Models", ("model", "recipe", "size", "of FP32", "says the same"), rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert any(line.endswith(" 131.7 dB") for line in lines)
+    assert any("codec_decoder" in line for line in lines) and any("4.41 MB" in x for x in lines)
