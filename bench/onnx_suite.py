@@ -2,7 +2,8 @@
 
 `python -m bench.onnx_suite` takes all cases of four kinds (node, simple, pytorch-converted,
 pytorch-operator) in both forms of `bench/onnx_cases.py`, converts those that ONNX Runtime runs by
-each of the six recipes and judges by `bench/judge.py`. Each case runs in a process of its own, so
+each of the six recipes and judges by `bench/judge.py`. The cases' weights are tiny: they are
+converted whatever their size, unless `--as-shipped`. Each case runs in a process of its own, so
 that one which dies is a row, not the end. Finished rows are kept in the work folder by a hash of
 the product's code and of its libraries' versions: the same command goes on where it stopped, and
 starts anew once the code has changed. A whole run is written to the results and to
@@ -19,14 +20,22 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from bench.onnx_cases import FORMS, KINDS, Case, load_cases
-from bench.onnx_suite_case import FAULTS, SOURCE, TRACEBACK, Row, limit_memory, rows_of
+from bench.onnx_suite_case import (
+    FAULTS,
+    SOURCE,
+    TRACEBACK,
+    Row,
+    limit_memory,
+    rows_of,
+    take_every_size,
+)
 from bench.onnx_suite_results import DOCS, RESULTS, counted, with_section
 from optimize.build import versions
 from optimize.recipes import RECIPES
@@ -34,6 +43,7 @@ from vampnet_models.artifact import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("vampnet_models", "calibration", "optimize")
+Work = Callable[[Case, tuple[str, ...], Connection], None]
 RECIPE_NAMES = tuple(recipe.name for recipe in RECIPES)
 LIMIT_S = 120.0
 """A case that takes longer, by all its recipes, has hung."""
@@ -64,7 +74,13 @@ def read_rows(path: Path, key: str | None = None) -> list[Row]:
 
 
 def child(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
-    """Send the rows of a case as they are made."""
+    """Send the rows of a case as they are made, of weights of any size."""
+    take_every_size()
+    as_shipped(case, recipes, sender)
+
+
+def as_shipped(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
+    """The same as the commands do it: weights that are too small to be worth it stay."""
     limit_memory()
     for row in rows_of(case, recipes):
         sender.send(row)
@@ -83,7 +99,10 @@ class Running:
 
 
 def run(
-    cases: Iterable[tuple[Case, tuple[str, ...]]], jobs: int, context: ForkServerContext
+    cases: Iterable[tuple[Case, tuple[str, ...]]],
+    jobs: int,
+    context: ForkServerContext,
+    work: Work = child,
 ) -> Iterator[Row]:
     """The rows of all cases by their recipes, in the order in which they end."""
     waiting = iter(cases)
@@ -91,7 +110,7 @@ def run(
     try:
         while True:
             while len(running) < jobs and (found := next(waiting, None)) is not None:
-                receiver, started = _start(*found, context)
+                receiver, started = _start(*found, context, work)
                 running[receiver] = started
             if not running:
                 return
@@ -100,31 +119,37 @@ def run(
                 try:
                     row = receiver.recv()
                 except EOFError:
-                    yield from _ended(running, receiver, "ended", context)
+                    yield from _ended(running, receiver, "ended", context, work)
                     continue
                 running[receiver].done.append(row)
                 yield row
             for receiver, each in list(running.items()):
                 if time.monotonic() > each.until:
                     each.process.kill()
-                    yield from _ended(running, receiver, f"no end in {LIMIT_S:.0f} s", context)
+                    yield from _ended(
+                        running, receiver, f"no end in {LIMIT_S:.0f} s", context, work
+                    )
     finally:
         for each in running.values():
             each.process.kill()
 
 
 def _start(
-    case: Case, recipes: tuple[str, ...], context: ForkServerContext
+    case: Case, recipes: tuple[str, ...], context: ForkServerContext, work: Work
 ) -> tuple[Connection, Running]:
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(case, recipes, sender))
+    process = context.Process(target=work, args=(case, recipes, sender))
     process.start()
     sender.close()
     return receiver, Running(case, recipes, process, time.monotonic() + LIMIT_S)
 
 
 def _ended(
-    running: dict[Connection, Running], receiver: Connection, how: str, context: ForkServerContext
+    running: dict[Connection, Running],
+    receiver: Connection,
+    how: str,
+    context: ForkServerContext,
+    work: Work,
 ) -> Iterator[Row]:
     """Take a process off the list; where it died, the recipe it was at is a fault."""
     each = running.pop(receiver)
@@ -140,7 +165,7 @@ def _ended(
     if left:
         yield Row(case.kind, case.name, case.form, left[0], TRACEBACK, how)
     if len(left) > 1 and left[0] != SOURCE:
-        again, started = _start(case, tuple(left[1:]), context)
+        again, started = _start(case, tuple(left[1:]), context, work)
         running[again] = started
 
 
@@ -184,13 +209,15 @@ def main() -> int:
     parser.add_argument("--recipes", nargs="+", choices=RECIPE_NAMES, default=RECIPE_NAMES)
     parser.add_argument("--again", action="store_true", help="cases that had a fault before")
     parser.add_argument("--fresh", action="store_true", help="forget the kept rows of this code")
+    parser.add_argument("--as-shipped", action="store_true", help="leave tiny weights, as ever")
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     for name in ("ORT_DISABLE_TELEMETRY", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.onnx_suite_case"])
-    kept, key = given.work / "rows.jsonl", code_key()
+    kept, key = given.work / f"rows{'-as-shipped' if given.as_shipped else ''}.jsonl", code_key()
+    work = as_shipped if given.as_shipped else child
     kept.parent.mkdir(parents=True, exist_ok=True)
     earlier = read_rows(kept)
     rows = [] if given.fresh else read_rows(kept, key)
@@ -200,7 +227,7 @@ def main() -> int:
     places = {(case.kind, case.name, case.form) for case in chosen}
     started = time.monotonic()
     with kept.open("w" if given.fresh else "a", encoding="utf-8") as stream:
-        for number, row in enumerate(run(todo, given.jobs, context)):
+        for number, row in enumerate(run(todo, given.jobs, context, work)):
             rows.append(row)
             stream.write(json.dumps({"key": key, **asdict(row)}) + "\n")
             stream.flush()
@@ -211,7 +238,7 @@ def main() -> int:
     shown = {
         (r.kind, r.case, r.form, r.recipe): r for r in rows if (r.kind, r.case, r.form) in places
     }
-    content = counted(shown.values(), key, recipes)
+    content = counted(shown.values(), key, recipes) | {"every_size": not given.as_shipped}
     whole = not given.only and not given.again and recipes == RECIPE_NAMES and len(given.kinds) == 4
     if whole:
         write_text(given.results, json.dumps(content, indent=1) + "\n")

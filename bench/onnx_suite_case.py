@@ -29,6 +29,8 @@ from calibration.feeds import FeedSet, generic_feeds, halves, read_feeds
 from calibration.feedset import write_npz
 from calibration.kept_ranges import Store
 from optimize.build import build_variant
+from optimize.fusions import product_weight
+from optimize.precision import tables, weight_only
 from optimize.recipes import find_recipe
 from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import NotApplicable, WorkbenchError
@@ -64,6 +66,20 @@ class Row:
     detail: str = ""
     error: float = 0.0
     noise: str = ""
+
+
+SMALLEST = (
+    (weight_only, "MIN_ELEMENTS"),
+    (product_weight, "MIN_ELEMENTS"),
+    (tables, "MIN_ELEMENTS"),
+)
+"""How many values a weight must have to be worth converting; these cases have fewer."""
+
+
+def take_every_size() -> None:
+    """Let this process convert weights of any size."""
+    for module, name in SMALLEST:
+        setattr(module, name, 1)
 
 
 def limit_memory() -> None:

@@ -104,7 +104,8 @@ def section(content: Json) -> str:
         "answers within the recipe's bound, with the runtime's optimization and without "
         f"({', '.join(f'{name} {bound:g}' for name, bound in content['bounds'].items())}; relative "
         "RMS of the worst output; of operators that draw, types and shapes). *Not applicable*: "
-        "nothing in it that the recipe changes. *Refused*: one line that says why.",
+        f"nothing in it that the recipe changes{_sizes(content)}. *Refused*: one line that says "
+        "why.",
         "",
         head,
         "|---|" + "---:|" * len(OUTCOMES),
@@ -115,6 +116,12 @@ def section(content: Json) -> str:
     lines += [f"- {n}: {reason}" for reason, n in list(content["reasons"][REFUSED].items())[:12]]
     lines += ["", "`python -m bench.onnx_suite` makes the table again."]
     return "\n".join(lines) + "\n"
+
+
+def _sizes(content: Json) -> str:
+    if content["every_size"]:
+        return " (weights of any size are taken here, which the commands leave where they are tiny)"
+    return ", weights of less than 2,048 values among them"
 
 
 def _cell(counts: Json, outcome: str) -> str:

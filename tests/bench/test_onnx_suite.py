@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 
-from bench import onnx_suite
 from bench.judge import BOUNDS
 from bench.onnx_cases import FORMS, KINDS, Case, load_cases, with_constants
 from bench.onnx_suite import RECIPE_NAMES, code_key, read_rows, run, unfinished
@@ -24,6 +23,7 @@ from bench.onnx_suite_case import (
     OUTCOMES,
     REFUSED,
     RIGHT,
+    SMALLEST,
     SOURCE,
     TRACEBACK,
     UNRUNNABLE,
@@ -51,6 +51,12 @@ def sample(cases: list[Case]) -> list[Case]:
         some = [case for case in cases if case.kind == kind]
         chosen += rng.sample(some, n)
     return chosen
+
+
+@pytest.fixture(autouse=True)
+def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in SMALLEST:
+        monkeypatch.setattr(module, name, 1)
 
 
 def faults(some: list[Case]) -> list[Row]:
@@ -132,12 +138,9 @@ def dies(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
     sender.close()
 
 
-def test_a_process_that_dies_is_a_row_and_the_other_recipes_go_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(onnx_suite, "child", dies)
+def test_a_process_that_dies_is_a_row_and_the_other_recipes_go_on() -> None:
     context = multiprocessing.get_context("forkserver")
-    rows = list(run([(small(), ("fused", "fp16", "int8-dynamic"))], 1, context))
+    rows = list(run([(small(), ("fused", "fp16", "int8-dynamic"))], 1, context, dies))
     assert [(row.recipe, row.outcome) for row in rows] == [
         (SOURCE, RIGHT),
         ("fused", TRACEBACK),
