@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -97,11 +98,14 @@ def recorded(name: str, source: Path, material: Material) -> list[Feeds]:
 
 
 def child(sender: Connection, *given: object) -> None:
-    """Send the row, with the libraries' chatter out of sight."""
+    """Send the row, with the libraries' chatter out of sight and their files out of the way."""
     limit_memory()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     os.dup2(2, 1)
-    sender.send(judge(*given))  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory(prefix="real-models-") as folder:
+        os.chdir(folder)
+        sender.send(judge(*given))  # type: ignore[arg-type]
+        os.chdir("/")
     sender.close()
 
 
