@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from optimize.build import build_variant
 from optimize.recipes import RECIPES, find_recipe
 from vampnet_models.artifact import open_artifact
 from vampnet_models.session import Feeds
+
+PER_CHANNEL_OPSET = 13
+"""The first in which DequantizeLinear has an axis."""
 
 Converter = Callable[[Path, Path, Sequence[Feeds]], None]
 
@@ -34,7 +36,8 @@ def quantize_dynamic(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
 
 
 def quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
-    """onnxruntime's static INT8: its preparation, QDQ, weights per channel."""
+    """onnxruntime's static INT8: its preparation, QDQ, weights per channel where the opset can."""
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -49,10 +52,11 @@ def quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
             return next(self.left, None)
 
     prepared = out.with_name("prepared.onnx")
-    # Its shape inference leaves files in the current folder.
-    with chdir(out.parent):
-        quant_pre_process(str(source.absolute()), str(prepared.absolute()))
-    quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True)
+    # Its symbolic shape inference gives up on some of these models; the plain one does not.
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    opset = max(each.version for each in onnx.load(source).opset_import if each.domain == "")
+    per_channel = opset >= PER_CHANNEL_OPSET
+    quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel)
     prepared.unlink()
 
 
