@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +52,17 @@ def with_lora(checkpoints: Sequence[Checkpoint], bases: Sequence[Path]) -> tuple
     Raises InputError when a LoRA file has no base, or fits none or several, when a base has none,
     and when the base's own LoRA is merged into its weights already.
     """
-    named = {path.resolve() for path in bases}
+    named = {realpath(path) for path in bases}
     loras = [c for c in checkpoints if c.kind == "lora"]
     changed: dict[Path, Checkpoint] = {}
     for lora in loras:
-        fitting = [c for c in checkpoints if c.path.resolve() in named and _fits(lora, c)]
+        fitting = [c for c in checkpoints if realpath(c.path) in named and _fits(lora, c)]
         base = _only(lora, fitting, bool(named))
         if base.path in changed:
             raise InputError(f"{lora.path}: a second LoRA file for {base.path}; give one of them")
         changed[base.path] = _overlaid(base, lora)
     for path in bases:
-        if path.resolve() not in {base.resolve() for base in changed}:
+        if realpath(path) not in {realpath(base) for base in changed}:
             raise InputError(f"{path}: is named as a base, and no LoRA file changes it; add one")
     return tuple(changed.get(c.path, c) for c in checkpoints if c.kind != "lora")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +75,8 @@ def find_sources(
     ignored: list[Ignored] = []
     found: dict[Path, Checkpoint] = {}
     for path in (*(file for given in inputs for file in _files(given, ignored)), *bases):
-        if path.resolve() not in found:
-            found[path.resolve()] = read_checkpoint(path)
+        if Path(realpath(path)) not in found:
+            found[Path(realpath(path))] = read_checkpoint(path)
     sources: dict[str, Source] = {}
     for checkpoint in with_lora(tuple(found.values()), bases):
         source = _source(checkpoint)

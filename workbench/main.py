@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -20,6 +21,9 @@ from workbench.console import fail
 INTERRUPTED = 130
 TERMINATED = 143
 """What a shell reports of a command that Ctrl-C, or SIGTERM, has ended."""
+
+RESUMING = frozenset({"demo", "run", "tune", "int8"})
+"""Commands that find what an interrupted one had finished."""
 
 
 @click.group(cls=InSections, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     own JSON last, so that one which fails has not.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     hush_libraries()
     code, message = _ended(given)
     if message is not None:
@@ -85,6 +90,13 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _open_closed_streams() -> None:
+    """Where the caller closed a stream, Python has None in its place: what is said is dropped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _let_go_of_stdout() -> None:
@@ -120,8 +132,11 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
     except (KeyboardInterrupt, click.Abort) as stop:
         # click turns a KeyboardInterrupt into an Abort, and keeps it as the cause.
         ended = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
+        keeps = any(each in RESUMING for each in arguments[:1])
         return TERMINATED if ended else INTERRUPTED, (
             "interrupted: finished steps are kept, the same command goes on from there"
+            if keeps
+            else "interrupted: nothing that was unfinished is left, the same command begins anew"
         )
     except (BrokenPipeError, SystemExit):
         # The reader of a pipe has seen enough (`vampbench inspect ... | head`); click tells so by

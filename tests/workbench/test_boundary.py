@@ -1,6 +1,7 @@
 """Whatever is raised below a command is one line; no control character reaches a terminal."""
 
 import logging
+import sys
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from vampnet_models.errors import InputError, Unforeseen
 from workbench import inspect as inspect_command
 from workbench.boundary import VARIABLE, contained, hush_libraries
 from workbench.console import Voice
+from workbench.main import main
 
 NASTY = "w\x1b[31m[red]\u202e:bug:\n\x9b2J"
 
@@ -118,3 +120,14 @@ def test_libraries_are_hushed_and_their_errors_stay_errors(capsys, monkeypatch):
         assert root.handlers == []
     finally:
         root.handlers, warnings.showwarning = handlers, shown
+
+
+@pytest.mark.parametrize("names", [("stdout",), ("stderr",), ("stdout", "stderr")])
+def test_closed_streams_are_no_error(monkeypatch, tmp_path, names):
+    for name in names:
+        monkeypatch.setattr(sys, name, None)
+    with pytest.raises(SystemExit) as stop:
+        main(["inspect", str(tmp_path / "absent.onnx")])
+    for name in names:
+        getattr(sys, name).close()
+    assert stop.value.code == 2
