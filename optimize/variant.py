@@ -13,6 +13,7 @@ from optimize.probe import Probe
 from optimize.runtime_facts import RuntimeFacts, facts_of
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, SCHEMA)
@@ -105,7 +106,7 @@ def write_record(record: VariantRecord, path: Path) -> None:
 def read_record(path: Path) -> VariantRecord:
     """Read a record. Raises InputError when the file is missing, damaged or of another schema."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable variant record ({error}); build it again") from error
     if not isinstance(values, dict) or values.get("schema") not in READABLE_SCHEMAS:

@@ -12,7 +12,6 @@ Taken are
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -26,6 +25,7 @@ from profiles.imported_values import MICRO, Found, number
 from profiles.stats import percentile, summarise
 from vampnet_models.artifact import sha256_of
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 
 EVIDENCE = "measured on that device, imported"
 TOOLS = "onnxruntime_perf_test, ONNX Runtime's profiler or Qualcomm AI Hub"
@@ -105,7 +105,7 @@ def import_profile(path: Path, device: str, model: str | None = None) -> Importe
 
 def _json(path: Path, text: str) -> Found | None:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError as error:
         raise InputError(f"{path}: damaged JSON: {error}") from None
     return read_trace(path, content) if isinstance(content, list) else _ai_hub(path, content)

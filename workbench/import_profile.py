@@ -10,6 +10,7 @@ import click
 from profiles.imported import import_profile as read
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.workspace import Json
@@ -74,7 +75,7 @@ def _merged(out: Path, records: list[Json]) -> list[Json]:
     if not out.is_file():
         return records
     try:
-        earlier = json.loads(out.read_text(encoding="utf-8"))["records"]
+        earlier = parse_json(out.read_text(encoding="utf-8"))["records"]
         new = {record["source_sha256"] for record in records}
         return [r for r in earlier if r["source_sha256"] not in new] + records
     except (ValueError, KeyError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from profiles.overview import (
     recommendations,
     storage_by_use,
 )
+from profiles.report.read import read_run
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.summary import missing_rows, says_the_same, variants_told
@@ -107,7 +108,7 @@ def read_results(run_dir: Path) -> Json:
     """A run's results.json. Raises InputError when there is none or it is something else."""
     path = results_path(run_dir)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
     except ValueError as error:
@@ -123,6 +124,10 @@ def read_results(run_dir: Path) -> Json:
             missing = sorted(wanted - set(record) if isinstance(record, dict) else wanted)
             if missing:
                 raise InputError(f"{path}: damaged: it has no {missing[0]} somewhere; run again")
+            was_made = record.get("status", "ok") in ("ok", "missed")
+            if was_made and not isinstance(record["path"], str):
+                raise InputError(f"{path}: damaged: a path in it is no text; run again")
+    read_run(results)
     return results
 
 

@@ -16,6 +16,7 @@ from profiles.stats import Ratio
 from profiles.targets import check_cores, parse_targets
 from vampnet_models.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 from vampnet_models.scratch import scratch_folder
 from workbench import options
 from workbench.check import check_same_interface
@@ -132,7 +133,7 @@ def profile(
 def read_profile(path: Path) -> Json:
     """An earlier profile. Raises InputError when it cannot be read or is no JSON object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
     if not isinstance(content, dict):

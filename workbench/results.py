@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from profiles.host import describe_host
 from vampnet_models.errors import WorkbenchError
+from vampnet_models.json_text import parse_json
 from workbench.boundary import contained
 from workbench.console import Voice
 from workbench.ground import Ground
@@ -72,7 +72,7 @@ def import_record(root: Path, models: list[Json]) -> Json | None:
     """What `vampbench import` wrote beside the models of a run; None where it wrote nothing."""
     for path in dict.fromkeys((root / m["path"]).with_name("import.json") for m in models):
         with suppress(OSError, ValueError):
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
             if isinstance(record, dict):
                 return record
     return None

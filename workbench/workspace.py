@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vampnet_models.artifact import cannot_write, write_text
+from vampnet_models.json_text import parse_json
 
 Json = dict[str, Any]
 
@@ -68,7 +69,7 @@ def key_of(*parts: object) -> str:
 def recall(path: Path, key: str) -> Json | None:
     """The value that was remembered under this key; None when it is another or unreadable."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(stored, dict) or stored.get("key") != key:

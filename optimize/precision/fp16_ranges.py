@@ -18,6 +18,7 @@ from optimize.precision.fp16_forms import is_float
 from optimize.scopes import all_nodes
 from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 
 SCHEMA = 1
 HEADROOM = 2.0
@@ -73,7 +74,7 @@ def load_ranges(path: Path, source_sha256: str) -> dict[str, Range]:
     Raises InputError when the file is unreadable, no ranges file, or of another model.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']}")
         sha256 = content["source_sha256"]

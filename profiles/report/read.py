@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from json import JSONDecodeError
 from pathlib import Path
 
 from profiles.report.fields import Record
@@ -32,6 +32,7 @@ from profiles.report.run import (
     Variant,
 )
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 from vampnet_models.spec import Role
 
 SCHEMA = 1
@@ -47,11 +48,11 @@ def load_results(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read it: {error}; give a results.json") from error
     try:
-        results = json.loads(text)
-    except json.JSONDecodeError as error:
+        results = parse_json(text)
+    except ValueError as error:
+        at = f"line {error.lineno}: {error.msg}" if isinstance(error, JSONDecodeError) else error
         raise InputError(
-            f"{path}: not JSON (line {error.lineno}: {error.msg}); run again, "
-            "or give the results.json of a run"
+            f"{path}: not JSON ({at}); run again, or give the results.json of a run"
         ) from error
     if not isinstance(results, dict):
         raise InputError(f"{path}: holds no results; give the results.json of a run")

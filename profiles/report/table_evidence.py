@@ -6,7 +6,6 @@ does, `arm64.json` what bench/arm64.py does. Each row says which level it is of.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from profiles.report.cells import Cell, absent, fact, measured, words
@@ -14,6 +13,7 @@ from profiles.report.fields import Record
 from profiles.report.tables import Row, Table
 from profiles.report.units import agreement_text, db_text, percent_text, plural, seconds_text
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 
 COLUMNS = ("Evidence", "On", "Takes", "Says the same as FP32", "Time")
 MISSING = (
@@ -44,7 +44,7 @@ def _records(path: Path, keys: tuple[str, ...]) -> list[tuple[str, Record]]:
     if not path.is_file():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         found = next(content[key] for key in keys if key in content)
         pairs = found.items() if isinstance(found, dict) else enumerate(found)
         return [(str(name), Record(dict(record), str(name))) for name, record in pairs]
