@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx_ir.passes.common import ShapeInferencePass
 
+from vampnet_models.errors import InputError
+from vampnet_models.inference import infer
 from vampnet_models.spec import IR_VERSION, OPSET
 
 Array = NDArray[Any]
@@ -51,12 +52,23 @@ class GraphBuilder:
         self.graph.outputs.append(value)
 
     def weight(self, name: str, shape: Sequence[int], read: Read) -> ir.Value:
-        """Declare a float32 initializer; `read` gives its values when the model is saved."""
+        """Declare a float32 initializer; `read` gives its values when the model is saved.
+
+        Saving raises InputError where finite values of the source give none: a norm that overflows,
+        a direction of length 0. PyTorch would go on with infinities, zeros or NaN.
+        """
         if name in self.graph.initializers:
             return self.graph.initializers[name]
 
         def load() -> ir.TensorProtocol:
-            values = np.ascontiguousarray(read(), dtype=np.float32)
+            try:
+                with np.errstate(over="raise", divide="raise", invalid="raise"):
+                    values = np.ascontiguousarray(read(), dtype=np.float32)
+            except FloatingPointError as error:
+                raise InputError(
+                    f"{name}: what it is made of gives no finite weight ({error}): copy the "
+                    "checkpoint, or train it, again"
+                ) from error
             if values.shape != tuple(shape):
                 raise ValueError(f"{name}: read {values.shape}, declared {tuple(shape)}")
             return ir.Tensor(values, name=name)
@@ -122,7 +134,7 @@ class GraphBuilder:
         """
         model = ir.Model(self.graph, ir_version=IR_VERSION, producer_name="vampnet-workbench")
         model.metadata_props.update(metadata)
-        ShapeInferencePass()(model)
+        infer(model)
         for node in self.graph:
             for value in node.outputs:
                 if value.dtype is None:

@@ -53,7 +53,8 @@ def _light(model: ir.Model) -> Iterator[None]:
                 continue
             value.type = value.type or ir.TensorType(tensor.dtype)
             value.shape = value.shape or ir.Shape(tensor.shape.numpy())
-            if tensor.size > SMALL_ELEMENTS:
+            # What is computed as it is written is a weight: never the shape of another value.
+            if tensor.size > SMALL_ELEMENTS or isinstance(tensor, ir.LazyTensor):
                 held.append((value, tensor))
                 value.const_value = None
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from vampnet_models.artifact import save_model
 from vampnet_models.codec import CodecConfig, build_decoder, build_encoder
@@ -196,7 +197,7 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
         raise ValueError("the first in_proj has no input")
     model.graph.outputs.clear()
     model.graph.outputs.append(latent)
-    ir.passes.common.RemoveUnusedNodesPass()(model)
+    RemoveUnusedNodesPass()(model)
     samples = audio[: int(PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
     # Through a file, so that the weights are streamed and exist once in memory.
     with scratch_folder() as folder:

@@ -261,6 +261,18 @@ def test_a_data_file_of_another_origin_is_not_replaced(tmp_path):
     assert data.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e30])
+def test_a_direction_without_a_norm_is_refused_by_name(tmp_path, factor):
+    """PyTorch would make NaN of the one, and zeros of the other."""
+    state = small.codec_state(small.LAC)
+    name = next(name for name in state if name.endswith("weight_v"))
+    state[name] = state[name] * np.float32(factor)
+    path = write_saved(tmp_path / "codec.pth", saved_model(small.LAC, state))
+    message = refused([path], tmp_path / "out")
+    assert "what it is made of gives no finite weight" in message
+    assert message.startswith(name.removesuffix("_v"))
+
+
 def test_a_coarse_checkpoint_given_as_the_codec_is_named_for_what_it_is(tmp_path):
     path = small.write_transformer(tmp_path / "codec.pth")
     message = refused([path], tmp_path / "out")
