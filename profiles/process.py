@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from profiles.targets import Target
 from vampnet_models.text import end_of
@@ -26,7 +26,7 @@ class ChildFailed(Exception):
 class Child:
     """A running `profiles.child`; `ready` is its first reply."""
 
-    def __init__(self, process: subprocess.Popen[str], stderr: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], stderr: BinaryIO) -> None:
         self._process = process
         self._stderr = stderr
         self.ready = self._reply()
@@ -73,7 +73,8 @@ class Child:
 
     def _why(self) -> str:
         code = self._process.wait()
-        said = self._stderr.read_text(errors="replace").strip().splitlines()
+        self._stderr.seek(0)
+        said = self._stderr.read().decode(errors="replace").strip().splitlines()
         last = f": {end_of(said[-1], 300)}" if said else ""
         if code == -signal.SIGKILL:
             return f"its process was killed{last}; most often memory ran out: free some"
@@ -107,7 +108,8 @@ def child(
     if profile is not None:
         command.append(f"--profile={profile}")
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    with tempfile.NamedTemporaryFile(prefix="vampbench-", suffix=".stderr") as stderr:
+    # Without a name: nothing of it stays, however this process ends.
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -117,7 +119,7 @@ def child(
             env=os.environ | {"PYTHONPATH": path},
         )
         try:
-            yield Child(process, Path(stderr.name))
+            yield Child(process, stderr)
         finally:
             _stop(process)
 

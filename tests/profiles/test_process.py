@@ -70,3 +70,13 @@ def test_the_process_is_gone_after_the_block(product):
         pid = process._process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_nothing_of_it_lies_in_the_temporary_folder(product, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with child(*product, cpu(1)) as process:
+        process.run(1)
+        # A process that is killed here leaves nothing, for nothing has a name.
+        assert list(folder.iterdir()) == []
