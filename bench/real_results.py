@@ -75,12 +75,13 @@ def section(content: Json) -> str:
     for converter in CONVERTERS:
         cells = (_cell(model, model["results"][converter]) for model in models)
         lines.append(f"| {converter} | {' | '.join(cells)} |")
-    lines += ["", "Why not, ours:", ""]
     reasons: dict[str, list[str]] = {}
     for model in models:
         for converter, row in model["results"].items():
             if row["outcome"] in ("refused", "error") and " " not in converter:
                 reasons.setdefault(row["detail"], []).append(f"{model['name']} {converter}")
+    if reasons:
+        lines += ["", "Why not, ours:", ""]
     lines += [f"- {', '.join(places)}: {reason}" for reason, places in reasons.items()]
     lines += ["", "`python -m bench.real_models` makes the tables again."]
     return "\n".join(lines) + "\n"
