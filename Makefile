@@ -19,7 +19,7 @@ report-full: $(VENV)/.installed  ## the demo with operators, roofline and the da
 install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 
 test: $(VENV)/.installed-dev  ## the tests that take minutes together
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not long"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not long and not shown"
 
 test-long: $(VENV)/.installed-dev  ## the tests that take minutes each
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
@@ -40,8 +40,8 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs  ## these documents as a site, in out/docs; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-docs-check: $(VENV)/.installed-dev  ## every command that the documents show (a part of test-long)
-	$(BIN)/python -m pytest -q -m long tests/docs
+docs-check: $(VENV)/.installed-dev  ## every command that the documents show
+	$(BIN)/python -m pytest -q -m shown tests/docs
 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes

@@ -123,7 +123,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.shown
 def test_readmes_code_runs(desk: Desk) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     path = desk.folder / "load.py"
@@ -132,7 +132,7 @@ def test_readmes_code_runs(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.long
+@pytest.mark.shown
 @pytest.mark.parametrize("name", [name for name in SHOWING if name != "README.md"])
 def test_what_a_page_shows_runs(name: str, desk: Desk) -> None:
     desk.follow(name)
