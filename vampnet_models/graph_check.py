@@ -80,10 +80,20 @@ def _check_attributes(node: ir.Node, told: str, in_function: bool) -> None:
             raise ValueError(f"{told} has an attribute {shown(name)!r} without a name or type")
         if attribute.is_ref() and not in_function:
             raise ValueError(f"{told} refers to a function's attribute, and stands in none")
+        if any(tensor.dtype is ir.DataType.UNDEFINED for tensor in _tensors_of(attribute)):
+            raise ValueError(f"{told} has an attribute {shown(name)!r} without its tensor")
     if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS:
         names = set(node.attributes)
         if len(names) != 1 or not names <= CONSTANT_VALUES or len(node.outputs) != 1:
             raise ValueError(f"{told} is a Constant without one value")
+
+
+def _tensors_of(attribute: ir.Attr) -> tuple[ir.TensorProtocol, ...]:
+    if attribute.is_ref():
+        return ()
+    if attribute.type is ir.AttributeType.TENSOR:
+        return (attribute.value,)
+    return tuple(attribute.value) if attribute.type is ir.AttributeType.TENSORS else ()
 
 
 def _check_call(node: ir.Node, function: ir.Function, told: str) -> None:

@@ -16,7 +16,7 @@ from workbench.main import main
 try:
     main(["overview", sys.argv[1], "--quiet"])
 finally:
-    loaded = {"onnxruntime", "optimize", "soundfile"} & set(sys.modules)
+    loaded = {"onnxruntime", "optimize", "calibration"} & set(sys.modules)
     print(sorted(loaded), file=sys.stderr)
 """
 FIXED = {"accepts": "one", "length": 100, "whole_mask": False, "reason": "Reshape: 100 baked in"}
