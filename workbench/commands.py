@@ -25,7 +25,7 @@ PLACES = {
     "demo": "run:demo",
     "import": "import_checkpoints:import_checkpoints",
     "fuse": "convert:fuse",
-    "weights": "convert:weights",
+    "weights": "weights:weights",
     "npu": "convert:npu",
     "verify": "check:verify",
     "check": "bundle:check",

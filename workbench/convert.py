@@ -1,4 +1,4 @@
-"""`vampbench fuse | weights | npu`: one recipe, one model or a folder of them."""
+"""`vampbench fuse | npu`, and what every conversion does with one model or a folder of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from calibration.clips import AudioSet
 from calibration.collect import Terms
 from calibration.feeds import FeedSet
 from calibration.foresight import longest_feed
-from optimize.backends import inc
 from optimize.backends.fusion import fused_recipe
 from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
-from optimize.recipe_settings import weights_recipe
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
 from vampnet_models.artifact import (
@@ -61,7 +59,8 @@ class Calibrating:
     terms: Callable[[Path], Terms] | None = None
 
 
-def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+def model_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """MODEL, -o and --json, as every conversion takes them."""
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
 
@@ -84,7 +83,7 @@ native_option = click.option(
     help="Whose rules: ours, or those of onnxruntime.transformers.",
 )
 @native_option
-@_shared
+@model_command
 def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_json: bool) -> int:
     """Fuse the graph in FP32: same tokens, fewer and faster operators.
 
@@ -105,86 +104,6 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
 
 @click.command()
 @click.option(
-    "--bits",
-    type=click.Choice(["8", "4"]),
-    default="8",
-    show_default=True,
-    help="Of each weight; 4 halves the file again, and costs tokens.",
-)
-@click.option(
-    "--block",
-    type=click.Choice(["32", "64", "128", "channel"]),
-    default="32",
-    show_default=True,
-    help="Weights of a MatMul that share a scale.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["symmetric", "asymmetric", "fitted", "gptq", "awq"]),
-    default="symmetric",
-    show_default=True,
-    help="Without or with zero points; `fitted`: with the range of least error; `gptq`: rounded so "
-    "that errors cancel out on sample audio (slower, and by far the best at 4 bits); `awq`: Neural "
-    "Compressor's, whose first two round to nearest (RTN).",
-)
-@click.option(
-    "--compute",
-    type=click.Choice(["float", "int8"]),
-    default="float",
-    show_default=True,
-    help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
-)
-@options.tables
-@options.backend
-@options.inc_python
-@options.audio
-@options.feeds
-@_shared
-def weights(
-    model: Path,
-    out: Path,
-    bits: str,
-    block: str,
-    method: str,
-    compute: str,
-    tables: bool,
-    backend: str,
-    inc_python: Path,
-    audio: Path | None,
-    feeds: Path | None,
-    as_json: bool,
-) -> int:
-    """Quantize the weights alone to INT8 or INT4; activations stay in float.
-
-    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
-
-    `gptq` runs the model on sample audio, through the chain that it stands in: put the other
-    models beside it. The other methods read the weights alone.
-
-    \b
-    Examples:
-      vampbench weights coarse.onnx -o coarse.int8w.onnx
-      vampbench weights coarse.onnx --bits 4 --block 64 --method gptq -o coarse.int4.onnx
-      vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
-    """
-    if backend == "neural-compressor":
-        if compute != "float":
-            raise InputError(
-                f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
-            )
-        if tables:
-            raise InputError("--tables: not of --backend neural-compressor; choose one of them")
-        recipe = inc.weights_recipe(bits, block, method, inc_python)
-    elif method == "awq":
-        raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
-    else:
-        recipe = weights_recipe(bits, block, method, compute, tables)
-    voice = Voice(as_json=as_json)
-    return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
-
-
-@click.command()
-@click.option(
     "--precision",
     type=click.Choice(["fp16", "a8w8", "a16w8"]),
     default="a16w8",
@@ -193,7 +112,7 @@ def weights(
 )
 @options.audio
 @options.feeds
-@_shared
+@model_command
 def npu(
     model: Path, out: Path, precision: str, audio: Path | None, feeds: Path | None, as_json: bool
 ) -> int:
