@@ -16,11 +16,19 @@ from collections.abc import Callable
 from enum import IntEnum, auto
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.external import External, check_files, external_of, shown
-from vampnet_models.wire import FIXED32, FIXED64, LENGTH, VARINT, Data, Field, fields, signed
+from vampnet_models.header_values import (
+    MAX_RANK,
+    bits_of,
+    check_dims,
+    count_values,
+    entry_of,
+    integers_of,
+    size_of,
+)
+from vampnet_models.wire import LENGTH, VARINT, Data, fields, signed
 
 BUDGET_BYTES = 400_000_000
 BUDGET_PER_BYTE = 10
@@ -30,10 +38,7 @@ MAX_GRAPHS_DEEP = 24
 """Bodies inside bodies; protobuf itself stops at a hundred messages, three to a body."""
 
 MAX_TYPES_DEEP = 16
-MAX_RANK = 64
-"""NumPy's limit."""
 
-MAX_BYTES = 2**62
 MAX_DENSE_BYTES = 256 * 1024 * 1024
 """A sparse tensor's dense form, which its file does not hold."""
 
@@ -180,7 +185,7 @@ class _Walk:
         for field in fields(data, start, end):
             number, wire_type, at, stop, _ = field
             if is_attribute and number in _NUMBERS:
-                self.spend(NUMBER_BYTES * _n_values(data, field, _NUMBERS[number]))
+                self.spend(NUMBER_BYTES * count_values(data, field, _NUMBERS[number]))
                 continue
             child = table.get(number)
             if child is None or wire_type != LENGTH:
@@ -243,8 +248,8 @@ class _Walk:
                 if dims:
                     raise ValueError("a shape stands twice where one belongs")
                 dims = self.shape(at, stop)
-        width = 8 if dtype == 0 else _bits(dtype, "a value")
-        _size_bytes([dim for dim in dims if dim >= 0], width, "a value")
+        width = 8 if dtype == 0 else bits_of(dtype, "a value")
+        size_of([dim for dim in dims if dim >= 0], width, "a value")
 
     def shape(self, start: int, end: int) -> list[int]:
         """The dimensions; an unknown one is -1, as is one below 0 to ONNX Runtime."""
@@ -277,16 +282,16 @@ class _Walk:
                     raise ValueError("a tensor stands twice where one belongs")
                 parts[number] = self.tensor(at, stop)
             elif number == 3:
-                dims += _varints(self.data, field)
+                dims += integers_of(self.data, field)
         self.no_external -= 1
         if set(parts) != {1, 2}:
             raise ValueError("a sparse tensor lacks its values or its indices")
         (values, dtype, name), (indices, index_dtype, _) = parts[1], parts[2]
-        _check_dims(dims, name)
+        check_dims(dims, name)
         fits = len(values) == 1 and indices in ([values[0]], [values[0], len(dims)])
         if not fits or ir.DataType(index_dtype) is not ir.DataType.INT64:
             raise ValueError(f"sparse tensor {name}: its indices do not fit its values")
-        dense = _size_bytes(dims, _bits(dtype, name), name)
+        dense = size_of(dims, bits_of(dtype, name), name)
         if dense > MAX_DENSE_BYTES or values[0] > math.prod(dims):
             raise ValueError(
                 f"sparse tensor {name}: its dense form of {dense:,} bytes is over "
@@ -304,13 +309,13 @@ class _Walk:
         for field in fields(self.data, start, end):
             number, wire_type, at, stop, _ = field
             if number == 1:
-                dims += _varints(self.data, field)
+                dims += integers_of(self.data, field)
                 if len(dims) > MAX_RANK:
                     raise ValueError(f"a tensor has over {MAX_RANK} dimensions")
             elif number == 2 and wire_type == VARINT:
                 dtype = at
             elif number in _DATA_FIELDS:
-                count = 1 if number == 6 else _n_values(self.data, field, _DATA_FIELDS[number])
+                count = 1 if number == 6 else count_values(self.data, field, _DATA_FIELDS[number])
                 self.spend(count * 8)
                 held[number] = held.get(number, 0) + count
             elif number == 8 and wire_type == LENGTH:
@@ -322,12 +327,12 @@ class _Walk:
             elif number in (13, 16) and wire_type == LENGTH:
                 self.message(K.ENTRY, at, stop)
                 if number == 13:
-                    entries.update([_entry(self.data, at, stop)])
+                    entries.update([entry_of(self.data, at, stop)])
             elif number == 14 and wire_type == VARINT and at in (0, 1):
                 location = at
         told = f"tensor {shown(name)!r}"
-        _check_dims(dims, told)
-        bits, size = _bits(dtype, told), _size_bytes(dims, _bits(dtype, told), told)
+        check_dims(dims, told)
+        bits, size = bits_of(dtype, told), size_of(dims, bits_of(dtype, told), told)
         if entries or location:
             outer = external_of(told, entries, size)
             if location:
@@ -353,67 +358,3 @@ class _Walk:
             unit = "bytes" if raw is not None else "values"
             raise ValueError(f"{told} of shape {dims} holds {found} {unit}, not {needed}")
         return dims, dtype, told
-
-
-def _n_values(data: Data, field: Field, width_bytes: int | None) -> int:
-    """How many numbers a repeated field holds: one, or a packed run, of varints without a width."""
-    _, wire_type, at, stop, _ = field
-    if wire_type != LENGTH:
-        return 1
-    if width_bytes is not None:
-        return (stop - at) // width_bytes
-    # The last byte of each varint is below 128.
-    return int(np.count_nonzero(np.frombuffer(data[at:stop], np.uint8) < 128))
-
-
-def _check_dims(dims: list[int], told: str) -> None:
-    if any(dim < 0 for dim in dims):
-        raise ValueError(f"{told} has a dimension below 0: {dims}")
-
-
-def _bits(dtype: int, told: str) -> int:
-    """Bits per value; a string counts as none. Raises ValueError on a type that is none."""
-    try:
-        found = ir.DataType(dtype)
-    except ValueError:
-        raise ValueError(f"{told} is of type {dtype}, which ONNX does not have") from None
-    if found is ir.DataType.UNDEFINED:
-        raise ValueError(f"{told} is of no type")
-    return 0 if found is ir.DataType.STRING else found.bitwidth
-
-
-def _size_bytes(dims: list[int], bits: int, told: str) -> int:
-    """The size of a tensor. Raises ValueError where no machine can hold or count it."""
-    n = math.prod(dims)
-    # Readers multiply the dimensions in 64 bits, a zero among them or not.
-    if math.prod(dim for dim in dims if dim) * max(bits, 8) // 8 >= MAX_BYTES:
-        raise ValueError(f"{told} of shape {dims} is larger than any memory")
-    return (n * bits + 7) // 8
-
-
-def _varints(data: Data, field: Field) -> list[int]:
-    """The values of a repeated integer field, packed or one."""
-    _, wire_type, at, stop, _ = field
-    if wire_type == VARINT:
-        return [signed(at)]
-    if wire_type in (FIXED32, FIXED64):
-        return []
-    if stop - at > 10 * MAX_RANK:
-        raise ValueError(f"a tensor has over {MAX_RANK} dimensions")
-    found, position = [], at
-    value = shift = 0
-    for byte in data[position:stop]:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 128:
-            found.append(signed(value))
-            value = shift = 0
-    return found
-
-
-def _entry(data: Data, start: int, end: int) -> tuple[str, str]:
-    found = {1: "", 2: ""}
-    for number, wire_type, at, stop, _ in fields(data, start, end):
-        if number in found and wire_type == LENGTH:
-            found[number] = data[at:stop].decode()
-    return found[1], found[2]
