@@ -112,14 +112,17 @@ def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> No
     assert not runs
 
 
-def test_less_memory_means_smaller_groups_and_the_same_ranges(chain: Path) -> None:
+def test_less_memory_means_smaller_groups_and_the_same_ranges(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the test's own process holds grows and shrinks between two calls, by more than a tensor.
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 10**8)
     feed = {"x": np.random.default_rng(0).standard_normal((1, 4, 50_000)).astype(np.float32)}
     axes = dict.fromkeys([f"t{number}" for number in range(6)], 1)
     totals: list[int] = []
 
     def ranges(room_bytes: int | None) -> dict:
         floor = memory.predict(chain, feed, axes, "mse", 0).floor_bytes
-        # The process grows a little between the prediction here and the one that counts.
         limit = None if room_bytes is None else floor + room_bytes
         return collect_channel_ranges(
             chain,
@@ -132,7 +135,7 @@ def test_less_memory_means_smaller_groups_and_the_same_ranges(chain: Path) -> No
 
     whole = ranges(None)
     assert totals[-1] == 2
-    tight = ranges(2 * 50_000 * 16 + 200_000)
+    tight = ranges(2 * 50_000 * 16)
     assert totals[-1] > 2
     for name in axes:
         np.testing.assert_array_equal(whole[name].low, tight[name].low)
