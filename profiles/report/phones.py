@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from profiles.report.cells import Cell, absent, estimate, fact
+from profiles.report.choices import is_small
 from profiles.report.fields import Record
 from profiles.report.marks import Mark
 from profiles.report.run import Profile, Run
@@ -30,18 +31,23 @@ class Refusals:
 
 
 def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
-    """Delivered size, ORT format, store limits, and what each platform takes of the graph."""
+    """Delivered size, ORT format, store limits, and what each platform takes of the graph.
+
+    Without the limits where a model is far smaller than the published one: any store holds those.
+    """
     found = _mobile(run, marks)
+    small = any(is_small(m) for m in run.models)
     platforms = tuple(
         dict.fromkeys(p.need_text("platform") for _, r in found for p in r.records("platforms"))
     )
     rows = []
     for row, record in found:
         by_name = {p.need_text("platform"): p for p in record.records("platforms")}
-        packed = (_zipped(record), _ort(record), _stores(record))
+        packed = (_zipped(record), _ort(record), *([] if small else [_stores(record)]))
         taken = tuple(_platform(by_name.get(name)) for name in platforms)
         rows.append(replace(row, cells=(*packed, *taken)))
-    return Table(("Compressed", "ORT format", "Fits the stores", *platforms), tuple(rows))
+    stores = [] if small else ["Fits the stores"]
+    return Table(("Compressed", "ORT format", *stores, *platforms), tuple(rows))
 
 
 def device_table(run: Run, marks: dict[str, Mark]) -> Table:

@@ -2,13 +2,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from profiles.full_size import LEAST_PUBLISHED_BYTES
 from profiles.report import phones
 from profiles.report.marks import marks_for
 from profiles.report.read import read_run
 
 
-def test_packaging_tells_facts_from_estimates(results: dict[str, Any]) -> None:
-    run = read_run(results)
+@pytest.fixture
+def published(results: dict[str, Any]) -> dict[str, Any]:
+    """The run with sources of the published sizes."""
+    sizes = {role.value: size for role, size in LEAST_PUBLISHED_BYTES.items()}
+    for model in results["models"]:
+        model["source_bytes"] = sizes[model["role"]]
+    return results
+
+
+def test_packaging_tells_facts_from_estimates(published: dict[str, Any]) -> None:
+    run = read_run(published)
     marks = marks_for(v.recipe for m in run.models for v in m.variants)
     table = phones.packaging_table(run, marks)
     assert table.columns[-3:] == ("android", "android-npu", "ios")
@@ -20,10 +32,19 @@ def test_packaging_tells_facts_from_estimates(results: dict[str, Any]) -> None:
     assert rows["coarse · fused"][2].text == "all"
 
 
-def test_a_store_limit_that_is_exceeded_is_named(results: dict[str, Any]) -> None:
-    stores = results["models"][0]["variants"][0]["profiles"]["mobile"]["stores"]
-    stores[0]["fits"] = False
+def test_limits_of_stores_are_not_said_of_small_models(results: dict[str, Any]) -> None:
     run = read_run(results)
+    marks = marks_for(v.recipe for m in run.models for v in m.variants)
+    table = phones.packaging_table(run, marks)
+    assert table.columns == ("Compressed", "ORT format", "android", "android-npu", "ios")
+    assert {len(row.cells) for row in table.rows} == {5}
+    assert all("Google" not in line for r in table.rows for c in r.cells for line in c.lines)
+
+
+def test_a_store_limit_that_is_exceeded_is_named(published: dict[str, Any]) -> None:
+    stores = published["models"][0]["variants"][0]["profiles"]["mobile"]["stores"]
+    stores[0]["fits"] = False
+    run = read_run(published)
     cell = phones.packaging_table(run, marks_for(["fused"]) | marks_for([])).rows[0].cells[2]
     assert cell.text == "1 of 2"
     assert cell.lines == ("not Google Play base module (200\u00a0MB)",)
