@@ -16,6 +16,7 @@ from optimize.fuse import MIXED_RULES, fuse
 from optimize.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.precision.traits import traits_of
 from optimize.recipes import RECIPES, Recipe
+from optimize.refine import TARGETS
 from optimize.search import Candidate, assignments, why_no_smaller
 from optimize.sensitivity import Effect
 from profiles.profile import profile_variants
@@ -35,6 +36,9 @@ from workbench.workspace import Json, Workspace, key_of, remembered
 
 MAX_MIXTURES = 6
 """Mixtures from the smallest to the truest that are built and measured, per model."""
+
+SEARCH_STEPS = 6
+"""Ahead of the candidates: both feeds, calibration, reference tokens, trials, mixtures."""
 
 FINE_BYTES = 32 * 1024 * 1024
 """A codec below this is tried convolution by convolution: a trial takes a second or two."""
@@ -76,6 +80,9 @@ def candidates_of(
     InputError when the model cannot be fed or run.
     """
     threads = wish.threads
+    most = MAX_MIXTURES + len(TARGETS) + len(RECIPES)
+    voice.plan(SEARCH_STEPS + _steps_of(most))
+    voice.reach()
     calibration, evaluation = kept_feeds(
         space.work("feeds"),
         artifact.name,
@@ -83,17 +90,22 @@ def candidates_of(
         lambda: feeds_of(artifact, ground, None, threads, voice),
         voice,
     )
+    voice.reach()
     search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
     with _fused(artifact, space) as fused:
         graph, traits = load_model(fused).graph, traits_of(artifact.spec)
         blocks = mixed.blocks_of(graph, _grain(artifact), traits)
+        voice.reach()
         with voice.task(f"{artifact.name}: calibrating") as update:
             calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update, traits)
+        voice.reach()
         with voice.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
         bench = Bench(artifact, fused, truth, blocks, calibrated, key, space, voice)
+        voice.reach()
         effects = bench.effects(mixed.options_of(graph, blocks, traits))
+        voice.reach()
         near = bench.near_bound(effects, wish)
     proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
     found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
@@ -111,21 +123,30 @@ def add_candidates(
     wish: Wish,
     voice: Voice,
 ) -> None:
-    """Build mixtures and recipes, compare and time them; what cannot be chosen is told."""
+    """Build mixtures and recipes, compare and time them; what cannot be chosen is told.
+
+    The voice is told how many steps that is: as many as it was promised, or fewer.
+    """
     mixtures = {mixed.name_of(each): each for each in assignments}
     found.mixtures.update(mixtures)
     tuned = (mixed.recipe_of(found.blocks, m, found.calibrated) for m in mixtures.values())
+    chosen = (*recipes, *tuned)
+    voice.expect(_steps_of(len(chosen)))
     built = {}
-    for recipe in (*recipes, *tuned):
+    for recipe in chosen:
+        voice.reach()
         path = _built(found.artifact, recipe, found.calibration, space, voice)
         if path is not None:
             built[recipe.name] = path
     found.built.update(built)
+    voice.expect(_steps_of(len(built)) - len(built))
+    voice.reach()
     profiles = _profiles(found, built, space, wish, voice)
     # Ratios are of one run each; the reference's own time is the first run's for all.
     found.profiles.update({name: each for name, each in profiles.items() if name in built})
     found.profiles.setdefault(REFERENCE, profiles[REFERENCE])
     for name, path in built.items():
+        voice.reach()
         accuracy = accuracy_of(found, path, found.search, lambda: found.truth, space, voice)
         profile = profiles.get(name, {}).get(wish.target.name, {})
         if accuracy["nonfinite"] or profile.get("kind") != "measurement":
@@ -133,6 +154,11 @@ def add_candidates(
             voice.warn(f"{found.artifact.name}: {name}: no candidate: {why}")
             continue
         found.candidates.append(_candidate(found, name, path, accuracy, wish.target))
+
+
+def _steps_of(candidates: int) -> int:
+    """To build each, to time them together, to compare each."""
+    return 2 * candidates + 1
 
 
 def _grain(artifact: Artifact) -> Grain:

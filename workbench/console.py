@@ -29,6 +29,9 @@ LINE_FEED = "\n"
 LINE_EVERY_S = 15.0
 """How often a long step says how far it is where no terminal shows its bar."""
 
+MINUTES_FROM_S = 90.0
+"""From here on what is left is told in minutes."""
+
 Update = Callable[[int, int], None]
 """Called with (done, total)."""
 
@@ -76,6 +79,10 @@ class Voice:
     def plan(self, steps: int) -> None:
         """How many steps are to come: each then says which one of them it is."""
         self._reached, self._planned = 0, steps
+
+    def expect(self, steps: int) -> None:
+        """How many steps are to come after those reached, now that it is known."""
+        self._planned = self._reached + steps
 
     def reach(self) -> None:
         """The next one of the planned steps begins, or was found done."""
@@ -193,16 +200,29 @@ def _unsaid(_done: int, _total: int) -> None:
 
 def _lines(text: str) -> Update:
     """Where no terminal is: a line on stderr at times, so that a log shows that work goes on."""
-    told_s = time.perf_counter()
+    started_s = told_s = time.perf_counter()
 
     def update(done: int, total: int) -> None:
         nonlocal told_s
         now_s = time.perf_counter()
         if now_s - told_s >= LINE_EVERY_S and done < total:
             told_s = now_s
-            click.echo(f"{visible(text)}: {done} of {total}", err=True)
+            left = left_text(now_s - started_s, done, total)
+            click.echo(f"{visible(text)}: {done} of {total}{left}", err=True)
 
     return update
+
+
+def left_text(took_s: float, done: float, total: float) -> str:
+    """What is left of `total`, where `done` of it took so long: ", about 3 min left", or nothing.
+
+    An estimate: it takes the rest for as heavy as what is done.
+    """
+    if done <= 0:
+        return ""
+    left_s = took_s * (total - done) / done
+    told = f"{left_s:.0f} s" if left_s < MINUTES_FROM_S else f"{left_s / 60:.0f} min"
+    return f", about {told} left"
 
 
 def fail(message: str, exit_code: int, *, as_json: bool) -> None:

@@ -26,15 +26,16 @@ from vampnet_models.artifact import (
     sha256_of,
     write_text,
 )
-from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.inspection import problems_of
-from vampnet_models.spec import CHAIN_ROLES, Role
+from vampnet_models.spec import Role
 from workbench.boundary import contained
 from workbench.console import Voice
 from workbench.goldens import keep_golden, profile_feed
 from workbench.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from workbench.kept import FORMAT, kept_calibration, kept_feeds
 from workbench.lengths import accepted_by
+from workbench.models import in_turn, open_all
 from workbench.outside import look_outside
 from workbench.probed import tell_not_probed
 from workbench.provenance import provenance_of
@@ -103,8 +104,7 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
     models: list[Json] = []
     results: Json = {}
     steps = len(STEPS) + 2 * len(job.recipes)
-    for number, artifact in enumerate(artifacts, 1):
-        voice.note(f"{artifact.name} ({artifact.role.value}): model {number} of {len(artifacts)}")
+    for artifact in in_turn(artifacts, voice):
         voice.plan(steps)
         models.append(_model(artifact, job, space, ground, voice))
         voice.tell_kept()
@@ -119,22 +119,6 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
         voice.error(f"{space.report}: not written: {error}")
         return results, EXIT_MISSED
     return results, _exit_code(models, skipped)
-
-
-def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], list[Json]]:
-    """The models that can be read, in the chain's order, and those that cannot, with reasons."""
-    artifacts, skipped = [], []
-    for path in paths:
-        try:
-            with contained():
-                artifacts.append(open_artifact(path))
-        except WorkbenchError as error:
-            skipped.append({"path": path.name, "reason": str(error)})
-            voice.warn(f"skipped: {error}")
-    if not artifacts:
-        raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
-    order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
-    return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
 
 
 def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:

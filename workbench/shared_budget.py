@@ -26,9 +26,14 @@ def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice
         wanted = proposal(curves, others, wish.budget, wish.prefer)
         if not wanted:
             return
-        voice.note(f"shared budget, round {number + 1}: a mixture more of {', '.join(wanted)}")
+        voice.note(
+            f"shared budget, round {number + 1} of at most {MOST_ROUNDS}: a mixture more of "
+            f"{', '.join(wanted)}"
+        )
         for name, assignment in wanted.items():
+            voice.plan(0)
             add_candidates(tuned[name], [assignment], (), space, wish, voice)
+        voice.plan(0)
 
 
 def _mixtures(found: Tuned) -> tuple[Point, ...]:

@@ -31,8 +31,9 @@ from workbench.console import Voice, megabytes, percent
 from workbench.free_runs import floor_session, free_runs
 from workbench.goldens import keep_golden
 from workbench.ground import LARGE_BYTES, lay_ground, load_audio
-from workbench.job import REFERENCE, open_all
+from workbench.job import REFERENCE
 from workbench.lengths import accepted_by
+from workbench.models import in_turn, open_all
 from workbench.provenance import provenance_of
 from workbench.quality import first_agreement, loss_of
 from workbench.results import results_of
@@ -69,14 +70,15 @@ def tune_set(
     space.open()
     ground = lay_ground(artifacts, heard, space.work(), wish.threads, voice)
     tuned: dict[str, Tuned] = {}
-    for artifact in artifacts:
-        voice.note(f"{artifact.name} ({artifact.role.value})")
+    for artifact in in_turn(artifacts, voice):
         tuned[artifact.name] = candidates_of(artifact, ground, space, wish, voice)
         voice.tell_kept()
+    voice.plan(0)
     spend(tuned, space, wish, voice)
     candidates = {name: found.candidates for name, found in tuned.items()}
     sets = combinations(candidates)
     judge = _HeldOut(tuned, ground.evaluation, space, voice)
+    voice.note("checking sets on held-out audio, the best first")
     chosen, reverted = judge.settle(sets, wish)
     uniform, _ = judge.settle(uniform_sets(candidates), wish)
     budget = wish.budget

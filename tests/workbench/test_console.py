@@ -3,7 +3,7 @@
 import pytest
 
 from workbench import console
-from workbench.console import Voice
+from workbench.console import Voice, left_text
 
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -17,8 +17,8 @@ def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys)
             update(done, 10)
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "calibrating: 4 of 10",
-        "calibrating: 8 of 10",
+        "calibrating: 4 of 10, about 24 s left",
+        "calibrating: 8 of 10, about 8 s left",
         "calibrating: 40.0 s",
     ]
     assert said.out == ""
@@ -71,6 +71,27 @@ def test_planned_steps_say_which_they_are(capsys) -> None:
         pass
     assert capsys.readouterr().err == "[2/3] c2f: int8-static: 0.0 s\n"
     assert [step.name for step in voice.steps] == ["c2f: int8-static"]
+
+
+def test_steps_turn_out_to_be_fewer_than_were_planned(capsys) -> None:
+    voice = Voice()
+    voice.plan(9)
+    voice.reach()
+    with voice.task("trials"):
+        pass
+    voice.expect(2)
+    voice.reach()
+    with voice.task("timing"):
+        pass
+    assert capsys.readouterr().err == "[1/9] trials: 0.0 s\n[2/3] timing: 0.0 s\n"
+
+
+@pytest.mark.parametrize(
+    ("took_s", "done", "said"),
+    [(0.0, 0, ""), (20.0, 1, ", about 60 s left"), (60.0, 1, ", about 3 min left")],
+)
+def test_what_is_left_is_an_estimate_of_what_is_done(took_s, done, said) -> None:
+    assert left_text(took_s, done, 4) == said
 
 
 @pytest.mark.parametrize(("variable", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False)])

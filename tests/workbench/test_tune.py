@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     assert result == read(out / "tune.json")
     assert result["met"] and result["seeded"]
     assert "seeded weights: not an accuracy claim" in done.stderr
+    for name in ("codec_encoder", "coarse"):
+        steps = re.findall(rf"^\[(\d+)/(\d+)\] {name}: ", done.stderr, re.MULTILINE)
+        numbers = [int(number) for number, _ in steps]
+        assert numbers == sorted(numbers) and numbers[-1] == int(steps[-1][1])
+        assert len({total for _, total in steps}) <= 3
     source = sum((pair / f"{m['name']}.onnx").stat().st_size for m in result["models"])
     assert result["chosen"]["bytes"] < source
     assert result["smallest"]["bytes"] <= result["chosen"]["bytes"]
