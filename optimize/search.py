@@ -19,6 +19,9 @@ import numpy as np
 from optimize.sensitivity import Effect
 
 Prefer = Literal["smallest", "fastest", "truest"]
+Near = Literal["keeps-tokens", "keeps-size", "keeps-time", "truest"]
+"""Which bound a set that comes near to a budget keeps: the smallest that keeps the tokens, or the
+truest that keeps the size, the time, or nothing."""
 
 SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
 """Of the damage of every block in its worst precision: what a mixture may have."""
@@ -193,24 +196,6 @@ def worst_damage(effects: Mapping[str, Sequence[Effect]]) -> float:
     return sum(max(_finite(e.damage for e in each), default=0.0) for each in effects.values())
 
 
-def why_no_smaller(options: Sequence[Effect], chosen: str) -> str:
-    """What the next smaller precision would have saved and done to a block, in a few words."""
-    got = next(e for e in options if e.precision == chosen)
-    smaller = [e for e in options if e.saved_bytes > got.saved_bytes]
-    if not smaller:
-        return "nothing is smaller"
-    best = min(smaller, key=lambda e: (e.damage - got.damage) / (e.saved_bytes - got.saved_bytes))
-    saves = f"{best.precision} would save {(best.saved_bytes - got.saved_bytes) / 1e3:,.1f} kB more"
-    if not math.isfinite(best.damage):
-        return f"{saves}, and overflows"
-    if best.damage <= got.damage:
-        return f"{saves}, but take {best.time_ratio / got.time_ratio:.2f} x the time"
-    if got.damage == 0:
-        return f"{saves}, for a damage of {best.damage:.1e}"
-    ratio = best.damage / got.damage
-    return f"{saves}, for {ratio:,.{1 if ratio < 10 else 0}f} x the damage"
-
-
 def _units(damage: float, unit: float) -> int | None:
     """None where it is more than all may be; what does nothing costs nothing."""
     if damage <= 0:
@@ -276,18 +261,16 @@ def front(sets: Sequence[ModelSet]) -> list[ModelSet]:
     return found
 
 
-def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[str, ModelSet]]:
+def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[Near, ModelSet]]:
     """What comes nearest to a budget that nothing meets: each given bound alone is kept in turn."""
-    ways: list[tuple[str, Budget, Prefer]] = [
-        ("keeps the tokens, the smallest", budget.quality, "smallest")
-    ]
+    ways: list[tuple[Near, Budget, Prefer]] = [("keeps-tokens", budget.quality, "smallest")]
     if budget.max_bytes is not None:
-        ways.append(("keeps the size, the truest", Budget(max_bytes=budget.max_bytes), "truest"))
+        ways.append(("keeps-size", Budget(max_bytes=budget.max_bytes), "truest"))
     if budget.max_latency is not None:
         of_time = Budget(max_latency=budget.max_latency)
-        ways.append(("keeps the time, the truest", of_time, "truest"))
-    ways.append(("the truest of all", Budget(), "truest"))
-    found: list[tuple[str, ModelSet]] = []
+        ways.append(("keeps-time", of_time, "truest"))
+    ways.append(("truest", Budget(), "truest"))
+    found: list[tuple[Near, ModelSet]] = []
     for name, bounds, prefer in ways:
         best = choose(sets, bounds, prefer)
         if best is not None and best not in [each for _, each in found]:

@@ -138,7 +138,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
         "target": target,
         "provider": provider,
         "target_provider": place(target).provider,
-        "telemetry": TURNED_OFF[target],
+        "telemetry": TURNED_OFF[target].as_json(),
         "weights": weights,
         "versions": {
             name: importlib.metadata.version(name)

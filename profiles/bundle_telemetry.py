@@ -7,6 +7,8 @@ and iOS send events over HTTPS by default, those for Windows hand them to the sy
 from __future__ import annotations
 
 import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any
 
 TELEMETRY = "TELEMETRY-NOTE.txt"
 
@@ -22,17 +24,36 @@ _ANDROID = (
     "late for the first event"
 )
 
+
+@dataclass(frozen=True)
+class TurnedOff:
+    """How an app turns it off: what sets the variable, ahead of what, and that in a sentence."""
+
+    set_with: str
+    before: str
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest: the official packages report unless the variable has that value."""
+        return {"on_by_default": True, "variable": _VARIABLE, "value": "1", **asdict(self)}
+
+
+_ON_DESKTOP = TurnedOff("environment", "loading onnxruntime", _DESKTOP)
+_ON_ANDROID = TurnedOff("android.system.Os.setenv", "first use of ai.onnxruntime", _ANDROID)
+_ON_IOS = TurnedOff(
+    "setenv",
+    "first ORTEnv",
+    f'call setenv("{_VARIABLE}", "1", 1) in main, before the first ORTEnv; macOS apps do the same',
+)
+
 TURNED_OFF = {
-    "cpu": _DESKTOP,
-    "cuda": _DESKTOP,
-    "android": _ANDROID,
-    "android-npu": _ANDROID,
-    "ios": (
-        f'call setenv("{_VARIABLE}", "1", 1) in main, before the first ORTEnv; macOS apps do the '
-        "same"
-    ),
+    "cpu": _ON_DESKTOP,
+    "cuda": _ON_DESKTOP,
+    "android": _ON_ANDROID,
+    "android-npu": _ON_ANDROID,
+    "ios": _ON_IOS,
 }
-"""How an app of each target turns it off, in one sentence."""
+"""By target."""
 
 
 def telemetry_note(target: str) -> str:
@@ -40,7 +61,7 @@ def telemetry_note(target: str) -> str:
     paragraphs = (
         "ONNX Runtime's official packages report their use to Microsoft by default (Privacy.md in "
         "its repository says what).",
-        f"To turn it off in an app: {TURNED_OFF[target]}.",
+        f"To turn it off in an app: {TURNED_OFF[target].text}.",
         "OrtApi::DisableTelemetryEvents stops later events on every platform, not the one that is "
         "sent when the runtime starts. A runtime of your own that is built with --no_telemetry "
         "sends nothing.",

@@ -20,7 +20,15 @@ KEEPS_DB = 30.0
 NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 """Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
 
-NOISY = "made of noisy times: another measurement may choose otherwise"
+ACCEPTS = {
+    "any": "any length",
+    "declared": "as declared",
+    "one": "{} alone",
+    "up-to": "up to {}",
+    "none": "none that was tried",
+}
+"""What a model takes, as a run notes it, and how that is told with the length."""
+
 ROLES = tuple(role.value for role in CHAIN_ROLES)
 CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 CODEC_BESIDE_NPU = ("fp16",)
@@ -31,14 +39,47 @@ COREML = ("coreml-fp16",)
 
 
 @dataclass(frozen=True)
+class Why:
+    """A reason: a code for programs, words for a person."""
+
+    code: str
+    text: str
+
+
+FASTEST = Why("fastest", "fastest measured here among those that keep the tokens")
+SMALLEST = Why("smallest", "smallest among those that keep the tokens")
+FP16_ON_CUDA = Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels")
+FP16_ON_IOS = Why("fp16-alone", "FP16: CoreML has no QDQ path")
+NPU_AND_CPU = Why(
+    "npu-and-cpu", "transformers in what Qualcomm's compiler takes whole; the codec on the CPU"
+)
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """What speaks against a recommendation; `model` is None where it is about all of them.
+
+    `code`: `tokens-lost` (no variant of the model keeps `KEEPS` of its tokens), `model-left-out`,
+    `noisy`.
+    """
+
+    code: str
+    model: str | None
+    text: str
+
+
+NOISY = Caveat("noisy", None, "made of noisy times: another measurement may choose otherwise")
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """A recipe per model for one target, what it weighs, why, and what speaks against it."""
 
     target: str
     parts: dict[str, str]
     bytes: int
-    why: str
-    caveats: tuple[str, ...]
+    why: Why
+    caveats: tuple[Caveat, ...]
 
 
 @dataclass(frozen=True)
@@ -70,16 +111,11 @@ def recommendations(results: Json) -> list[Recommendation]:
     found = []
     ios = COREML if _has_all(results, COREML) else ("fp16", "fused")
     for target, allowed, measure, why in (
-        ("cpu", None, _cpu_time, "fastest measured here among those that keep the tokens"),
-        ("cuda", ("fp16", "fused"), _bytes, "FP16: the CUDA provider has no INT8 QDQ kernels"),
-        (ANDROID, None, _bytes, "smallest among those that keep the tokens"),
-        (
-            ANDROID_NPU,
-            NPU,
-            _bytes,
-            "transformers in what Qualcomm's compiler takes whole; the codec on the CPU",
-        ),
-        (IOS, ios, _bytes, "FP16: CoreML has no QDQ path"),
+        ("cpu", None, _cpu_time, FASTEST),
+        ("cuda", ("fp16", "fused"), _bytes, FP16_ON_CUDA),
+        (ANDROID, None, _bytes, SMALLEST),
+        (ANDROID_NPU, NPU, _bytes, NPU_AND_CPU),
+        (IOS, ios, _bytes, FP16_ON_IOS),
     ):
         chosen = {}
         caveats = []
@@ -93,10 +129,14 @@ def recommendations(results: Json) -> list[Recommendation]:
             if not costs:
                 continue
             if not keeping:
-                caveats.append(f"no variant of {model['name']} keeps {KEEPS:.0%} of its tokens")
+                lost = f"no variant of {model['name']} keeps {KEEPS:.0%} of its tokens"
+                caveats.append(Caveat("tokens-lost", model["name"], lost))
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
         unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
-        caveats += [f"without {name}: it has no usable variant" for name in unusable]
+        caveats += [
+            Caveat("model-left-out", name, f"without {name}: it has no usable variant")
+            for name in unusable
+        ]
         if measure is _cpu_time and any(
             _is_noisy(v) for m in results["models"] for v in m["variants"]
         ):
@@ -138,14 +178,8 @@ def known_issues(results: Json, lengths: dict[str, Json], imported: Json | None)
 def lengths_text(lengths: Json) -> str:
     """A model's lengths, as a run notes them, in a few words."""
     length = lengths["length"]
-    told = {
-        None: "unknown",
-        "any": "any length",
-        "declared": "as declared",
-        "one": f"{length} alone",
-        "up-to": f"up to {length}",
-        "none": "none that was tried",
-    }[lengths["accepts"]]
+    accepts = lengths["accepts"]
+    told = "unknown" if accepts is None else ACCEPTS[accepts].format(length)
     return f"{told}, all masked" if lengths["whole_mask"] else told
 
 

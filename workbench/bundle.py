@@ -122,7 +122,7 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
         voice.say(_stores(manifest["packaging"], small=small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     voice.say(f"  manifest sha256 {digest}: {selfcheck.UNSIGNED}")
-    voice.say(f"  telemetry: {manifest['telemetry']}")
+    voice.say(f"  telemetry: {manifest['telemetry']['text']}")
     voice.json(manifest | {"manifest_sha256": digest})
 
 

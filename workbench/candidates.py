@@ -14,10 +14,11 @@ from optimize.accuracy import Truth, compare, reference_truth
 from optimize.build import build_variant
 from optimize.fuse import MIXED_RULES, fuse
 from optimize.mixed import Assignment, Blocks, Calibrated, Grain
+from optimize.no_smaller import WhyNoSmaller, why_no_smaller
 from optimize.precision.traits import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.refine import TARGETS
-from optimize.search import Candidate, assignments, why_no_smaller
+from optimize.search import Candidate, assignments
 from optimize.sensitivity import Effect
 from profiles.profile import profile_variants
 from profiles.rounds import Plan
@@ -277,13 +278,14 @@ def effects_json(found: Tuned, recipe: str) -> list[Json]:
     entries = []
     for block, effects in found.effects.items():
         chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
-        why = "the whole model got it" if mixture is None else why_no_smaller(effects, chosen)
+        whole = WhyNoSmaller("whole-model")
+        why = whole if mixture is None else why_no_smaller(effects, chosen)
         entries.append(
             {
                 "block": block,
                 "nodes": len(found.blocks[block]),
                 "chosen": chosen,
-                "why": why,
+                "why": why.as_json(),
                 "options": [e.as_json() for e in effects],
             }
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from profiles.overview import (
+    ACCEPTS,
     import_figures,
     known_issues,
     lengths_text,
@@ -21,6 +22,9 @@ from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.summary import missing_rows, says_the_same, variants_told
 from workbench.workspace import Json
+
+UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
+"""The lengths of a model of which a run, one of an earlier version for instance, noted none."""
 
 DECLARED = "declared"
 """A generic model's lengths say nothing that `inspect` does not."""
@@ -66,6 +70,11 @@ def overview(run_dir: Path, as_json: bool) -> None:
     told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != DECLARED]
     if told:
         voice.table("Lengths", ("model", "takes", "why"), told)
+    unknown = [name for name, each in lengths.items() if each["accepts"] is None]
+    if unknown:
+        again = results.get("command") or "vampbench run"
+        voice.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
+        voice.say(f"  start it again, what is made is kept: {again}")
     storage = storage_by_use(results)
     voice.table("Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage])
     advice = recommendations(results)
@@ -75,7 +84,7 @@ def overview(run_dir: Path, as_json: bool) -> None:
     ]
     voice.table("What to ship", ("target", *names, "size"), chosen)
     for a in advice:
-        voice.say(f"{a.target}: {'; '.join((a.why, *a.caveats))}")
+        voice.say(f"{a.target}: {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
     imported = results.get("imported")
     issues = known_issues(results, lengths, imported)
     if issues:
@@ -137,12 +146,17 @@ def _listed(record: object, key: str) -> list[Json]:
 
 
 def _lengths(model: Json) -> Json:
-    """What the run noted of a model's lengths; `accepts` is null, with a reason, where nothing."""
+    """What the run noted of a model's lengths; nulls where that is nothing that is known here."""
     found = model.get("lengths")
-    if isinstance(found, dict) and found.keys() >= {"accepts", "length", "whole_mask", "reason"}:
-        return found
-    reason = "the run noted none; run again"
-    return {"accepts": None, "length": None, "whole_mask": False, "reason": reason}
+    if (
+        isinstance(found, dict)
+        and found.keys() >= UNKNOWN.keys()
+        and found["accepts"] in tuple(ACCEPTS)
+        and isinstance(found["length"], int | None)
+        and isinstance(found["reason"], str | None)
+    ):
+        return {key: found[key] for key in UNKNOWN}
+    return dict(UNKNOWN)
 
 
 def _length_row(name: str, lengths: Json) -> tuple[str, str, str]:

@@ -20,6 +20,14 @@ from workbench.workspace import Json
 DEFAULT_MIN_AGREEMENT = 0.99
 DEFAULT_MIN_SI_SDR_DB = 30.0
 
+NEAR = {
+    "keeps-tokens": "keeps the tokens, the smallest",
+    "keeps-size": "keeps the size, the truest",
+    "keeps-time": "keeps the time, the truest",
+    "truest": "the truest of all",
+}
+"""How the sets that come near to a budget are called."""
+
 
 @click.command()
 @click.argument("models_dir", required=False, type=options.PATH)
@@ -145,7 +153,7 @@ def _tell(result: Json, voice: Voice) -> None:
             named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
     else:
         voice.warn("nothing meets the budget; the nearest:")
-        named = [(each["name"], each) for each in result["nearest"]] + named
+        named = [(NEAR[each["keeps"]], each) for each in result["nearest"]] + named
     voice.table("Sets", columns, [_row(each, name) for name, each in named if each])
     for model in result["models"]:
         rows = [
@@ -164,9 +172,9 @@ def _tell(result: Json, voice: Voice) -> None:
             )
         if model["free_running"]:
             voice.say(f"  free-running: {_free_running(model['free_running'])}")
-    for line in result["reverted"]:
-        voice.say(f"reverted: {line}")
-    voice.say(result["verdict"])
+    for each in result["reverted"]:
+        voice.say(f"reverted: {each['text']}")
+    voice.say(result["verdict"]["text"])
     if result["noisy"]:
         voice.warn(
             "times are noisy: the machine was busy while candidates were timed; another search may "

@@ -27,7 +27,7 @@ from vampnet_models.layouts import logits_name
 from vampnet_models.session import open_session
 from vampnet_models.spec import Role
 from workbench.candidates import Tuned, accuracy_of, candidates_of, effects_json
-from workbench.console import Voice, megabytes, percent
+from workbench.console import Voice
 from workbench.free_runs import floor_session, free_runs
 from workbench.goldens import keep_golden
 from workbench.ground import LARGE_BYTES, lay_ground, load_audio
@@ -43,6 +43,7 @@ from workbench.sets import is_noisy
 from workbench.shared_budget import spend
 from workbench.wish import Wish
 from workbench.workspace import Json, Workspace, key_of, relative_to, remembered
+from workbench.worth import Reverted, reverted, verdict
 
 MAX_FRONT = 12
 
@@ -79,7 +80,7 @@ def tune_set(
     sets = combinations(candidates)
     judge = _HeldOut(tuned, ground.evaluation, space, voice)
     voice.note("checking sets on held-out audio, the best first")
-    chosen, reverted = judge.settle(sets, wish)
+    chosen, dropped = judge.settle(sets, wish)
     uniform, _ = judge.settle(uniform_sets(candidates), wish)
     budget = wish.budget
     result: Json = {
@@ -90,8 +91,8 @@ def tune_set(
         "met": chosen is not None,
         "chosen": None if chosen is None else _set_json(chosen),
         "uniform": _uniform_json(uniform),
-        "verdict": verdict(chosen, uniform, wish.prefer),
-        "reverted": reverted,
+        "verdict": verdict(chosen, uniform, wish.prefer).as_json(),
+        "reverted": [each.as_json() for each in dropped],
         "noisy": any(
             is_noisy({"profiles": each})
             for found in tuned.values()
@@ -102,7 +103,7 @@ def tune_set(
         "front": [_set_json(each) for each in _thinned(front(sets))],
         "nearest": []
         if chosen is not None
-        else [{"name": n, **_set_json(s)} for n, s in nearest(sets, budget)],
+        else [{"keeps": keeps, **_set_json(each)} for keeps, each in nearest(sets, budget)],
         "seeded": any(_provenance(each)["weights"] == "seeded" for each in tuned.values()),
         "models": [],
     }
@@ -173,22 +174,24 @@ class _HeldOut:
         path = self._space.work("free-running", candidate.model, f"{key[:16]}.json")
         return remembered(path, key, measure)
 
-    def settle(self, sets: Sequence[ModelSet], wish: Wish) -> tuple[ModelSet | None, list[str]]:
+    def settle(
+        self, sets: Sequence[ModelSet], wish: Wish
+    ) -> tuple[ModelSet | None, list[Reverted]]:
         """The best set that keeps to the budget here too; what was dropped for not doing so."""
-        reverted: list[str] = []
+        dropped: list[Reverted] = []
         refused: set[tuple[str, str]] = set()
         while True:
             left = [s for s in sets if not refused & {(p.model, p.recipe) for p in s.parts}]
             best = choose(left, wish.budget, wish.prefer)
             if best is None:
-                return None, reverted
+                return None, dropped
             held = ModelSet(tuple(self._judged(p) for p in best.parts))
-            failing = [p for p in held.parts if not _alone(p).within(wish.budget.quality)]
+            judged = (reverted(part, wish.budget) for part in held.parts)
+            failing = [each for each in judged if each is not None]
             if not failing:
-                return held, reverted
-            for part in failing:
-                refused.add((part.model, part.recipe))
-                reverted.append(f"{part.model} {part.recipe}: {_said(part)} on held-out audio")
+                return held, dropped
+            refused |= {(each.part.model, each.part.recipe) for each in failing}
+            dropped += failing
 
     def _judged(self, candidate: Candidate) -> Candidate:
         found = self.accuracy(candidate)
@@ -199,40 +202,6 @@ class _HeldOut:
             si_sdr_db=found["si_sdr_db"],
             first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, found),
         )
-
-
-def _alone(candidate: Candidate) -> ModelSet:
-    return ModelSet((candidate,))
-
-
-def _said(part: Candidate) -> str:
-    if part.first_agreement is not None:
-        return f"{percent(part.agreement)} ({percent(part.first_agreement)} of the first four)"
-    if part.agreement is not None:
-        return percent(part.agreement)
-    return f"{part.si_sdr_db:.1f} dB" if part.si_sdr_db is not None else "unknown"
-
-
-def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -> str:
-    """Whether searching was worth it, in a sentence."""
-    if chosen is None:
-        return "No set of these candidates meets the budget."
-    if uniform is None:
-        return "No uniform recipe meets this budget; the tuned set does."
-    ours, theirs, name = rank(chosen, prefer), rank(uniform, prefer), uniform.parts[0].recipe
-    if ours >= theirs:
-        return f"None is better than {name} for every model: that recipe meets the budget as well."
-    what = {"smallest": "smaller", "fastest": "faster", "truest": "truer"}[prefer]
-    return (
-        f"The tuned set is {what} than the best single recipe for all models within the budget, "
-        f"{name}: {_sought(chosen, prefer)} against {_sought(uniform, prefer)}."
-    )
-
-
-def _sought(found: ModelSet, prefer: Prefer) -> str:
-    if prefer == "smallest":
-        return megabytes(found.bytes)
-    return f"{found.latency:.2f} x FP32" if prefer == "fastest" else f"loss {found.loss:.2e}"
 
 
 def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: Voice) -> Json:

@@ -155,6 +155,8 @@ def _coverage(record: Record) -> tuple[Coverage, ...]:
 
 
 def _block(record: Record) -> Block:
+    # Runs of earlier versions hold the words alone.
+    words = isinstance(record.data.get("why"), str)
     return Block(
         name=record.need_text("block"),
         chosen=record.need_text("chosen"),
@@ -167,7 +169,7 @@ def _block(record: Record) -> Block:
             )
             for o in record.records("options")
         ),
-        why=record.text("why"),
+        why=record.text("why") if words else record.record("why").text("text"),
     )
 
 

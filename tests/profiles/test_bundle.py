@@ -173,3 +173,20 @@ def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
         bundle(tmp_path)
     assert selfcheck(out)[0] == 0
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "by"),
+    [
+        ("cpu", "environment"),
+        ("android", "android.system.Os.setenv"),
+        ("ios", "setenv"),
+    ],
+)
+def test_how_telemetry_is_turned_off_is_values(tmp_path, target, by):
+    told = json.loads((bundle(tmp_path, target) / "manifest.json").read_text())["telemetry"]
+    assert told["on_by_default"] is True
+    assert (told["variable"], told["value"]) == ("ORT_DISABLE_TELEMETRY", "1")
+    assert told["set_with"] == by and told["before"]
+    note = (tmp_path / "my bundle" / "TELEMETRY-NOTE.txt").read_text()
+    assert told["text"] in " ".join(note.split())

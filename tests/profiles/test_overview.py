@@ -62,7 +62,12 @@ def test_a_model_that_nothing_keeps_is_named(results):
     results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
     advice = {a.target: a for a in recommendations(results)}
     assert advice["android"].parts["coarse"] == "int4-weights"
-    assert "no variant of coarse keeps 99%" in advice["android"].caveats[0]
+    assert "no variant of coarse keeps 99%" in advice["android"].caveats[0].text
+    assert (advice["android"].caveats[0].code, advice["android"].caveats[0].model) == (
+        "tokens-lost",
+        "coarse",
+    )
+    assert advice["android"].why.code == "smallest"
     assert "cuda" not in advice
 
 
@@ -144,7 +149,7 @@ def test_advice_from_noisy_times_says_so(results):
     assert {a.target: a.caveats for a in recommendations(results)}["cpu"] == ()
     results["models"][0]["variants"][0]["profiles"]["cpu"]["noisy"] = True
     caveats = {a.target: a.caveats for a in recommendations(results)}
-    assert "noisy times" in caveats["cpu"][0]
+    assert caveats["cpu"][0].code == "noisy" and caveats["cpu"][0].model is None
     assert caveats["android"] == ()
 
 

@@ -19,6 +19,7 @@ finally:
     loaded = {"onnxruntime", "optimize", "calibration"} & set(sys.modules)
     print(sorted(loaded), file=sys.stderr)
 """
+UNKNOWN = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
 FIXED = {"accepts": "one", "length": 100, "whole_mask": False, "reason": "Reshape: 100 baked in"}
 
 
@@ -44,6 +45,7 @@ def model(name: str, role: str, lengths: dict[str, Any] | None) -> dict[str, Any
 def finished(tmp_path: Path) -> Path:
     results = {
         "schema": 1,
+        "command": "vampbench run models -o out",
         "models": [model("coarse", "coarse", FIXED), model("c2f", "c2f", None)],
         "source_bytes": 2_000_000,
         "totals": {"fp16": 1_000_000},
@@ -63,12 +65,47 @@ def test_no_model_is_opened(finished):
 def test_lengths_are_values_in_json_and_words_in_the_table(finished, vampbench):
     found = json.loads(vampbench("overview", finished, "--json").stdout)
     assert found["lengths"]["coarse"] == FIXED
-    unknown = found["lengths"]["c2f"]
-    assert unknown["accepts"] is None and unknown["length"] is None
-    assert "run again" in unknown["reason"]
+    assert found["lengths"]["c2f"] == UNKNOWN
     assert found["imported"] is None
     said = vampbench("overview", finished).stdout
     assert "100 alone" in said and "Reshape: 100 baked in" in said
+    assert (
+        "unknown lengths: c2f; the run noted none\n"
+        "  start it again, what is made is kept: vampbench run models -o out\n"
+    ) in said
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "any length",
+        {"accepts": "any"},
+        FIXED | {"accepts": "most"},
+        FIXED | {"length": "100"},
+        FIXED | {"reason": 3},
+        FIXED | {"accepts": []},
+        ["any"],
+    ],
+)
+def test_lengths_that_another_version_noted_are_unknown(finished, vampbench, noted):
+    path = finished / "results.json"
+    results = json.loads(path.read_text())
+    results["models"][0]["lengths"] = noted
+    del results["models"][1]["lengths"]
+    path.write_text(json.dumps(results))
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    assert found["lengths"] == {"coarse": UNKNOWN, "c2f": UNKNOWN}
+    said = vampbench("overview", finished).stdout
+    assert "unknown lengths: coarse, c2f; " in said
+
+
+def test_reasons_of_the_advice_are_values_with_words_beside_them(finished, vampbench):
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    for advice in found["recommendations"]:
+        assert set(advice["why"]) == {"code", "text"}
+        assert all(set(caveat) == {"code", "model", "text"} for caveat in advice["caveats"])
+    said = vampbench("overview", finished).stdout
+    assert f"android: {found['recommendations'][1]['why']['text']}" in said
 
 
 def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):

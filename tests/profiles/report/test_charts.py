@@ -199,13 +199,17 @@ def test_a_tuned_model_says_what_each_block_got_and_why(
         {"precision": "float32", "damage": 0.0, "time_ratio": 1.0, "saved_bytes": 0},
         {"precision": "int8-weights", "damage": 1e-4, "time_ratio": 0.9, "saved_bytes": 30_000},
     ]
-    why = "int4-weights would save 2.0 kB more, for 40 x the damage"
+    words = "int4-weights would save 2.0 kB more, for 40 x the damage"
+    why = {"code": "damage", "damage_ratio": 40.0, "text": words}
     block = {"block": "a <b>", "chosen": "int8-weights", "options": options}
-    results["models"][1]["blocks"] = [block | {"why": why}, block | {"chosen": "fp16"}]
+    results["models"][1]["blocks"] = [
+        block | {"why": why},
+        block | {"chosen": "fp16", "why": "old words"},
+    ]
     page = render_report(results, tmp_path)
     assert "What each block of coarse got, and why" in page
     assert "a &lt;b&gt;" in page and "a <b>" not in page
-    assert why in page and "1.0e-04" in page and "30.0\u00a0kB" in page
+    assert words in page and "old words" in page and "1.0e-04" in page and "30.0\u00a0kB" in page
     assert "What each block of c2f got" not in page
 
 
