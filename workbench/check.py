@@ -212,14 +212,12 @@ def show(report: AccuracyReport, voice: Voice) -> None:
         voice.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
     for row in report.per_codebook:
         given = row.given_earlier
-        after = "" if given is None else f", given all earlier agree {percent(given)}"
-        voice.say(f"  codebook {row.codebook:<2}    {percent(row.agreement)}{after}")
+        after = "" if given is None else f"; {percent(given):>9} where all earlier agree"
+        voice.say(f"  codebook {row.codebook:<2}    {percent(row.agreement):>9}{after}")
     for ratio in report.per_mask_ratio:
-        share = percent(ratio.agreement)
-        low = ratio.mask_ratio - 0.1
-        voice.say(
-            f"  masked {low:.1f}-{ratio.mask_ratio:.1f}   {share} ({ratio.n_positions:,} positions)"
-        )
+        masked = f"masked {ratio.mask_ratio - 0.1:.1f}-{ratio.mask_ratio:.1f}"
+        positions = f"{ratio.n_positions:>7,} positions"
+        voice.say(f"  {masked} {percent(ratio.agreement):>9}; {positions}")
     if report.per_step:
         steps = ", ".join(f"{each.step}: {percent(each.agreement)}" for each in report.per_step)
         voice.say(f"  after steps    {steps}")

@@ -81,9 +81,9 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
         update(len(pairs), len(pairs))
     columns = (
         "file",
-        "codes of the reference",
-        "to reference",
-        "to original",
+        "codes kept",
+        "SI-SDR to reference",
+        "SI-SDR to original",
         "log-mel to original",
     )
     voice.table(

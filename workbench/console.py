@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vampnet_models.text import one_line, visible
-from workbench.tables import shown, stacked, table_of
+from workbench.tables import hanging, shown, stacked, table_of
 
 PIPE_COLUMNS = 80
 """The width of tables that no terminal shows; COLUMNS in the environment says another."""
@@ -66,6 +66,11 @@ class Voice:
     def _answers(self) -> bool:
         return not (self.as_json and self.quiet)
 
+    @property
+    def _has_width(self) -> bool:
+        """Whether somebody looks: what goes to a file keeps its lines whole."""
+        return self.out.is_terminal or "COLUMNS" in os.environ
+
     def keep(self, step: str) -> None:
         """Note a step that was found done; `tell_kept` says so."""
         self._kept.append(step)
@@ -91,7 +96,8 @@ class Voice:
     def say(self, text: str) -> None:
         """A line of the answer."""
         if self._answers:
-            self.out.print(shown(text))
+            for line in hanging(text, self.out.width) if self._has_width else [text]:
+                self.out.print(shown(line))
 
     def note(self, text: str) -> None:
         """A line about the work, for the person in front of the terminal; no part of the answer."""

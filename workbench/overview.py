@@ -21,6 +21,7 @@ from vampnet_models.json_text import parse_json
 from workbench import options
 from workbench.console import Voice, megabytes
 from workbench.summary import missing_rows, says_the_same, variants_told
+from workbench.tables import filled
 from workbench.workspace import Json
 
 UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
@@ -69,7 +70,7 @@ def overview(run_dir: Path, as_json: bool) -> None:
     lengths = {m["name"]: _lengths(m) for m in models}
     told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != DECLARED]
     if told:
-        voice.table("Lengths", ("model", "takes", "why"), told)
+        voice.table("Lengths", *filled(("model", "takes", "why"), told))
     unknown = [name for name, each in lengths.items() if each["accepts"] is None]
     if unknown:
         again = results.get("command") or "vampbench run"
@@ -83,8 +84,9 @@ def overview(run_dir: Path, as_json: bool) -> None:
         (a.target, *(a.parts.get(name, "-") for name in names), megabytes(a.bytes)) for a in advice
     ]
     voice.table("What to ship", ("target", *names, "size"), chosen)
+    longest = max((len(a.target) for a in advice), default=0)
     for a in advice:
-        voice.say(f"{a.target}: {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
+        voice.say(f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
     imported = results.get("imported")
     issues = known_issues(results, lengths, imported)
     if issues:

@@ -30,6 +30,8 @@ from workbench.ground import (
 )
 from workbench.lengths import in_step
 from workbench.neighbours import with_neighbours
+from workbench.summary import NOISY
+from workbench.tables import NOTHING
 from workbench.workspace import Json
 
 MAX_OPERATORS = 10
@@ -108,18 +110,17 @@ def profile(
                 progress=lambda done, total, _text: update(done, total),
             )
     for target in chosen:
-        rows = [(name, *_cells(found[name][target.name])) for name in names]
-        voice.table(
-            target.label, ("model", "kind", "median", "p10 to p90", "x reference", "note"), rows
-        )
+        _tell_target(target.label, {name: found[name][target.name] for name in names}, voice)
     for name in names:
         for record in found[name].values():
             if "operator_times" in record:
                 _tell_operators(name, record, voice)
+    for name in names:
+        for record in found[name].values():
             for warning in record.get("warnings", ()):
                 voice.warn(f"{name}: {warning}")
             for note in record.get("notes", ()):
-                voice.say(f"note: {name}: {note}")
+                voice.say(f"note  {name}: {note}")
     result: Json = document(artifacts[0].name, found, describe_host().as_json())
     if before is not None:
         result["compared"] = _compare(before, result, other_machine, voice)
@@ -193,41 +194,60 @@ def _tell_operators(name: str, record: Json, voice: Voice) -> None:
     columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
     voice.table(f"{name}: {record['target']}", columns, rows)
     voice.say(
-        f"  peaks measured with {peaks['threads']} threads: "
-        f"{peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
+        f"  peaks  {peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
         f"{peaks['int8_ops_per_s'] / 1e9:.0f} GOP/s in INT8, "
-        f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied; "
+        f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied, "
+        f"measured with {peaks['threads']} threads; "
         f"bound {roof['floor_s'] * 1e3:.2f} ms, {roof['efficiency']:.0%} of it reached"
     )
     for warning in roof["warnings"]:
         voice.warn(f"{name}: {warning}")
 
 
-def _cells(record: Json) -> tuple[str, ...]:
-    if record["kind"] == "measurement":
-        low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
-        ratio, span = record["ratio_to_reference"], record["ratio_interval"]
-        against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else "-"
-        rss = megabytes(record["peak_rss_bytes"])
-        loaded = record.get("rss_after_load_bytes")
-        if loaded is not None:
-            held = megabytes(max(0, loaded - record["base_rss_bytes"]))
-            rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
-        opened = f"opens in {record['session_s'] * 1e3:.0f} ms"
-        if record["session_cold_s"] is not None:
-            opened += f", {record['session_cold_s'] * 1e3:.0f} ms cold"
-        note = f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
-        median = f"{record['median_s'] * 1e3:.2f} ms"
-        return ("measured", median, f"{low:.2f} to {high:.2f} ms", against, note)
+def _tell_target(label: str, records: dict[str, Json], voice: Voice) -> None:
+    """Times in a table, with a line for each of what else was seen; what has none in another."""
+    timed = {name: r for name, r in records.items() if r["kind"] == "measurement"}
+    if timed:
+        rows = [(name, *_times(record)) for name, record in timed.items()]
+        voice.table(label, ("model", "median", "p10 to p90", "x reference"), rows)
+        for name, record in timed.items():
+            voice.say(f"  {name}  {_seen(record)}")
+        voice.say("")
+    others = [(name, *_untimed(r)) for name, r in records.items() if name not in timed]
+    if others:
+        voice.table(label, ("model", "kind", "note"), others)
+
+
+def _times(record: Json) -> tuple[str, str, str]:
+    low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
+    ratio, span = record["ratio_to_reference"], record["ratio_interval"]
+    against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else NOTHING
+    noisy = NOISY if record["noisy"] else ""
+    return (f"{noisy}{record['median_s'] * 1e3:.2f} ms", f"{low:.2f} to {high:.2f} ms", against)
+
+
+def _seen(record: Json) -> str:
+    rss = megabytes(record["peak_rss_bytes"])
+    loaded = record.get("rss_after_load_bytes")
+    if loaded is not None:
+        held = megabytes(max(0, loaded - record["base_rss_bytes"]))
+        rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
+    opened = f"opens in {record['session_s'] * 1e3:.0f} ms"
+    if record["session_cold_s"] is not None:
+        opened += f", {record['session_cold_s'] * 1e3:.0f} ms cold"
+    return f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
+
+
+def _untimed(record: Json) -> tuple[str, str]:
     if record["kind"] == "estimate":
         span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
-        return ("estimate", "-", "-", "-", f"{span}, {megabytes(record['bytes'])}")
+        return ("estimate", f"{span}, {megabytes(record['bytes'])}")
     guesses = "; ".join(
         f"{e['device']} about {e['low_s'] * 1e3:.2g} to {e['high_s'] * 1e3:.2g} ms"
         for e in record.get("estimates", ())
     )
     note = f"{record['reason']}; estimate, not measured: {guesses}" if guesses else record["reason"]
-    return (record["kind"], "-", "-", "-", note)
+    return (record["kind"], note)
 
 
 def _pace(record: Json) -> str:

@@ -87,7 +87,7 @@ def swap(
     voice.table("Whom to blame", ("exchanged", "tokens kept", "log-mel", "SI-SDR"), _cells(rows))
     voice.table(
         "Free-running",
-        ("model", "tokens kept", "without a difference", "first difference after step"),
+        ("model", "tokens kept", "never apart", "first apart after step"),
         [(f"{m}, {n}", *_run_cells(r)) for m, found in runs.items() for n, r in found.items()],
     )
     voice.json(

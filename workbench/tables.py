@@ -19,10 +19,21 @@ NOTHING = "-"
 WORD_COLUMNS = 24
 """A longer word of a text column may be broken."""
 
+_FURTHER = "    "
+"""Ahead of the further lines of a row."""
+
+_KEPT_BLANK = "\ue000"
+"""A blank at which no line is broken: of Unicode's private use, so that no text has it."""
+
 BETWEEN_COLUMNS = 2
 """The blanks from one column to the next."""
 
-_NUMBER = re.compile(r"[~<>≈]?\s?[-+−]?\.?\d")
+_NUMBER = re.compile(r"[~<>≈]?\s?[-+−]?\.?\d[\d.,]*(?:e[-+]?\d+)?(?:%|x|[kMGT]?B)?(?![^\s,;)])")
+
+_SIGN = re.compile(r"[/.:]|(?<=[a-z0-9])(?=[A-Z])")
+"""Behind which a long name may be broken: a sign, or a word of an operator's name."""
+
+_LABEL = re.compile(r"\s*\S+(?: \S+)*\s{2,}(?=\S)")
 
 Rows = Sequence[Sequence[str]]
 
@@ -30,7 +41,7 @@ Rows = Sequence[Sequence[str]]
 def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Table | None:
     """The table within `width` columns; None where its words would have to be broken.
 
-    A column whose values all begin with a digit is one of numbers: it stands right, and its
+    A column whose values all begin with a number is one of numbers: it stands right, and its
     values are never wrapped.
     """
     numbers = [are_numbers([row[i] for row in rows]) for i in range(len(columns))]
@@ -54,9 +65,8 @@ def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Tabl
         pad_edge=False,
         collapse_padding=True,
     )
-    for column, is_number, columns_wide in zip(
-        columns, numbers, _within(room, whole, least), strict=True
-    ):
+    widths = _within(room, whole, least)
+    for column, is_number, columns_wide in zip(columns, numbers, widths, strict=True):
         table.add_column(
             shown(column),
             justify="right" if is_number else "left",
@@ -64,8 +74,54 @@ def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Tabl
             width=columns_wide,
         )
     for row in rows:
-        table.add_row(*(shown(cell) for cell in row))
+        cells = zip(row, numbers, widths, strict=True)
+        # Values of number columns are never wider than their column.
+        wrapped = ([cell] if number else _lines(cell, room) for cell, number, room in cells)
+        table.add_row(*("\n".join(map(shown, lines)) for lines in wrapped))
     return table
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """A text within a width; a word that is too long for it is broken behind a sign, if it has."""
+    words = []
+    for word in text.split():
+        while cell_len(visible(word)) > width:
+            signs = [match.end() for match in _SIGN.finditer(word, 0, width)]
+            end = signs[-1] if signs else width
+            words.append(word[:end])
+            word = word[end:]
+        words.append(word)
+    lines: list[str] = []
+    for word in filter(None, words):
+        if lines and cell_len(visible(f"{lines[-1]} {word}")) <= width:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def filled(columns: Sequence[str], rows: Rows) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows without the columns that no row has a value in."""
+    kept = [n for n in range(len(columns)) if any(row[n] != NOTHING for row in rows)]
+    return [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
+
+
+def hanging(text: str, width: int) -> list[str]:
+    """A label and a fact, set apart by blanks, in lines: what is too long goes on below the fact.
+
+    Other texts stay one line.
+    """
+    label = _LABEL.match(text)
+    if label is None or cell_len(visible(text)) <= width or label.end() > width // 2:
+        return [text]
+    return textwrap.wrap(
+        text[label.end() :],
+        width,
+        initial_indent=label[0],
+        subsequent_indent=" " * label.end(),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _within(room: int, whole: Sequence[int], least: Sequence[int]) -> list[int]:
@@ -88,9 +144,19 @@ def stacked(columns: Sequence[str], rows: Rows, width: int) -> Iterator[str]:
             for column, cell in zip(columns[1:], row[1:], strict=True)
             if cell not in ("", NOTHING)
         ]
-        yield from textwrap.wrap(
-            "; ".join(cells), width, initial_indent="  ", subsequent_indent="    "
+        # A value stays on one line with its column and its unit, where that is short enough.
+        kept = (
+            cell.replace(" ", _KEPT_BLANK) if len(cell) < width - len(_FURTHER) else cell
+            for cell in cells
         )
+        for line in textwrap.wrap(
+            "; ".join(kept),
+            width,
+            initial_indent="  ",
+            subsequent_indent=_FURTHER,
+            break_on_hyphens=False,
+        ):
+            yield line.replace(_KEPT_BLANK, " ")
 
 
 def are_numbers(cells: Sequence[str]) -> bool:

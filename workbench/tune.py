@@ -13,12 +13,15 @@ from vampnet_models.builtin import builtin_models
 from vampnet_models.outputs import check_apart
 from workbench import options
 from workbench.console import Voice, megabytes, percent
+from workbench.tables import NOTHING, filled
 from workbench.tuning import tune_set
 from workbench.wish import Wish
 from workbench.workspace import Json
 
 DEFAULT_MIN_AGREEMENT = 0.99
 DEFAULT_MIN_SI_SDR_DB = 30.0
+
+COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
 
 NEAR = {
     "keeps-tokens": "keeps the tokens, the smallest",
@@ -134,14 +137,14 @@ def tune(
     folder = models_dir if models_dir is not None else builtin_models(out)
     result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
     _tell(result, voice)
-    voice.say(f"tuned    {out / 'tune.json'}: the sets, and why each block got what it got")
+    voice.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
     voice.json(result)
     return 0 if result["met"] else 1
 
 
 def _tell(result: Json, voice: Voice) -> None:
-    columns = ("", "size", "least agreement", "first four", "SI-SDR", "time")
-    voice.table("Front (on the search's states)", columns, [_row(s) for s in result["front"]])
+    shown = [_row(s) for s in result["front"]]
+    voice.table("Front (on the search's states)", *filled(COLUMNS, shown))
     named = [
         ("smallest of all, on the search's states", result["smallest"]),
         ("fastest of all, on the search's states", result["fastest"]),
@@ -154,7 +157,8 @@ def _tell(result: Json, voice: Voice) -> None:
     else:
         voice.warn("nothing meets the budget; the nearest:")
         named = [(NEAR[each["keeps"]], each) for each in result["nearest"]] + named
-    voice.table("Sets", columns, [_row(each, name) for name, each in named if each])
+    shown = [_row(each, name) for name, each in named if each]
+    voice.table("Sets", *filled(COLUMNS, shown))
     for model in result["models"]:
         rows = [
             (block["block"], block["chosen"], *_option(block))
@@ -166,15 +170,15 @@ def _tell(result: Json, voice: Voice) -> None:
         ties = model["accuracy"]["near_ties"] or {}
         if ties:
             voice.say(
-                f"  held out: {percent(model['accuracy']['token_agreement'])}; "
+                f"  held out      {percent(model['accuracy']['token_agreement'])}; "
                 f"{percent(ties['share'])} near-ties, without them "
                 f"{percent(ties['agreement_excluding'])}"
             )
         if model["free_running"]:
-            voice.say(f"  free-running: {_free_running(model['free_running'])}")
+            voice.say(f"  free-running  {_free_running(model['free_running'])}")
     for each in result["reverted"]:
-        voice.say(f"reverted: {each['text']}")
-    voice.say(result["verdict"]["text"])
+        voice.say(f"reverted  {each['text']}")
+    voice.say(f"verdict   {result['verdict']['text']}")
     if result["noisy"]:
         voice.warn(
             "times are noisy: the machine was busy while candidates were timed; another search may "
@@ -191,9 +195,9 @@ def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
         name or parts,
         megabytes(found["bytes"]),
         percent(found["agreement"]),
-        "-" if found["first_agreement"] is None else percent(found["first_agreement"]),
-        "-" if sound is None else f"{sound:.1f} dB",
-        f"{found['latency']:.2f} x FP32",
+        percent(found["first_agreement"]),
+        NOTHING if sound is None else f"{sound:.1f} dB",
+        f"{found['latency']:.2f} x",
     )
 
 

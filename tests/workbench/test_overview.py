@@ -105,7 +105,7 @@ def test_reasons_of_the_advice_are_values_with_words_beside_them(finished, vampb
         assert set(advice["why"]) == {"code", "text"}
         assert all(set(caveat) == {"code", "model", "text"} for caveat in advice["caveats"])
     said = vampbench("overview", finished).stdout
-    assert f"android: {found['recommendations'][1]['why']['text']}" in said
+    assert f"android  {found['recommendations'][1]['why']['text']}" in said
 
 
 def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):

@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.console import Voice
-from workbench.tables import are_numbers
+from workbench.tables import are_numbers, filled
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "why")
 ROWS = [
@@ -34,7 +34,7 @@ def test_where_no_table_fits_the_rows_stand_below_each_other(monkeypatch, capsys
     monkeypatch.setenv("COLUMNS", "40")
     Voice().table("Variants", COLUMNS, ROWS)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == ["Variants", "codec_encoder", "  recipe int8-static; size 1.02 MB; of"]
+    assert lines[:3] == ["Variants", "codec_encoder", "  recipe int8-static; size 1.02 MB;"]
     assert max(map(len, lines)) <= 40
 
 
@@ -42,6 +42,49 @@ def test_what_counts_as_a_number():
     assert are_numbers(["1.02 MB", "-", "~0.45 x", "-3 dB"])
     assert not are_numbers(["fp16", "1"])
     assert not are_numbers(["-", ""])
+    assert are_numbers(["1.00 (0.95 to 1.02)", "5.4e-06", "44.6 to 64.4 ms", "100%", "1, 3"])
+    assert not are_numbers(["1-reference.wav", "2-fp16.wav"])
+    assert not are_numbers(["4bit", "8bit"])
+
+
+def test_a_long_name_is_broken_behind_a_sign_or_a_word(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [("layers.0.self_attn/Softmax/qkv", "0.56 x"), ("SimplifiedLayerNormalization", "1 x")]
+    Voice().table("Blocks", ("block", "time, as a multiple of FP32's"), rows)
+    left = [line[:24].strip() for line in capsys.readouterr().out.splitlines()]
+    assert "layers.0.self_attn/" in left and "Softmax/qkv" in left
+    assert "SimplifiedLayer" in left and "Normalization" in left
+
+
+def test_columns_without_a_value_are_left_out():
+    columns, rows = filled(("model", "takes", "why"), [("a", "any", "-"), ("b", "one", "-")])
+    assert (columns, rows) == (["model", "takes"], [["a", "any"], ["b", "one"]])
+
+
+def test_a_stacked_value_keeps_its_unit_on_its_line(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    Voice().table("Blocks", ("a", "damage", "saves"), [("a" * 24, "5.0e-06", "0.17 MB")] * 2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:4] == ["a" * 24, "  damage 5.0e-06;", "    saves 0.17 MB"]
+
+
+def test_a_fact_goes_on_below_itself(monkeypatch, capsys):
+    text = "  size        2.16 MB, 1,126,986 parameters (uint8 1,001,068, float 125,880)"
+    monkeypatch.setenv("COLUMNS", "60")
+    Voice().say(text)
+    assert capsys.readouterr().out.splitlines() == [
+        "  size        2.16 MB, 1,126,986 parameters (uint8",
+        "              1,001,068, float 125,880)",
+    ]
+    monkeypatch.delenv("COLUMNS")
+    Voice().say(text)
+    assert capsys.readouterr().out == f"{text}\n"
+
+
+def test_what_has_no_label_is_left_to_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    Voice().say("a sentence that is longer than the width")
+    assert capsys.readouterr().out == "a sentence that is longer than the width\n"
 
 
 @pytest.mark.parametrize("width", range(52, 64))
