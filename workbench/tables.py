@@ -112,13 +112,14 @@ def hanging(text: str, width: int) -> list[str]:
     Other texts stay one line.
     """
     label = _LABEL.match(text)
-    if label is None or cell_len(visible(text)) <= width or label.end() > width // 2:
+    if label is None or cell_len(visible(text)) <= width:
         return [text]
+    below = label.end() if label.end() <= width // 2 else len(_FURTHER)
     return textwrap.wrap(
         text[label.end() :],
         width,
         initial_indent=label[0],
-        subsequent_indent=" " * label.end(),
+        subsequent_indent=" " * below,
         break_long_words=False,
         break_on_hyphens=False,
     )

@@ -81,6 +81,15 @@ def test_a_fact_goes_on_below_itself(monkeypatch, capsys):
     assert capsys.readouterr().out == f"{text}\n"
 
 
+def test_a_fact_with_a_long_label_goes_on_near_the_left(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    Voice().say("  a/long/path/of/a.onnx  opens in 160 ms, 123 ms cold")
+    assert capsys.readouterr().out.splitlines() == [
+        "  a/long/path/of/a.onnx  opens",
+        "    in 160 ms, 123 ms cold",
+    ]
+
+
 def test_what_has_no_label_is_left_to_the_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "20")
     Voice().say("a sentence that is longer than the width")
