@@ -12,7 +12,7 @@ BENCH = DOCS.parent / "bench" / "results"
 LATENCY = BENCH / "latency.json"
 RUNS = ("demo", "recordings", "full-size")
 RECORDS = {
-    **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune")},
+    **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune", "notes")},
     "accuracy": BENCH / "accuracy.json",
     "accuracy-full": BENCH / "accuracy_full.json",
     "tune-full": BENCH / "tune_full_size.json",
@@ -22,7 +22,7 @@ RECORDS = {
     "arm64": BENCH / "arm64.json",
     "efficiency": BENCH / "efficiency.json",
 }
-"""Those in bench/results are written by the modules of `bench` themselves."""
+"""Those in bench/results are written by the modules of `bench` themselves, the notes by hand."""
 
 
 def kept(run: str) -> Json:

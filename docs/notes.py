@@ -1,4 +1,7 @@
-"""Tables of the notes: calibration's memory, emulated phones, estimates, the decoder's time."""
+"""Tables of the notes: calibration's memory, emulated phones, estimates, the decoder's time.
+
+What was measured once, while something was built, is kept as tables in docs/notes-results.json.
+"""
 
 from __future__ import annotations
 
@@ -91,8 +94,18 @@ def decoder_speed(content: Json) -> str:
     return "\n".join(lines)
 
 
+def once(table: Json) -> str:
+    """A table of what was measured once, as it is kept: `align` has an l or r for each column."""
+    rules = {"l": "---", "r": "---:"}
+    lines = [table["columns"], *table["rows"]]
+    head, *rows = (f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join([head, f"|{'|'.join(rules[each] for each in table['align'])}|", *rows])
+
+
 def made(runs: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """Each part of the notes by its name."""
+    for name, table in runs["notes"]["tables"].items():
+        yield name, once(table)
     yield "calibration-memory", calibration_memory(runs["calibration"])
     yield "npu", npu(runs["qnn"])
     yield "arm", arm64(runs["arm64"])
