@@ -79,17 +79,17 @@ def efficiency(content: Json) -> str:
     return "\n".join(lines)
 
 
-def decoder_speed(content: Json) -> str:
-    """The decoder in every runtime of the latency benchmark: how much faster, how near."""
-    (case,) = (c for c in content["cases"].values() if c["model"] == "codec_decoder")
-    lines = ["| decoder | speed-up | 95 % interval | SI-SDR to FP32 |", "|---|---:|---:|---:|"]
+def codec_speed(content: Json, model: str, heads: tuple[str, str]) -> str:
+    """A codec's model in every runtime of the latency benchmark: how much faster, how near."""
+    (case,) = (c for c in content["cases"].values() if c["model"] == model)
+    lines = [f"| {heads[0]} | speed-up | 95 % interval | {heads[1]} |", "|---|---:|---:|---:|"]
     for name, found in case["summary"].items():
         near = case["runners"][name]["agreement"]
         if near is not None and "speedup" in found:
             low, high = found["speedup_interval"]
             lines.append(
                 f"| `{name}` | {found['speedup']:.2f} x | {low:.2f} to {high:.2f} | "
-                f"{near['value']:.1f} dB |"
+                f"{percent(near['value']) if model == 'codec_encoder' else _decibels(near)} |"
             )
     return "\n".join(lines)
 
@@ -110,7 +110,13 @@ def made(runs: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "npu", npu(runs["qnn"])
     yield "arm", arm64(runs["arm64"])
     yield "efficiency", efficiency(runs["efficiency"])
-    yield "decoder-speed", decoder_speed(runs["latency"])
+    for model in ("decoder", "encoder"):
+        heads = (model, "SI-SDR to FP32" if model == "decoder" else "tokens as FP32")
+        yield f"{model}-speed", codec_speed(runs["latency"], f"codec_{model}", heads)
+
+
+def _decibels(near: Json) -> str:
+    return f"{near['value']:.1f} dB"
 
 
 def _said(measure: str, value: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.accuracy_table import full_size_tools, small_tools
 from bench.latency_results import table as latency_table
-from docs import notes
+from docs import notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses
 from docs.kept import DOCS
@@ -42,6 +42,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
         **dict(notes.made(runs)),
+        **dict(sentences.made(runs)),
     }
 
 

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import copy
 import re
+from typing import get_args
 from urllib.parse import urldefrag
 
 import pytest
 
+from calibration.decode import MAX_CHANNELS, MAX_MINUTES, MAX_RATE_HZ, MIN_RATE_HZ
 from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
+from optimize import no_smaller
 from optimize.recipes import ALL_RECIPES
+from optimize.search import Near
+from profiles.overview import (
+    ACCEPTS,
+    FASTEST,
+    FP16_ON_CUDA,
+    FP16_ON_IOS,
+    NOISY,
+    NPU_AND_CPU,
+    SMALLEST,
+)
+from profiles.targets import STORE_LIMITS
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
+from workbench import worth
+from workbench.boundary import VARIABLE as TRACEBACK
 from workbench.ground import MAX_CLIPS
 from workbench.main import cli
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
-UNITS = ("%", "x", "dB", "MB", "GB", "ms")
-LAB_NOTES = (
-    "docs/explanation/int8.md",
-    "docs/explanation/calibration.md",
-    "docs/explanation/phones.md",
-    "docs/explanation/speed.md",
-    "docs/explanation/speed-codec.md",
-    "docs/results/reliability.md",
-    "docs/history.md",
-)
-"""Notes of what was measured once, and pages that the tests of `bench` compare."""
+UNITS = ("%", "x", "dB", "kB", "MB", "GB", "KiB", "MiB", "ns", "ms", "s", "GFLOP/s", "GOP/s")
+COMPARED_ELSEWHERE = ("docs/results/reliability.md", "docs/history.md")
+"""Pages that the tests of `bench` compare, or that tell what others published."""
 
 FACTS = {
     "docs/explanation/measures.md": ["95 %", "100 %", "30 dB"],
     "docs/explanation/trust.md": ["256 MiB", "400 MB"],
+    "docs/reference/fusions.md": ["2 s"],
+    "README.md": ["5 s"],
 }
-"""Figures that are no results: how an interval is made, what a limit is."""
+"""Figures that are no results: how an interval is made, what a limit is, a kernel of stride s."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +80,7 @@ def test_an_unknown_part_and_an_open_one_are_refused() -> None:
     assert "new" in with_parts("<!-- demo: begin -->\nold\n<!-- demo: end -->", {"demo": "new"})
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in LAB_NOTES])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in COMPARED_ELSEWHERE])
 def test_figures_of_its_own_words_are_facts(name: str) -> None:
     found = figures_of(PAGES[name].read_text(encoding="utf-8"), UNITS)
     assert [figure for figure in found if figure not in FACTS.get(name, [])] == []
@@ -78,6 +89,37 @@ def test_figures_of_its_own_words_are_facts(name: str) -> None:
 def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
     text = PAGES["docs/start/vampnet.md"].read_text(encoding="utf-8")
     assert f"At most {MAX_CLIPS} clips of 5 seconds" in text
+
+
+def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
+    text = PAGES["docs/how-to/calibrate.md"].read_text(encoding="utf-8")
+    assert f"{MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} samples per second" in text
+    assert f"all become {SAMPLE_RATE_HZ:,}" in text
+    assert f"1 to {MAX_CHANNELS};" in text
+    assert f"one token frame ({HOP_SAMPLES} samples) to {MAX_MINUTES} minutes" in text
+
+
+def test_the_page_of_streams_names_what_the_commands_read() -> None:
+    text = PAGES["docs/reference/exit-codes.md"].read_text(encoding="utf-8")
+    for name in ("COLUMNS", "NO_COLOR", TRACEBACK, "VAMPBENCH_CACHE", "ORT_DISABLE_TELEMETRY"):
+        assert f"| `{name}` |" in text
+    assert "_VAMPBENCH_COMPLETE=bash_source" in text and "`--quiet`" in text
+
+
+def test_the_page_of_json_has_the_codes_that_there_are() -> None:
+    text = PAGES["docs/reference/json.md"].read_text(encoding="utf-8")
+    whys = (FASTEST, SMALLEST, FP16_ON_CUDA, FP16_ON_IOS, NPU_AND_CPU, NOISY)
+    codes = {*ACCEPTS, *(each.code for each in whys)}
+    for literal in (worth.Code, no_smaller.Code, Near):
+        codes |= set(get_args(literal))
+    assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+def test_the_built_in_sets_are_below_every_limit_as_the_page_says(runs: dict[str, Json]) -> None:
+    sets = {each["name"]: each["bytes"] for each in runs["demo"]["sets"]}
+    default = sets["int8-dynamic transformers, fp16 codec"]
+    largest = max(default, runs["demo"]["totals"]["fp16"])
+    assert largest < min(limit.bytes for limit in STORE_LIMITS)
 
 
 def _anchors(text: str) -> set[str]:

@@ -1,0 +1,109 @@
+"""Sentences of the pages whose figures come of the kept records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from docs.cells import Json, size
+from profiles.targets import STORE_LIMITS
+from workbench.console import percent
+
+GOALS = (
+    ("INT8, 100 frames", 3.3, 100, ("int8-dynamic",)),
+    ("INT8, 575 frames, standard operators", 3.0, 575, ("int8-static", "int8-dynamic")),
+    ("INT8, 575 frames, with the library", 3.0, 575, ("int8-static-native", "int8-dynamic-native")),
+    ("FP32, 575 frames, with the library", 1.15, 575, ("fused-native",)),
+)
+"""What the transformers were to reach, in how many frames, by which variants."""
+
+
+def made(runs: dict[str, Json]) -> Iterable[tuple[str, str]]:
+    """Each sentence, or the table of goals, by its name."""
+    yield "loss-near-ties", near_ties(runs["recordings"])
+    yield "loss-mixtures", mixtures(runs["tune"]["searches"], runs["recordings"])
+    yield "speed-goals", goals(runs["latency"])
+    yield "phone-sets", phone_sets(runs["demo"])
+    yield "npu-codec", npu_codec(runs["qnn"])
+
+
+def near_ties(recordings: Json) -> str:
+    """What the small transformers keep apart from near-ties."""
+    said = []
+    for recipe in ("int8-static", "int8-weights"):
+        found = [
+            f"{percent(_accuracy(recordings, name, recipe)['near_ties']['agreement_excluding'])} "
+            f"of {name}'s tokens"
+            for name in ("coarse", "c2f")
+        ]
+        said.append(f"`{recipe}` keeps {' and '.join(found)}")
+    return f"Without near-ties {', '.join(said)}."
+
+
+def mixtures(searches: list[Json], recordings: Json) -> str:
+    """The mixture that keeps most, beside the uniform recipe that it is compared with."""
+    (search,) = (each for each in searches if each["wish"]["min_agreement"] == 0.99)
+    said = []
+    for name in ("coarse", "c2f"):
+        (model,) = (m for m in search["models"] if m["name"] == name)
+        static = _variant(recordings, name, "int8-static")
+        said.append(
+            f"{percent(model['accuracy']['token_agreement'])} of {name}'s tokens in "
+            f"{size(model['bytes'])} (its `int8-static` has {size(static['bytes'])})"
+        )
+    return f"`tune`, asked for 99 %, keeps {' and '.join(said)}."
+
+
+def goals(latency: Json) -> str:
+    """What was asked of the transformers' speed, and what was reached."""
+    lines = ["| goal | asked | variant | coarse | c2f |", "|---|---:|---|---:|---:|"]
+    for what, asked, frames, variants in GOALS:
+        for variant in variants:
+            cells = (
+                _speedup(latency["cases"][f"{model}-{frames}"]["summary"][variant])
+                for model in ("coarse", "c2f")
+            )
+            lines.append(f"| {what} | {asked:.2f} x | `{variant}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def phone_sets(demo: Json) -> str:
+    """How large the built-in sets for phones are, and the stores' limits."""
+    limits = ", ".join(f"{each.store}'s {each.part} {size(each.bytes)}" for each in STORE_LIMITS)
+    sets = {each["name"]: each["bytes"] for each in demo["sets"]}
+    default = sets["int8-dynamic transformers, fp16 codec"]
+    fp16 = demo["totals"]["fp16"]
+    return (
+        f"The limits: {limits}. The built-in models' Android default ({size(default)}) and their "
+        f"set in `fp16` ({size(fp16)}) are below all of them."
+    )
+
+
+def npu_codec(qnn: Json) -> str:
+    """What the emulated NPU makes of the codec in each recipe."""
+    said = []
+    for recipe in ("npu-fp16", "npu-a16w8", "npu-a8w8"):
+        decoder, encoder = (
+            qnn["records"][f"{model}/{recipe}"]["emulated"]["to_reference"]
+            for model in ("codec_decoder", "codec_encoder")
+        )
+        said.append(f"`{recipe}`: {decoder:.1f} dB and {percent(encoder)}")
+    return (
+        "The emulated NPU's SI-SDR of the decoder, and share of the encoder's codes: "
+        f"{'; '.join(said)}."
+    )
+
+
+def _speedup(found: Json) -> str:
+    low, high = found["speedup_interval"]
+    return f"{found['speedup']:.2f} x ({low:.2f} to {high:.2f})"
+
+
+def _variant(quoted: Json, model: str, recipe: str) -> Json:
+    (found,) = (m for m in quoted["models"] if m["name"] == model)
+    variant: Json = next(v for v in found["variants"] if v["recipe"] == recipe)
+    return variant
+
+
+def _accuracy(quoted: Json, model: str, recipe: str) -> Json:
+    accuracy: Json = _variant(quoted, model, recipe)["accuracy"]
+    return accuracy
