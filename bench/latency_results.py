@@ -74,7 +74,7 @@ def table(record: Json) -> str:
         f"{host['cpu']}, {record['threads']} threads; baseline: ONNX Runtime FP32 of the raw "
         "export, all optimizations; medians of interleaved rounds, 95 % intervals.",
         "",
-        "| model | input | runner | median | speed-up | 95 % interval | pairs | says the same |",
+        "| model | input | runner | median | speed-up | 95 % interval | pairs | agreement |",
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for case in record["cases"].values():

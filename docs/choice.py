@@ -30,9 +30,9 @@ USES = (
     Use("fused", "nothing may change", "CPU, CUDA"),
     Use("fp16", "the codec; every model on CUDA", "CPU, CUDA, phones' CPU"),
     Use("int8-dynamic", "fast transformers, nothing to calibrate", "CPU, phones' CPU"),
-    Use("int8-static", "as fast, more tokens kept; needs audio", "CPU, phones' CPU"),
-    Use("int8-weights", "small files, most tokens kept", "CPU"),
-    Use("int4-weights", "the smallest files, tokens are lost", "CPU"),
+    Use("int8-static", "as fast, higher agreement; needs audio", "CPU, phones' CPU"),
+    Use("int8-weights", "small files, high agreement", "CPU"),
+    Use("int4-weights", "the smallest files, low agreement", "CPU"),
 )
 
 
@@ -40,7 +40,7 @@ def precisions(full: Json, real: Json) -> str:
     """Size and time at full size beside the tokens that small trained models keep."""
     lines = [
         "| precision | four models, full size | time, full-size coarse | "
-        "tokens kept: coarse, c2f, encoder |",
+        "token agreement: coarse, c2f, encoder |",
         "|---|---:|---:|---:|",
         f"| *measured on* | *seeded weights* | *seeded weights, {full['host']['cores']} CPU cores* "
         "| *small trained models, real recordings* |",
@@ -58,7 +58,8 @@ def precisions(full: Json, real: Json) -> str:
 def uses(full: Json, real: Json) -> str:
     """Which recipe when."""
     lines = [
-        "| recipe | take it for | coarse keeps | coarse, decoder take | size of FP32 | made for |",
+        "| recipe | take it for | token agreement of coarse | coarse, decoder take | "
+        "size of FP32 | made for |",
         "|---|---|---:|---:|---:|---|",
     ]
     for use in USES:

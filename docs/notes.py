@@ -57,7 +57,7 @@ def npu(content: Json) -> str:
 
 
 def arm64(content: Json) -> str:
-    """How much emulated ARM64 says the same as x86 with the same file."""
+    """How far emulated ARM64 agrees with x86 with the same file."""
     rows: dict[str, dict[str, str]] = defaultdict(dict)
     for r in content["records"].values():
         said = "equal, bit for bit" if r["bit_equal"] else _said(r["measure"], r["arm_to_x86"])

@@ -15,7 +15,7 @@ def demo(quoted: Json) -> str:
         f"onnxruntime {versions['onnxruntime']}, {quoted['created']}: "
         f"{quoted['took_s'] / 60:.1f} minutes. Weights: {weights}.",
         "",
-        "| model | recipe | status | size | tokens kept, or sound | compared | CPU median |",
+        "| model | recipe | status | size | token agreement, or sound | compared | CPU median |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for model in quoted["models"]:
@@ -76,7 +76,7 @@ def _share(book: Json) -> str:
 def full_size(quoted: Json) -> str:
     """Sizes, agreement and time of the full-size set."""
     lines = [
-        "| model | recipe | size | of FP32 | tokens kept, or sound | compared | time to FP32 |",
+        "| model | recipe | size | of FP32 | token agreement, or sound | compared | time to FP32 |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for model in quoted["models"]:

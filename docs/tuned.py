@@ -63,7 +63,7 @@ def _sets(quoted: list[Json]) -> list[str]:
 
 def _models(quoted: list[Json]) -> list[str]:
     free = any(m.get("free_running") for each in quoted for m in each["models"])
-    columns = ["tokens kept", "without near-ties", *FREE * free]
+    columns = ["token agreement", "without near-ties", *FREE * free]
     lines = [
         f"| asked for | model | size | {' | '.join(columns)} | blocks |",
         f"|---|---|---:|{'---:|' * len(columns)}---|",
@@ -91,11 +91,11 @@ def whole_search(result: Json) -> str:
     wish, chosen = result["wish"], result["chosen"]
     ratios = {part["model"]: part["time_ratio"] for part in chosen["parts"]}
     lines = [
-        f"Asked for: at most {size(wish['max_bytes'])}, at least {wish['min_agreement']:.0%} of "
-        f"the tokens of each model and {wish['min_si_sdr_db']:g} dB. Chosen: "
+        f"Asked for: at most {size(wish['max_bytes'])}, at least {wish['min_agreement']:.0%} "
+        f"token agreement of each model and {wish['min_si_sdr_db']:g} dB. Chosen: "
         f"**{size(chosen['bytes'])}**, {chosen['latency']:.2f} of FP32's time.",
         "",
-        "| model | gets | size | tokens kept, or sound | free-running | time to FP32 |",
+        "| model | gets | size | token agreement, or sound | free-running | time to FP32 |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for model in result["models"]:

@@ -17,6 +17,8 @@ KEEPS = 0.99
 KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
+ENOUGH = f"enough agreement ({KEEPS:.0%} of tokens, {KEEPS_DB:g} dB)"
+
 NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 """Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
 
@@ -46,8 +48,8 @@ class Why:
     text: str
 
 
-FASTEST = Why("fastest", "fastest measured here among those that keep the tokens")
-SMALLEST = Why("smallest", "smallest among those that keep the tokens")
+FASTEST = Why("fastest", f"fastest measured here of those with {ENOUGH}")
+SMALLEST = Why("smallest", f"smallest of those with {ENOUGH}")
 FP16_ON_CUDA = Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels")
 FP16_ON_IOS = Why("fp16-alone", "FP16: CoreML has no QDQ path")
 NPU_AND_CPU = Why(
@@ -129,7 +131,7 @@ def recommendations(results: Json) -> list[Recommendation]:
             if not costs:
                 continue
             if not keeping:
-                lost = f"no variant of {model['name']} keeps {KEEPS:.0%} of its tokens"
+                lost = f"no variant of {model['name']} has {ENOUGH}"
                 caveats.append(Caveat("tokens-lost", model["name"], lost))
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
         unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]

@@ -166,7 +166,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
         )
         for row in found["models"]
     ]
-    voice.table("Self-check", ("model", "status", "as FP32", "promised", "time"), rows)
+    voice.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
     if found["not_exercised"] is not None:
         voice.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
     if found["manifest_sha256"] is not None:

@@ -81,7 +81,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
         update(len(pairs), len(pairs))
     columns = (
         "file",
-        "codes kept",
+        "agreement",
         "SI-SDR to reference",
         "SI-SDR to original",
         "log-mel to original",

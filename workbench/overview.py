@@ -20,7 +20,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from workbench import options
 from workbench.console import Voice, megabytes
-from workbench.summary import missing_rows, says_the_same, variants_told
+from workbench.summary import agreement_told, missing_rows, variants_told
 from workbench.tables import filled
 from workbench.workspace import Json
 
@@ -57,13 +57,13 @@ def overview(run_dir: Path, as_json: bool) -> None:
             r,
             megabytes(v["bytes"]),
             f"{v['bytes'] / m['source_bytes']:.0%}",
-            says_the_same(v["accuracy"]),
+            agreement_told(v["accuracy"]),
         )
         for m in models
         for r, v in variants_told(m)
         if v["bytes"] is not None
     ]
-    voice.table("Models", ("model", "recipe", "size", "of FP32", "says the same"), rows)
+    voice.table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
     missing = missing_rows(results)
     if missing:
         voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)

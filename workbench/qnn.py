@@ -166,8 +166,8 @@ def tell(name: str, made: Compiled, voice: Voice) -> None:
         voice.say(f"  emulated    no: {made.not_emulated}")
     elif each.measure == "tokens":
         voice.say(
-            f"  emulated    {percent(each.to_reference)} of {each.n_positions:,} tokens as FP32; "
-            f"the CPU keeps {percent(each.variant_to_reference)}; "
+            f"  emulated    token agreement {percent(each.to_reference)} ({each.n_positions:,} tokens); "
+            f"on the CPU {percent(each.variant_to_reference)}; "
             f"{percent(each.to_variant)} as on the CPU"
         )
     else:

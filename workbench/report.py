@@ -73,7 +73,9 @@ def _compare(then: Path, now: Path, out: Path | None, other_machine: bool, voice
     check_output(target, then, now)
     changes = write_comparison(then, now, target, other_machine=other_machine)
     rows = [change_texts(row) for row in changes.rows]
-    voice.table(headline(changes), ("model", "recipe", "size", "keeps", "time now / then"), rows)
+    voice.table(
+        headline(changes), ("model", "recipe", "size", "agreement", "time now / then"), rows
+    )
     for notice in changes.notices:
         voice.warn(notice)
     voice.say(f"{target}")

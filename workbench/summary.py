@@ -6,7 +6,7 @@ from vampnet_models.text import end_of
 from workbench.console import megabytes, percent
 from workbench.workspace import Json
 
-COLUMNS = ("model", "recipe", "size", "of FP32", "says the same", "CPU", "x FP32")
+COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
 NOISY = "~"
 """Before a time, or what is made of times, that were taken while the machine was busy."""
 
@@ -35,8 +35,8 @@ def missing_rows(results: Json) -> list[tuple[str, ...]]:
     return rows
 
 
-def says_the_same(accuracy: Json | None) -> str:
-    """What a variant keeps of its source, by the model's own measure."""
+def agreement_told(accuracy: Json | None) -> str:
+    """Token agreement with the source; for sound, which has no tokens, what it is judged by."""
     found = accuracy or {}
     if found.get("token_agreement") is None:
         if found.get("si_sdr_db") is not None:
@@ -62,7 +62,7 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
     return (
         megabytes(variant["bytes"]),
         f"{variant['bytes'] / model['source_bytes']:.0%}",
-        says_the_same(variant["accuracy"]),
+        agreement_told(variant["accuracy"]),
         f"{noisy}{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )

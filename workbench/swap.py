@@ -84,10 +84,10 @@ def swap(
                 (Role.C2F, (reference.c2f, variant.c2f, floor.c2f)),
             )
         }
-    voice.table("Whom to blame", ("exchanged", "tokens kept", "log-mel", "SI-SDR"), _cells(rows))
+    voice.table("Whom to blame", ("exchanged", "agreement", "log-mel", "SI-SDR"), _cells(rows))
     voice.table(
         "Free-running",
-        ("model", "tokens kept", "never apart", "first apart after step"),
+        ("model", "agreement", "never apart", "first apart after step"),
         [(f"{m}, {n}", *_run_cells(r)) for m, found in runs.items() for n, r in found.items()],
     )
     voice.json(

@@ -205,7 +205,7 @@ def _free_running(runs: Json) -> str:
     def said(run: Json) -> str:
         first = [step + 1 for step in run["first_divergence"] if step is not None]
         where = f"first apart after step {min(first)}" if first else "never apart"
-        return f"{percent(run['kept'])} of the tokens end the same, {where}"
+        return f"{percent(run['kept'])} token agreement, {where}"
 
     return f"{said(runs['variant'])}; FP32 against itself: {said(runs['floor'])}"
 

@@ -212,7 +212,9 @@ def vamp_command(
     write_wav(out, audio)
     tokens_sha256 = hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
     kept = float(1 - prompt.mask(codes.shape).mean())
-    voice.say(f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the tokens kept")
+    voice.say(
+        f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the recording's tokens kept"
+    )
     voice.say(f"  tokens sha256  {tokens_sha256[:16]}")
     for role, name in names.items():
         voice.say(f"  {role.value:<14} {name}")

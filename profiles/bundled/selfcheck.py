@@ -321,10 +321,10 @@ def took(row: Json) -> str:
 def show(found: Json) -> None:
     """Print the result for people."""
     for row in found["models"]:
-        unit = "of tokens" if row["measure"] == "tokens" else "dB SI-SDR"
+        unit = "token agreement" if row["measure"] == "tokens" else "dB SI-SDR"
         print(
             f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} {row['to_reference']:.4g} "
-            f"{unit} as FP32 (promised {row['promise']:.4g}), {row['to_maker']:.4g} as where "
+            f"{unit} (promised {row['promise']:.4g}), {row['to_maker']:.4g} as where "
             f"it was made; {took(row)}"
         )
     for problem in found["problems"]:

@@ -27,7 +27,7 @@ from profiles.report.units import (
 from profiles.stats import Verdict
 from vampnet_models.artifact import write_text
 
-COLUMNS = ("Size then", "Size now", "Keeps then", "Keeps now", "Keeps")
+COLUMNS = ("Size then", "Size now", "Agreement then", "Agreement now", "Agreement")
 
 
 def write_comparison(then: Path, now: Path, out: Path, *, other_machine: bool = False) -> Changes:

@@ -15,7 +15,7 @@ from profiles.report.units import agreement_text, db_text, percent_text, plural,
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 
-COLUMNS = ("Evidence", "On", "Takes", "Says the same as FP32", "Time")
+COLUMNS = ("Evidence", "On", "Takes", "Token agreement", "Time")
 MISSING = (
     ("qnn.json", "not measured: vampbench qnn SOURCE VARIANTS -o qnn.json in this folder"),
     ("arm64.json", "not measured: make test-arm64; lay its arm64.json beside results.json"),

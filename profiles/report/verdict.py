@@ -90,9 +90,9 @@ def _summary(run: Run, least: Choice) -> str:
     share = least.share
     kept = ""
     if least.worst_agreement is not None:
-        kinds = "beats" if all(m.is_beats for m in run.models) else "tokens"
+        kind = "of the beats" if all(m.is_beats for m in run.models) else "token agreement"
         kept = (
-            f", keeping {agreement_text(least.worst_agreement)} of the {kinds} in its worst model "
+            f", with {agreement_text(least.worst_agreement)} {kind} in its worst model "
             f"({least.worst_model})"
         )
     if least.si_sdr_db is not None:
@@ -216,7 +216,7 @@ def _kept(choice: Choice) -> tuple[str, ...]:
     if choice.share is not None:
         lines += (f"{percent_text(choice.share)} of the source",)
     if choice.worst_agreement is not None:
-        lines += (f"keeps {agreement_text(choice.worst_agreement)} ({choice.worst_model})",)
+        lines += (f"agreement {agreement_text(choice.worst_agreement)} ({choice.worst_model})",)
     return lines
 
 

@@ -103,7 +103,7 @@ def test_heads_give_way_before_numbers_do(monkeypatch, capsys, width):
         ("codec_encoder", "int8-dynamic", "4.41 MB", "100%", "99.91 %"),
         ("codec_decoder", "fused", "4.41 MB", "100%", "131.7 dB"),
     ]
-    Voice().table("Models", ("model", "recipe", "size", "of FP32", "says the same"), rows)
+    Voice().table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     assert any(line.endswith(" 131.7 dB") for line in lines)
