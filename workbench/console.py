@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vampnet_models.text import one_line, visible
+from workbench.progress import Update, told, untold
 from workbench.tables import hanging, shown, stacked, table_of
 
 PIPE_COLUMNS = 80
@@ -25,15 +26,6 @@ QUIET = "workbench.quiet"
 """Where click's context holds that `--quiet` was given."""
 
 LINE_FEED = "\n"
-
-LINE_EVERY_S = 15.0
-"""How often a long step says how far it is where no terminal shows its bar."""
-
-MINUTES_FROM_S = 90.0
-"""From here on what is left is told in minutes."""
-
-Update = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +145,11 @@ class Voice:
     @contextmanager
     def _bar(self, text: str) -> Iterator[Update]:
         if self.quiet:
-            yield _unsaid
+            yield untold
             return
         if not self.err.is_terminal:
-            yield _lines(text)
+            with told(text) as update:
+                yield update
             return
         if self._bars is not None:
             yield self._add(self._bars, text)
@@ -198,37 +191,6 @@ def _console(*, stderr: bool) -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPE_COLUMNS
     return made
-
-
-def _unsaid(_done: int, _total: int) -> None:
-    return None
-
-
-def _lines(text: str) -> Update:
-    """Where no terminal is: a line on stderr at times, so that a log shows that work goes on."""
-    started_s = told_s = time.perf_counter()
-
-    def update(done: int, total: int) -> None:
-        nonlocal told_s
-        now_s = time.perf_counter()
-        if now_s - told_s >= LINE_EVERY_S and done < total:
-            told_s = now_s
-            left = left_text(now_s - started_s, done, total)
-            click.echo(f"{visible(text)}: {done} of {total}{left}", err=True)
-
-    return update
-
-
-def left_text(took_s: float, done: float, total: float) -> str:
-    """What is left of `total`, where `done` of it took so long: ", about 3 min left", or nothing.
-
-    An estimate: it takes the rest for as heavy as what is done.
-    """
-    if done <= 0:
-        return ""
-    left_s = took_s * (total - done) / done
-    told = f"{left_s:.0f} s" if left_s < MINUTES_FROM_S else f"{left_s / 60:.0f} min"
-    return f", about {told} left"
 
 
 def fail(message: str, exit_code: int, *, as_json: bool) -> None:

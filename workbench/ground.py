@@ -32,8 +32,9 @@ from vampnet_models.layouts import logits_name
 from vampnet_models.session import Session, open_session
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
 from workbench.boundary import contained
-from workbench.console import Update, Voice
+from workbench.console import Voice
 from workbench.kept import kept_codes
+from workbench.progress import Update
 from workbench.workspace import key_of
 
 BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)

@@ -10,7 +10,8 @@ from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.spec import CHAIN_ROLES, Role
 from workbench.boundary import contained
-from workbench.console import Voice, left_text
+from workbench.console import Voice
+from workbench.progress import left_text
 from workbench.workspace import Json
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from vampnet_models import synth
 from vampnet_models.spec import IR_VERSION, OPSET, SAMPLE_RATE_HZ
 from vampnet_models.synth import Preset
-from workbench import console
+from workbench import progress
 from workbench.main import main
 
 TINY = Preset(
@@ -52,7 +52,7 @@ def tone(
 @pytest.fixture(autouse=True)
 def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal a step says after a while how far it is: no test may depend on when."""
-    monkeypatch.setattr(console, "LINE_EVERY_S", math.inf)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", threading.TIMEOUT_MAX)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,41 @@
 """What a long step says where no terminal shows its bar."""
 
+import queue
+import re
+import threading
+
 import pytest
 
-from workbench import console
-from workbench.console import Voice, left_text
+from workbench import progress
+from workbench.console import Voice
+from workbench.progress import left_text
 
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    now_s = [0.0]
-    monkeypatch.setattr(console, "LINE_EVERY_S", 15.0)
-    monkeypatch.setattr(console.time, "perf_counter", lambda: now_s[0])
-    voice = Voice()
-    with voice.task("calibrating") as update:
-        for done in range(1, 11):
-            now_s[0] += 4.0
-            update(done, 10)
-    said = capsys.readouterr()
-    assert said.err.splitlines() == [
-        "calibrating: 4 of 10, about 24 s left",
-        "calibrating: 8 of 10, about 8 s left",
-        "calibrating: 40.0 s",
-    ]
-    assert said.out == ""
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.001)
+    said: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(progress.click, "echo", lambda line, err: said.put(line))
+    with progress.told("calibrating") as update:
+        first = said.get(timeout=60)
+        update(4, 10)
+        later = next(line for line in iter(said.get, None) if "of" in line)
+    assert first == "calibrating: 0 s so far"
+    assert re.fullmatch(r"calibrating: 4 of 10, \d+ s so far, about \d+ s left", later)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_closed_stderr_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.001)
+    asked = threading.Event()
+
+    def closed(line: str, err: bool) -> None:
+        asked.set()
+        raise BrokenPipeError(line)
+
+    monkeypatch.setattr(progress.click, "echo", closed)
+    with progress.told("calibrating") as update:
+        assert asked.wait(60)
+        update(1, 1)
 
 
 def test_a_short_step_says_only_what_it_took(capsys) -> None:
