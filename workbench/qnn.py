@@ -166,8 +166,8 @@ def tell(name: str, made: Compiled, voice: Voice) -> None:
         voice.say(f"  emulated    no: {made.not_emulated}")
     elif each.measure == "tokens":
         voice.say(
-            f"  emulated    token agreement {percent(each.to_reference)} ({each.n_positions:,} tokens); "
-            f"on the CPU {percent(each.variant_to_reference)}; "
+            f"  emulated    token agreement {percent(each.to_reference)} "
+            f"({each.n_positions:,} tokens); on the CPU {percent(each.variant_to_reference)}; "
             f"{percent(each.to_variant)} as on the CPU"
         )
     else:
