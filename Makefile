@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := -m pip install --quiet --disable-pip-version-check
+PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
