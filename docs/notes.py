@@ -111,7 +111,7 @@ def made(runs: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "arm", arm64(runs["arm64"])
     yield "efficiency", efficiency(runs["efficiency"])
     for model in ("decoder", "encoder"):
-        heads = (model, "SI-SDR to FP32" if model == "decoder" else "tokens as FP32")
+        heads = (model, "SI-SDR to FP32" if model == "decoder" else "token agreement")
         yield f"{model}-speed", codec_speed(runs["latency"], f"codec_{model}", heads)
 
 

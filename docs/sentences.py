@@ -27,16 +27,16 @@ def made(runs: dict[str, Json]) -> Iterable[tuple[str, str]]:
 
 
 def near_ties(recordings: Json) -> str:
-    """What the small transformers keep apart from near-ties."""
+    """The small transformers' token agreement without near-ties."""
     said = []
     for recipe in ("int8-static", "int8-weights"):
         found = [
             f"{percent(_accuracy(recordings, name, recipe)['near_ties']['agreement_excluding'])} "
-            f"of {name}'s tokens"
+            f"in {name}"
             for name in ("coarse", "c2f")
         ]
-        said.append(f"`{recipe}` keeps {' and '.join(found)}")
-    return f"Without near-ties {', '.join(said)}."
+        said.append(f"`{recipe}` has {' and '.join(found)}")
+    return f"Token agreement without near-ties: {', '.join(said)}."
 
 
 def mixtures(searches: list[Json], recordings: Json) -> str:
@@ -47,10 +47,10 @@ def mixtures(searches: list[Json], recordings: Json) -> str:
         (model,) = (m for m in search["models"] if m["name"] == name)
         static = _variant(recordings, name, "int8-static")
         said.append(
-            f"{percent(model['accuracy']['token_agreement'])} of {name}'s tokens in "
+            f"{percent(model['accuracy']['token_agreement'])} in {name} at "
             f"{size(model['bytes'])} (its `int8-static` has {size(static['bytes'])})"
         )
-    return f"`tune`, asked for 99 %, keeps {' and '.join(said)}."
+    return f"`tune`, asked for 99 % token agreement, finds {' and '.join(said)}."
 
 
 def goals(latency: Json) -> str:
@@ -88,7 +88,7 @@ def npu_codec(qnn: Json) -> str:
         )
         said.append(f"`{recipe}`: {decoder:.1f} dB and {percent(encoder)}")
     return (
-        "The emulated NPU's SI-SDR of the decoder, and share of the encoder's codes: "
+        "The emulated NPU's SI-SDR of the decoder, and token agreement of the encoder: "
         f"{'; '.join(said)}."
     )
 
