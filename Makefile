@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
 
 test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
-	$(BIN)/python -m bench.arm64
+	$(BIN)/python -m bench.machines.arm64
 
 fuzz: $(VENV)/.installed-dev  ## 10,000 mutants each of checkpoints, ONNX headers and audio; goes on where it stopped
 	$(BIN)/python -m tests.fuzz --count 10000 --out out/fuzz --result bench/results/fuzz.json
@@ -80,7 +80,7 @@ env-inc: .venv-inc/.installed  ## neural-compressor 3.7.1 with the older stack t
 	.venv-inc/bin/python $(PIP) -r constraints-inc.txt
 	touch $@
 
-env-bench: .venv-bench/.installed  ## OpenVINO and NNCF, for bench/latency.py
+env-bench: .venv-bench/.installed  ## OpenVINO and NNCF, for bench/latency/run.py
 
 .venv-bench/.installed: constraints-bench.txt
 	$(PYTHON) -m venv .venv-bench

@@ -20,23 +20,23 @@ from typing import Any
 import click
 import numpy as np
 
-from calibration.collect import Terms, collect_channel_ranges
-from calibration.feedset import FeedLabel, FeedSet
-from calibration.memory import Prediction
+from calibration.feeds.feedset import FeedLabel, FeedSet
+from calibration.ranges.collect import Terms, collect_channel_ranges
+from calibration.ranges.memory import Prediction
 from optimize.build import build_variant
-from optimize.fuse import fuse
-from optimize.precision import int8_static
-from optimize.precision.traits import traits_of
+from optimize.fusions.order import fuse
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.shared.traits import traits_of
 from optimize.recipes import INT8_STATIC
-from profiles.child import peak_rss_bytes
-from vampnet_models.artifact import (
+from profiles.measure.child import peak_rss_bytes
+from vampnet_models.onnxfile.artifact import (
     load_model,
     open_artifact,
     save_model,
     weights_bytes,
     write_text,
 )
-from vampnet_models.session import Feeds, open_session
+from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.spec import Role, spec_of
 
 SESSION = "session"

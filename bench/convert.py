@@ -23,10 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from profiles.child import peak_rss_bytes
 from profiles.host import describe_host
-from vampnet_models.artifact import write_text
+from profiles.measure.child import peak_rss_bytes
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import write_text
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def ours(recipe: str) -> Callable[[Path, Path], None]:
     """Our recipe; as a user gets it, but without opening the result in the runtime."""
     from optimize.build import build_variant
     from optimize.recipes import find_recipe
-    from vampnet_models.artifact import open_artifact
+    from vampnet_models.onnxfile.artifact import open_artifact
 
     def convert(source: Path, out: Path) -> None:
         build_variant(open_artifact(source), find_recipe(recipe), out, check_load=False)
@@ -202,7 +202,7 @@ def line(name: str, samples: list[Json]) -> str:
 
 def full_size_coarse(work: Path) -> Path:
     """The full-size coarse model with seeded weights, made once."""
-    from vampnet_models.synth import synth
+    from vampnet_models.architectures.synth import synth
 
     path = work / "models" / "coarse.onnx"
     if not path.is_file():

@@ -4,9 +4,9 @@
 
 RUN_DIR is what `vampbench run` wrote. Each variant is measured at N frames, and its bound taken
 from this machine's own peaks, measured in the same minute, by the same sum over nodes that the
-estimates use. The least and the largest share are what `EFFICIENCY` in profiles/mobile.py should
-hold. Results are written after each model, beside those of earlier calls; a noisy one is shown and
-not written: exit code 1.
+estimates use. The least and the largest share are what `EFFICIENCY` in
+profiles/targets/mobile.py should hold. Results are written after each model, beside those of
+earlier calls; a noisy one is shown and not written: exit code 1.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from profiles.host import describe_host
+from profiles.measure.rounds import Plan
 from profiles.profile import profile_variants
-from profiles.rounds import Plan
-from profiles.targets import cpu
-from vampnet_models.artifact import open_artifact, write_text
+from profiles.target import cpu
+from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.spec import HOP_SAMPLES, Role
 
 OUT = Path(__file__).parent / "results" / "efficiency.json"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from optimize.fuse import Fusion, fuse
+from optimize.fusions.order import Fusion, fuse
 from optimize.recipes import FP16
-from vampnet_models.artifact import load_model
-from vampnet_models.opset import raise_opset
+from vampnet_models.onnxfile.artifact import load_model
+from vampnet_models.repair.opset import raise_opset
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures" / "exported"

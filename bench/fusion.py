@@ -27,10 +27,10 @@ import numpy as np
 from optimize.backends.fusion import run_tool
 from optimize.backends.fusion_script import peak_rss_bytes
 from profiles.host import describe_host
-from vampnet_models.artifact import load_model, open_artifact, write_text
-from vampnet_models.builtin import builtin_models
+from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
-from vampnet_models.session import Feeds, open_session
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_text
+from vampnet_models.onnxfile.session import Feeds, open_session
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from profiles.host import describe_host
-from profiles.measure import measure
-from profiles.rounds import Plan
-from profiles.targets import cpu
-from vampnet_models.artifact import write_text
+from profiles.measure.measure import measure
+from profiles.measure.rounds import Plan
+from profiles.target import cpu
+from vampbench.cli.main import main as vampbench
 from vampnet_models.errors import InputError
-from workbench.main import main as vampbench
+from vampnet_models.onnxfile.artifact import write_text
 
 RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
 SOURCE = "source"

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.same_results import differences
-from vampnet_models.builtin import builtin_models
+from vampnet_models.chain.builtin import builtin_models
 
-CALL = "from workbench.main import main; main()"
+CALL = "from vampbench.cli.main import main; main()"
 
 
 def resume(arguments: Sequence[str], folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:

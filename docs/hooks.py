@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from docs.commands import page
-from workbench.main import cli
+from vampbench.cli.main import cli
 
 COMMANDS = "reference/commands.md"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from docs.cells import Json, size
-from workbench.console import percent
+from vampbench.cli.console import percent
 
 CASES = {"session": "FP32 session alone"}
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bench.accuracy_table import full_size_tools, small_tools
-from bench.latency_results import table as latency_table
+from bench.accuracy.table import full_size_tools, small_tools
+from bench.latency.results import table as latency_table
 from docs import notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses

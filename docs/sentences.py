@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docs.cells import Json, size
-from profiles.targets import STORE_LIMITS
-from workbench.console import percent
+from profiles.target import STORE_LIMITS
+from vampbench.cli.console import percent
 
 GOALS = (
     ("INT8, 100 frames", 3.3, 100, ("int8-dynamic",)),

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.session import open_session
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from calibration.collect import (
+from calibration.feeds.feedset import FeedSet
+from calibration.ranges.collect import (
     GROUP_BYTES,
     Terms,
     collect_channel_ranges,
     collect_moments,
     moments_bytes,
 )
-from calibration.feedset import FeedSet
-from calibration.memory import group_within, predict
-from calibration.outside import Outside, shares_outside
+from calibration.ranges.memory import group_within, predict
+from calibration.ranges.outside import Outside, shares_outside
 from optimize.blame import blaming_the_source
-from optimize.fuse import Fusion, finished, fuse
+from optimize.fusions.order import Fusion, finished, fuse
 from optimize.interface import (
     Interface,
     interface_of,
@@ -33,9 +33,9 @@ from optimize.interface import (
     warnings_on,
 )
 from optimize.origin import check_origin
-from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import WEIGHT_OPS, Conversion, FloatNode
-from optimize.precision.traits import Traits, traits_of
+from optimize.precision.int8.conv import RangeLike
+from optimize.precision.shared.plan import WEIGHT_OPS, Conversion, FloatNode
+from optimize.precision.shared.traits import Traits, traits_of
 from optimize.probe import Probe, probe
 from optimize.recipes import Recipe
 from optimize.variant import (
@@ -47,21 +47,21 @@ from optimize.variant import (
     record_path,
     write_record,
 )
-from vampnet_models.artifact import (
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
+from vampnet_models.onnxfile.artifact import (
     Artifact,
     load_model,
     open_artifact,
     save_model,
     staging_beside,
 )
-from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
-from vampnet_models.native import DOMAIN, HOW, built_library
-from vampnet_models.opset import raise_opset
-from vampnet_models.opset_adapters import CannotRaise
-from vampnet_models.portable import name_portable
-from vampnet_models.session import Feeds, open_session
+from vampnet_models.onnxfile.native import DOMAIN, HOW, built_library
+from vampnet_models.onnxfile.portable import name_portable
+from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.repair.opset import raise_opset
+from vampnet_models.repair.opset_adapters import CannotRaise
+from vampnet_models.repair.training_mode import training_warning
 from vampnet_models.spec import ROLE_KEY
-from vampnet_models.training_mode import training_warning
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of calibration, then of writing."""

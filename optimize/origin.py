@@ -5,9 +5,9 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from optimize.variant import VariantRecord, read_record, record_path
-from vampnet_models.artifact import Artifact
 from vampnet_models.errors import InputError
-from vampnet_models.native import DOMAIN, PORTABLE_KEY
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.native import DOMAIN, PORTABLE_KEY
 
 QUANTIZED_OPS = frozenset(
     {

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from optimize.jumps import Traits, output_traits
 from optimize.probe_feed import ROLE_LENGTHS, drawn_feeds, smallest
-from vampnet_models.artifact import Artifact, load_model
+from optimize.surgery.jumps import Traits, output_traits
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.session import Array, Feeds, GraphOptimization, Session, open_session
+from vampnet_models.onnxfile.artifact import Artifact, load_model
+from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
 
 MOST_BYTES = 256_000_000
 """Larger sources are not run while they are converted: the weights would be in memory twice."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vampnet_models.session import Array, Feeds
+from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import (
     CODEBOOK_SIZE,
     HOP_SAMPLES,

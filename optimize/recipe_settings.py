@@ -9,20 +9,17 @@ from functools import partial
 
 import onnx_ir as ir
 
-from calibration.observers import OBSERVERS, Range
-from optimize.fuse import WEIGHT_RULES
-from optimize.precision import (
-    calibrated_weights,
-    fp16,
-    fp16_emulate,
-    fp16_ranges,
-    int8_dynamic,
-    int8_static,
-    weight_only,
-)
-from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import Conversion
-from optimize.precision.traits import Traits
+from calibration.ranges.observers import OBSERVERS, Range
+from optimize.fusions.order import WEIGHT_RULES
+from optimize.precision.fp16 import convert as fp16
+from optimize.precision.fp16 import emulate as fp16_emulate
+from optimize.precision.fp16 import ranges as fp16_ranges
+from optimize.precision.int8 import dynamic as int8_dynamic
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.int8.conv import RangeLike
+from optimize.precision.shared.plan import Conversion
+from optimize.precision.shared.traits import Traits
+from optimize.precision.weights import calibrated_weights, weight_only
 from optimize.recipes import (
     BEYOND,
     FP16,

@@ -10,29 +10,29 @@ from typing import Any
 
 import onnx_ir as ir
 
-from calibration.observers import ChannelRange, Range
-from optimize.fuse import APART_RULES, FLOAT_RULES, MATRIX_RULES, NPU_RULES, WEIGHT_RULES, Fusion
-from optimize.fusions import (
-    conv_transpose,
-    native_attention,
-    native_snake,
-    portable_attention,
-    snake,
+from calibration.ranges.observers import ChannelRange, Range
+from optimize.fusions.attention import native_attention, portable_attention
+from optimize.fusions.codec import conv_transpose, native_snake, snake
+from optimize.fusions.order import (
+    APART_RULES,
+    FLOAT_RULES,
+    MATRIX_RULES,
+    NPU_RULES,
+    WEIGHT_RULES,
+    Fusion,
 )
 from optimize.fusions.rule import Rule
-from optimize.precision import (
-    fp16,
-    int8_dynamic,
-    int8_static,
-    npu,
-    weight_only,
-)
-from optimize.precision.compensated import MomentsOf
-from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import Conversion
-from optimize.precision.traits import Traits
+from optimize.precision import npu
+from optimize.precision.fp16 import convert as fp16
+from optimize.precision.int8 import dynamic as int8_dynamic
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.int8.compensated import MomentsOf
+from optimize.precision.int8.conv import RangeLike
+from optimize.precision.shared.plan import Conversion
+from optimize.precision.shared.traits import Traits
+from optimize.precision.weights import weight_only
 from vampnet_models.errors import InputError
-from vampnet_models.session import Feeds
+from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.spec import OPSET
 
 Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from optimize.fusions.rule import Unmatched
-from optimize.precision.plan import FloatNode, MixedNode
+from optimize.precision.shared.plan import FloatNode, MixedNode
 from optimize.probe import Probe
 from optimize.runtime_facts import RuntimeFacts, facts_of
-from vampnet_models.artifact import write_text
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
+from vampnet_models.onnxfile.artifact import write_text
 
 SCHEMA = 2
 READABLE_SCHEMAS = (1, SCHEMA)

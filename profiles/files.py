@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from vampnet_models.artifact import load_model
+from vampnet_models.onnxfile.artifact import load_model
 
 
 def model_files(path: Path) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from profiles.full_size import is_far_smaller
-from profiles.targets import ANDROID, ANDROID_NPU, IOS, MB, STORE_LIMITS
+from profiles.target import ANDROID, ANDROID_NPU, IOS, MB, STORE_LIMITS
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 Json = dict[str, Any]

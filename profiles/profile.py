@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from profiles.cuda import measure_cuda, not_measured, unavailable
-from profiles.examine import Examined, examine, feed_shapes
-from profiles.measure import DEFAULT_PLAN, measure
-from profiles.mobile import profile_mobile
-from profiles.music import rates
-from profiles.operators import profile_operators
-from profiles.records import Failure
-from profiles.roofline import measure_peaks, roofline
-from profiles.rounds import Plan, Progress
-from profiles.targets import CUDA, Kind, Target
+from profiles.count.examine import Examined, examine, feed_shapes
+from profiles.count.music import rates
+from profiles.measure.measure import DEFAULT_PLAN, measure
+from profiles.measure.operators import profile_operators
+from profiles.measure.records import Failure
+from profiles.measure.roofline import measure_peaks, roofline
+from profiles.measure.rounds import Plan, Progress
+from profiles.target import CUDA, Kind, Target
+from profiles.targets.cuda import measure_cuda, not_measured, unavailable
+from profiles.targets.mobile import profile_mobile
 from vampnet_models.errors import InputError
+from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import spec_of
-from vampnet_models.tensor_shapes import Shape
 
 Json = dict[str, Any]
 

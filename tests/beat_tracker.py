@@ -3,9 +3,9 @@
 import numpy as np
 
 from tests.vampnet_models.make_checkpoint import random_state
-from vampnet_models.artifact import save_model
-from vampnet_models.tensors import Ledger
-from vampnet_models.wavebeat import WavebeatConfig, build_wavebeat, wavebeat_shapes
+from vampnet_models.architectures.wavebeat import WavebeatConfig, build_wavebeat, wavebeat_shapes
+from vampnet_models.checkpoints.tensors import Ledger
+from vampnet_models.onnxfile.artifact import save_model
 
 CONFIG = WavebeatConfig(
     nblocks=4,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vampnet_models.native import CACHE_VARIABLE
-from vampnet_models.synth import synth
+from vampnet_models.architectures.synth import synth
+from vampnet_models.onnxfile.native import CACHE_VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -14,14 +14,14 @@ from typing import TypedDict
 import torch
 
 from training import config
-from training.checkpoint import load_original
-from training.codec import Codec, unit_variance_init
-from training.evaluate_codec import CodecFigures, codec_figures, usage_figures
-from training.evaluate_tokens import TokenFigures, audible, token_figures
-from training.pool import build_pool
-from training.snake import compile_snake
-from training.tokens import encode, held_out_arrangements, held_out_recordings, training_tokens
-from training.transformer import VampNet, fold_lora
+from training.data.pool import build_pool
+from training.data.tokens import encode, held_out_arrangements, held_out_recordings, training_tokens
+from training.figures.evaluate_codec import CodecFigures, codec_figures, usage_figures
+from training.figures.evaluate_tokens import TokenFigures, audible, token_figures
+from training.networks.codec import Codec, unit_variance_init
+from training.networks.snake import compile_snake
+from training.networks.transformer import VampNet, fold_lora
+from training.stages.checkpoint import load_original
 
 SHIPPED = Path(__file__).parents[1] / "vampnet_models" / "reference"
 # A small, differently seeded sample of the training side gives the unigram distribution.

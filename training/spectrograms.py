@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from training.audio import Audio
-from training.codec import Codec
 from training.config import N_COARSE, SAMPLE_RATE_HZ
+from training.data.audio import Audio
+from training.data.tokens import encode, held_out_recordings
 from training.evaluate import SHIPPED, load_codec
-from training.evaluate_codec import reconstruct
-from training.metrics import HOP, MEL_FLOOR_DB, log_mel_db
-from training.tokens import encode, held_out_recordings
+from training.figures.evaluate_codec import reconstruct
+from training.figures.metrics import HOP, MEL_FLOOR_DB, log_mel_db
+from training.networks.codec import Codec
 
 TOP_DB = 30.0
 TITLE_PX, GAP_PX, SCALE = 16, 8, 2

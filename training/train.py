@@ -15,18 +15,18 @@ from pathlib import Path
 import torch
 
 from training import config
-from training.checkpoint import load_original, save_original, write
-from training.codec import Codec
 from training.config import Stage
-from training.loop import STOP, InterruptedTrainingError
-from training.pool import Pool, cached_pool
-from training.quantizer_init import fit_quantizer
-from training.snake import compile_snake
-from training.tokens import TokenSet, cached_tokens
-from training.train_codec import latents_of, train_autoencoder, train_decoder
-from training.train_joint import train_joint
-from training.train_tokens import train_transformer
-from training.transformer import VampNet
+from training.data.pool import Pool, cached_pool
+from training.data.tokens import TokenSet, cached_tokens
+from training.networks.codec import Codec
+from training.networks.quantizer_init import fit_quantizer
+from training.networks.snake import compile_snake
+from training.networks.transformer import VampNet
+from training.stages.checkpoint import load_original, save_original, write
+from training.stages.loop import STOP, InterruptedTrainingError
+from training.stages.train_codec import latents_of, train_autoencoder, train_decoder
+from training.stages.train_joint import train_joint
+from training.stages.train_tokens import train_transformer
 
 STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
 POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 40, 8, 30

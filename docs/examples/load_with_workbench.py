@@ -6,10 +6,10 @@ python load_with_workbench.py MODELS_DIR
 import sys
 from pathlib import Path
 
-from calibration.samples import sample_pack
-from vampnet_models.pipeline import Chain, vamp
-from vampnet_models.session import open_session
-from vampnet_models.tokens import periodic_mask, with_upper_codebooks
+from calibration.audio.samples import sample_pack
+from vampnet_models.chain.pipeline import Chain, vamp
+from vampnet_models.chain.tokens import periodic_mask, with_upper_codebooks
+from vampnet_models.onnxfile.session import open_session
 
 models = Path(sys.argv[1])
 chain = Chain(

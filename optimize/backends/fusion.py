@@ -19,11 +19,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from optimize.fuse import Fusion
+from optimize.fusions.order import Fusion
 from optimize.fusions.rule import Unmatched
 from optimize.recipes import Recipe
-from vampnet_models.artifact import load_model, save_model
 from vampnet_models.errors import PromiseMissed
+from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.text import end_of
 
 SCRIPT = Path(__file__).with_name("fusion_script.py")

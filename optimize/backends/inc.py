@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fuse import FLOAT_RULES
-from optimize.precision.int8_conv import RangeLike
-from optimize.precision.plan import (
+from optimize.fusions.order import FLOAT_RULES
+from optimize.precision.int8.conv import RangeLike
+from optimize.precision.shared.plan import (
     HEAVY_OPS,
     WEIGHT_OPS,
     Conversion,
@@ -27,12 +27,12 @@ from optimize.precision.plan import (
     float_node,
     table_lookups,
 )
-from optimize.precision.traits import Traits
+from optimize.precision.shared.traits import Traits
 from optimize.recipes import INTEGER_SHARE, Recipe
-from vampnet_models.artifact import save_model
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.onnxfile.artifact import save_model
+from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.session import Feeds
 from vampnet_models.text import end_of
 
 SCRIPT = Path(__file__).with_name("inc_script.py")

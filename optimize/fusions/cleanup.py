@@ -8,10 +8,10 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedOpsetsPass
 
-from optimize.equal_nodes import merge_equal_initializers, merge_equal_nodes
-from optimize.folding import TEXTS, fold
-from optimize.identities import remove_identities
-from optimize.unused import remove_unused
+from optimize.surgery.equal_nodes import merge_equal_initializers, merge_equal_nodes
+from optimize.surgery.folding import TEXTS, fold
+from optimize.surgery.identities import remove_identities
+from optimize.surgery.unused import remove_unused
 
 
 def clean(model: ir.Model) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
-from optimize.graph import Array, NoMatch, insert, scalar, substitute
+from optimize.surgery.graph import Array, NoMatch, insert, scalar, substitute
 
 PROBES = np.linspace(-6.0, 6.0, 97)
 TOLERANCE = 2e-6

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
-from optimize.graph import (
+from optimize.surgery.graph import (
     NoMatch,
     constant,
     consumed_by,

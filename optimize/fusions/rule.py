@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import onnx_ir as ir
 
-from optimize.graph import NoMatch
+from optimize.surgery.graph import NoMatch
 
 Match = TypeVar("Match")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
-from optimize.graph import NoMatch, insert, int_of, substitute
+from optimize.surgery.graph import NoMatch, insert, int_of, substitute
 
 
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:

@@ -17,7 +17,23 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.graph import (
+from optimize.precision.int8.conv import RangeLike, extremes
+from optimize.precision.int8.conv_weight import bias_units, wide_enough
+from optimize.precision.shared.plan import (
+    Conversion,
+    FloatNode,
+    Plan,
+    conversion,
+    family_exclusions,
+    float_node,
+    heads,
+    merged,
+    plan,
+    with_finite_weights,
+)
+from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
+from optimize.precision.shared.traits import NO_TRAITS, Traits
+from optimize.surgery.graph import (
     Array,
     NoMatch,
     add_constant,
@@ -30,22 +46,6 @@ from optimize.graph import (
     read,
     weight_of,
 )
-from optimize.precision.conv_weight import bias_units, wide_enough
-from optimize.precision.int8_conv import RangeLike, extremes
-from optimize.precision.plan import (
-    Conversion,
-    FloatNode,
-    Plan,
-    conversion,
-    family_exclusions,
-    float_node,
-    heads,
-    merged,
-    plan,
-    with_finite_weights,
-)
-from optimize.precision.quantize import per_channel_scales, quantize_per_channel
-from optimize.precision.traits import NO_TRAITS, Traits
 
 ActivationBits = Literal[8, 16]
 _DTYPES = {8: (ir.DataType.UINT8, np.uint8), 16: (ir.DataType.UINT16, np.uint16)}

@@ -10,9 +10,9 @@ import numpy as np
 import soundfile
 from markupsafe import Markup
 
-from profiles.report.chart_spectrogram import spectrogram
-from profiles.report.run import AudioFile
-from profiles.report.units import bytes_text, seconds_text
+from profiles.report.charts.spectrogram import spectrogram
+from profiles.report.views.run import AudioFile
+from profiles.report.views.units import bytes_text, seconds_text
 
 EMBED_AT_MOST_BYTES = 8_000_000
 """Per file; a page of more than some tens of MB opens slowly in a browser."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from profiles.report.choices import choices_of
-from profiles.report.run import Profile, Run, Variant
-from profiles.report.units import bytes_text, count_text, percent_text, plural
+from profiles.report.views.choices import choices_of
+from profiles.report.views.run import Profile, Run, Variant
+from profiles.report.views.units import bytes_text, count_text, percent_text, plural
 
 FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""

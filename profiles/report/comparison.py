@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from profiles.report.cells import Cell, absent, fact, measured, words
-from profiles.report.changes import Change, Changes, Timing, changes_of
-from profiles.report.chart_change import Moved, change_chart
-from profiles.report.choices import recipes_of
-from profiles.report.figures import Figure
-from profiles.report.machine import audio_rows, host_rows
-from profiles.report.marks import Mark, marks_for
+from profiles.measure.stats import Verdict
+from profiles.report.charts.change import Moved, change_chart
+from profiles.report.charts.figures import Figure
+from profiles.report.charts.marks import Mark, marks_for
 from profiles.report.page import render_page
-from profiles.report.read import load_results, read_run
-from profiles.report.run import Run, Variant
-from profiles.report.tables import Row, Table
-from profiles.report.units import (
+from profiles.report.tables.cells import Cell, absent, fact, measured, words
+from profiles.report.tables.machine import audio_rows, host_rows
+from profiles.report.tables.table import Row, Table
+from profiles.report.views.changes import Change, Changes, Timing, changes_of
+from profiles.report.views.choices import recipes_of
+from profiles.report.views.read import load_results, read_run
+from profiles.report.views.run import Run, Variant
+from profiles.report.views.units import (
     agreement_range,
     agreement_text,
     bytes_text,
@@ -24,8 +25,7 @@ from profiles.report.units import (
     plural,
     ratio_text,
 )
-from profiles.stats import Verdict
-from vampnet_models.artifact import write_text
+from vampnet_models.onnxfile.artifact import write_text
 
 COLUMNS = ("Size then", "Size now", "Agreement then", "Agreement now", "Agreement")
 

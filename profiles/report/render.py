@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from profiles.report import audio, cautions, figures, machine, phones, table_kernels
-from profiles.report.chart_operators import operator_chart, operator_marks
-from profiles.report.chart_roofline import roofline_chart
-from profiles.report.choices import choices_of, recipes_of
-from profiles.report.figures import Figure
-from profiles.report.kernels import timed_kernels
-from profiles.report.marks import Mark, marks_for
+from profiles.report import audio, cautions
+from profiles.report.charts import figures
+from profiles.report.charts.figures import Figure
+from profiles.report.charts.marks import Mark, marks_for
+from profiles.report.charts.operators import operator_chart, operator_marks
+from profiles.report.charts.roofline import roofline_chart
 from profiles.report.page import render_page
-from profiles.report.read import load_results, read_run
-from profiles.report.run import Model
-from profiles.report.table_blocks import block_table
-from profiles.report.table_choices import choice_table
-from profiles.report.table_coverage import coverage_table, outside_lines
-from profiles.report.table_details import detail_table
-from profiles.report.table_evidence import evidence_table, missing_evidence
-from profiles.report.table_runtime import runtime_lines, runtime_table
-from profiles.report.table_variants import variant_table
+from profiles.report.tables import kernels as table_kernels
+from profiles.report.tables import machine, phones
+from profiles.report.tables.blocks import block_table
+from profiles.report.tables.choices import choice_table
+from profiles.report.tables.coverage import coverage_table, outside_lines
+from profiles.report.tables.details import detail_table
+from profiles.report.tables.evidence import evidence_table, missing_evidence
+from profiles.report.tables.runtime import runtime_lines, runtime_table
+from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
-from vampnet_models.artifact import write_text
+from profiles.report.views.choices import choices_of, recipes_of
+from profiles.report.views.kernels import timed_kernels
+from profiles.report.views.read import load_results, read_run
+from profiles.report.views.run import Model
+from vampnet_models.onnxfile.artifact import write_text
 
 
 def write_report(results_path: Path, out: Path) -> str:

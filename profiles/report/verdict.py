@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES
-from profiles.report.choices import (
+from profiles.report.views.choices import (
     GOAL_BYTES,
     GOAL_TEXT,
     Choice,
@@ -17,9 +17,9 @@ from profiles.report.choices import (
     source_bytes,
     whole_chain,
 )
-from profiles.report.run import Model, Run
-from profiles.report.target_lines import target_line
-from profiles.report.units import (
+from profiles.report.views.run import Model, Run
+from profiles.report.views.target_lines import target_line
+from profiles.report.views.units import (
     agreement_text,
     bytes_text,
     db_text,

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench.recipes import SOURCE, lines, time_recipes
-from profiles.rounds import Plan
+from profiles.measure.rounds import Plan
 from vampnet_models.errors import InputError
 from vampnet_models.spec import IR_VERSION, OPSET
 

@@ -12,10 +12,10 @@ from onnxruntime.quantization.calibrate import (
     PercentileCalibrater,
 )
 
-from calibration.collect import collect_ranges
-from calibration.observers import Histogram, Range, percentile_range
-from tests.calibration.test_collect import feeds_of, truth, write_model
-from vampnet_models.session import Feeds
+from calibration.ranges.collect import collect_ranges
+from calibration.ranges.observers import Histogram, Range, percentile_range
+from tests.calibration.ranges.test_collect import feeds_of, truth, write_model
+from vampnet_models.onnxfile.session import Feeds
 
 TENSORS = ["x", "conv", "tanh"]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.clips import make_clip
-from calibration.feeds import BEAT_CLIP_S, Encoded, FeedSizes, at_beat_rate, make_feeds
+from calibration.audio.clips import make_clip
+from calibration.feeds.chain_feeds import BEAT_CLIP_S, Encoded, FeedSizes, at_beat_rate, make_feeds
 from tests.beat_tracker import save_tracker
-from vampnet_models.artifact import open_artifact
 from vampnet_models.errors import InputError
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import open_artifact
+from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import ModelSpec, Role, TensorSpec
 
 SIZES = FeedSizes(clips=2, coarse_states=1, c2f_states=1)

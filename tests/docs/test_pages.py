@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from calibration.decode import MAX_CHANNELS, MAX_MINUTES, MAX_RATE_HZ, MIN_RATE_HZ
+from calibration.audio.decode import MAX_CHANNELS, MAX_MINUTES, MAX_RATE_HZ, MIN_RATE_HZ
 from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
@@ -17,7 +17,7 @@ from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize import no_smaller
 from optimize.recipes import ALL_RECIPES
-from optimize.search import Near
+from optimize.tuning.search import Near
 from profiles.overview import (
     ACCEPTS,
     FASTEST,
@@ -27,12 +27,12 @@ from profiles.overview import (
     NPU_AND_CPU,
     SMALLEST,
 )
-from profiles.targets import STORE_LIMITS
+from profiles.target import STORE_LIMITS
+from vampbench.cli.boundary import VARIABLE as TRACEBACK
+from vampbench.cli.main import cli
+from vampbench.search import worth
+from vampbench.work.ground import MAX_CLIPS
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
-from workbench import worth
-from workbench.boundary import VARIABLE as TRACEBACK
-from workbench.ground import MAX_CLIPS
-from workbench.main import cli
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 UNITS = ("%", "x", "dB", "kB", "MB", "GB", "KiB", "MiB", "ns", "ms", "s", "GFLOP/s", "GOP/s")

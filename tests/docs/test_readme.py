@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from docs.pages import README, figures_of
-from workbench.main import cli
+from vampbench.cli.main import cli
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ import pytest
 
 from docs.pages import README, pages
 from docs.sessions import Shown, agrees, programs, run_shown, shown
-from vampnet_models.builtin import CHECKPOINTS
-from workbench.main import cli
+from vampbench.cli.main import cli
+from vampnet_models.chain.builtin import CHECKPOINTS
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 SHOWING = [n for n, p in PAGES.items() if any(shown(p.read_text(encoding="utf-8")))]

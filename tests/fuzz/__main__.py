@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bench.onnx_suite_results import DOCS
+from bench.reliability.onnx_suite_results import DOCS
 from tests.fuzz import checkpoints, headers, sounds
 from tests.fuzz.runner import Kind, mutant_of, try_mutant
 from tests.fuzz.summary import read_outcomes, with_section, write_result

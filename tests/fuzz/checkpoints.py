@@ -25,7 +25,7 @@ from tests.vampnet_models.make_checkpoint import (
     write_zip,
 )
 from vampnet_models.errors import WorkbenchError
-from vampnet_models.importer import import_models
+from vampnet_models.importing.importer import import_models
 
 FORMS = ("codec", "coarse", "package", "wavebeat", "legacy", "numpy", "lora")
 

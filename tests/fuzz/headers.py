@@ -16,9 +16,9 @@ from optimize.build import build_variant
 from optimize.recipes import find_recipe
 from tests.fuzz.changes import EXTREMES, Rng, at_bytes, extreme, pick
 from tests.fuzz.runner import Kind, Mutant
-from vampnet_models.artifact import open_artifact
 from vampnet_models.errors import NotApplicable, WorkbenchError
-from vampnet_models.inspection import inspect_model
+from vampnet_models.onnxfile.artifact import open_artifact
+from vampnet_models.repair.inspection import inspect_model
 
 FOREIGN = Path(__file__).resolve().parents[1] / "fixtures" / "foreign" / "tokens_classic.onnx"
 DATA_NAME = "m.onnx.data"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from calibration.audio import read_audio
+from calibration.audio.load import read_audio
 from tests.fuzz.changes import Rng, at_bytes, extreme, pick
 from tests.fuzz.runner import Kind, Mutant
 from vampnet_models.errors import WorkbenchError

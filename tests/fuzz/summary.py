@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.onnx_suite_results import put_section
+from bench.reliability.onnx_suite_results import put_section
 from tests.fuzz.runner import CPU_LIMIT_S, MEMORY_LIMIT_BYTES, Outcome
 
 SLOW = f"over_{CPU_LIMIT_S}_s_cpu"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.onnx_suite_results import DOCS, ROOT
+from bench.reliability.onnx_suite_results import DOCS, ROOT
 from tests.fuzz import checkpoints, headers, sounds
 from tests.fuzz.runner import mutant_of, try_mutant
 from tests.fuzz.summary import section, with_section

@@ -9,8 +9,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from optimize.graph import CONTRIB_IN_DEFAULT_DOMAIN, infer_shapes
-from vampnet_models.session import Feeds, open_session
+from optimize.surgery.graph import CONTRIB_IN_DEFAULT_DOMAIN, infer_shapes
+from vampnet_models.onnxfile.session import Feeds, open_session
 
 Array = NDArray[Any]
 HEADER = '<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> g '

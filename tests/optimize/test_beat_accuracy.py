@@ -6,15 +6,15 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.feeds import FeedLabel, FeedSet
-from optimize.accuracy import compare, reference_truth
+from calibration.feeds.chain_feeds import FeedLabel, FeedSet
 from optimize.build import build_variant
 from optimize.recipes import RECIPES
+from optimize.truth.accuracy import compare, reference_truth
 from tests.beat_tracker import clicks, save_tracker
-from vampnet_models.artifact import load_model, open_artifact, save_model
+from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ
 from vampnet_models.errors import NotApplicable
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.spec import Role
-from vampnet_models.wavebeat import SAMPLE_RATE_HZ
 
 FEEDS = tuple(
     {"audio": clicks(6, SAMPLE_RATE_HZ, period_s=0.4 + 0.1 * i, seed=i)[None, None]}

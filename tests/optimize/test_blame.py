@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 from optimize import build
 from optimize.recipes import find_recipe
-from vampnet_models.artifact import Artifact, open_artifact
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 
 
 def convolution(path: Path, *inputs: str) -> Artifact:

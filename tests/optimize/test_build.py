@@ -6,15 +6,15 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.feedset import FeedLabel, FeedSet
+from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
-from optimize.precision.plan import Conversion
+from optimize.precision.shared.plan import Conversion
 from optimize.recipes import RECIPES, find_recipe
+from tests.optimize.fusions.test_order import feeds_of
 from tests.optimize.graphs import model, normal, snr_db
-from tests.optimize.test_fuse import feeds_of
-from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import ROLE_KEY, Role
 
 LEAST_DB = {

@@ -10,12 +10,12 @@ import pytest
 
 from optimize.build import build_variant
 from optimize.interface import interface_of, keep, repeated_node_names
-from optimize.precision.plan import Conversion
+from optimize.precision.shared.plan import Conversion
 from optimize.recipes import FUSED, INT8_WEIGHTS
 from tests.optimize.graphs import model, normal
-from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.errors import PromiseMissed
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.onnxfile.session import open_session
 
 LINEAR = "(float[n, 64] x) => (float[n, 64] y, float[n, 64] z) { y = MatMul(x, w) z = Neg(y) }"
 BRANCH = """(float[n, 4] x, bool c) => (float[n, 4] y) {

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.no_smaller import WhyNoSmaller, why_no_smaller
-from optimize.sensitivity import Effect
+from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
+from optimize.tuning.sensitivity import Effect
 
 
 def effect(precision: str, damage: float, saved: int, ratio: float = 1.0) -> Effect:

@@ -11,14 +11,14 @@ import pytest
 
 from optimize import probe as probing
 from optimize.build import build_variant
-from optimize.jumps import output_traits
-from optimize.precision.plan import Conversion
+from optimize.precision.shared.plan import Conversion
 from optimize.probe import probe
 from optimize.probe_feed import drawn_feeds, smallest
 from optimize.recipes import FUSED, INT4_WEIGHTS, INT8_DYNAMIC
+from optimize.surgery.jumps import output_traits
 from tests.optimize.graphs import model, normal
-from vampnet_models.artifact import Artifact, open_artifact, save_model
 from vampnet_models.errors import PromiseMissed
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact, save_model
 from vampnet_models.spec import ModelSpec, Role, TensorSpec
 
 LINEAR = "(float[n, 8] x) => (float[n, 8] y) { h = MatMul(x, w) y = Relu(h) }"

@@ -2,7 +2,7 @@ import pytest
 
 from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
 from optimize.recipes import INT8_DYNAMIC, INT8_STATIC, PHONE_RECIPES, RECIPES, find_recipe
-from optimize.runtime_check import promised_share
+from optimize.runtime.check import promised_share
 from vampnet_models.errors import InputError
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import onnx
 import pytest
 
-from profiles.bundled import selfcheck
-from tests.profiles.test_bundle import bundle
-from tests.workbench.conftest import Finished, vampbench  # noqa: F401 - a fixture
-from vampnet_models.artifact import sha256_of
+from profiles.bundle.bundled import selfcheck
+from tests.profiles.bundle.test_make import bundle
+from tests.vampbench.conftest import Finished, vampbench  # noqa: F401 - a fixture
+from vampnet_models.onnxfile.artifact import sha256_of
 
 Manifest = dict[str, Any]
 Change = Callable[[Manifest], object]

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from profiles.measure import Plan
+from profiles.measure.measure import Plan
 from profiles.profile import profile_variants
-from profiles.targets import CUDA, MOBILE, cpu
+from profiles.target import CUDA, MOBILE, cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 

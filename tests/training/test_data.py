@@ -10,14 +10,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("soxr")
 
-from calibration.loudness import TARGET_LUFS, integrated_loudness  # noqa: E402
-from training import metrics, sounds  # noqa: E402
-from training.arrange import arrangement  # noqa: E402
+from calibration.audio.loudness import TARGET_LUFS, integrated_loudness  # noqa: E402
 from training.config import HOP_SAMPLES  # noqa: E402
-from training.evaluate_tokens import audible, token_figures  # noqa: E402
-from training.masking import random_mask  # noqa: E402
-from training.synth import melody, note  # noqa: E402
-from training.tokens import TokenSet  # noqa: E402
+from training.data import sounds  # noqa: E402
+from training.data.arrange import arrangement  # noqa: E402
+from training.data.synth import melody, note  # noqa: E402
+from training.data.tokens import TokenSet  # noqa: E402
+from training.figures import metrics  # noqa: E402
+from training.figures.evaluate_tokens import audible, token_figures  # noqa: E402
+from training.figures.masking import random_mask  # noqa: E402
 
 
 @pytest.fixture(scope="module")

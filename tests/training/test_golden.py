@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from training.checkpoint import load_original  # noqa: E402
-from training.codec import Codec  # noqa: E402
-from training.transformer import VampNet, fold_lora, masked  # noqa: E402
+from training.networks.codec import Codec  # noqa: E402
+from training.networks.transformer import VampNet, fold_lora, masked  # noqa: E402
+from training.stages.checkpoint import load_original  # noqa: E402
 
 
 @pytest.fixture(scope="module")

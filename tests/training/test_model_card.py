@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from training import metrics
-from training.sounds import HELD_OUT_RECORDINGS, recordings
-from vampnet_models.builtin import CHECKPOINTS, builtin_models
-from vampnet_models.pipeline import decode, encode
-from vampnet_models.session import open_session
+from training.data.sounds import HELD_OUT_RECORDINGS, recordings
+from training.figures import metrics
+from vampnet_models.chain.builtin import CHECKPOINTS, builtin_models
+from vampnet_models.chain.pipeline import decode, encode
+from vampnet_models.onnxfile.session import open_session
 
 REFERENCE = Path(__file__).parents[2] / "vampnet_models" / "reference"
 

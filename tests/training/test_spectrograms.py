@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("PIL", reason="the extra `train` is not installed")
 
-from training.metrics import log_mel_db
+from training.figures.metrics import log_mel_db
 from training.spectrograms import GAP_PX, TITLE_PX, shades, side_by_side
 
 

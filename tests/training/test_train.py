@@ -10,21 +10,21 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from tests.training import tiny  # noqa: E402
-from training import loop  # noqa: E402
-from training.checkpoint import load_original, save_original  # noqa: E402
-from training.codec import SNAKE_ALPHA_MIN, Codec  # noqa: E402
 from training.config import transformer_kwargs  # noqa: E402
-from training.quantizer_init import fit_quantizer  # noqa: E402
-from training.snake import Snake  # noqa: E402
-from training.tokens import TokenSet  # noqa: E402
-from training.train_codec import (  # noqa: E402
+from training.data.tokens import TokenSet  # noqa: E402
+from training.networks.codec import SNAKE_ALPHA_MIN, Codec  # noqa: E402
+from training.networks.quantizer_init import fit_quantizer  # noqa: E402
+from training.networks.snake import Snake  # noqa: E402
+from training.networks.transformer import VampNet  # noqa: E402
+from training.stages import loop  # noqa: E402
+from training.stages.checkpoint import load_original, save_original  # noqa: E402
+from training.stages.train_codec import (  # noqa: E402
     latents_of,
     train_autoencoder,
     train_decoder,
 )
-from training.train_joint import Usage, train_joint  # noqa: E402
-from training.train_tokens import train_transformer  # noqa: E402
-from training.transformer import VampNet  # noqa: E402
+from training.stages.train_joint import Usage, train_joint  # noqa: E402
+from training.stages.train_tokens import train_transformer  # noqa: E402
 
 STEPS = 60
 

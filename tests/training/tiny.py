@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.config import Stage
-from training.pool import Pool
-from training.synth import melody
+from training.data.pool import Pool
+from training.data.synth import melody
 
 CODEC_KWARGS: dict[str, object] = {
     "encoder_dim": 2,

@@ -11,7 +11,7 @@ from onnx import helper
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 from onnxscript.optimizer import fold_constants
 
-from vampnet_models.artifact import load_model, save_model
+from vampnet_models.onnxfile.artifact import load_model, save_model
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "foreign"
 

@@ -6,10 +6,10 @@ from tests.vampnet_models.make_checkpoint import (
     saved_model,
     write_saved,
 )
-from vampnet_models.codec import CodecConfig
-from vampnet_models.shapes import codec_shapes, transformer_shapes
-from vampnet_models.transformer import TransformerConfig
-from vampnet_models.wavebeat import WavebeatConfig, wavebeat_shapes
+from vampnet_models.architectures.codec import CodecConfig
+from vampnet_models.architectures.parameter_shapes import codec_shapes, transformer_shapes
+from vampnet_models.architectures.transformer import TransformerConfig
+from vampnet_models.architectures.wavebeat import WavebeatConfig, wavebeat_shapes
 
 LAC = {
     "encoder_dim": 4,

@@ -18,10 +18,10 @@ from tests.vampnet_models.make_checkpoint import (
     write_package,
     write_saved,
 )
-from vampnet_models.artifact import load_model
-from vampnet_models.checkpoint import read_checkpoint
+from vampnet_models.checkpoints.checkpoint import read_checkpoint
 from vampnet_models.errors import InputError
-from vampnet_models.importer import import_models
+from vampnet_models.importing.importer import import_models
+from vampnet_models.onnxfile.artifact import load_model
 
 FC = "transformer.layers.0.self_attn.fc"
 

@@ -1,7 +1,7 @@
 import onnx_ir as ir
 import pytest
 
-from vampnet_models.artifact import load_model, open_artifact
+from vampnet_models.onnxfile.artifact import load_model, open_artifact
 from vampnet_models.spec import Role, TensorSpec, recognise, spec_of
 
 

@@ -9,8 +9,8 @@ from bench.fusion import compared
 from optimize.backends.fusion import HERE, fused_recipe, run_tool
 from optimize.build import build_variant
 from tests.optimize.graphs import model
-from vampnet_models.artifact import load_model, open_artifact, save_model
 from vampnet_models.errors import PromiseMissed
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "exported"
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.feedset import FeedLabel, FeedSet
+from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends import inc
 from optimize.build import build_variant
-from optimize.runtime_check import missed_promise, promised_share, with_runtime
+from optimize.runtime.check import missed_promise, promised_share, with_runtime
 from optimize.variant import Variant
 from tests.optimize.graphs import model, normal
-from vampnet_models.artifact import open_artifact, save_model
+from vampbench.cli.options import DEFAULT_INTERPRETER
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import open_artifact, save_model
+from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import Role
-from workbench.options import DEFAULT_INTERPRETER
 
 TWO = """(float[b, t, 64] x) => (float[b, t, 64] y) {
  n = Neg(x) h = MatMul(n, v) r = Relu(h) y = MatMul(r, w) }"""

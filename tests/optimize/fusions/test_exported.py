@@ -9,10 +9,10 @@ import onnx_ir as ir
 import pytest
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fuse import FLOAT_RULES, INTEGER_RULES, Fusion, finished, fuse
+from optimize.fusions.order import FLOAT_RULES, INTEGER_RULES, Fusion, finished, fuse
 from optimize.recipes import FUSED
-from vampnet_models.artifact import load_model, save_model
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import load_model, save_model
+from vampnet_models.onnxfile.session import open_session
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "exported"
 EXPORTERS = ("classic", "dynamo")

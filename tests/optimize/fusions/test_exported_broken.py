@@ -7,11 +7,11 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fuse import PORTABLE_RULES, Fusion, fuse
-from optimize.graph import add_constant, insert, scalar
+from optimize.fusions.order import PORTABLE_RULES, Fusion, fuse
+from optimize.surgery.graph import add_constant, insert, scalar
 from tests.optimize.graphs import ops
-from vampnet_models.artifact import load_model, save_model
-from vampnet_models.session import open_session
+from vampnet_models.onnxfile.artifact import load_model, save_model
+from vampnet_models.onnxfile.session import open_session
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "exported"
 

@@ -8,13 +8,13 @@ import onnx_ir as ir
 import pytest
 
 from bench.exporters import BEGIN, END, PAGE, Export, exports, table
-from optimize.fuse import Fusion
-from optimize.graph import Array
-from optimize.precision.fp16_emulate import emulate
+from optimize.fusions.order import Fusion
+from optimize.precision.fp16.emulate import emulate
+from optimize.surgery.graph import Array
 from tests.optimize.graphs import ops
-from vampnet_models.artifact import save_model
-from vampnet_models.session import Session, open_session
-from vampnet_models.training_mode import training_nodes
+from vampnet_models.onnxfile.artifact import save_model
+from vampnet_models.onnxfile.session import Session, open_session
+from vampnet_models.repair.training_mode import training_nodes
 
 ALL = tuple(exports())
 NEWEST = [each for each in ALL if (each.exporter, each.opset) in (("classic", 20), ("dynamo", 23))]

@@ -9,11 +9,14 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.observers import ChannelRange
-from optimize.fuse import fuse
-from optimize.precision import int8_dynamic, int8_static, npu, weight_only
-from optimize.precision.plan import NO_INTEGER_KERNEL, Conversion
-from optimize.precision.traits import traits_of
+from calibration.ranges.observers import ChannelRange
+from optimize.fusions.order import fuse
+from optimize.precision import npu
+from optimize.precision.int8 import dynamic as int8_dynamic
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.shared.plan import NO_INTEGER_KERNEL, Conversion
+from optimize.precision.shared.traits import traits_of
+from optimize.precision.weights import weight_only
 from optimize.recipes import DYNAMIC_RULES, STATIC_RULES
 from tests.optimize.graphs import Array, Feeds, check, model, normal, ops, run, runtime_ops
 from vampnet_models.spec import spec_of

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from optimize.precision.fp16 import convert
-from optimize.precision.fp16_emulate import emulate
+from optimize.precision.fp16.convert import convert
+from optimize.precision.fp16.emulate import emulate
 from tests.optimize.graphs import check, model, normal, run, snr_db
 
 X = {"x": normal(4, 32)}

@@ -8,10 +8,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from optimize.graph import Array, infer_shapes
-from optimize.precision.fp16 import convert
-from optimize.precision.fp16_emulate import emulate
-from optimize.precision.fp16_forms import half_form
+from optimize.precision.fp16.convert import convert
+from optimize.precision.fp16.emulate import emulate
+from optimize.precision.fp16.forms import half_form
+from optimize.surgery.graph import Array, infer_shapes
 from tests.optimize.graphs import check, model, normal, run, snr_db
 
 F = np.float32

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from calibration.observers import Range
+from calibration.ranges.observers import Range
 from optimize.precision import npu
 from tests.optimize.graphs import check, model, normal, ops, run, snr_db
 

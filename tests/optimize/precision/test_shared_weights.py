@@ -7,16 +7,19 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.collect import collect_channel_ranges, collect_moments
-from calibration.observers import Range
-from optimize.fuse import MATRIX_RULES, WEIGHT_RULES, finished, fuse
-from optimize.precision import calibrated_weights, int8_dynamic, int8_static, tables, weight_only
-from optimize.precision.plan import Conversion
-from optimize.precision.traits import Traits
-from optimize.precision.weight_only import Settings
-from optimize.scopes import all_nodes
+from calibration.ranges.collect import collect_channel_ranges, collect_moments
+from calibration.ranges.observers import Range
+from optimize.fusions.order import MATRIX_RULES, WEIGHT_RULES, finished, fuse
+from optimize.precision.int8 import dynamic as int8_dynamic
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.shared import tables
+from optimize.precision.shared.plan import Conversion
+from optimize.precision.shared.traits import Traits
+from optimize.precision.weights import calibrated_weights, weight_only
+from optimize.precision.weights.weight_only import Settings
+from optimize.surgery.scopes import all_nodes
 from tests.optimize.graphs import Array, check, model, normal, run, snr_db
-from vampnet_models.artifact import save_model
+from vampnet_models.onnxfile.artifact import save_model
 
 LAYERS = """(float[b, t, 64] x) => (float[b, t, 64] y) {
  a = MatMul(x, w) b1 = Add(a, c) r = Tanh(b1) d = MatMul(r, w) b2 = Add(d, c) y = Tanh(b2) }"""

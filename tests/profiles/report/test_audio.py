@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from profiles.report import audio
-from profiles.report.run import AudioFile
+from profiles.report.views.run import AudioFile
 
 
 @pytest.fixture

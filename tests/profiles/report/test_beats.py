@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from profiles.report import figures
 from profiles.report.cautions import cautions_of
-from profiles.report.choices import choices_of, recipes_of, source_bytes, whole_chain
-from profiles.report.marks import marks_for
-from profiles.report.read import read_run
+from profiles.report.charts import figures
+from profiles.report.charts.marks import marks_for
 from profiles.report.render import render_report
-from profiles.report.run import Run
-from profiles.report.table_details import detail_table
-from profiles.report.table_variants import variant_table
+from profiles.report.tables.details import detail_table
+from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
+from profiles.report.views.choices import choices_of, recipes_of, source_bytes, whole_chain
+from profiles.report.views.read import read_run
+from profiles.report.views.run import Run
 
 
 def with_beats(results: dict[str, Any], agreement: float | None = 0.93) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from profiles.report import render_report
-from profiles.report.changes import changes_of
 from profiles.report.comparison import render_comparison
-from profiles.report.read import read_run
+from profiles.report.views.changes import changes_of
+from profiles.report.views.read import read_run
 from tests.profiles.report.kernels import with_kernels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.report.cautions import cautions_of, left_in_float
-from profiles.report.read import read_run
+from profiles.report.views.read import read_run
 
 
 def lines(results: dict[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiles.report import figures, render_report
-from profiles.report.chart_panel import Panel
-from profiles.report.chart_spectrogram import _levels, png, spectrogram
-from profiles.report.chart_tradeoff import Point, best, tradeoff_chart
-from profiles.report.marks import marks_for, outline
-from profiles.report.read import read_run
-from profiles.report.run import Model, Run
-from profiles.report.scales import agreement_axis, bytes_axis, db_axis, linear_axis, seconds_axis
+from profiles.report import render_report
+from profiles.report.charts import figures
+from profiles.report.charts.marks import marks_for, outline
+from profiles.report.charts.panel import Panel
+from profiles.report.charts.scales import (
+    agreement_axis,
+    bytes_axis,
+    db_axis,
+    linear_axis,
+    seconds_axis,
+)
+from profiles.report.charts.spectrogram import _levels, png, spectrogram
+from profiles.report.charts.tradeoff import Point, best, tradeoff_chart
+from profiles.report.views.read import read_run
+from profiles.report.views.run import Model, Run
 
 MARKS = marks_for(["fp16", "<mine> & yours"])
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from profiles.report.changes import Change, changes_of
 from profiles.report.comparison import headline, render_comparison
-from profiles.report.read import read_run
+from profiles.report.views.changes import Change, changes_of
+from profiles.report.views.read import read_run
 
 Results = dict[str, Any]
 Find = Callable[[Results, str, str], Results]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from profiles.report.choices import choices_of
-from profiles.report.read import read_run
 from profiles.report.verdict import Verdict, verdict_of
+from profiles.report.views.choices import choices_of
+from profiles.report.views.read import read_run
 
 
 def judge(results: dict[str, Any]) -> Verdict:

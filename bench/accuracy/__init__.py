@@ -1,0 +1,1 @@
+"""Accuracy of quantizers, ours and others."""

@@ -1,0 +1,1 @@
+"""Runtimes and variants interleaved."""

@@ -1,0 +1,90 @@
+"""The built-in models on Qualcomm's NPU: compiled by its compiler, emulated on x86.
+
+    python -m bench.machines.qnn [MODEL ...] [--work FOLDER] [--out FILE]
+
+Needs the extra `qnn`. Short inputs: the codec is emulated at about 0.1 GFLOP/s. Results are written
+after each variant; what is there already for the same file is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bench.machines.small_variants import small_variants
+from optimize.recipes import NPU_RECIPES
+from profiles.host import describe_host
+from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import open_artifact, write_text
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "qnn.json"
+SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
+"""Frames and states: a transformer's second of emulation is the encoder's minute and the quantized
+decoder's six."""
+
+TIMEOUT_S = 3600
+
+
+def main() -> int:
+    """Compile and emulate each, and write what was found."""
+    parser = argparse.ArgumentParser(prog="python -m bench.machines.qnn")
+    parser.add_argument("models", nargs="*", default=list(SIZES), metavar="MODEL")
+    parser.add_argument("--work", type=Path, default=Path("out/qnn"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--again", action="store_true", help="also what is there already")
+    options = parser.parse_args()
+    missing = unavailable()
+    if missing is not None:
+        print(missing, file=sys.stderr)
+        return 2
+    sizes = {name: size for name, size in SIZES.items() if name in options.models}
+    records = {}
+    if options.out.is_file():
+        records = json.loads(options.out.read_text())["records"]
+    for small in small_variants(options.work, NPU_RECIPES, sizes):
+        for recipe, path in {"source": small.source.path, **small.variants}.items():
+            name = f"{small.source.name}/{recipe}"
+            sha256 = open_artifact(path).sha256
+            kept = records.get(name, {})
+            if not options.again and kept.get("sha256") == sha256 and kept["kind"] != "failed":
+                continue
+            try:
+                made = compile_variant(
+                    path, small.source.path, small.states, soc=SOCS[0], timeout_s=TIMEOUT_S
+                )
+                record = made.as_json()
+            except InputError as error:
+                reason = str(error).replace(str(path), path.name)
+                record = {"kind": "failed", "reason": reason}
+            records[name] = {
+                "model": small.source.name,
+                "recipe": recipe,
+                "sha256": sha256,
+                **record,
+            }
+            print(
+                name, json.dumps(records[name].get("emulated") or record.get("reason")), flush=True
+            )
+            _write(options.out, records)
+    return 0
+
+
+def _write(out: Path, records: dict[str, object]) -> None:
+    from importlib.metadata import version
+
+    packages = (PACKAGE, "onnxruntime", "onnx", "numpy")
+    content = {
+        "command": "python -m bench.machines.qnn",
+        "weights": "trained",
+        "versions": {name: version(name) for name in packages},
+        "host": describe_host().as_json(),
+        "records": dict(sorted(records.items())),
+    }
+    write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The built-in models in some recipes, and short inputs of theirs: what emulators are fed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.build import build_variant
+from optimize.recipes import Recipe
+from vampbench.cli.console import Voice
+from vampbench.cli.judge.qnn import short_states
+from vampbench.work.ground import CALIBRATION, EVALUATION, lay_ground, load_audio, side_feeds
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import NotApplicable
+from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
+from vampnet_models.onnxfile.session import Feeds
+
+
+@dataclass(frozen=True)
+class Small:
+    """A built-in model, its variants by recipe, and its short evaluation states."""
+
+    source: Artifact
+    variants: dict[str, Path]
+    states: list[Feeds]
+
+
+def small_variants(
+    folder: Path, recipes: Sequence[Recipe], sizes: dict[str, tuple[int, int]]
+) -> list[Small]:
+    """Build what is missing below `folder`; `sizes` are (frames, states) by model name."""
+    voice = Voice(as_json=True)
+    artifacts = [open_artifact(path) for path in find_models(builtin_models(folder))]
+    found = []
+    with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
+        ground = lay_ground(artifacts, load_audio(None, voice), Path(scratch), 0, voice)
+        for artifact in artifacts:
+            if artifact.name not in sizes:
+                continue
+            calibration = side_feeds(artifact, ground, CALIBRATION, None, 0, voice)
+            evaluation = side_feeds(artifact, ground, EVALUATION, None, 0, voice)
+            variants = {}
+            for recipe in recipes:
+                out = folder / recipe.name / artifact.path.name
+                try:
+                    build_variant(
+                        artifact,
+                        recipe,
+                        out,
+                        calibration=calibration if recipe.needs_calibration else None,
+                    )
+                except NotApplicable:
+                    continue
+                variants[recipe.name] = out
+            frames, states = sizes[artifact.name]
+            short = short_states(artifact, evaluation.feeds, frames, states)
+            found.append(Small(artifact, variants, short))
+    return found

@@ -1,0 +1,1 @@
+"""Foreign graphs through every recipe."""

@@ -1,0 +1,1 @@
+"""Sound files, and the built-in sounds, to clips."""

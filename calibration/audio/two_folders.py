@@ -1,0 +1,62 @@
+"""Calibration and evaluation audio from two folders, for a judgement on recordings of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calibration.audio.clips import AudioSet, Clip, Dropped
+from calibration.audio.load import Progress, fetch, read_folder
+from calibration.audio.samples import builtin_audio_set
+from calibration.audio.split import one_side
+from vampnet_models.errors import InputError
+
+
+def load_two_folders(
+    calibration: Path | None,
+    evaluation: Path,
+    *,
+    clip_s: float = 5.0,
+    max_clips: int | None = None,
+    progress: Progress | None = None,
+) -> AudioSet:
+    """Calibrate on one folder (or on the built-in pack's calibration side), judge on another.
+
+    What occurs on both sides is used for evaluation alone and stands in `dropped`. `clip_s` and
+    `max_clips` are as for `load_audio_set`.
+
+    Raises InputError when a folder is missing or nothing usable remains for a side.
+    """
+    judged = read_folder(evaluation, clip_s, progress)
+    known: dict[str, str] = {}
+    pieces, dropped = one_side(judged.recordings, known, max_clips)
+    clips, more = _calibration(calibration, known, clip_s, max_clips)
+    if not clips:
+        raise InputError(
+            f"{calibration}: nothing is left to calibrate on, all of it is in {evaluation} too; "
+            "give other recordings for one of the two"
+        )
+    warnings = [line for recording in judged.recordings for line in recording.warnings]
+    return AudioSet(
+        name=f"{'builtin' if calibration is None else calibration.resolve().name} | {judged.name}",
+        calibration=clips,
+        evaluation=fetch(pieces, judged.kept),
+        dropped=(*judged.dropped, *dropped, *more),
+        warnings=tuple(warnings),
+    )
+
+
+def _calibration(
+    folder: Path | None, known: dict[str, str], clip_s: float, max_clips: int | None
+) -> tuple[tuple[Clip, ...], tuple[Dropped, ...]]:
+    """The clips that evaluation has not, and what was left out."""
+    if folder is None:
+        clips = builtin_audio_set().calibration
+        fresh = tuple(clip for clip in clips if clip.sha256 not in known)
+        return fresh, tuple(
+            Dropped(clip.name, f"the same content as {known[clip.sha256]}")
+            for clip in clips
+            if clip.sha256 in known
+        )
+    found = read_folder(folder, clip_s)
+    pieces, dropped = one_side(found.recordings, known, max_clips)
+    return fetch(pieces, found.kept), (*found.dropped, *dropped)

@@ -1,0 +1,1 @@
+"""Clips to what each model really sees."""

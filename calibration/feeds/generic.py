@@ -1,0 +1,122 @@
+"""Seeded random feeds for a model of which nothing but its declared inputs is known."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from onnxruntime import RunOptions
+
+from calibration.feeds.feedset import FeedLabel, FeedSet
+from vampnet_models.errors import InputError, reason_of
+from vampnet_models.onnxfile.session import FATAL, Array, Feeds, Session
+from vampnet_models.spec import TENSOR, ModelSpec, TensorSpec
+
+SIZES = (16, 64, 256, 1024, 7680, 44_100)
+"""Tried in this order for symbolic dimensions, until the model runs."""
+
+INTEGERS_BELOW = (1024, 256, 32, 2)
+"""Tried in this order: the largest range of integers that the model accepts."""
+
+MOST_VALUES = 4_000_000
+"""Sizes that give an input more values are not tried: with several such axes no memory holds it."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def generic_feeds(spec: ModelSpec, session: Session, n_feeds: int, seed: int = 0) -> FeedSet:
+    """`n_feeds` random feeds of a size with which the model really runs.
+
+    A symbolic first dimension is 1, and so is every other of its name; all others share one size.
+    Floats are standard normal, integers lie in [0, limit), booleans are fair coins, strings are
+    numbers in words. The choice is made by running.
+
+    Raises InputError when no size works or an input cannot be drawn: no tensor, or of a type or
+    rank that is not known.
+    """
+    if not spec.inputs:
+        return FeedSet(spec.role, ({},), (FeedLabel("no inputs"),), "random", "random")
+    for tensor in spec.inputs:
+        _check(tensor)
+    reason = ""
+    # Refusals are expected here: the runtime need not log each of them.
+    quiet = RunOptions()
+    quiet.log_severity_level = FATAL
+    for limit, size in itertools.product(_limits(spec), _sizes(spec)):
+        shapes = _shapes(spec, size)
+        rng = np.random.default_rng(seed)
+        first = _draw_feed(spec, shapes, limit, rng)
+        try:
+            session.raw.run(None, first, quiet)
+        except Exception as error:  # noqa: BLE001  # the binding has a class per status code
+            reason = reason or reason_of(error, 200)
+            continue
+        feeds = (first, *(_draw_feed(spec, shapes, limit, rng) for _ in range(n_feeds - 1)))
+        facts = f"random size {size}, integers below {limit}"
+        labels = tuple(FeedLabel(f"random[{i}]") for i in range(n_feeds))
+        warning = (
+            f"feeds are {facts}: give real inputs with --feeds FILE.npz for figures that count"
+        )
+        return FeedSet(spec.role, feeds, labels, "random", facts, (warning,))
+    raise InputError(f"the model runs with no random input ({reason}); give --feeds FILE.npz")
+
+
+def _check(tensor: TensorSpec) -> None:
+    """Raise InputError where no input like that can be drawn."""
+    if tensor.form != TENSOR:
+        raise InputError(
+            f"input {tensor.name} is a {tensor.described}: no feed can be made for it; export the "
+            "model with tensors as inputs"
+        )
+    drawn = ("float16", "float32", "float64", "int", "uint", "bool", "string")
+    if not tensor.ranked or not tensor.dtype.startswith(drawn):
+        raise InputError(
+            f"input {tensor.name} is {tensor.described}: give it with --feeds FILE.npz"
+        )
+
+
+def _limits(spec: ModelSpec) -> tuple[int, ...]:
+    """The ranges of integers to try; one where the model takes no integers."""
+    takes = any(tensor.dtype.startswith(("int", "uint")) for tensor in spec.inputs)
+    return INTEGERS_BELOW if takes else INTEGERS_BELOW[:1]
+
+
+def _sizes(spec: ModelSpec) -> list[int]:
+    """The sizes to try: one where nothing is symbolic, none that gives too many values."""
+    free = any(not isinstance(d, int) for tensor in spec.inputs for d in tensor.shape[1:])
+    fit = [
+        size
+        for size in SIZES
+        if max(math.prod(shape) for shape in _shapes(spec, size).values()) <= MOST_VALUES
+    ]
+    return (fit or [1]) if free else fit[:1] or [1]
+
+
+def _shapes(spec: ModelSpec, size: int) -> Shapes:
+    firsts = {t.shape[0] for t in spec.inputs if t.shape and isinstance(t.shape[0], str)}
+
+    def sized(axis: int, dimension: int | str | None) -> int:
+        if isinstance(dimension, int):
+            return dimension
+        return 1 if axis == 0 or dimension in firsts else size
+
+    return {t.name: tuple(sized(i, d) for i, d in enumerate(t.shape)) for t in spec.inputs}
+
+
+def _draw_feed(spec: ModelSpec, shapes: Shapes, limit: int, rng: np.random.Generator) -> Feeds:
+    return {t.name: _draw(t, shapes[t.name], limit, rng) for t in spec.inputs}
+
+
+def _draw(
+    tensor: TensorSpec, shape: tuple[int, ...], limit: int, rng: np.random.Generator
+) -> Array:
+    if tensor.dtype.startswith("float"):
+        return np.asarray(rng.standard_normal(shape)).astype(tensor.dtype)
+    if tensor.dtype == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if tensor.dtype == "string":
+        return np.asarray(rng.integers(0, limit, shape)).astype(str)
+    below = min(limit, np.iinfo(tensor.dtype).max)
+    return np.asarray(rng.integers(0, below, shape)).astype(tensor.dtype)

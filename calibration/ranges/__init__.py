@@ -1,0 +1,1 @@
+"""What each model really sees to ranges of its tensors."""

@@ -1,0 +1,1 @@
+"""Constants in the form that the precisions take."""

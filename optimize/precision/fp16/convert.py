@@ -1,0 +1,228 @@
+"""Float32 to float16, node by node, with every type known.
+
+A float32 node becomes a float16 node unless its operator has no float16 form, it is on the keep
+list, or float16 would make its values wrong (fp16_keep.py); Casts stand where the two meet, one per
+value. Weights are rounded when they are written, once for all readers. Bodies of If, Loop and Scan
+are converted with the rest: what a branch makes may be float16, what a loop carries stays float32.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.precision.fp16.extremes import halved
+from optimize.precision.fp16.forms import FLOAT, is_float
+from optimize.precision.fp16.keep import KEEP_OPS, Keeping, keeping
+from optimize.precision.shared.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
+from optimize.precision.shared.traits import NO_TRAITS, Traits
+from optimize.surgery.graph import (
+    Array,
+    derived_weight,
+    dims,
+    drop_unused,
+    home_of,
+    infer_shapes,
+    read,
+    tensor_of,
+)
+from optimize.surgery.scopes import all_nodes, scope_of
+from optimize.surgery.value_types import bodies_of, fill_types
+
+HALF = ir.DataType.FLOAT16
+
+
+@dataclass
+class _State:
+    """`half` are the values that were float32; `casts` what was made of a value in a type."""
+
+    kept: Keeping
+    half: set[ir.Value] = field(default_factory=set)
+    casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = field(default_factory=dict)
+
+
+def convert(
+    model: ir.Model,
+    *,
+    keep_nodes: Collection[str] = (),
+    keep_ops: Collection[str] = (),
+    measured: Mapping[str, str] | None = None,
+    keep_io: bool = True,
+    traits: Traits = NO_TRAITS,
+) -> Conversion:
+    """Convert a model in place; graph inputs and outputs stay float32 unless `keep_io` is False.
+
+    `keep_nodes` and `keep_ops` name nodes and operators that stay in float32, `measured` nodes
+    that do so by measured ranges, with reasons. Raises InputError when the type of a value cannot
+    be inferred, or when the graph does not have what is named.
+    """
+    infer_shapes(model)
+    fill_types(model)
+    graph = model.graph
+    kept = keeping(model, keep_nodes, keep_ops, measured, traits)
+    named = {*keep_nodes, *(measured or {})}
+    done = _conversion(graph, kept, (*HEAVY_OPS, *KEEP_OPS, *keep_ops), named)
+    state = _State(kept)
+    outputs = [index for index, value in enumerate(graph.outputs) if is_float(value)]
+    if not keep_io:
+        for value in graph.inputs:
+            if is_float(value):
+                _become_half(value, state)
+    _convert_nodes(graph, state)
+    for index in outputs:
+        _convert_output(graph, index, FLOAT if keep_io else HALF, state)
+    drop_unused(model)
+    return done
+
+
+def _conversion(
+    graph: ir.Graph, kept: Keeping, reported: Collection[str], named: Collection[str]
+) -> Conversion:
+    """The record: nodes with weights by precision, and the nodes that stay, with reasons.
+
+    Where no product, convolution or recurrent layer is converted, other nodes with weights count.
+    """
+    counts: Counter[str] = Counter()
+    left = []
+    for node in all_nodes(graph):
+        reason = kept.reasons.get(node)
+        floats = any(map(is_float, (*node.inputs, *node.outputs)))
+        if not floats:
+            continue
+        if node.op_type in WEIGHT_OPS and tensor_of(node.inputs[1]) is not None:
+            counts["float16" if reason is None else "float32"] += 1
+        if reason is None:
+            continue
+        minor = reason == CODE_PATH or reason.startswith("belongs to")
+        if not minor or node.op_type in reported or node.name in named:
+            left.append(float_node(node, reason))
+    others = 0 if counts["float16"] else sum(map(_holds_a_constant, kept.forms))
+    if others:
+        counts["float16"] = others
+    return Conversion(dict(counts), tuple(left), (), kept.warnings)
+
+
+def _holds_a_constant(node: ir.Node) -> bool:
+    """Whether a node has a weight: an Einsum, a lookup or a bias may be all that a graph has."""
+    tensors = [tensor_of(value) for value in node.inputs if is_float(value)]
+    return any(tensor is not None and tensor.size > 1 for tensor in tensors)
+
+
+def _convert_nodes(graph: ir.Graph, state: _State) -> None:
+    for node in list(graph):
+        bodies = bodies_of(node)
+        form = state.kept.forms.get(node)
+        for body in bodies:
+            _convert_nodes(body, state)
+        for index, value in enumerate(node.inputs):
+            # A Cast takes any type: it reads what is there.
+            if value is None or node.op_type == "Cast":
+                continue
+            if form is not None and index in form.inputs:
+                node.replace_input_with(index, _as(value, HALF, state))
+            elif value in state.half:
+                node.replace_input_with(index, _as(value, FLOAT, state))
+        if bodies:
+            _join_bodies(node, bodies, state)
+        elif form is not None:
+            for index in form.outputs:
+                _become_half(node.outputs[index], state)
+            if form.outputs:
+                _convert_attributes(node)
+
+
+def _become_half(value: ir.Value, state: _State) -> None:
+    value.type = ir.TensorType(HALF)
+    state.half.add(value)
+
+
+def _join_bodies(node: ir.Node, bodies: Collection[ir.Graph], state: _State) -> None:
+    """Give what bodies hand on one type: float16 where all branches of an If make that."""
+    is_if = node.op_type == "If"
+    for index in range(max((len(body.outputs) for body in bodies), default=0)):
+        if is_if and all(body.outputs[index] in state.half for body in bodies):
+            _become_half(node.outputs[index], state)
+            continue
+        for body in bodies:
+            if index < len(body.outputs) and body.outputs[index] in state.half:
+                _convert_output(body, index, FLOAT, state)
+
+
+def _convert_attributes(node: ir.Node) -> None:
+    """Let a Cast name float16, and what a constant holds be it."""
+    attributes = node.attributes
+    if node.op_type == "Cast":
+        attributes["to"] = ir.AttrInt64("to", HALF)
+    elif node.op_type == "ConstantOfShape":
+        given = attributes["value"].as_tensor() if "value" in attributes else None
+        values = np.zeros(1, np.float32) if given is None else read(given)
+        attributes["value"] = ir.AttrTensor("value", ir.Tensor(halved(values), name="value"))
+    elif node.op_type == "Constant":
+        (name,) = attributes
+        held = attributes.pop(name)
+        values = read(held.as_tensor()) if name == "value" else np.array(held.value, np.float32)
+        attributes["value"] = ir.AttrTensor("value", ir.Tensor(halved(values), name="value"))
+
+
+def _as(value: ir.Value, dtype: ir.DataType, state: _State) -> ir.Value:
+    """`value` in this type: itself, a rounded copy of an initializer, or a Cast's output."""
+    if value.dtype == dtype:
+        return value
+    tensor = tensor_of(value)
+    if tensor is not None and dtype == HALF:
+        rounded = partial(_rounded, tensor)
+        return derived_weight(value, "half", HALF, dims(tensor), rounded)
+    key = (value, dtype)
+    if key not in state.casts:
+        node = _cast(value, dtype, home_of(value))
+        graph, maker = home_of(value), value.producer()
+        if maker is not None:
+            graph.insert_after(maker, node)
+        elif len(graph):
+            graph.insert_before(graph[0], node)
+        else:
+            graph.append(node)
+        state.casts[key] = node.outputs[0]
+    return state.casts[key]
+
+
+def _rounded(tensor: ir.TensorProtocol) -> Array:
+    return halved(read(tensor))
+
+
+def _cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph) -> ir.Node:
+    scope = scope_of(graph)
+    name = scope.name_node(f"{value.name}/{'half' if dtype == HALF else 'float'}")
+    node = ir.Node("", "Cast", [value], [ir.AttrInt64("to", dtype)], name=name)
+    result = node.outputs[0]
+    result.name = scope.name_value(f"{name}.out")
+    result.type, result.shape = ir.TensorType(dtype), value.shape
+    return node
+
+
+def _convert_output(graph: ir.Graph, index: int, dtype: ir.DataType, state: _State) -> None:
+    """Give an output of a graph or body its type back under its own name."""
+    value = graph.outputs[index]
+    if value.dtype == dtype:
+        return
+    rounded = _as(value, HALF, state) if dtype == HALF and tensor_of(value) is not None else None
+    node = _cast(value, dtype, graph) if rounded is None else _handed_on(rounded, graph)
+    graph.append(node)
+    graph.outputs[index] = node.outputs[0]
+    name = value.name
+    value.name = scope_of(graph).name_value(f"{name}.{'half' if dtype == FLOAT else 'float'}")
+    node.outputs[0].name = name
+
+
+def _handed_on(value: ir.Value, graph: ir.Graph) -> ir.Node:
+    """An Identity: a constant that is an output has its name from it."""
+    scope = scope_of(graph)
+    node = ir.Node("", "Identity", [value], name=scope.name_node(f"{value.name}/output"))
+    result = node.outputs[0]
+    result.name, result.type, result.shape = None, value.type, value.shape
+    return node

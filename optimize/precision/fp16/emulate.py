@@ -1,0 +1,117 @@
+"""Real float16 arithmetic on a machine without float16 kernels: each result rounded.
+
+The x86 CPU provider computes a float16 graph in float32, which tests the weights' rounding alone.
+Here every value that the converted model would hold in float16 passes through it, by a Cast there
+and back behind each node, in a float32 graph. Kernels of real devices may accumulate in float16
+too; this rounds results only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.precision.fp16.extremes import halved
+from optimize.precision.fp16.forms import FLOAT, is_float
+from optimize.precision.fp16.keep import keeping
+from optimize.precision.shared.traits import NO_TRAITS, Traits
+from optimize.surgery.graph import (
+    Array,
+    derived_weight,
+    dims,
+    home_of,
+    infer_shapes,
+    read,
+    tensor_of,
+)
+from optimize.surgery.scopes import all_nodes, scope_of
+from optimize.surgery.value_types import fill_types
+
+HALF = ir.DataType.FLOAT16
+
+
+def emulate(
+    model: ir.Model,
+    *,
+    keep_nodes: Collection[str] = (),
+    keep_ops: Collection[str] = (),
+    measured: Mapping[str, str] | None = None,
+    traits: Traits = NO_TRAITS,
+) -> int:
+    """Round what `fp16.convert` would make float16, in place; returns how many values.
+
+    The arguments are those of `fp16.convert`, and so are the nodes that it leaves.
+    """
+    infer_shapes(model)
+    fill_types(model)
+    forms = keeping(model, keep_nodes, keep_ops, measured, traits).forms
+    made = [node.outputs[i] for node, form in forms.items() for i in sorted(form.outputs)]
+    behind = [value for value in made if value.uses() or value.is_graph_output()]
+    read: dict[ir.Value, list[tuple[ir.Node, int]]] = {}
+    for node, form in forms.items():
+        for index in sorted(form.inputs):
+            value = node.inputs[index]
+            # Weights and what float32 nodes or the user give is rounded as it comes in.
+            if value is not None and is_float(value) and value.producer() not in forms:
+                read.setdefault(value, []).append((node, index))
+    for value, places in read.items():
+        rounded = _there_and_back(value)
+        for node, index in places:
+            node.replace_input_with(index, rounded)
+    order = {node: place for place, node in enumerate(all_nodes(model.graph))}
+    for value in sorted(behind, key=lambda v: order[_maker(v)]):
+        _round_behind(value)
+    return len(read) + len(behind)
+
+
+def _maker(value: ir.Value) -> ir.Node:
+    maker = value.producer()
+    assert maker is not None
+    return maker
+
+
+def _round_behind(value: ir.Value) -> None:
+    """All that read the value read it rounded; a graph output hands its name on."""
+    uses = tuple(value.uses())
+    graph = home_of(value)
+    places = [index for index, output in enumerate(graph.outputs) if output is value]
+    new = _there_and_back(value)
+    for reader, index in uses:
+        reader.replace_input_with(index, new)
+    for index in places:
+        graph.outputs[index] = new
+        name = value.name
+        value.name = scope_of(graph).name_value(f"{name}/unrounded")
+        new.name = name
+
+
+def _there_and_back(value: ir.Value) -> ir.Value:
+    """The value rounded, beside where it is made; a constant is rounded as a converted one is."""
+    tensor = tensor_of(value)
+    if tensor is not None:
+        return derived_weight(value, "rounded", FLOAT, dims(tensor), partial(_rounded, tensor))
+    graph, maker = home_of(value), value.producer()
+    scope = scope_of(graph)
+    nodes: list[ir.Node] = []
+    source = value
+    for suffix, dtype in (("rounded/half", HALF), ("rounded", FLOAT)):
+        name = scope.name_node(f"{value.name}/{suffix}")
+        node = ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], name=name)
+        source = node.outputs[0]
+        source.name = scope.name_value(f"{name}.out")
+        source.type, source.shape = ir.TensorType(dtype), value.shape
+        nodes.append(node)
+    if maker is not None:
+        graph.insert_after(maker, nodes)
+    elif len(graph):
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.extend(nodes)
+    return source
+
+
+def _rounded(tensor: ir.TensorProtocol) -> Array:
+    return halved(read(tensor)).astype(np.float32)

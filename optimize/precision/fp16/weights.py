@@ -1,0 +1,59 @@
+"""Float16 for storage alone: weights are rounded, and the arithmetic stays float32.
+
+The runtime folds the Cast when it loads the model, so that the file is half as large and the speed
+and the memory at run time are those of float32, on processors without float16 kernels too.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.precision.shared.plan import Conversion, Plan, constant_lookups, conversion, plan
+from optimize.surgery.graph import Array, derived_weight, dims, drop_unused, insert, read, weight_of
+
+MIN_ELEMENTS = 512
+"""Smaller weights stay: the extra node would eat the saving."""
+
+
+def targets(graph: ir.Graph) -> Plan:
+    """The nodes whose weights are rounded, and the heavy ones that stay, with reasons.
+
+    What decides the codes is among them: only its weights are rounded, each by less than a
+    thousandth of itself, and a search measures what that does.
+    """
+    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), {}, MIN_ELEMENTS)
+    return Plan((*found.chosen, *constant_lookups(graph, MIN_ELEMENTS)), found.left)
+
+
+def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
+    """Round the weights of a model in place, when they are written.
+
+    A weight beyond float16's range becomes the largest float16. `chosen` are the `targets` or a
+    part of them.
+    """
+    found = chosen or targets(model.graph)
+    for node in found.chosen:
+        index = 0 if node.op_type == "Gather" else 1
+        tensor, value = weight_of(node, index), node.inputs[index]
+        assert tensor is not None and value is not None
+        compute, dtype = partial(_rounded, tensor), ir.DataType.FLOAT16
+        half = derived_weight(value, "half", dtype, dims(tensor), compute)
+        (restored,) = insert(
+            node,
+            "Cast",
+            [half],
+            {"to": ir.DataType.FLOAT},
+            name=f"{node.name}/weight",
+            shapes=[half.shape],
+        )
+        node.replace_input_with(index, restored)
+    drop_unused(model)
+    return conversion(model.graph, len(found.chosen), "float16", found.left)
+
+
+def _rounded(tensor: ir.TensorProtocol) -> Array:
+    largest = float(np.finfo(np.float16).max)
+    return np.clip(read(tensor), -largest, largest).astype(np.float16)

@@ -1,0 +1,1 @@
+"""What the runtime really does with a variant."""

@@ -1,0 +1,1 @@
+"""Tools on graphs that fusions and precisions share."""

@@ -1,0 +1,1 @@
+"""Does a variant say, and sound, the same?"""

@@ -1,0 +1,112 @@
+"""Free-running comparison: same prompts, same seeds, each model on its own trajectory.
+
+Teacher-forced agreement judges each step from the reference's own state. Here an early difference
+changes all later states, as it does in use: where does a variant leave the reference's path, and
+how much of the result is still the same?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from vampnet_models.chain.pipeline import forward_of
+from vampnet_models.chain.tokens import Codes, SamplingOptions, sample
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.session import Session
+
+Progress = Callable[[int, int], None]
+"""Called with (prompts done, prompts in all)."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What sampling starts from: codes and mask int64 `[1, n, frames]`, 1 is generated."""
+
+    codes: Codes
+    mask: Codes
+    seed: int
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """A model's own trajectories against the reference's.
+
+    `kept` is the share of generated tokens that end the same, `per_step` that share after each
+    step, `first_divergence` the 0-based step of the first
+    difference per prompt (None: the trajectories are the same).
+    """
+
+    kept: float
+    per_step: tuple[float, ...]
+    first_divergence: tuple[int | None, ...]
+    n_tokens: int
+
+    @property
+    def undiverged(self) -> int:
+        """How many prompts ended without any difference."""
+        return sum(1 for step in self.first_divergence if step is None)
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"undiverged": self.undiverged}
+
+
+def free_running(
+    reference: Session,
+    others: dict[str, Session],
+    prompts: Sequence[Prompt],
+    predicted: int,
+    options: SamplingOptions,
+    progress: Progress | None = None,
+) -> dict[str, FreeRun]:
+    """Compare each of `others` (variants; the floor is one of them) with the reference.
+
+    Raises InputError when a model gives no logits, or no prompt leaves anything to generate.
+    """
+    runs = [_trajectory(reference, prompt, predicted, options) for prompt in prompts]
+    found = {}
+    for number, (name, session) in enumerate(others.items()):
+        steps: list[list[tuple[int, int]]] = []
+        ends: list[tuple[int, int]] = []
+        first: list[int | None] = []
+        for done, (prompt, own) in enumerate(zip(prompts, runs, strict=True)):
+            theirs = _trajectory(session, prompt, predicted, options)
+            generated = prompt.mask[:, -predicted:].astype(bool)
+            counts = [
+                (int((a == b)[generated].sum()), int(generated.sum()))
+                for a, b in zip(own, theirs, strict=True)
+            ]
+            steps.append(counts)
+            ends.append(counts[-1])
+            first.append(next((i for i, (same, n) in enumerate(counts) if same < n), None))
+            if progress is not None:
+                progress(number * len(prompts) + done + 1, len(others) * len(prompts))
+        total = sum(n for _, n in ends)
+        if total == 0:
+            raise InputError("no prompt leaves anything to generate; mask some frames")
+        found[name] = FreeRun(
+            kept=sum(same for same, _ in ends) / total,
+            per_step=tuple(
+                sum(counts[i][0] for counts in steps) / total for i in range(len(steps[0]))
+            ),
+            first_divergence=tuple(first),
+            n_tokens=total,
+        )
+    return found
+
+
+def _trajectory(
+    session: Session, prompt: Prompt, predicted: int, options: SamplingOptions
+) -> list[Codes]:
+    """The predicted codebooks after each step, the last one repeated if sampling ended early."""
+    seeded = SamplingOptions(**(asdict(options) | {"seed": prompt.seed}))
+    after = [
+        codes[:, -predicted:]
+        for _, codes in sample(forward_of(session), prompt.codes, prompt.mask, predicted, seeded)
+    ]
+    after = after or [np.asarray(prompt.codes[:, -predicted:])]
+    return after + [after[-1]] * (options.steps - len(after))

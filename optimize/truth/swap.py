@@ -1,0 +1,101 @@
+"""The swap table: which stage of the chain is to blame for an end-to-end difference?
+
+The whole chain runs on the same audio with the same masks and seeds: once all in FP32, then with
+one stage exchanged, with all but one, with all, and (the floor) in FP32 on another thread count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
+from vampnet_models.chain.pipeline import Audio, Chain, vamp
+from vampnet_models.chain.tokens import (
+    Codes,
+    SamplingOptions,
+    periodic_mask,
+    with_upper_codebooks,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with (runs done, runs in all)."""
+
+STAGES = ("encoder", "coarse", "c2f", "decoder")
+FLOOR, ALL = "floor", "all"
+PERIOD_FRAMES = 7
+UPPER_CODEBOOK = 3
+
+
+@dataclass(frozen=True)
+class SwapRow:
+    """A chain with some stages exchanged, against the chain in FP32.
+
+    `tokens` is the share of the final codes that are the same, `log_mel_db` and `si_sdr_db`
+    compare the sound (means over the clips).
+    """
+
+    name: str
+    exchanged: tuple[str, ...]
+    tokens: float
+    log_mel_db: float
+    si_sdr_db: float
+    n_tokens: int
+
+
+def swap_table(
+    reference: Chain,
+    variant: Chain,
+    floor: Chain,
+    clips: Sequence[Audio],
+    sampling: SamplingOptions,
+    progress: Progress | None = None,
+) -> tuple[SwapRow, ...]:
+    """One row per exchange; `floor` is the FP32 chain in other sessions."""
+    chains: dict[str, tuple[Chain, tuple[str, ...]]] = {FLOOR: (floor, ())}
+    for stage in STAGES:
+        chains[f"{stage} alone"] = (_exchanged(reference, variant, (stage,)), (stage,))
+    for stage in STAGES:
+        others = tuple(s for s in STAGES if s != stage)
+        chains[f"all but {stage}"] = (_exchanged(reference, variant, others), others)
+    chains[ALL] = (variant, STAGES)
+    total, done = (len(chains) + 1) * len(clips), 0
+    sounds: list[tuple[Audio, Codes]] = []
+    for number, clip in enumerate(clips):
+        sounds.append(_vamp(reference, clip, number, sampling))
+        done += 1
+        if progress is not None:
+            progress(done, total)
+    rows = []
+    for name, (chain, exchanged) in chains.items():
+        same = n = 0
+        mels, ratios = [], []
+        for number, (clip, (audio, codes)) in enumerate(zip(clips, sounds, strict=True)):
+            ours, found = _vamp(chain, clip, number, sampling)
+            same, n = same + int((found == codes).sum()), n + codes.size
+            mels.append(log_mel_db(audio, ours))
+            ratios.append(si_sdr_db(audio, ours))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        rows.append(
+            SwapRow(name, exchanged, same / n, float(np.mean(mels)), float(np.mean(ratios)), n)
+        )
+    return tuple(rows)
+
+
+def _exchanged(reference: Chain, variant: Chain, stages: Sequence[str]) -> Chain:
+    return replace(reference, **{stage: getattr(variant, stage) for stage in stages})
+
+
+def _vamp(chain: Chain, clip: Audio, number: int, sampling: SamplingOptions) -> tuple[Audio, Codes]:
+    seeded = replace(sampling, seed=sampling.seed + number)
+    fine = replace(seeded, steps=min(2, sampling.steps))
+    return vamp(chain, clip, _prompt, seeded, fine)
+
+
+def _prompt(shape: tuple[int, ...]) -> Codes:
+    """Every seventh frame of the first codebooks is kept: a variation as users make them."""
+    return with_upper_codebooks(periodic_mask(shape, PERIOD_FRAMES), UPPER_CODEBOOK)

@@ -1,0 +1,1 @@
+"""The best mixture of precisions within a budget."""

@@ -1,0 +1,140 @@
+"""What each block costs in each precision while the rest stays float32.
+
+No model is written: the fused float32 file lends its weights to a session whose graph holds the
+one converted block, so that a trial costs a load and a few runs. Times are ratios of runs taken in
+turn with the float32 session.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from optimize.precision.shared.traits import traits_of
+from optimize.truth.accuracy import Truth, judge
+from optimize.truth.accuracy_report import AccuracyReport
+from optimize.truth.answers import reduce_answer
+from optimize.tuning import mixed
+from optimize.tuning.mixed import Assignment, Blocks, Calibrated
+from vampnet_models.onnxfile.artifact import load_model, weights_bytes
+from vampnet_models.onnxfile.session import Feeds, Session, open_session
+
+FOLDER_KEY = "session.model_external_initializers_file_folder_path"
+
+
+TIMED_FEEDS = 3
+"""Feeds that the float32 model runs again beside a trial, for the ratio of their times."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One block in one precision.
+
+    `damage` adds up over blocks to a first order: nats of KL for a transformer with logits, noise
+    over signal for sound and other floats, the squared share of changed tokens otherwise (the
+    share grows with the noise, its square with the power of the noise). `saved_bytes` is against
+    float32, `time_ratio` the whole model's time against float32 (median of runs in turn).
+    """
+
+    block: str
+    precision: str
+    damage: float
+    agreement: float | None
+    saved_bytes: int
+    time_ratio: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; JSON has no infinity."""
+        return asdict(self) | {"damage": self.damage if math.isfinite(self.damage) else None}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Effect:
+        """What `as_json` gave."""
+        damage = values["damage"]
+        return cls(**{**values, "damage": math.inf if damage is None else damage})
+
+
+class Trials:
+    """The fused float32 model and the truth that each trial is compared with."""
+
+    def __init__(self, fused: Path, truth: Truth, blocks: Blocks, calibrated: Calibrated) -> None:
+        self._fused, self._truth, self._blocks = fused, truth, blocks
+        self._calibrated = calibrated
+        self._traits = traits_of(truth.reference.spec)
+
+    @cached_property
+    def _base_bytes(self) -> int:
+        """What a mixture weighs where every block stays float32."""
+        model = load_model(self._fused)
+        mixed.convert(model, self._blocks, {}, self._calibrated, self._traits)
+        return weights_bytes(model)
+
+    @cached_property
+    def _base(self) -> Session:
+        return open_session(self._fused)
+
+    def measure(self, block: str, precision: str) -> Effect:
+        """Convert that block alone and run every feed. Raises InputError if it cannot run."""
+        session, n_bytes = self._converted({block: precision})
+        ratios: list[float] = []
+        report = judge(self._truth, self._answers(session, ratios))
+        return Effect(
+            block,
+            precision,
+            damage_of(report),
+            report.token_agreement,
+            self._base_bytes - n_bytes,
+            float(np.median(ratios)),
+        )
+
+    def compare(self, assignment: Assignment) -> AccuracyReport:
+        """Convert every block as assigned and run every feed. Raises InputError likewise."""
+        session, _ = self._converted(assignment)
+        return judge(self._truth, self._answers(session, None))
+
+    def _converted(self, assignment: Assignment) -> tuple[Session, int]:
+        model = load_model(self._fused)
+        mixed.convert(model, self._blocks, assignment, self._calibrated, self._traits)
+        graph = ir.to_proto(model).SerializeToString()
+        folder = str(self._fused.resolve().parent)
+        return open_session(graph, config={FOLDER_KEY: folder}), weights_bytes(model)
+
+    def _answers(self, session: Session, ratios: list[float] | None) -> Iterator[Feeds]:
+        spec = self._truth.reference.spec
+        for index, feed in enumerate(self._truth.feeds):
+            if ratios is None or index >= TIMED_FEEDS:
+                ours = session.run(feed)
+            else:
+                ours, ratio = self._in_turn(session, feed, ours_first=index % 2 == 1)
+                ratios.append(ratio)
+            yield reduce_answer(spec, feed, ours, True, False)
+
+    def _in_turn(self, session: Session, feed: Feeds, *, ours_first: bool) -> tuple[Feeds, float]:
+        """Each goes first every other time: what runs second finds warmer caches."""
+        taken_s = {}
+        for each in (session, self._base) if ours_first else (self._base, session):
+            started_s = time.perf_counter()
+            outputs = each.run(feed)
+            taken_s[each is session] = time.perf_counter() - started_s
+            if each is session:
+                ours = outputs
+        return ours, taken_s[True] / taken_s[False]
+
+
+def damage_of(report: AccuracyReport) -> float:
+    """How much a variant loses, in a unit that is zero for none and adds up over blocks."""
+    if report.nonfinite:
+        return float("inf")
+    if report.logits_kl is not None:
+        return report.logits_kl
+    if report.snr_db is not None:
+        return float(10 ** (-report.snr_db / 10))
+    return 0.0 if report.token_agreement is None else (1 - report.token_agreement) ** 2

@@ -1,0 +1,236 @@
+"""The folder that ships: models, a manifest of promises, golden answers, a check of itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from profiles.bundle.ort_format import CONFIG, Shipped, config_text
+from profiles.bundle.telemetry import TELEMETRY, TURNED_OFF, telemetry_note
+from profiles.count.packaging import store_fit, zipped_size
+from profiles.target import place
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import (
+    Artifact,
+    check_output,
+    sha256_of,
+    staging_beside,
+    written,
+)
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+
+Array = NDArray[Any]
+Json = dict[str, Any]
+
+SCHEMA = 1
+MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
+SCRIPTS = ("selfcheck.py", "example.py")
+
+AUDIO_MARGIN_DB = 3.0
+"""How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
+
+PUBLISHED_NOTE = (
+    "VampNet's published weights are licensed CC BY-NC-SA 4.0: models made from them may be "
+    "shared for non-commercial use, with credit and under the same licence.\n"
+)
+GENERIC_NOTE = "The licence of these models is that of the models that they were made from.\n"
+REFERENCE_NOTE = (
+    "These models were made from the small reference weights of the VampNet workbench (MIT; the "
+    "audio that they were trained on is credited in that project's NOTICE).\n" + PUBLISHED_NOTE
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of the bundle with what it must answer.
+
+    `feeds` are its golden inputs, `reference` and `variant` the output `output` of the FP32
+    source and of this model on them; `counted` (bool, broadcastable to the tokens) marks where
+    tokens count. `accuracy` and `profile` are what the run measured; None where it did not.
+    `shipped` says how it ships where ORT format was asked for; without `sounds`, the inputs are no
+    sound or codes of one.
+    """
+
+    name: str
+    artifact: Artifact
+    recipe: str
+    source_sha256: str
+    output: str
+    feeds: Mapping[str, Array]
+    reference: Array
+    variant: Array
+    counted: Array
+    accuracy: Json | None
+    profile: Json | None
+    shipped: Shipped | None = None
+    sounds: bool = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What ships, the file to load first."""
+        if self.shipped is not None and self.shipped.path is not None:
+            return (self.shipped.path,)
+        return self.artifact.files
+
+    @property
+    def measure(self) -> str:
+        """`tokens` where the output is integer, else `audio`."""
+        return "tokens" if np.issubdtype(self.reference.dtype, np.integer) else "audio"
+
+
+def write_bundle(
+    parts: Sequence[Part], out: Path, *, target: str, provider: str, weights: str
+) -> Json:
+    """Write the bundle and return its manifest; the folder appears whole or not at all.
+
+    Raises InputError when `out` is there already, or cannot be written.
+    """
+    check_free(out)
+    with staging_beside(out) as staging, written(out):
+        staging.chmod(0o755)
+        manifest = _fill(parts, staging, target, provider, weights)
+        if out.exists():
+            out.rmdir()
+        staging.replace(out)
+    return manifest
+
+
+def check_free(out: Path) -> None:
+    """Raise InputError where no bundle can be written: something is there, or it may not be."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; choose another output or remove it")
+    check_output(out / MANIFEST)
+
+
+def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> Json:
+    models = folder / "models"
+    models.mkdir()
+    for part in parts:
+        for file in part.files:
+            shutil.copyfile(file, models / file.name)
+    golden: dict[str, Array] = {}
+    for part in parts:
+        golden |= {f"{part.name}/in/{key}": values for key, values in part.feeds.items()}
+        golden[f"{part.name}/reference"] = part.reference
+        golden[f"{part.name}/variant"] = part.variant
+        golden[f"{part.name}/counted"] = np.broadcast_to(part.counted, part.reference.shape)
+    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    for script in SCRIPTS:
+        text = files("profiles.bundle.bundled").joinpath(script).read_text(encoding="utf-8")
+        (folder / script).write_text(text, encoding="utf-8")
+    shipped = [part.shipped.operators for part in parts if part.shipped is not None]
+    if shipped:
+        (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
+    note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
+    if not any(part.sounds for part in parts):
+        note = GENERIC_NOTE
+    (folder / NOTICE).write_text(note, encoding="utf-8")
+    (folder / TELEMETRY).write_text(telemetry_note(target), encoding="utf-8")
+    inside = sorted(p for p in folder.rglob("*") if p.is_file())
+    manifest: Json = {
+        "schema": SCHEMA,
+        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "target": target,
+        "provider": provider,
+        "target_provider": place(target).provider,
+        "telemetry": TURNED_OFF[target].as_json(),
+        "weights": weights,
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("vampnet-workbench", "onnxruntime", "numpy")
+        },
+        "models": [_entry(part) for part in parts],
+        "packaging": packaging_of([file for part in parts for file in part.files]),
+        "files": [
+            {
+                "name": path.relative_to(folder).as_posix(),
+                "bytes": path.stat().st_size,
+                "sha256": sha256_of((path,)),
+            }
+            for path in inside
+        ],
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _entry(part: Part) -> Json:
+    return {
+        "name": part.name,
+        "role": part.artifact.role.value,
+        "file": f"models/{part.files[0].name}",
+        "bytes": sum(file.stat().st_size for file in part.files),
+        "recipe": part.recipe,
+        "source_sha256": part.source_sha256,
+        "output": part.output,
+        "measure": part.measure,
+        "promise": promise(part),
+        "audio_s": _audio_s(part),
+        "accuracy": part.accuracy,
+        "profile": part.profile,
+        **({} if part.shipped is None else part.shipped.as_json()),
+    }
+
+
+def packaging_of(files: Sequence[Path]) -> Json:
+    """The models' size as a store delivers it, and which limits hold it."""
+    zipped = zipped_size(tuple(files))
+    return {
+        "bytes": sum(file.stat().st_size for file in files),
+        "zipped_bytes": zipped.bytes,
+        "zipped_exact": zipped.exact,
+        "stores": store_fit(zipped.bytes),
+    }
+
+
+def promise(part: Part) -> float:
+    """What the self-check must reach on the golden inputs, from what this machine reached.
+
+    Tokens: the share measured here less three standard errors of a share over as many
+    positions, at least two in a hundred. Audio: the SI-SDR measured here less 3 dB.
+    """
+    measured = reached(part)
+    if part.measure == "audio":
+        return measured - AUDIO_MARGIN_DB
+    positions = int(_counted(part).sum())
+    error = math.sqrt(measured * (1 - measured) / positions)
+    return max(0.0, measured - max(0.02, 3 * error))
+
+
+def reached(part: Part) -> float:
+    """What the part's answers here keep of the reference: share of tokens, or SI-SDR in dB."""
+    if part.measure == "audio":
+        return _si_sdr_db(part.reference, part.variant)
+    return float((part.reference == part.variant)[_counted(part)].mean())
+
+
+def _counted(part: Part) -> Array:
+    return np.broadcast_to(part.counted, part.reference.shape).astype(bool)
+
+
+def _si_sdr_db(reference: Array, estimate: Array) -> float:
+    reference, estimate = (x.astype(np.float64).ravel() for x in (reference, estimate))
+    reference, estimate = reference - reference.mean(), estimate - estimate.mean()
+    target = reference * (estimate @ reference) / (reference @ reference + 1e-20)
+    noise = estimate - target
+    return float(10 * np.log10((target @ target + 1e-20) / (noise @ noise + 1e-20)))
+
+
+def _audio_s(part: Part) -> float | None:
+    """How much sound the golden inputs stand for; None where they stand for none."""
+    if not part.sounds:
+        return None
+    length = next(iter(part.feeds.values())).shape[-1]
+    samples = length if part.artifact.role is Role.CODEC_ENCODER else length * HOP_SAMPLES
+    return float(samples / SAMPLE_RATE_HZ)

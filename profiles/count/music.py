@@ -1,0 +1,108 @@
+"""What a time means to a musician: real-time factors, milliseconds per step, seconds per piece.
+
+The chain of a piece is encoder, coarse steps per window of 575 frames, c2f steps per window of
+173 frames, decoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from vampnet_models.shapes.tensor_shapes import Shape
+from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+
+COARSE_STEPS = 12
+C2F_STEPS = 2
+"""The original's default numbers of sampling steps."""
+
+COARSE_FRAMES = 575
+C2F_FRAMES = 173
+"""The windows of the original: 10 s and 3 s."""
+
+
+@dataclass(frozen=True)
+class RoleTime:
+    """The median time of one run of a role's model on `audio_s` of one clip."""
+
+    seconds: float
+    audio_s: float
+
+
+def audio_s(role: Role, shapes: Mapping[str, Shape]) -> float | None:
+    """Seconds of audio in one run's feeds, batch included; None for other models."""
+    if role not in (*CHAIN_ROLES, Role.BEATS) or not shapes:
+        return None
+    name = "codes" if "codes" in shapes else next(iter(shapes))
+    shape = shapes[name]
+    if role is Role.BEATS:
+        return shape[0] * shape[-1] / BEAT_RATE_HZ
+    samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * HOP_SAMPLES
+    return shape[0] * samples / SAMPLE_RATE_HZ
+
+
+def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, Any]:
+    """The derived figures of one run of `seconds`: empty for models of no known role.
+
+    `real_time_factor` is processing time per audio time (below 1 keeps up with playing);
+    a transformer's run is one sampling step.
+    """
+    length_s = audio_s(role, shapes)
+    if length_s is None:
+        return {}
+    if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.BEATS):
+        return {"audio_s": length_s, "real_time_factor": seconds / length_s}
+    return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
+
+
+def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Seconds per 10 s of music from measured records of one target; None when a role lacks one.
+
+    Calculated from medians, so `kind` is neither measurement nor estimate but `derived`; `noisy`
+    where one of them is.
+    """
+    times = {
+        role: RoleTime(record["median_s"], record["audio_s"])
+        for role, record in records.items()
+        if record["kind"] == "measurement" and "audio_s" in record
+    }
+    found = seconds_per_piece(times)
+    if found is None:
+        return None
+    return {
+        "kind": "derived",
+        "s_per_10s_of_music": found[0],
+        "noisy": any(record.get("noisy") for record in records.values()),
+        "assumptions": list(found[1]),
+    }
+
+
+def seconds_per_piece(
+    times: Mapping[Role, RoleTime], piece_s: float = 10.0
+) -> tuple[float, tuple[str, ...]] | None:
+    """Time to vamp on `piece_s` of audio, and what was assumed; None when a role is missing.
+
+    The codec scales with length; a transformer's step is taken at the measured length and scaled
+    to its window linearly, which is a little too low for longer windows (attention grows with
+    the square) and is said when it happens.
+    """
+    if any(role not in times for role in CHAIN_ROLES):
+        return None
+    frames = math.ceil(piece_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
+    notes = [f"{COARSE_STEPS} coarse and {C2F_STEPS} c2f steps"]
+    total = 0.0
+    for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
+        total += times[role].seconds * piece_s / times[role].audio_s
+    for role, steps, window in (
+        (Role.COARSE, COARSE_STEPS, COARSE_FRAMES),
+        (Role.C2F, C2F_STEPS, C2F_FRAMES),
+    ):
+        measured = round(times[role].audio_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
+        if measured != min(window, frames):
+            notes.append(f"{role.value} scaled from {measured} to {min(window, frames)} frames")
+        padded = math.ceil(frames / window) * window if role is Role.C2F else frames
+        total += steps * times[role].seconds * padded / measured
+    return total, tuple(notes)

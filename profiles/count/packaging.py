@@ -1,0 +1,167 @@
+"""What a variant is as a part of an app: size, compressed size, ORT format, store limits."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from profiles import host
+from profiles.target import STORE_LIMITS
+from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import end_of
+
+_BLOCK_BYTES = 4 << 20
+_EXACT_UP_TO_BYTES = 64 << 20
+_SAMPLED_BLOCKS = 12
+UNFOLDED = 1.5
+"""An ORT-format file of more than this times the model's size has its weights unfolded."""
+
+_CONVERSION_FACTOR = 4
+"""Predicted memory of the conversion over the size of the files, from 354 MB and 1.3 GB models."""
+
+
+@dataclass(frozen=True)
+class Zipped:
+    """Deflated size; of large files from evenly spaced blocks, then `exact` is false."""
+
+    bytes: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class OrtFormat:
+    """The conversion to ORT format: its size and operators, or why there is none."""
+
+    bytes: int | None
+    operators: dict[str, tuple[str, ...]]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Packaging:
+    """All of it for one variant."""
+
+    bytes: int
+    zipped: Zipped
+    ort: OrtFormat
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json."""
+        return {
+            "bytes": self.bytes,
+            "zipped_bytes": self.zipped.bytes,
+            "zipped_exact": self.zipped.exact,
+            "ort_bytes": self.ort.bytes,
+            "ort_reason": self.ort.reason,
+            "required_operators": {d: list(ops) for d, ops in self.ort.operators.items()},
+            "stores": store_fit(self.zipped.bytes),
+        }
+
+
+def package(files: tuple[Path, ...], size_bytes: int) -> Packaging:
+    """Measure the packaging of a model given by its files, the .onnx file first."""
+    return Packaging(size_bytes, zipped_size(files), to_ort(files, size_bytes))
+
+
+def zipped_size(files: tuple[Path, ...]) -> Zipped:
+    """Size after deflate at its default level, which is what app archives use.
+
+    Files above 64 MiB are judged by 12 evenly spaced blocks of 4 MiB: weights compress alike
+    throughout a file, and deflating 1.3 GB would take most of a minute.
+    """
+    total, exact = 0, True
+    for path in files:
+        size = path.stat().st_size
+        if size <= _EXACT_UP_TO_BYTES:
+            total += _deflated(path, range(0, size, _BLOCK_BYTES))
+            continue
+        exact = False
+        step = (size - _BLOCK_BYTES) // (_SAMPLED_BLOCKS - 1)
+        sampled = _deflated(path, range(0, size - _BLOCK_BYTES + 1, step))
+        total += round(size * sampled / (_SAMPLED_BLOCKS * _BLOCK_BYTES))
+    return Zipped(total, exact)
+
+
+def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -> OrtFormat:
+    """Convert for ARM in a temporary folder by onnxruntime's own tool, in a process of its own.
+
+    The file itself is dropped, or moved to `keep`.
+    """
+    needed = _CONVERSION_FACTOR * size_bytes
+    available = host.memory_bytes()[1]
+    if available is not None and needed > available:
+        return _no_ort(f"the conversion needs about {needed / 1e9:.1f} GB of memory; free some")
+    with scratch_folder() as folder:
+        room = shutil.disk_usage(folder).free
+        if room < 2 * size_bytes:
+            return _no_ort(f"{2 * size_bytes / 1e9:.1f} GB of temporary disk space are missing")
+        source, out = folder / "source", folder / "out"
+        source.mkdir()
+        for file in files:
+            # The converter takes a path; a plain name keeps accents and spaces out of its way.
+            name = "model.onnx" if file == files[0] else file.name
+            (source / name).symlink_to(file.resolve())
+        command = [sys.executable, "-P", "-m", "onnxruntime.tools.convert_onnx_models_to_ort"]
+        command += ["--optimization_style=Fixed", "--target_platform=arm", f"--output_dir={out}"]
+        done = subprocess.run(
+            [*command, str(source / "model.onnx")],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        converted = sorted(out.glob("*.ort"))
+        if done.returncode != 0 or not converted:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            return _no_ort(
+                f"the conversion failed: {end_of(said[-1], 200) if said else 'no message'}"
+            )
+        operators = {}
+        for config in out.glob("*.config"):
+            operators.update(parse_operators(config.read_text(encoding="utf-8")))
+        size = converted[0].stat().st_size
+        if keep is not None:
+            shutil.move(converted[0], keep)
+        return OrtFormat(size, operators, None)
+
+
+def parse_operators(text: str) -> dict[str, tuple[str, ...]]:
+    """Read `domain;opset;Op,Op` lines of a reduced-build configuration, by `domain;opset`."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#") and line.count(";") == 2:
+            domain, opset, operators = line.split(";")
+            found[f"{domain};{opset}"] = tuple(operators.split(","))
+    return found
+
+
+def store_fit(delivered_bytes: int) -> list[dict[str, Any]]:
+    """Each store limit and whether a part of this size, as delivered, is within it."""
+    return [
+        {
+            "store": limit.store,
+            "part": limit.part,
+            "limit_bytes": limit.bytes,
+            "fits": delivered_bytes <= limit.bytes,
+        }
+        for limit in STORE_LIMITS
+    ]
+
+
+def _deflated(path: Path, offsets: range) -> int:
+    squeezer = zlib.compressobj()
+    total = 0
+    with path.open("rb") as stream:
+        for offset in offsets:
+            stream.seek(offset)
+            total += len(squeezer.compress(stream.read(_BLOCK_BYTES)))
+    return total + len(squeezer.flush())
+
+
+def _no_ort(reason: str) -> OrtFormat:
+    return OrtFormat(None, {}, reason)

@@ -1,0 +1,1 @@
+"""Times that other tools measured."""

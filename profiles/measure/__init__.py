@@ -1,0 +1,1 @@
+"""Times: processes, rounds, statistics."""

@@ -1,0 +1,144 @@
+"""The table of totals: before, then after per recipe and per set."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from profiles.full_size import FULL_SIZE_TOTAL_BYTES
+from profiles.report.charts.marks import Mark
+from profiles.report.charts.svg import element, rectangle
+from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
+from profiles.report.tables.table import Row, Table
+from profiles.report.views.choices import (
+    GOAL_BYTES,
+    GOAL_TEXT,
+    Choice,
+    counted,
+    is_small,
+    source_bytes,
+    whole_chain,
+)
+from profiles.report.views.run import Run
+from profiles.report.views.units import (
+    NBSP,
+    agreement_text,
+    bytes_text,
+    db_text,
+    percent_text,
+    ratio_text,
+    seconds_text,
+)
+
+
+def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) -> Table:
+    """Before, then after per recipe and per set."""
+    total = source_bytes(run)
+    top = max((c.bytes or 0.0 for c in choices), default=0.0)
+    top = max(top, total or 0.0)
+    bars = "Relative size, goal marked" if top > GOAL_BYTES else "Relative size"
+    small = any(is_small(m) for m in run.models)
+    goal = "At full size, estimated" if small else f"Against the {GOAL_TEXT} goal"
+    kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
+    music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
+    columns = ("Size", bars, "Of source", goal, *kept, *music)
+    source = Row(
+        "FP32 source",
+        None,
+        "source",
+        "what came in",
+        (
+            fact(total, bytes_text),
+            Cell(_bar(total, top), "fact"),
+            fact(1.0 if total else None, percent_text),
+            _goal(run, total, FULL_SIZE_TOTAL_BYTES),
+            words("the reference"),
+            words("the reference"),
+            fact(1.0, ratio_text) if any("cpu" in m.profiles for m in run.models) else absent(),
+            *_music(run, "source"),
+        ),
+    )
+    return Table(columns, (source, *(_choice_row(run, c, marks, top) for c in choices)))
+
+
+def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
+    n, decoder = len(counted(run)), any(m.is_decoder for m in run.models)
+    made = n - len(choice.missing)
+    if choice.missing:
+        reason = f"{made} of {n} models; without {', '.join(choice.missing)}"
+    elif choice.missed:
+        reason = f"below the asked agreement: {', '.join(choice.missed)}"
+    else:
+        reason = choice.parts
+    worst_lines: tuple[str, ...] = (choice.worst_model,) if choice.worst_model else ()
+    if choice.within_floor:
+        worst_lines += ("within the floor",)
+    share = choice.share
+    return Row(
+        choice.name,
+        marks[choice.name].icon if choice.kind == "recipe" else None,
+        "incomplete" if choice.missing else "missed" if choice.missed else "ok",
+        reason,
+        (
+            fact(choice.bytes, bytes_text),
+            Cell(_bar(choice.bytes, top, whole=not choice.missing), "fact"),
+            absent("incomplete") if choice.missing else fact(share, percent_text),
+            absent("incomplete")
+            if choice.missing
+            else _goal(run, choice.bytes, choice.full_size_bytes),
+            measured(choice.worst_agreement, agreement_text, worst_lines),
+            measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
+            absent("incomplete")
+            if choice.missing
+            else measured(choice.cpu_ratio, ratio_text, _span(choice)),
+            *_music(run, choice.name),
+        ),
+    )
+
+
+def _span(choice: Choice) -> tuple[str, ...]:
+    if choice.cpu_interval is None:
+        return ()
+    return (f"{choice.cpu_interval[0]:.2f}\u2013{choice.cpu_interval[1]:.2f}",)
+
+
+def _music(run: Run, name: str) -> tuple[Cell, ...]:
+    """The chain's time on this CPU; no cell where no chain was measured at all."""
+    found = [c for c in run.chains if c.target == "cpu"]
+    if not found:
+        return ()
+    seconds = next((c.seconds for c in found if c.name == name), None)
+    return (measured(seconds, seconds_text),)
+
+
+def _goal(run: Run, size: float | None, full_size: float | None) -> Cell:
+    if not whole_chain(run):
+        return absent("needs all four models")
+    if any(is_small(m) for m in run.models):
+        if full_size is None:
+            return absent()
+        return estimate(
+            f"≈{NBSP}{bytes_text(full_size)}",
+            full_size,
+            (f"{_against(full_size)} the {GOAL_TEXT} goal",),
+        )
+    return fact(size, _against)
+
+
+def _against(size: float) -> str:
+    gap = size - GOAL_BYTES
+    return f"{bytes_text(abs(gap))} {'over' if gap > 0 else 'under'}"
+
+
+def _bar(size: float | None, top: float, *, whole: bool = True) -> Markup:
+    """A bar of the size relative to the largest; a tick marks the goal where it is in reach."""
+    if not size or not top:
+        return Markup("")
+    parts = [rectangle(0, 0, 100 * size / top, 10, "bar" if whole else "bar part")]
+    if top > GOAL_BYTES:
+        parts.append(rectangle(100 * GOAL_BYTES / top - 0.5, -2, 1, 14, "bar-goal"))
+    return element(
+        "svg",
+        {"class": "bar-chart", "viewBox": "0 0 100 10", "preserveAspectRatio": "none"}
+        | {"aria-hidden": "true"},
+        *parts,
+    )

@@ -1,0 +1,89 @@
+"""A model's second table: the other accuracy figures, session times, the graph."""
+
+from __future__ import annotations
+
+from profiles.report.charts.marks import Mark
+from profiles.report.tables.cells import Cell, measured, words
+from profiles.report.tables.table import Row, Table
+from profiles.report.views.run import Accuracy, Model, Variant
+from profiles.report.views.units import (
+    NBSP,
+    agreement_text,
+    count_text,
+    db_text,
+    digits,
+    percent_text,
+    seconds_text,
+)
+
+TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
+BEAT_DETAILS = (
+    "SQNR",
+    *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
+    "Not finite",
+)
+AUDIO_DETAILS = ("SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
+TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
+
+
+def detail_table(model: Model, marks: dict[str, Mark]) -> Table:
+    """The other accuracy figures, session times, fusions and precisions of each variant."""
+    accuracy: tuple[str, ...] = TOKEN_DETAILS
+    if model.is_decoder:
+        accuracy = AUDIO_DETAILS
+    elif model.is_beats:
+        accuracy = BEAT_DETAILS
+    columns = (*accuracy, *TIME_DETAILS, "Fusions", "Weights by precision")
+    made = [v for v in model.variants if v.usable]
+    return Table(columns, tuple(_detail_row(model, v, marks) for v in made))
+
+
+def _beat_figures(accuracy: Accuracy) -> tuple[Cell, ...]:
+    kinds = {k.kind: k for k in accuracy.per_beat_kind}
+    cells = [measured(accuracy.snr_db, db_text)]
+    for kind in (kinds.get("beat"), kinds.get("downbeat")):
+        if kind is None:
+            cells += [measured(None, agreement_text)] * 2
+            continue
+        for share, n in ((kind.recall, kind.n_reference), (kind.precision, kind.n_variant)):
+            cells.append(measured(share, agreement_text, (f"of {count_text(n or 0)}",)))
+    return (*cells, measured(accuracy.nonfinite, count_text))
+
+
+def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
+    a, cpu = variant.accuracy, variant.profiles.get("cpu")
+    if model.is_decoder:
+        figures: tuple[Cell, ...] = (
+            measured(a.si_sdr_db, db_text),
+            measured(a.snr_db, db_text),
+            measured(a.log_mel_db, lambda v: f"{digits(v)}{NBSP}dB"),
+            measured(a.clipped, count_text),
+            measured(a.nonfinite, count_text),
+        )
+    elif model.is_beats:
+        figures = _beat_figures(a)
+    else:
+        epsilon = a.near_tie_epsilon
+        ties = () if epsilon is None else (f"margin below {epsilon:g}",)
+        figures = (
+            measured(a.near_tie_share, percent_text, ties),
+            measured(a.agreement_without_near_ties, agreement_text),
+            measured(a.logits_kl, lambda v: f"{v:.2g}{NBSP}nat"),
+            measured(a.top5_containment, agreement_text),
+        )
+    times = (
+        measured(cpu.session_s if cpu else None, seconds_text),
+        measured(cpu.first_run_s if cpu else None, seconds_text),
+        measured(len(cpu.samples_s) or None if cpu else None, count_text),
+        measured(cpu.threads if cpu else None, count_text),
+    )
+    counted = (
+        words(", ".join(f"{k} {count_text(v)}" for k, v in variant.fusions.items()) or "none"),
+        words(
+            ", ".join(f"{k} {count_text(v)}" for k, v in variant.precision.items())
+            or "not recorded"
+        ),
+    )
+    return Row(
+        variant.recipe, marks[variant.recipe].icon, variant.status, "", (*figures, *times, *counted)
+    )

@@ -1,0 +1,112 @@
+"""What was measured where, and how to get what was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from profiles.report.tables.phones import SHOWN_AS_PHONES
+from profiles.report.tables.table import Row, Table
+from profiles.report.views.facts import fact_rows
+from profiles.report.views.kernels import SHOWN_AS_KERNELS, timed_kernels
+from profiles.report.views.run import AudioSet, Profile, Run
+from profiles.report.views.target_lines import how_to_measure
+from profiles.report.views.units import NOT_MEASURED, plural, seconds_text
+
+OPERATORS_HOW = "make report-full, or vampbench run MODELS -o OUT --operators"
+BLOCKS_HOW = (
+    "make report-full, or vampbench tune MODELS -o TUNED, then vampbench report OUT --tuned TUNED"
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far one target is covered by the run's variants."""
+
+    target: str
+    kind: str
+    counts: str
+    note: str
+
+
+def host_rows(run: Run) -> tuple[tuple[str, str], ...]:
+    """The machine's facts as the run recorded them."""
+    return fact_rows(run.host)
+
+
+def audio_rows(audio: AudioSet) -> tuple[tuple[str, str], ...]:
+    """The audio set's name, hash and length."""
+    lengths = (("calibration", audio.calibration_s), ("evaluation", audio.evaluation_s))
+    return (
+        ("set", audio.name or "not recorded"),
+        ("sha256", audio.sha256[:12] if audio.sha256 else "not recorded"),
+        *((name, "not recorded" if s is None else seconds_text(s)) for name, s in lengths),
+        ("dropped", plural(len(audio.dropped), "clip")),
+    )
+
+
+def coverage(run: Run) -> tuple[Coverage, ...]:
+    """A line per target: measured, estimated, not measured, and how to get the rest."""
+    variants = [v for m in run.models for v in m.variants if v.usable]
+    targets = dict.fromkeys(["cpu", "cuda", "mobile", *(t for v in variants for t in v.profiles)])
+    made = []
+    for target in targets:
+        profiles = [v.profiles.get(target) for v in variants]
+        n_measured = sum(p is not None and p.kind == "measurement" for p in profiles)
+        n_estimated = sum(p is not None and p.kind == "estimate" for p in profiles)
+        gap = len(profiles) - n_measured - n_estimated
+        counts = ((n_measured, "measured"), (n_estimated, "estimated"), (gap, NOT_MEASURED))
+        kind = "measurement" if n_measured else "estimate" if n_estimated else "absent"
+        notes = [_assumed(profiles)]
+        notes += [how_to_measure(target, profiles)] if gap or not profiles else []
+        notes += ["only the device itself can measure"] if n_estimated else []
+        said = ", ".join(f"{n} {word}" for n, word in counts if n)
+        text = f"{said} of {plural(len(profiles), 'variant')}" if said else "no variant to measure"
+        made.append(Coverage(target, kind, text, "; ".join(n for n in notes if n)))
+    return (*made, *_extras(run))
+
+
+def _extras(run: Run) -> tuple[Coverage, ...]:
+    """What a run measures only when asked to, and how to ask."""
+    found = (
+        ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), OPERATORS_HOW),
+        ("damage per block", sum(bool(m.blocks) for m in run.models), BLOCKS_HOW),
+    )
+    made = []
+    for name, n, how in found:
+        kind = "measurement" if n else "absent"
+        text = f"measured for {n} of {plural(len(run.models), 'model')}" if n else NOT_MEASURED
+        made.append(Coverage(name, kind, text, "" if n and n == len(run.models) else f"run: {how}"))
+    return tuple(made)
+
+
+def profile_details(run: Run) -> tuple[tuple[str, Table], ...]:
+    """Per target: the recorded figures that stand nowhere else, by model and recipe."""
+    owners = [(f"{m.name} · FP32 source", "source", m.profiles) for m in run.models]
+    owners += [
+        (f"{m.name} · {v.recipe}", v.status, v.profiles) for m in run.models for v in m.variants
+    ]
+    targets = dict.fromkeys(target for _, _, profiles in owners for target in profiles)
+    made = []
+    for target in targets:
+        rows = []
+        for name, status, profiles in owners:
+            profile = profiles.get(target)
+            found = () if profile is None else _facts(profile)
+            if profile is not None and found:
+                kind = NOT_MEASURED if profile.kind == "absent" else profile.kind
+                rows.append(Row(name, None, status, "; ".join((kind, *found)), ()))
+        if rows:
+            made.append((target, Table(("Figures",), tuple(rows))))
+    return tuple(made)
+
+
+def _facts(profile: Profile) -> tuple[str, ...]:
+    shown = [
+        (k, v) for k, v in profile.extra.data.items() if k not in SHOWN_AS_PHONES | SHOWN_AS_KERNELS
+    ]
+    return tuple(f"{name} {text}" for name, text in fact_rows(shown))
+
+
+def _assumed(profiles: list[Profile | None]) -> str:
+    texts = dict.fromkeys(a for p in profiles if p is not None for a in p.assumptions)
+    return f"assumes: {'; '.join(texts)}" if texts else ""

@@ -1,0 +1,170 @@
+"""A model's table: size, accuracy and each target, a row per variant."""
+
+from __future__ import annotations
+
+from profiles.measure.stats import paired_ratio, verdict
+from profiles.report.charts.marks import Mark
+from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
+from profiles.report.tables.table import Row, Table
+from profiles.report.views.run import Accuracy, Model, Profile, Variant
+from profiles.report.views.target_lines import estimate_of
+from profiles.report.views.units import (
+    NBSP,
+    agreement_range,
+    agreement_text,
+    bytes_text,
+    count_text,
+    db_text,
+    digits,
+    percent_text,
+    ratio_text,
+    seconds_range,
+    seconds_text,
+)
+
+
+def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
+    """A model's source and variants: size, accuracy, and each target."""
+    accuracy = "Token agreement, interval"
+    if model.is_decoder:
+        accuracy = "SI-SDR, log-mel"
+    elif model.is_beats:
+        accuracy = "Beats within 20 ms, interval"
+    cpu_columns = ("CPU median, p10–p90", "CPU time to FP32", "Peak memory")
+    columns = (
+        "Size",
+        "Of source",
+        accuracy,
+        "Beats" if model.is_beats else "Positions",
+        *cpu_columns,
+        "CUDA",
+        "Mobile",
+    )
+    cpu = model.profiles.get("cpu")
+    source = Row(
+        "FP32 source",
+        None,
+        "source",
+        "",
+        (
+            fact(model.source_bytes, bytes_text),
+            fact(1.0 if model.source_bytes else None, percent_text),
+            words("the reference"),
+            words("\u2013"),
+            _median(cpu),
+            fact(1.0, ratio_text) if cpu and cpu.median_s is not None else absent(),
+            measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
+            target_cell(model.profiles.get("cuda")),
+            target_cell(model.profiles.get("mobile")),
+        ),
+    )
+    return Table(columns, (source, *(_variant_row(model, v, marks) for v in model.variants)))
+
+
+def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
+    if not variant.usable:
+        reason = variant.reason or "no reason given"
+        return Row(variant.recipe, marks[variant.recipe].icon, variant.status, reason, ())
+    cpu = variant.profiles.get("cpu")
+    share = variant.bytes / model.source_bytes if variant.bytes and model.source_bytes else None
+    larger = ("larger than", "its source") if share is not None and share > 1 else ()
+    return Row(
+        variant.recipe,
+        marks[variant.recipe].icon,
+        variant.status,
+        variant.reason or "",
+        (
+            fact(variant.bytes, bytes_text),
+            fact(share, percent_text, larger),
+            accuracy_cell(model, variant.accuracy),
+            measured(variant.accuracy.n_positions, count_text),
+            _median(cpu),
+            ratio_cell(cpu, model.profiles.get("cpu")),
+            measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
+            target_cell(variant.profiles.get("cuda")),
+            target_cell(variant.profiles.get("mobile")),
+        ),
+    )
+
+
+def accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
+    """Token agreement with interval and floor; SI-SDR with log-mel distance for decoders."""
+    if model.is_decoder or (accuracy.token_agreement is None and accuracy.si_sdr_db is not None):
+        mel = accuracy.log_mel_db
+        heard: tuple[str, ...] = () if mel is None else (f"log-mel {digits(mel)}{NBSP}dB",)
+        if accuracy.si_sdr_db is not None and accuracy.si_sdr_db == float("inf"):
+            heard = ("identical audio", *heard)
+        if accuracy.worst_si_sdr_db is not None:
+            heard += (f"worst clip {db_text(accuracy.worst_si_sdr_db)}",)
+        if accuracy.floor_si_sdr_db is not None:
+            heard += (f"floor {db_text(accuracy.floor_si_sdr_db)}",)
+        return measured(accuracy.si_sdr_db, db_text, heard)
+    share, floor = accuracy.token_agreement, accuracy.floor
+    lines: tuple[str, ...] = ()
+    if accuracy.interval is not None:
+        lines += (agreement_range(*accuracy.interval),)
+    lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
+    if share is not None and floor is not None and share >= floor:
+        lines += ("within the floor",)
+    return measured(share, agreement_text, lines)
+
+
+def ratio_cell(mine: Profile | None, source: Profile | None) -> Cell:
+    """Time relative to the FP32 source, its interval, and what that lets one say."""
+    if mine is None or mine.kind != "measurement":
+        return absent()
+    if mine.ratio is not None:
+        said = () if mine.ratio_verdict is None else (mine.ratio_verdict,)
+        return measured(mine.ratio, ratio_text, (_interval(mine.ratio_interval), *said))
+    if source is None or source.kind != "measurement" or not mine.median_s or not source.median_s:
+        return absent()
+    if len(mine.samples_s) >= 2 and len(mine.samples_s) == len(source.samples_s):
+        ratio = paired_ratio(source.samples_s, mine.samples_s)
+        spoken = (_interval((ratio.low, ratio.high)), verdict(ratio).value)
+        return measured(ratio.value, ratio_text, spoken)
+    return measured(mine.median_s / source.median_s, ratio_text, (_interval(None),))
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "interval not measured" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}"
+
+
+def target_cell(profile: Profile | None) -> Cell:
+    """Another target in one cell: its median, its estimated range, or that there is none."""
+    if profile is None:
+        return absent()
+    if profile.kind == "failed":
+        return absent("failed")
+    if profile.kind == "measurement" and profile.median_s is not None:
+        return _median(profile)
+    if profile.kind == "estimate" and profile.low_s is not None and profile.high_s is not None:
+        middle = (profile.low_s + profile.high_s) / 2
+        text = f"≈{NBSP}{seconds_range(profile.low_s, profile.high_s)}"
+        return estimate(text, middle, ("estimate",))
+    share = profile.extra.record("operators").number("flops_share")
+    kernels = () if share is None else (f"kernels for {percent_text(share)}", "of the arithmetic")
+    guess = estimate_of(profile)
+    guessed = () if guess is None else (f"≈{NBSP}{seconds_range(*guess)}, estimate",)
+    return absent(lines=(*guessed, *kernels))
+
+
+def _median(profile: Profile | None) -> Cell:
+    if profile is not None and profile.kind == "failed":
+        return absent("failed")
+    if profile is None or profile.kind != "measurement":
+        return absent()
+    spread = (
+        (seconds_range(profile.p10_s, profile.p90_s),)
+        if profile.p10_s is not None and profile.p90_s is not None
+        else ()
+    )
+    noisy = ("noisy: see the warnings",) if profile.noisy else ()
+    return measured(profile.median_s, seconds_text, (*spread, *_pace(profile), *noisy))
+
+
+def _pace(profile: Profile) -> tuple[str, ...]:
+    """What the time means: of real time for audio in or out, of one step for a transformer."""
+    factor = profile.extra.number("real_time_factor")
+    if factor is not None:
+        return (f"{ratio_text(factor)} real time",)
+    return ("per sampling step",) if profile.extra.number("ms_per_step") is not None else ()

@@ -1,0 +1,1 @@
+"""What the page reads: results as typed records."""

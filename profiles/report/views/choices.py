@@ -1,0 +1,223 @@
+"""What could be shipped: the source, each recipe for all models, each set; and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller
+from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
+from profiles.report.views.run import Model, Run, Variant
+from vampnet_models.spec import CHAIN_ROLES, Role
+
+GOAL_BYTES = 1.8e9
+GOAL_TEXT = "1.8\u00a0GB"
+"""What the original project set out to reach for all four full-size models together."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way to serve every model of the run. Bytes, shares 0 to 1, decibels.
+
+    `missing` names the models that it does not serve; then it is no whole and never best.
+    """
+
+    name: str
+    kind: str
+    parts: str
+    bytes: float | None
+    summed_bytes: float | None
+    source_bytes: float | None
+    missing: tuple[str, ...]
+    missed: tuple[str, ...]
+    worst_agreement: float | None
+    worst_model: str | None
+    within_floor: bool
+    si_sdr_db: float | None
+    cpu_ratio: float | None
+    cpu_interval: tuple[float, float] | None
+    noisy: bool
+    full_size_bytes: float | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every model of the run has a variant here."""
+        return not self.missing and self.bytes is not None
+
+    @property
+    def share(self) -> float | None:
+        """Bytes relative to the source, for complete choices."""
+        if not self.complete or not self.bytes or not self.source_bytes:
+            return None
+        return self.bytes / self.source_bytes
+
+
+def is_small(model: Model) -> bool:
+    """Whether a model of the chain is far below the published size of its role."""
+    return is_far_smaller(model.role, model.source_bytes)
+
+
+def role_of(model: Model) -> Role:
+    """The model's role; unknown names count as generic."""
+    return Role(model.role) if model.role in set(Role) else Role.GENERIC
+
+
+def whole_chain(run: Run) -> bool:
+    """Whether the run holds exactly one model of each of the four roles."""
+    roles = [role_of(m) for m in counted(run)]
+    return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
+
+
+def counted(run: Run) -> tuple[Model, ...]:
+    """The models that sums and choices count: without beat trackers, if others are there.
+
+    The chain plays without a beat tracker.
+    """
+    return tuple(m for m in run.models if not m.is_beats) or run.models
+
+
+def recipes_of(run: Run) -> tuple[str, ...]:
+    """All recipes, in order of appearance."""
+    return tuple(dict.fromkeys(v.recipe for m in run.models for v in m.variants))
+
+
+def source_bytes(run: Run) -> float | None:
+    """All sources together, or None when one is not recorded."""
+    sizes = [m.source_bytes for m in counted(run)]
+    known = [s for s in sizes if s is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def choices_of(run: Run) -> tuple[Choice, ...]:
+    """Every recipe and then every set, in the order of the results.
+
+    Where each model has one variant, a recipe of its own, the set says it all.
+    """
+    names = recipes_of(run)
+    one_each = all(len(m.variants) == 1 for m in run.models) and len(names) > 1
+    made = [
+        _choice(run, name, "recipe", "", {m.name: name for m in run.models}, run.totals.get(name))
+        for name in (() if one_each and run.sets else names)
+    ]
+    for s in run.sets:
+        recipes = {m.name: s.parts[m.role] for m in run.models if m.role in s.parts}
+        parts = ", ".join(f"{role}: {recipe}" for role, recipe in s.parts.items())
+        if len(set(s.parts.values())) == 1:
+            parts = f"{next(iter(s.parts.values()))} for every model"
+        made.append(_choice(run, s.name, "set", parts, recipes, s.bytes))
+    return tuple(made)
+
+
+def smallest(choices: Sequence[Choice]) -> Choice | None:
+    """The smallest complete choice that missed no promise."""
+    return min(_eligible(choices), key=lambda c: c.bytes or 0.0, default=None)
+
+
+def fastest(choices: Sequence[Choice]) -> Choice | None:
+    """The complete choice with the least measured CPU time, one call of each model.
+
+    None where nothing beats the source by more than two runs of one model differ, with its
+    whole interval where the samples give one.
+    """
+    timed = [
+        c
+        for c in _eligible(choices)
+        if c.cpu_ratio is not None
+        and max(c.cpu_ratio, *(c.cpu_interval or ())) < 1 - SAME_RUN_MARGIN
+    ]
+    return min(timed, key=lambda c: c.cpu_ratio or 0.0, default=None)
+
+
+def closest(choices: Sequence[Choice]) -> Choice | None:
+    """Of the complete choices at most 90 % of the source, the one that keeps most tokens."""
+    smaller = [
+        c
+        for c in _eligible(choices)
+        if c.worst_agreement is not None and c.share is not None and c.share <= 0.9
+    ]
+    return max(smaller, key=lambda c: (c.worst_agreement or 0.0, -(c.bytes or 0.0)), default=None)
+
+
+def _eligible(choices: Sequence[Choice]) -> list[Choice]:
+    return [c for c in choices if c.complete and not c.missed]
+
+
+def _choice(
+    run: Run, name: str, kind: str, parts: str, recipes: dict[str, str], stated: float | None
+) -> Choice:
+    served: list[tuple[Model, Variant]] = []
+    for model in counted(run):
+        wanted = recipes.get(model.name)
+        served += [(model, v) for v in model.variants if v.recipe == wanted and v.usable][:1]
+    names = {m.name for m, _ in served}
+    sizes = [v.bytes for _, v in served if v.bytes is not None]
+    summed = sum(sizes) if len(sizes) == len(served) and sizes else None
+    missing = tuple(m.name for m in counted(run) if m.name not in names)
+    agreements = [
+        (v.accuracy.token_agreement, m.name, v.accuracy.floor)
+        for m, v in served
+        if v.accuracy.token_agreement is not None
+    ]
+    expected = [m for m, _ in served if not m.is_decoder]
+    worst = min(agreements, default=None) if len(agreements) == len(expected) else None
+    decoded = [v.accuracy.si_sdr_db for m, v in served if m.is_decoder]
+    return Choice(
+        name=name,
+        kind=kind,
+        parts=parts,
+        bytes=summed if stated is None or missing else stated,
+        summed_bytes=summed,
+        source_bytes=source_bytes(run),
+        missing=missing,
+        missed=tuple(m.name for m, v in served if v.status == "missed"),
+        worst_agreement=None if worst is None else worst[0],
+        worst_model=None if worst is None else worst[1],
+        within_floor=worst is not None
+        and all(floor is not None and share >= floor for share, _, floor in agreements),
+        si_sdr_db=min((d for d in decoded if d is not None), default=None),
+        cpu_ratio=None if missing else _cpu_ratio(served),
+        cpu_interval=None if missing else _cpu_interval(served),
+        noisy=any(p.noisy for _, v in served if (p := v.profiles.get("cpu")) is not None),
+        full_size_bytes=_full_size(run, served),
+    )
+
+
+def _cpu_ratio(served: Sequence[tuple[Model, Variant]]) -> float | None:
+    """One call of each model: summed medians relative to the sources' summed medians."""
+    total_s = source_s = 0.0
+    for model, variant in served:
+        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
+        if mine is None or theirs is None or mine.median_s is None or theirs.median_s is None:
+            return None
+        if mine.kind != "measurement" or theirs.kind != "measurement":
+            return None
+        total_s, source_s = total_s + mine.median_s, source_s + theirs.median_s
+    return total_s / source_s if source_s else None
+
+
+def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float] | None:
+    """The 95 % interval of `_cpu_ratio`; None where a model lacks samples of the same rounds."""
+    pairs = []
+    for model, variant in served:
+        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
+        if mine is None or theirs is None or not mine.samples_s:
+            return None
+        if len(mine.samples_s) != len(theirs.samples_s):
+            return None
+        pairs.append((theirs.samples_s, mine.samples_s))
+    if not pairs:
+        return None
+    found = summed_ratio(pairs)
+    return found.low, found.high
+
+
+def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | None:
+    """What the published models would weigh if each shrank by the same share (an estimate)."""
+    if not whole_chain(run) or len(served) != len(counted(run)):
+        return None
+    total = 0.0
+    for model, variant in served:
+        if not variant.bytes or not model.source_bytes:
+            return None
+        total += FULL_SIZE_BYTES[role_of(model)] * variant.bytes / model.source_bytes
+    return total

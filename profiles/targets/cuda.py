@@ -1,0 +1,213 @@
+"""CUDA: measured where the provider exists, else said to be not measured, with operator facts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx_ir as ir
+import onnxruntime as ort
+
+from profiles.count.cost import integer_units
+from profiles.count.coverage import Coverage, coverage
+from profiles.count.examine import Examined
+from profiles.measure.measure import measure
+from profiles.measure.records import Failure, Measurement
+from profiles.measure.rounds import Plan, Progress
+from profiles.target import CUDA
+from profiles.targets.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
+from vampnet_models.shapes.tensor_shapes import Shapes
+
+_STANDARD = frozenset(
+    {
+        *("Abs", "Add", "And", "ArgMax", "ArgMin", "Attention", "AveragePool"),
+        *("BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "Conv"),
+        *("ConvTranspose", "Cos", "CumSum", "DepthToSpace", "DequantizeLinear", "Div", "Dropout"),
+        *("Einsum", "Elu", "Equal", "Erf", "Exp", "Expand", "EyeLike", "Flatten", "Floor"),
+        *("Gather", "GatherElements", "GatherND", "Gelu", "Gemm", "GlobalAveragePool"),
+        *("GlobalMaxPool", "Greater", "GreaterOrEqual", "GridSample", "GRU", "HardSigmoid"),
+        *("HardSwish", "Identity", "If", "InstanceNormalization", "LayerNormalization"),
+        *("LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "Loop", "LRN", "LSTM"),
+        *("MatMul", "MatMulInteger", "Max", "MaxPool", "Min", "Mod", "Mul", "Neg", "NonZero"),
+        *("Not", "OneHot", "Or", "Pad", "Pow", "PRelu", "QuantizeLinear", "Range", "Reciprocal"),
+        *("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
+        *("ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "RMSNormalization"),
+        *("RNN", "Round", "Scan", "ScatterElements", "ScatterND", "Selu", "Shape", "Shrink"),
+        *("Sigmoid", "Sign", "SimplifiedLayerNormalization", "Sin", "Size", "Slice", "Softmax"),
+        *("Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh"),
+        *("ThresholdedRelu", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor"),
+        *("Compress", "IsInf", "IsNaN", "ReduceLogSum", "ReduceLogSumExp", "ReverseSequence"),
+        *("RoiAlign", "RotaryEmbedding", "Softsign", "TensorScatter"),
+    }
+)
+_CONTRIB = frozenset(
+    {
+        *("Attention", "BiasGelu", "BiasSoftmax", "DequantizeLinear", "FastGelu", "FusedConv"),
+        *("FusedMatMul", "GatherBlockQuantized", "Gelu", "MatMulNBits", "MultiHeadAttention"),
+        *("QAttention", "QuantizeLinear", "QuickGelu", "RelativePositionBias"),
+        *("RotaryEmbedding", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization"),
+        *("TransposeMatMul", "Trilu"),
+    }
+)
+"""Operators with CUDA kernels, from ONNX Runtime's docs/OperatorKernels.md (the text of main, read
+in November 2026); the rest of a graph runs on the CPU with copies in between."""
+
+_INPUT_TYPES = {
+    "DequantizeLinear": {"INT8", "UINT8", "INT4", "UINT4", "FLOAT8E4M3FN", "FLOAT8E5M2"},
+    "MatMulInteger": {"INT8"},
+    "Pad": {"BOOL", "DOUBLE", "FLOAT", "FLOAT16"},
+}
+"""Types of the first input, by the same table, of operators that have few."""
+
+_QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "memory.total")
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """A target that is not here: why, what the files tell without it, and labelled estimates."""
+
+    reason: str
+    bytes: int
+    coverage: Coverage
+    notes: tuple[str, ...]
+    estimates: tuple[GpuEstimate, ...] = ()
+    kind: Literal["not-measured"] = "not-measured"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json."""
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "bytes": self.bytes,
+            "operators": self.coverage.as_json(),
+            "notes": list(self.notes),
+            "estimates": [each.as_json() for each in self.estimates],
+            "assumptions": list(ASSUMPTIONS) if self.estimates else [],
+        }
+
+
+@dataclass(frozen=True)
+class CudaMeasurement:
+    """Times with inputs and outputs on the device, and beside them with both copies included."""
+
+    on_device: Measurement
+    with_copies: Measurement | None
+    device: dict[str, str]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json: the device's times, the copies under keys of their own."""
+        record = self.on_device.as_json() | {"device": self.device, "notes": list(self.notes)}
+        if self.with_copies is not None:
+            record["with_copies_median_s"] = self.with_copies.summary.median
+            record["with_copies_samples_s"] = list(self.with_copies.samples_s)
+        return record
+
+
+def unavailable() -> str | None:
+    """Why CUDA cannot be measured here; None when the provider exists."""
+    if CUDA.provider in ort.get_available_providers():
+        return None
+    return (
+        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; run, on a CUDA "
+        "machine: make env-cuda, then .venv-cuda/bin/vampbench profile MODELS --target cuda"
+    )
+
+
+def measure_cuda(
+    models: Sequence[tuple[str, Path]],
+    examined: dict[str, Examined],
+    feeds_path: Path,
+    *,
+    plan: Plan,
+    progress: Progress | None = None,
+) -> dict[str, CudaMeasurement | Failure]:
+    """Time the models by I/O binding on device 0, then once more with host copies.
+
+    Raises InputError when the provider exists but cannot run even an identity model.
+    """
+    bound = measure(models, feeds_path, CUDA, plan=plan, bind="cuda", progress=progress)
+    copied = measure(models, feeds_path, CUDA, plan=plan, progress=progress)
+    device = device_facts()
+    records: dict[str, CudaMeasurement | Failure] = {}
+    for name, record in bound.items():
+        if isinstance(record, Failure):
+            records[name] = record
+            continue
+        beside = copied[name]
+        records[name] = CudaMeasurement(
+            on_device=record,
+            with_copies=beside if isinstance(beside, Measurement) else None,
+            device=device,
+            notes=cuda_notes(examined[name], cuda_coverage(examined[name])),
+        )
+    return records
+
+
+def not_measured(examined: Examined, reason: str) -> NotMeasured:
+    """The record of a variant where there is no CUDA."""
+    covered = cuda_coverage(examined)
+    estimates = tuple(estimate_gpu(examined, gpu) for gpu in GPUS)
+    notes = cuda_notes(examined, covered)
+    return NotMeasured(reason, examined.bytes, covered, notes, estimates)
+
+
+def cuda_coverage(examined: Examined) -> Coverage:
+    """Which nodes have CUDA kernels in the form that they have in this graph."""
+    return coverage(examined, "cuda", _supports)
+
+
+def cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
+    """What the form of this variant means on CUDA, a sentence each."""
+    notes = []
+    units = [n for n in integer_units(examined.model.graph) if not n.op_type.endswith("Linear")]
+    if units:
+        notes.append(
+            f"{len(units)} INT8 QDQ operators have no integer kernels on CUDA (no QLinearConv, "
+            "QLinearMatMul or QGemm): they run in float between QuantizeLinear and "
+            "DequantizeLinear, slower than the float model; use fp16 or weight-only there"
+        )
+    if covered.refusals:
+        names = ", ".join(sorted({r.op_type for r in covered.refusals}))
+        lost = 1 - covered.flops_share
+        notes.append(
+            "nodes on the CPU, with a copy to and from the device at each border: "
+            f"{covered.nodes - covered.supported} ({names}; {lost:.0%} of the FLOPs)"
+        )
+    return tuple(notes)
+
+
+def device_facts() -> dict[str, str]:
+    """The GPU's name, driver, clocks and memory by nvidia-smi; empty where there is none."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {}
+    command = [tool, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader", "--id=0"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return parse_facts(done.stdout)
+
+
+def parse_facts(line: str) -> dict[str, str]:
+    """Name the comma-separated values of one line of nvidia-smi."""
+    values = [value.strip() for value in line.strip().split(",")]
+    return dict(zip(_QUERY, values, strict=False))
+
+
+def _supports(node: ir.Node, shapes: Shapes) -> str | None:
+    taken = _INPUT_TYPES.get(node.op_type)
+    if taken is not None and node.inputs[0] is not None:
+        first = shapes.tensors.get(node.inputs[0].name or "")
+        if first is not None and first.dtype.name not in taken:
+            return f"no CUDA kernel for {first.dtype.name.lower()}"
+    if node.domain in ("", "ai.onnx"):
+        return None if node.op_type in _STANDARD else "no CUDA kernel"
+    if node.domain == "com.microsoft":
+        return None if node.op_type in _CONTRIB else "no CUDA kernel"
+    return f"no CUDA kernel for the domain {node.domain}"

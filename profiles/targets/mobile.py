@@ -1,0 +1,182 @@
+"""Mobile, without a phone: sizes that are facts, coverage from tables, times that are estimates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from profiles.count.coverage import Coverage, coverage
+from profiles.count.examine import Examined
+from profiles.count.packaging import UNFOLDED, Packaging, package
+from profiles.count.runtimes import RUNTIMES, source, supports
+from profiles.target import PHONES
+from profiles.targets.devices import Device, devices
+
+EFFICIENCY = (0.25, 1.3)
+"""Share of the roofline bound that a whole model reaches.
+
+Measured with the CPU provider on two x86 cores with AVX-512 (`bench/efficiency.py`, the raw results
+in bench/results/efficiency.json): 0.43 to 1.31 over the quiet measurements, FP32 and INT8. The
+decoder is lowest (0.43 to 0.48, its sines cost more than their FLOPs), the encoder 0.93 to 0.95,
+the transformers 0.80 to 1.31, small and full-size alike: above 1 because caches keep tensors that
+the bound sends to memory. The lower end here is below what was measured: a phone throttles and
+shares its memory bus, by how much nobody measured.
+"""
+
+APP_SHARE = 0.5
+"""Of a phone's memory that one app may hold before the system ends it; iOS allows about half."""
+
+FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
+"""ONNX Runtime's own operators that only its CPU and CUDA providers have."""
+
+ASSUMPTIONS = (
+    "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
+    "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
+    f"a whole model reaches {EFFICIENCY[0]:.0%} to {EFFICIENCY[1]:.0%} of that bound: 43 % to "
+    "131 % were measured on x86 (over 100 %: caches keep what the bound sends to memory)",
+    "FP16 and INT8 operators run in kernels of their own type",
+    "four threads on the fastest cores, at their full clock: no throttling",
+    "the default CPU provider; no time is claimed for NPUs and GPUs",
+    f"an app may hold {APP_SHARE:.0%} of the memory; a runtime that unpacks weights needs more",
+    "device figures are published or derived ones, see devices.toml",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A range of times on one device; never a measurement.
+
+    `needs_bytes` is the model as it lies in the file and the tensors of its widest node;
+    `fits_memory` says whether `APP_SHARE` of the device's memory holds it.
+    """
+
+    device: str
+    platform: str
+    low_s: float
+    high_s: float
+    memory_share: float
+    needs_bytes: int
+    fits_memory: bool
+    confidence: str
+    source: str
+    kind: Literal["estimate"] = "estimate"
+
+
+@dataclass(frozen=True)
+class MobileProfile:
+    """One variant on phones: packaging is fact, coverage is from tables, times are estimated."""
+
+    packaging: Packaging
+    coverages: tuple[Coverage, ...]
+    estimates: tuple[Estimate, ...]
+    notes: tuple[str, ...]
+    kind: Literal["estimate"] = "estimate"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json."""
+        lows, highs = [e.low_s for e in self.estimates], [e.high_s for e in self.estimates]
+        return {
+            "kind": self.kind,
+            "low_s": min(lows, default=None),
+            "high_s": max(highs, default=None),
+            "assumptions": list(ASSUMPTIONS),
+            "devices": [vars(e) for e in self.estimates],
+            **self.packaging.as_json(),
+            "coverage": {
+                c.runtime: c.as_json() | {"source": source(c.runtime)} for c in self.coverages
+            },
+            "platforms": self._platforms(),
+            "notes": list(self.notes),
+        }
+
+    def _platforms(self) -> list[dict[str, Any]]:
+        """For each kind of phone, the provider that takes the most of the arithmetic."""
+        by_runtime = {c.runtime: c for c in self.coverages}
+        rows = []
+        for phone in PHONES:
+            best = max((by_runtime[r] for r in phone.runtimes), key=lambda c: c.flops_share)
+            rows.append(
+                {
+                    "platform": phone.name,
+                    "runtime": best.runtime,
+                    "node_share": best.node_share,
+                    "flops_share": best.flops_share,
+                    "partitions": best.partitions,
+                }
+            )
+        return rows
+
+
+def profile_mobile(examined: Examined) -> MobileProfile:
+    """Everything that can be told about this variant on phones without one."""
+    covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
+    packaging = package(examined.files, examined.bytes)
+    return MobileProfile(
+        packaging=packaging,
+        coverages=covered,
+        estimates=tuple(estimate(examined, device) for device in devices()),
+        notes=_notes(examined, covered, packaging),
+    )
+
+
+def estimate(examined: Examined, device: Device) -> Estimate:
+    """The roofline range of one run at the examined input shapes on this device's CPU."""
+    bandwidth = device.memory_gb_per_s * 1e9
+    bound_s = memory_s = 0.0
+    for node in examined.cost.nodes:
+        compute_s = node.flops / device.peak_ops_per_s(node.precision)
+        traffic_s = node.bytes / bandwidth
+        bound_s += max(compute_s, traffic_s)
+        memory_s += traffic_s if traffic_s > compute_s else 0.0
+    low, high = EFFICIENCY
+    widest = max((node.bytes - node.weight_bytes for node in examined.cost.nodes), default=0)
+    needs = examined.bytes + widest
+    return Estimate(
+        device=device.name,
+        platform=device.platform,
+        low_s=bound_s / high,
+        high_s=bound_s / low,
+        memory_share=memory_s / bound_s if bound_s else 0.0,
+        needs_bytes=needs,
+        fits_memory=needs <= APP_SHARE * device.memory_gb * 1e9,
+        confidence=device.confidence,
+        source=device.source,
+    )
+
+
+def _notes(
+    examined: Examined, covered: tuple[Coverage, ...], packaging: Packaging
+) -> tuple[str, ...]:
+    notes = []
+    dynamic = [
+        value.name
+        for value in examined.model.graph.inputs
+        if value.shape is not None and any(not isinstance(d, int) for d in value.shape)
+    ]
+    if dynamic:
+        notes.append(
+            "NNAPI and CoreML want fixed shapes: coverage counts as if the lengths were fixed "
+            "(onnxruntime.tools.make_dynamic_shape_fixed)"
+        )
+    if examined.cost.unresolved:
+        notes.append(
+            f"{len(examined.cost.unresolved)} nodes have shapes that only a run can tell; they "
+            "are missing from FLOPs and times"
+        )
+    if packaging.ort.bytes is not None and packaging.ort.bytes > UNFOLDED * packaging.bytes:
+        notes.append(
+            "the ORT-format file made on this machine is larger than the model: a processor "
+            "without kernels for its types unfolds them to FP32; ship the .onnx file, or convert "
+            "on the phone's kind of processor"
+        )
+    integer = examined.cost.flops_by("precision").get("int8", 0)
+    coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
+    if integer and coreml.flops_share < 1:
+        notes.append("CoreML has no path for INT8 operators: ship coreml-fp16 on iOS")
+    fused = {r.op_type for r in coreml.refusals} & FUSED_OPERATORS
+    if fused:
+        notes.append(
+            f"CoreML refuses {', '.join(sorted(fused))}: {coreml.partitions} parts, "
+            f"{coreml.flops_share:.0%} of the FLOPs; coreml-fp16 keeps to operators that it takes"
+        )
+    return tuple(notes)

@@ -1,0 +1,141 @@
+"""The comparison of quantizers: what it measures, and what it says of a tool that fails."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.accuracy import run as accuracy
+from bench.accuracy.table import full_size_tools, small_tools
+from bench.accuracy.tools import HERE, ORT_SCRIPT, OURS, TOOLS, Json, Limits, Tool, make
+from calibration.feeds.feedset import FeedLabel, FeedSet
+from optimize.backends.inc_script import of_one_length
+from tests.vampbench.conftest import write_tiny
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.spec import Role
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("tiny")) / "coarse.onnx"
+
+
+def feeds(n: int = 2, frames: Sequence[int] = (20,)) -> FeedSet:
+    rng = np.random.default_rng(0)
+    made = tuple(
+        {
+            "codes": rng.integers(0, 1024, (1, 4, frames[i % len(frames)])),
+            "mask": (rng.random((1, 4, frames[i % len(frames)])) < 0.6).astype(np.int64),
+        }
+        for i in range(n)
+    )
+    labels = tuple(FeedLabel(f"feed {i}") for i in range(n))
+    return FeedSet(Role.COARSE, made, labels, "test", "test")
+
+
+class FedBench(accuracy.Bench):
+    """A bench with feeds of its own, so that no audio is read."""
+
+    def __init__(self, artifact: Artifact, *rest: object) -> None:
+        super().__init__(artifact, *rest)
+        path = self.work / "feeds.npz"
+        feeds().save_npz(path)
+        self.calibration = self.evaluation = (feeds(), path)
+
+
+def compared(coarse: Path, tmp_path: Path, content: Json) -> Json:
+    artifact, out = open_artifact(coarse), tmp_path / "record.json"
+    accuracy.compare_tools([artifact], None, None, Limits(), tmp_path, out, content)
+    found: Json = json.loads(out.read_text())
+    return found
+
+
+def test_a_row_per_tool_and_none_made_again(
+    coarse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    by_name = {tool.name: tool for tool in TOOLS}
+    tools = (
+        Tool("ours", HERE, (*OURS, "int8-static")),
+        by_name["onnxruntime quantize_static, percentile"],
+        Tool("broken", HERE, ("-c", "import sys; sys.exit('it broke')")),
+        Tool("absent", tmp_path / "nowhere" / "bin" / "python", ()),
+    )
+    monkeypatch.setattr(accuracy, "TOOLS", tools)
+    monkeypatch.setattr(accuracy, "Bench", FedBench)
+    record = compared(coarse, tmp_path, {"models": []})
+    rows = record["models"][0]["tools"]
+    assert [row["tool"] for row in rows] == [tool.name for tool in tools]
+    for row in rows[:2]:
+        assert 0 < row["accuracy"]["token_agreement"] <= 1
+        assert 0 < row["bytes"] < open_artifact(coarse).bytes
+        assert row["peak_rss_bytes"] > 30e6
+    assert rows[1]["settings"]["calibrate_method"] == "Percentile"
+    assert rows[1]["settings"]["per_channel"] is True
+    assert rows[2]["failed"] == "it broke" and rows[2]["seconds"] > 0
+    assert rows[3]["failed"] == "nowhere is not installed"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 4 and "failed: it broke" in said[2]
+
+    rows[0]["seconds"] = 123.0
+    again = compared(coarse, tmp_path, record)["models"][0]["tools"]
+    assert again[0]["seconds"] == 123.0 and len(again) == 4
+    assert ["absent" in line for line in capsys.readouterr().out.splitlines()] == [True]
+
+    text = small_tools(record)
+    assert "| absent | failed |" in text and "| absent | - |" in text
+    full = full_size_tools(record | {"feeds": {"states": 4, "frames": 100}})
+    assert "not an accuracy claim.* 4 calibration states of 100 frames" in full
+    assert "| absent | failed, - |" in full
+    assert sys.executable not in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [(Limits(peak_bytes=1e6), "limit of 0.0 GB"), (Limits(seconds=0.05), "limit of 0 s")],
+)
+def test_a_tool_that_takes_too_much_is_ended(
+    coarse: Path, tmp_path: Path, limits: Limits, reason: str
+) -> None:
+    sleeper = Tool("sleeper", HERE, ("-c", "import time; time.sleep(60)"))
+    row = make(sleeper, Role.COARSE, coarse, coarse, tmp_path / "out.onnx", limits)
+    assert reason in row["failed"] and row["seconds"] < 30
+
+
+def test_settings_are_by_role() -> None:
+    (nncf,) = (tool for tool in TOOLS if tool.name.startswith("NNCF"))
+    assert nncf.settings_for(Role.C2F)["model_type"] == "transformer"
+    assert "model_type" not in nncf.settings_for(Role.CODEC_DECODER)
+    smooth = [tool for tool in TOOLS if "SmoothQuant" in tool.name]
+    assert len(smooth) == 2
+    assert not any(tool.takes(Role.CODEC_ENCODER) for tool in smooth)
+    assert all(tool.takes(Role.COARSE) for tool in TOOLS)
+
+
+def test_quantize_static_leaves_products_of_activations_in_float(
+    coarse: Path, tmp_path: Path
+) -> None:
+    tool = next(tool for tool in TOOLS if tool.name.endswith("minmax"))
+    assert tool.command == ORT_SCRIPT
+    archive, out = tmp_path / "feeds.npz", tmp_path / "made" / "coarse.onnx"
+    out.parent.mkdir()
+    feeds().save_npz(archive)
+    assert "failed" not in make(tool, Role.COARSE, coarse, archive, out)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["coarse.onnx", "log"]
+
+
+def test_a_record_of_other_feeds_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(accuracy.opened(path, False, "these", None)))
+    assert accuracy.opened(path, True, "these", None)["audio"] == "these"
+    with pytest.raises(SystemExit, match="of other feeds"):
+        accuracy.opened(path, True, "others", None)
+
+
+def test_smoothquant_gets_the_length_that_most_feeds_have() -> None:
+    mixed = list(feeds(5, (20, 10)).feeds)
+    assert [feed["codes"].shape[-1] for feed in of_one_length(mixed)] == [20, 20, 20]
+    even = list(feeds(4, (10, 20)).feeds)
+    assert [feed["codes"].shape[-1] for feed in of_one_length(even)] == [20, 20]

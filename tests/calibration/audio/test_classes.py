@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from calibration.audio.classes import CLASSES, class_of
+from calibration.audio.samples import sample_pack
+from vampnet_models.spec import SAMPLE_RATE_HZ
+
+PACK = {clip.name: clip.samples for clip in sample_pack()}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("drums-1", "transients"), ("bells-2", "transients"), ("pads-2", "music")],
+)
+def test_kinds_of_the_pack(name: str, kind: str) -> None:
+    assert class_of(PACK[name]) == kind
+    assert class_of(0.5 * PACK[name]) == kind
+
+
+def test_hisses_between_vowels_with_pauses_are_like_speech() -> None:
+    rng = np.random.default_rng(0)
+    time_s = np.arange(int(0.2 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    swell = np.hanning(len(time_s))
+    vowel = 0.3 * np.sin(2 * np.pi * 150 * time_s) * swell
+    hiss = 0.2 * rng.standard_normal(len(time_s)) * swell
+    pause = 0.002 * rng.standard_normal(len(time_s))
+    said = np.concatenate([vowel, hiss, vowel, vowel, pause, pause] * 4).astype(np.float32)
+    assert class_of(said) == "speech-like"
+
+
+@pytest.mark.parametrize("n", [1, 100, 882, 44_100])
+def test_silence_of_any_length(n: int) -> None:
+    assert class_of(np.zeros(n, np.float32)) == "silence"
+    assert class_of(np.full(n, 0.1, np.float32)) in CLASSES[:3]

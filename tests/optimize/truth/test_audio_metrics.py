@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from optimize.truth import audio_metrics as metrics
+
+
+@pytest.fixture
+def tone():
+    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)).astype(np.float32)
+
+
+@pytest.mark.parametrize("ratio_db", [10, 40])
+def test_si_sdr_is_the_known_ratio_whatever_the_gain(tone, ratio_db):
+    noise = np.random.default_rng(0).standard_normal(len(tone))
+    noise -= noise.mean() + tone * (noise @ tone) / (tone @ tone)
+    noise *= np.linalg.norm(tone) / np.linalg.norm(noise) * 10 ** (-ratio_db / 20)
+    for gain in (1, 0.1):
+        assert metrics.si_sdr_db(tone, gain * (tone + noise)) == pytest.approx(ratio_db, abs=0.01)
+    assert metrics.snr_db(tone, tone + noise) == pytest.approx(ratio_db, abs=0.01)
+
+
+def test_equal_audio_gives_the_ceiling_and_silence_against_sound_its_opposite(tone):
+    assert metrics.si_sdr_db(tone, tone) == metrics.CEILING_DB
+    assert metrics.snr_db(tone, tone) == metrics.CEILING_DB
+    assert metrics.si_sdr_db(0 * tone, 0 * tone) == metrics.CEILING_DB
+    assert metrics.si_sdr_db(0 * tone, tone) == -metrics.CEILING_DB
+
+
+def test_log_mel_measures_a_gain_in_db(tone):
+    noise = np.random.default_rng(0).standard_normal(44_100).astype(np.float32) * 0.1
+    assert metrics.log_mel_db(noise, noise) == 0
+    assert metrics.log_mel_db(noise, noise * 10 ** (-6 / 20)) == pytest.approx(6, abs=0.05)
+    assert metrics.log_mel_db(0 * tone, 0 * tone) == 0
+
+
+def test_a_tone_lands_in_its_mel_band(tone):
+    spectrogram = metrics.log_mel_spectrogram(tone)
+    band = int(spectrogram.mean(axis=0).argmax())
+    centre = int((metrics.mel_filters()[band] * np.fft.rfftfreq(2048, 1 / 44_100)).argmax())
+    assert abs(np.fft.rfftfreq(2048, 1 / 44_100)[centre] - 440) < 60
+
+
+def test_short_audio_still_compares():
+    assert metrics.log_mel_db(np.ones(3, np.float32), np.ones(3, np.float32)) == 0

@@ -1,0 +1,192 @@
+import json
+import re
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from profiles.bundle.make import Part, promise, write_bundle
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import open_artifact, sha256_of
+
+FRAMES = 40
+
+
+def tiny(path: Path, factor: float) -> Path:
+    """tokens = int(codes * factor), with a weight so that there is a byte to change."""
+    ints = [helper.make_tensor_value_info("codes", TensorProto.INT64, [1, 4, "frames"])]
+    out = [helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, 4, "frames"])]
+    nodes = [
+        helper.make_node("Cast", ["codes"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["x", "factor"], ["y"]),
+        helper.make_node("Cast", ["y"], ["tokens"], to=TensorProto.INT64),
+    ]
+    weight = helper.make_tensor("factor", TensorProto.FLOAT, [], [factor])
+    graph = helper.make_graph(nodes, "tiny", ints, out, [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, path)
+    return path
+
+
+def part(folder: Path, answered: np.ndarray | None = None) -> Part:
+    codes = np.arange(4 * FRAMES).reshape(1, 4, FRAMES)
+    return Part(
+        name="coarse",
+        artifact=open_artifact(tiny(folder / "coarse.onnx", 2.0)),
+        recipe="int8-dynamic",
+        source_sha256="0" * 64,
+        output="tokens",
+        feeds={"codes": codes},
+        reference=2 * codes if answered is None else answered,
+        variant=2 * codes,
+        counted=np.ones((1, 1, 1), bool),
+        accuracy=None,
+        profile=None,
+    )
+
+
+def bundle(folder: Path, target: str = "cpu") -> Path:
+    out = folder / "my bundle"
+    write_bundle([part(folder)], out, target=target, provider="CPUExecutionProvider", weights="x")
+    return out
+
+
+def selfcheck(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, str(folder / "selfcheck.py"), "--json", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_bundle_checks_itself(tmp_path: Path) -> None:
+    out = bundle(tmp_path)
+    code, found = selfcheck(out)
+    assert code == 0 and found["ok"] and found["problems"] == []
+    (row,) = found["models"]
+    assert row["to_reference"] == row["to_maker"] == 1.0
+    assert row["promise"] == 0.98 and row["median_s"] > 0
+    assert row["audio_s"] == pytest.approx(FRAMES * 768 / 44_100)
+    names = {file["name"] for file in json.loads((out / "manifest.json").read_text())["files"]}
+    assert names == {
+        "LICENSE-NOTE.txt",
+        "TELEMETRY-NOTE.txt",
+        "example.py",
+        "golden.npz",
+        "models/coarse.onnx",
+        "selfcheck.py",
+    }
+
+
+@pytest.mark.parametrize("name", ["models/coarse.onnx", "golden.npz", "LICENSE-NOTE.txt"])
+def test_a_changed_byte_is_found(tmp_path: Path, name: str) -> None:
+    path = bundle(tmp_path) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    code, found = selfcheck(tmp_path / "my bundle")
+    assert code == 1
+    assert found["problems"] == [f"{name}: changed since the bundle was made; copy it again"]
+
+
+def test_tokens_below_the_promise_fail(tmp_path: Path) -> None:
+    out = bundle(tmp_path)
+    path = tiny(out / "models" / "coarse.onnx", 3.0)
+    manifest = json.loads((out / "manifest.json").read_text())
+    (entry,) = [file for file in manifest["files"] if file["name"] == "models/coarse.onnx"]
+    entry["sha256"] = sha256_of((path,))
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    code, found = selfcheck(out)
+    assert code == 1 and not found["models"][0]["ok"]
+    assert found["models"][0]["to_reference"] == pytest.approx(1 / (4 * FRAMES))
+
+
+def test_a_provider_that_is_missing_is_named(tmp_path: Path) -> None:
+    code, found = selfcheck(bundle(tmp_path), "--provider", "NoSuchProvider")
+    assert code == 1 and "NoSuchProvider: not in this onnxruntime" in found["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("target", "provider"),
+    [("cpu", None), ("ios", "CoreMLExecutionProvider"), ("android-npu", "QNNExecutionProvider")],
+)
+def test_what_was_not_exercised_is_said(tmp_path: Path, target: str, provider: str | None) -> None:
+    out = bundle(tmp_path, target)
+    assert selfcheck(out)[1]["not_exercised"] == provider
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["target_provider"] == (provider or "CPUExecutionProvider")
+    done = subprocess.run(
+        [sys.executable, str(out / "selfcheck.py")], capture_output=True, text=True, check=True
+    )
+    assert (f"not exercised: {provider}" in done.stdout) == (provider is not None)
+
+
+def test_a_manifest_of_another_kind_is_one_line(tmp_path: Path) -> None:
+    out = bundle(tmp_path)
+    (out / "manifest.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, str(out / "selfcheck.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "FAIL: manifest.json here is none of schema 1; make the bundle again"
+    ]
+
+
+def test_how_fast_is_said(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(bundle(tmp_path) / "selfcheck.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"[\d.]+ ms for 0\.7 s of sound, [\d.e+]+ x faster than it plays", done.stdout)
+
+
+def test_the_example_is_short() -> None:
+    text = files("profiles.bundle.bundled").joinpath("example.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 33
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and "`python example.py IN.wav OUT.wav`" in line
+
+
+def test_the_promise_leaves_three_standard_errors(tmp_path: Path) -> None:
+    wrong = 2 * np.arange(4 * FRAMES).reshape(1, 4, FRAMES)
+    wrong[0, 0, :] += 1
+    share, n = 0.75, 4 * FRAMES
+    expected = share - 3 * np.sqrt(share * (1 - share) / n)
+    assert promise(part(tmp_path, wrong)) == pytest.approx(expected)
+
+
+def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
+    out = bundle(tmp_path)
+    with pytest.raises(InputError, match="is there already"):
+        bundle(tmp_path)
+    assert selfcheck(out)[0] == 0
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "by"),
+    [
+        ("cpu", "environment"),
+        ("android", "android.system.Os.setenv"),
+        ("ios", "setenv"),
+    ],
+)
+def test_how_telemetry_is_turned_off_is_values(tmp_path, target, by):
+    told = json.loads((bundle(tmp_path, target) / "manifest.json").read_text())["telemetry"]
+    assert told["on_by_default"] is True
+    assert (told["variable"], told["value"]) == ("ORT_DISABLE_TELEMETRY", "1")
+    assert told["set_with"] == by and told["before"]
+    note = (tmp_path / "my bundle" / "TELEMETRY-NOTE.txt").read_text()
+    assert told["text"] in " ".join(note.split())

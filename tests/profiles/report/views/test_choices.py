@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from profiles.report.views.choices import (
+    choices_of,
+    closest,
+    fastest,
+    is_small,
+    smallest,
+    whole_chain,
+)
+from profiles.report.views.read import read_run
+
+
+def test_incomplete_and_missed_choices_never_win(results: dict[str, Any]) -> None:
+    choices = {c.name: c for c in choices_of(read_run(results))}
+    assert choices["int8-dynamic"].missing == ("codec_encoder",)
+    assert choices["int4-weights"].missing == ("c2f",)
+    assert choices["int8-static"].missed == ("coarse",)
+    for best in (smallest, fastest, closest):
+        winner = best(list(choices.values()))
+        assert winner is not None
+        assert winner.complete and not winner.missed
+    least = smallest(list(choices.values()))
+    assert least is not None and least.name == "int8-weights"
+
+
+def test_a_choice_is_as_good_as_its_worst_model(results: dict[str, Any]) -> None:
+    fp16 = next(c for c in choices_of(read_run(results)) if c.name == "fp16")
+    assert fp16.worst_model == "codec_encoder"
+    assert fp16.worst_agreement == pytest.approx(1 - 4.5 * 0.0021)
+    assert not fp16.within_floor
+    fused = next(c for c in choices_of(read_run(results)) if c.name == "fused")
+    assert fused.within_floor
+
+
+def test_the_cpu_ratio_sums_medians(results: dict[str, Any]) -> None:
+    fp16 = next(c for c in choices_of(read_run(results)) if c.name == "fp16")
+    models = results["models"]
+    theirs = sum(m["profiles"]["cpu"]["median_s"] for m in models)
+    mine = sum(m["variants"][1]["profiles"]["cpu"]["median_s"] for m in models)
+    assert fp16.cpu_ratio == pytest.approx(mine / theirs)
+    del models[0]["variants"][1]["profiles"]["cpu"]
+    fp16 = next(c for c in choices_of(read_run(results)) if c.name == "fp16")
+    assert fp16.cpu_ratio is None
+
+
+def test_a_set_takes_each_role_from_its_recipe(results: dict[str, Any]) -> None:
+    mixed = choices_of(read_run(results))[-1]
+    assert mixed.kind == "set"
+    assert mixed.complete
+    assert mixed.bytes == results["sets"][0]["bytes"]
+    results["sets"][0]["parts"].pop("coarse")
+    assert choices_of(read_run(results))[-1].missing == ("coarse",)
+
+
+def test_a_recipe_of_its_own_for_each_model_is_no_row(results: dict[str, Any]) -> None:
+    for number, each in enumerate(results["models"]):
+        each["variants"] = [each["variants"][0] | {"recipe": f"tuned-{number}"}]
+        results["sets"][0]["parts"][each["role"]] = f"tuned-{number}"
+    results["sets"] = results["sets"][:1]
+    (only,) = choices_of(read_run(results))
+    assert only.kind == "set" and only.complete
+    results["sets"] = []
+    assert len(choices_of(read_run(results))) == len(results["models"])
+
+
+def test_full_size_is_an_extrapolation_by_role(results: dict[str, Any]) -> None:
+    fp16 = next(c for c in choices_of(read_run(results)) if c.name == "fp16")
+    assert fp16.full_size_bytes == pytest.approx(0.503 * 3.031e9, rel=1e-4)
+
+
+def test_small_and_whole(results: dict[str, Any]) -> None:
+    run = read_run(results)
+    assert whole_chain(run)
+    assert all(is_small(m) for m in run.models)
+    results["models"][0]["source_bytes"] = 91_400_000
+    results["models"][3]["source_bytes"] = 90_800_000
+    run = read_run(results)
+    assert [is_small(m) for m in run.models] == [False, True, True, False]
+    results["models"].pop()
+    assert not whole_chain(read_run(results))

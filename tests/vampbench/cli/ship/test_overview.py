@@ -1,0 +1,121 @@
+"""What a finished run comes to, from its results.json alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OVERVIEW = """
+import sys
+from vampbench.cli.main import main
+try:
+    main(["overview", sys.argv[1], "--quiet"])
+finally:
+    loaded = {"onnxruntime", "optimize", "calibration"} & set(sys.modules)
+    print(sorted(loaded), file=sys.stderr)
+"""
+UNKNOWN = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
+FIXED = {"accepts": "one", "length": 100, "whole_mask": False, "reason": "Reshape: 100 baked in"}
+
+
+def model(name: str, role: str, lengths: dict[str, Any] | None) -> dict[str, Any]:
+    variant = {"recipe": "fp16", "path": "gone.onnx", "bytes": 500_000, "status": "ok"}
+    variant |= {"reason": None, "accuracy": {"token_agreement": 0.999}, "profiles": {}}
+    failed = {"recipe": "int8-static", "path": None, "bytes": None, "status": "failed"}
+    failed |= {"reason": "no kernel", "accuracy": None, "profiles": {}, "record": None}
+    return {
+        "name": name,
+        "role": role,
+        "path": f"../absent/{name}.onnx",
+        "source_bytes": 1_000_000,
+        "source_sha256": "0" * 64,
+        "weights": "unknown",
+        "made_here": False,
+        "lengths": lengths,
+        "variants": [variant | {"record": {}}, failed],
+    }
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    results = {
+        "schema": 1,
+        "command": "vampbench run models -o out",
+        "models": [model("coarse", "coarse", FIXED), model("c2f", "c2f", None)],
+        "source_bytes": 2_000_000,
+        "totals": {"fp16": 1_000_000},
+        "imported": None,
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    return tmp_path
+
+
+def test_no_model_is_opened(finished):
+    command = [sys.executable, "-c", OVERVIEW, str(finished)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert "fp16" in done.stdout
+
+
+def test_lengths_are_values_in_json_and_words_in_the_table(finished, vampbench):
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    assert found["lengths"]["coarse"] == FIXED
+    assert found["lengths"]["c2f"] == UNKNOWN
+    assert found["imported"] is None
+    said = vampbench("overview", finished).stdout
+    assert "100 alone" in said and "Reshape: 100 baked in" in said
+    assert (
+        "unknown lengths: c2f; the run noted none\n"
+        "  start it again, what is made is kept: vampbench run models -o out\n"
+    ) in said
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "any length",
+        {"accepts": "any"},
+        FIXED | {"accepts": "most"},
+        FIXED | {"length": "100"},
+        FIXED | {"reason": 3},
+        FIXED | {"accepts": []},
+        ["any"],
+    ],
+)
+def test_lengths_that_another_version_noted_are_unknown(finished, vampbench, noted):
+    path = finished / "results.json"
+    results = json.loads(path.read_text())
+    results["models"][0]["lengths"] = noted
+    del results["models"][1]["lengths"]
+    path.write_text(json.dumps(results))
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    assert found["lengths"] == {"coarse": UNKNOWN, "c2f": UNKNOWN}
+    said = vampbench("overview", finished).stdout
+    assert "unknown lengths: coarse, c2f; " in said
+
+
+def test_reasons_of_the_advice_are_values_with_words_beside_them(finished, vampbench):
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    for advice in found["recommendations"]:
+        assert set(advice["why"]) == {"code", "text"}
+        assert all(set(caveat) == {"code", "model", "text"} for caveat in advice["caveats"])
+    said = vampbench("overview", finished).stdout
+    assert f"android  {found['recommendations'][1]['why']['text']}" in said
+
+
+def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):
+    lines = vampbench("overview", finished).stdout.splitlines()
+    assert "Not as asked" in lines
+    (line,) = [line for line in lines if line.startswith("coarse  int8-static")]
+    assert line.split() == ["coarse", "int8-static", "failed", "no", "kernel"]
+    assert max(map(len, lines[:40])) <= 80
+
+
+def test_targets_have_the_names_that_bundle_takes(finished, vampbench):
+    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    assert [r["target"] for r in found["recommendations"]] == ["cuda", "android", "ios"]

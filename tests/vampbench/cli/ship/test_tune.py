@@ -1,0 +1,182 @@
+"""`tune` on the smallest models: what it promises, writes and resumes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimize.tuning.sensitivity import Trials
+from vampbench.search import candidates, shared_budget, trials
+from vampnet_models.onnxfile.artifact import open_artifact
+
+
+@pytest.fixture(scope="module")
+def pair(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder and a coarse model: tokens by search, in seconds."""
+    folder = tmp_path_factory.mktemp("pair")
+    for name in ("codec_encoder.onnx", "coarse.onnx"):
+        shutil.copy(tiny / name, folder)
+    return folder
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.long
+def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "MAX_MIXTURES", 3)
+    out = tmp_path / "a tuned set"
+    arguments = ["tune", pair, "--audio", recordings, "-o", out, "--rounds", "3"]
+    done = vampbench(*arguments, "--min-agreement", "0.9", "--json")
+    assert done.code == 0
+    result = json.loads(done.stdout)
+    assert result == read(out / "tune.json")
+    assert result["met"] and result["seeded"]
+    assert "seeded weights: not an accuracy claim" in done.stderr
+    for name in ("codec_encoder", "coarse"):
+        steps = re.findall(rf"^\[(\d+)/(\d+)\] {name}: ", done.stderr, re.MULTILINE)
+        numbers = [int(number) for number, _ in steps]
+        assert numbers == sorted(numbers) and numbers[-1] == int(steps[-1][1])
+        assert len({total for _, total in steps}) <= 3
+    source = sum((pair / f"{m['name']}.onnx").stat().st_size for m in result["models"])
+    assert result["chosen"]["bytes"] < source
+    assert result["smallest"]["bytes"] <= result["chosen"]["bytes"]
+    uniform = result["uniform"]
+    if uniform is None:
+        assert result["verdict"]["code"] == "tuned-alone"
+    else:
+        better = result["chosen"]["bytes"] < uniform["bytes"]
+        assert result["verdict"]["code"] == ("tuned-better" if better else "uniform")
+    assert result["verdict"]["text"] in done.stderr
+    for model in result["models"]:
+        assert model["accuracy"]["token_agreement"] >= 0.9
+        record = read(out / f"{model['name']}.variant.json")
+        assert record["sha256"] == open_artifact(out / f"{model['name']}.onnx").sha256
+        assert record["runtime_checked"]
+        for block in model["blocks"]:
+            offered = [option["precision"] for option in block["options"]]
+            assert block["chosen"] in (*offered, model["recipe"])
+            assert block["why"]["code"] and block["why"]["text"]
+    sizes = [each["bytes"] for each in result["front"]]
+    assert sizes == sorted(sizes)
+    assert (out / "report.html").is_file()
+    assert read(out / "results.json")["models"][0]["variants"][0]["status"] == "ok"
+
+    monkeypatch.setattr(Trials, "__init__", lambda *_: pytest.fail("a trial was run again"))
+    again = vampbench(*arguments, "--min-agreement", "0.9", "--json")
+    assert json.loads(again.stdout)["chosen"] == result["chosen"]
+
+    impossible = vampbench(*arguments, "--max-bytes", "1kB", "--json")
+    assert impossible.code == 1
+    refused = json.loads(impossible.stdout)
+    assert not refused["met"] and refused["nearest"]
+    assert "nothing meets the budget" in impossible.stderr
+    assert "still holds the models and the report of an earlier search" in impossible.stderr
+
+
+@pytest.mark.long
+def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    arguments = ["tune", pair, "--audio", recordings, "--rounds", "3", "--json"]
+    source = sum(open_artifact(pair / name).bytes for name in ("codec_encoder.onnx", "coarse.onnx"))
+    limit = round(0.45 * source)
+    budget = ["--max-bytes", str(limit)]
+    spent = vampbench(*arguments, *budget, "-o", tmp_path / "spent")
+    assert spent.code == 0 and "shared budget, round 1" in spent.stderr
+    monkeypatch.setattr(shared_budget, "MOST_ROUNDS", 0)
+    unspent = vampbench(*arguments, *budget, "-o", tmp_path / "unspent")
+    assert unspent.code == 0 and "shared budget" not in unspent.stderr
+    found, before = (json.loads(done.stdout) for done in (spent, unspent))
+    assert before["chosen"]["bytes"] < found["chosen"]["bytes"] <= limit
+    recipes, known = ({p["recipe"] for p in r["chosen"]["parts"]} for r in (found, before))
+    assert recipes - known
+
+
+@pytest.mark.long
+def test_an_interrupted_search_goes_on_to_the_same_set(
+    vampbench, tiny, recordings, tmp_path, monkeypatch
+):
+    """Times differ from run to run, so the smallest set is asked for: it rests on sizes alone."""
+    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    (tmp_path / "models").mkdir()
+    shutil.copy(tiny / "coarse.onnx", tmp_path / "models")
+    asked = ["--audio", recordings, "--rounds", "3", "--min-agreement", "0.9", "--json"]
+    one_by_one, mixtures = Trials.measure, Trials.compare
+    compared: list[Any] = []
+
+    def counted(self: Trials, assignment: Any) -> Any:
+        compared.append(assignment)
+        return mixtures(self, assignment)
+
+    monkeypatch.setattr(Trials, "compare", counted)
+    whole = vampbench("tune", tmp_path / "models", *asked, "-o", tmp_path / "whole")
+    assert whole.code == 0 and compared
+    every = list(compared)
+    compared.clear()
+
+    measured: list[str] = []
+
+    def measure(self: Trials, block: str, precision: str) -> Any:
+        if len(measured) == 5:
+            raise KeyboardInterrupt
+        measured.append(f"{block} {precision}")
+        return one_by_one(self, block, precision)
+
+    command = ["tune", tmp_path / "models", *asked, "-o", tmp_path / "broken"]
+    monkeypatch.setattr(Trials, "measure", measure)
+    stopped = vampbench(*command)
+    assert stopped.code == 130 and "goes on from there" in stopped.stderr
+    assert not (tmp_path / "broken" / "tune.json").exists()
+
+    def all_but_one(self: Trials, assignment: Any) -> Any:
+        if len(compared) == len(every) - 1:
+            raise KeyboardInterrupt
+        return counted(self, assignment)
+
+    def again(self: Trials, block: str, precision: str) -> Any:
+        assert f"{block} {precision}" not in measured
+        return one_by_one(self, block, precision)
+
+    monkeypatch.setattr(Trials, "measure", again)
+    monkeypatch.setattr(Trials, "compare", all_but_one)
+    assert vampbench(*command).code == 130
+    monkeypatch.setattr(Trials, "compare", counted)
+    done = vampbench(*command)
+    assert done.code == 0 and compared == every
+    assert "kept from before: feeds, " in done.stderr and " trials" in done.stderr
+
+    def chosen(found: Any) -> Any:
+        result = json.loads(found.stdout)
+        parts = [(p["recipe"], p["bytes"], p["agreement"]) for p in result["chosen"]["parts"]]
+        return parts, result["uniform"] and result["uniform"]["recipe"]
+
+    assert chosen(done) == chosen(whole)
+    (model,) = json.loads(done.stdout)["models"]
+    free = model["free_running"]
+    assert free["floor"]["kept"] >= free["variant"]["kept"] > 0.5
+    assert free["variant"]["n_tokens"] == free["floor"]["n_tokens"] > 0
+
+
+def test_one_folder_for_both_sides_is_refused(vampbench, pair, recordings, tmp_path):
+    sides = ["--audio", recordings, "--evaluation-audio", recordings]
+    done = vampbench("tune", pair, *sides, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "nothing is left to calibrate on, all of it is in" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_input_is_one_line(vampbench, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = vampbench("tune", tmp_path / "empty", "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "holds no .onnx file" in done.stderr
+    assert not (tmp_path / "out").exists()

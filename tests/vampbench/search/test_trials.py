@@ -1,0 +1,92 @@
+"""Trials of blocks and of mixtures near a bound, on a graph of a few products."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimize.truth.accuracy import reference_truth
+from optimize.tuning import mixed
+from optimize.tuning.mixed import Calibrated
+from optimize.tuning.sensitivity import Trials
+from profiles.target import parse_targets
+from tests.optimize.graphs import model, normal
+from vampbench.cli.console import Voice
+from vampbench.search.trials import Bench
+from vampbench.search.wish import Wish
+from vampbench.work.workspace import Workspace
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+
+TEXT = """(float[b, t, 64] x) => (float[b, t, 64] y) {
+ p = MatMul(x, w0) q = Relu(p) r = MatMul(q, w1) s = Relu(r) y = MatMul(s, w2) }"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    path = tmp_path / "m.onnx"
+    made = model(TEXT, **{f"w{i}": normal(64, 64, seed=i) / 8 for i in range(3)})
+    for i, node in enumerate(n for n in made.graph if n.op_type == "MatMul"):
+        node.name = f"p{i}"
+    save_model(made, path)
+    feeds = [{"x": normal(4, 40, 64, seed=seed)} for seed in range(2)]
+    artifact = open_artifact(path)
+    blocks = mixed.blocks_of(load_model(path).graph)
+    truth = reference_truth(artifact, feeds)
+    return Bench(
+        artifact, path, truth, blocks, Calibrated(), "key", Workspace(tmp_path), Voice(as_json=True)
+    )
+
+
+def wish(least: float | None) -> Wish:
+    return Wish(least, None, None, None, "smallest", parse_targets("cpu")[0])
+
+
+OPTIONS = dict.fromkeys(
+    ("p0", "p1", "p2"), ("float32", "float16-weights", "int8-weights", "int4-weights")
+)
+
+
+def test_mixtures_near_the_bound_keep_to_it(bench: Bench) -> None:
+    effects = bench.effects(OPTIONS)
+    assert [len(each) for each in effects.values()] == [4, 4, 4]
+    found = bench.near_bound(effects, wish(0.9))
+    assert found
+    agreements = [Trials.compare(bench._all, each).token_agreement or 0 for each in found]
+    assert min(agreements) >= 0.9
+    four, mixture = dict.fromkeys(OPTIONS, "int4-weights"), dict(found[0])
+    assert (Trials.compare(bench._all, four).token_agreement or 0) < 0.9
+    assert mixture != dict.fromkeys(OPTIONS, "float32")
+    assert bench.near_bound(effects, wish(None)) == []
+
+
+def test_blocks_that_change_no_token_alone_may_all_be_small(bench: Bench) -> None:
+    effects = {
+        block: [replace(e, agreement=None if e.agreement is None else 1.0) for e in each]
+        for block, each in bench.effects(OPTIONS).items()
+    }
+    found = bench.near_bound(effects, wish(0.9))
+    assert found
+    sizes = [sum(p == "int4-weights" for p in each.values()) for each in found]
+    assert max(sizes) > 0
+
+
+def test_a_precision_that_does_not_run_is_told_and_left_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    really = Trials.measure
+
+    def measure(self: Trials, block: str, precision: str) -> Any:
+        if precision == "int4-weights":
+            raise InputError("no kernel for it")
+        return really(self, block, precision)
+
+    monkeypatch.setattr(Trials, "measure", measure)
+    effects = bench.effects(OPTIONS)
+    assert [len(each) for each in effects.values()] == [3, 3, 3]
+    assert "p1 as int4-weights: no kernel for it" in capsys.readouterr().err
+    assert np.isfinite([e.damage for each in effects.values() for e in each]).all()

@@ -1,0 +1,389 @@
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.vampnet_models import eager, small
+from tests.vampnet_models.make_checkpoint import (
+    Stored,
+    saved_model,
+    write_package,
+    write_saved,
+)
+from vampnet_models.errors import InputError
+from vampnet_models.importing.importer import import_models
+from vampnet_models.onnxfile import artifact
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.onnxfile.session import open_session
+from vampnet_models.spec import WEIGHTS_KEY, Role
+
+RNG_SEED = 11
+
+
+def refused(inputs, out):
+    with pytest.raises(InputError) as caught:
+        import_models(inputs, out)
+    assert "\n" not in str(caught.value)
+    assert not out.exists() or not list(out.iterdir())
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A folder of three small checkpoints and what their import wrote."""
+    source = tmp_path_factory.mktemp("checkpoints")
+    small.write_codec(source / "one.pth")
+    small.write_transformer(source / "two.pth", small.COARSE)
+    small.write_transformer(source / "three.pth", small.C2F)
+    (source / "notes.txt").write_text("not a model")
+    out = tmp_path_factory.mktemp("models")
+    return import_models([source], out), out
+
+
+def logits_of(path, codes, mask):
+    """Run a transformer; its logits in the original's layout and its tokens."""
+    answer = open_session(path).run({"codes": codes[None], "mask": mask[None]})
+    logits = answer["logits"][0].transpose(2, 1, 0)
+    return logits.reshape(len(logits), -1), answer["tokens"][0]
+
+
+def require_transformer(path, kwargs, state, books, frames):
+    rng = np.random.default_rng(RNG_SEED)
+    codes = rng.integers(0, kwargs["vocab_size"], (kwargs["n_codebooks"], frames))
+    mask = rng.integers(0, 2, codes.shape)
+    mask[: kwargs["n_conditioning_codebooks"]] = 0
+    found, tokens = logits_of(path, codes, mask)
+    expected = eager.logits(kwargs, state, books, codes, mask)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    given = kwargs["n_conditioning_codebooks"]
+    best = expected.reshape(len(expected), frames, -1).argmax(axis=0).T
+    chosen = np.concatenate([codes[:given], best])
+    np.testing.assert_array_equal(tokens, np.where(mask == 1, chosen, codes))
+
+
+def require_codec(out, kwargs, state, samples):
+    audio = np.random.default_rng(RNG_SEED).uniform(-1, 1, (1, samples)).astype(np.float32)
+    codes, _ = eager.encode(kwargs, state, audio)
+    found = open_session(out / "codec_encoder.onnx").run({"audio": audio[None]})["codes"][0]
+    np.testing.assert_array_equal(found, codes)
+    decoded = open_session(out / "codec_decoder.onnx").run({"codes": codes[None]})["audio"][0]
+    np.testing.assert_allclose(decoded, eager.decode(kwargs, state, codes), atol=2e-6)
+
+
+@pytest.mark.parametrize("samples", [800, 801, 807, 8])
+def test_the_codec_agrees_with_the_eager_architecture_at_any_length(whole, samples):
+    require_codec(whole[1], small.LAC, small.codec_state(small.LAC), samples)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 150])
+@pytest.mark.parametrize("kwargs", [small.COARSE, small.C2F], ids=["coarse", "c2f"])
+def test_the_transformers_agree_with_the_eager_architecture(whole, kwargs, frames):
+    name = "c2f" if kwargs["n_conditioning_codebooks"] else "coarse"
+    books = small.codebooks(small.codec_state(small.LAC), 14)
+    require_transformer(
+        whole[1] / f"{name}.onnx", kwargs, small.transformer_state(kwargs), books, frames
+    )
+
+
+def test_a_set_is_recognised_by_content_and_other_files_are_listed(whole):
+    result, out = whole
+    assert [m.role for m in result.models] == [
+        Role.CODEC_ENCODER,
+        Role.CODEC_DECODER,
+        Role.COARSE,
+        Role.C2F,
+    ]
+    for model in result.models:
+        assert open_artifact(model.path).role is model.role
+        assert open_artifact(model.path).bytes == model.bytes
+    assert [i.name for i in result.ignored] == ["notes.txt"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "c2f.onnx",
+        "coarse.onnx",
+        "codec_decoder.onnx",
+        "codec_encoder.onnx",
+        "import.json",
+    ]
+
+
+def test_every_parameter_is_accounted_for(whole):
+    result, _ = whole
+    states = {
+        "one.pth": small.codec_state(small.LAC),
+        "two.pth": small.transformer_state(small.COARSE),
+        "three.pth": small.transformer_state(small.C2F),
+    }
+    record = json.loads(result.record.read_text())
+    for account in record["accounts"]:
+        state = states[account["source"]]
+        rows = {row["name"]: row for row in account["rows"]}
+        assert set(rows) == set(state)
+        assert sum(account["parameters"].values()) == sum(v.size for v in state.values())
+        assert account["tensors"]["unaccounted"] == 0
+        for name, row in rows.items():
+            folds = name.endswith(("weight_g", "weight_v", "lora_A", "lora_B", "MASK"))
+            assert row["fate"] == "folded" or not folds, name
+            assert row["target"], name
+    codec = next(a for a in record["accounts"] if a["source"] == "one.pth")
+    book = next(r for r in codec["rows"] if r["name"] == "quantizer.quantizers.0.codebook.weight")
+    assert "coarse:embedding.0.weight" in book["target"]
+    assert "c2f:embedding.0.weight" in book["target"]
+
+
+def test_the_record_names_sources_models_and_arguments(whole):
+    result, _ = whole
+    record = json.loads(result.record.read_text())
+    sources = {source["file"]: source for source in record["sources"]}
+    assert sources["one.pth"]["role"] == "codec"
+    assert sources["one.pth"]["kwargs"] == small.LAC
+    assert len(sources["three.pth"]["sha256"]) == 64
+    models = {model["path"]: model["sources"] for model in record["models"]}
+    assert sorted(models["coarse.onnx"]) == ["one.pth", "two.pth"]
+    assert models["codec_encoder.onnx"] == ["one.pth"]
+    assert record["golden"] is None
+
+
+def test_a_dac_codec_with_odd_strides_and_its_own_latent_is_imported(tmp_path):
+    small.write_codec(tmp_path / "dac.pth", small.DAC)
+    result = import_models([tmp_path / "dac.pth"], tmp_path / "out")
+    audio = np.random.default_rng(RNG_SEED).uniform(-1, 1, (1, 601)).astype(np.float32)
+    state = small.codec_state(small.DAC)
+    codes, _ = eager.encode(small.DAC, state, audio)
+    assert codes.shape == (5, 101)
+    require_codec(tmp_path / "out", small.DAC, state, 601)
+    assert not result.warnings
+
+
+def test_an_archive_of_the_module_gives_the_same_models_as_its_state_dict(tmp_path):
+    state = small.codec_state(small.LAC)
+    write_package(tmp_path / "p.pth", "LAC", state, {"kwargs": small.LAC})
+    small.write_codec(tmp_path / "s.pth")
+    for name in ("p", "s"):
+        import_models([tmp_path / f"{name}.pth"], tmp_path / name)
+    for name in ("codec_encoder.onnx", "codec_decoder.onnx"):
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("p", "s"))
+        assert first == second
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 0.02), ("bfloat16", 0.15)])
+def test_half_precision_checkpoints_are_read(tmp_path, dtype, error):
+    small.write_codec(tmp_path / "codec.pth")
+    small.write_transformer(tmp_path / "coarse.pth", dtype=dtype)
+    import_models([tmp_path], tmp_path / "out")
+    codes = np.arange(4 * 9).reshape(4, 9) % 64
+    found, _ = logits_of(tmp_path / "out" / "coarse.onnx", codes, np.ones_like(codes))
+    books = small.codebooks(small.codec_state(small.LAC), 4)
+    state = small.transformer_state(small.COARSE)
+    expected = eager.logits(small.COARSE, state, books, codes, np.ones_like(codes))
+    assert 0 < np.abs(found - expected).max() < error * np.abs(expected).max()
+
+
+def test_models_without_lora_and_without_weight_norm_are_the_same_function(tmp_path):
+    state = small.transformer_state(small.COARSE)
+    merged = dict(state)
+    for name in [n for n in state if n.endswith("lora_A")]:
+        prefix = name.removesuffix(".lora_A")
+        product = merged.pop(f"{prefix}.lora_B") @ merged.pop(name)
+        merged[f"{prefix}.weight"] = merged[f"{prefix}.weight"] + product / 8
+    v = merged.pop("classifier.layers.0.weight_v")
+    norm = np.sqrt((v**2).sum(axis=(1, 2), keepdims=True))
+    merged["classifier.layers.0.weight"] = merged.pop("classifier.layers.0.weight_g") * v / norm
+    small.write_codec(tmp_path / "codec.pth")
+    write_saved(tmp_path / "coarse.pth", saved_model(small.COARSE, merged))
+    import_models([tmp_path], tmp_path / "out")
+    books = small.codebooks(small.codec_state(small.LAC), 14)
+    require_transformer(tmp_path / "out" / "coarse.onnx", small.COARSE, state, books, 20)
+
+
+def test_weights_are_streamed(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact, "EXTERNAL_FROM_BYTES", 1 << 20)
+    kwargs = {**small.COARSE, "embedding_dim": 384, "n_heads": 6, "n_layers": 6}
+    small.write_codec(tmp_path / "codec.pth")
+    path = small.write_transformer(tmp_path / "coarse.pth", kwargs)
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        import_models([tmp_path], tmp_path / "out")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size > 30_000_000
+    assert (tmp_path / "out" / "coarse.onnx.data").stat().st_size > 25_000_000
+    assert peak < size / 2
+
+
+def test_progress_names_each_file_and_ends_at_its_total(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    seen = []
+    import_models([tmp_path], tmp_path / "out", progress=lambda *step: seen.append(step))
+    names = dict.fromkeys(name for name, _, _ in seen)
+    assert list(names) == [
+        "check codec.pth",
+        "write codec_encoder.onnx",
+        "write codec_decoder.onnx",
+    ]
+    last = {name: (done, total) for name, done, total in seen}
+    assert all(done == total > 0 for done, total in last.values())
+
+
+def test_imported_models_say_so(whole):
+    import onnx_ir as ir
+
+    model = ir.load(whole[1] / "coarse.onnx")
+    assert model.metadata_props[WEIGHTS_KEY] == "imported"
+
+
+def test_a_second_import_replaces_the_first_and_leaves_nothing_behind(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    out = tmp_path / "out"
+    import_models([tmp_path], out)
+    encoder = out / "codec_encoder.onnx"
+    save_model(load_model(encoder), encoder, external=True)
+    assert (out / "codec_encoder.onnx.data").exists()
+    import_models([tmp_path], out)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "codec_decoder.onnx",
+        "codec_encoder.onnx",
+        "import.json",
+    ]
+
+
+def test_a_data_file_of_another_origin_is_not_replaced(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    data = tmp_path / "out" / "codec_encoder.onnx.data"
+    data.parent.mkdir()
+    data.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"onnx\.data: is no codec_encoder\.onnx's; move it"):
+        import_models([tmp_path / "codec.pth"], data.parent)
+    assert [p.name for p in data.parent.iterdir()] == [data.name]
+    assert data.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e30])
+def test_a_direction_without_a_norm_is_refused_by_name(tmp_path, factor):
+    """PyTorch would make NaN of the one, and zeros of the other."""
+    state = small.codec_state(small.LAC)
+    name = next(name for name in state if name.endswith("weight_v"))
+    state[name] = state[name] * np.float32(factor)
+    path = write_saved(tmp_path / "codec.pth", saved_model(small.LAC, state))
+    message = refused([path], tmp_path / "out")
+    assert "what it is made of gives no finite weight" in message
+    assert message.startswith(name.removesuffix("_v"))
+
+
+def test_a_coarse_checkpoint_given_as_the_codec_is_named_for_what_it_is(tmp_path):
+    path = small.write_transformer(tmp_path / "codec.pth")
+    message = refused([path], tmp_path / "out")
+    assert message.startswith(f"{path}: is a coarse transformer, and no codec")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latent_dim": 4}, "latent_dim 4 against codebook_dim 3"),
+        ({"vocab_size": 32}, "vocab_size 32 against codebook_size 64"),
+        ({"n_codebooks": 15}, "n_codebooks 15 against n_codebooks 14"),
+    ],
+)
+def test_a_codec_that_does_not_fit_is_refused(tmp_path, change, said):
+    codec = small.write_codec(tmp_path / "codec.pth")
+    coarse = small.write_transformer(tmp_path / "coarse.pth", {**small.COARSE, **change})
+    message = refused([codec, coarse], tmp_path / "out")
+    assert said in message
+    assert str(codec) in message
+    assert str(coarse) in message
+
+
+def test_stages_that_do_not_follow_each_other_are_refused(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    small.write_transformer(tmp_path / "a.pth", {**small.COARSE, "n_codebooks": 3})
+    small.write_transformer(tmp_path / "b.pth", small.C2F)
+    assert "conditioned on 4 codebooks" in refused([tmp_path], tmp_path / "out")
+
+
+def test_two_files_of_one_role_are_refused(tmp_path):
+    small.write_codec(tmp_path / "a.pth")
+    small.write_codec(tmp_path / "b.pth")
+    assert "a second codec beside" in refused([tmp_path], tmp_path / "out")
+
+
+def test_the_same_file_given_twice_is_one(tmp_path):
+    path = small.write_codec(tmp_path / "a.pth")
+    assert len(import_models([path, tmp_path, path], tmp_path / "out").models) == 2
+
+
+def test_nothing_given_and_nothing_found_are_said(tmp_path):
+    assert "no checkpoint given" in refused([], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    assert "holds no checkpoint" in refused([tmp_path / "empty"], tmp_path / "out")
+
+
+def test_another_number_of_codebooks_is_imported_with_a_warning(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    small.write_transformer(tmp_path / "coarse.pth", {**small.COARSE, "n_codebooks": 3})
+    result = import_models([tmp_path], tmp_path / "out")
+    assert len(result.warnings) == 1
+    assert "coarse.onnx" in result.warnings[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_values_that_are_not_finite_are_refused_with_their_tensors_named(tmp_path, value):
+    root = saved_model(small.LAC, small.codec_state(small.LAC), dtype="float64")
+    names = ["encoder.block.0.bias", "decoder.model.0.weight_v"]
+    for name in names:
+        values = root["state_dict"][name].values.astype(np.float64)
+        values.flat[-1] = value
+        root["state_dict"][name] = Stored(values, "float64")
+    path = write_saved(tmp_path / "codec.pth", root)
+    message = refused([path], tmp_path / "out")
+    assert f"NaN or infinite values in {', '.join(names)}" in message
+
+
+def test_a_file_that_shrinks_while_it_is_imported_is_one_line_and_leaves_nothing(tmp_path):
+    path = small.write_codec(tmp_path / "codec.pth")
+
+    def cut(what, _done, _total):
+        if what.startswith("write"):
+            path.write_bytes(path.read_bytes()[:2000])
+
+    with pytest.raises(InputError, match="was cut while it was read"):
+        import_models([path], tmp_path / "out", progress=cut)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
+    path = small.write_codec(tmp_path / "codec.pth")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot write it"):
+        import_models([path], tmp_path / "file" / "out")
+
+
+def test_a_beat_tracker_is_imported_beside_the_others(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    state = small.wavebeat_state()
+    root = {
+        "state_dict": {name: Stored(values) for name, values in state.items()},
+        "hyper_parameters": small.WAVEBEAT,
+    }
+    write_saved(tmp_path / "beats.ckpt", root)
+    result = import_models([tmp_path], tmp_path / "out")
+    path = tmp_path / "out" / "wavebeat.onnx"
+    assert result.models[-1].path == path
+    assert open_artifact(path).role is Role.BEATS
+    account = next(a for a in result.accounts if a.source == "beats.ckpt")
+    assert account.n_tensors("unaccounted") == 0
+    assert account.n_tensors("unused") == 6  # num_batches_tracked, with the reason
+    session = open_session(path)
+    for samples in (400, 401, 403, 64):
+        audio = np.random.default_rng(samples).uniform(-1, 1, (1, samples)).astype(np.float32)
+        found = session.run({"audio": audio[None]})["logits"][0]
+        expected = eager.beats(small.WAVEBEAT, state, audio)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_module_paths_have_no_machine_in_them(whole):
+    result, out = whole
+    assert str(out) not in result.record.read_text()
+    assert str(Path.home()) not in result.record.read_text()

@@ -1,0 +1,87 @@
+"""How well a transformer predicts masked tokens, against the unigram and against chance."""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from training.config import HOP_SAMPLES
+from training.data.audio import Audio
+from training.data.tokens import Codes
+from training.figures.masking import random_mask
+from training.networks.transformer import VampNet, masked
+
+WINDOW_FRAMES = 173
+# Places in the sampling schedule, spread evenly: the mask ratios are cos(pi r / 2).
+PLACES = (0.0625, 0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125, 0.9375)
+SEED = 11
+# Silence has one code that any model predicts: it would only flatter the gain.
+AUDIBLE_RMS = 10.0 ** (-60.0 / 20.0)
+
+
+def audible(audio: Audio) -> NDArray[np.bool_]:
+    """Which token frames of `[samples]` are above -60 dBFS rms: `[ceil(samples / hop)]`."""
+    padded = np.pad(audio, (0, -len(audio) % HOP_SAMPLES)).reshape(-1, HOP_SAMPLES)
+    loud: NDArray[np.bool_] = np.sqrt(np.mean(padded.astype(np.float64) ** 2, 1)) > AUDIBLE_RMS
+    return loud
+
+
+class TokenFigures(TypedDict):
+    """Means over masked positions, every place of the schedule weighing the same."""
+
+    cross_entropy_nats: float
+    unigram_nats: float
+    chance_nats: float
+    gain_nats: float
+    accuracy: float
+    unigram_accuracy: float
+    positions: int
+
+
+@torch.no_grad()
+def token_figures(
+    model: VampNet,
+    tracks: list[tuple[Codes, NDArray[np.bool_]]],
+    unigram: NDArray[np.float64],
+) -> TokenFigures:
+    """Tracks are codes `[n, frames]` with the audible frames `[frames]`; only those are counted.
+
+    Windows have 173 frames (the last of a track may be shorter), at eight mask ratios.
+    """
+    n_codebooks = len(model.tables)
+    log_unigram = torch.from_numpy(np.log(unigram[model.n_conditioning : n_codebooks])).float()
+    generator = torch.Generator().manual_seed(SEED)
+    sums = {place: np.zeros(5) for place in PLACES}
+    for track, heard in tracks:
+        for start in range(0, track.shape[1], WINDOW_FRAMES):
+            codes = torch.from_numpy(track[None, :n_codebooks, start : start + WINDOW_FRAMES])
+            counted = torch.from_numpy(heard[start : start + WINDOW_FRAMES])
+            for place in PLACES:
+                mask = random_mask(codes, torch.tensor([place]), model.n_conditioning, generator)
+                chosen = model.flat(mask * counted[None, None]).bool()
+                target = model.flat(codes)[chosen]
+                logits = model(masked(codes, mask)).transpose(1, 2)[chosen]
+                columns = torch.arange(chosen.shape[1])[None][chosen] % model.n_predicted
+                rows = log_unigram[columns]
+                sums[place] += [
+                    float(functional.cross_entropy(logits, target, reduction="sum")),
+                    float(functional.nll_loss(rows, target, reduction="sum")),
+                    float((logits.argmax(1) == target).sum()),
+                    float((rows.argmax(1) == target).sum()),
+                    len(target),
+                ]
+    means = np.mean([total[:4] / total[4] for total in sums.values()], axis=0)
+    return {
+        "cross_entropy_nats": float(means[0]),
+        "unigram_nats": float(means[1]),
+        "chance_nats": math.log(model.vocab_size),
+        "gain_nats": float(means[1] - means[0]),
+        "accuracy": float(means[2]),
+        "unigram_accuracy": float(means[3]),
+        "positions": int(sum(total[4] for total in sums.values())),
+    }

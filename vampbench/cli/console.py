@@ -1,0 +1,228 @@
+"""Where the commands speak: the answer on stdout, everything else on stderr, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vampbench.cli.progress import Update, told, untold
+from vampbench.cli.tables import hanging, shown, stacked, table_of
+from vampnet_models.text import one_line, visible
+
+PIPE_COLUMNS = 80
+"""The width of tables that no terminal shows; COLUMNS in the environment says another."""
+
+QUIET = "vampbench.quiet"
+"""Where click's context holds that `--quiet` was given."""
+
+LINE_FEED = "\n"
+
+
+@dataclass(frozen=True)
+class Step:
+    """How long a step took."""
+
+    name: str
+    took_s: float
+
+
+class Voice:
+    """What a command says: the answer on stdout, progress, notes, warnings and errors on stderr.
+
+    With `as_json`, stdout carries the JSON alone, and the answer for people goes to stderr. Steps
+    draw a progress bar on a terminal; elsewhere each finished step is a line, and a long one says
+    how far it is. When quiet, stderr carries warnings and errors alone.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool | None = None) -> None:
+        self.as_json = as_json
+        self.quiet = _asked_to_be_quiet() if quiet is None else quiet
+        self.out = _console(stderr=as_json)
+        self.err = _console(stderr=True)
+        self.steps: list[Step] = []
+        self._bars: Progress | None = None
+        self._kept: list[str] = []
+        self._reached, self._planned = 0, 0
+
+    @property
+    def _answers(self) -> bool:
+        return not (self.as_json and self.quiet)
+
+    @property
+    def _has_width(self) -> bool:
+        """Whether somebody looks: what goes to a file keeps its lines whole."""
+        return self.out.is_terminal or "COLUMNS" in os.environ
+
+    def keep(self, step: str) -> None:
+        """Note a step that was found done; `tell_kept` says so."""
+        self._kept.append(step)
+
+    def tell_kept(self) -> None:
+        """Say which steps an earlier run had finished since this was asked last, if any."""
+        if self._kept:
+            self.note(f"  kept from before: {', '.join(self._kept)}")
+            self._kept.clear()
+
+    def plan(self, steps: int) -> None:
+        """How many steps are to come: each then says which one of them it is."""
+        self._reached, self._planned = 0, steps
+
+    def expect(self, steps: int) -> None:
+        """How many steps are to come after those reached, now that it is known."""
+        self._planned = self._reached + steps
+
+    def reach(self) -> None:
+        """The next one of the planned steps begins, or was found done."""
+        self._reached += 1
+
+    def say(self, text: str) -> None:
+        """A line of the answer."""
+        if self._answers:
+            for line in hanging(text, self.out.width) if self._has_width else [text]:
+                self.out.print(shown(line))
+
+    def note(self, text: str) -> None:
+        """A line about the work, for the person in front of the terminal; no part of the answer."""
+        if not self.quiet:
+            self.err.print(shown(text))
+
+    def warn(self, text: str) -> None:
+        """A warning: something that was not done, and why."""
+        self.err.print(f"[yellow]warning:[/yellow] {shown(one_line(text))}")
+
+    def error(self, text: str) -> None:
+        """An input that cannot be used, while the others go on."""
+        self.err.print(f"[red]error:[/red] {shown(one_line(text))}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table of the answer; numbers are given as text with their unit.
+
+        Where the terminal is too narrow for it, its rows are written one below the other.
+        """
+        if not self._answers:
+            return
+        cells = [[*row] for row in rows]
+        table = table_of(title, columns, cells, self.out.width)
+        if table is not None:
+            self.out.print(table)
+        else:
+            self.out.print(f"[bold]{shown(title)}[/bold]")
+            for line in stacked(columns, cells, self.out.width):
+                self.out.print(shown(line))
+        self.out.print()
+
+    def json(self, value: Any) -> None:
+        """The command's result for machines (only with `as_json`); nothing may fail after it."""
+        if self.as_json:
+            dump(value, sys.stdout)
+
+    @contextmanager
+    def task(self, text: str) -> Iterator[Update]:
+        """A progress bar for one step, whose duration is noted in `steps`."""
+        numbered = f"[{self._reached}/{self._planned}] {text}" if self._planned else text
+        started_s = time.perf_counter()
+        finished = False
+        try:
+            with self._bar(numbered) as update:
+                yield update
+            finished = True
+        finally:
+            took_s = time.perf_counter() - started_s
+            self.steps.append(Step(text, took_s))
+            if finished and not (self.quiet or self.err.is_terminal):
+                click.echo(f"{visible(numbered)}: {took_s:.1f} s", err=True)
+
+    @contextmanager
+    def _bar(self, text: str) -> Iterator[Update]:
+        if self.quiet:
+            yield untold
+            return
+        if not self.err.is_terminal:
+            with told(text) as update:
+                yield update
+            return
+        if self._bars is not None:
+            yield self._add(self._bars, text)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        # What is written to a file or a pipe must not end up above the bar.
+        both = self.out.is_terminal
+        with Progress(*columns, console=self.err, transient=True, redirect_stdout=both) as bars:
+            self._bars = bars
+            try:
+                yield self._add(bars, text)
+            finally:
+                self._bars = None
+
+    def _add(self, bars: Progress, text: str) -> Update:
+        task = bars.add_task(shown(text), total=1)
+
+        def update(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=max(total, 1))
+            if done >= total:
+                bars.update(task, visible=False)
+
+        return update
+
+
+def _asked_to_be_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
+def _console(*, stderr: bool) -> Console:
+    made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_COLUMNS
+    return made
+
+
+def fail(message: str, exit_code: int, *, as_json: bool) -> None:
+    """The last line of a command that failed; with `as_json` for machines too, on stdout."""
+    message = one_line(message)
+    click.echo(message, err=True)
+    if as_json:
+        error = {"message": message.removeprefix("error: "), "exit_code": exit_code}
+        # A stdout that is full or closed is told on stderr already.
+        with suppress(OSError):
+            dump({"error": error}, sys.stdout)
+            sys.stdout.flush()
+
+
+def dump(value: Any, stream: TextIO) -> None:
+    """Write JSON that any parser reads: no NaN or infinity, and nothing that a terminal obeys."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    # JSON itself escapes but the first 32; the others stand in strings alone.
+    stream.write(f"{visible(text, keep=LINE_FEED)}\n")
+
+
+def megabytes(n_bytes: float) -> str:
+    """A size for people: decimal MB (or GB), as stores and file managers count."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.2f} GB"
+    return f"{n_bytes / 1e6:.2f} MB"
+
+
+def percent(share: float | None) -> str:
+    """A share with two decimals; never rounded up to 100 %."""
+    if share is None:
+        return "-"
+    if 0.9999 < share < 1:
+        return f"{share * 100:.4f} %"
+    return f"{share * 100:.2f} %"

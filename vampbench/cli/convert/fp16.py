@@ -1,0 +1,165 @@
+"""`vampbench fp16`: float16, with what must not overflow kept in float32 by measurement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibration.feeds.chain_feeds import FeedSet
+from calibration.ranges.observers import Range
+from optimize.build import build_variant
+from optimize.precision.fp16.ranges import load_ranges, save_ranges
+from optimize.recipe_settings import Fp16Settings, fp16_recipe
+from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.truth.accuracy_report import AccuracyReport
+from vampbench.cli import options
+from vampbench.cli.console import Voice
+from vampbench.cli.convert.convert import convert
+from vampbench.cli.judge.verify import show
+from vampbench.work.ground import feeds_of, lay_ground, load_audio
+from vampbench.work.neighbours import with_neighbours
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
+from vampnet_models.onnxfile.outputs import model_output
+from vampnet_models.scratch import scratch_folder
+
+
+@click.command()
+@click.argument("model", type=options.PATH)
+@click.option(
+    "--io",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Type of the inputs and outputs that are float.",
+)
+@click.option("--measure", is_flag=True, help="Keep in FP32 what would overflow on --audio.")
+@click.option(
+    "--save-ranges", "save_ranges_to", type=options.PATH, help="Keep what --measure finds here."
+)
+@click.option("--ranges", type=options.PATH, help="Use ranges that were saved for this model.")
+@click.option(
+    "--emulate",
+    is_flag=True,
+    help="Also compare with FP32, in the arithmetic of a device that has FP16.",
+)
+@click.option(
+    "--keep-op",
+    "keep_ops",
+    multiple=True,
+    metavar="TYPE",
+    help="Operator that stays in FP32, as Softmax. May be given several times.",
+)
+@click.option(
+    "--keep-node",
+    "keep_nodes",
+    multiple=True,
+    metavar="NAME",
+    help="Node that stays in FP32. May be given several times.",
+)
+@options.audio
+@options.output
+@options.as_json
+def fp16(
+    model: Path,
+    keep_ops: tuple[str, ...],
+    keep_nodes: tuple[str, ...],
+    io: str,
+    measure: bool,
+    save_ranges_to: Path | None,
+    ranges: Path | None,
+    emulate: bool,
+    audio: Path | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Convert weights and arithmetic to FP16; what decides the codes stays in FP32.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+
+    On x86 the runtime computes FP16 models in FP32: `--emulate` rounds every result as a device
+    with FP16 would, and says what that costs in tokens.
+
+    \b
+    Examples:
+      vampbench fp16 coarse.onnx -o coarse.fp16.onnx
+      vampbench fp16 coarse.onnx --measure --save-ranges r.json --emulate -o coarse.fp16.onnx
+    """
+    voice = Voice(as_json=as_json)
+    measure = measure or save_ranges_to is not None
+    if measure and ranges is not None:
+        raise InputError(f"{ranges}: measured before; leave out --measure and --save-ranges")
+    if model.is_dir() and (measure or ranges or emulate or keep_nodes):
+        raise InputError(f"{model}: is a folder; ranges, nodes and --emulate are of one model")
+    if save_ranges_to is not None:
+        check_output(save_ranges_to, model)
+    if not model.is_dir():
+        out = model_output(out, model)
+    found: dict[str, Range] = {}
+    given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
+    settings = Fp16Settings(
+        keep_nodes=keep_nodes,
+        keep_ops=keep_ops,
+        keep_io=io == "float32",
+        ranges=given,
+        measure=measure,
+        on_ranges=found.update,
+    )
+    compared: dict[str, AccuracyReport] = {}
+
+    def afterwards() -> dict[str, Any]:
+        if save_ranges_to is not None and found:
+            _save(save_ranges_to, model, found, voice)
+        if not emulate:
+            return {}
+        kept = Fp16Settings(keep_nodes, keep_ops, True, found or given)
+        compared.update(_emulated(model, out, kept, audio, voice))
+        return {"emulated": {title: report.as_json() for title, report in compared.items()}}
+
+    recipe = fp16_recipe(settings)
+    code = convert(model, out, recipe, voice, audio=audio, afterwards=afterwards)
+    for title, report in compared.items():
+        if report.nonfinite:
+            voice.error(f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure")
+            code = max(code, PromiseMissed.exit_code)
+    return code
+
+
+def _save(path: Path, model: Path, found: dict[str, Range], voice: Voice) -> None:
+    save_ranges(path, open_artifact(model).sha256, found)
+    voice.say(f"{path}  {len(found)} ranges")
+
+
+def _emulated(
+    model: Path, out: Path, settings: Fp16Settings, audio: Path | None, voice: Voice
+) -> dict[str, AccuracyReport]:
+    """Say what rounding the weights costs, and what rounding every result does."""
+    source = open_artifact(model)
+    variant = open_artifact(out / model.name if out.suffix != ".onnx" else out)
+    emulated = Fp16Settings(
+        settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
+    )
+    with scratch_folder() as scratch:
+        ground = lay_ground(
+            with_neighbours(source, voice), load_audio(audio, voice), scratch, 0, voice
+        )
+        _, evaluation = feeds_of(source, ground, None, 0, voice)
+        made = build_variant(source, fp16_recipe(emulated), scratch / f"{source.name}.onnx")
+        truth = _truth(source, evaluation, voice)
+        paths = {"weights rounded": variant.path, "every result rounded": made.path}
+        return {title: _compared(title, truth, path, voice) for title, path in paths.items()}
+
+
+def _truth(source: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
+    with voice.task("reference tokens") as update:
+        return reference_truth(source, evaluation.feeds, update)
+
+
+def _compared(title: str, truth: Truth, path: Path, voice: Voice) -> AccuracyReport:
+    with voice.task(title) as update:
+        report = compare(truth, open_artifact(path), update)
+    voice.say(f"{title}:")
+    show(report, voice)
+    return report

@@ -1,0 +1,94 @@
+"""`vampbench weights`: the weights alone in 8 or 4 bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from optimize.backends import inc
+from optimize.recipe_settings import weights_recipe
+from vampbench.cli import options
+from vampbench.cli.console import Voice
+from vampbench.cli.convert.convert import convert, model_command
+from vampnet_models.errors import InputError
+
+
+@click.command()
+@click.option(
+    "--bits",
+    type=click.Choice(["8", "4"]),
+    default="8",
+    show_default=True,
+    help="Of each weight; 4 halves the file again, and costs tokens.",
+)
+@click.option(
+    "--block",
+    type=click.Choice(["32", "64", "128", "channel"]),
+    default="32",
+    show_default=True,
+    help="Weights of a MatMul that share a scale.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["symmetric", "asymmetric", "fitted", "gptq", "awq"]),
+    default="symmetric",
+    show_default=True,
+    help="Without or with zero points; `fitted`: with the range of least error; `gptq`: rounded so "
+    "that errors cancel out on sample audio (slower, and by far the best at 4 bits); `awq`: Neural "
+    "Compressor's, whose first two round to nearest (RTN).",
+)
+@click.option(
+    "--compute",
+    type=click.Choice(["float", "int8"]),
+    default="float",
+    show_default=True,
+    help="int8 quantizes the inputs of MatMuls as well, block by block: faster, less exact.",
+)
+@options.tables
+@options.backend
+@options.inc_python
+@options.audio
+@options.feeds
+@model_command
+def weights(
+    model: Path,
+    out: Path,
+    bits: str,
+    block: str,
+    method: str,
+    compute: str,
+    tables: bool,
+    backend: str,
+    inc_python: Path,
+    audio: Path | None,
+    feeds: Path | None,
+    as_json: bool,
+) -> int:
+    """Quantize the weights alone to INT8 or INT4; activations stay in float.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
+
+    `gptq` runs the model on sample audio, through the chain that it stands in: put the other
+    models beside it. The other methods read the weights alone.
+
+    \b
+    Examples:
+      vampbench weights coarse.onnx -o coarse.int8w.onnx
+      vampbench weights coarse.onnx --bits 4 --block 64 --method gptq -o coarse.int4.onnx
+      vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
+    """
+    if backend == "neural-compressor":
+        if compute != "float":
+            raise InputError(
+                f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
+            )
+        if tables:
+            raise InputError("--tables: not of --backend neural-compressor; choose one of them")
+        recipe = inc.weights_recipe(bits, block, method, inc_python)
+    elif method == "awq":
+        raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
+    else:
+        recipe = weights_recipe(bits, block, method, compute, tables)
+    voice = Voice(as_json=as_json)
+    return convert(model, out, recipe, voice, audio=audio, feeds=feeds)

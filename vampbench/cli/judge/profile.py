@@ -1,0 +1,257 @@
+"""`vampbench profile`: how large, how fast, where."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from calibration.feeds.chain_feeds import save_feed
+from profiles.host import describe_host
+from profiles.measure.compare import compare, document
+from profiles.measure.rounds import Plan
+from profiles.measure.stats import Ratio
+from profiles.profile import profile_variants
+from profiles.target import check_cores, parse_targets
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.judge.verify import check_same_interface
+from vampbench.cli.ship.summary import NOISY
+from vampbench.cli.tables import NOTHING
+from vampbench.work.ground import (
+    EVALUATION,
+    check_feeds,
+    lay_ground,
+    load_audio,
+    side_feeds,
+)
+from vampbench.work.lengths import in_step
+from vampbench.work.neighbours import with_neighbours
+from vampbench.work.workspace import Json
+from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
+from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
+from vampnet_models.scratch import scratch_folder
+
+MAX_OPERATORS = 10
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=options.PATH)
+@options.targets("cpu")
+@click.option(
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=20,
+    show_default=True,
+    help="Timed runs each.",
+)
+@options.audio
+@options.feeds
+@click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@click.option(
+    "--compare",
+    "old",
+    type=options.PATH,
+    help="An earlier JSON of this command: faster, slower or no difference?",
+)
+@options.operators
+@click.option("--other-machine", is_flag=True, help="Let --compare take another machine's JSON.")
+@options.as_json
+def profile(
+    models: tuple[Path, ...],
+    targets: str,
+    rounds: int,
+    audio: Path | None,
+    feeds: Path | None,
+    out: Path | None,
+    old: Path | None,
+    operators: bool,
+    other_machine: bool,
+    as_json: bool,
+) -> int:
+    """Profile MODELS, the first being the reference of the ratios.
+
+    All take the same inputs: variants of one model, timed at the length of one that takes no
+    other. CPU and CUDA are measured in fresh,
+    interleaved processes; mobile is an estimate and labelled so.
+
+    \b
+    Examples:
+      vampbench profile coarse.onnx coarse.int8.onnx --target cpu -o today.json
+      vampbench profile coarse.onnx coarse.int8.onnx --compare today.json
+    """
+    voice = Voice(as_json=as_json)
+    chosen = parse_targets(targets)
+    check_cores(chosen)
+    if out is not None:
+        check_output(out, *models)
+    check_feeds(feeds)
+    before = None if old is None else read_profile(old)
+    artifacts = [open_artifact(path) for path in models]
+    for artifact in artifacts[1:]:
+        check_same_interface(artifacts[0], artifact)
+    names = _names(artifacts)
+    fed = in_step(artifacts[0], artifacts[1:], voice)
+    with scratch_folder() as scratch:
+        beside = with_neighbours(artifacts[0], voice)
+        ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
+        evaluation = side_feeds(fed, ground, EVALUATION, feeds, 0, voice)
+        feed = scratch / "feed.npz"
+        save_feed(evaluation.feeds[0], feed)
+        with voice.task("profiling") as update:
+            found = profile_variants(
+                dict(zip(names, models, strict=True)),
+                feed,
+                chosen,
+                plan=Plan(rounds=rounds),
+                operators=operators,
+                progress=lambda done, total, _text: update(done, total),
+            )
+    for target in chosen:
+        _tell_target(target.label, {name: found[name][target.name] for name in names}, voice)
+    for name in names:
+        for record in found[name].values():
+            if "operator_times" in record:
+                _tell_operators(name, record, voice)
+    for name in names:
+        for record in found[name].values():
+            for warning in record.get("warnings", ()):
+                voice.warn(f"{name}: {warning}")
+            for note in record.get("notes", ()):
+                voice.say(f"note  {name}: {note}")
+    result: Json = document(artifacts[0].name, found, describe_host().as_json())
+    if before is not None:
+        result["compared"] = _compare(before, result, other_machine, voice)
+    if out is not None:
+        write_text(out, json.dumps(result, indent=1, allow_nan=False))
+    voice.json(result)
+    failed = any(r["kind"] == "failed" for targets in found.values() for r in targets.values())
+    return 1 if failed else 0
+
+
+def read_profile(path: Path) -> Json:
+    """An earlier profile. Raises InputError when it cannot be read or is no JSON object."""
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is no profile; give what `profile -o` has written")
+    return content
+
+
+def _compare(before: Json, now: Json, other_machine: bool, voice: Voice) -> list[Json]:
+    """What became faster or slower, in the terminal and as JSON."""
+    found = compare(before, now, other_machine=other_machine)
+    rows = [
+        (
+            each.recipe,
+            each.target,
+            str(each.shift.verdict),
+            _ratio(each.shift.ratio),
+            _ratio(each.shift.machine),
+            _ratio(each.shift.levelled),
+        )
+        for each in found
+    ]
+    columns = ("model", "target", "now is", "x then", "machine", "x then without it")
+    voice.table("Against the earlier profile", columns, rows)
+    for each in found:
+        for warning in each.warnings:
+            voice.warn(f"{each.recipe}, {each.target}: {warning}")
+    return [each.as_json() for each in found]
+
+
+def _ratio(ratio: Ratio | None) -> str:
+    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
+
+
+def _names(artifacts: list[Artifact]) -> list[str]:
+    """The files' stems, or their paths where stems repeat. Raises InputError on the same file."""
+    names = [a.name for a in artifacts]
+    if len(set(names)) < len(names):
+        names = [str(a.path) for a in artifacts]
+    if len(set(names)) < len(names):
+        raise InputError(f"{artifacts[0].path}: given twice; name different models")
+    return names
+
+
+def _tell_operators(name: str, record: Json, voice: Voice) -> None:
+    """Where the time goes, the longest first, and how far that is from the machine's peaks."""
+    times, peaks, roof = record["operator_times"], record["peaks"], record["roofline"]
+    rows = [
+        (
+            each["name"],
+            str(each["calls"]),
+            f"{each['seconds'] * 1e3:.2f} ms",
+            f"{each['share']:.1%}",
+            f"{each['flops_per_s'] / 1e9:.1f}" if each["flops"] else "-",
+        )
+        for each in times["by_operator"][:MAX_OPERATORS]
+    ]
+    columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
+    voice.table(f"{name}: {record['target']}", columns, rows)
+    voice.say(
+        f"  peaks  {peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
+        f"{peaks['int8_ops_per_s'] / 1e9:.0f} GOP/s in INT8, "
+        f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied, "
+        f"measured with {peaks['threads']} threads; "
+        f"bound {roof['floor_s'] * 1e3:.2f} ms, {roof['efficiency']:.0%} of it reached"
+    )
+    for warning in roof["warnings"]:
+        voice.warn(f"{name}: {warning}")
+
+
+def _tell_target(label: str, records: dict[str, Json], voice: Voice) -> None:
+    """Times in a table, with a line for each of what else was seen; what has none in another."""
+    timed = {name: r for name, r in records.items() if r["kind"] == "measurement"}
+    if timed:
+        rows = [(name, *_times(record)) for name, record in timed.items()]
+        voice.table(label, ("model", "median", "p10 to p90", "x reference"), rows)
+        for name, record in timed.items():
+            voice.say(f"  {name}  {_seen(record)}")
+        voice.say("")
+    others = [(name, *_untimed(r)) for name, r in records.items() if name not in timed]
+    if others:
+        voice.table(label, ("model", "kind", "note"), others)
+
+
+def _times(record: Json) -> tuple[str, str, str]:
+    low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
+    ratio, span = record["ratio_to_reference"], record["ratio_interval"]
+    against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else NOTHING
+    noisy = NOISY if record["noisy"] else ""
+    return (f"{noisy}{record['median_s'] * 1e3:.2f} ms", f"{low:.2f} to {high:.2f} ms", against)
+
+
+def _seen(record: Json) -> str:
+    rss = megabytes(record["peak_rss_bytes"])
+    loaded = record.get("rss_after_load_bytes")
+    if loaded is not None:
+        held = megabytes(max(0, loaded - record["base_rss_bytes"]))
+        rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
+    opened = f"opens in {record['session_s'] * 1e3:.0f} ms"
+    if record["session_cold_s"] is not None:
+        opened += f", {record['session_cold_s'] * 1e3:.0f} ms cold"
+    return f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
+
+
+def _untimed(record: Json) -> tuple[str, str]:
+    if record["kind"] == "estimate":
+        span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
+        return ("estimate", f"{span}, {megabytes(record['bytes'])}")
+    guesses = "; ".join(
+        f"{e['device']} about {e['low_s'] * 1e3:.2g} to {e['high_s'] * 1e3:.2g} ms"
+        for e in record.get("estimates", ())
+    )
+    note = f"{record['reason']}; estimate, not measured: {guesses}" if guesses else record["reason"]
+    return (record["kind"], note)
+
+
+def _pace(record: Json) -> str:
+    """What the time means to a musician, where the model's role says."""
+    if "real_time_factor" in record:
+        return f"{record['real_time_factor']:.3f} of real time; "
+    return "per sampling step; " if "ms_per_step" in record else ""

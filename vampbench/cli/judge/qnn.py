@@ -1,0 +1,183 @@
+"""`vampbench qnn`: what Qualcomm's NPU takes of a model, and which tokens it would choose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from profiles.host import describe_host
+from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.judge.verify import check_same_interface
+from vampbench.work.ground import (
+    EVALUATION,
+    check_feeds,
+    lay_ground,
+    load_audio,
+    side_feeds,
+)
+from vampbench.work.neighbours import with_neighbours
+from vampbench.work.workspace import Json
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
+from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.scratch import scratch_folder
+from vampnet_models.spec import HOP_SAMPLES, Role
+
+SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
+
+
+@click.command()
+@click.argument("reference", type=options.PATH)
+@click.argument("variants", nargs=-1, type=options.PATH)
+@click.option(
+    "--soc",
+    type=click.Choice(list(SOC_NAMES)),
+    default="8-gen-3",
+    show_default=True,
+    help="The Snapdragon whose NPU is compiled for.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(8),
+    default=24,
+    show_default=True,
+    help="The fixed length, 17.4 ms each; emulation is slow.",
+)
+@click.option(
+    "--states",
+    type=click.IntRange(1, options.MOST_STEPS),
+    default=4,
+    show_default=True,
+    help="Inputs to emulate.",
+)
+@click.option(
+    "--emulate/--no-emulate", default=True, show_default=True, help="Also compare the tokens."
+)
+@options.audio
+@options.feeds
+@click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@options.as_json
+def qnn(
+    reference: Path,
+    variants: tuple[Path, ...],
+    soc: str,
+    frames: int,
+    states: int,
+    emulate: bool,
+    audio: Path | None,
+    feeds: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Compile VARIANTS for Qualcomm's NPU, without a phone; REFERENCE is their FP32 source.
+
+    The real compiler runs on Linux x86-64 (extra `qnn`): its trace says which nodes the NPU
+    refuses and why, and its emulator which tokens the NPU chooses. It tells nothing about speed.
+    Without VARIANTS the reference itself is compiled; the NPU computes it in FP16.
+    Variants for the NPU are made by `vampbench npu`.
+
+    \b
+    Example:
+      vampbench qnn models/coarse.onnx coarse.npu.onnx --frames 24 --states 4
+    """
+    voice = Voice(as_json=as_json)
+    check_feeds(feeds)
+    if out is not None:
+        check_output(out, reference, *variants)
+    source = open_artifact(reference)
+    artifacts = [open_artifact(path) for path in variants] or [source]
+    for artifact in artifacts:
+        check_same_interface(source, artifact)
+    missing = unavailable()
+    if missing is not None:
+        raise InputError(missing)
+    beside = with_neighbours(source, voice)
+    with scratch_folder() as folder:
+        ground = lay_ground(beside, load_audio(audio, voice), folder, 0, voice)
+        found = side_feeds(source, ground, EVALUATION, feeds, 0, voice)
+    short = short_states(source, found.feeds, frames, states)
+    records: dict[str, Json] = {}
+    code = 0
+    for artifact in artifacts:
+        try:
+            with voice.task(f"{artifact.path}: compiling{' and emulating' if emulate else ''}"):
+                made = compile_variant(
+                    artifact.path, reference, short, soc=SOC_NAMES[soc], emulate=emulate
+                )
+        except InputError as error:
+            voice.error(str(error))
+            records[str(artifact.path)] = {"kind": "failed", "reason": str(error)}
+            code = 1
+            continue
+        records[str(artifact.path)] = made.as_json()
+        tell(str(artifact.path), made, voice)
+    result: Json = {
+        "command": "vampbench qnn",
+        "reference": str(reference),
+        "reference_sha256": source.sha256,
+        "host": describe_host().as_json(),
+        "compiler": _compiler(),
+        "variants": records,
+    }
+    if out is not None:
+        write_text(out, json.dumps(result, indent=1, allow_nan=False))
+    voice.json(result)
+    return code
+
+
+def short_states(
+    source: Artifact, feeds: list[Feeds] | tuple[Feeds, ...], frames: int, states: int
+) -> list[Feeds]:
+    """`states` of the feeds, evenly spread, each cut to `frames` in its middle.
+
+    Raises InputError where the time axis is not known or the feeds are shorter.
+    """
+    if source.role in (Role.GENERIC, Role.BEATS):
+        return list(feeds[:states])
+    unit = HOP_SAMPLES if source.role is Role.CODEC_ENCODER else 1
+    step = max(1, len(feeds) // states)
+    cut = []
+    for each in feeds[::step][:states]:
+        length = next(iter(each.values())).shape[-1] // unit
+        if length < frames:
+            raise InputError(f"{source.path}: the feeds have {length} frames, fewer than {frames}")
+        first = (length - frames) // 2
+        part = slice(first * unit, (first + frames) * unit)
+        cut.append({name: values[..., part] for name, values in each.items()})
+    return cut
+
+
+def tell(name: str, made: Compiled, voice: Voice) -> None:
+    """Print what was found, each figure under its level of evidence."""
+    voice.say(name)
+    voice.say(
+        f"  compiled    for {made.soc}: {made.supported} of {made.nodes} nodes "
+        f"({percent(made.flops_share)} of the FLOPs) in {made.partitions} part"
+        f"{'' if made.partitions == 1 else 's'}, context binary {megabytes(made.context_bytes)}"
+    )
+    for refusal in made.refusals:
+        voice.say(f"  refused     {refusal.nodes} {refusal.op_type}: {refusal.reason}")
+    each = made.emulated
+    if each is None:
+        voice.say(f"  emulated    no: {made.not_emulated}")
+    elif each.measure == "tokens":
+        voice.say(
+            f"  emulated    token agreement {percent(each.to_reference)} "
+            f"({each.n_positions:,} tokens); on the CPU {percent(each.variant_to_reference)}; "
+            f"{percent(each.to_variant)} as on the CPU"
+        )
+    else:
+        voice.say(
+            f"  emulated    SI-SDR {each.to_reference:.1f} dB to FP32; the CPU has "
+            f"{each.variant_to_reference:.1f} dB; {each.to_variant:.1f} dB to the CPU"
+        )
+
+
+def _compiler() -> str:
+    from importlib.metadata import version
+
+    return f"{PACKAGE} {version(PACKAGE)}"

@@ -1,0 +1,148 @@
+"""`vampbench`: one command per step of the way, and one that walks it all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from vampbench.cli.boundary import hush_libraries, unforeseen
+from vampbench.cli.commands import InSections, all_commands, quiet
+from vampbench.cli.console import fail
+from vampnet_models.errors import NotApplicable, WorkbenchError
+
+INTERRUPTED = 130
+TERMINATED = 143
+"""What a shell reports of a command that Ctrl-C, or SIGTERM, has ended."""
+
+RESUMING = frozenset({"demo", "run", "tune", "int8"})
+"""Commands that find what an interrupted one had finished."""
+
+
+@click.group(cls=InSections, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vampnet-workbench", prog_name="vampbench")
+def cli() -> None:
+    """Fuse, convert, quantize, verify and profile the ONNX models of VampNet.
+
+    \b
+    Start here:
+      vampbench demo                       everything, on built-in models and audio
+      vampbench run MODELS_DIR -o OUT      everything, on your models
+      vampbench COMMAND --help             an example of each command
+
+    The answer goes to stdout, progress, warnings and errors to stderr. --quiet, before a command
+    or behind it, leaves warnings and errors alone. NO_COLOR=1 takes the colours away, COLUMNS sets
+    the width of tables in a pipe.
+
+    \b
+    Completion of commands and options, in ~/.bashrc (zsh_source, fish_source for others):
+      eval "$(_VAMPBENCH_COMPLETE=bash_source vampbench)"
+
+    Exit codes: 0 done; 1 a promise was missed (accuracy below the threshold, an expected
+    fusion missing) or one of several models failed; 2 the input or an option cannot be used.
+    """
+
+
+cli.commands = all_commands()
+cli.params.append(quiet())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error is one line and an exit code.
+
+    With `--json` it is also `{"error": {"message", "exit_code"}}` on stdout: a command prints its
+    own JSON last, so that one which fails has not.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
+    hush_libraries()
+    code, message = _ended(given)
+    if message is not None:
+        fail(message, code, as_json="--json" in given)
+    _let_go_of_stdout()
+    sys.exit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: everything is put away as after Ctrl-C."""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the work by an exception, so that folders and children end with it."""
+    # Only the main thread may set handlers; a caller from another one keeps its own.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _open_closed_streams() -> None:
+    """Where the caller closed a stream, Python has None in its place: what is said is dropped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _let_go_of_stdout() -> None:
+    """What cannot be written is dropped: the interpreter would end with a traceback about it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ended(arguments: list[str]) -> tuple[int, str | None]:
+    """How the command ended: its exit code, and what the user must read where it failed."""
+    try:
+        with _sigterm_raises():
+            code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
+        # A disk that is full shows here, where it still is an error of the command.
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0, None
+    except click.exceptions.Exit as stop:
+        return stop.exit_code, None
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2, None
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "vampbench"
+        reason = " ".join(error.format_message().split()).rstrip(".")
+        return 2, f"error: {reason}; see `{command} --help`"
+    except WorkbenchError as error:
+        return error.exit_code, f"error: {error}"
+    except NotApplicable as error:
+        return 1, f"error: not applicable: {error}"
+    except (KeyboardInterrupt, click.Abort) as stop:
+        # click turns a KeyboardInterrupt into an Abort, and keeps it as the cause.
+        ended = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
+        keeps = any(each in RESUMING for each in arguments[:1])
+        return TERMINATED if ended else INTERRUPTED, (
+            "interrupted: finished steps are kept, the same command goes on from there"
+            if keeps
+            else "interrupted: nothing that was unfinished is left, the same command begins anew"
+        )
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe has seen enough (`vampbench inspect ... | head`); click tells so by
+        # SystemExit, which nothing else here raises.
+        return 0, None
+    except Exception as error:  # noqa: BLE001
+        # The last boundary: no command ends with a traceback, whatever a library raises.
+        found = unforeseen(error)
+        return found.exit_code, f"error: {found}"

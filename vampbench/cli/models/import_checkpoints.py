@@ -1,0 +1,98 @@
+"""`vampbench import`: checkpoints in, verified ONNX models out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes
+from vampnet_models.importing.accounting import account_summary, account_table
+from vampnet_models.importing.importer import ImportResult, import_models
+from vampnet_models.onnxfile.artifact import check_folder
+from vampnet_models.onnxfile.outputs import check_apart
+
+
+@click.command("import")
+@click.argument("checkpoints", nargs=-1, required=True, type=options.PATH)
+@click.option(
+    "--base",
+    "bases",
+    multiple=True,
+    type=options.PATH,
+    help="A transformer that a LoRA file among CHECKPOINTS changes.",
+)
+@click.option(
+    "--golden", type=options.PATH, help="FILE.npz with the original's answers to check against."
+)
+@click.option(
+    "--self-check/--no-self-check",
+    default=True,
+    help="Compare with an eager PyTorch model of the same file, where torch is installed.",
+)
+@click.option("--parameters", is_flag=True, help="Print what became of every parameter.")
+@options.output
+@options.as_json
+def import_checkpoints(
+    checkpoints: tuple[Path, ...],
+    bases: tuple[Path, ...],
+    golden: Path | None,
+    self_check: bool,
+    parameters: bool,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Turn CODEC.pth, COARSE.pth and C2F.pth (or a folder of them) into ONNX models.
+
+    What a file is, its content says. Nothing in it is executed, no torch is needed, and every
+    parameter is accounted for, in OUT/import.json too. A LoRA file needs the transformer that it
+    was trained on: name it with --base.
+
+    \b
+    Examples:
+      vampbench import codec.pth coarse.pth c2f.pth -o models --golden golden.npz
+      vampbench import codec.pth c2f.pth --base coarse.pth lora.pth -o models
+    """
+    check_apart(out, *checkpoints)
+    check_folder(out)
+    voice = Voice(as_json=as_json)
+    with voice.task("importing") as update:
+        result = import_models(
+            checkpoints,
+            out,
+            bases=bases,
+            golden=golden,
+            self_check=self_check,
+            progress=lambda _name, done, total: update(done, total),
+        )
+    show(result, voice)
+    for account in result.accounts if parameters else ():
+        voice.say(account_table(account))
+    voice.json(json.loads(result.record.read_text(encoding="utf-8")))
+    if result.golden is not None:
+        result.golden.require()
+    if result.eager is not None:
+        result.eager.require()
+    return 0
+
+
+def show(result: ImportResult, voice: Voice) -> None:
+    """Print what was written from what, and what became of the parameters."""
+    for model in result.models:
+        sources = " + ".join(model.sources)
+        voice.say(
+            f"{model.path}  {model.role.value}, {megabytes(model.bytes)}, "
+            f"{model.n_parameters:,} parameters, from {sources}"
+        )
+    for account in result.accounts:
+        voice.say(account_summary(account))
+    for ignored in result.ignored:
+        voice.say(f"ignored: {ignored.name}: {ignored.reason}")
+    for warning in result.warnings:
+        voice.warn(warning)
+    for kind, verified in (("golden", result.golden), ("eager", result.eager)):
+        for figure in verified.figures if verified is not None else ():
+            voice.say(f"{kind}: {figure.line()}")
+    voice.say(f"record   {result.record}")

@@ -1,0 +1,120 @@
+"""`vampbench inspect`: what a model is, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from optimize.runtime.check import ATTENTION_OPS
+from optimize.runtime.kernels import PRODUCTS
+from optimize.runtime_facts import RuntimeFacts
+from optimize.variant import VariantRecord
+from vampbench.cli import options
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice, megabytes
+from vampbench.work.runtime import Checked, check, float_lines, not_checked, record_beside, tell
+from vampbench.work.workspace import Json
+from vampnet_models.errors import WorkbenchError
+from vampnet_models.onnxfile.artifact import find_models, open_artifact
+from vampnet_models.repair.inspection import Inspection, inspect_model
+from vampnet_models.spec import TensorSpec
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=options.PATH)
+@click.option(
+    "--runtime",
+    is_flag=True,
+    help="Read ONNX Runtime's own optimized graph back: what runs in integers, what in float.",
+)
+@options.as_json
+def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
+    """Show inputs, outputs, opset, parameters, operators, role and known problems.
+
+    MODELS are .onnx files or folders of them. Exits with 1 where a model cannot be right: NaN in
+    its weights, a cycle, values from nowhere, sizes that disagree. Of a variant, --runtime also
+    completes its variant.json, and exits with 1 where the graph does not keep the name's promise.
+
+    \b
+    Examples:
+      vampbench inspect coarse.onnx
+      vampbench inspect coarse.int8.onnx --runtime
+    """
+    voice = Voice(as_json=as_json)
+    paths = [p for given in models for p in (find_models(given) if given.is_dir() else [given])]
+    found: list[Json] = []
+    failed: list[str] = []
+    missed: list[str] = []
+    for path in paths:
+        try:
+            with contained():
+                inspection = inspect_model(path)
+                record = record_beside(path)
+                checked = _checked(path, voice) if runtime else None
+        except WorkbenchError as error:
+            if len(paths) == 1:
+                raise
+            failed.append(str(error))
+            voice.error(str(error))
+            continue
+        facts = record.runtime if record is not None else None
+        if checked is not None:
+            record, facts = checked.record, checked.facts
+        found.append(
+            inspection.as_json()
+            | {
+                "variant": None if record is None else record.as_json(),
+                "runtime": None if facts is None else asdict(facts),
+            }
+        )
+        if not as_json:
+            show(voice, inspection)
+            _show_runtime(voice, path, record, facts)
+        fatal = [problem for problem in inspection.problems if problem.fatal]
+        missed += [f"{path}: {problem.kind}: {problem.text}" for problem in fatal]
+        if checked is not None and checked.missed is not None:
+            missed.append(f"{path}: {checked.missed}")
+            voice.error(missed[-1])
+    voice.json({"models": found, "errors": failed, "missed": missed})
+    return 2 if failed else int(bool(missed))
+
+
+def _checked(path: Path, voice: Voice) -> Checked:
+    with voice.task(f"{path.stem}: reading the runtime's graph back"):
+        return check(open_artifact(path))
+
+
+def _show_runtime(
+    voice: Voice, path: Path, record: VariantRecord | None, facts: RuntimeFacts | None
+) -> None:
+    if record is not None:
+        voice.say(f"  variant     {record.recipe} of {record.source.name}")
+        known = PRODUCTS | ATTENTION_OPS if facts is not None else ()
+        for line in float_lines(n for n in record.float_nodes if n.op_type not in known):
+            voice.say(f"  left        {line}")
+    if facts is not None:
+        tell(facts, record, voice, indent="  ")
+    elif record is not None:
+        voice.say(f"  runtime     {not_checked(path)}")
+
+
+def show(voice: Voice, found: Inspection) -> None:
+    """Print one model's facts."""
+    voice.say(f"{found.path}")
+    voice.say(f"  role        {found.role}{f', split form: {found.part}' if found.part else ''}")
+    voice.say(
+        f"  size        {megabytes(found.bytes)}, {found.n_parameters:,} parameters "
+        f"({', '.join(f'{d} {n:,}' for d, n in found.dtypes.items())})"
+    )
+    voice.say(f"  opset       {found.opset} (IR {found.ir_version}), from {found.producer or '?'}")
+    voice.say(f"  weights     {found.weights}")
+    for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
+        for tensor in tensors:
+            voice.say(f"  {kind:<11} {tensor['name']} {TensorSpec(**tensor).described}")
+    voice.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
+    for problem in found.problems:
+        voice.say(f"  problem     {problem.kind}: {problem.text}")
+    if not found.problems:
+        voice.say("  problems    none known")

@@ -1,0 +1,60 @@
+"""`vampbench synth`: whole sets of models with seeded weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from calibration.audio.samples import sample_pack
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes
+from vampnet_models.architectures.synth import PRESETS
+from vampnet_models.architectures.synth import synth as write_set
+from vampnet_models.onnxfile.artifact import check_folder, open_artifact
+
+
+@click.command()
+@click.option(
+    "--preset",
+    type=click.Choice([p.name for p in PRESETS]),
+    default="small",
+    show_default=True,
+    help="; ".join(f"{p.name}: {p.summary}" for p in PRESETS),
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the weights.",
+)
+@options.output
+@options.as_json
+def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
+    """Write the four models with seeded random weights of realistic statistics.
+
+    For trying every step at any size. Agreement on seeded weights is not an accuracy claim.
+
+    \b
+    Example:
+      vampbench synth --preset vampnet -o models
+    """
+    check_folder(out)
+    voice = Voice(as_json=as_json)
+    audio = np.concatenate([clip.samples for clip in sample_pack()])
+    names: list[str] = []
+    with voice.task(f"writing {preset}") as update:
+
+        def report(name: str) -> None:
+            update(len(names), 4)
+            names.append(name)
+
+        paths = write_set(preset, out, seed=seed, audio=audio, report=report)
+        update(4, 4)
+    artifacts = [open_artifact(p) for p in paths]
+    for artifact in artifacts:
+        voice.say(f"{artifact.path}  {megabytes(artifact.bytes)}  {artifact.role.value}")
+    voice.say("seeded weights: not an accuracy claim")
+    voice.json({"models": [{"path": str(a.path), "bytes": a.bytes} for a in artifacts]})

@@ -1,0 +1,1 @@
+"""Commands that walk the whole way, and ship."""

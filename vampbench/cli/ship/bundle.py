@@ -1,0 +1,393 @@
+"""`vampbench bundle` and `vampbench check`: the folder that ships, and whether it still holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import numpy as np
+
+from optimize.recipes import find_recipe
+from profiles.bundle.bundled import selfcheck
+from profiles.bundle.make import Part, check_free, promise, reached, write_bundle
+from profiles.bundle.ort_format import in_ort_format
+from profiles.full_size import is_far_smaller
+from profiles.overview import recommendations
+from profiles.target import CUDA, PLACES, cpu, place
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.ship.overview import read_results
+from vampbench.work.goldens import Golden, golden_of, kept_golden
+from vampbench.work.ground import EVALUATION, lay_ground, load_audio, side_feeds
+from vampbench.work.job import Job, run_job
+from vampbench.work.workspace import Json, Workspace
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.onnxfile.artifact import (
+    Artifact,
+    find_models,
+    load_model,
+    open_artifact,
+    sha256_of,
+)
+from vampnet_models.onnxfile.session import open_session
+from vampnet_models.scratch import scratch_folder
+from vampnet_models.spec import CHAIN_ROLES, Role
+from vampnet_models.text import end_of
+
+TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
+
+DEFAULT_ROUNDS = 5
+
+
+@click.command()
+@click.argument("run_dir", required=False, type=options.PATH)
+@click.option(
+    "--target",
+    type=click.Choice([place.name for place in PLACES]),
+    required=True,
+    help="Where it will run; see above.",
+)
+@click.option(
+    "--ort",
+    "as_ort",
+    is_flag=True,
+    help="Ship ORT-format files, and the operator list of a reduced runtime (cpu, android, ios).",
+)
+@options.output
+@options.as_json
+def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: bool) -> None:
+    """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
+
+    RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
+    measured in the target's default recipes. On the device, `python selfcheck.py` needs only
+    onnxruntime and numpy.
+
+    \b
+    Default recipes (transformers, codec), and what runs them:
+      cpu          int8-dynamic, fp16      the CPU provider
+      cuda         fp16, fp16              CUDA: it has no INT8 QDQ kernels
+      android      int8-dynamic, fp16      the CPU provider (NNAPI is deprecated)
+      android-npu  npu-a16w8, fp16         Qualcomm's NPU (QNN), the codec on the CPU provider
+      ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
+
+    \b
+    Examples:
+      vampbench bundle out/demo --target android -o out/android
+      vampbench bundle out/demo --target android --ort -o out/android-ort
+      python out/android/selfcheck.py
+    """
+    voice = Voice(as_json=as_json)
+    if as_ort and not place(target).takes_ort:
+        taking = ", ".join(each.name for each in PLACES if each.takes_ort)
+        raise InputError(f"--ort: not for {target}; use it with {taking}")
+    check_free(out)
+    with scratch_folder() as scratch:
+        root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
+        results = read_results(root)
+        chosen = _tuned(root, results) or (
+            _defaults(target, results) if run_dir is None else _recommended(target, results)
+        )
+        folder_of = root if root.is_dir() else root.parent
+        parts = _parts(results, folder_of, chosen, target, scratch, voice)
+        if as_ort:
+            parts = [_in_ort_format(part, scratch, voice) for part in parts]
+        weights = {model["weights"] for model in results["models"]}
+        manifest = write_bundle(
+            parts,
+            out,
+            target=target,
+            provider=(CUDA if target == "cuda" else cpu()).provider,
+            weights=weights.pop() if len(weights) == 1 else "mixed",
+        )
+    rows = [
+        (
+            m["name"],
+            m["recipe"],
+            Path(m["file"]).suffix.removeprefix("."),
+            megabytes(m["bytes"]),
+            _kept(m["promise"], m["measure"]),
+        )
+        for m in manifest["models"]
+    ]
+    voice.table(f"Bundle for {target}", ("model", "recipe", "format", "size", "promise"), rows)
+    for m in manifest["models"]:
+        if m.get("ort_reason"):
+            voice.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
+    voice.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
+    made_on, meant = manifest["provider"], manifest["target_provider"]
+    if meant != made_on:
+        voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
+    if place(target).is_phone:
+        small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
+        voice.say(_stores(manifest["packaging"], small=small))
+    digest = sha256_of((out / selfcheck.MANIFEST,))
+    voice.say(f"  manifest sha256 {digest}: {selfcheck.UNSIGNED}")
+    voice.say(f"  telemetry: {manifest['telemetry']['text']}")
+    voice.json(manifest | {"manifest_sha256": digest})
+
+
+@click.command()
+@click.argument("bundle_dir", type=options.PATH)
+@click.option(
+    "--manifest-sha256",
+    metavar="HEX",
+    help="What the maker says is the SHA-256 of manifest.json; `bundle` printed it.",
+)
+@options.as_json
+def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
+    """Verify a bundle again: hashes, then tokens and sound as its manifest promises.
+
+    Nothing of the bundle is executed: this project's own self-check reads the folder as data.
+    Exit code 1 when a byte was changed or a promise does not hold on this machine.
+
+    The manifest is not signed: its hashes show damage and mix-ups, not who made the bundle. Who
+    can change a file can change the manifest with it. To know that it is the maker's, get the
+    manifest's own hash by another way (a message, a page) and give it as --manifest-sha256.
+
+    \b
+    Examples:
+      vampbench check out/android
+      vampbench check out/android --manifest-sha256 HEX
+    """
+    voice = Voice(as_json=as_json)
+    if not (bundle_dir / selfcheck.MANIFEST).is_file():
+        raise InputError(f"{bundle_dir}: is no bundle; give a folder that `vampbench bundle` made")
+    if manifest_sha256 is not None and not re.fullmatch("[0-9A-Fa-f]{64}", manifest_sha256.strip()):
+        raise InputError("--manifest-sha256: is no SHA-256; give its 64 hexadecimal digits")
+    found = _selfchecked(bundle_dir, manifest_sha256)
+    rows = [
+        (
+            row["name"],
+            "ok" if row["ok"] else "FAILED",
+            _kept(row["to_reference"], row["measure"]),
+            _kept(row["promise"], row["measure"]),
+            f"{row['median_s'] * 1e3:.1f} ms"
+            + (f" for {row['audio_s']:.1f} s" if row["audio_s"] is not None else ""),
+        )
+        for row in found["models"]
+    ]
+    voice.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
+    if found["not_exercised"] is not None:
+        voice.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
+    if found["manifest_sha256"] is not None:
+        compared = "as given" if manifest_sha256 is not None else selfcheck.UNSIGNED
+        voice.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
+    voice.json(found)
+    if found["problems"]:
+        voice.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
+    return int(bool(found["problems"]))
+
+
+def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
+    """What the packaged self-check says of a folder; its models run in a process of their own.
+
+    Files and the models' headers are read before anything of the folder reaches the runtime.
+    Raises PromiseMissed where the process ends without an answer, InputError as `load_model` does.
+    """
+    try:
+        manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
+        if not selfcheck.problems_of_files(folder, manifest):
+            for entry in manifest["models"]:
+                if not entry["file"].endswith(".ort"):
+                    load_model(folder / entry["file"])
+    except selfcheck.Refused:
+        # The process below says it again, in the form of every other problem.
+        pass
+    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json"]
+    command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    try:
+        found: Json = json.loads(done.stdout)
+    except ValueError as error:
+        reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise PromiseMissed(
+            f"{folder}: the self-check did not run: {end_of(reason, 300)}"
+        ) from error
+    return found
+
+
+def _kept(value: float | None, measure: str) -> str:
+    """A promise or what was reached, with its unit; None is a sound that is not finite."""
+    if measure == "tokens":
+        return f"{percent(value)} of tokens"
+    return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
+
+
+def _in_ort_format(part: Part, scratch: Path, voice: Voice) -> Part:
+    """The part with its ORT-format file, whose answers must keep what the .onnx file promises.
+
+    Raises PromiseMissed where they do not.
+    """
+    with voice.task(f"{part.name}: converting to ORT format"):
+        shipped = in_ort_format(part.artifact, scratch)
+    if shipped.path is None:
+        return replace(part, shipped=shipped)
+    answered = open_session(shipped.path).run(part.feeds, [part.output])[part.output]
+    made = replace(part, variant=answered, shipped=shipped)
+    if reached(made) < promise(part):
+        raise PromiseMissed(
+            f"{part.name}: its ORT-format file answers {reached(made):.4g} as FP32, the .onnx file "
+            f"promised {promise(part):.4g}; bundle without --ort"
+        )
+    return made
+
+
+def _stores(packaging: Json, *, small: bool) -> str:
+    """Size as delivered, and the stores' limits; those say nothing of `small` models."""
+    about = "" if packaging["zipped_exact"] else "about "
+    zipped = f"  models zipped: {about}{megabytes(packaging['zipped_bytes'])}"
+    if small:
+        return f"{zipped}; far smaller than VampNet's, which stores' limits are about"
+    fits = [
+        f"{'fits' if row['fits'] else 'too large for'} {row['store']} {row['part']} "
+        f"({megabytes(row['limit_bytes'])})"
+        for row in packaging["stores"]
+    ]
+    return f"{zipped}; {', '.join(fits)}"
+
+
+def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
+    """The built-in models in the target's default recipes, built, verified and measured."""
+    models = builtin_models(scratch)
+    recipes = _default_recipes(target)
+    job = Job(
+        models=tuple(find_models(models)),
+        out=scratch / "run",
+        command=f"vampbench bundle --target {target}",
+        recipes=tuple(find_recipe(name).name for name in reversed(recipes)),
+        targets=(cpu(),),
+        rounds=DEFAULT_ROUNDS,
+    )
+    run_job(job, voice)
+    return job.out
+
+
+def _defaults(target: str, results: Json) -> dict[str, str]:
+    shipped = place(target)
+    return {
+        m["name"]: shipped.transformers if m["role"] in TRANSFORMERS else shipped.codec
+        for m in results["models"]
+    }
+
+
+def _default_recipes(target: str) -> list[str]:
+    """Of the transformers, then of the codec, each once."""
+    return list(dict.fromkeys((place(target).transformers, place(target).codec)))
+
+
+def _recommended(target: str, results: Json) -> dict[str, str]:
+    """What `overview` advises. Raises InputError when the run has no set for the target."""
+    for advice in recommendations(results):
+        if advice.target == target:
+            return advice.parts
+    recipes = ",".join(_default_recipes(target))
+    measured = " --target cpu" if target == "cpu" else ""
+    raise InputError(
+        f"the run has no usable variant of every model for {target}; run again with `--recipes "
+        f"{recipes}{measured}`"
+    )
+
+
+def _tuned(root: Path, results: Json) -> dict[str, str] | None:
+    """The set that `tune` chose, where the folder has one."""
+    path = root / "tune.json"
+    if not root.is_dir() or not path.is_file():
+        return None
+    chosen = {m["name"]: v["recipe"] for m in results["models"] for v in m["variants"][:1]}
+    return chosen or None
+
+
+def _parts(
+    results: Json, root: Path, chosen: dict[str, str], target: str, scratch: Path, voice: Voice
+) -> list[Part]:
+    """What ships: VampNet's models of a run, or all of them where it has none of those."""
+    chain = [role.value for role in CHAIN_ROLES]
+    models = [m for m in results["models"] if m["role"] in chain and m["name"] in chosen]
+    models = models or [m for m in results["models"] if m["name"] in chosen]
+    goldens = _goldens(models, root, scratch, voice)
+    return [
+        _part(model, goldens[model["name"]], chosen[model["name"]], root, target)
+        for model in models
+    ]
+
+
+def _goldens(models: list[Json], root: Path, scratch: Path, voice: Voice) -> dict[str, Golden]:
+    """What each source answered: as the run kept it, else by running the sources now."""
+    space = Workspace(root)
+    kept = {m["name"]: kept_golden(space.golden(m["name"]), m["source_sha256"]) for m in models}
+    found = {name: golden for name, golden in kept.items() if golden is not None}
+    missing = [m for m in models if m["name"] not in found]
+    if missing:
+        sources = {m["name"]: _source(root, m) for m in models}
+        ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
+        for name in (m["name"] for m in missing):
+            evaluation = side_feeds(sources[name], ground, EVALUATION, None, 0, voice)
+            golden = golden_of(sources[name], evaluation)
+            if golden is None:
+                raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")
+            found[name] = golden
+    return found
+
+
+def _measured(profiles: Json, target: str) -> Json | None:
+    """The measured profile of the target's own provider, else the CPU's; None without one.
+
+    Where the time goes stands in the run's results and would only weigh here.
+    """
+    for name in (target, "cpu"):
+        found = profiles.get(name) or {}
+        if found.get("kind") == "measurement":
+            return {k: v for k, v in found.items() if k not in ("operator_times", "peaks")}
+    return None
+
+
+def _source(root: Path, model: Json) -> Artifact:
+    path = root / model["path"]
+    if not path.is_file():
+        raise InputError(
+            f"{path}: the source model is not there, and the run kept no answer of it; put it "
+            "there, or run again"
+        )
+    artifact = open_artifact(path)
+    if artifact.sha256 != model["source_sha256"]:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    return artifact
+
+
+def _part(model: Json, golden: Golden, recipe: str, root: Path, target: str) -> Part:
+    record = next(v for v in model["variants"] if v["recipe"] == recipe)
+    artifact = open_artifact(root / record["path"])
+    if artifact.sha256 != record["record"]["sha256"]:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    reference, output = golden.reference, golden.output
+    numbers = (Role.CODEC_DECODER.value, Role.GENERIC.value)
+    if model["role"] not in numbers and not np.issubdtype(reference.dtype, np.integer):
+        raise InputError(
+            f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
+        )
+    answers = open_session(artifact.path).run(golden.feeds)
+    if output not in answers or answers[output].shape != reference.shape:
+        raise InputError(f"{artifact.path}: answers {output} in another shape than its source")
+    counted = np.ones((1,) * reference.ndim, bool)
+    if "mask" in golden.feeds and output == "tokens":
+        counted = golden.feeds["mask"][:, -reference.shape[1] :].astype(bool)
+    return Part(
+        name=model["name"],
+        artifact=artifact,
+        recipe=recipe,
+        source_sha256=golden.source_sha256,
+        output=output,
+        feeds=golden.feeds,
+        reference=reference,
+        variant=answers[output],
+        counted=counted,
+        accuracy=record["accuracy"],
+        profile=_measured(record["profiles"], target),
+        sounds=model["role"] != Role.GENERIC.value,
+    )

@@ -1,0 +1,206 @@
+"""`run --scheduler dask://ADDRESS`: conversions, verifications and profiles on a Dask cluster.
+
+The cluster does the steps ahead of the ordinary job and leaves them in the job's folder, under
+the hashes that the job itself would use; the job then finds them done. So the results are those
+of a run without it, and what a worker could not do is done here. The folder and the models must
+have the same path on every worker (a shared file system).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from calibration.feeds.chain_feeds import FeedSet
+from optimize.build import versions
+from optimize.recipes import find_recipe
+from vampbench.cli.console import Voice
+from vampbench.work.ground import Ground
+from vampbench.work.job import Ahead, Job, both_feeds, build, feeds_key, profile, verify
+from vampbench.work.kept import kept_feeds
+from vampbench.work.workspace import Json, Workspace
+from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.text import end_of
+
+PREFIX = "dask://"
+CONNECT_S = 20
+
+
+def on_cluster(address: str) -> Ahead:
+    """What `run_job` does ahead: everything that the scheduler at `dask://HOST:PORT` can take.
+
+    Raises InputError on another form of address, or without the extra `dask`.
+    """
+    if not address.startswith(PREFIX) or not address.removeprefix(PREFIX):
+        raise InputError(f"--scheduler {address}: give dask://HOST:PORT, as `dask scheduler` says")
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError(
+            f"--scheduler {address}: needs Dask; pip install 'vampnet-workbench[dask]'"
+        ) from error
+
+    def ahead(
+        job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Voice
+    ) -> None:
+        try:
+            client = distributed.Client(f"tcp://{address.removeprefix(PREFIX)}", timeout=CONNECT_S)
+        except (OSError, TimeoutError) as error:
+            raise InputError(f"{address}: no scheduler answers there; start one") from error
+        with client:
+            _send(client, job, artifacts, ground, space, voice)
+
+    return ahead
+
+
+def _send(
+    client: Any,
+    job: Job,
+    artifacts: list[Artifact],
+    ground: Ground,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Conversions first, then verifications, then profiles, when nothing else runs."""
+    hosts = _check_workers(client, space)
+    job = replace(job, out=job.out.resolve())
+    keys = {}
+    for artifact in artifacts:
+        try:
+            both_feeds(artifact, job, space, ground, voice)
+        except WorkbenchError:
+            continue  # the job itself meets it again, and reports it
+        keys[artifact.path.resolve()] = feeds_key(artifact, ground, job.feeds)
+    one_each = [(path, recipe, key) for path, key in keys.items() for recipe in job.recipes]
+    _together(client, "conversions", [(_convert, (job, *each)) for each in one_each], voice)
+    _together(client, "verifications", [(_verify, (job, *each)) for each in keys.items()], voice)
+    _one_per_host(client, hosts, [(_profile, (job, *each)) for each in keys.items()], voice)
+
+
+Task = tuple[Callable[..., None], tuple[Any, ...]]
+
+
+def _together(client: Any, what: str, tasks: Sequence[Task], voice: Voice) -> None:
+    """Wherever there is room."""
+    from distributed import as_completed
+
+    with voice.task(f"cluster: {what}") as update:
+        futures = [client.submit(work, *given, pure=False) for work, given in tasks]
+        for done, future in enumerate(as_completed(futures), 1):
+            _told(future, voice)
+            update(done, len(futures))
+
+
+def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[Task], voice: Voice) -> None:
+    """One task at a time on one worker of each host: two side by side would time each other."""
+    from distributed import as_completed
+
+    waiting, workers, done = list(tasks), list(hosts.values()), 0
+
+    def start(worker: str) -> Any:
+        work, given = waiting.pop(0)
+        future = client.submit(
+            work, *given, pure=False, workers=[worker], allow_other_workers=False
+        )
+        busy[future.key] = worker
+        return future
+
+    busy: dict[str, str] = {}
+    with voice.task("cluster: profiles") as update:
+        running = as_completed([start(w) for w in workers[: len(waiting)]])
+        for future in running:
+            done += 1
+            _told(future, voice)
+            update(done, len(tasks))
+            if waiting:
+                running.add(start(busy[future.key]))
+
+
+def _told(future: Any, voice: Voice) -> None:
+    """A task that failed is named; the job does it again here, where its error is its own."""
+    if future.status != "finished":
+        error = future.exception() if future.status == "error" else future.status
+        voice.warn(f"cluster: not done there, so here: {end_of(str(error), 200)}")
+
+
+def _check_workers(client: Any, space: Workspace) -> dict[str, str]:
+    """One worker's address per host. Raises InputError where workers differ from this process.
+
+    Each must see the job's folder and have the same versions of what makes the results.
+    """
+    word = secrets.token_hex(8)
+    probe = space.work(f".{word}")
+    probe.parent.mkdir(parents=True, exist_ok=True)
+    probe.write_text(word, encoding="utf-8")
+    try:
+        seen = client.run(_look, probe.resolve())
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"a worker has not this version of vampnet-workbench: {error}") from error
+    finally:
+        probe.unlink()
+    if not seen:
+        raise InputError("the scheduler has no workers; start some with `dask worker ADDRESS`")
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for address, (read, theirs) in seen.items():
+        if read != word:
+            raise InputError(
+                f"worker {address}: does not see {space.root.resolve()}; use a shared file system"
+            )
+        if theirs != versions():
+            raise InputError(f"worker {address}: has {theirs}, not {versions()} as here")
+        hosts[address.split("://")[-1].rsplit(":", 1)[0]].append(address)
+    return {host: min(addresses) for host, addresses in hosts.items()}
+
+
+def _look(path: Path) -> tuple[str, dict[str, str]]:
+    try:
+        return path.read_text(encoding="utf-8"), versions()
+    except OSError:
+        return "", versions()
+
+
+def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    calibration, _ = _feeds(artifact, space, key)
+    build(artifact, find_recipe(recipe), calibration, space, _voice())
+
+
+def _verify(job: Job, model: Path, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    _verified(job, artifact, space, *_feeds(artifact, space, key))
+
+
+def _profile(job: Job, model: Path, key: str) -> None:
+    artifact, space = open_artifact(model), Workspace(job.out)
+    calibration, evaluation = _feeds(artifact, space, key)
+    variants = _verified(job, artifact, space, calibration, evaluation)
+    profile(artifact, {}, variants, evaluation, job, space, _voice())
+
+
+def _verified(
+    job: Job, artifact: Artifact, space: Workspace, calibration: FeedSet, evaluation: FeedSet
+) -> list[Json]:
+    """The variants, found made, with their accuracy, found or compared now."""
+    recipes = [find_recipe(name) for name in job.recipes]
+    variants = [build(artifact, recipe, calibration, space, _voice()) for recipe in recipes]
+    verify(artifact, variants, evaluation, job, space, _voice())
+    return variants
+
+
+def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, FeedSet]:
+    """Both sides, as the job's own process left them in the shared folder."""
+
+    def missing() -> tuple[FeedSet, FeedSet]:
+        raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
+
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing, _voice())
+
+
+def _voice() -> Voice:
+    """A worker speaks on its stderr."""
+    return Voice(as_json=True)

@@ -1,0 +1,165 @@
+"""`vampbench overview`: the table that one shows around, and what to ship where."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from profiles.overview import (
+    ACCEPTS,
+    import_figures,
+    known_issues,
+    lengths_text,
+    recommendations,
+    storage_by_use,
+)
+from profiles.report.views.read import read_run
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.ship.summary import agreement_told, missing_rows, variants_told
+from vampbench.cli.tables import filled
+from vampbench.work.workspace import Json
+from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
+
+UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
+"""The lengths of a model of which a run, one of an earlier version for instance, noted none."""
+
+DECLARED = "declared"
+"""A generic model's lengths say nothing that `inspect` does not."""
+
+MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
+VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
+"""What commands read of each model and variant of a run."""
+
+
+@click.command()
+@click.argument("run_dir", type=options.PATH)
+@options.as_json
+def overview(run_dir: Path, as_json: bool) -> None:
+    """Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.
+
+    RUN_DIR is what `vampbench run`, `demo` or `tune` wrote. Its results.json alone is read: no
+    model is opened.
+
+    \b
+    Example:
+      vampbench overview out/demo
+    """
+    voice = Voice(as_json=as_json)
+    results = read_results(run_dir)
+    models = results["models"]
+    rows = [
+        (
+            m["name"],
+            r,
+            megabytes(v["bytes"]),
+            f"{v['bytes'] / m['source_bytes']:.0%}",
+            agreement_told(v["accuracy"]),
+        )
+        for m in models
+        for r, v in variants_told(m)
+        if v["bytes"] is not None
+    ]
+    voice.table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
+    missing = missing_rows(results)
+    if missing:
+        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    lengths = {m["name"]: _lengths(m) for m in models}
+    told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != DECLARED]
+    if told:
+        voice.table("Lengths", *filled(("model", "takes", "why"), told))
+    unknown = [name for name, each in lengths.items() if each["accepts"] is None]
+    if unknown:
+        again = results.get("command") or "vampbench run"
+        voice.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
+        voice.say(f"  start it again, what is made is kept: {again}")
+    storage = storage_by_use(results)
+    voice.table("Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage])
+    advice = recommendations(results)
+    names = list(dict.fromkeys(name for a in advice for name in a.parts))
+    chosen = [
+        (a.target, *(a.parts.get(name, "-") for name in names), megabytes(a.bytes)) for a in advice
+    ]
+    voice.table("What to ship", ("target", *names, "size"), chosen)
+    longest = max((len(a.target) for a in advice), default=0)
+    for a in advice:
+        voice.say(f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
+    imported = results.get("imported")
+    issues = known_issues(results, lengths, imported)
+    if issues:
+        columns = ("issue of earlier exports", "before", "now")
+        voice.table("History", columns, [(i.name, i.before, i.now) for i in issues])
+    voice.json(
+        {
+            "lengths": lengths,
+            "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],
+            "recommendations": [asdict(a) for a in advice],
+            "imported": import_figures(imported),
+        }
+    )
+
+
+def results_path(given: Path) -> Path:
+    """A results.json, or the one in a folder. Raises InputError when there is none."""
+    if given.is_dir() and not (given / "results.json").is_file():
+        if (given / "work").is_dir():
+            raise InputError(
+                f"{given}: holds no results.json: its run is not finished; start the same again"
+            )
+        raise InputError(f"{given}: holds no results.json; give one that `run` or `tune` wrote")
+    if not given.exists():
+        raise InputError(f"{given}: no such folder; give one that `run` or `tune` wrote")
+    return given / "results.json" if given.is_dir() else given
+
+
+def read_results(run_dir: Path) -> Json:
+    """A run's results.json. Raises InputError when there is none or it is something else."""
+    path = results_path(run_dir)
+    try:
+        results = parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON; give the folder of a finished run") from error
+    if not isinstance(results, dict) or results.get("schema") != 1:
+        raise InputError(f"{path}: is no results.json of this version; run again")
+    models = _listed(results, "models")
+    if not models:
+        raise InputError(f"{path}: holds no model; run again")
+    variants = [v for m in models for v in _listed(m, "variants")]
+    for wanted, each in ((MODEL_KEYS, models), (VARIANT_KEYS, variants)):
+        for record in each:
+            missing = sorted(wanted - set(record) if isinstance(record, dict) else wanted)
+            if missing:
+                raise InputError(f"{path}: damaged: it has no {missing[0]} somewhere; run again")
+            was_made = record.get("status", "ok") in ("ok", "missed")
+            if was_made and not isinstance(record["path"], str):
+                raise InputError(f"{path}: damaged: a path in it is no text; run again")
+    read_run(results)
+    return results
+
+
+def _listed(record: object, key: str) -> list[Json]:
+    found = record.get(key) if isinstance(record, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _lengths(model: Json) -> Json:
+    """What the run noted of a model's lengths; nulls where that is nothing that is known here."""
+    found = model.get("lengths")
+    if (
+        isinstance(found, dict)
+        and found.keys() >= UNKNOWN.keys()
+        and found["accepts"] in tuple(ACCEPTS)
+        and isinstance(found["length"], int | None)
+        and isinstance(found["reason"], str | None)
+    ):
+        return {key: found[key] for key in UNKNOWN}
+    return dict(UNKNOWN)
+
+
+def _length_row(name: str, lengths: Json) -> tuple[str, str, str]:
+    return (name, lengths_text(lengths), lengths["reason"] or "-")

@@ -1,0 +1,204 @@
+"""`vampbench run` and `vampbench demo`: the whole way in one command."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from optimize.recipes import ALL_RECIPES, RECIPES
+from profiles.target import check_cores, parse_targets
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.ship.cluster import on_cluster
+from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
+from vampbench.work.job import Ahead, Job, run_job
+from vampbench.work.workspace import Json
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import check_folder, find_models
+from vampnet_models.onnxfile.outputs import check_apart
+
+RECIPE_NAMES = tuple(r.name for r in RECIPES)
+
+_rounds = click.option(
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=20,
+    show_default=True,
+    help="Timed runs each.",
+)
+
+
+@click.command()
+@click.argument("models_dir", type=options.PATH)
+@options.audio
+@options.evaluation_audio
+@options.targets("cpu,cuda,mobile")
+@click.option(
+    "--recipes",
+    default=",".join(RECIPE_NAMES),
+    show_default=True,
+    metavar="NAMES",
+    help="Comma-separated; also npu-fp16, npu-a8w8, npu-a16w8, coreml-fp16.",
+)
+@options.min_agreement
+@options.feeds
+@options.threads
+@_rounds
+@options.operators
+@click.option(
+    "--scheduler",
+    metavar="dask://HOST:PORT",
+    help="Convert, verify and profile on this Dask cluster (extra dask; a shared file system).",
+)
+@options.output
+@options.as_json
+def run(
+    models_dir: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    targets: str,
+    recipes: str,
+    min_agreement: float | None,
+    feeds: Path | None,
+    threads: int,
+    rounds: int,
+    operators: bool,
+    scheduler: str | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Make, verify and profile every variant of the models in MODELS_DIR.
+
+    Any .onnx models are taken: the four VampNet roles are recognised by their interface, others
+    are handled as generic. OUT receives results.json, report.html and the variants. An
+    interrupted run goes on where it stopped.
+
+    \b
+    Example:
+      vampbench run models --audio recordings --target cpu,mobile -o out
+    """
+    paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
+    check_apart(out, models_dir, audio, evaluation_audio)
+    check_folder(out)
+    chosen = parse_targets(targets)
+    if scheduler is None:
+        check_cores(chosen)
+    job = Job(
+        models=tuple(paths),
+        out=out,
+        command=command_line(),
+        audio=audio,
+        evaluation_audio=evaluation_audio,
+        feeds=feeds,
+        recipes=_recipes(recipes),
+        targets=chosen,
+        min_agreement=min_agreement,
+        threads=threads,
+        rounds=rounds,
+        operators=operators,
+        scheduler=scheduler or "",
+    )
+    return _finish(job, Voice(as_json=as_json), on_cluster(scheduler) if scheduler else None)
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=options.PATH,
+    default=Path("out/demo"),
+    show_default=True,
+    help="Where to write.",
+)
+@options.audio
+@options.evaluation_audio
+@_rounds
+@options.operators
+@options.as_json
+def demo(
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    rounds: int,
+    operators: bool,
+    as_json: bool,
+) -> int:
+    """Do the whole job on the built-in models and audio: nothing else is needed.
+
+    \b
+    Example:
+      vampbench demo -o out/demo
+    """
+    check_apart(out, audio, evaluation_audio)
+    check_folder(out)
+    voice = Voice(as_json=as_json)
+    with voice.task("writing the built-in models") as update:
+        update(0, 1)
+        models = builtin_models(out)
+        update(1, 1)
+    job = Job(
+        models=tuple(find_models(models)),
+        out=out,
+        command=command_line(),
+        audio=audio,
+        evaluation_audio=evaluation_audio,
+        rounds=rounds,
+        operators=operators,
+    )
+    return _finish(job, voice)
+
+
+def command_line() -> str:
+    """The command that is running, as the user would type it."""
+    return shlex.join(["vampbench", *sys.argv[1:]])
+
+
+def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
+    results, code = run_job(job, voice, ahead)
+    rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
+    if rows:
+        voice.table("Variants", COLUMNS, rows)
+    if missing:
+        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    voice.table("Together", ("", "size", "of FP32", "10 s of music, CPU"), totals)
+    if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
+        voice.say(NOISY_NOTE)
+    for skipped in results["skipped"]:
+        voice.warn(f"skipped: {skipped['reason']}")
+    voice.say(f"results  {job.out / 'results.json'}")
+    voice.say(f"report   {job.out / 'report.html'}")
+    voice.json(results)
+    return code
+
+
+def _totals(results: Json) -> list[tuple[str, str, str, str]]:
+    """Size of the chain per recipe and set, and its time on the CPU where that was measured."""
+    before = results["source_bytes"]
+    music = {
+        c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
+        for c in results["chains"]
+        if c["target"] == "cpu"
+    }
+    music["source (FP32)"] = music.get("source", "-")
+    named = [("source (FP32)", before), *results["totals"].items()]
+    named += [(s["name"], s["bytes"]) for s in results["sets"]]
+    return [
+        (name, megabytes(size), f"{size / before:.0%}", music.get(name, "-"))
+        for name, size in named
+    ]
+
+
+def _recipes(text: str) -> tuple[str, ...]:
+    """A comma-separated choice, in the recipes' order. Raises InputError that lists them."""
+    wanted = {name.strip() for name in text.split(",") if name.strip()}
+    names = tuple(recipe.name for recipe in ALL_RECIPES)
+    unknown = sorted(wanted - set(names))
+    if unknown or not wanted:
+        what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
+        raise InputError(f"{what}; choose from {', '.join(names)}")
+    return tuple(name for name in names if name in wanted)

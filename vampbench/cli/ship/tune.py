@@ -1,0 +1,224 @@
+"""`vampbench tune`: the best set of models within a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from optimize.tuning.search import Prefer
+from profiles.target import parse_targets
+from vampbench.cli import options
+from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.tables import NOTHING, filled
+from vampbench.search.tuning import tune_set
+from vampbench.search.wish import Wish
+from vampbench.work.workspace import Json
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.onnxfile.artifact import check_folder, find_models
+from vampnet_models.onnxfile.outputs import check_apart
+
+DEFAULT_MIN_AGREEMENT = 0.99
+DEFAULT_MIN_SI_SDR_DB = 30.0
+
+COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
+
+NEAR = {
+    "keeps-tokens": "keeps the tokens, the smallest",
+    "keeps-size": "keeps the size, the truest",
+    "keeps-time": "keeps the time, the truest",
+    "truest": "the truest of all",
+}
+"""How the sets that come near to a budget are called."""
+
+
+@click.command()
+@click.argument("models_dir", required=False, type=options.PATH)
+@options.output
+@options.audio
+@options.evaluation_audio
+@click.option(
+    "--min-agreement",
+    type=options.Finite(0, 1),
+    help=f"Least token agreement of each model ({DEFAULT_MIN_AGREEMENT} without another bound).",
+)
+@click.option(
+    "--min-first-agreement",
+    type=options.Finite(0, 1),
+    help="Least agreement of the encoder's first four codebooks, which all else builds on.",
+)
+@click.option(
+    "--min-si-sdr",
+    "min_si_sdr_db",
+    type=options.Finite(),
+    default=DEFAULT_MIN_SI_SDR_DB,
+    show_default=True,
+    help="Least SI-SDR of the decoder's sound against FP32, in dB.",
+)
+@click.option(
+    "--max-bytes",
+    callback=options.as_bytes,
+    metavar="SIZE",
+    help="Most bytes of the set, as 1.0GB or 850MB.",
+)
+@click.option(
+    "--max-latency",
+    type=options.Finite(0, min_open=True),
+    help="Most time of all models together, as a multiple of FP32's (0.7).",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(["smallest", "fastest", "truest"]),
+    help="What to seek within the bounds (smallest; truest where the size is bounded).",
+)
+@click.option(
+    "--target",
+    type=click.Choice(["cpu"]),
+    default="cpu",
+    show_default=True,
+    help="Where candidates are timed.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(3, options.MOST_ROUNDS),
+    default=10,
+    show_default=True,
+    help="Timed runs each.",
+)
+@options.threads
+@options.as_json
+def tune(
+    models_dir: Path | None,
+    out: Path,
+    audio: Path | None,
+    evaluation_audio: Path | None,
+    min_agreement: float | None,
+    min_first_agreement: float | None,
+    min_si_sdr_db: float,
+    max_bytes: int | None,
+    max_latency: float | None,
+    prefer: Prefer | None,
+    target: str,
+    rounds: int,
+    threads: int,
+    as_json: bool,
+) -> int:
+    """Find a precision for each layer of each model: the best set within a budget.
+
+    Each block alone in each precision, then mixtures of them and the uniform recipes are built,
+    compared and timed on the calibration audio; the set that is chosen is verified on audio that
+    nothing was chosen on, and replaced where it does not hold there. OUT receives the models with
+    their records, tune.json, results.json and report.html; `bundle OUT` packs them. Without
+    MODELS_DIR the built-in models are tuned. An interrupted search goes on where it stopped.
+
+    Exit code 1 when nothing meets the budget: the nearest sets are shown.
+
+    \b
+    Example:
+      vampbench tune models --min-agreement 0.95 --max-bytes 1.0GB -o tuned
+    """
+    voice = Voice(as_json=as_json)
+    bounded = max_bytes is not None or max_latency is not None
+    if min_agreement is None and not bounded:
+        min_agreement = DEFAULT_MIN_AGREEMENT
+    wish = Wish(
+        min_agreement=min_agreement,
+        min_first_agreement=min_first_agreement,
+        min_si_sdr_db=min_si_sdr_db,
+        max_bytes=max_bytes,
+        max_latency=max_latency,
+        prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
+        target=parse_targets(target)[0],
+        rounds=rounds,
+        threads=threads,
+    )
+    check_apart(out, models_dir, audio, evaluation_audio)
+    check_folder(out)
+    folder = models_dir if models_dir is not None else builtin_models(out)
+    result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
+    _tell(result, voice)
+    voice.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
+    voice.json(result)
+    return 0 if result["met"] else 1
+
+
+def _tell(result: Json, voice: Voice) -> None:
+    shown = [_row(s) for s in result["front"]]
+    voice.table("Front (on the search's states)", *filled(COLUMNS, shown))
+    named = [
+        ("smallest of all, on the search's states", result["smallest"]),
+        ("fastest of all, on the search's states", result["fastest"]),
+    ]
+    if result["met"]:
+        named.insert(0, ("chosen, on held-out audio", result["chosen"]))
+        if result["uniform"] is not None:
+            uniform = result["uniform"]
+            named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
+    else:
+        voice.warn("nothing meets the budget; the nearest:")
+        named = [(NEAR[each["keeps"]], each) for each in result["nearest"]] + named
+    shown = [_row(each, name) for name, each in named if each]
+    voice.table("Sets", *filled(COLUMNS, shown))
+    for model in result["models"]:
+        rows = [
+            (block["block"], block["chosen"], *_option(block))
+            for block in model["blocks"]
+            if len(block["options"]) > 1
+        ]
+        title = f"{model['name']}: {model['recipe']}"
+        voice.table(title, ("block", "gets", "damage", "time", "saves"), rows)
+        ties = model["accuracy"]["near_ties"] or {}
+        if ties:
+            voice.say(
+                f"  held out      {percent(model['accuracy']['token_agreement'])}; "
+                f"{percent(ties['share'])} near-ties, without them "
+                f"{percent(ties['agreement_excluding'])}"
+            )
+        if model["free_running"]:
+            voice.say(f"  free-running  {_free_running(model['free_running'])}")
+    for each in result["reverted"]:
+        voice.say(f"reverted  {each['text']}")
+    voice.say(f"verdict   {result['verdict']['text']}")
+    if result["noisy"]:
+        voice.warn(
+            "times are noisy: the machine was busy while candidates were timed; another search may "
+            "find another set to be the fastest, or within --max-latency"
+        )
+    if result["seeded"]:
+        voice.warn("seeded weights: not an accuracy claim")
+
+
+def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
+    parts = ", ".join(f"{part['model']} {part['recipe']}" for part in found["parts"])
+    sound = found["si_sdr_db"]
+    return (
+        name or parts,
+        megabytes(found["bytes"]),
+        percent(found["agreement"]),
+        percent(found["first_agreement"]),
+        NOTHING if sound is None else f"{sound:.1f} dB",
+        f"{found['latency']:.2f} x",
+    )
+
+
+def _free_running(runs: Json) -> str:
+    def said(run: Json) -> str:
+        first = [step + 1 for step in run["first_divergence"] if step is not None]
+        where = f"first apart after step {min(first)}" if first else "never apart"
+        return f"{percent(run['kept'])} token agreement, {where}"
+
+    return f"{said(runs['variant'])}; FP32 against itself: {said(runs['floor'])}"
+
+
+def _option(block: Json) -> tuple[str, str, str]:
+    """A uniform recipe is no option of a block: it was measured as a whole."""
+    found = [each for each in block["options"] if each["precision"] == block["chosen"]]
+    if not found:
+        return ("-", "-", "-")
+    (option,) = found
+    damage = option["damage"]
+    return (
+        "-" if damage is None else f"{damage:.1e}",
+        f"{option['time_ratio']:.2f} x",
+        megabytes(option["saved_bytes"]),
+    )

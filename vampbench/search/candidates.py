@@ -1,0 +1,292 @@
+"""The candidates of one model for `tune`: what each block costs, what was built, what it gives."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibration.feeds.chain_feeds import FeedSet, save_feed
+from optimize.build import build_variant
+from optimize.fusions.order import MIXED_RULES, fuse
+from optimize.precision.shared.traits import traits_of
+from optimize.recipes import RECIPES, Recipe
+from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.tuning import mixed
+from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
+from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
+from optimize.tuning.refine import TARGETS
+from optimize.tuning.search import Candidate, assignments
+from optimize.tuning.sensitivity import Effect
+from profiles.measure.rounds import Plan
+from profiles.profile import profile_variants
+from profiles.target import Target
+from vampbench.cli.console import Voice
+from vampbench.search.quality import first_agreement, loss_of
+from vampbench.search.trials import Bench
+from vampbench.search.wish import Wish
+from vampbench.work.goldens import profile_feed
+from vampbench.work.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
+from vampbench.work.job import REFERENCE, feeds_key
+from vampbench.work.kept import kept_feeds
+from vampbench.work.workspace import Json, Workspace, key_of, remembered
+from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
+from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
+
+MAX_MIXTURES = 6
+"""Mixtures from the smallest to the truest that are built and measured, per model."""
+
+SEARCH_STEPS = 6
+"""Ahead of the candidates: both feeds, calibration, reference tokens, trials, mixtures."""
+
+FINE_BYTES = 32 * 1024 * 1024
+"""A codec below this is tried convolution by convolution: a trial takes a second or two."""
+
+
+@dataclass
+class Tuned:
+    """One model with all that was found out about it.
+
+    `truth` is about the feeds of the search. `built` and `profiles` are by recipe, `mixtures` are
+    the assignments of the tuned ones.
+    """
+
+    artifact: Artifact
+    calibration: FeedSet
+    search: FeedSet
+    evaluation: FeedSet
+    truth: Truth
+    calibrated: Calibrated
+    blocks: Blocks
+    effects: dict[str, list[Effect]]
+    mixtures: dict[str, Assignment] = field(default_factory=dict)
+    built: dict[str, Path] = field(default_factory=dict)
+    profiles: dict[str, dict[str, Json]] = field(default_factory=dict)
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+def candidates_of(
+    artifact: Artifact,
+    ground: Ground,
+    space: Workspace,
+    wish: Wish,
+    voice: Voice,
+) -> Tuned:
+    """Measure every block in every precision, then build, compare and time what looks best.
+
+    That is a few mixtures over the whole range, those near the bound on what is said, and the
+    uniform recipes. Every step is remembered under the hashes of what it depends on. Raises
+    InputError when the model cannot be fed or run.
+    """
+    threads = wish.threads
+    most = MAX_MIXTURES + len(TARGETS) + len(RECIPES)
+    voice.plan(SEARCH_STEPS + _steps_of(most))
+    voice.reach()
+    calibration, evaluation = kept_feeds(
+        space.work("feeds"),
+        artifact.name,
+        feeds_key(artifact, ground, None),
+        lambda: feeds_of(artifact, ground, None, threads, voice),
+        voice,
+    )
+    voice.reach()
+    search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
+    with _fused(artifact, space) as fused:
+        graph, traits = load_model(fused).graph, traits_of(artifact.spec)
+        blocks = mixed.blocks_of(graph, _grain(artifact), traits)
+        voice.reach()
+        with voice.task(f"{artifact.name}: calibrating") as update:
+            calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update, traits)
+        voice.reach()
+        with voice.task(f"{artifact.name}: reference tokens of the search") as update:
+            truth = reference_truth(artifact, search.feeds, update)
+        key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
+        bench = Bench(artifact, fused, truth, blocks, calibrated, key, space, voice)
+        voice.reach()
+        effects = bench.effects(mixed.options_of(graph, blocks, traits))
+        voice.reach()
+        near = bench.near_bound(effects, wish)
+    proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
+    found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
+    add_candidates(found, [*proposed, *near], RECIPES, space, wish, voice)
+    if not found.candidates:
+        raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
+    return found
+
+
+def add_candidates(
+    found: Tuned,
+    assignments: Iterable[Assignment],
+    recipes: Iterable[Recipe],
+    space: Workspace,
+    wish: Wish,
+    voice: Voice,
+) -> None:
+    """Build mixtures and recipes, compare and time them; what cannot be chosen is told.
+
+    The voice is told how many steps that is: as many as it was promised, or fewer.
+    """
+    mixtures = {mixed.name_of(each): each for each in assignments}
+    found.mixtures.update(mixtures)
+    tuned = (mixed.recipe_of(found.blocks, m, found.calibrated) for m in mixtures.values())
+    chosen = (*recipes, *tuned)
+    voice.expect(_steps_of(len(chosen)))
+    built = {}
+    for recipe in chosen:
+        voice.reach()
+        path = _built(found.artifact, recipe, found.calibration, space, voice)
+        if path is not None:
+            built[recipe.name] = path
+    found.built.update(built)
+    voice.expect(_steps_of(len(built)) - len(built))
+    voice.reach()
+    profiles = _profiles(found, built, space, wish, voice)
+    # Ratios are of one run each; the reference's own time is the first run's for all.
+    found.profiles.update({name: each for name, each in profiles.items() if name in built})
+    found.profiles.setdefault(REFERENCE, profiles[REFERENCE])
+    for name, path in built.items():
+        voice.reach()
+        accuracy = accuracy_of(found, path, found.search, lambda: found.truth, space, voice)
+        profile = profiles.get(name, {}).get(wish.target.name, {})
+        if accuracy["nonfinite"] or profile.get("kind") != "measurement":
+            why = _why(accuracy, profile)
+            voice.warn(f"{found.artifact.name}: {name}: no candidate: {why}")
+            continue
+        found.candidates.append(_candidate(found, name, path, accuracy, wish.target))
+
+
+def _steps_of(candidates: int) -> int:
+    """To build each, to time them together, to compare each."""
+    return 2 * candidates + 1
+
+
+def _grain(artifact: Artifact) -> Grain:
+    if artifact.bytes >= LARGE_BYTES:
+        return "kind"
+    return "node" if artifact.bytes < FINE_BYTES else "stage"
+
+
+@contextmanager
+def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
+    """The fused float32 model that lends its weights to the trials; removed afterwards."""
+    path = space.work("fused", f"{artifact.name}.onnx")
+    model = load_model(artifact.path)
+    fuse(model, MIXED_RULES)
+    save_model(model, path)
+    del model
+    try:
+        yield path
+    finally:
+        for file in (path, path.with_name(f"{path.name}.data")):
+            file.unlink(missing_ok=True)
+
+
+def _built(
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+) -> Path | None:
+    path = space.work("candidates", recipe.name, f"{artifact.name}.onnx")
+    try:
+        with voice.task(f"{artifact.name}: {recipe.name}") as update:
+            build_variant(artifact, recipe, path, calibration=calibration, progress=update)
+    except NotApplicable:
+        return None
+    except (InputError, PromiseMissed) as error:
+        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        return None
+    return path
+
+
+def accuracy_of(
+    found: Tuned,
+    path: Path,
+    feeds: FeedSet,
+    truth: Callable[[], Truth],
+    space: Workspace,
+    voice: Voice,
+) -> Json:
+    """The comparison of a built candidate on some feeds, remembered."""
+    variant = open_artifact(path)
+    key = key_of(found.artifact.sha256, variant.sha256, feeds.sha256)
+    name = found.artifact.name
+
+    def measure() -> Json:
+        reference = truth()
+        with voice.task(f"{name}: verifying {path.parent.name}") as update:
+            return compare(reference, variant, update).as_json()
+
+    return remembered(space.work("accuracy", name, f"{key[:16]}.json"), key, measure)
+
+
+def _profiles(
+    found: Tuned, built: Mapping[str, Path], space: Workspace, wish: Wish, voice: Voice
+) -> dict[str, dict[str, Json]]:
+    """The source and some candidates, timed in turns."""
+    artifact, target, rounds = found.artifact, wish.target, wish.rounds
+    hashes = [open_artifact(path).sha256 for path in built.values()]
+    key = key_of(artifact.sha256, *hashes, found.evaluation.sha256, target, rounds, *_versions())
+    feed = space.work("feeds", f"{artifact.name}.npz")
+
+    def measure() -> Json:
+        save_feed(profile_feed(artifact, found.evaluation.feeds[0]), feed)
+        with voice.task(f"{artifact.name}: timing {len(built)} candidates") as update:
+            return profile_variants(
+                {REFERENCE: artifact.path, **built},
+                feed,
+                (target,),
+                plan=Plan(rounds=rounds, budget_s=90.0, cold=False),
+                progress=lambda done, total, _text: update(done, total),
+            )
+
+    return remembered(space.work("profiles", artifact.name, f"{key[:16]}.json"), key, measure)
+
+
+def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Target) -> Candidate:
+    profile = found.profiles[recipe][target.name]
+    reference = found.profiles[REFERENCE][target.name]
+    return Candidate(
+        model=found.artifact.name,
+        recipe=recipe,
+        bytes=open_artifact(path).bytes,
+        loss=loss_of(accuracy),
+        agreement=accuracy["token_agreement"],
+        si_sdr_db=accuracy["si_sdr_db"],
+        time_ratio=profile["ratio_to_reference"],
+        reference_s=reference["median_s"],
+        uniform=recipe not in found.mixtures,
+        first_agreement=first_agreement(found.artifact.role, accuracy),
+    )
+
+
+def _why(accuracy: Json, profile: Json) -> str:
+    if accuracy["nonfinite"]:
+        return f"{accuracy['nonfinite']} outputs are NaN or infinite"
+    return f"not timed: {profile.get('reason', 'no measurement')}"
+
+
+def _versions() -> tuple[str, ...]:
+    return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
+
+
+def effects_json(found: Tuned, recipe: str) -> list[Json]:
+    """What each block could have had, what it got and why, for tune.json.
+
+    In a uniform recipe every block got that recipe, which has its own rules for what it leaves.
+    """
+    mixture = found.mixtures.get(recipe)
+    entries = []
+    for block, effects in found.effects.items():
+        chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
+        whole = WhyNoSmaller("whole-model")
+        why = whole if mixture is None else why_no_smaller(effects, chosen)
+        entries.append(
+            {
+                "block": block,
+                "nodes": len(found.blocks[block]),
+                "chosen": chosen,
+                "why": why.as_json(),
+                "options": [e.as_json() for e in effects],
+            }
+        )
+    return entries

@@ -1,0 +1,50 @@
+"""What a comparison says about keeping to a budget."""
+
+from __future__ import annotations
+
+import math
+
+from optimize.tuning.search import Budget
+from vampbench.work.workspace import Json
+from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
+
+
+def loss_of(accuracy: Json) -> float:
+    """1 - agreement for tokens, noise over signal for sound."""
+    if accuracy["token_agreement"] is not None:
+        return float(1 - accuracy["token_agreement"])
+    decibels = accuracy["si_sdr_db"] if accuracy["si_sdr_db"] is not None else accuracy["snr_db"]
+    return 0.0 if decibels is None else float(10 ** (-decibels / 10))
+
+
+def damage_power(role: Role) -> float:
+    """The power of the loss that damage grows with: tokens change as the root of the noise."""
+    return 1.0 if role is Role.CODEC_DECODER else 2.0
+
+
+def first_agreement(role: Role, accuracy: Json) -> float | None:
+    """An encoder's agreement over the codebooks that the coarse model predicts."""
+    if role is not Role.CODEC_ENCODER:
+        return None
+    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < N_COARSE_CODEBOOKS]
+    total = sum(r["n_positions"] for r in rows)
+    return sum(r["agreement"] * r["n_positions"] for r in rows) / total if total else None
+
+
+def excess(role: Role, accuracy: Json, budget: Budget) -> float | None:
+    """The loss as a multiple of what is allowed, by the tightest bound; at most 1 keeps to it.
+
+    None where the budget bounds nothing that the model is judged by.
+    """
+    found: list[float] = []
+    for value, least in (
+        (accuracy["token_agreement"], budget.min_agreement),
+        (first_agreement(role, accuracy), budget.min_first_agreement),
+    ):
+        if value is not None and least is not None:
+            found.append((1 - value) / (1 - least) if least < 1 else math.inf * (value < 1))
+    if accuracy["si_sdr_db"] is not None and budget.min_si_sdr_db is not None:
+        found.append(10 ** ((budget.min_si_sdr_db - accuracy["si_sdr_db"]) / 10))
+    if not found:
+        return None
+    return math.inf if accuracy["nonfinite"] else max(found)

@@ -1,0 +1,135 @@
+"""What blocks and mixtures of one model give on the search's feeds, each measured once."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from optimize.truth.accuracy import Truth
+from optimize.tuning.mixed import FLOAT, Assignment, Blocks, Calibrated
+from optimize.tuning.refine import MOST_TRIALS, TARGETS, refined
+from optimize.tuning.search import worst_damage
+from optimize.tuning.sensitivity import Effect, Trials
+from vampbench.cli.console import Voice
+from vampbench.search.quality import damage_power, excess
+from vampbench.search.wish import Wish
+from vampbench.work.workspace import Json, Workspace, key_of, remembered
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.spec import Role
+
+TRIAL_FEEDS = 8
+"""Each block is tried on so many of the search's feeds; mixtures are compared on all."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The fused float32 model, and where what was measured is kept under `key`."""
+
+    artifact: Artifact
+    fused: Path
+    truth: Truth
+    blocks: Blocks
+    calibrated: Calibrated
+    key: str
+    space: Workspace
+    voice: Voice
+
+    def effects(self, options: Mapping[str, tuple[str, ...]]) -> dict[str, list[Effect]]:
+        """Each block in each precision; what an earlier search measured is not measured again.
+
+        A precision that does not run is told and left out.
+        """
+        name = self.artifact.name
+        found: dict[str, list[Effect]] = {}
+        todo = [(b, p) for b, precisions in options.items() for p in precisions if p != FLOAT]
+        n_kept = 0
+        with self.voice.task(f"{name}: {len(todo)} trials of {len(options)} blocks") as update:
+            for done, (block, precision) in enumerate(todo):
+
+                def measure(block: str = block, precision: str = precision) -> Json:
+                    return self._few.measure(block, precision).as_json()
+
+                key = key_of(self.key, precision, *self.blocks[block])
+                path = self.space.work("sensitivity", name, f"{key[:16]}.json")
+                n_kept += path.is_file()
+                each = found.setdefault(block, [Effect(block, FLOAT, 0.0, 1.0, 0, 1.0)])
+                try:
+                    each.append(Effect.from_json(remembered(path, key, measure)))
+                except InputError as error:
+                    self.voice.warn(f"{name}: {block} as {precision}: {error}")
+                update(done + 1, len(todo))
+        if n_kept:
+            self.voice.keep(f"{n_kept} of {len(todo)} trials")
+        return found
+
+    def near_bound(self, effects: Mapping[str, list[Effect]], wish: Wish) -> list[Assignment]:
+        """The smallest mixtures that keep to the wish's bounds, and to tighter ones."""
+        budget, role, done = wish.budget.quality, self.artifact.role, 0
+        start = self._start(effects, wish)
+        if start is None:
+            return []
+        name = self.artifact.name
+        with self.voice.task(f"{name}: mixtures near the bound") as update:
+
+            def loss(mixture: Assignment) -> float:
+                nonlocal done
+                found = excess(role, self._compared(mixture), budget)
+                update(done := done + 1, MOST_TRIALS * len(TARGETS))
+                return 0.0 if found is None else found
+
+            power = damage_power(role)
+            speed = 1.0 if wish.wants_speed else 0.0
+            return list(refined(effects, self.artifact.bytes, loss, start, power, speed))
+
+    @cached_property
+    def _few(self) -> Trials:
+        return Trials(self.fused, _first(self.truth, TRIAL_FEEDS), self.blocks, self.calibrated)
+
+    @cached_property
+    def _all(self) -> Trials:
+        return Trials(self.fused, self.truth, self.blocks, self.calibrated)
+
+    def _compared(self, mixture: Assignment) -> Json:
+        given = [(p, *self.blocks[b]) for b, p in sorted(mixture.items()) if p != FLOAT]
+        key = key_of(self.key, *given)
+        path = self.space.work("mixtures", self.artifact.name, f"{key[:16]}.json")
+        return remembered(path, key, lambda: self._all.compare(mixture).as_json())
+
+    def _start(self, effects: Mapping[str, list[Effect]], wish: Wish) -> float | None:
+        """The damage that the bounds seem to allow; None where nothing bounds this model."""
+        some = [e for each in effects.values() for e in each[1:]]
+        if self.artifact.role is Role.CODEC_DECODER:
+            return 10 ** (-wish.min_si_sdr_db / 10) if some and wish.min_si_sdr_db else None
+        least = wish.min_agreement
+        if least is None and self.artifact.role is Role.CODEC_ENCODER:
+            least = wish.min_first_agreement
+        per_square = [
+            e.damage / (1 - e.agreement) ** 2
+            for e in some
+            if e.agreement is not None and e.agreement < 1 and 0 < e.damage < math.inf
+        ]
+        if least is None or not some:
+            return None
+        if not per_square:
+            # No block alone changes a token: the smallest mixture of all is the first guess.
+            return worst_damage(effects) or None
+        return (1 - least) ** 2 * statistics.median(per_square)
+
+
+def _first(truth: Truth, count: int) -> Truth:
+    """The truth about some feeds, spread evenly: the first are masked most."""
+    step = max(1, len(truth.feeds) // count)
+    some = slice(0, step * count, step)
+    return replace(
+        truth,
+        feeds=truth.feeds[some],
+        strata=truth.strata[some],
+        steps=truth.steps[some],
+        answers=truth.answers[some],
+        floor=truth.floor[some],
+    )

@@ -1,0 +1,105 @@
+"""What a bundle of a run must answer: kept in the run, so that it needs no source model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from calibration.feeds.chain_feeds import FeedSet
+from calibration.feeds.feedset import write_npz
+from vampbench.work.workspace import Workspace, key_of
+from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.session import Array, Feeds, open_session
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+
+PROFILE_S = 2.0
+FACTS = "golden.json"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An evaluation feed, and what the source answered to it in `output`."""
+
+    source_sha256: str
+    output: str
+    feeds: Feeds
+    reference: Array
+
+
+def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
+    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
+    cut = {
+        Role.CODEC_ENCODER: int(PROFILE_S * SAMPLE_RATE_HZ),
+        Role.CODEC_DECODER: int(PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
+        Role.BEATS: int(PROFILE_S * BEAT_RATE_HZ),
+    }.get(artifact.role)
+    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
+    if cut is None or fixed:
+        return feed
+    return {name: values[..., :cut] for name, values in feed.items()}
+
+
+def golden_of(source: Artifact, evaluation: FeedSet) -> Golden | None:
+    """Run the source on the middle one of its evaluation feeds; its tokens, else a first answer.
+
+    One number alone says little: an output of several comes before it. None where no output is a
+    tensor with numbers in it. Raises InputError where the source does not run.
+    """
+    feed = profile_feed(source, evaluation.feeds[len(evaluation.feeds) // 2])
+    session = open_session(source.path)
+    answers = session.run(feed)
+    numbers = [
+        name
+        for name in ("tokens", *session.output_names)
+        if name in answers and answers[name].size and answers[name].dtype.kind in "fiu"
+    ]
+    several = [name for name in numbers if answers[name].size > 1]
+    output = next(iter(several or numbers), None)
+    return None if output is None else Golden(source.sha256, output, feed, answers[output])
+
+
+def keep_golden(source: Artifact, evaluation: FeedSet, space: Workspace) -> None:
+    """Write a model's golden feed and answer into the run, once. Raises as `golden_of` does."""
+    path = space.golden(source.name)
+    key = key_of(source.sha256, evaluation.sha256)
+    if _key(path) == key:
+        return
+    found = golden_of(source, evaluation)
+    if found is None:
+        return
+    facts = {"key": key, "source_sha256": found.source_sha256, "output": found.output}
+    feeds = {f"in/{name}": values for name, values in found.feeds.items()}
+    write_npz(path, {**feeds, "reference": found.reference, FACTS: np.array(json.dumps(facts))})
+
+
+def kept_golden(path: Path, source_sha256: str) -> Golden | None:
+    """What `keep_golden` wrote of this very model; None where nothing usable is there."""
+    stored = _stored(path)
+    if stored is None:
+        return None
+    facts, arrays = stored
+    if facts.get("source_sha256") != source_sha256 or "reference" not in arrays:
+        return None
+    reference = arrays.pop("reference")
+    feeds = {name.removeprefix("in/"): values for name, values in arrays.items()}
+    return Golden(source_sha256, str(facts["output"]), feeds, reference)
+
+
+def _key(path: Path) -> str | None:
+    stored = _stored(path)
+    return None if stored is None else stored[0].get("key")
+
+
+def _stored(path: Path) -> tuple[dict[str, str], Feeds] | None:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        facts = json.loads(str(arrays.pop(FACTS)))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    return (facts, arrays) if isinstance(facts, dict) else None

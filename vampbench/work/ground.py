@@ -1,0 +1,393 @@
+"""What every model of a job is fed with: the audio, its codes, and the reference chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from calibration.audio.clips import AudioSet, Clip
+from calibration.audio.load import load_audio_set
+from calibration.audio.samples import builtin_audio_set
+from calibration.audio.two_folders import load_two_folders
+from calibration.feeds.chain_feeds import (
+    CALIBRATION_SHARES,
+    CALIBRATION_SIZES,
+    EVALUATION_SIZES,
+    Encoded,
+    FeedSet,
+    FeedSizes,
+    encode_clips,
+    halves,
+    make_feeds,
+    read_feeds,
+)
+from calibration.feeds.parts import UPSTREAM, encode_by_parts, part_feeds
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice
+from vampbench.cli.progress import Update
+from vampbench.work.kept import kept_codes
+from vampbench.work.workspace import key_of
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.onnxfile.session import Session, open_session
+from vampnet_models.repair.baked import accepted_lengths
+from vampnet_models.repair.layouts import logits_name
+from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
+
+BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
+"""Roles that need no codes."""
+
+T = TypeVar("T")
+
+EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
+
+MAX_CLIPS = 8
+"""Clips per side: what the codec is fed, and where the transformers' codes come from."""
+
+LARGE_BYTES = 256 * 1024 * 1024
+"""Models of this size and more are fed fewer states: each takes seconds."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """How much one side of the audio gives, and the seed of what is drawn from it."""
+
+    name: str
+    seed: int
+    sizes: FeedSizes
+    large_sizes: FeedSizes
+
+
+CALIBRATION = Side(
+    "calibration",
+    0,
+    CALIBRATION_SIZES,
+    FeedSizes(
+        clips=3, coarse_states=32, c2f_states=16, window_shares=CALIBRATION_SHARES, generated=1
+    ),
+)
+EVALUATION = Side(
+    "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
+)
+
+SEARCH = Side(
+    "search",
+    2,
+    FeedSizes(clips=4, coarse_states=32, c2f_states=32),
+    FeedSizes(clips=2, coarse_states=4, c2f_states=4, max_frames=100),
+)
+"""Other states of the calibration audio: what a search may look at, and a verdict may not."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The two sides of the audio with their codes.
+
+    `coarse` conditions c2f as in the chain, and with `c2f` makes codes for the decoder; they are
+    opened for that alone. `conditioning` is a hash of all that feeds may depend on beside their
+    own model; `parts` are the pieces of the split form.
+    """
+
+    audio: AudioSet
+    calibration: Encoded
+    evaluation: Encoded
+    coarse: Artifact | None
+    conditioning: str
+    warnings: tuple[str, ...]
+    parts: dict[Part, Artifact] = field(default_factory=dict)
+    c2f: Artifact | None = None
+
+
+def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) -> AudioSet:
+    """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
+
+    Raises InputError when nothing is usable.
+    """
+    for given in (folder, judged):
+        if given is not None and given.is_file():
+            raise InputError(f"{given}: is a file; give the folder that holds it")
+    with voice.task("reading audio") as update:
+        if judged is not None:
+            audio = load_two_folders(folder, judged, max_clips=MAX_CLIPS, progress=update)
+        elif folder is not None:
+            audio = load_audio_set(folder, max_clips=MAX_CLIPS, progress=update)
+        else:
+            audio = builtin_audio_set()
+        update(1, 1)
+    for dropped in audio.dropped:
+        voice.warn(f"{dropped.name}: not used: {dropped.reason}")
+    for warning in audio.warnings:
+        voice.warn(warning)
+    return audio
+
+
+def lay_ground(
+    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, voice: Voice
+) -> Ground:
+    """Encode both sides of the audio with the job's own encoder, or the built-in one.
+
+    Nothing is encoded where no model wants codes.
+
+    The split form's encoder and quantizer together count as one. `scratch` receives the built-in
+    models where they are needed.
+    """
+    warnings: list[str] = []
+    parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
+    if all(a.role in BESIDE_CHAIN and a.spec.part is None for a in artifacts):
+        one, two = (
+            Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
+        )
+        return Ground(audio, one, two, coarse=None, conditioning="none", warnings=())
+    encode_side = _unless_broken(
+        lambda: (
+            _own_encoder(artifacts, audio, threads, warnings)
+            or _split_encoder(parts, audio, threads)
+        ),
+        warnings,
+    )
+    if encode_side is None:
+        warnings.append(
+            "no encoder among the models: codes come from the built-in small one, whose "
+            "tokens are another codec's; put the matching encoder beside them"
+        )
+        builtin = open_artifact(builtin_models(scratch) / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx")
+        encode_side = _encoder_of(builtin, audio, threads, None)
+    coarse = _unless_broken(lambda: _conditioning(artifacts, threads, warnings), warnings)
+    c2f = None
+    if coarse is not None:
+        c2f = _unless_broken(lambda: _generating(artifacts, threads), warnings)
+    encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
+    encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
+    sides = []
+    for name, clips in (("calibration", audio.calibration), ("evaluation", audio.evaluation)):
+        with voice.task(f"encoding {name} audio") as update:
+            sides.append(_encoded(scratch, encoders, clips, encode_side, update))
+    for warning in warnings:
+        voice.warn(warning)
+    return Ground(
+        audio=audio,
+        calibration=sides[0],
+        evaluation=sides[1],
+        coarse=coarse,
+        conditioning=key_of(
+            *(a.sha256 for a in artifacts if a.role in (Role.COARSE, Role.C2F)), encoders
+        ),
+        warnings=tuple(warnings),
+        parts=parts,
+        c2f=c2f,
+    )
+
+
+def _unless_broken(look: Callable[[], T | None], warnings: list[str]) -> T | None:
+    """What a model gives to the others; None, with a warning, where that model is broken."""
+    try:
+        with contained():
+            return look()
+    except WorkbenchError as error:
+        warnings.append(f"the other models do without it: {error}")
+        return None
+
+
+def _encoded(
+    scratch: Path,
+    encoders: str,
+    clips: Sequence[Clip],
+    encode_side: EncodeSide,
+    update: Update,
+) -> Encoded:
+    found = kept_codes(scratch / "codes", clips, encoders, lambda: encode_side(clips, update))
+    update(len(clips), len(clips))
+    return found
+
+
+def _own_encoder(
+    artifacts: Sequence[Artifact], audio: AudioSet, threads: int, warnings: list[str]
+) -> EncodeSide | None:
+    artifact = next((a for a in artifacts if a.role is Role.CODEC_ENCODER), None)
+    if artifact is None:
+        return None
+    lengths = accepted_lengths(
+        artifact.path, artifact.spec, open_session(artifact.path, threads=threads)
+    )
+    if not lengths.usable:
+        warnings.append(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
+        return None
+    return _encoder_of(artifact, audio, threads, lengths.fixed)
+
+
+def _encoder_of(
+    artifact: Artifact, audio: AudioSet, threads: int, length: int | None
+) -> EncodeSide:
+    session = open_session(artifact.path, threads=threads)
+
+    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+        return encode_clips(
+            session,
+            clips,
+            audio=audio.name,
+            upstream=artifact.sha256[:16],
+            length=length,
+            progress=update,
+        )
+
+    return encode_side
+
+
+def _split_encoder(parts: dict[Part, Artifact], audio: AudioSet, threads: int) -> EncodeSide | None:
+    if Part.ENCODER not in parts or Part.QUANTIZER not in parts:
+        return None
+    first, second = parts[Part.ENCODER], parts[Part.QUANTIZER]
+    encoder, quantizer = (open_session(a.path, threads=threads) for a in (first, second))
+    upstream = first.sha256[:8] + second.sha256[:8]
+
+    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+        encoded = encode_by_parts(encoder, quantizer, clips, audio=audio.name, upstream=upstream)
+        update(len(clips), len(clips))
+        return encoded
+
+    return encode_side
+
+
+def _conditioning(
+    artifacts: Sequence[Artifact], threads: int, warnings: list[str]
+) -> Artifact | None:
+    """The coarse model that c2f's states are conditioned on, if it can be sampled from."""
+    artifact = next((a for a in artifacts if a.role is Role.COARSE), None)
+    if artifact is None or all(a.role is not Role.C2F for a in artifacts):
+        return None
+    session = open_session(artifact.path, threads=threads)
+    reason = None
+    if logits_name(artifact.spec) is None:
+        reason = "gives tokens without logits"
+    elif accepted_lengths(artifact.path, artifact.spec, session).restricted:
+        reason = "accepts one length only"
+    if reason is None:
+        return artifact
+    warnings.append(
+        f"{artifact.name} {reason}: c2f is conditioned on the recordings' own codes alone"
+    )
+    return None
+
+
+def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
+    """The c2f model that completes codes for a decoder, if it can be sampled from."""
+    artifact = next((a for a in artifacts if a.role is Role.C2F), None)
+    if artifact is None or all(a.role is not Role.CODEC_DECODER for a in artifacts):
+        return None
+    session = open_session(artifact.path, threads=threads)
+    restricted = accepted_lengths(artifact.path, artifact.spec, session).restricted
+    return None if restricted or logits_name(artifact.spec) is None else artifact
+
+
+def feeds_of(
+    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
+) -> tuple[FeedSet, FeedSet]:
+    """Calibration and evaluation feeds of one model; disjoint.
+
+    Raises InputError when the model runs at no length, or does not fit the others.
+    """
+    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, artifact.spec))
+    fed = _fed(artifact, ground, threads, voice)
+    return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
+
+
+def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
+    """All feeds that a user gives for a model that is none of the four; None without any.
+
+    For what judges nothing, so that no feed need be kept back. Raises InputError as `read_feeds`.
+    """
+    if artifact.spec.role is not Role.GENERIC or user_feeds is None:
+        return None
+    return read_feeds(user_feeds, artifact.spec)
+
+
+def side_feeds(
+    artifact: Artifact,
+    ground: Ground,
+    side: Side,
+    user_feeds: Path | None,
+    threads: int,
+    voice: Voice,
+) -> FeedSet:
+    """The feeds of one side alone, for commands that do not calibrate and verify at once.
+
+    Raises InputError as `feeds_of` does.
+    """
+    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
+        return halves(read_feeds(user_feeds, artifact.spec))[side.name == EVALUATION.name]
+    return _side(_fed(artifact, ground, threads, voice), side, ground, voice)
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """A model with the interface that really holds, opened, and what feeds it."""
+
+    artifact: Artifact
+    spec: ModelSpec
+    session: Session
+    upstream: Session | None
+    coarse: Session | None
+    c2f: Session | None
+
+
+def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed:
+    session = open_session(artifact.path, threads=threads)
+    lengths = accepted_lengths(artifact.path, artifact.spec, session)
+    if not lengths.usable:
+        raise InputError(f"{artifact.name}: runs at no length that was tried: {lengths.reason}")
+    if lengths.whole_mask:
+        raise InputError(
+            f"{artifact.name}: {lengths.describe()}: the states of a job are partly masked; import "
+            "the checkpoint instead (`vampbench import`)"
+        )
+    if lengths.fixed is not None and not lengths.declared:
+        voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
+    spec = lengths.applied(artifact.spec)
+    before = ground.coarse if spec.role in (Role.C2F, Role.CODEC_DECODER) else None
+    after = ground.c2f if spec.role is Role.CODEC_DECODER else None
+    coarse, c2f = (
+        None if model is None else open_session(model.path, threads=threads)
+        for model in (before, after)
+    )
+    return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse, c2f)
+
+
+def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
+    sizes = sizes_of(fed.artifact, side)
+    encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
+    with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
+        part = fed.spec.part
+        if part is not None and (fed.upstream is not None or part not in UPSTREAM):
+            return part_feeds(fed.spec, encoded, sizes, fed.upstream, side.seed)
+        return make_feeds(
+            fed.spec,
+            encoded,
+            sizes,
+            session=fed.session,
+            coarse=fed.coarse,
+            c2f=fed.c2f,
+            seed=side.seed,
+            progress=update,
+        )
+
+
+def sizes_of(artifact: Artifact, side: Side) -> FeedSizes:
+    """How much one side gives to a model: less to a large one."""
+    return side.large_sizes if artifact.bytes >= LARGE_BYTES else side.sizes
+
+
+def _upstream(spec: ModelSpec, ground: Ground, threads: int) -> Session | None:
+    """The piece of the split form that feeds this one, if it is there and of any length."""
+    before = UPSTREAM.get(spec.part) if spec.part is not None else None
+    artifact = ground.parts.get(before) if before is not None else None
+    return None if artifact is None else open_session(artifact.path, threads=threads)
+
+
+def check_feeds(path: Path | None) -> None:
+    """Raise InputError when a feeds file was named and is not there."""
+    if path is not None and not path.is_file():
+        raise InputError(f"{path}: no such file; give an .npz with the model's inputs")

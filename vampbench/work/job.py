@@ -1,0 +1,384 @@
+"""The main job: models in; variants, accuracy, profiles, results and a report out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from calibration.feeds.chain_feeds import FeedSet, save_feed
+from optimize.build import build_variant
+from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
+from optimize.truth.accuracy import Truth, compare, reference_truth
+from profiles.host import describe_host
+from profiles.measure.rounds import Plan
+from profiles.profile import profile_variants
+from profiles.report import write_report
+from profiles.target import Target, parse_targets
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice
+from vampbench.cli.convert.probed import tell_not_probed
+from vampbench.work.goldens import keep_golden, profile_feed
+from vampbench.work.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
+from vampbench.work.kept import FORMAT, kept_calibration, kept_feeds
+from vampbench.work.lengths import accepted_by
+from vampbench.work.models import in_turn, open_all
+from vampbench.work.outside import look_outside
+from vampbench.work.provenance import provenance_of
+from vampbench.work.results import results_of
+from vampbench.work.runtime import check_variants
+from vampbench.work.workspace import Json, Workspace, key_of, recall, relative_to, remember
+from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.onnxfile.artifact import (
+    Artifact,
+    check_output,
+    load_model,
+    open_artifact,
+    sha256_of,
+    write_text,
+)
+from vampnet_models.repair.inspection import problems_of
+from vampnet_models.spec import Role
+
+REFERENCE = "reference"
+EXIT_OK, EXIT_MISSED = 0, 1
+
+LOOKING = "looking at the model"
+RANGES = "comparing ranges with the evaluation audio"
+GRAPHS = "reading the runtime's graphs back"
+PROFILING = "profiling"
+KEEPING = "keeping what a bundle must answer"
+STEPS = ("feeds", LOOKING, RANGES, GRAPHS, PROFILING, KEEPING)
+"""Of every model, beside making and verifying each variant."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with which models. `recipes` are names, in order.
+
+    With `operators`, profiles also hold kernel times, the roofline and the cold start. With a
+    `scheduler` the machines that it names have measured, not this one.
+    """
+
+    models: tuple[Path, ...]
+    out: Path
+    command: str
+    audio: Path | None = None
+    evaluation_audio: Path | None = None
+    feeds: Path | None = None
+    recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
+    targets: tuple[Target, ...] = parse_targets("cpu,cuda,mobile")
+    min_agreement: float | None = None
+    threads: int = 0
+    rounds: int = 20
+    budget_s: float = 20.0
+    operators: bool = False
+    scheduler: str = ""
+
+
+Ahead = Callable[[Job, list[Artifact], Ground, Workspace, Voice], None]
+
+
+def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, int]:
+    """Do the job; the results and the exit code. results.json is written after every model.
+
+    `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
+
+    Raises InputError when nothing can be done: no readable model, no usable audio, an output
+    folder that cannot be written.
+    """
+    space = Workspace(job.out)
+    check_feeds(job.feeds)
+    artifacts, skipped = open_all(job.models, voice)
+    if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
+        voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
+    check_output(space.results, *job.models)
+    audio = load_audio(job.audio, voice, job.evaluation_audio)
+    space.open()
+    ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
+    if ahead is not None:
+        ahead(job, artifacts, ground, space, voice)
+    models: list[Json] = []
+    results: Json = {}
+    steps = len(STEPS) + 2 * len(job.recipes)
+    for artifact in in_turn(artifacts, voice):
+        voice.plan(steps)
+        models.append(_model(artifact, job, space, ground, voice))
+        voice.tell_kept()
+        results = results_of(job.command, ground, models, skipped, space, voice)
+        write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+    voice.plan(0)
+    try:
+        with contained():
+            write_report(space.results, space.report)
+    except WorkbenchError as error:
+        # Hours of figures stand in results.json: they are worth more than the page about them.
+        voice.error(f"{space.report}: not written: {error}")
+        return results, EXIT_MISSED
+    return results, _exit_code(models, skipped)
+
+
+def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:
+    """Everything about one model; a step that fails names its reason and the rest goes on.
+
+    Where nothing can be fed, every recipe has failed, for that reason.
+    """
+    facts: Json = {
+        "name": artifact.name,
+        "role": artifact.role.value,
+        "path": relative_to(space.root, artifact.path),
+        "source_bytes": artifact.bytes,
+        "source_sha256": artifact.sha256,
+        "weights": "unknown",
+        "made_here": None,
+        "lengths": None,
+        "problems": [],
+        "failed_steps": [],
+        "profiles": {},
+        "variants": [],
+    }
+    voice.reach()
+    try:
+        with contained():
+            calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
+    except WorkbenchError as error:
+        voice.warn(f"{artifact.name}: {error}")
+        facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
+    with _step(LOOKING, facts, voice):
+        model = load_model(artifact.path)
+        facts |= provenance_of(model)
+        facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
+        facts["lengths"] = accepted_by(artifact)
+        for problem in facts["problems"]:
+            if problem["fatal"]:
+                voice.warn(f"{artifact.name}: {problem['text']}")
+    if facts["variants"]:
+        return facts
+    for warning in calibration.warnings:
+        voice.warn(f"{artifact.name}: {warning}")
+    facts["coverage"] = {
+        "calibration": asdict(calibration.coverage()),
+        "evaluation": asdict(evaluation.coverage()),
+    }
+    variants = [
+        build(artifact, recipe, calibration, space, voice)
+        for recipe in ALL_RECIPES
+        if recipe.name in job.recipes
+    ]
+    facts["variants"] = variants
+    with _step(RANGES, facts, voice):
+        facts["coverage"]["outside"] = look_outside(
+            artifact, variants, calibration, evaluation, space, voice
+        )
+    verify(artifact, variants, evaluation, job, space, voice)
+    with _step(GRAPHS, facts, voice):
+        check_variants(variants, space.root, evaluation.feeds[0], voice)
+    with _step(PROFILING, facts, voice):
+        profile(artifact, facts, variants, evaluation, job, space, voice)
+    with _step(KEEPING, facts, voice):
+        keep_golden(artifact, evaluation, space)
+    return facts
+
+
+@contextmanager
+def _step(what: str, facts: Json, voice: Voice) -> Iterator[None]:
+    """A step that others can do without: why it failed is named, and stands in the results."""
+    voice.reach()
+    try:
+        with contained():
+            yield
+    except WorkbenchError as error:
+        voice.warn(f"{facts['name']}: {what} failed: {error}")
+        facts["failed_steps"].append({"step": what, "reason": str(error)})
+
+
+def both_feeds(
+    artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice
+) -> tuple[FeedSet, FeedSet]:
+    """Calibration and evaluation feeds, made or found. Raises WorkbenchError without any."""
+    return kept_feeds(
+        space.work("feeds"),
+        artifact.name,
+        feeds_key(artifact, ground, job.feeds),
+        lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
+        voice,
+    )
+
+
+def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
+    """All that a model's feeds come from."""
+    return key_of(
+        FORMAT,
+        artifact.sha256,
+        ground.audio.sha256,
+        ground.calibration.upstream,
+        ground.conditioning,
+        sha256_of((feeds,)) if feeds is not None else "",
+    )
+
+
+def build(
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+) -> Json:
+    """Make a variant, or find it made; its entry of results.json, with status and reason."""
+    path = space.variant(recipe.name, artifact.name)
+    voice.reach()
+    try:
+        with contained(NotApplicable), voice.task(f"{artifact.name}: {recipe.name}") as update:
+            made = build_variant(
+                artifact,
+                recipe,
+                path,
+                calibration=calibration,
+                terms=kept_calibration(space.work("calibration"), artifact.name, recipe.name),
+                progress=update,
+            )
+    except NotApplicable as error:
+        return _failed(recipe.name, str(error), status="not-applicable")
+    except WorkbenchError as error:
+        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        return _failed(recipe.name, str(error))
+    tell_not_probed(path, made.record, voice)
+    if made.reused:
+        voice.keep(recipe.name)
+    record = asdict(made.record)
+    for warning in record["warnings"]:
+        voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
+    return {
+        "recipe": recipe.name,
+        "path": str(path.relative_to(space.root)),
+        "bytes": record["bytes"],
+        "status": "ok",
+        "reason": None,
+        "accuracy": None,
+        "profiles": {},
+        "record": record,
+    }
+
+
+def _failed(recipe: str, reason: str, status: str = "failed") -> Json:
+    return {
+        "recipe": recipe,
+        "path": None,
+        "bytes": None,
+        "status": status,
+        "reason": reason,
+        "accuracy": None,
+        "profiles": {},
+        "record": None,
+    }
+
+
+def verify(
+    artifact: Artifact,
+    variants: list[Json],
+    evaluation: FeedSet,
+    job: Job,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Fill in accuracy and status; the reference runs only where something is not remembered."""
+    truth: Truth | None = None
+    for variant in variants:
+        voice.reach()
+        if variant["status"] != "ok":
+            continue
+        key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
+        path = space.work("accuracy", artifact.name, f"{variant['recipe']}.json")
+        found = recall(path, key)
+        if found is None:
+            try:
+                with contained():
+                    truth = truth or _truth(artifact, evaluation, voice)
+                    with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
+                        report = compare(truth, open_artifact(space.root / variant["path"]), update)
+                    found = remember(path, key, report.as_json())
+            except WorkbenchError as error:
+                voice.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
+                variant["status"], variant["reason"] = "failed", str(error)
+                continue
+        else:
+            voice.keep(f"comparison of {variant['recipe']}")
+        variant["accuracy"] = found
+        variant["status"], variant["reason"] = judge(found, job.min_agreement)
+
+
+def _truth(artifact: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
+    with voice.task(f"{artifact.name}: reference tokens") as update:
+        return reference_truth(artifact, evaluation.feeds, update)
+
+
+def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]:
+    """The status of a variant that was compared, and the reason where it is not ok."""
+    if accuracy["nonfinite"]:
+        return "failed", f"{accuracy['nonfinite']} outputs are NaN or infinite"
+    agreement = accuracy["token_agreement"]
+    if min_agreement is not None and agreement is not None and agreement < min_agreement:
+        what = "share of beats" if accuracy.get("per_beat_kind") else "token agreement"
+        reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
+        return "missed", reason
+    return "ok", None
+
+
+def profile(
+    artifact: Artifact,
+    facts: Json,
+    variants: list[Json],
+    evaluation: FeedSet,
+    job: Job,
+    space: Workspace,
+    voice: Voice,
+) -> None:
+    """Measure the source and every usable variant against each other."""
+    usable = [v for v in variants if v["status"] in ("ok", "missed")]
+    paths = {REFERENCE: artifact.path}
+    paths |= {v["recipe"]: space.root / v["path"] for v in usable}
+    host = describe_host()
+    key = key_of(
+        artifact.sha256,
+        *(v["record"]["sha256"] for v in usable),
+        evaluation.sha256,
+        job.targets,
+        job.rounds,
+        job.operators,
+        job.scheduler or host.cpu,
+        importlib.metadata.version("onnxruntime"),
+    )
+    path = space.work("profiles", f"{artifact.name}.json")
+    found = recall(path, key)
+    if found is None:
+        feed = space.work("feeds", f"{artifact.name}.npz")
+        save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
+        with voice.task(f"{artifact.name}: profiling") as update:
+            found = profile_variants(
+                paths,
+                feed,
+                job.targets,
+                plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
+                operators=job.operators,
+                progress=lambda done, total, _text: update(done, total),
+            )
+        if job.scheduler:
+            found = {
+                n: {t: r | {"host": host.as_json()} for t, r in f.items()} for n, f in found.items()
+            }
+        found = remember(path, key, found)
+    else:
+        voice.keep("profile")
+    facts["profiles"] = found.get(REFERENCE, {})
+    for variant in usable:
+        variant["profiles"] = found.get(variant["recipe"], {})
+    for name, targets in found.items():
+        for target, record in targets.items():
+            if record.get("kind") == "failed":
+                voice.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
+
+
+def _exit_code(models: list[Json], skipped: list[Json]) -> int:
+    """Whether each model was read, and every step of it done and kept."""
+    statuses = {v["status"] for m in models for v in m["variants"]}
+    steps = [step for m in models for step in m["failed_steps"]]
+    return EXIT_MISSED if skipped or steps or statuses & {"missed", "failed"} else EXIT_OK

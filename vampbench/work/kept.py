@@ -1,0 +1,62 @@
+"""Codes and feeds of an earlier run of the same models and audio: a resumed job starts here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from calibration.audio.clips import Clip
+from calibration.feeds.chain_feeds import Encoded, FeedSet, load_feed_set, save_feed
+from calibration.ranges.collect import Terms
+from calibration.ranges.kept_ranges import Store
+from vampbench.cli.console import Voice
+from vampbench.work.workspace import key_of
+from vampnet_models.errors import InputError
+
+Feeds = tuple[FeedSet, FeedSet]
+FORMAT = 2
+"""Counts up when the feeds of the same audio and models become others."""
+
+
+def kept_codes(
+    folder: Path, clips: Sequence[Clip], encoder: str, encode: Callable[[], Encoded]
+) -> Encoded:
+    """The clips with their codes; `encoder` is a hash that stands for whatever encodes."""
+    path = folder / f"{key_of(FORMAT, encoder, *(c.sha256 for c in clips))[:32]}.npz"
+    # numpy leaves a file that it opened itself open when the archive is damaged.
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, BadZipFile),
+        path.open("rb") as stream,
+        np.load(stream) as stored,
+    ):
+        codes = tuple(stored[f"codes{i}"] for i in range(len(clips)))
+        return Encoded(tuple(clips), codes, str(stored["audio"]), str(stored["upstream"]))
+    found = encode()
+    arrays = {f"codes{i}": codes for i, codes in enumerate(found.codes)}
+    names = {"audio": np.array(found.audio), "upstream": np.array(found.upstream)}
+    save_feed(arrays | names, path)
+    return found
+
+
+def kept_feeds(
+    folder: Path, model: str, key: str, make: Callable[[], Feeds], voice: Voice
+) -> Feeds:
+    """Calibration and evaluation feeds of a model; `key` stands for all that they come from."""
+    paths = [folder / f"{model}.{key[:16]}.{side}.npz" for side in ("calibration", "evaluation")]
+    with contextlib.suppress(InputError):
+        stored = load_feed_set(paths[0]), load_feed_set(paths[1])
+        voice.keep("feeds")
+        return stored
+    found = make()
+    for feed_set, path in zip(found, paths, strict=True):
+        feed_set.save_npz(path)
+    return found
+
+
+def kept_calibration(folder: Path, model: str, recipe: str) -> Terms:
+    """Ranges in a file of the model and the recipe, where an interrupted calibration goes on."""
+    return Terms(store=Store(folder / f"{model}.{recipe}.npz"))

@@ -1,0 +1,106 @@
+"""Models for one length beside models for any: what all of them can be fed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vampbench.cli.console import Voice
+from vampbench.work.workspace import Json
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.repair.baked import accepted_lengths
+from vampnet_models.spec import Role, TensorSpec
+
+
+def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> Artifact:
+    """The reference, with the sizes of its inputs that a variant fixes: feeds are made for those.
+
+    Says so where that is the case. Raises InputError where two variants fix different sizes, or
+    one a batch that audio, which is fed clip by clip, does not have.
+    """
+    inputs = []
+    taken: dict[Path, list[str]] = {}
+    for tensor in reference.spec.inputs:
+        shape = list(tensor.shape)
+        fixed_by: dict[int, Artifact] = {}
+        for variant in variants:
+            given = variant.spec.input(tensor.name)
+            if not (given.ranked and tensor.ranked):
+                continue
+            theirs = given.shape
+            for axis, (size, own) in enumerate(zip(theirs, shape, strict=True)):
+                if not isinstance(size, int) or size == own:
+                    continue
+                if isinstance(own, int):
+                    raise InputError(_apart(tensor.name, axis, fixed_by[axis], variant))
+                shape[axis] = size
+                fixed_by[axis] = variant
+            if any(by is variant for by in fixed_by.values()):
+                taken.setdefault(variant.path, []).append(f"{tensor.name} {list(theirs)}")
+        _check_batch(reference, fixed_by.get(0), shape)
+        inputs.append(replace(tensor, shape=tuple(shape)))
+    for path, sizes in taken.items():
+        voice.note(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
+    return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
+
+
+def accepted_by(artifact: Artifact) -> Json:
+    """Which lengths a model takes; found by running it where that is not known.
+
+    `accepts` is `any`, `one`, `up-to` or `none`; `length` is in samples of an encoder's sound and
+    in frames of codes; `whole_mask` where a transformer takes nothing that is partly masked;
+    `reason` is what the runtime said of another length. Of a generic model nobody knows which axis
+    is a length: it accepts what is `declared`.
+    """
+    if artifact.role is Role.GENERIC and artifact.spec.part is None:
+        return {"accepts": "declared", "length": None, "whole_mask": False, "reason": None}
+    found = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
+    accepts = "any" if found.fixed is None else "up-to" if found.at_most else "one"
+    return {
+        "accepts": accepts if found.usable else "none",
+        "length": found.fixed,
+        "whole_mask": found.whole_mask,
+        "reason": found.reason or found.mask_reason,
+    }
+
+
+def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:
+    """Raise InputError where stored feeds have another size than the variant takes."""
+    for feed in feeds:
+        for tensor in variant.spec.inputs:
+            shape = list(feed[tensor.name].shape) if tensor.name in feed else None
+            if shape is not None and not _fits(tensor, shape):
+                raise InputError(
+                    f"{path}: holds {tensor.name} {shape}, and {variant.path.name} takes "
+                    f"{list(tensor.shape)} alone; write golden vectors with it as VARIANT"
+                )
+
+
+def _apart(name: str, axis: int, one: Artifact, other: Artifact) -> str:
+    theirs, ours = (each.spec.input(name).shape[axis] for each in (other, one))
+    return (
+        f"{other.path}: takes {name} of {theirs} where {one.path.name} takes {ours}; "
+        "compare models of one size"
+    )
+
+
+def _check_batch(reference: Artifact, by: Artifact | None, shape: Sequence[object]) -> None:
+    fed_by_clip = reference.role is not Role.GENERIC or reference.spec.part is not None
+    if by is not None and fed_by_clip and shape[0] != 1:
+        raise InputError(
+            f"{by.path}: takes a batch of {shape[0]} alone, and audio is fed clip by clip; "
+            "compare one that was made with `make-static --batch 1`"
+        )
+
+
+def _fits(tensor: TensorSpec, shape: Sequence[int]) -> bool:
+    return not tensor.ranked or (
+        len(tensor.shape) == len(shape)
+        and all(
+            not isinstance(size, int) or size == given
+            for size, given in zip(tensor.shape, shape, strict=True)
+        )
+    )

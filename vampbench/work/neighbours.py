@@ -1,0 +1,59 @@
+"""The other models of a chain: those of a model's folder, and those that a user names instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice
+from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
+from vampnet_models.spec import CHAIN_ROLES, Role
+
+
+def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
+    """The model and the other readable ones of its folder: the chain that it stands in.
+
+    A generic model stands in none: whatever lies beside it is no concern of its.
+    """
+    found = [artifact]
+    if artifact.role is Role.GENERIC and artifact.spec.part is None:
+        return found
+    for path in find_models(artifact.path.parent):
+        if path != artifact.path:
+            try:
+                with contained():
+                    found.append(open_artifact(path))
+            except WorkbenchError as error:
+                voice.warn(str(error))
+    return found
+
+
+def with_upstream(
+    beside: Sequence[Artifact], model: Artifact, paths: Sequence[Path]
+) -> list[Artifact]:
+    """The models of a chain, those that `paths` name in place of their stage's.
+
+    Raises InputError for one that cannot be read, that does not come before `model`, or for two
+    of one stage.
+    """
+    named: dict[Role, Artifact] = {}
+    for path in paths:
+        artifact = open_artifact(path)
+        role = artifact.role
+        if role not in CHAIN_ROLES[: _stage(model.role)]:
+            raise InputError(
+                f"{path}: {role.value} does not come before {model.role.value}; --upstream takes "
+                "what makes the model's input"
+            )
+        if role in named:
+            raise InputError(f"{path}: {named[role].path} is {role.value} already; give one of it")
+        named[role] = artifact
+    kept = [a for a in beside if a is model or a.role not in named]
+    return [*kept, *named.values()]
+
+
+def _stage(role: Role) -> int:
+    """How many stages of the chain come before a role; none before a role beside it."""
+    return CHAIN_ROLES.index(role) if role in CHAIN_ROLES else 0

@@ -1,0 +1,109 @@
+"""A user's audio against the ranges that a variant was calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from calibration.feeds.chain_feeds import FeedSet, spread
+from calibration.ranges.collect import Terms
+from calibration.ranges.outside import Outside
+from optimize.build import outside_ranges
+from optimize.recipes import RECIPES, Recipe
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice, percent
+from vampbench.work.kept import kept_calibration
+from vampbench.work.workspace import Json, Workspace, key_of, recall, remember
+from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.spec import Role
+
+MAX_FEEDS = 16
+"""Feeds that are looked at: each is a run of the float model."""
+
+NAMED = 3
+
+
+def find_outside(
+    artifact: Artifact,
+    recipe: Recipe,
+    out: Path,
+    calibration: FeedSet,
+    evaluation: FeedSet,
+    terms: Terms | None,
+) -> tuple[Outside, ...]:
+    """The tensors of which evaluation has values outside their ranges; none without ranges."""
+    if recipe.limits is None:
+        return ()
+    feeds = spread(evaluation.feeds, MAX_FEEDS)
+    return outside_ranges(artifact, recipe, out, calibration, feeds, terms)
+
+
+def tell_outside(
+    artifact: Artifact,
+    recipe: Recipe,
+    out: Path,
+    calibration: FeedSet,
+    evaluation: FeedSet,
+    terms: Terms | None,
+    voice: Voice,
+) -> None:
+    """Warn of what lies outside, or say that nothing does."""
+    with voice.task(f"{artifact.name}: looking at {evaluation.audio}"):
+        found = find_outside(artifact, recipe, out, calibration, evaluation, terms)
+    if found:
+        voice.warn(f"{artifact.name}: {outside_line(found, artifact.role)}")
+    else:
+        what = _fed_with(artifact.role)
+        voice.note(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
+
+
+def look_outside(
+    artifact: Artifact,
+    variants: Sequence[Json],
+    calibration: FeedSet,
+    evaluation: FeedSet,
+    space: Workspace,
+    voice: Voice,
+) -> list[Json]:
+    """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
+    found: list[Json] = []
+    for recipe in (each for each in RECIPES if each.limits is not None):
+        made = next((v for v in variants if v["recipe"] == recipe.name), None)
+        if made is None or made["status"] != "ok":
+            continue
+        path = space.work("outside", f"{artifact.name}.{recipe.name}.json")
+        key = key_of(artifact.sha256, made["record"]["sha256"], evaluation.sha256)
+        stored = recall(path, key)
+        if stored is None:
+            terms = kept_calibration(space.work("calibration"), artifact.name, recipe.name)
+            out = space.root / made["path"]
+            try:
+                text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
+                with contained(NotApplicable), voice.task(text):
+                    each = find_outside(artifact, recipe, out, calibration, evaluation, terms)
+            except (WorkbenchError, NotApplicable) as error:
+                voice.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
+                continue
+            stored = remember(path, key, {"tensors": [asdict(tensor) for tensor in each]})
+        tensors = [Outside(**tensor) for tensor in stored["tensors"]]
+        found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
+        if tensors:
+            voice.warn(f"{artifact.name}: {recipe.name}: {outside_line(tensors, artifact.role)}")
+    return found
+
+
+def _fed_with(role: Role) -> str:
+    return "data" if role is Role.GENERIC else "audio"
+
+
+def outside_line(found: Sequence[Outside], role: Role) -> str:
+    """The worst tensors with their shares, and what to do."""
+    worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:NAMED])
+    more = f", {len(found) - NAMED} more with less" if len(found) > NAMED else ""
+    what = _fed_with(role)
+    return (
+        f"the evaluation {what} lies outside the calibrated ranges of {len(found)} tensors, with "
+        f"these shares of their values: {worst}{more}; calibrate on {what} like it"
+    )

@@ -1,0 +1,78 @@
+"""The contents of results.json."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from profiles.host import describe_host
+from vampbench.cli.boundary import contained
+from vampbench.cli.console import Voice
+from vampbench.search.sets import chains_of, counted, sets_of, totals_of
+from vampbench.work.ground import Ground
+from vampbench.work.listening import write_listening
+from vampbench.work.workspace import Json, Workspace
+from vampnet_models.errors import WorkbenchError
+from vampnet_models.json_text import parse_json
+
+
+def results_of(
+    command: str,
+    ground: Ground,
+    models: list[Json],
+    skipped: list[Json],
+    space: Workspace,
+    voice: Voice,
+) -> Json:
+    """The contents of results.json: all paths in it are relative to the folder that holds it."""
+    sets = sets_of(models)
+    return {
+        "schema": 1,
+        "tool": {
+            "name": "vampnet-workbench",
+            "version": importlib.metadata.version("vampnet-workbench"),
+            "command": command,
+        },
+        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "host": describe_host().as_json(),
+        "audio_set": {
+            "name": ground.audio.name,
+            "sha256": ground.audio.sha256,
+            "calibration_s": sum(c.duration_s for c in ground.audio.calibration),
+            "evaluation_s": sum(c.duration_s for c in ground.audio.evaluation),
+            "dropped": [asdict(d) for d in ground.audio.dropped],
+            "warnings": [*ground.audio.warnings, *ground.warnings],
+        },
+        "models": models,
+        "skipped": skipped,
+        "source_bytes": sum(m["source_bytes"] for m in counted(models)),
+        "totals": totals_of(models),
+        "sets": sets,
+        "chains": chains_of(models, sets),
+        "audio": _listening(models, space, ground, voice),
+        "imported": import_record(space.root, models),
+        "steps": [asdict(step) for step in voice.steps],
+    }
+
+
+def _listening(models: list[Json], space: Workspace, ground: Ground, voice: Voice) -> list[Json]:
+    """Sounds for the report; none, with a warning, where a decoder does not run."""
+    try:
+        with contained():
+            return write_listening(models, space, ground.evaluation.codes)
+    except WorkbenchError as error:
+        voice.warn(f"no sounds were written for the report: {error}")
+        return []
+
+
+def import_record(root: Path, models: list[Json]) -> Json | None:
+    """What `vampbench import` wrote beside the models of a run; None where it wrote nothing."""
+    for path in dict.fromkeys((root / m["path"]).with_name("import.json") for m in models):
+        with suppress(OSError, ValueError):
+            record = parse_json(path.read_text(encoding="utf-8"))
+            if isinstance(record, dict):
+                return record
+    return None

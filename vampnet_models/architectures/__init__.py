@@ -1,0 +1,1 @@
+"""The networks: checkpoint tensors to graphs."""

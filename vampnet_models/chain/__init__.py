@@ -1,0 +1,1 @@
+"""The models together: audio to tokens to audio."""

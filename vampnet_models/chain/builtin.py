@@ -1,0 +1,60 @@
+"""The models that are used when none are given: small, and really trained.
+
+They ship as checkpoints in the original file format, so that what every demo and test runs is
+what `vampbench import` makes of a user's files.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from vampnet_models.errors import InputError
+from vampnet_models.importing.importer import RECORD_NAME, import_models
+from vampnet_models.importing.sources import Progress
+from vampnet_models.onnxfile.artifact import sha256_of
+from vampnet_models.spec import FILE_STEMS, Role
+
+CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
+HASHES_NAME = "sha256.json"
+BUILTIN_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F)
+
+
+def builtin_models(folder: Path, progress: Progress | None = None) -> Path:
+    """The folder with the four built-in models, imported below `folder` unless they are there.
+
+    Raises InputError when a shipped checkpoint is not the one that was trained, or when
+    `folder` cannot be written.
+    """
+    models = folder / "builtin"
+    with as_file(files("vampnet_models.reference")) as reference:
+        hashes = check_reference(reference)
+        if not _is_there(models, hashes):
+            paths = [reference / name for name in CHECKPOINTS]
+            import_models(paths, models, self_check=False, weights="trained", progress=progress)
+    return models
+
+
+def check_reference(reference: Path) -> dict[str, str]:
+    """The hashes of the shipped checkpoints. Raises InputError when one is missing or changed."""
+    hashes: dict[str, str] = json.loads((reference / HASHES_NAME).read_text(encoding="utf-8"))
+    for name in CHECKPOINTS:
+        path = reference / name
+        if not path.is_file():
+            raise InputError(f"{path}: missing; install the project again")
+        if sha256_of((path,)) != hashes[name]:
+            raise InputError(f"{path}: is not the file that was shipped; install the project again")
+    return hashes
+
+
+def _is_there(models: Path, hashes: dict[str, str]) -> bool:
+    """Whether an earlier import of the same checkpoints left all four models."""
+    if not all((models / f"{FILE_STEMS[role]}.onnx").is_file() for role in BUILTIN_ROLES):
+        return False
+    try:
+        record = json.loads((models / RECORD_NAME).read_text(encoding="utf-8"))
+        found = {source["file"]: source["sha256"] for source in record["sources"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found == {name: hashes[name] for name in CHECKPOINTS}

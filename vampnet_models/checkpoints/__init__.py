@@ -1,0 +1,1 @@
+"""`.pth` files to named tensors, without torch, with nothing executed."""

@@ -1,0 +1,1 @@
+"""What is wrong with other exporters' files, and what mends it."""

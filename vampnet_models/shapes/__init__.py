@@ -1,0 +1,1 @@
+"""Shapes and arithmetic of a graph, without running it."""
