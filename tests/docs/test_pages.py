@@ -15,8 +15,8 @@ from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
-from optimize import no_smaller
 from optimize.recipes import ALL_RECIPES
+from optimize.tuning import no_smaller
 from optimize.tuning.search import Near
 from profiles.overview import (
     ACCEPTS,

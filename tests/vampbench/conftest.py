@@ -14,11 +14,11 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
+from vampbench.cli import progress
 from vampbench.cli.main import main
 from vampnet_models.architectures import synth
 from vampnet_models.architectures.synth import Preset
 from vampnet_models.spec import IR_VERSION, OPSET, SAMPLE_RATE_HZ
-from workbench import progress
 
 TINY = Preset(
     "tiny",

@@ -21,7 +21,7 @@ from optimize.tuning.search import (
 )
 from optimize.tuning.search import sets_of as combinations
 from optimize.variant import read_record, record_path, write_record
-from profiles.report import write_report
+from profiles.report.render import write_report
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.run import command_line
 from vampbench.search.candidates import Tuned, accuracy_of, candidates_of, effects_json

@@ -16,7 +16,7 @@ from optimize.truth.accuracy import Truth, compare, reference_truth
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.profile import profile_variants
-from profiles.report import write_report
+from profiles.report.render import write_report
 from profiles.target import Target, parse_targets
 from vampbench.cli.boundary import contained
 from vampbench.cli.console import Voice

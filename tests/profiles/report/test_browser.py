@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from profiles.report import render_report
 from profiles.report.comparison import render_comparison
+from profiles.report.render import render_report
 from profiles.report.views.changes import changes_of
 from profiles.report.views.read import read_run
 from tests.profiles.report.kernels import with_kernels

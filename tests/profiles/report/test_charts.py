@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiles.report import render_report
 from profiles.report.charts import figures
 from profiles.report.charts.marks import marks_for, outline
 from profiles.report.charts.panel import Panel
@@ -24,6 +23,7 @@ from profiles.report.charts.scales import (
 )
 from profiles.report.charts.spectrogram import _levels, png, spectrogram
 from profiles.report.charts.tradeoff import Point, best, tradeoff_chart
+from profiles.report.render import render_report
 from profiles.report.views.read import read_run
 from profiles.report.views.run import Model, Run
 

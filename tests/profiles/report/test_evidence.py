@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from profiles.report import render_report
+from profiles.report.render import render_report
 from profiles.report.tables.evidence import evidence_table, missing_evidence
 from vampnet_models.errors import InputError
 

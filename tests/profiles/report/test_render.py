@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from profiles.report import render_report, write_report
+from profiles.report.render import render_report, write_report
 from vampnet_models.errors import InputError
 
 PageOf = Callable[[str], Any]

@@ -5,8 +5,8 @@ import re
 import threading
 
 import pytest
-from workbench import progress
 
+from vampbench.cli import progress
 from vampbench.cli.console import Voice
 from vampbench.cli.progress import left_text
 

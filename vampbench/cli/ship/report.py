@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from profiles.report import render_report
 from profiles.report.comparison import change_texts, headline, write_comparison
+from profiles.report.render import render_report
 from profiles.report.views.read import load_results
 from vampbench.cli import options
 from vampbench.cli.console import Voice

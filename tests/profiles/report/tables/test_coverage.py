@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from profiles.report import render_report
+from profiles.report.render import render_report
 from profiles.report.tables.coverage import COLUMNS, coverage_table, outside_lines
 from profiles.report.views.read import read_run
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from profiles.report import render_report
 from profiles.report.charts.operators import OTHERS, OUTSIDE, operator_marks, segments
+from profiles.report.render import render_report
 from profiles.report.tables.machine import coverage
 from profiles.report.views.fields import Record
 from profiles.report.views.kernels import KernelTime, Peaks, kernel_times, timed_kernels
