@@ -127,8 +127,8 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
         small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
         voice.say(_stores(manifest["packaging"], small=small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
-    voice.say(f"  manifest sha256 {digest}: {selfcheck.UNSIGNED}")
-    voice.say(f"  telemetry: {manifest['telemetry']['text']}")
+    voice.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
+    voice.say(f"  telemetry  {manifest['telemetry']['text']}")
     voice.json(manifest | {"manifest_sha256": digest})
 
 
@@ -241,7 +241,7 @@ def _in_ort_format(part: Part, scratch: Path, voice: Voice) -> Part:
 def _stores(packaging: Json, *, small: bool) -> str:
     """Size as delivered, and the stores' limits; those say nothing of `small` models."""
     about = "" if packaging["zipped_exact"] else "about "
-    zipped = f"  models zipped: {about}{megabytes(packaging['zipped_bytes'])}"
+    zipped = f"  zipped     {about}{megabytes(packaging['zipped_bytes'])}"
     if small:
         return f"{zipped}; far smaller than VampNet's, which stores' limits are about"
     fits = [
