@@ -1,0 +1,85 @@
+"""A new user who has README alone: every command of it in order, and what is wrong with each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from docs.sessions import shown
+from tests.first_minutes.watched import Watched, watch
+
+MOST_WAIT_S = 10.0
+LIMIT_S = 1_800.0
+SETTING = (". ", "cd ")
+"""First words of commands that change the shell which they are typed in."""
+
+_CODE = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Form:
+    """A line of stderr that README explains, and its words there."""
+
+    pattern: str
+    words: str
+
+
+PROGRESS = "Progress and warnings go to stderr"
+STEP = r"(\[\d+/\d+\] )?[^\[].*: "
+LEFT = r"(, about \d+ (s|min) left)?"
+EXPLAINED = (
+    Form(rf"{STEP}\d+\.\d s", PROGRESS),
+    Form(rf"{STEP}(\d+ of \d+, )?\d+ s so far{LEFT}", PROGRESS),
+    Form(rf"\S+ \([a-z0-9-]+\): model \d+ of \d+{LEFT}", PROGRESS),
+    Form(r"  kept from before: .+", "An interrupted run goes on where it stopped"),
+    Form(r"warning: .+; calibrate on audio like it", "*calibrate on audio like it*: "),
+)
+
+
+def steps(page: str) -> Iterator[tuple[str, str | None]]:
+    """README's commands in order; its code is a file that is run, given with the command."""
+    at = 0
+    for number, code in enumerate(_CODE.finditer(page), 1):
+        yield from ((each.command, None) for each in shown(page[at : code.start()]))
+        yield f"python typed{number}.py", code[1]
+        at = code.end()
+    yield from ((each.command, None) for each in shown(page[at:]))
+
+
+def unexplained(stderr: str) -> list[str]:
+    """The lines of stderr that README says nothing about."""
+    return [
+        line
+        for line in stderr.splitlines()
+        if line and not any(re.fullmatch(form.pattern, line) for form in EXPLAINED)
+    ]
+
+
+def faults(done: Watched) -> list[str]:
+    """What would stop or puzzle a new user."""
+    found = [f"exit code {done.code}"] if done.code != 0 else []
+    found += [f"stderr: {line}" for line in unexplained(done.stderr)]
+    if done.longest_wait_s > MOST_WAIT_S:
+        found.append(f"said nothing for {done.longest_wait_s:.0f} s")
+    return [f"{done.command}: {each}" for each in found]
+
+
+def play(
+    page: str, checkout: Path, variables: dict[str, str], tell: Callable[[Watched], None]
+) -> list[str]:
+    """Type every command of a page in a checkout; what was wrong, ended by the first that fails."""
+    before = ""
+    found: list[str] = []
+    for command, code in steps(page):
+        if code is not None:
+            (checkout / command.split()[1]).write_text(code, encoding="utf-8")
+        done = watch(before + command, checkout, variables, LIMIT_S)
+        tell(done)
+        found += faults(done)
+        if done.code != 0:
+            return found
+        if command.startswith(SETTING):
+            before += f"{command} && "
+    return found
