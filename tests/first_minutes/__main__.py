@@ -30,7 +30,7 @@ def tell(done: Watched) -> None:
     )
 
 
-def first_minutes(room: Path) -> list[str]:
+def first_minutes(room: Path, brief: bool = False) -> list[str]:
     """Clone, furnish and play in an empty folder; what was wrong."""
     checkout = room / "checkout"
     clone(checkout)
@@ -39,7 +39,8 @@ def first_minutes(room: Path) -> list[str]:
     if not has_index(room, variables):
         print("no package index: this environment's packages are linked in", flush=True)
         install_without_index(checkout, room, variables)
-    return play((checkout / "README.md").read_text(encoding="utf-8"), checkout, variables, tell)
+    page = (checkout / "README.md").read_text(encoding="utf-8")
+    return play(page, checkout, variables, tell, brief)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from docs.sessions import shown
@@ -12,6 +12,8 @@ from tests.first_minutes.watched import Watched, watch
 
 MOST_WAIT_S = 10.0
 LIMIT_S = 1_800.0
+RUN = "vampbench run "
+FEWEST_ROUNDS = "--rounds 3"
 SETTING = (". ", "cd ")
 """First words of commands that change the shell which they are typed in."""
 
@@ -34,7 +36,11 @@ EXPLAINED = (
     Form(rf"{STEP}(\d+ of \d+, )?\d+ s so far{LEFT}", PROGRESS),
     Form(rf"\S+ \([a-z0-9-]+\): model \d+ of \d+{LEFT}", PROGRESS),
     Form(r"  kept from before: .+", "An interrupted run goes on where it stopped"),
-    Form(r"warning: .+; calibrate on audio like it", "*calibrate on audio like it*: "),
+    Form(r"warning: .+; calibrate on audio like it", "*calibrate on audio like it* and "),
+    Form(
+        r"warning: .+ has only \d+\.\d s of audio: .+; add recordings",
+        "*add recordings* mean that yours are",
+    ),
 )
 
 
@@ -67,15 +73,23 @@ def faults(done: Watched) -> list[str]:
 
 
 def play(
-    page: str, checkout: Path, variables: dict[str, str], tell: Callable[[Watched], None]
+    page: str,
+    checkout: Path,
+    variables: dict[str, str],
+    tell: Callable[[Watched], None],
+    brief: bool = False,
 ) -> list[str]:
-    """Type every command of a page in a checkout; what was wrong, ended by the first that fails."""
+    """Type every command of a page in a checkout; what was wrong, ended by the first that fails.
+
+    When brief, `run` times each model as seldom as it can: it prints and writes the same.
+    """
     before = ""
     found: list[str] = []
     for command, code in steps(page):
         if code is not None:
             (checkout / command.split()[1]).write_text(code, encoding="utf-8")
-        done = watch(before + command, checkout, variables, LIMIT_S)
+        typed = f"{command} {FEWEST_ROUNDS}" if brief and command.startswith(RUN) else command
+        done = replace(watch(before + typed, checkout, variables, LIMIT_S), command=typed)
         tell(done)
         found += faults(done)
         if done.code != 0:
