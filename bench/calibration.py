@@ -39,15 +39,15 @@ from vampnet_models.onnxfile.artifact import (
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.spec import Role, spec_of
 
-SESSION = "session"
-RECIPE = INT8_STATIC.name
+_SESSION = "session"
+_RECIPE = INT8_STATIC.name
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.option("--frames", default=100, show_default=True)
 @click.option("--samples", default="4,32", show_default=True)
-@click.option("--cases", default=f"minmax,percentile,{RECIPE}", show_default=True)
+@click.option("--cases", default=f"minmax,percentile,{_RECIPE}", show_default=True)
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True)
 def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
     """Measure every case in a fresh process and add it to the results."""
@@ -58,9 +58,9 @@ def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
         fuse(source, INT8_STATIC.rules)
         save_model(source, fused)
         del source
-        runs = [(SESSION, 1, fused)]
+        runs = [(_SESSION, 1, fused)]
         runs += [
-            (case, int(n), model if case == RECIPE else fused)
+            (case, int(n), model if case == _RECIPE else fused)
             for case in cases.split(",")
             for n in samples.split(",")
         ]
@@ -73,7 +73,7 @@ def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
             write_text(out, json.dumps(done, indent=1) + "\n")
 
 
-def child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
+def _child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
     """One case, in this process."""
     rng = np.random.default_rng(0)
     feeds: list[Feeds] = [
@@ -88,15 +88,17 @@ def child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]:
     graph = load_model(path)
     n_bytes, traits = weights_bytes(graph), traits_of(spec_of(graph))
     axes = (
-        int8_static.tensors_to_observe(graph.graph, traits) if case not in (SESSION, RECIPE) else {}
+        int8_static.tensors_to_observe(graph.graph, traits)
+        if case not in (_SESSION, _RECIPE)
+        else {}
     )
     del graph
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
-    if case == SESSION:
+    if case == _SESSION:
         session = open_session(path)
         for feed in feeds:
             session.run(feed)
-    elif case == RECIPE:
+    elif case == _RECIPE:
         _build(path, feeds, terms)
     else:
         collect_channel_ranges(path, feeds, axes, case, terms=terms)
@@ -122,6 +124,6 @@ def _build(path: Path, feeds: list[Feeds], terms: Terms) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         path, case, n, length = sys.argv[2:]
-        print(json.dumps(child(Path(path), case, int(n), int(length))))
+        print(json.dumps(_child(Path(path), case, int(n), int(length))))
     else:
         main()

@@ -28,14 +28,14 @@ from profiles.measure.child import peak_rss_bytes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
-Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
-LIMIT_S = 600.0
-SCHEMA = 2
+_Json = dict[str, Any]
+_ROOT = Path(__file__).resolve().parents[1]
+_RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
+_LIMIT_S = 600.0
+_SCHEMA = 2
 
 
-def ours(recipe: str) -> Callable[[Path, Path], None]:
+def _ours(recipe: str) -> Callable[[Path, Path], None]:
     """Our recipe; as a user gets it, but without opening the result in the runtime."""
     from optimize.build import build_variant
     from optimize.recipes import find_recipe
@@ -47,10 +47,10 @@ def ours(recipe: str) -> Callable[[Path, Path], None]:
     return convert
 
 
-def quantize_dynamic() -> Callable[[Path, Path], None]:
+def _quantize_dynamic() -> Callable[[Path, Path], None]:
     """onnxruntime's dynamic INT8."""
     from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization import quantize_dynamic as quantize
+    from onnxruntime.quantization import _quantize_dynamic as quantize
 
     def convert(source: Path, out: Path) -> None:
         quantize(
@@ -64,7 +64,7 @@ def quantize_dynamic() -> Callable[[Path, Path], None]:
     return convert
 
 
-def float16(package: str) -> Callable[[Path, Path], None]:
+def _float16(package: str) -> Callable[[Path, Path], None]:
     """FP16 by onnxruntime.transformers or onnxconverter_common."""
     import onnx
 
@@ -97,23 +97,23 @@ def matmul_nbits(bits: int) -> Callable[[Path, Path], None]:
     return convert
 
 
-CONVERTERS: dict[str, Callable[[], Callable[[Path, Path], None]]] = {
-    "ours: fused": lambda: ours("fused"),
-    "ours: fp16": lambda: ours("fp16"),
-    "ours: int8-weights": lambda: ours("int8-weights"),
-    "ours: int4-weights": lambda: ours("int4-weights"),
-    "ours: int8-dynamic": lambda: ours("int8-dynamic"),
-    "onnxruntime quantize_dynamic": quantize_dynamic,
-    "onnxruntime float16": lambda: float16("onnxruntime"),
-    "onnxconverter-common float16": lambda: float16("onnxconverter_common"),
+_CONVERTERS: dict[str, Callable[[], Callable[[Path, Path], None]]] = {
+    "ours: fused": lambda: _ours("fused"),
+    "ours: fp16": lambda: _ours("fp16"),
+    "ours: int8-weights": lambda: _ours("int8-weights"),
+    "ours: int4-weights": lambda: _ours("int4-weights"),
+    "ours: int8-dynamic": lambda: _ours("int8-dynamic"),
+    "onnxruntime quantize_dynamic": _quantize_dynamic,
+    "onnxruntime float16": lambda: _float16("onnxruntime"),
+    "onnxconverter-common float16": lambda: _float16("onnxconverter_common"),
     "onnxruntime MatMulNBits 8 bits": lambda: matmul_nbits(8),
     "onnxruntime MatMulNBits 4 bits": lambda: matmul_nbits(4),
 }
 
 
-def child(name: str, source: Path, out: Path) -> Json:
+def _child(name: str, source: Path, out: Path) -> _Json:
     """Convert in this process: seconds and bytes of memory."""
-    convert = CONVERTERS[name]()
+    convert = _CONVERTERS[name]()
     imports_bytes = peak_rss_bytes()
     start = time.perf_counter()
     convert(source, out)
@@ -127,7 +127,7 @@ def child(name: str, source: Path, out: Path) -> Json:
     }
 
 
-def run_child(name: str, source: Path, work: Path) -> Json:
+def _run_child(name: str, source: Path, work: Path) -> _Json:
     """One conversion in a fresh process; what it wrote is removed again."""
     out = work / "converted"
     shutil.rmtree(out, ignore_errors=True)
@@ -137,25 +137,25 @@ def run_child(name: str, source: Path, work: Path) -> Json:
     try:
         done = subprocess.run(
             command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": str(_ROOT)},
             capture_output=True,
             text=True,
             check=False,
-            timeout=LIMIT_S,
+            timeout=_LIMIT_S,
         )
     except subprocess.TimeoutExpired:
-        return {"failed": f"took longer than {LIMIT_S:.0f} s"}
+        return {"failed": f"took longer than {_LIMIT_S:.0f} s"}
     finally:
         shutil.rmtree(out, ignore_errors=True)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"failed": lines[-1][-300:]}
-    found: Json = json.loads(done.stdout.strip().splitlines()[-1])
+    found: _Json = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
-def measure(source: Path, work: Path, names: list[str], rounds: int, results: Path) -> Json:
+def measure(source: Path, work: Path, names: list[str], rounds: int, results: Path) -> _Json:
     """Shuffled rounds over the converters; the file is written after each conversion."""
     content, entry = _opened(results, source)
     samples = entry["converters"]
@@ -168,19 +168,19 @@ def measure(source: Path, work: Path, names: list[str], rounds: int, results: Pa
             taken = samples.setdefault(name, [])
             if taken and "failed" in taken[-1]:
                 continue
-            found = run_child(name, source, work) | {"run": len(entry["runs"]) - 1}
+            found = _run_child(name, source, work) | {"run": len(entry["runs"]) - 1}
             taken.append(found)
             write_text(results, json.dumps(content, indent=1) + "\n")
             print(f"round {number + 1}: {line(name, [found])}", flush=True)
     return entry
 
 
-def _opened(results: Path, source: Path) -> tuple[Json, Json]:
+def _opened(results: Path, source: Path) -> tuple[_Json, _Json]:
     """What the file holds so far, and this model's part of it: empty where it was another one."""
-    content: Json = {"schema": SCHEMA, "models": {}}
+    content: _Json = {"schema": _SCHEMA, "models": {}}
     if results.is_file():
         earlier = json.loads(results.read_text(encoding="utf-8"))
-        content = earlier if earlier["schema"] == SCHEMA else content
+        content = earlier if earlier["schema"] == _SCHEMA else content
     bytes_ = sum(p.stat().st_size for p in source.parent.glob(f"{source.name}*"))
     entry = content["models"].get(source.stem)
     if entry is None or entry["bytes"] != bytes_:
@@ -189,7 +189,7 @@ def _opened(results: Path, source: Path) -> tuple[Json, Json]:
     return content, entry
 
 
-def line(name: str, samples: list[Json]) -> str:
+def line(name: str, samples: list[_Json]) -> str:
     """One converter's medians, or why it failed."""
     failed = [each["failed"] for each in samples if "failed" in each]
     if failed or not samples:
@@ -200,7 +200,7 @@ def line(name: str, samples: list[Json]) -> str:
     return f"{name:<32} {seconds:7.1f} s  peak RSS {peak:7.0f} MB  wrote {size:7.1f} MB"
 
 
-def full_size_coarse(work: Path) -> Path:
+def _full_size_coarse(work: Path) -> Path:
     """The full-size coarse model with seeded weights, made once."""
     from vampnet_models.architectures.synth import synth
 
@@ -216,15 +216,15 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--work", type=Path, default=Path("out/bench"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=list(CONVERTERS), default=list(CONVERTERS))
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--only", nargs="+", choices=list(_CONVERTERS), default=list(_CONVERTERS))
+    parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps(child(chosen.child, chosen.model, chosen.out)))
+        print(json.dumps(_child(chosen.child, chosen.model, chosen.out)))
         return
-    source = chosen.model or full_size_coarse(chosen.work)
+    source = chosen.model or _full_size_coarse(chosen.work)
     if not source.is_file():
         raise InputError(f"{source}: no such file; give an .onnx model")
     content = measure(

@@ -27,9 +27,9 @@ from profiles.target import cpu
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.spec import HOP_SAMPLES, Role
 
-OUT = Path(__file__).parent / "results" / "efficiency.json"
-RECIPES = ("fused", "int8-static", "int8-dynamic")
-FRAMES = 173
+_OUT = Path(__file__).parent / "results" / "efficiency.json"
+_RECIPES = ("fused", "int8-static", "int8-dynamic")
+_FRAMES = 173
 """3 seconds."""
 
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--set", default="built-in", help="what these models are called")
-    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--frames", type=int, default=_FRAMES)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     results = json.loads((options.run / "results.json").read_text())
@@ -64,7 +64,7 @@ def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> lis
     variants = {"source": source.path} | {
         v["recipe"]: run / v["path"]
         for v in model["variants"]
-        if v["recipe"] in RECIPES and v["path"]
+        if v["recipe"] in _RECIPES and v["path"]
     }
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         feeds = Path(folder) / "feeds.npz"
@@ -92,7 +92,7 @@ def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> lis
 
 def _write(rows: list[dict[str, Any]]) -> None:
     """Add the rows to those of earlier calls, the newer one of a variant in place of the older."""
-    earlier = json.loads(OUT.read_text())["rows"] if OUT.is_file() else []
+    earlier = json.loads(_OUT.read_text())["rows"] if _OUT.is_file() else []
     both = {(row["set"], row["model"], row["recipe"]): row for row in [*earlier, *rows]}
     if not both:
         return
@@ -104,7 +104,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
         "host": describe_host().as_json(),
         "rows": [both[key] for key in sorted(both)],
     }
-    write_text(OUT, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(_OUT, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _feeds(role: Role, inputs: tuple, frames: int) -> dict[str, np.ndarray]:  # type: ignore[type-arg]

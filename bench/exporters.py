@@ -19,11 +19,11 @@ from optimize.recipes import FP16
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.repair.opset import raise_opset
 
-ROOT = Path(__file__).resolve().parents[1]
-FIXTURES = ROOT / "tests" / "fixtures" / "exported"
-PAGE = ROOT / "docs" / "history.md"
+_ROOT = Path(__file__).resolve().parents[1]
+_FIXTURES = _ROOT / "tests" / "fixtures" / "exported"
+_PAGE = _ROOT / "docs" / "history.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
-FORMS = {
+_FORMS = {
     "dynamic": "any length, LoRA beside the weights",
     "fixed": "one length, LoRA merged",
     "plain": "any length, no LoRA, padding mask as an input",
@@ -56,10 +56,10 @@ class Export:
 def exports() -> Iterator[Export]:
     """The fixtures, by exporter, opset and form."""
     found = []
-    for packed in FIXTURES.glob("masked_*.onnx.gz"):
+    for packed in _FIXTURES.glob("masked_*.onnx.gz"):
         _, exporter, opset, form = packed.name.removesuffix(".onnx.gz").split("_")
         found.append(Export(exporter, int(opset), form, packed))
-    yield from sorted(found, key=lambda e: (list(FORMS).index(e.form), e.exporter, e.opset))
+    yield from sorted(found, key=lambda e: (list(_FORMS).index(e.form), e.exporter, e.opset))
 
 
 def table(counts: dict[Export, dict[str, int]]) -> str:
@@ -79,10 +79,10 @@ def table(counts: dict[Export, dict[str, int]]) -> str:
 def main() -> None:
     """Write the table into its page."""
     counts = {export: export.fused()[1].counts for export in exports()}
-    text = PAGE.read_text(encoding="utf-8")
+    text = _PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{table(counts)}\n{END}{after}", encoding="utf-8")
+    _PAGE.write_text(f"{before}{BEGIN}\n{table(counts)}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

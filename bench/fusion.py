@@ -32,13 +32,13 @@ from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_text
 from vampnet_models.onnxfile.session import Feeds, open_session
 
-Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[1]
-EXPORTED = ROOT / "tests" / "fixtures" / "exported"
-RESULTS = ROOT / "bench" / "results" / "fusion.json"
-OURS = "ours"
-TOOLS = (OURS, "onnxruntime", "onnxscript", "onnxruntime-tools")
-PARTS = {
+_Json = dict[str, Any]
+_ROOT = Path(__file__).resolve().parents[1]
+_EXPORTED = _ROOT / "tests" / "fixtures" / "exported"
+_RESULTS = _ROOT / "bench" / "results" / "fusion.json"
+_OURS = "ours"
+_TOOLS = (_OURS, "onnxruntime", "onnxscript", "onnxruntime-tools")
+_PARTS = {
     "attentions": ("MultiHeadAttention", "Attention"),
     "norms": (
         "SimplifiedLayerNormalization",
@@ -47,12 +47,12 @@ PARTS = {
     ),
     "gelus": ("Gelu", "FastGelu", "BiasGelu", "QuickGelu"),
 }
-FRAMES = 17
-SMALLEST_TABLE = 32
+_FRAMES = 17
+_SMALLEST_TABLE = 32
 """Codes below this exist in every model here."""
 
 
-def ours(source: Path, out: Path) -> Json:
+def _ours(source: Path, out: Path) -> _Json:
     """Our recipe, without opening the result in the runtime."""
     from optimize.build import build_variant
     from optimize.recipes import find_recipe
@@ -66,12 +66,12 @@ def ours(source: Path, out: Path) -> Json:
     }
 
 
-def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> Json:
+def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> _Json:
     """One tool on one model: what it said and what the result holds, or why it failed."""
     try:
-        if tool == OURS:
+        if tool == _OURS:
             command = [sys.executable, "-m", "bench.fusion", "--child", str(source), str(out)]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
             told = json.loads(done.stdout.strip().splitlines()[-1])
         elif tool == "onnxruntime-tools" and not tools_python.is_file():
             return {"failed": f"{tools_python} is missing: `make env-tools`"}
@@ -81,15 +81,15 @@ def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> Json:
         counts = Counter(node.op_type for node in load_model(out).graph)
     except (WorkbenchError, subprocess.CalledProcessError) as error:
         return {"failed": str(error).partition(f"{tool} failed: ")[2] or str(error)}
-    parts = {part: sum(counts[op] for op in ops) for part, ops in PARTS.items()}
+    parts = {part: sum(counts[op] for op in ops) for part, ops in _PARTS.items()}
     return told | parts | {"nodes": counts.total()} | compared(source, out)
 
 
-def compared(source: Path, fused: Path) -> Json:
+def compared(source: Path, fused: Path) -> _Json:
     """Whether both choose the same tokens, and the largest difference of float outputs."""
     try:
         before, after = (open_session(path, threads=1) for path in (source, fused))
-        feeds = feeds_of(source)
+        feeds = _feeds_of(source)
         expected, got = before.run(feeds), after.run(feeds)
     except WorkbenchError as error:
         return {"does_not_run": str(error)[-300:]}
@@ -103,25 +103,25 @@ def compared(source: Path, fused: Path) -> Json:
     return {"same_tokens": same if has_tokens else None, "largest_difference": difference}
 
 
-def feeds_of(model: Path) -> Feeds:
+def _feeds_of(model: Path) -> Feeds:
     """Two clips of noise or of random codes."""
     spec, rng = open_artifact(model).spec, np.random.default_rng(0)
     feeds: Feeds = {}
     for tensor in spec.inputs:
         if tensor.name == "audio":
-            feeds["audio"] = 0.3 * rng.standard_normal((2, 1, 768 * FRAMES)).astype(np.float32)
+            feeds["audio"] = 0.3 * rng.standard_normal((2, 1, 768 * _FRAMES)).astype(np.float32)
         else:
             n_books = tensor.shape[1]
-            top = 2 if tensor.name == "mask" else SMALLEST_TABLE
-            feeds[tensor.name] = rng.integers(0, top, (2, n_books, FRAMES))
+            top = 2 if tensor.name == "mask" else _SMALLEST_TABLE
+            feeds[tensor.name] = rng.integers(0, top, (2, n_books, _FRAMES))
     return feeds
 
 
-def line(model: str, row: Json) -> str:
+def line(model: str, row: _Json) -> str:
     """One tool on one model."""
     if "failed" in row:
         return f"{model:<16} {row['tool']:<18} failed: {row['failed']}"
-    parts = ", ".join(f"{row[part]} {part}" for part in PARTS)
+    parts = ", ".join(f"{row[part]} {part}" for part in _PARTS)
     said = (
         row.get("does_not_run")
         or (
@@ -137,10 +137,10 @@ def line(model: str, row: Json) -> str:
     )
 
 
-def sources(work: Path, named: list[Path]) -> dict[str, Path]:
+def _sources(work: Path, named: list[Path]) -> dict[str, Path]:
     """The models by name; packed fixtures are unpacked into `work`."""
     found = {}
-    for packed in sorted(EXPORTED.glob("*.onnx.gz")):
+    for packed in sorted(_EXPORTED.glob("*.onnx.gz")):
         path = work / packed.stem
         path.write_bytes(gzip.decompress(packed.read_bytes()))
         found[path.stem] = path
@@ -152,18 +152,18 @@ def main() -> None:
     """Fuse with every tool and compare; the file is written after each model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=Path, nargs="*")
-    parser.add_argument("--tools-python", type=Path, default=ROOT / ".venv-tools/bin/python")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--tools-python", type=Path, default=_ROOT / ".venv-tools/bin/python")
+    parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps(ours(*chosen.models)))
+        print(json.dumps(_ours(*chosen.models)))
         return
-    content: Json = {"schema": 1, "host": describe_host().as_json(), "models": {}}
+    content: _Json = {"schema": 1, "host": describe_host().as_json(), "models": {}}
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
-        for name, source in sources(Path(folder), chosen.models).items():
+        for name, source in _sources(Path(folder), chosen.models).items():
             rows = content["models"].setdefault(name, [])
-            for tool in TOOLS:
+            for tool in _TOOLS:
                 with tempfile.TemporaryDirectory(dir=folder) as place:
                     out = Path(place) / "fused.onnx"
                     rows.append({"tool": tool} | fused_by(tool, source, out, chosen.tools_python))

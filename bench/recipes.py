@@ -19,8 +19,8 @@ from vampbench.cli.main import main as vampbench
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
-RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
-SOURCE = "source"
+_RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
+_SOURCE = "source"
 
 
 def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
         raise InputError(f"{run}: holds no readable results.json; run again") from error
     models = {}
     for model in results["models"]:
-        paths = [(SOURCE, run / model["path"])]
+        paths = [(_SOURCE, run / model["path"])]
         paths += [(v["recipe"], run / v["path"]) for v in model["variants"] if v["path"]]
         feed = run / "work" / "feeds" / f"{model['name']}.npz"
         records = measure(paths, feed, cpu(threads), plan=plan)
@@ -75,9 +75,9 @@ def main() -> None:
     timed = time_recipes(
         chosen.run, Plan(rounds=chosen.rounds, cold=False, yardstick=False), chosen.threads
     )
-    write_text(RESULTS, json.dumps(timed, indent=1, allow_nan=False) + "\n")
+    write_text(_RESULTS, json.dumps(timed, indent=1, allow_nan=False) + "\n")
     print("\n".join(lines(timed)))
-    print(RESULTS)
+    print(_RESULTS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 from bench.same_results import differences
 from vampnet_models.chain.builtin import builtin_models
 
-CALL = "from vampbench.cli.main import main; main()"
+_CALL = "from vampbench.cli.main import main; main()"
 
 
 def resume(arguments: Sequence[str], folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _kept(out: Path) -> list[Path]:
 
 def _start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", CALL, *arguments, "-o", "out"]
+    command = [sys.executable, "-c", _CALL, *arguments, "-o", "out"]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

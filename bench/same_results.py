@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-MEASURED = frozenset({"created", "steps", "chains", "host", "command"})
+_MEASURED = frozenset({"created", "steps", "chains", "host", "command"})
 """Keys of results.json that hold times, or where and when they were taken."""
 
-TIMED_PROFILES = frozenset({"cpu", "cuda"})
+_TIMED_PROFILES = frozenset({"cpu", "cuda"})
 
-ROUNDING = 1e-9
+_ROUNDING = 1e-9
 """Relative: another number of threads sums in another order."""
 
 
 def differences(one: Any, other: Any, where: str = "results") -> list[str]:
     """Where two results.json differ, times apart; a line per place."""
     if isinstance(one, dict) and isinstance(other, dict):
-        keys = [k for k in dict.fromkeys((*one, *other)) if k not in MEASURED]
+        keys = [k for k in dict.fromkeys((*one, *other)) if k not in _MEASURED]
         return [
             line
             for key in keys
@@ -34,7 +34,9 @@ def differences(one: Any, other: Any, where: str = "results") -> list[str]:
         pairs = enumerate(zip(ones, others, strict=True))
         return [line for i, (a, b) in pairs for line in differences(a, b, f"{where}[{i}]")]
     if isinstance(one, float) and isinstance(other, float):
-        return [] if math.isclose(one, other, rel_tol=ROUNDING) else [f"{where}: {one} and {other}"]
+        return (
+            [] if math.isclose(one, other, rel_tol=_ROUNDING) else [f"{where}: {one} and {other}"]
+        )
     return [] if one == other else [f"{where}: {one!r} and {other!r}"]
 
 
@@ -45,7 +47,7 @@ def _profiles(one: dict[str, Any], other: dict[str, Any], where: str) -> list[st
     found = []
     for target, record in one.items():
         sides = [record, other[target]]
-        if target in TIMED_PROFILES:
+        if target in _TIMED_PROFILES:
             sides = [{k: s.get(k) for k in ("kind", "target", "feed_shapes")} for s in sides]
         found += differences(*sides, f"{where}.{target}")
     return found

@@ -15,20 +15,20 @@ from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def blaming_the_source(
-    work: Callable[Concatenate[Artifact, P], T],
-) -> Callable[Concatenate[Artifact, P], T]:
+    work: Callable[Concatenate[Artifact, _P], _T],
+) -> Callable[Concatenate[Artifact, _P], _T]:
     """Let `work` on a model end with the runtime's InputError where the runtime refuses the model.
 
     An unforeseen error over a model that does open passes as it is: it is a fault of ours.
     """
 
     @wraps(work)
-    def done(source: Artifact, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def done(source: Artifact, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return work(source, *args, **kwargs)
         except (WorkbenchError, NotApplicable):

@@ -63,13 +63,13 @@ from vampnet_models.repair.opset_adapters import CannotRaise
 from vampnet_models.repair.training_mode import training_warning
 from vampnet_models.spec import ROLE_KEY
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all) of calibration, then of writing."""
 
-NO_PREPACKING = {"session.disable_prepacking": "1"}
+_NO_PREPACKING = {"session.disable_prepacking": "1"}
 """The runtime otherwise copies each MatMul's weights into a layout of its own."""
 
-PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
+_PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
 
 
 @blaming_the_source
@@ -82,7 +82,7 @@ def build_variant(
     terms: Terms | None = None,
     check_load: bool = True,
     portable: Path | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> Variant:
     """Make the variant `out` of a model and write its record beside it.
 
@@ -231,7 +231,7 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
 def versions() -> dict[str, str]:
     """Versions of the packages that decide what a variant is; `source` when not installed."""
     found = {}
-    for package in PACKAGES:
+    for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -294,7 +294,7 @@ def _calibrated(
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
-    progress: Progress | None,
+    progress: _Progress | None,
 ) -> Conversion:
     """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None
@@ -375,7 +375,7 @@ def _checked(
     if needs_library and built_library() is None:
         return Probe(not_probed=f"the operator library that it needs is not here; {HOW}")
     try:
-        open_session(staged, graph_optimization="disabled", config=NO_PREPACKING)
+        open_session(staged, graph_optimization="disabled", config=_NO_PREPACKING)
         return probe(source, staged, recipe.probe_bound, feeds)
     except (InputError, PromiseMissed) as error:
         reason = str(error).replace(f"{staged}: ", "").replace(str(staged), str(out))

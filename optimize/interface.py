@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from vampnet_models.errors import PromiseMissed
 
-NAMED = 3
+_NAMED = 3
 """So many names are told where more are concerned."""
 
 
@@ -93,8 +93,8 @@ def warnings_on(constants: list[str], repeated: list[str]) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def keep(model: ir.Model, source: Interface, *, io: ir.DataType | None = None) -> None:

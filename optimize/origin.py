@@ -9,7 +9,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.native import DOMAIN, PORTABLE_KEY
 
-QUANTIZED_OPS = frozenset(
+_QUANTIZED_OPS = frozenset(
     {
         "QuantizeLinear",
         "DequantizeLinear",
@@ -20,8 +20,8 @@ QUANTIZED_OPS = frozenset(
         "GatherBlockQuantized",
     }
 )
-FUSED_DOMAIN = "com.microsoft"
-FUSED_OPS = frozenset({"Attention"})
+_FUSED_DOMAIN = "com.microsoft"
+_FUSED_OPS = frozenset({"Attention"})
 
 
 def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> None:
@@ -54,10 +54,10 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
 def _by_operators(model: ir.Model) -> str | None:
     """How the graph was changed before; None where nothing shows it."""
     operators = {node.op_type for node in model.graph}
-    if found := operators & QUANTIZED_OPS:
+    if found := operators & _QUANTIZED_OPS:
         return f"quantized ({', '.join(sorted(found))})"
-    domains = {node.op_type for node in model.graph if node.domain == FUSED_DOMAIN}
-    if found := domains | operators & FUSED_OPS:
+    domains = {node.op_type for node in model.graph if node.domain == _FUSED_DOMAIN}
+    if found := domains | operators & _FUSED_OPS:
         return f"fused ({', '.join(sorted(found))})"
     return None
 

@@ -19,22 +19,22 @@ from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model
 from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
 
-MOST_BYTES = 256_000_000
+_MOST_BYTES = 256_000_000
 """Larger sources are not run while they are converted: the weights would be in memory twice."""
 
-FLOOR_TIMES = 10.0
+_FLOOR_TIMES = 10.0
 """A variant may differ so many times as much as the source does from itself."""
 
-UNSURE = 0.5
+_UNSURE = 0.5
 """A source whose answers differ by more, between the runtime's own optimizations, tells nothing."""
 
-BOUNDED_SCALE = 0.25
+_BOUNDED_SCALE = 0.25
 """The least scale of answers between 0 and 1: near 0 a relative error says nothing."""
 
-SEEDS = 3
+_SEEDS = 3
 """Random feeds that are tried while the error is over the bound."""
 
-OPTIMIZATIONS: tuple[GraphOptimization, ...] = ("all", "disabled")
+_OPTIMIZATIONS: tuple[GraphOptimization, ...] = ("all", "disabled")
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] 
     variant does not run, an output has another type or shape, is not finite where the source is,
     or is further away than the bound.
     """
-    if source.bytes > MOST_BYTES:
+    if source.bytes > _MOST_BYTES:
         return Probe(
-            not_probed=f"{source.bytes / 1e6:.0f} MB are over {MOST_BYTES / 1e6:.0f} MB: "
+            not_probed=f"{source.bytes / 1e6:.0f} MB are over {_MOST_BYTES / 1e6:.0f} MB: "
             "`vampbench verify` compares it"
         )
     compared = _Compared(
@@ -68,7 +68,7 @@ def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] 
     )
     found, error, allowed = Probe(), 0.0, bound
     # A wrong graph is wrong on every feed; an honest one may be unlucky with one.
-    for seed in range(1 if given else SEEDS):
+    for seed in range(1 if given else _SEEDS):
         found = _once(source, variant, bound, compared, given, seed)
         error, allowed = found.error or 0.0, found.bound or bound
         if error <= allowed:
@@ -89,7 +89,7 @@ def _once(
 ) -> Probe:
     """The error on one feed, whatever it is. Raises PromiseMissed where forms differ."""
     try:
-        sessions = [_open(source.path, each) for each in OPTIMIZATIONS]
+        sessions = [_open(source.path, each) for each in _OPTIMIZATIONS]
         name, feeds, answers = _answered(source, sessions[0], given, seed)
         again = _run(sessions[1], feeds)
     except (InputError, ValueError) as error:
@@ -100,17 +100,17 @@ def _once(
         floor = compared.error(answers, again)
     except _Differs as difference:
         return Probe(name, not_probed=f"the source does not answer itself twice: {difference}")
-    if floor > UNSURE:
+    if floor > _UNSURE:
         return Probe(name, not_probed=f"the source's own answers differ by {floor:.2g}")
     worst = 0.0
-    for optimization in OPTIMIZATIONS:
+    for optimization in _OPTIMIZATIONS:
         try:
             found = _run(_open(variant, optimization), feeds)
             worst = max(worst, compared.error(answers, found))
         except (InputError, _Differs) as error:
             reason = str(error).removeprefix(f"{variant}: ")
             raise PromiseMissed(f"it is wrong on the {name} feed: {reason}") from error
-    return Probe(name, worst, max(bound, FLOOR_TIMES * floor))
+    return Probe(name, worst, max(bound, _FLOOR_TIMES * floor))
 
 
 class _Differs(Exception):
@@ -181,7 +181,7 @@ def _error(name: str, theirs: Array, ours: Array, *, bounded: bool) -> float:
         return 0.0
     scale = float(np.sqrt(np.square(a[finite]).mean())) or 1.0
     if bounded:
-        scale = max(scale, BOUNDED_SCALE)
+        scale = max(scale, _BOUNDED_SCALE)
     return float(np.sqrt(np.square(a[finite] - b[finite]).mean())) / scale
 
 

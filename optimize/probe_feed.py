@@ -28,13 +28,13 @@ ROLE_LENGTHS = {
 }
 """Of the last axis, where the model leaves it open: enough for every kernel to see its own."""
 
-SIZES = (16, 64, 256, 1024, 7680)
+_SIZES = (16, 64, 256, 1024, 7680)
 """Tried in this order for open axes of other models."""
 
-INTEGERS_BELOW = (32, 2)
+_INTEGERS_BELOW = (32, 2)
 """Tried in this order: small enough for look-ups, counts and sizes."""
 
-MOST_ELEMENTS = 1 << 22
+_MOST_ELEMENTS = 1 << 22
 """Larger random inputs are not made."""
 
 
@@ -53,9 +53,9 @@ def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:
     if spec.role in ROLE_LENGTHS:
         yield {t.name: _of_role(t, spec, rng) for t in spec.inputs}
         return
-    for size, only_last, below in itertools.product(SIZES, (False, True), INTEGERS_BELOW):
+    for size, only_last, below in itertools.product(_SIZES, (False, True), _INTEGERS_BELOW):
         shapes = {t.name: _shape(t, size, 1 if only_last else size) for t in spec.inputs}
-        if sum(math.prod(shape) for shape in shapes.values()) <= MOST_ELEMENTS:
+        if sum(math.prod(shape) for shape in shapes.values()) <= _MOST_ELEMENTS:
             yield {t.name: _draw(t, shapes[t.name], below, rng) for t in spec.inputs}
 
 

@@ -35,28 +35,28 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.spec import OPSET
 
-Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]
+_Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]
 """Changes the precision of a fused model in place; the ranges are empty unless calibrated, the
 traits are those of its source."""
 
-Ranges = Mapping[str, Range | ChannelRange]
+_Ranges = Mapping[str, Range | ChannelRange]
 
-Calibrate = Callable[
+_Calibrate = Callable[
     [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None, Traits], Conversion
 ]
 """The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
-Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path, Traits], Conversion]
-"""`Convert` with a way to the second moments of the fused float32 model's activations."""
+_Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path, Traits], Conversion]
+"""`_Convert` with a way to the second moments of the fused float32 model's activations."""
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
 
 
-EXACT = 1e-4
+_EXACT = 1e-4
 """Sums in another order, 24 bits of each."""
 
-NEAR_FP16 = 0.05
+_NEAR_FP16 = 0.05
 """Ten times what float16 costs deep models; a wrong graph is far beyond."""
 
 NEAR_INT8 = 0.8
@@ -92,13 +92,13 @@ class Recipe:
     name: str
     summary: str
     rules: tuple[Rule[Any], ...]
-    convert: Convert | None = None
+    convert: _Convert | None = None
     observe: Callable[[ir.Graph, Traits], Mapping[str, int | None]] | None = None
     observer: str = "minmax"
-    limits: Callable[[ir.Graph, Mapping[str, RangeLike], Traits], Ranges] | None = None
-    calibrate: Calibrate | None = None
+    limits: Callable[[ir.Graph, Mapping[str, RangeLike], Traits], _Ranges] | None = None
+    calibrate: _Calibrate | None = None
     moments: Callable[[ir.Graph, Traits], Mapping[str, int]] | None = None
-    compensate: Compensate | None = None
+    compensate: _Compensate | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     finish: tuple[Rule[Any], ...] = ()
     opset: int = OPSET
@@ -117,23 +117,23 @@ class Recipe:
         return self.observe is not None or self.calibrate is not None
 
 
-STATIC_RULES = (*APART_RULES, *MATRIX_RULES)
-DYNAMIC_RULES = (*STATIC_RULES, conv_transpose.RULE)
+_STATIC_RULES = (*APART_RULES, *MATRIX_RULES)
+_DYNAMIC_RULES = (*_STATIC_RULES, conv_transpose.RULE)
 """Products stay apart: a shared input is quantized once either way, and no result is copied."""
 
-CPU_ATTENTION = (portable_attention.RULE,)
+_CPU_ATTENTION = (portable_attention.RULE,)
 """On the CPU provider ONNX's own Attention is the faster kernel, with the same results. It comes
 last: what changes precisions knows the runtime's own operator."""
 
-EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
+_EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
 
-FUSED = Recipe(
+_FUSED = Recipe(
     "fused",
     "float32, with fused operators",
     APART_RULES,
-    finish=CPU_ATTENTION,
-    expect=EXPECTED,
-    probe_bound=EXACT,
+    finish=_CPU_ATTENTION,
+    expect=_EXPECTED,
+    probe_bound=_EXACT,
 )
 
 FP16 = Recipe(
@@ -141,7 +141,7 @@ FP16 = Recipe(
     "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
     FLOAT_RULES,
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
-    probe_bound=NEAR_FP16,
+    probe_bound=_NEAR_FP16,
 )
 
 
@@ -173,68 +173,68 @@ INT8_STATIC = with_static_settings(
     Recipe(
         "int8-static",
         "8-bit weights and activations, ranges calibrated on audio",
-        STATIC_RULES,
+        _STATIC_RULES,
         observe=int8_static.tensors_to_observe,
         moments=int8_static.moments_to_collect,
         limits=int8_static.limits,
-        finish=CPU_ATTENTION,
-        expect=EXPECTED,
+        finish=_CPU_ATTENTION,
+        expect=_EXPECTED,
         integer_share=INTEGER_SHARE,
         probe_bound=NEAR_INT8,
     ),
     int8_static.Settings(),
 )
 
-NATIVE_EXPECTED = (*EXPECTED[:2], "native_snake", "split_products", "native_attention")
+_NATIVE_EXPECTED = (*_EXPECTED[:2], "native_snake", "split_products", "native_attention")
 
 
 def _with_native_snake(rules: tuple[Rule[Any], ...]) -> tuple[Rule[Any], ...]:
     return tuple(native_snake.RULE if rule is snake.RULE else rule for rule in rules)
 
 
-FUSED_NATIVE = replace(
-    FUSED,
+_FUSED_NATIVE = replace(
+    _FUSED,
     name="fused-native",
     summary="float32, with fused operators and the optional library's Snake and attention",
     rules=_with_native_snake(APART_RULES),
-    finish=(native_attention.RULE, *CPU_ATTENTION),
-    expect=NATIVE_EXPECTED,
+    finish=(native_attention.RULE, *_CPU_ATTENTION),
+    expect=_NATIVE_EXPECTED,
     is_native=True,
 )
 
-INT8_STATIC_NATIVE = replace(
+_INT8_STATIC_NATIVE = replace(
     with_static_settings(INT8_STATIC, int8_static.Settings(native=True)),
     name="int8-static-native",
     summary="8-bit weights and activations, with the optional library's Snake and attention",
-    finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
-    expect=(*EXPECTED[:-1], "native_attention"),
+    finish=(native_attention.RULE_BFLOAT16, *_CPU_ATTENTION),
+    expect=(*_EXPECTED[:-1], "native_attention"),
     is_native=True,
 )
 
 INT8_DYNAMIC = Recipe(
     "int8-dynamic",
     "8-bit weights and activations, ranges taken at run time",
-    DYNAMIC_RULES,
+    _DYNAMIC_RULES,
     lambda model, _ranges, traits: int8_dynamic.convert(model, traits=traits),
-    finish=CPU_ATTENTION,
-    expect=(*EXPECTED, "conv_transpose"),
+    finish=_CPU_ATTENTION,
+    expect=(*_EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
     probe_bound=NEAR_INT8,
 )
 
-INT8_DYNAMIC_NATIVE = replace(
+_INT8_DYNAMIC_NATIVE = replace(
     INT8_DYNAMIC,
     name="int8-dynamic-native",
     summary="8-bit, ranges taken at run time, with the optional library's Snake and attention",
-    rules=_with_native_snake(DYNAMIC_RULES),
-    finish=(native_attention.RULE_BFLOAT16, *CPU_ATTENTION),
-    expect=(*NATIVE_EXPECTED, "conv_transpose"),
+    rules=_with_native_snake(_DYNAMIC_RULES),
+    finish=(native_attention.RULE_BFLOAT16, *_CPU_ATTENTION),
+    expect=(*_NATIVE_EXPECTED, "conv_transpose"),
     is_native=True,
 )
 
 BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
 
-INT8_WEIGHTS = Recipe(
+_INT8_WEIGHTS = Recipe(
     "int8-weights",
     "8-bit weights; activations stay float between operators",
     WEIGHT_RULES,
@@ -242,7 +242,7 @@ INT8_WEIGHTS = Recipe(
     probe_bound=NEAR_INT8,
 )
 
-INT4_WEIGHTS = Recipe(
+_INT4_WEIGHTS = Recipe(
     "int4-weights",
     "4-bit weights in blocks of 32; activations stay float between operators",
     WEIGHT_RULES,
@@ -263,39 +263,39 @@ def _npu(bits: npu.ActivationBits) -> Recipe:
     )
 
 
-NPU_FP16 = Recipe(
+_NPU_FP16 = Recipe(
     "npu-fp16",
     "Qualcomm NPU: operators that its compiler takes, stored in float32, computed in FP16",
     NPU_RULES,
     expect=("snake",),
     as_exported=True,
-    probe_bound=EXACT,
+    probe_bound=_EXACT,
 )
 NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 
-COREML_FP16 = Recipe(
+_COREML_FP16 = Recipe(
     "coreml-fp16",
     "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
     NPU_RULES,
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
     expect=("snake",),
     as_exported=True,
-    probe_bound=NEAR_FP16,
+    probe_bound=_NEAR_FP16,
 )
 
 
-RECIPES = (FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, INT8_WEIGHTS, INT4_WEIGHTS)
+RECIPES = (_FUSED, FP16, INT8_STATIC, INT8_DYNAMIC, _INT8_WEIGHTS, _INT4_WEIGHTS)
 
-NPU_RECIPES = (NPU_FP16, NPU_A8W8, NPU_A16W8)
+NPU_RECIPES = (_NPU_FP16, NPU_A8W8, NPU_A16W8)
 """For Qualcomm's NPU."""
 
-PHONE_RECIPES = (*NPU_RECIPES, COREML_FP16)
+_PHONE_RECIPES = (*NPU_RECIPES, _COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
-ALL_RECIPES = (*RECIPES, *PHONE_RECIPES)
+ALL_RECIPES = (*RECIPES, *_PHONE_RECIPES)
 
 
-NATIVE_RECIPES = (FUSED_NATIVE, INT8_STATIC_NATIVE, INT8_DYNAMIC_NATIVE)
+NATIVE_RECIPES = (_FUSED_NATIVE, _INT8_STATIC_NATIVE, _INT8_DYNAMIC_NATIVE)
 """Each makes what the recipe without `-native` makes, faster, for machines with the library."""
 
 

@@ -15,8 +15,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import write_text
 
-SCHEMA = 2
-READABLE_SCHEMAS = (1, SCHEMA)
+_SCHEMA = 2
+_READABLE_SCHEMAS = (1, _SCHEMA)
 """Schema 1 has no `runtime`: its variants count as not checked."""
 
 
@@ -76,7 +76,7 @@ class VariantRecord:
     runtime_checked: bool = False
     runtime: RuntimeFacts | None = None
     probe: Probe | None = None
-    schema: int = field(default=SCHEMA)
+    schema: int = field(default=_SCHEMA)
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON values, the schema first."""
@@ -109,8 +109,8 @@ def read_record(path: Path) -> VariantRecord:
         values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no readable variant record ({error}); build it again") from error
-    if not isinstance(values, dict) or values.get("schema") not in READABLE_SCHEMAS:
-        raise InputError(f"{path}: not a variant record of schema {SCHEMA}; build it again")
+    if not isinstance(values, dict) or values.get("schema") not in _READABLE_SCHEMAS:
+        raise InputError(f"{path}: not a variant record of schema {_SCHEMA}; build it again")
     try:
         return _record(values)
     except (KeyError, TypeError) as error:
@@ -121,7 +121,7 @@ def _record(values: dict[str, Any]) -> VariantRecord:
     calibration, runtime = values["calibration"], values.get("runtime")
     probe = values.get("probe")
     values = values | {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "source": SourceFacts(**values["source"]),
         "calibration": None if calibration is None else CalibrationFacts(**calibration),
         "unmatched": tuple(Unmatched(**each) for each in values["unmatched"]),

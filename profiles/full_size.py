@@ -14,15 +14,15 @@ FULL_SIZE_BYTES = {
 
 FULL_SIZE_TOTAL_BYTES = sum(FULL_SIZE_BYTES.values())
 
-SMALL_BELOW = 0.4
+_SMALL_BELOW = 0.4
 """A source below this share of the least published size is a small model (FP16 would be 0.5)."""
 
-LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
+_LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
 
 
 def is_far_smaller(role: str, source_bytes: float | None) -> bool:
     """Whether a model of the chain is far below the published size of its role."""
-    published = {each.value: size for each, size in LEAST_PUBLISHED_BYTES.items()}.get(role)
+    published = {each.value: size for each, size in _LEAST_PUBLISHED_BYTES.items()}.get(role)
     if published is None or source_bytes is None:
         return False
-    return source_bytes < SMALL_BELOW * published
+    return source_bytes < _SMALL_BELOW * published

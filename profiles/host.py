@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-TELLING_FLAGS = (
+_TELLING_FLAGS = (
     "avx2",
     "fma",
     "f16c",
@@ -34,9 +34,9 @@ TELLING_FLAGS = (
 )
 """The processor flags that choose ONNX Runtime's kernels."""
 
-PACKAGES = ("vampnet-workbench", "onnxruntime", "onnxruntime-gpu", "onnx", "onnx-ir", "numpy")
+_PACKAGES = ("vampnet-workbench", "onnxruntime", "onnxruntime-gpu", "onnx", "onnx-ir", "numpy")
 
-MATTERS = ("cpu", "flags", "cores", "quota_cores", "os")
+_MATTERS = ("cpu", "flags", "cores", "quota_cores", "os")
 """The facts that must agree before times of two hosts may be compared."""
 
 _PROC = Path("/proc")
@@ -74,7 +74,7 @@ def describe_host() -> Host:
     total, available = memory_bytes()
     return Host(
         cpu=_cpu_name(info),
-        flags=tuple(f for f in TELLING_FLAGS if f in flags),
+        flags=tuple(f for f in _TELLING_FLAGS if f in flags),
         cores=available_cores(),
         cores_machine=os.cpu_count() or 1,
         quota_cores=quota_cores(),
@@ -90,10 +90,10 @@ def describe_host() -> Host:
 
 
 def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[str, ...]:
-    """Which facts of `MATTERS` differ between two host records, a phrase for each."""
+    """Which facts of `_MATTERS` differ between two host records, a phrase for each."""
     return tuple(
         f"{key}: {theirs.get(key)!r} then, {mine.get(key)!r} now"
-        for key in MATTERS
+        for key in _MATTERS
         if mine.get(key) != theirs.get(key)
     )
 
@@ -183,7 +183,7 @@ def _cpu_name(info: dict[str, str]) -> str:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -9,17 +9,17 @@ from profiles.full_size import is_far_smaller
 from profiles.target import ANDROID, ANDROID_NPU, IOS, MB, STORE_LIMITS
 from vampnet_models.spec import CHAIN_ROLES, Role
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
-KEEPS = 0.99
+_KEEPS = 0.99
 """Token agreement from which a variant is recommended without a caveat."""
 
-KEEPS_DB = 30.0
+_KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
-ENOUGH = f"enough agreement ({KEEPS:.0%} of tokens, {KEEPS_DB:g} dB)"
+_ENOUGH = f"enough agreement ({_KEEPS:.0%} of tokens, {_KEEPS_DB:g} dB)"
 
-NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
+_NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 """Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
 
 ACCEPTS = {
@@ -31,12 +31,12 @@ ACCEPTS = {
 }
 """What a model takes, as a run notes it, and how that is told with the length."""
 
-ROLES = tuple(role.value for role in CHAIN_ROLES)
-CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
-CODEC_BESIDE_NPU = ("fp16",)
+_ROLES = tuple(role.value for role in CHAIN_ROLES)
+_CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
+_CODEC_BESIDE_NPU = ("fp16",)
 """The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound."""
 
-COREML = ("coreml-fp16",)
+_COREML = ("coreml-fp16",)
 """Float16 in operators that CoreML takes."""
 
 
@@ -48,11 +48,11 @@ class Why:
     text: str
 
 
-FASTEST = Why("fastest", f"fastest measured here of those with {ENOUGH}")
-SMALLEST = Why("smallest", f"smallest of those with {ENOUGH}")
-FP16_ON_CUDA = Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels")
-FP16_ON_IOS = Why("fp16-alone", "FP16: CoreML has no QDQ path")
-NPU_AND_CPU = Why(
+_FASTEST = Why("fastest", f"fastest measured here of those with {_ENOUGH}")
+_SMALLEST = Why("smallest", f"smallest of those with {_ENOUGH}")
+_FP16_ON_CUDA = Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels")
+_FP16_ON_IOS = Why("fp16-alone", "FP16: CoreML has no QDQ path")
+_NPU_AND_CPU = Why(
     "npu-and-cpu", "transformers in what Qualcomm's compiler takes whole; the codec on the CPU"
 )
 
@@ -61,7 +61,7 @@ NPU_AND_CPU = Why(
 class Caveat:
     """What speaks against a recommendation; `model` is None where it is about all of them.
 
-    `code`: `tokens-lost` (no variant of the model keeps `KEEPS` of its tokens), `model-left-out`,
+    `code`: `tokens-lost` (no variant of the model keeps `_KEEPS` of its tokens), `model-left-out`,
     `noisy`.
     """
 
@@ -70,7 +70,7 @@ class Caveat:
     text: str
 
 
-NOISY = Caveat("noisy", None, "made of noisy times: another measurement may choose otherwise")
+_NOISY = Caveat("noisy", None, "made of noisy times: another measurement may choose otherwise")
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class Issue:
     now: str
 
 
-def storage_by_use(results: Json) -> list[tuple[str, str, int]]:
+def storage_by_use(results: _Json) -> list[tuple[str, str, int]]:
     """(use, recipe, bytes): the codec alone and the whole chain, source and every recipe."""
     rows = []
-    for use, roles in (("codec only", CODEC), ("whole chain", None)):
+    for use, roles in (("codec only", _CODEC), ("whole chain", None)):
         models = [m for m in _counted(results) if roles is None or m["role"] in roles]
         if not models:
             continue
@@ -108,30 +108,30 @@ def storage_by_use(results: Json) -> list[tuple[str, str, int]]:
     return rows
 
 
-def recommendations(results: Json) -> list[Recommendation]:
+def recommendations(results: _Json) -> list[Recommendation]:
     """One set per target, each part the best of its model by that target's own measure."""
     found = []
-    ios = COREML if _has_all(results, COREML) else ("fp16", "fused")
+    ios = _COREML if _has_all(results, _COREML) else ("fp16", "fused")
     for target, allowed, measure, why in (
-        ("cpu", None, _cpu_time, FASTEST),
-        ("cuda", ("fp16", "fused"), _bytes, FP16_ON_CUDA),
-        (ANDROID, None, _bytes, SMALLEST),
-        (ANDROID_NPU, NPU, _bytes, NPU_AND_CPU),
-        (IOS, ios, _bytes, FP16_ON_IOS),
+        ("cpu", None, _cpu_time, _FASTEST),
+        ("cuda", ("fp16", "fused"), _bytes, _FP16_ON_CUDA),
+        (ANDROID, None, _bytes, _SMALLEST),
+        (ANDROID_NPU, _NPU, _bytes, _NPU_AND_CPU),
+        (IOS, ios, _bytes, _FP16_ON_IOS),
     ):
         chosen = {}
         caveats = []
         for model in _counted(results):
             usable = [v for v in model["variants"] if v["status"] == "ok"]
-            usual = [v["recipe"] for v in usable if v["recipe"] not in NPU + COREML]
-            offered = CODEC_BESIDE_NPU if allowed is NPU and model["role"] in CODEC else allowed
+            usual = [v["recipe"] for v in usable if v["recipe"] not in _NPU + _COREML]
+            offered = _CODEC_BESIDE_NPU if allowed is _NPU and model["role"] in _CODEC else allowed
             usable = [v for v in usable if v["recipe"] in (offered or usual)]
             keeping = [v for v in usable if keeps(v)]
             costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
             if not costs:
                 continue
             if not keeping:
-                lost = f"no variant of {model['name']} has {ENOUGH}"
+                lost = f"no variant of {model['name']} has {_ENOUGH}"
                 caveats.append(Caveat("tokens-lost", model["name"], lost))
             chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
         unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
@@ -142,7 +142,7 @@ def recommendations(results: Json) -> list[Recommendation]:
         if measure is _cpu_time and any(
             _is_noisy(v) for m in results["models"] for v in m["variants"]
         ):
-            caveats.append(NOISY)
+            caveats.append(_NOISY)
         if chosen and len(chosen) + len(unusable) == len(_counted(results)):
             parts = {name: v["recipe"] for name, v in chosen.items()}
             total = sum(v["bytes"] for v in chosen.values())
@@ -150,12 +150,12 @@ def recommendations(results: Json) -> list[Recommendation]:
     return found
 
 
-def known_issues(results: Json, lengths: dict[str, Json], imported: Json | None) -> list[Issue]:
+def known_issues(results: _Json, lengths: dict[str, _Json], imported: _Json | None) -> list[Issue]:
     """The predecessor's issues, where a model of the chain is one of another exporter's.
 
     `lengths` are the models', as the run noted them.
     """
-    if not any(m.get("made_here") is False and m["role"] in ROLES for m in results["models"]):
+    if not any(m.get("made_here") is False and m["role"] in _ROLES for m in results["models"]):
         return []
     smallest = min(results["totals"].values(), default=None)
     return [
@@ -177,7 +177,7 @@ def known_issues(results: Json, lengths: dict[str, Json], imported: Json | None)
     ]
 
 
-def lengths_text(lengths: Json) -> str:
+def lengths_text(lengths: _Json) -> str:
     """A model's lengths, as a run notes them, in a few words."""
     length = lengths["length"]
     accepts = lengths["accepts"]
@@ -185,7 +185,7 @@ def lengths_text(lengths: Json) -> str:
     return f"{told}, all masked" if lengths["whole_mask"] else told
 
 
-def import_figures(imported: Json | None) -> Json | None:
+def import_figures(imported: _Json | None) -> _Json | None:
     """What an import kept: counts of tensors, and the share of the original's codes, if compared.
 
     None where no import is on record.
@@ -203,19 +203,19 @@ def import_figures(imported: Json | None) -> Json | None:
     }
 
 
-def keeps(variant: Json) -> bool:
+def keeps(variant: _Json) -> bool:
     """Whether a variant keeps the tokens (or the audio) without a caveat."""
     accuracy = variant["accuracy"] or {}
     if accuracy.get("token_agreement") is not None:
-        return bool(accuracy["token_agreement"] >= KEEPS)
-    return bool((accuracy.get("si_sdr_db") or 0) >= KEEPS_DB)
+        return bool(accuracy["token_agreement"] >= _KEEPS)
+    return bool((accuracy.get("si_sdr_db") or 0) >= _KEEPS_DB)
 
 
-def _is_usable(model: Json) -> bool:
+def _is_usable(model: _Json) -> bool:
     return any(v["status"] == "ok" for v in model["variants"])
 
 
-def _has_all(results: Json, recipes: tuple[str, ...]) -> bool:
+def _has_all(results: _Json, recipes: tuple[str, ...]) -> bool:
     return all(
         any(v["recipe"] in recipes and v["status"] == "ok" for v in model["variants"])
         for model in _counted(results)
@@ -223,13 +223,13 @@ def _has_all(results: Json, recipes: tuple[str, ...]) -> bool:
     )
 
 
-def _counted(results: Json) -> list[Json]:
+def _counted(results: _Json) -> list[_Json]:
     """The models without beat trackers, which the chain can do without, if others are there."""
-    models: list[Json] = results["models"]
+    models: list[_Json] = results["models"]
     return [m for m in models if m["role"] != Role.BEATS.value] or models
 
 
-def _transferred(imported: Json | None) -> str:
+def _transferred(imported: _Json | None) -> str:
     found = import_figures(imported)
     if found is None:
         return "unknown: these models came without import.json (`vampbench import` writes it)"
@@ -239,14 +239,14 @@ def _transferred(imported: Json | None) -> str:
     )
 
 
-def _golden(imported: Json | None) -> str:
+def _golden(imported: _Json | None) -> str:
     equal = (import_figures(imported) or {}).get("codes_equal")
     if equal is None:
         return "not checked against the original's answers (`vampbench import --golden`)"
     return f"{equal:.2%} of the original's codes"
 
 
-def _store(results: Json, n_bytes: int) -> str:
+def _store(results: _Json, n_bytes: int) -> str:
     """What a store says of it; of models far smaller than the published ones that tells nothing."""
     if any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"]):
         return "; these are small models, the goal is about those of full size"
@@ -256,21 +256,21 @@ def _store(results: Json, n_bytes: int) -> str:
     return f": over the limits of {' and '.join(dict.fromkeys(s.store for s in STORE_LIMITS))}"
 
 
-def _is_noisy(variant: Json) -> bool:
+def _is_noisy(variant: _Json) -> bool:
     return bool((variant["profiles"].get("cpu") or {}).get("noisy"))
 
 
-def _variant(model: Json, recipe: str) -> Json | None:
+def _variant(model: _Json, recipe: str) -> _Json | None:
     for variant in model["variants"]:
         if variant["recipe"] == recipe and variant["status"] in ("ok", "missed"):
             return dict(variant)
     return None
 
 
-def _bytes(variant: Json) -> float | None:
+def _bytes(variant: _Json) -> float | None:
     return float(variant["bytes"])
 
 
-def _cpu_time(variant: Json) -> float | None:
+def _cpu_time(variant: _Json) -> float | None:
     cpu = variant["profiles"].get("cpu") or {}
     return cpu.get("median_s")

@@ -20,7 +20,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import spec_of
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
 def profile_variants(
@@ -31,7 +31,7 @@ def profile_variants(
     plan: Plan = DEFAULT_PLAN,
     operators: bool = False,
     progress: Progress | None = None,
-) -> dict[str, dict[str, Json]]:
+) -> dict[str, dict[str, _Json]]:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
     With `operators`, CPU measurements also say where the time goes (`operator_times`) and how far
@@ -42,7 +42,7 @@ def profile_variants(
     cannot be read.
     """
     shapes = feed_shapes(feeds_path)
-    records: dict[str, dict[str, Json]] = {recipe: {} for recipe in variants}
+    records: dict[str, dict[str, _Json]] = {recipe: {} for recipe in variants}
     for target in targets:
         tell = _prefixed(progress, target.name)
         if target.kind is Kind.CPU:
@@ -64,7 +64,7 @@ def _cpu(
     plan: Plan,
     operators: bool,
     tell: Progress,
-) -> dict[str, Json]:
+) -> dict[str, _Json]:
     peaks = None
     if operators:
         tell(0, 1, "this machine's peaks")
@@ -92,12 +92,12 @@ def _cuda(
     shapes: Mapping[str, Shape],
     plan: Plan,
     tell: Progress,
-) -> dict[str, Json]:
+) -> dict[str, _Json]:
     reason = unavailable()
     if reason is not None:
         return _each(variants, shapes, CUDA, tell, lambda e: not_measured(e, reason).as_json())
     examined: dict[str, Examined] = {}
-    records: dict[str, Json] = {}
+    records: dict[str, _Json] = {}
     for recipe, path in variants.items():
         try:
             examined[recipe] = examine(path, shapes)
@@ -123,8 +123,8 @@ def _each(
     shapes: Mapping[str, Shape],
     target: Target,
     tell: Progress,
-    work: Callable[[Examined], Json],
-) -> dict[str, Json]:
+    work: Callable[[Examined], _Json],
+) -> dict[str, _Json]:
     """Look at one variant after the other, so that only one graph is in memory."""
     records = {}
     for done, (recipe, path) in enumerate(variants.items()):
@@ -137,7 +137,7 @@ def _each(
     return records
 
 
-def _derived(examined: Examined, shapes: Mapping[str, Shape], seconds: float) -> Json:
+def _derived(examined: Examined, shapes: Mapping[str, Shape], seconds: float) -> _Json:
     return {
         **rates(spec_of(examined.model).role, shapes, seconds),
         "feed_shapes": {name: list(shape) for name, shape in shapes.items()},

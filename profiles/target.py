@@ -10,7 +10,7 @@ from profiles.host import affinity, available_cores
 from vampnet_models.errors import InputError
 
 MB = 1_000_000
-GB = 1000 * MB
+_GB = 1000 * MB
 
 
 class Kind(StrEnum):
@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
     CPU = "cpu"
     CUDA = "cuda"
-    MOBILE = "mobile"
+    _MOBILE = "mobile"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def place(name: str) -> Place:
 
 
 @dataclass(frozen=True)
-class StoreLimit:
+class _StoreLimit:
     """The most that a store takes of one part of an app, as delivered (compressed)."""
 
     store: str
@@ -109,17 +109,17 @@ class StoreLimit:
 
 
 STORE_LIMITS = (
-    StoreLimit("Google Play", "base module", 200 * MB),
-    StoreLimit("Google Play", "asset pack", 1500 * MB),
-    StoreLimit("Apple App Store", "app", 4 * GB),
+    _StoreLimit("Google Play", "base module", 200 * MB),
+    _StoreLimit("Google Play", "asset pack", 1500 * MB),
+    _StoreLimit("Apple App Store", "app", 4 * _GB),
 )
 
 
 CUDA = Target("cuda", Kind.CUDA, place("cuda").provider)
-MOBILE = Target("mobile", Kind.MOBILE, "")
+_MOBILE = Target("mobile", Kind._MOBILE, "")
 """All phones at once: one estimate holds the figures of each."""
 
-WORDS = f"cpu, cpu:THREADS, cuda, or mobile (the group of {', '.join(p.name for p in PHONES)})"
+_WORDS = f"cpu, cpu:THREADS, cuda, or mobile (the group of {', '.join(p.name for p in PHONES)})"
 """What a user may measure or estimate."""
 
 
@@ -140,15 +140,15 @@ def parse_targets(text: str) -> tuple[Target, ...]:
             targets.append(cpu(int(threads) if threads else None))
         elif word == CUDA.name:
             targets.append(CUDA)
-        elif word == MOBILE.name:
-            targets.append(MOBILE)
+        elif word == _MOBILE.name:
+            targets.append(_MOBILE)
         elif any(word == phone.name for phone in PHONES):
-            if MOBILE not in targets:
-                targets.append(MOBILE)
+            if _MOBILE not in targets:
+                targets.append(_MOBILE)
         else:
-            raise InputError(f"target {word!r}: unknown; use {WORDS}")
+            raise InputError(f"target {word!r}: unknown; use {_WORDS}")
     if not targets:
-        raise InputError(f"no target was given; use {WORDS}")
+        raise InputError(f"no target was given; use {_WORDS}")
     if len({t.name for t in targets}) < len(targets):
         raise InputError(f"targets {text!r}: one is named twice; give each once")
     return tuple(targets)

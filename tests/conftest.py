@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vampnet_models.architectures.synth import synth
-from vampnet_models.onnxfile.native import CACHE_VARIABLE
+from vampnet_models.onnxfile.native import _CACHE_VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -37,4 +37,4 @@ def _native_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def native_cache(_native_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator library is built in a folder of the tests, once for all of them."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(_native_folder))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(_native_folder))

@@ -26,12 +26,12 @@ from training.stages.checkpoint import load_original
 SHIPPED = Path(__file__).parents[1] / "vampnet_models" / "reference"
 # A small, differently seeded sample of the training side gives the unigram distribution.
 SAMPLE_SEED, SAMPLE_ARRANGEMENTS, SAMPLE_MELODIES, SAMPLE_PACKS = 31, 4, 1, 1
-HELD_OUT_ARRANGEMENTS = 4
-COARSE_USED_MIN = 0.30
-PERPLEXITY_MIN = 100.0
+_HELD_OUT_ARRANGEMENTS = 4
+_COARSE_USED_MIN = 0.30
+_PERPLEXITY_MIN = 100.0
 # Aims of the codec are told, not enforced; those of the transformers are thresholds too.
 AIM_SI_SDR_DB, AIM_LOG_MEL_DB = 2.0, 4.3
-AIM_GAIN_NATS = {
+_AIM_GAIN_NATS = {
     "coarse, held-out recordings": 0.0,
     "coarse, held-out arrangements": 0.5,
     "c2f, held-out recordings": 0.0,
@@ -56,7 +56,7 @@ def load_codec(folder: Path) -> Codec:
     return codec.eval()
 
 
-def load_transformer(folder: Path, name: str, codec: Codec) -> VampNet:
+def _load_transformer(folder: Path, name: str, codec: Codec) -> VampNet:
     """The shipped `coarse` or `c2f`, embedding with the codec's tables."""
     state, kwargs = load_original(folder / f"{name}.pth")
     model = VampNet(codec.codebooks(), **kwargs)
@@ -64,7 +64,7 @@ def load_transformer(folder: Path, name: str, codec: Codec) -> VampNet:
     return model.eval()
 
 
-def untrained_codec(audio: torch.Tensor) -> Codec:
+def _untrained_codec(audio: torch.Tensor) -> Codec:
     """The same architecture at its start: random, unit-variance initialisation."""
     torch.manual_seed(config.SEED)
     codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def untrained_codec(audio: torch.Tensor) -> Codec:
     return codec.eval()
 
 
-def figures(weights: Path, audio: Path) -> Figures:
+def _figures(weights: Path, audio: Path) -> Figures:
     """All figures as plain data."""
     codec = load_codec(weights)
     recordings = held_out_recordings(audio)
@@ -81,15 +81,15 @@ def figures(weights: Path, audio: Path) -> Figures:
     )
     training = training_tokens(codec, sample, audio, n_arrangements=0)
     noise = torch.randn(8, 1, 16128, generator=torch.Generator().manual_seed(config.SEED)) * 0.1
-    untrained = untrained_codec(noise)
+    untrained = _untrained_codec(noise)
     heard = {
         "recordings": list(recordings.values()),
-        "arrangements": held_out_arrangements(audio, HELD_OUT_ARRANGEMENTS),
+        "arrangements": held_out_arrangements(audio, _HELD_OUT_ARRANGEMENTS),
     }
     sides = {
         side: [(encode(codec, x), audible(x)) for x in tracks] for side, tracks in heard.items()
     }
-    transformers = {name: load_transformer(weights, name, codec) for name in ("coarse", "c2f")}
+    transformers = {name: _load_transformer(weights, name, codec) for name in ("coarse", "c2f")}
     unigram = training.unigram(len(codec.codebooks()))
     return {
         "codec": {name: codec_figures(codec, untrained, x) for name, x in recordings.items()},
@@ -108,13 +108,13 @@ def missed(result: Figures) -> list[str]:
     lines: list[str] = []
     used = result["usage"]
     for index in range(config.N_COARSE):
-        if used["share"][index] < COARSE_USED_MIN:
+        if used["share"][index] < _COARSE_USED_MIN:
             lines.append(f"codebook {index}: {used['share'][index]:.0%} of entries used")
     for index, perplexity in enumerate(used["perplexity"]):
-        if perplexity < PERPLEXITY_MIN:
-            lines.append(f"codebook {index}: perplexity {perplexity:.0f} < {PERPLEXITY_MIN:.0f}")
+        if perplexity < _PERPLEXITY_MIN:
+            lines.append(f"codebook {index}: perplexity {perplexity:.0f} < {_PERPLEXITY_MIN:.0f}")
     for name, row in result["tokens"].items():
-        least = AIM_GAIN_NATS[name]
+        least = _AIM_GAIN_NATS[name]
         if row["gain_nats"] < least or row["gain_nats"] <= 0.0:
             lines.append(f"{name}: gain {row['gain_nats']:.2f} < {least:.2f} nats")
     return lines
@@ -132,7 +132,7 @@ def aims(result: Figures) -> list[str]:
             f"log-mel {log_mel_db:.2f} dB, aim below {AIM_LOG_MEL_DB:.1f}",
         ]
     for name, figure in result["tokens"].items():
-        gain, aim = figure["gain_nats"], AIM_GAIN_NATS[name]
+        gain, aim = figure["gain_nats"], _AIM_GAIN_NATS[name]
         lines.append(
             f"{_verdict(gain >= aim and gain > 0.0)} {name}: "
             f"{gain:.2f} nats below the unigram, aim {aim:.1f} or more"
@@ -144,7 +144,7 @@ def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "missed "
 
 
-def table(result: Figures) -> str:
+def _table(result: Figures) -> str:
     """The figures as the tables of the model card (Markdown)."""
     lines = ["| held-out recording | SI-SDR dB | log-mel dB | untrained | silence |"]
     lines.append("|---|---|---|---|---|")
@@ -186,8 +186,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     compile_snake()
-    result = figures(options.weights, options.audio)
-    print(table(result), "", *aims(result), sep="\n")
+    result = _figures(options.weights, options.audio)
+    print(_table(result), "", *aims(result), sep="\n")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     lines = missed(result)

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from training.evaluate import SHIPPED
 
-NAMES = ("codec.pth", "coarse.pth", "c2f.pth")
-SIZE_LIMIT_BYTES = 12_500_000
+_NAMES = ("codec.pth", "coarse.pth", "c2f.pth")
+_SIZE_LIMIT_BYTES = 12_500_000
 
 
-def ship(work: Path, target: Path) -> dict[str, str]:
+def _ship(work: Path, target: Path) -> dict[str, str]:
     """Copy the three checkpoints and write `sha256.json`; returns the hashes by file name.
 
     Raises ValueError when the set is larger than 12.5 MB."""
-    total = sum((work / name).stat().st_size for name in NAMES)
-    if total > SIZE_LIMIT_BYTES:
-        raise ValueError(f"{work}: the set has {total} bytes, more than {SIZE_LIMIT_BYTES}")
+    total = sum((work / name).stat().st_size for name in _NAMES)
+    if total > _SIZE_LIMIT_BYTES:
+        raise ValueError(f"{work}: the set has {total} bytes, more than {_SIZE_LIMIT_BYTES}")
     target.mkdir(parents=True, exist_ok=True)
     hashes: dict[str, str] = {}
-    for name in NAMES:
+    for name in _NAMES:
         shutil.copyfile(work / name, target / name)
         hashes[name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
     (target / "sha256.json").write_text(json.dumps(hashes, indent=1) + "\n")
@@ -34,7 +34,7 @@ def main() -> None:
     """Ship what `python -m training.train` made."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
-    for name, digest in ship(parser.parse_args().work, SHIPPED).items():
+    for name, digest in _ship(parser.parse_args().work, SHIPPED).items():
         print(name, digest)
 
 

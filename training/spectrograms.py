@@ -21,21 +21,21 @@ from training.figures.evaluate_codec import reconstruct
 from training.figures.metrics import HOP, MEL_FLOOR_DB, log_mel_db
 from training.networks.codec import Codec
 
-TOP_DB = 30.0
+_TOP_DB = 30.0
 TITLE_PX, GAP_PX, SCALE = 16, 8, 2
 # From black through violet and orange to pale yellow: brightness alone tells the level.
-COLOURS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+_COLOURS = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 
 
 def shades(level_db: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Decibels `[bands, frames]` as RGB `[bands, frames, 3]`, low bands at the bottom."""
-    place = np.clip((level_db[::-1] - MEL_FLOOR_DB) / (TOP_DB - MEL_FLOOR_DB), 0.0, 1.0)
-    stops = np.linspace(0.0, 1.0, len(COLOURS))
-    channels = [np.interp(place, stops, [colour[i] for colour in COLOURS]) for i in range(3)]
+    place = np.clip((level_db[::-1] - MEL_FLOOR_DB) / (_TOP_DB - MEL_FLOOR_DB), 0.0, 1.0)
+    stops = np.linspace(0.0, 1.0, len(_COLOURS))
+    channels = [np.interp(place, stops, [colour[i] for colour in _COLOURS]) for i in range(3)]
     return np.stack(channels, -1).astype(np.uint8)
 
 
-def panels(codec: Codec, audio: Audio) -> dict[str, Audio]:
+def _panels(codec: Codec, audio: Audio) -> dict[str, Audio]:
     """The original and its reconstructions, by title."""
     codes = encode(codec, audio)
     return {
@@ -73,7 +73,7 @@ def main() -> None:
     samples = int(options.seconds * SAMPLE_RATE_HZ) // HOP * HOP
     for name, audio in held_out_recordings(options.audio).items():
         path = options.out / f"{name}.png"
-        side_by_side(panels(codec, audio[:samples])).save(path)
+        side_by_side(_panels(codec, audio[:samples])).save(path)
         print(path)
 
 

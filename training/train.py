@@ -28,7 +28,7 @@ from training.stages.train_codec import latents_of, train_autoencoder, train_dec
 from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
-STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
+_STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
 POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 40, 8, 30
 FIT_CROPS, FIT_FRAMES = 480, 86
 
@@ -40,7 +40,7 @@ def _codec_from(path: Path) -> Codec:
     return codec
 
 
-def train_codec(pool: Pool, work: Path) -> None:
+def _train_codec(pool: Pool, work: Path) -> None:
     """Autoencoder, fitted quantizer, both together; tokens of `codec_frozen.pth` are final."""
     if (work / "codec_frozen.pth").exists():
         return
@@ -67,7 +67,7 @@ def _transformer(
     save_original(work / f"{stage.name}.pth", model.state_dict(), kwargs, half=True)
 
 
-def export(work: Path) -> None:
+def _export(work: Path) -> None:
     """The tuned decoder joins the frozen encoder and quantizer: writes `codec.pth`."""
     state, kwargs = load_original(work / "codec_frozen.pth")
     if (work / "decoder.state").exists():
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
     parser.add_argument("--work", type=Path, required=True, help="states, logs and results")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES))
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     work: Path = options.work
@@ -105,14 +105,14 @@ def main() -> None:
         return cached_tokens(path, codec, pool, options.audio, FRESH_ARRANGEMENTS)
 
     steps: dict[str, Callable[[], object]] = {
-        "codec": lambda: train_codec(pool(), work),
+        "codec": lambda: _train_codec(pool(), work),
         "tokens": tokens,
         "decoder": lambda: train_decoder(codec(), pool(), config.DECODER, work),
         "coarse": lambda: _transformer(
             codec(), config.COARSE_KWARGS, tokens(), config.COARSE, work
         ),
         "c2f": lambda: _transformer(codec(), config.C2F_KWARGS, tokens(), config.C2F, work),
-        "export": lambda: export(work),
+        "export": lambda: _export(work),
     }
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: STOP.set())

@@ -12,12 +12,12 @@ import re
 
 from vampnet_models.text import end_of, visible
 
-REASON_CHARACTERS = 300
+_REASON_CHARACTERS = 300
 
-STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?")
+_STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?")
 """What every message begins with; the path stands in ours."""
 
-SOURCE = re.compile(r"/onnxruntime_src/\S*?/([\w.]+:\d+) ")
+_SOURCE = re.compile(r"/onnxruntime_src/\S*?/([\w.]+:\d+) ")
 """Where ONNX Runtime was built tells nobody anything; the file's own name may."""
 
 
@@ -53,10 +53,10 @@ class NotApplicable(Exception):
         return visible(super().__str__())
 
 
-def reason_of(error: BaseException, n_characters: int = REASON_CHARACTERS) -> str:
+def reason_of(error: BaseException, n_characters: int = _REASON_CHARACTERS) -> str:
     """Why something failed, in one line: what a library said, of which the end is kept.
 
     ONNX Runtime says the reason last, behind the path of the model and the names of its nodes.
     """
-    said = SOURCE.sub(r"\1 ", STATUS.sub("", str(error)))
+    said = _SOURCE.sub(r"\1 ", _STATUS.sub("", str(error)))
     return end_of(said, n_characters) or type(error).__name__

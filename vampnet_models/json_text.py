@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-MAX_INTEGER = 2**63
+_MAX_INTEGER = 2**63
 
 
 def parse_json(text: str) -> Any:
@@ -35,6 +35,6 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 20 or abs(int(text)) >= MAX_INTEGER:
+    if len(text) > 20 or abs(int(text)) >= _MAX_INTEGER:
         raise ValueError(f"the number {text[:20]} is too large")
     return int(text)

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "vampbench-scratch-"
+_PREFIX = "vampbench-scratch-"
 _RANDOM = re.compile(r"[a-z0-9_]{8}")
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder where the system keeps temporary files, removed at the end."""
-    with locked_folder(Path(tempfile.gettempdir()), PREFIX) as folder:
+    with locked_folder(Path(tempfile.gettempdir()), _PREFIX) as folder:
         yield folder
 
 

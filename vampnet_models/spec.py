@@ -25,7 +25,7 @@ MASK_TOKEN = 1024
 TENSOR, SEQUENCE, OPTIONAL, OTHER = "tensor", "sequence", "optional", "other"
 """The forms of a graph's inputs and outputs."""
 
-FORMS = (
+_FORMS = (
     (ir.SequenceType, SEQUENCE),
     (ir.OptionalType, OPTIONAL),
     (ir.TensorType | type(None), TENSOR),
@@ -111,14 +111,14 @@ class ModelSpec:
 
     def input(self, name: str) -> TensorSpec:
         """The input of that name; KeyError when there is none."""
-        return next_named(self.inputs, name)
+        return _next_named(self.inputs, name)
 
     def output(self, name: str) -> TensorSpec:
         """The output of that name; KeyError when there is none."""
-        return next_named(self.outputs, name)
+        return _next_named(self.outputs, name)
 
 
-def next_named(tensors: tuple[TensorSpec, ...], name: str) -> TensorSpec:
+def _next_named(tensors: tuple[TensorSpec, ...], name: str) -> TensorSpec:
     """The tensor of that name; KeyError when there is none."""
     for tensor in tensors:
         if tensor.name == name:
@@ -200,7 +200,7 @@ def transformer_inputs(inputs: tuple[TensorSpec, ...]) -> TransformerInputs | No
     return TransformerInputs(codes[0], masks[0], scalars)
 
 
-PHASE_OPS = frozenset({"Cos", "CumSum"})
+_PHASE_OPS = frozenset({"Cos", "CumSum"})
 """Beside these a sine is that of a phase or a position, not a Snake's."""
 
 
@@ -232,7 +232,7 @@ def part_of(
             N_COARSE_CODEBOOKS * CODEBOOK_DIM: Part.COARSE_TRANSFORMER,
             N_CODEBOOKS * CODEBOOK_DIM: Part.C2F_TRANSFORMER,
         }.get(n)
-    has_snake = "Sin" in operators and operators.isdisjoint(PHASE_OPS)
+    has_snake = "Sin" in operators and operators.isdisjoint(_PHASE_OPS)
     if n == 1:
         return Part.ENCODER if has_snake and width != 1 else None
     if operators & {"ArgMin", "ArgMax", "TopK"}:
@@ -267,7 +267,7 @@ def _tensor(value: ir.Value) -> TensorSpec:
         name=value.name or "",
         dtype=_dtype(value.dtype),
         shape=shape,
-        form=next((name for kind, name in FORMS if isinstance(value.type, kind)), OTHER),
+        form=next((name for kind, name in _FORMS if isinstance(value.type, kind)), OTHER),
         ranked=value.shape is not None,
     )
 

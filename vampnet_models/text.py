@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-UNSAFE = re.compile(
+_UNSAFE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters: terminals obey them, ESC first of all
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional overrides turn words around
@@ -21,7 +21,7 @@ def visible(text: str, keep: str = "") -> str:
     def spelled(found: re.Match[str]) -> str:
         return found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}"
 
-    return UNSAFE.sub(spelled, text)
+    return _UNSAFE.sub(spelled, text)
 
 
 def is_text(text: str) -> bool:

@@ -20,14 +20,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from optimize.backends.inc_script import Feed, of_one_length, read_feeds
 
-LARGE_BYTES = 1_000_000_000
+_LARGE_BYTES = 1_000_000_000
 """From here on the weights lie beside the model: a protocol buffer holds 2 GB."""
 
-DATA_SUFFIX = ".data"
+_DATA_SUFFIX = ".data"
 """Where a model's own weights lie beside it; quant_pre_process takes them only to do the same."""
 
 
-class Reader:
+class _Reader:
     """The calibration feeds as onnxruntime.quantization reads them; iterable for SmoothQuant."""
 
     def __init__(self, feeds: list[Feed]) -> None:
@@ -44,8 +44,8 @@ class Reader:
     def __len__(self) -> int:
         return len(self._feeds)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Reader":
-        return Reader(self._feeds)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Reader":
+        return _Reader(self._feeds)
 
 
 def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
@@ -56,8 +56,8 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
     if settings.pop("one_length", False):
         feeds = of_one_length(feeds)
     files = list(model.parent.glob(f"{model.name}*"))
-    external = any(p.suffix == DATA_SUFFIX for p in files)
-    is_large = sum(p.stat().st_size for p in files) > LARGE_BYTES
+    external = any(p.suffix == _DATA_SUFFIX for p in files)
+    is_large = sum(p.stat().st_size for p in files) > _LARGE_BYTES
     settings |= {"weight_type": ort.QuantType.QInt8, "use_external_data_format": is_large}
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         # Its SmoothQuant wants a string.
@@ -69,7 +69,7 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
             ort.quantize_static(
                 prepared,
                 out,
-                Reader(feeds),
+                _Reader(feeds),
                 quant_format=ort.QuantFormat.QDQ,
                 activation_type=ort.QuantType.QUInt8,
                 calibrate_method=getattr(ort.CalibrationMethod, method),

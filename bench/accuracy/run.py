@@ -56,7 +56,7 @@ from vampnet_models.onnxfile.artifact import (
 )
 from vampnet_models.onnxfile.session import Feeds
 
-EVALUATION_FACTOR = 2
+_EVALUATION_FACTOR = 2
 """So many states are judged for each that is calibrated on, where their number is given."""
 
 
@@ -119,7 +119,7 @@ class Bench:
     def _feeds(self, *, judged: bool) -> tuple[FeedSet, Path]:
         side, ground, voice = EVALUATION if judged else CALIBRATION, self._ground, Voice()
         if self._sizes is not None:
-            sizes = scaled(self._sizes, EVALUATION_FACTOR) if judged else self._sizes
+            sizes = _scaled(self._sizes, _EVALUATION_FACTOR) if judged else self._sizes
             side = replace(side, sizes=sizes, large_sizes=sizes)
         found = side_feeds(self.artifact, ground, side, None, 0, voice)
         path = self.work / f"{side.name}.npz"
@@ -127,7 +127,7 @@ class Bench:
         return found, path
 
 
-def scaled(sizes: FeedSizes, factor: int) -> FeedSizes:
+def _scaled(sizes: FeedSizes, factor: int) -> FeedSizes:
     """Sizes for so many times the feeds, of the full window alone."""
     return replace(
         sizes,
@@ -165,7 +165,7 @@ def compare_tools(
             row = bench.row(tool, limits)
             entry["n_calibration_feeds"] = len(bench.calibration[0].feeds)
             entry["tools"].append(row)
-            print(f"{artifact.name:<14} {line(row)}", flush=True)
+            print(f"{artifact.name:<14} {_line(row)}", flush=True)
             write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
@@ -186,7 +186,7 @@ def _entry(content: Json, artifact: Artifact) -> Json:
     return entry
 
 
-def line(row: Json) -> str:
+def _line(row: Json) -> str:
     """One tool's result in a line."""
     cost = ""
     if "seconds" in row:

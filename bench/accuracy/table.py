@@ -7,29 +7,29 @@ from typing import Any
 from bench.accuracy.tools import ENDED
 from vampbench.cli.console import megabytes, percent
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
 
-def small_tools(content: Json) -> str:
+def small_tools(content: _Json) -> str:
     """Tokens and size, then seconds and peak memory, as Markdown."""
     return "\n\n".join(
-        (table(content, "INT8 by", _kept), table(content, "seconds, peak memory", _cost))
+        (_table(content, "INT8 by", _kept), _table(content, "seconds, peak memory", _cost))
     )
 
 
-def full_size_tools(content: Json) -> str:
+def full_size_tools(content: _Json) -> str:
     """Tokens, size, seconds and peak memory in one cell, as Markdown."""
     feeds = content["feeds"]
     return "\n\n".join(
         (
             f"*Seeded weights: not an accuracy claim.* {feeds['states']} calibration states of "
             f"{feeds['frames']} frames:",
-            table(content, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
+            _table(content, "INT8 by", lambda row: f"{_kept(row)}, {_cost(row)}"),
         )
     )
 
 
-def table(content: Json, head: str, cell: Any) -> str:
+def _table(content: _Json, head: str, cell: Any) -> str:
     """A row per tool, a column per model; `-` where a tool is not for a model."""
     models = content["models"]
     made = [{row["tool"]: row for row in model["tools"]} for model in models]
@@ -44,7 +44,7 @@ def table(content: Json, head: str, cell: Any) -> str:
     return "\n".join(lines)
 
 
-def _kept(row: Json) -> str:
+def _kept(row: _Json) -> str:
     if "failed" in row:
         return row["failed"] if row["failed"].startswith(ENDED) else "failed"
     found = row["accuracy"]
@@ -54,7 +54,7 @@ def _kept(row: Json) -> str:
     return f"{percent(found['token_agreement'])} ({clear}), {megabytes(row['bytes'])}"
 
 
-def _cost(row: Json) -> str:
+def _cost(row: _Json) -> str:
     if "seconds" not in row:
         return "-"
     return f"{row['seconds']:.1f} s, {row['peak_rss_bytes'] / 1e9:.2f} GB"

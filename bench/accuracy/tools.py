@@ -23,10 +23,10 @@ from vampnet_models.spec import Role
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
-POLL_S = 0.02
+_POLL_S = 0.02
 NOT_INSTALLED = "is not installed"
 ENDED = "ended"
-TRANSFORMERS = (Role.COARSE, Role.C2F)
+_TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
 @dataclass(frozen=True)
@@ -51,36 +51,36 @@ class Tool:
 
     def settings_for(self, role: Role) -> Json:
         """What the tool is given for a model of this role."""
-        return self.settings | (self.transformer if role in TRANSFORMERS else {})
+        return self.settings | (self.transformer if role in _TRANSFORMERS else {})
 
     def takes(self, role: Role) -> bool:
         """Whether the tool is for models of this role."""
-        return role in TRANSFORMERS or not self.smooths
+        return role in _TRANSFORMERS or not self.smooths
 
 
-HERE = Path(sys.executable)
-INC = ROOT / ".venv-inc" / "bin" / "python"
-OPENVINO = ROOT / ".venv-bench" / "bin" / "python"
-OURS = ("-m", "bench.latency.runners")
-ORT_SCRIPT = ("-m", "bench.accuracy.onnxruntime_tool")
-NNCF_SCRIPT = ("-m", "bench.latency.nncf")
-INC_SCRIPT = ("-P", "optimize/backends/inc_script.py")
+_HERE = Path(sys.executable)
+_INC = ROOT / ".venv-inc" / "bin" / "python"
+_OPENVINO = ROOT / ".venv-bench" / "bin" / "python"
+_OURS = ("-m", "bench.latency.runners")
+_ORT_SCRIPT = ("-m", "bench.accuracy.onnxruntime_tool")
+_NNCF_SCRIPT = ("-m", "bench.latency.nncf")
+_INC_SCRIPT = ("-P", "optimize/backends/inc_script.py")
 
-HEAVY = ("MatMul", "Conv")
-STATIC = {
+_HEAVY = ("MatMul", "Conv")
+_STATIC = {
     "per_channel": True,
     "reduce_range": False,
-    "op_types_to_quantize": HEAVY,
-    "extra_options": {"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": HEAVY},
+    "op_types_to_quantize": _HEAVY,
+    "extra_options": {"MatMulConstBOnly": True, "OpTypesToExcludeOutputQuantization": _HEAVY},
 }
 """quantize_static, U8S8 in QDQ, after quant_pre_process; 8 bits, as its guide says of VNNI."""
 
 
-def _ort(name: str, settings: Json, interpreter: Path = HERE, smooths: bool = False) -> Tool:
+def _ort(name: str, settings: Json, interpreter: Path = _HERE, smooths: bool = False) -> Tool:
     name = f"onnxruntime {name}"
     # Its inference of symbolic shapes fails on the encoder.
     settings = {"skip_symbolic_shape": True, **settings}
-    return Tool(name, interpreter, ORT_SCRIPT, settings=settings, smooths=smooths)
+    return Tool(name, interpreter, _ORT_SCRIPT, settings=settings, smooths=smooths)
 
 
 def _static(method: str) -> Json:
@@ -89,12 +89,12 @@ def _static(method: str) -> Json:
         "mode": "static",
         "calibrate_method": method,
         "one_length": method != "MinMax",
-        **STATIC,
+        **_STATIC,
     }
 
 
 def _smoothed() -> Json:
-    options = STATIC["extra_options"] | {"SmoothQuant": True, "SmoothQuantAlpha": 0.5}
+    options = _STATIC["extra_options"] | {"SmoothQuant": True, "SmoothQuantAlpha": 0.5}
     return _static("MinMax") | {"extra_options": options, "one_length": True}
 
 
@@ -102,21 +102,21 @@ def _inc(name: str, method: str) -> Tool:
     smooths = method == "smoothquant"
     told = inc_settings(method) | ({"one_length": True} if smooths else {})
     name = f"Neural Compressor, {name}"
-    return Tool(name, INC, INC_SCRIPT, (method,), told=told, smooths=smooths)
+    return Tool(name, _INC, _INC_SCRIPT, (method,), told=told, smooths=smooths)
 
 
 TOOLS = (
-    Tool("ours: int8-static", HERE, (*OURS, "int8-static")),
-    Tool("ours: int8-dynamic", HERE, (*OURS, "int8-dynamic")),
+    Tool("ours: int8-static", _HERE, (*_OURS, "int8-static")),
+    Tool("ours: int8-dynamic", _HERE, (*_OURS, "int8-dynamic")),
     _ort("quantize_static, minmax", _static("MinMax")),
     _ort("quantize_static, percentile", _static("Percentile")),
     _ort("quantize_static, entropy", _static("Entropy")),
-    _ort("quantize_static, SmoothQuant", _smoothed(), INC, smooths=True),
+    _ort("quantize_static, SmoothQuant", _smoothed(), _INC, smooths=True),
     _ort("quantize_dynamic", {"mode": "dynamic", "per_channel": True}),
     Tool(
         "NNCF, for OpenVINO",
-        OPENVINO,
-        NNCF_SCRIPT,
+        _OPENVINO,
+        _NNCF_SCRIPT,
         settings={"preset": "mixed"},
         transformer={"model_type": "transformer"},
         suffix=".xml",
@@ -188,7 +188,7 @@ def _watched(process: subprocess.Popen[bytes], limits: Limits) -> tuple[int, str
                 return peak_bytes, f"{ENDED} at its limit of {limits.peak_bytes / 1e9:.1f} GB"
             if time.perf_counter() - started_s > limits.seconds:
                 return peak_bytes, f"{ENDED} after its limit of {limits.seconds:.0f} s"
-            time.sleep(POLL_S)
+            time.sleep(_POLL_S)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)

@@ -20,13 +20,13 @@ import numpy as np
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
 
-Run = Callable[[], dict[str, Any]]
+_Run = Callable[[], dict[str, Any]]
 """One inference: the outputs by name."""
 
 
-def onnxruntime_run(
+def _onnxruntime_run(
     model: Path, feeds: dict[str, Any], threads: int, library: Path | None = None
-) -> tuple[str, Run]:
+) -> tuple[str, _Run]:
     """ONNX Runtime's CPU provider with all optimizations."""
     import onnxruntime as ort
 
@@ -41,14 +41,14 @@ def onnxruntime_run(
     return ort.__version__, lambda: dict(zip(names, session.run(None, feeds), strict=True))
 
 
-def native_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
+def _native_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
     """The same with the operators that `vampbench native` builds."""
     from vampnet_models.onnxfile.native import build_library
 
-    return onnxruntime_run(model, feeds, threads, build_library())
+    return _onnxruntime_run(model, feeds, threads, build_library())
 
 
-def openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
+def _openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
     """OpenVINO's CPU device, float32 where nothing is quantized, shaped for these feeds.
 
     On CPUs with bfloat16 that would otherwise silently be its precision.
@@ -73,7 +73,7 @@ def openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str,
     return ov.__version__, run
 
 
-def torch_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Run]:
+def _torch_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
     """The same architecture in eager PyTorch with weights of its own: it tells speed only."""
     import torch
 
@@ -107,11 +107,11 @@ def torch_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, Ru
     return torch.__version__, run
 
 
-RUNTIMES = {
-    "onnxruntime": onnxruntime_run,
-    "onnxruntime-native": native_run,
-    "openvino": openvino_run,
-    "torch": torch_run,
+_RUNTIMES = {
+    "onnxruntime": _onnxruntime_run,
+    "onnxruntime-native": _native_run,
+    "openvino": _openvino_run,
+    "torch": _torch_run,
 }
 
 
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> int:
     try:
         with np.load(feeds_path) as archive:
             feeds = {name: archive[name] for name in archive.files}
-        version, run = RUNTIMES[runtime](Path(model), feeds, int(threads))
+        version, run = _RUNTIMES[runtime](Path(model), feeds, int(threads))
         run()
         say(ready=version)
         for line in sys.stdin:

@@ -19,19 +19,19 @@ from vampnet_models.spec import HOP_SAMPLES, Role
 TIMED_SEED, CALIBRATION_SEED = 1, 0
 """Seeds of the synthesised clips: other takes, so that nothing timed was calibrated on."""
 
-CALIBRATION_CLIPS = 4
-CALIBRATION_FRAMES = 100
-MASKED = 0.6
+_CALIBRATION_CLIPS = 4
+_CALIBRATION_FRAMES = 100
+_MASKED = 0.6
 """The share of positions that are to be predicted in a timed window."""
 
 
 def calibration_set(model: Artifact, encoder: Artifact) -> FeedSet:
     """A few feeds of short clips, with a growing share masked for transformers."""
-    clips = sample_pack(CALIBRATION_SEED)[:CALIBRATION_CLIPS]
+    clips = sample_pack(CALIBRATION_SEED)[:_CALIBRATION_CLIPS]
     feeds = []
     for number, clip in enumerate(clips):
         share = (number + 1) / (len(clips) + 1)
-        feeds.append(_feed(model, encoder, clip, CALIBRATION_FRAMES, share, number))
+        feeds.append(_feed(model, encoder, clip, _CALIBRATION_FRAMES, share, number))
     labels = tuple(FeedLabel(clip.name) for clip in clips)
     return FeedSet(model.role, tuple(feeds), labels, "synthesised", encoder.name)
 
@@ -39,7 +39,7 @@ def calibration_set(model: Artifact, encoder: Artifact) -> FeedSet:
 def timed_feed(model: Artifact, encoder: Artifact, frames: int) -> Feeds:
     """One window of `frames` frames: codes and mask, codes, or samples."""
     clip = sample_pack(TIMED_SEED)[0]
-    return _feed(model, encoder, clip, frames, MASKED, TIMED_SEED)
+    return _feed(model, encoder, clip, frames, _MASKED, TIMED_SEED)
 
 
 def write_feed(feed: Feeds, path: Path) -> Path:

@@ -13,8 +13,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
 Json = dict[str, Any]
-SCHEMA = 1
-MIN_PAIRS = 2
+_SCHEMA = 1
+_MIN_PAIRS = 2
 """Rounds with both a runner and the baseline below which no ratio is told."""
 
 
@@ -25,7 +25,7 @@ def opened(path: Path, host: Json, threads: int) -> Json:
     samples are not comparable.
     """
     if not path.is_file():
-        return {"schema": SCHEMA, "host": host, "threads": threads, "cases": {}}
+        return {"schema": _SCHEMA, "host": host, "threads": threads, "cases": {}}
     try:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
         other = differences(host, found["host"])
@@ -59,7 +59,7 @@ def summary(case: Json) -> Json:
         row: Json = {"n_pairs": len(pairs)}
         if samples:
             row["median_s"] = percentile(list(samples.values()), 50)
-        if len(pairs) >= MIN_PAIRS and name != BASELINE:
+        if len(pairs) >= _MIN_PAIRS and name != BASELINE:
             ratio = paired_ratio([reference[n] for n in pairs], [samples[n] for n in pairs])
             row["speedup"] = 1 / ratio.value
             row["speedup_interval"] = [1 / ratio.high, 1 / ratio.low]

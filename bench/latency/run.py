@@ -32,17 +32,17 @@ from profiles.host import available_cores, describe_host
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import open_artifact
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency.json"
-SETTLE_S = 0.01
+_RESULTS = Path(__file__).resolve().parents[1] / "results" / "latency.json"
+_SETTLE_S = 0.01
 """A pause before each timed run: the last process's worker threads spin on for a while."""
 
-LEAD_S = 0.1
+_LEAD_S = 0.1
 """Untimed runs before each timed one: a process that has just woken has its threads on one core."""
 
-SHORT_S = 1.0
+_SHORT_S = 1.0
 """Where no runner of a case is faster than this, that makes no difference, and is left out."""
 
-WINDOWS = {
+_WINDOWS = {
     "coarse": (100, 575),
     "c2f": (100, 575),
     "codec_encoder": (288,),
@@ -52,7 +52,7 @@ WINDOWS = {
 
 
 @dataclass(frozen=True)
-class Case:
+class _Case:
     """One model with one input."""
 
     model: Path
@@ -64,11 +64,11 @@ class Case:
         return f"{self.model.stem}-{self.frames}"
 
 
-class RunnerFailed(Exception):
+class _RunnerFailed(Exception):
     """A timed process ended or said that it cannot go on; the text says why."""
 
 
-class Timed:
+class _Timed:
     """A running `child.py`."""
 
     def __init__(self, stack: ExitStack, command: list[str], errors: Path) -> None:
@@ -83,7 +83,7 @@ class Timed:
                 cwd=ROOT,
             )
         except OSError as error:
-            raise RunnerFailed(f"{command[0]} does not start: {error}") from error
+            raise _RunnerFailed(f"{command[0]} does not start: {error}") from error
         stack.callback(self._stop)
         self.version = str(self._reply()["ready"])
 
@@ -94,7 +94,7 @@ class Timed:
     def lead_in(self) -> None:
         """Run untimed, until its threads have spread over the cores and its caches are full."""
         spent_s = 0.0
-        while spent_s < LEAD_S:
+        while spent_s < _LEAD_S:
             spent_s += self.seconds()
 
     def answer(self, path: Path) -> dict[str, Any]:
@@ -109,17 +109,17 @@ class Timed:
             self._process.stdin.write(request + "\n")
             self._process.stdin.flush()
         except OSError:
-            raise RunnerFailed(self._why()) from None
+            raise _RunnerFailed(self._why()) from None
         return self._reply()
 
     def _reply(self) -> Json:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RunnerFailed(self._why())
+            raise _RunnerFailed(self._why())
         reply = cast("Json", json.loads(line))
         if "error" in reply:
-            raise RunnerFailed(str(reply["error"]))
+            raise _RunnerFailed(str(reply["error"]))
         return reply
 
     def _why(self) -> str:
@@ -136,7 +136,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Setup:
+class _Setup:
     """What to compare, with which interpreters, and where made models are kept."""
 
     models: Path
@@ -145,16 +145,16 @@ class Setup:
     interpreters: dict[str, str]
     threads: int
 
-    def calibration(self, case: Case) -> Path:
+    def calibration(self, case: _Case) -> Path:
         """The calibration feeds of a case's model."""
         return self.work / f"{case.model.stem}.calibration.npz"
 
-    def feed(self, case: Case) -> Path:
+    def feed(self, case: _Case) -> Path:
         """The timed input of a case."""
         return self.work / f"{case.name}.npz"
 
 
-def prepare_case(setup: Setup, case: Case) -> dict[str, str]:
+def _prepare_case(setup: _Setup, case: _Case) -> dict[str, str]:
     """Make the inputs and models that are missing; the reason per runner where that failed."""
     setup.work.mkdir(parents=True, exist_ok=True)
     model = open_artifact(case.model)
@@ -177,8 +177,8 @@ def prepare_case(setup: Setup, case: Case) -> dict[str, str]:
     return failures
 
 
-def time_case(
-    setup: Setup, case: Case, record: Json, out: Path, rounds: int, progress: Progress
+def _time_case(
+    setup: _Setup, case: _Case, record: Json, out: Path, rounds: int, progress: Progress
 ) -> None:
     """Time one case until it has `rounds` rounds; the record is written after each."""
     key = record["cases"].setdefault(
@@ -188,24 +188,24 @@ def time_case(
     task = progress.add_task(case.name, total=rounds, completed=key["rounds"])
     if key["rounds"] >= rounds:
         return
-    failures = prepare_case(setup, case)
+    failures = _prepare_case(setup, case)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vampbench-")))
         living = _open_all(setup, case, key, failures, stack, folder)
         save(out, record)
-        is_short = any(timed.seconds() < SHORT_S for _, timed in living.values())
+        is_short = any(timed.seconds() < _SHORT_S for _, timed in living.values())
         while key["rounds"] < rounds:
             number = key["rounds"]
             order = [n for n, (r, _) in living.items() if number % r.every == 0]
             random.Random(number).shuffle(order)
             for name in order:
                 entry = key["runners"][name]
-                time.sleep(SETTLE_S)
+                time.sleep(_SETTLE_S)
                 try:
                     if is_short:
                         living[name][1].lead_in()
                     entry["samples_s"][str(number)] = living[name][1].seconds()
-                except RunnerFailed as error:
+                except _RunnerFailed as error:
                     entry["failure"] = f"in round {number + 1}: {error}"
                     del living[name]
             key["rounds"] = number + 1
@@ -214,13 +214,13 @@ def time_case(
 
 
 def _open_all(
-    setup: Setup,
-    case: Case,
+    setup: _Setup,
+    case: _Case,
     key: Json,
     failures: dict[str, str],
     stack: ExitStack,
     folder: Path,
-) -> dict[str, tuple[Runner, Timed]]:
+) -> dict[str, tuple[Runner, _Timed]]:
     """Start the runners and compare their answers with the baseline's; failures are recorded."""
     living = {}
     expected: dict[str, Any] | None = None
@@ -240,9 +240,9 @@ def _open_all(
             str(setup.threads),
         ]
         try:
-            timed = Timed(stack, command, folder / f"{runner.name}.stderr")
+            timed = _Timed(stack, command, folder / f"{runner.name}.stderr")
             answer = timed.answer(folder / f"{runner.name}.npz")
-        except RunnerFailed as error:
+        except _RunnerFailed as error:
             entry["failure"] = str(error)
             continue
         entry["version"] = f"{runner.runtime} {timed.version}"
@@ -286,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the full-size models")
     parser.add_argument("--work", type=Path, default=Path("out/latency"), help="made models")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=_RESULTS)
     parser.add_argument("--models", default="coarse,c2f", help="also codec_encoder,codec_decoder")
     parser.add_argument("--windows", help="frames, comma-separated, in place of each model's own")
     parser.add_argument("--runners", help="comma-separated; all by default")
@@ -307,23 +307,23 @@ def run(arguments: list[str] | None = None) -> Json:
         "torch": chosen.torch_python,
     }
     runners = _chosen(chosen.runners)
-    setup = Setup(chosen.folder, chosen.work, runners, interpreters, chosen.threads)
+    setup = _Setup(chosen.folder, chosen.work, runners, interpreters, chosen.threads)
     cases = []
     for stem in chosen.models.split(","):
-        if stem not in WINDOWS:
-            raise InputError(f"{stem}: no such model; choose from {', '.join(WINDOWS)}")
-        frames = map(int, chosen.windows.split(",")) if chosen.windows else WINDOWS[stem]
-        cases += [Case(chosen.folder / f"{stem}.onnx", n) for n in frames]
+        if stem not in _WINDOWS:
+            raise InputError(f"{stem}: no such model; choose from {', '.join(_WINDOWS)}")
+        frames = map(int, chosen.windows.split(",")) if chosen.windows else _WINDOWS[stem]
+        cases += [_Case(chosen.folder / f"{stem}.onnx", n) for n in frames]
     record = opened(chosen.out, describe_host().as_json(), chosen.threads)
     with Progress() as progress:
         if chosen.prepare:
             for case in progress.track(cases, description="preparing"):
-                for name, reason in prepare_case(setup, case).items():
+                for name, reason in _prepare_case(setup, case).items():
                     progress.console.print(f"{case.name} {name}: {reason}")
         else:
             chosen.out.parent.mkdir(parents=True, exist_ok=True)
             for case in cases:
-                time_case(setup, case, record, chosen.out, chosen.rounds, progress)
+                _time_case(setup, case, record, chosen.out, chosen.rounds, progress)
     return record
 
 

@@ -57,7 +57,7 @@ RUNNERS = (
 )
 
 
-OURS = ("fused", "int8-static", "int8-dynamic", *(each.name for each in NATIVE_RECIPES))
+_OURS = ("fused", "int8-static", "int8-dynamic", *(each.name for each in NATIVE_RECIPES))
 
 
 def model_of(runner: Runner, source: Path, work: Path) -> Path:
@@ -83,7 +83,7 @@ def prepare(
     facts = source.stat()
     wanted = f"{source.resolve()} {facts.st_size} {facts.st_mtime_ns} {calibration.stat().st_size}"
     # The recipes check for themselves whether a variant is still the one that they would make.
-    ours = runner.name in OURS
+    ours = runner.name in _OURS
     if not ours and out.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return None
     if runner.environment == "bench":
@@ -102,7 +102,7 @@ def prepare(
     return None
 
 
-class Reader:
+class _Reader:
     """The calibration feeds as onnxruntime.quantization reads them."""
 
     def __init__(self, feeds: tuple[Feeds, ...]) -> None:
@@ -113,7 +113,7 @@ class Reader:
         return next(self._rest, None)
 
 
-def make(name: str, source: Path, calibration: Path, out: Path) -> None:
+def _make(name: str, source: Path, calibration: Path, out: Path) -> None:
     """Make one model with onnxruntime's tools or with a recipe."""
     feeds = load_feed_set(calibration)
     large = open_artifact(source).bytes > 1_000_000_000
@@ -127,7 +127,7 @@ def make(name: str, source: Path, calibration: Path, out: Path) -> None:
         quantize_static(
             source,
             out,
-            Reader(feeds.feeds),
+            _Reader(feeds.feeds),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul", "Conv"],
             per_channel=True,
@@ -140,7 +140,7 @@ def make(name: str, source: Path, calibration: Path, out: Path) -> None:
         if recipe.is_native:
             build_library()
             portable = out.with_name(out.name.replace("-native", ""))
-            make(name.removesuffix("-native"), source, calibration, portable)
+            _make(name.removesuffix("-native"), source, calibration, portable)
         model = open_artifact(source)
         build_variant(model, recipe, out, calibration=feeds, portable=portable)
 
@@ -149,7 +149,7 @@ def main() -> None:
     """Make what the arguments say; a failure ends with its message on the standard error."""
     name, source, calibration, out = sys.argv[1:5]
     try:
-        make(name, Path(source), Path(calibration), Path(out))
+        _make(name, Path(source), Path(calibration), Path(out))
     except (WorkbenchError, NotApplicable) as error:
         sys.exit(str(error))
 

@@ -27,30 +27,30 @@ from profiles.targets.qnn import si_sdr_db
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.onnxfile.session import open_session
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "arm64.json"
-SIZES = {"coarse": (48, 4), "c2f": (48, 4), "codec_encoder": (24, 1), "codec_decoder": (24, 1)}
+_RESULTS = Path(__file__).resolve().parents[1] / "results" / "arm64.json"
+_SIZES = {"coarse": (48, 4), "c2f": (48, 4), "codec_encoder": (24, 1), "codec_decoder": (24, 1)}
 """Frames and states; about 0.45 GFLOP a second are emulated."""
 
-LEAST_SHARE = 0.9
+_LEAST_SHARE = 0.9
 """Below this share of x86's tokens a kernel is wrong, not rounded otherwise."""
 
-LEAST_SI_SDR_DB = 20.0
+_LEAST_SI_SDR_DB = 20.0
 
 
 def main() -> int:
     """Run all, compare, write after each model."""
     parser = argparse.ArgumentParser(prog="python -m bench.machines.arm64")
-    parser.add_argument("models", nargs="*", default=list(SIZES), metavar="MODEL")
+    parser.add_argument("models", nargs="*", default=list(_SIZES), metavar="MODEL")
     parser.add_argument("--machine", type=Path, default=Path("out/arm64/machine"))
     parser.add_argument("--work", type=Path, default=Path("out/arm64/work"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=_RESULTS)
     options = parser.parse_args()
     try:
         arm = machine(options.machine)
     except NoMachine as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    sizes = {name: size for name, size in SIZES.items() if name in options.models}
+    sizes = {name: size for name, size in _SIZES.items() if name in options.models}
     records: dict[str, Any] = {}
     if options.out.is_file():
         records = json.loads(options.out.read_text())["records"]
@@ -59,7 +59,7 @@ def main() -> int:
         for name, record in _compare(small, arm, options.work).items():
             records[name] = record
             failed |= is_failed(record)
-            print(line_of(name, record), flush=True)
+            print(_line_of(name, record), flush=True)
         _write(options.out, arm, records)
     return 1 if failed else 0
 
@@ -68,11 +68,11 @@ def is_failed(record: dict[str, Any]) -> bool:
     """Whether a variant did not run, or answers so differently that a kernel must be wrong."""
     if record["kind"] == "failed":
         return True
-    least = LEAST_SHARE if record["measure"] == "tokens" else LEAST_SI_SDR_DB
+    least = _LEAST_SHARE if record["measure"] == "tokens" else _LEAST_SI_SDR_DB
     return bool(record["arm_to_x86"] < least)
 
 
-def line_of(name: str, record: dict[str, Any]) -> str:
+def _line_of(name: str, record: dict[str, Any]) -> str:
     """One row of the agreement table."""
     if record["kind"] == "failed":
         return f"{name:<28} FAILED: {record['reason']}"
@@ -156,7 +156,7 @@ def _agreement(
         "arm_to_reference": score(truth, arm_all),
         "x86_to_reference": score(truth, x86_all),
         "n_positions": int(truth.size),
-        "frames": int(SIZES[small.source.name][0]),
+        "frames": int(_SIZES[small.source.name][0]),
         "states": len(small.states),
     }
 

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-SUITE = "trixie"
-LEAST_QEMU = 10
-CPU = "cortex-a76"
+_SUITE = "trixie"
+_LEAST_QEMU = 10
+_CPU = "cortex-a76"
 """The Raspberry Pi 5's core: FP16 and dot products, no matrix extension."""
 
-PYTHON_VERSION = "3.13"
-PACKAGES = (
+_PYTHON_VERSION = "3.13"
+_PACKAGES = (
     *("python3.13-minimal", "libpython3.13-minimal", "libpython3.13-stdlib", "libc6"),
     *("libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8", "libbz2-1.0", "liblzma5"),
     *("libssl3t64", "libuuid1"),
 )
-PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
+_PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
 _APT = """Dir::State "{0}/state";
 Dir::State::status "{0}/status";
 Dir::Cache "{0}/cache";
@@ -60,11 +60,11 @@ def machine(folder: Path) -> Machine:
     if not (folder / ".complete").is_file():
         _unpack(folder, root, site)
     said = _qemu_version(qemu)
-    command = (str(qemu), "-cpu", CPU, "-L", str(root))
+    command = (str(qemu), "-cpu", _CPU, "-L", str(root))
     command += ("-E", f"PYTHONPATH={site}", "-E", f"PYTHONHOME={root / 'usr'}")
-    command += (str(root / "usr" / "bin" / f"python{PYTHON_VERSION}"),)
+    command += (str(root / "usr" / "bin" / f"python{_PYTHON_VERSION}"),)
     (folder / ".complete").touch()
-    return Machine(command, said, CPU)
+    return Machine(command, said, _CPU)
 
 
 def _unpack(folder: Path, root: Path, site: Path) -> None:
@@ -76,9 +76,9 @@ def _unpack(folder: Path, root: Path, site: Path) -> None:
         (apt / name).mkdir(parents=True, exist_ok=True)
     (apt / "status").touch()
     (apt / "apt.conf").write_text(_APT.format(apt))
-    (apt / "sources.list").write_text(_SOURCE.format(_mirror(), SUITE))
+    (apt / "sources.list").write_text(_SOURCE.format(_mirror(), _SUITE))
     environment = {"APT_CONFIG": str(apt / "apt.conf"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    wanted = ["qemu-user", *(f"{name}:arm64" for name in PACKAGES)]
+    wanted = ["qemu-user", *(f"{name}:arm64" for name in _PACKAGES)]
     for arguments in (["update"], ["download", *wanted]):
         done = subprocess.run(
             ["apt-get", "-qq", *arguments],
@@ -90,7 +90,7 @@ def _unpack(folder: Path, root: Path, site: Path) -> None:
         )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise NoMachine(f"Debian {SUITE}'s qemu {LEAST_QEMU} cannot be had here: {last}")
+            raise NoMachine(f"Debian {_SUITE}'s qemu {_LEAST_QEMU} cannot be had here: {last}")
     for package in sorted((apt / "debs").glob("*.deb")):
         into = folder / "qemu" if package.name.startswith("qemu-user") else root
         subprocess.run(["dpkg-deb", "-x", str(package), str(into)], check=True)
@@ -117,8 +117,8 @@ def _mirror() -> str:
 def _wheels(wheels: Path, site: Path) -> None:
     """The same onnxruntime and numpy as here, for aarch64."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-    command += [f"--platform={name}" for name in PLATFORMS]
-    command += [f"--python-version={PYTHON_VERSION}", "--implementation=cp", f"--dest={wheels}"]
+    command += [f"--platform={name}" for name in _PLATFORMS]
+    command += [f"--python-version={_PYTHON_VERSION}", "--implementation=cp", f"--dest={wheels}"]
     command += [f"{name}=={version(name)}" for name in ("onnxruntime", "numpy")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -136,11 +136,11 @@ def _qemu_version(qemu: Path) -> str:
 
 
 def checked_version(text: str) -> str:
-    """The version in qemu's first line. Raises NoMachine below `LEAST_QEMU`."""
+    """The version in qemu's first line. Raises NoMachine below `_LEAST_QEMU`."""
     match = re.search(r"version (\d+)\.(\S+)", text)
     if match is None:
         raise NoMachine("qemu does not start here: it needs Linux on x86-64")
     found = f"{match.group(1)}.{match.group(2)}"
-    if int(match.group(1)) < LEAST_QEMU:
-        raise NoMachine(f"qemu {found} miscomputes these kernels; use {LEAST_QEMU} or later")
+    if int(match.group(1)) < _LEAST_QEMU:
+        raise NoMachine(f"qemu {found} miscomputes these kernels; use {_LEAST_QEMU} or later")
     return found

@@ -20,27 +20,27 @@ from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "qnn.json"
-SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
+_RESULTS = Path(__file__).resolve().parents[1] / "results" / "qnn.json"
+_SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
 """Frames and states: a transformer's second of emulation is the encoder's minute and the quantized
 decoder's six."""
 
-TIMEOUT_S = 3600
+_TIMEOUT_S = 3600
 
 
 def main() -> int:
     """Compile and emulate each, and write what was found."""
     parser = argparse.ArgumentParser(prog="python -m bench.machines.qnn")
-    parser.add_argument("models", nargs="*", default=list(SIZES), metavar="MODEL")
+    parser.add_argument("models", nargs="*", default=list(_SIZES), metavar="MODEL")
     parser.add_argument("--work", type=Path, default=Path("out/qnn"))
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=_RESULTS)
     parser.add_argument("--again", action="store_true", help="also what is there already")
     options = parser.parse_args()
     missing = unavailable()
     if missing is not None:
         print(missing, file=sys.stderr)
         return 2
-    sizes = {name: size for name, size in SIZES.items() if name in options.models}
+    sizes = {name: size for name, size in _SIZES.items() if name in options.models}
     records = {}
     if options.out.is_file():
         records = json.loads(options.out.read_text())["records"]
@@ -53,7 +53,7 @@ def main() -> int:
                 continue
             try:
                 made = compile_variant(
-                    path, small.source.path, small.states, soc=SOCS[0], timeout_s=TIMEOUT_S
+                    path, small.source.path, small.states, soc=SOCS[0], timeout_s=_TIMEOUT_S
                 )
                 record = made.as_json()
             except InputError as error:

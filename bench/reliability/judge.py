@@ -26,7 +26,7 @@ BOUNDS = {
 }
 """Largest relative RMS error against float32, by recipe."""
 
-OPTIMIZATIONS = {
+_OPTIMIZATIONS = {
     True: ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     False: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
@@ -59,7 +59,7 @@ def answers(path: Path, feeds: Sequence[Feed], optimized: bool = True) -> Answer
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    options.graph_optimization_level = OPTIMIZATIONS[optimized]
+    options.graph_optimization_level = _OPTIMIZATIONS[optimized]
     quiet = ort.RunOptions()
     quiet.log_severity_level = 4
     try:

@@ -23,7 +23,7 @@ from bench.reliability.judge import Feed, Value
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 FORMS = ("inputs", "constants")
 
-RANDOM = frozenset(
+_RANDOM = frozenset(
     {
         "Bernoulli",
         "Dropout",
@@ -118,7 +118,7 @@ def _as_published(published: Any, kind: str) -> Case:
         model.SerializeToString(),
         tuple(dict(zip(names, map(_value, inputs), strict=False)) for inputs, _ in sets),
         tuple(tuple(map(_value, outputs)) for _, outputs in sets),
-        any(node.op_type in RANDOM for node in _nodes(model)),
+        any(node.op_type in _RANDOM for node in _nodes(model)),
     )
 
 

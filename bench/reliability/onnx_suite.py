@@ -42,17 +42,17 @@ from optimize.recipes import RECIPES
 from vampnet_models.onnxfile.artifact import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("vampnet_models", "calibration", "optimize")
-Work = Callable[[Case, tuple[str, ...], Connection], None]
-RECIPE_NAMES = tuple(recipe.name for recipe in RECIPES)
-LIMIT_S = 120.0
+_PRODUCT = ("vampnet_models", "calibration", "optimize")
+_Work = Callable[[Case, tuple[str, ...], Connection], None]
+_RECIPE_NAMES = tuple(recipe.name for recipe in RECIPES)
+_LIMIT_S = 120.0
 """A case that takes longer, by all its recipes, has hung."""
 
 
 def code_key() -> str:
     """A hash of the product's code, of the bench's and of the versions that decide a variant."""
     digest = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
-    files = [p for folder in PRODUCT for p in (ROOT / folder).rglob("*.py")]
+    files = [p for folder in _PRODUCT for p in (ROOT / folder).rglob("*.py")]
     files += (ROOT / "bench").glob("onnx_*.py")
     for path in sorted(files):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
@@ -73,13 +73,13 @@ def read_rows(path: Path, key: str | None = None) -> list[Row]:
     return rows
 
 
-def child(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
+def _child(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
     """Send the rows of a case as they are made, of weights of any size."""
     take_every_size()
-    as_shipped(case, recipes, sender)
+    _as_shipped(case, recipes, sender)
 
 
-def as_shipped(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
+def _as_shipped(case: Case, recipes: tuple[str, ...], sender: Connection) -> None:
     """The same as the commands do it: weights that are too small to be worth it stay."""
     limit_memory()
     for row in rows_of(case, recipes):
@@ -88,7 +88,7 @@ def as_shipped(case: Case, recipes: tuple[str, ...], sender: Connection) -> None
 
 
 @dataclass
-class Running:
+class _Running:
     """A case in a process of its own; `done` are the rows that it has sent."""
 
     case: Case
@@ -102,11 +102,11 @@ def run(
     cases: Iterable[tuple[Case, tuple[str, ...]]],
     jobs: int,
     context: ForkServerContext,
-    work: Work = child,
+    work: _Work = _child,
 ) -> Iterator[Row]:
     """The rows of all cases by their recipes, in the order in which they end."""
     waiting = iter(cases)
-    running: dict[Connection, Running] = {}
+    running: dict[Connection, _Running] = {}
     try:
         while True:
             while len(running) < jobs and (found := next(waiting, None)) is not None:
@@ -127,7 +127,7 @@ def run(
                 if time.monotonic() > each.until:
                     each.process.kill()
                     yield from _ended(
-                        running, receiver, f"no end in {LIMIT_S:.0f} s", context, work
+                        running, receiver, f"no end in {_LIMIT_S:.0f} s", context, work
                     )
     finally:
         for each in running.values():
@@ -135,21 +135,21 @@ def run(
 
 
 def _start(
-    case: Case, recipes: tuple[str, ...], context: ForkServerContext, work: Work
-) -> tuple[Connection, Running]:
+    case: Case, recipes: tuple[str, ...], context: ForkServerContext, work: _Work
+) -> tuple[Connection, _Running]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(case, recipes, sender))
     process.start()
     sender.close()
-    return receiver, Running(case, recipes, process, time.monotonic() + LIMIT_S)
+    return receiver, _Running(case, recipes, process, time.monotonic() + _LIMIT_S)
 
 
 def _ended(
-    running: dict[Connection, Running],
+    running: dict[Connection, _Running],
     receiver: Connection,
     how: str,
     context: ForkServerContext,
-    work: Work,
+    work: _Work,
 ) -> Iterator[Row]:
     """Take a process off the list; where it died, the recipe it was at is a fault."""
     each = running.pop(receiver)
@@ -206,7 +206,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("out/bench/onnx_suite"))
     parser.add_argument("--only", nargs="+", default=[], help="cases by name")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--recipes", nargs="+", choices=RECIPE_NAMES, default=RECIPE_NAMES)
+    parser.add_argument("--recipes", nargs="+", choices=_RECIPE_NAMES, default=_RECIPE_NAMES)
     parser.add_argument("--again", action="store_true", help="cases that had a fault before")
     parser.add_argument("--fresh", action="store_true", help="forget the kept rows of this code")
     parser.add_argument("--as-shipped", action="store_true", help="leave tiny weights, as ever")
@@ -217,7 +217,7 @@ def main() -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.reliability.onnx_suite_case"])
     kept, key = given.work / f"rows{'-as-shipped' if given.as_shipped else ''}.jsonl", code_key()
-    work = as_shipped if given.as_shipped else child
+    work = _as_shipped if given.as_shipped else _child
     kept.parent.mkdir(parents=True, exist_ok=True)
     earlier = read_rows(kept)
     rows = [] if given.fresh else read_rows(kept, key)
@@ -239,7 +239,9 @@ def main() -> int:
         (r.kind, r.case, r.form, r.recipe): r for r in rows if (r.kind, r.case, r.form) in places
     }
     content = counted(shown.values(), key, recipes) | {"every_size": not given.as_shipped}
-    whole = not given.only and not given.again and recipes == RECIPE_NAMES and len(given.kinds) == 4
+    whole = (
+        not given.only and not given.again and recipes == _RECIPE_NAMES and len(given.kinds) == 4
+    )
     if whole:
         write_text(given.results, json.dumps(content, indent=1) + "\n")
         if given.results == RESULTS:

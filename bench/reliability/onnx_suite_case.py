@@ -45,9 +45,9 @@ OUTCOMES = (RIGHT, NOT_APPLICABLE, REFUSED, *FAULTS)
 SOURCE = "source"
 """Stands for the recipe in the row that tells whether ONNX Runtime runs the case itself."""
 
-PUBLISHED_BOUND = 1e-3
+_PUBLISHED_BOUND = 1e-3
 
-MEMORY_BYTES = 6 << 30
+_MEMORY_BYTES = 6 << 30
 """Of address space for a case: one that wants more fails, and leaves the machine alone."""
 
 
@@ -69,7 +69,7 @@ class Row:
     noise: str = ""
 
 
-SMALLEST = (
+_SMALLEST = (
     (weight_only, "MIN_ELEMENTS"),
     (product_weight, "MIN_ELEMENTS"),
     (tables, "MIN_ELEMENTS"),
@@ -79,13 +79,13 @@ SMALLEST = (
 
 def take_every_size() -> None:
     """Let this process convert weights of any size."""
-    for module, name in SMALLEST:
+    for module, name in _SMALLEST:
         setattr(module, name, 1)
 
 
 def limit_memory() -> None:
     """Bound what this process may allocate."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
 
 
 def rows_of(case: Case, recipes: tuple[str, ...]) -> Iterator[Row]:
@@ -116,7 +116,7 @@ def _source_row(case: Case, reference: Answers) -> Row:
             for x, y in zip(published, given, strict=True):
                 # The binding gives types of 8 bits that numpy lacks as plain bytes.
                 stored = x.view(np.uint8) if _is_bytes(x, y) else x
-                if difference(stored, y, case.random) > PUBLISHED_BOUND:
+                if difference(stored, y, case.random) > _PUBLISHED_BOUND:
                     raise Wrong("other answers than published")
     except (Wrong, ValueError, TypeError) as reason:
         name, detail = WRONG, tail(str(reason))
@@ -173,11 +173,11 @@ def convert(case: Case, recipe_name: str, source: Path, out: Path) -> None:
         build_variant(artifact, recipe, out)
         return
     terms = Terms(store=Store(out.with_name("v.calibration.npz"), given=False))
-    calibration = calibration_of(case, artifact)
+    calibration = _calibration_of(case, artifact)
     build_variant(artifact, recipe, out, calibration=calibration, terms=terms)
 
 
-def calibration_of(case: Case, artifact: Artifact) -> FeedSet:
+def _calibration_of(case: Case, artifact: Artifact) -> FeedSet:
     """The case's feeds through an .npz file, where it can hold them; seeded ones elsewhere."""
     arrays = {
         f"{name}/{i}": value.astype(str) if value.dtype == object else value

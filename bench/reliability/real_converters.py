@@ -14,13 +14,13 @@ from optimize.recipes import RECIPES, find_recipe
 from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.onnxfile.session import Feeds
 
-PER_CHANNEL_OPSET = 13
+_PER_CHANNEL_OPSET = 13
 """The first in which DequantizeLinear has an axis."""
 
-Converter = Callable[[Path, Path, Sequence[Feeds]], None]
+_Converter = Callable[[Path, Path, Sequence[Feeds]], None]
 
 
-def ours(recipe_name: str, source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
+def _ours(recipe_name: str, source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
     """Our recipe. Raises NotApplicable or a WorkbenchError where it refuses."""
     artifact, recipe = open_artifact(source), find_recipe(recipe_name)
     labels = tuple(FeedLabel(f"recorded[{i}]") for i in range(len(feeds)))
@@ -28,17 +28,17 @@ def ours(recipe_name: str, source: Path, out: Path, feeds: Sequence[Feeds]) -> N
     build_variant(artifact, recipe, out, calibration=given if recipe.needs_calibration else None)
 
 
-def quantize_dynamic(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
+def _quantize_dynamic(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
     """onnxruntime's dynamic INT8, as its documentation shows it."""
-    from onnxruntime.quantization import quantize_dynamic
+    from onnxruntime.quantization import _quantize_dynamic
 
-    quantize_dynamic(source, out)
+    _quantize_dynamic(source, out)
 
 
-def quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
+def _quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
     """onnxruntime's static INT8: its preparation, QDQ, weights per channel where the opset can."""
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, _quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -55,12 +55,12 @@ def quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
     # Its symbolic shape inference gives up on some of these models; the plain one does not.
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     opset = max(each.version for each in onnx.load(source).opset_import if each.domain == "")
-    per_channel = opset >= PER_CHANNEL_OPSET
-    quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel)
+    per_channel = opset >= _PER_CHANNEL_OPSET
+    _quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel)
     prepared.unlink()
 
 
-def float16(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
+def _float16(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
     """onnxconverter-common's FP16 with inputs and outputs as they are."""
     import onnx
     from onnxconverter_common.float16 import convert_float_to_float16
@@ -68,24 +68,24 @@ def float16(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
     onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), out)
 
 
-def nbits(bits: int, source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
+def _nbits(bits: int, source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
     """onnxruntime's weight-only quantization of products."""
     matmul_nbits(bits)(source, out)
 
 
 OURS = tuple(recipe.name for recipe in RECIPES)
 
-PEERS: dict[str, Converter] = {
-    "onnxconverter-common float16": float16,
-    "onnxruntime quantize_static": quantize_static,
-    "onnxruntime quantize_dynamic": quantize_dynamic,
-    "onnxruntime MatMulNBits 8 bits": partial(nbits, 8),
-    "onnxruntime MatMulNBits 4 bits": partial(nbits, 4),
+_PEERS: dict[str, _Converter] = {
+    "onnxconverter-common float16": _float16,
+    "onnxruntime quantize_static": _quantize_static,
+    "onnxruntime quantize_dynamic": _quantize_dynamic,
+    "onnxruntime MatMulNBits 8 bits": partial(_nbits, 8),
+    "onnxruntime MatMulNBits 4 bits": partial(_nbits, 4),
 }
 
-CONVERTERS: dict[str, Converter] = {
-    **{name: partial(ours, name) for name in OURS},
-    **PEERS,
+CONVERTERS: dict[str, _Converter] = {
+    **{name: partial(_ours, name) for name in OURS},
+    **_PEERS,
 }
 
-Json = dict[str, Any]
+_Json = dict[str, Any]

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Signal = NDArray[np.float32]
-Matrix = NDArray[Any]
+_Signal = NDArray[np.float32]
+_Matrix = NDArray[Any]
 
 
-def windows(samples: Signal, length: int, hop: int) -> list[Signal]:
+def windows(samples: _Signal, length: int, hop: int) -> list[_Signal]:
     """Whole windows of a signal; what is left at its end is dropped."""
     return [samples[i : i + length] for i in range(0, len(samples) - length + 1, hop)]
 
 
-def frames_of(samples: Signal, length: int, hop: int) -> Matrix:
+def frames_of(samples: _Signal, length: int, hop: int) -> _Matrix:
     """Overlapping frames `[frames, length]`."""
     return np.lib.stride_tricks.sliding_window_view(samples, length)[::hop]
 
 
-def overlap_added(frames: Matrix, hop: int) -> Matrix:
+def overlap_added(frames: _Matrix, hop: int) -> _Matrix:
     """The signal of overlapping frames, summed."""
     length = frames.shape[1]
     out = np.zeros(hop * (len(frames) - 1) + length)
@@ -30,7 +30,7 @@ def overlap_added(frames: Matrix, hop: int) -> Matrix:
     return out
 
 
-def mixed(signal: Signal, noise: Signal, snr_db: float = 5.0) -> Signal:
+def mixed(signal: _Signal, noise: _Signal, snr_db: float = 5.0) -> _Signal:
     """Both, with the noise that far below the signal; as long as the shorter one."""
     n = min(len(signal), len(noise))
     signal, noise = signal[:n], noise[:n]
@@ -39,7 +39,7 @@ def mixed(signal: Signal, noise: Signal, snr_db: float = 5.0) -> Signal:
     return (out / max(1.0, float(np.abs(out).max()))).astype(np.float32)
 
 
-def log_mel(samples: Signal, rate_hz: int, n_fft: int, hop: int, n_mels: int) -> Matrix:
+def log_mel(samples: _Signal, rate_hz: int, n_fft: int, hop: int, n_mels: int) -> _Matrix:
     """Mel power `[frames, n_mels]` in dB below its peak, at most 80, mapped to [-1, 1]."""
     padded = np.pad(samples, n_fft // 2)
     window = np.hanning(n_fft + 1)[:-1]
@@ -49,7 +49,7 @@ def log_mel(samples: Signal, rate_hz: int, n_fft: int, hop: int, n_mels: int) ->
     return (np.maximum(decibel, -80) + 40) / 40
 
 
-def plc_features(samples: Signal, n_fft: int = 512) -> Matrix:
+def plc_features(samples: _Signal, n_fft: int = 512) -> _Matrix:
     """Log power `[frames, 257]` of Hamming windows, as PLCMOS takes it."""
     hop = n_fft // 2
     padded = np.pad(samples, (n_fft - hop, hop))
@@ -59,14 +59,14 @@ def plc_features(samples: Signal, n_fft: int = 512) -> Matrix:
     return np.log(np.where(power > 0, power, least * 1e-12)) / 20
 
 
-def si_sdr_db(reference: Matrix, found: Matrix) -> float:
+def si_sdr_db(reference: _Matrix, found: _Matrix) -> float:
     """Scale-invariant signal-to-distortion ratio of one signal against another."""
     scale = float(found @ reference) / max(float(reference @ reference), 1e-12)
     error = found - scale * reference
     return float(10 * np.log10(scale**2 * (reference @ reference) / max(error @ error, 1e-20)))
 
 
-def _mel_filters(rate_hz: int, n_fft: int, n_mels: int) -> Matrix:
+def _mel_filters(rate_hz: int, n_fft: int, n_mels: int) -> _Matrix:
     """Triangles of equal area on Slaney's scale: linear below 1 kHz, logarithmic above."""
     step = np.log(6.4) / 27
 

@@ -37,11 +37,11 @@ from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import write_text
 from vampnet_models.onnxfile.session import Feeds, open_session
 
-LIMIT_S = 600.0
-CALIBRATION_FEEDS = 24
-FILE_PACKAGES = (("silero-vad", "6.2.3"), ("magika", "1.0.3"), ("basic-pitch", "0.4.0"))
+_LIMIT_S = 600.0
+_CALIBRATION_FEEDS = 24
+_FILE_PACKAGES = (("silero-vad", "6.2.3"), ("magika", "1.0.3"), ("basic-pitch", "0.4.0"))
 """Whose files magika looks at."""
-MAX_FILES = 120
+_MAX_FILES = 120
 
 OK, WORSE, REFUSED, ERROR = "ok", "worse", "refused", "error"
 
@@ -93,11 +93,11 @@ def recorded(name: str, source: Path, material: Material) -> list[Feeds]:
         return session.run(feed)
 
     TASKS[name].drive(run, material)
-    step = max(1, len(feeds) // CALIBRATION_FEEDS)
-    return feeds[::step][:CALIBRATION_FEEDS]
+    step = max(1, len(feeds) // _CALIBRATION_FEEDS)
+    return feeds[::step][:_CALIBRATION_FEEDS]
 
 
-def child(sender: Connection, *given: object) -> None:
+def _child(sender: Connection, *given: object) -> None:
     """Send the row, with the libraries' chatter out of sight and their files out of the way."""
     limit_memory()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -120,12 +120,12 @@ def in_child(
     """The row of a conversion in a process of its own, which may die or hang."""
     receiver, sender = context.Pipe(duplex=False)
     arguments = (sender, name, converter, source, work, sides)
-    process = context.Process(target=child, args=arguments)
+    process = context.Process(target=_child, args=arguments)
     process.start()
     sender.close()
     try:
-        if not receiver.poll(LIMIT_S):
-            return Row(name, converter, ERROR, f"no end in {LIMIT_S:.0f} s")
+        if not receiver.poll(_LIMIT_S):
+            return Row(name, converter, ERROR, f"no end in {_LIMIT_S:.0f} s")
         row: Row = receiver.recv()
         return row
     except EOFError:
@@ -149,7 +149,7 @@ def key_of(converter: str, source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def read_rows(path: Path) -> dict[tuple[str, str, str], Row]:
+def _read_rows(path: Path) -> dict[tuple[str, str, str], Row]:
     """The kept rows by key, model and converter."""
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
@@ -160,14 +160,14 @@ def read_rows(path: Path) -> dict[tuple[str, str, str], Row]:
     return found
 
 
-def files_of(work: Path) -> tuple[bytes, ...]:
+def _files_of(work: Path) -> tuple[bytes, ...]:
     """The files that magika is judged on: of every name's ending some, in order of size."""
     by_ending: dict[str, list[bytes]] = {}
-    for name, content in files_in(FILE_PACKAGES, work):
+    for name, content in files_in(_FILE_PACKAGES, work):
         if 64 <= len(content) <= 1 << 20:
             by_ending.setdefault(Path(name).suffix, []).append(content)
     chosen = [each for files in by_ending.values() for each in sorted(files, key=len)[:20]]
-    return tuple(chosen[:MAX_FILES])
+    return tuple(chosen[:_MAX_FILES])
 
 
 def run(
@@ -179,7 +179,7 @@ def run(
 ) -> tuple[list[Row], dict[str, Path]]:
     """All rows, kept ones and new ones, and the sources."""
     kept, rows, sources = work / "rows.jsonl", [], {}
-    earlier = read_rows(kept)
+    earlier = _read_rows(kept)
     for each in shipped:
         source = sources[each.name] = fetched(each, work).resolve()
         for converter in converters:
@@ -212,7 +212,7 @@ def main() -> int:
         ["bench.reliability.real_converters", "bench.reliability.real_tasks"]
     )
     given.work.mkdir(parents=True, exist_ok=True)
-    sides = materials(given.audio, files_of(given.work))
+    sides = materials(given.audio, _files_of(given.work))
     shipped = [each for each in SHIPPED if each.name in given.models]
     rows, sources = run(shipped, given.converters, given.work, sides, context)
     if len(rows) == len(SHIPPED) * len(CONVERTERS):

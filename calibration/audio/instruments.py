@@ -23,7 +23,7 @@ _VOWELS = {
 }
 
 
-def seconds(duration_s: float) -> Wave:
+def _seconds(duration_s: float) -> Wave:
     """Time stamps 0, 1/44100, ... of that many seconds."""
     return np.arange(round(duration_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
 
@@ -33,7 +33,7 @@ def pitch_hz(note: float) -> float:
     return float(440.0 * 2 ** ((note - 69) / 12))
 
 
-def noise(n: int, rng: np.random.Generator) -> Wave:
+def _noise(n: int, rng: np.random.Generator) -> Wave:
     """White noise, uniform in [-1, 1]."""
     return rng.random(n) * 2 - 1
 
@@ -47,7 +47,7 @@ def pluck(note: float, duration_s: float, rng: np.random.Generator, damping: flo
     n = round(duration_s * SAMPLE_RATE_HZ)
     n_periods = -(-n // period)
     string = np.empty((n_periods, period))
-    current = noise(period, rng)
+    current = _noise(period, rng)
     current -= current.mean()
     before = current[-1]
     for row in range(n_periods):
@@ -60,28 +60,28 @@ def pluck(note: float, duration_s: float, rng: np.random.Generator, damping: flo
 
 def kick(duration_s: float, low_hz: float) -> Wave:
     """A bass drum: a sine that falls in pitch and level."""
-    t = seconds(duration_s)
+    t = _seconds(duration_s)
     phase = 2 * np.pi * (low_hz * t + 110 * 0.03 * (1 - np.exp(-t / 0.03)))
     return np.sin(phase) * np.exp(-t / 0.12) + 0.3 * np.exp(-t / 0.002) * np.sin(31 * phase)
 
 
 def snare(duration_s: float, rng: np.random.Generator) -> Wave:
     """A snare drum: two drum modes under a burst of noise."""
-    t = seconds(duration_s)
+    t = _seconds(duration_s)
     body = np.sin(2 * np.pi * 185 * t) + 0.6 * np.sin(2 * np.pi * 330 * t)
-    return 0.5 * body * np.exp(-t / 0.06) + 0.8 * noise(len(t), rng) * np.exp(-t / 0.09)
+    return 0.5 * body * np.exp(-t / 0.06) + 0.8 * _noise(len(t), rng) * np.exp(-t / 0.09)
 
 
 def hat(duration_s: float, rng: np.random.Generator, decay_s: float) -> Wave:
     """A cymbal: noise differentiated three times, which leaves only its top."""
-    t = seconds(duration_s)
-    high = np.diff(noise(len(t) + 3, rng), 3)
+    t = _seconds(duration_s)
+    high = np.diff(_noise(len(t) + 3, rng), 3)
     return 0.15 * high * np.exp(-t / decay_s)
 
 
 def bell(note: float, duration_s: float) -> Wave:
     """A bell: the inharmonic partials of Risset's bell (1969), the high ones dying first."""
-    t = seconds(duration_s)
+    t = _seconds(duration_s)
     ratios = (0.56, 0.92, 1.19, 1.71, 2.0, 2.74, 3.0, 3.76, 4.07)
     levels = (1.0, 0.67, 1.35, 1.8, 1.67, 1.46, 1.33, 1.33, 1.0)
     lengths = (1.0, 0.9, 0.65, 0.55, 0.325, 0.35, 0.25, 0.2, 0.15)
@@ -94,7 +94,7 @@ def bell(note: float, duration_s: float) -> Wave:
 
 def pad(notes: tuple[int, ...], duration_s: float) -> Wave:
     """A string pad: detuned sawtooth partials of a chord that swells and dims."""
-    t = seconds(duration_s)
+    t = _seconds(duration_s)
     out = np.zeros(len(t))
     for note in notes:
         for cents in (-7.0, 6.0):
@@ -107,10 +107,10 @@ def pad(notes: tuple[int, ...], duration_s: float) -> Wave:
 
 def vowels(text: str, note: float, syllable_s: float, rng: np.random.Generator) -> Wave:
     """A voice that glides through the vowels of `text`: harmonics weighted by formants."""
-    t = seconds(syllable_s * len(text))
+    t = _seconds(syllable_s * len(text))
     position = np.minimum(t / syllable_s, len(text) - 1)
     knots = np.arange(len(text))
-    drift = np.interp(t, np.linspace(0, t[-1], 9), 0.6 * noise(9, rng))
+    drift = np.interp(t, np.linspace(0, t[-1], 9), 0.6 * _noise(9, rng))
     hz = pitch_hz(note) * 2 ** ((drift + 0.25 * np.sin(2 * np.pi * 5.3 * t)) / 12)
     phase = 2 * np.pi * np.cumsum(hz) / SAMPLE_RATE_HZ
     centres = [np.interp(position, knots, [_VOWELS[v][f][0] for v in text]) for f in range(3)]
@@ -123,13 +123,13 @@ def vowels(text: str, note: float, syllable_s: float, rng: np.random.Generator) 
             weight += gain / (1 + ((at - centre) / 90) ** 2)
         out += weight / k**0.5 * np.sin(k * phase)
     syllables = 0.15 + 0.85 * np.abs(np.sin(np.pi * t / syllable_s)) ** 0.7
-    breath = 0.01 * noise(len(t), rng)
+    breath = 0.01 * _noise(len(t), rng)
     return (0.3 * out + breath) * syllables
 
 
 def sweep(duration_s: float, first_hz: float, last_hz: float) -> Wave:
     """An exponential sine sweep."""
-    t = seconds(duration_s)
+    t = _seconds(duration_s)
     rate = np.log(last_hz / first_hz) / duration_s
     wave: Wave = 0.5 * np.sin(2 * np.pi * first_hz * (np.exp(rate * t) - 1) / rate)
     return wave
@@ -138,7 +138,7 @@ def sweep(duration_s: float, first_hz: float, last_hz: float) -> Wave:
 def coloured(duration_s: float, tilt: float, rng: np.random.Generator) -> Wave:
     """Noise whose spectrum falls with frequency to the power of `tilt` (1: pink in level)."""
     n = round(duration_s * SAMPLE_RATE_HZ)
-    spectrum = np.fft.rfft(noise(n, rng))
+    spectrum = np.fft.rfft(_noise(n, rng))
     hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE_HZ)
     spectrum *= 1 / np.maximum(hz / 200, 0.2) ** tilt
     out: Wave = np.fft.irfft(spectrum, n)

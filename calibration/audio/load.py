@@ -22,10 +22,10 @@ __all__ = ["AudioSet", "Clip", "Dropped", "load_audio_set", "normalise_loudness"
 Progress = Callable[[int, int], None]
 """Called with (files read, files in all)."""
 
-SILENT_PEAK = 10 ** (-90 / 20)
+_SILENT_PEAK = 10 ** (-90 / 20)
 """A recording whose peak lies below -90 dBFS holds nothing that a codec could be judged on."""
 
-KEEP_BYTES = 512 * 1024 * 1024
+_KEEP_BYTES = 512 * 1024 * 1024
 """Recordings beyond this are read a second time rather than held in memory."""
 
 _CLIPPED_SHARE = 0.001
@@ -57,7 +57,7 @@ def read_audio(path: Path) -> Clip:
             f"{path}: {sound.n_frames} samples at {sound.rate_hz} Hz are less than one token frame "
             f"({HOP_SAMPLES / SAMPLE_RATE_HZ * 1000:.0f} ms); give a longer one"
         )
-    if max(sound.samples.max(), -sound.samples.min()) < SILENT_PEAK:
+    if max(sound.samples.max(), -sound.samples.min()) < _SILENT_PEAK:
         mixed = f" after mixing its {sound.channels} channels" if sound.channels > 1 else ""
         raise InputError(f"{path}: silent{mixed}; give a recording with sound in it")
     warnings: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def read_folder(folder: Path, clip_s: float, progress: Progress | None = None) -
             continue
         seen[clip.sha256] = name
         recordings.append(survey(name[: -len(path.suffix)], clip, clip_s))
-        if sum(held.nbytes for held in kept.values()) + clip.samples.nbytes <= KEEP_BYTES:
+        if sum(held.nbytes for held in kept.values()) + clip.samples.nbytes <= _KEEP_BYTES:
             kept[clip.source] = clip.samples
     if progress is not None:
         progress(len(files), len(files))

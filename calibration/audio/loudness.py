@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 TARGET_LUFS = -24.0
 """What the original normalises to before it encodes."""
 
-GATE_LUFS = -70.0
+_GATE_LUFS = -70.0
 """The absolute gate of BS.1770; also the loudness that anything quieter is taken to have."""
 
 _HOP_S = 0.1
@@ -32,7 +32,7 @@ def integrated_loudness(samples: NDArray[np.float32], rate_hz: int) -> float:
     hops = padded[: n_hops * hop].reshape(n_hops, hop)
     per_hop = np.einsum("ij,ij->i", hops, hops, dtype=np.float64) / hop
     blocks = np.convolve(per_hop, np.full(_HOPS_PER_BLOCK, 1 / _HOPS_PER_BLOCK), mode="valid")
-    loud = blocks[blocks > _power(GATE_LUFS)]
+    loud = blocks[blocks > _power(_GATE_LUFS)]
     if not loud.size:
         return float("-inf")
     # The relative gate lies 10 LU below the mean of what passed the absolute one.
@@ -48,7 +48,7 @@ def normalise_loudness(
     What lies below the absolute gate is lifted as if it were at the gate: silence stays silence
     and faint noise is not blown up without bound.
     """
-    loudness = max(integrated_loudness(samples, rate_hz), GATE_LUFS)
+    loudness = max(integrated_loudness(samples, rate_hz), _GATE_LUFS)
     gain = 10 ** ((target_lufs - loudness) / 20)
     peak = float(max(np.max(samples, initial=0.0), -np.min(samples, initial=0.0))) * gain
     if peak > 1.0:

@@ -30,7 +30,7 @@ from calibration.audio.loudness import normalise_loudness
 from vampnet_models.onnxfile.artifact import beside, cannot_write
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
-CLIP_S = 4.0
+_CLIP_S = 4.0
 """Length of each clip of the pack."""
 
 _PENTATONIC = (0, 3, 5, 7, 10)
@@ -47,7 +47,7 @@ def sample_pack(seed: int = 0) -> tuple[Clip, ...]:
     for number, (kind, play) in enumerate(_KINDS):
         for take in (0, 1):
             rng = np.random.default_rng([seed, number, take])
-            wave = play(take, rng)[: round(CLIP_S * SAMPLE_RATE_HZ)].astype(np.float32)
+            wave = play(take, rng)[: round(_CLIP_S * SAMPLE_RATE_HZ)].astype(np.float32)
             loud = normalise_loudness(wave, SAMPLE_RATE_HZ)
             steps = np.clip(np.round(loud * 32768), -32768, 32767)
             samples = (steps / 32768).astype(np.float32)
@@ -91,7 +91,7 @@ def _plucks(take: int, rng: np.random.Generator) -> Wave:
 def _drums(take: int, rng: np.random.Generator) -> Wave:
     track = _track()
     beat_s = (0.5, 0.4)[take]
-    for step in range(int(CLIP_S / (beat_s / 2))):
+    for step in range(int(_CLIP_S / (beat_s / 2))):
         at_s = step * beat_s / 2
         if step % 4 == 0 or rng.random() < 0.15:
             _add(track, at_s, kick(0.4, 48 + 9 * take))
@@ -121,7 +121,7 @@ def _pads(take: int, rng: np.random.Generator) -> Wave:
 
 def _voice(take: int, rng: np.random.Generator) -> Wave:
     text = ("aeiouaoe", "iaoeuieaou")[take]
-    return vowels(text, (46, 57)[take], CLIP_S / len(text), rng)
+    return vowels(text, (46, 57)[take], _CLIP_S / len(text), rng)
 
 
 def _bursts(take: int, rng: np.random.Generator) -> Wave:
@@ -154,7 +154,7 @@ def _ensemble(take: int, rng: np.random.Generator) -> Wave:
         + 0.5 * _plucks(1 - take, rng)
         + 0.6 * _pads(1 - take, rng)
         + 0.25 * _voice(take, rng)
-        + 0.02 * coloured(CLIP_S, 0.5, rng)
+        + 0.02 * coloured(_CLIP_S, 0.5, rng)
     )
 
 
@@ -171,7 +171,7 @@ _KINDS: tuple[tuple[str, Callable[[int, np.random.Generator], Wave]], ...] = (
 
 
 def _track() -> Wave:
-    return np.zeros(round(CLIP_S * SAMPLE_RATE_HZ))
+    return np.zeros(round(_CLIP_S * SAMPLE_RATE_HZ))
 
 
 def _add(track: Wave, at_s: float, sound: Wave) -> None:

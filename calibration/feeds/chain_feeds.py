@@ -66,8 +66,8 @@ __all__ = [
     "save_feed",
 ]
 
-Progress = Callable[[int, int], None]
-T = TypeVar("T")
+_Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ CALIBRATION_SIZES = FeedSizes(
 EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
 """More than 20,000 masked positions per transformer with the built-in audio."""
 
-BEAT_CLIP_S = 20.0
+_BEAT_CLIP_S = 20.0
 """Longer clips are cut to this for beat trackers: some thirty beats, and their context."""
 
 
@@ -118,7 +118,7 @@ def encode_clips(
     audio: str,
     upstream: str = "reference",
     length: int | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> Encoded:
     """Run the encoder on every clip, cut or filled up to `length` where that is fixed."""
     length = length or encoder.raw.get_inputs()[0].shape[-1]
@@ -139,7 +139,7 @@ def make_feeds(
     coarse: Session | None = None,
     c2f: Session | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> FeedSet:
     """Feeds for the model that `spec` describes, from one side of an audio set.
 
@@ -191,7 +191,7 @@ def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     chosen = spread(encoded.clips, sizes.clips)
     feeds = []
     for clip in chosen:
-        samples = at_beat_rate(clip.samples[: int(BEAT_CLIP_S * SAMPLE_RATE_HZ)])
+        samples = at_beat_rate(clip.samples[: int(_BEAT_CLIP_S * SAMPLE_RATE_HZ)])
         feeds.append(
             {source.name: fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
         )
@@ -233,7 +233,7 @@ def _transformer_feeds(
     session: Session,
     coarse: Session | None,
     seed: int,
-    progress: Progress | None,
+    progress: _Progress | None,
 ) -> FeedSet:
     n, frames = inputs_of(spec).codes.shape[1:]
     if not isinstance(n, int):
@@ -298,7 +298,7 @@ def fitted(samples: Audio, length: int | str | None) -> Audio:
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
 
 
-def spread(items: Sequence[T], n: int) -> tuple[T, ...]:
+def spread(items: Sequence[_T], n: int) -> tuple[_T, ...]:
     """At most n of the items, evenly spread."""
     if len(items) <= n:
         return tuple(items)

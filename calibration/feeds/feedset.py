@@ -16,7 +16,7 @@ from vampnet_models.onnxfile.artifact import beside
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import CODEBOOK_SIZE, TENSOR, ModelSpec, Role
 
-RATIO_BINS = 10
+_RATIO_BINS = 10
 _LABELS_KEY = "feedset.json"
 
 
@@ -79,7 +79,7 @@ class FeedSet:
     def coverage(self) -> Coverage:
         """Mask ratios, prompts and codebook entries over all feeds."""
         ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]
-        bins = [max(0, int(np.ceil(ratio * RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
+        bins = [max(0, int(np.ceil(ratio * _RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
         prompts = _counted(label.prompt for label in self.labels)
         seen: list[set[int]] = []
         for feed in self.feeds:
@@ -89,7 +89,7 @@ class FeedSet:
                 seen[book].update(np.unique(values).tolist())
         return Coverage(
             n_feeds=len(self.feeds),
-            mask_ratios=tuple(bins.count(i) for i in range(RATIO_BINS)) if ratios else (),
+            mask_ratios=tuple(bins.count(i) for i in range(_RATIO_BINS)) if ratios else (),
             prompts=prompts,
             entries_seen=tuple(len(book) / CODEBOOK_SIZE for book in seen),
             lengths={str(n): count for n, count in sorted(_lengths(self.feeds).items())},

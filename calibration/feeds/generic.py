@@ -14,16 +14,16 @@ from vampnet_models.errors import InputError, reason_of
 from vampnet_models.onnxfile.session import FATAL, Array, Feeds, Session
 from vampnet_models.spec import TENSOR, ModelSpec, TensorSpec
 
-SIZES = (16, 64, 256, 1024, 7680, 44_100)
+_SIZES = (16, 64, 256, 1024, 7680, 44_100)
 """Tried in this order for symbolic dimensions, until the model runs."""
 
-INTEGERS_BELOW = (1024, 256, 32, 2)
+_INTEGERS_BELOW = (1024, 256, 32, 2)
 """Tried in this order: the largest range of integers that the model accepts."""
 
-MOST_VALUES = 4_000_000
+_MOST_VALUES = 4_000_000
 """Sizes that give an input more values are not tried: with several such axes no memory holds it."""
 
-Shapes = Mapping[str, tuple[int, ...]]
+_Shapes = Mapping[str, tuple[int, ...]]
 
 
 def generic_feeds(spec: ModelSpec, session: Session, n_feeds: int, seed: int = 0) -> FeedSet:
@@ -80,7 +80,7 @@ def _check(tensor: TensorSpec) -> None:
 def _limits(spec: ModelSpec) -> tuple[int, ...]:
     """The ranges of integers to try; one where the model takes no integers."""
     takes = any(tensor.dtype.startswith(("int", "uint")) for tensor in spec.inputs)
-    return INTEGERS_BELOW if takes else INTEGERS_BELOW[:1]
+    return _INTEGERS_BELOW if takes else _INTEGERS_BELOW[:1]
 
 
 def _sizes(spec: ModelSpec) -> list[int]:
@@ -88,13 +88,13 @@ def _sizes(spec: ModelSpec) -> list[int]:
     free = any(not isinstance(d, int) for tensor in spec.inputs for d in tensor.shape[1:])
     fit = [
         size
-        for size in SIZES
-        if max(math.prod(shape) for shape in _shapes(spec, size).values()) <= MOST_VALUES
+        for size in _SIZES
+        if max(math.prod(shape) for shape in _shapes(spec, size).values()) <= _MOST_VALUES
     ]
     return (fit or [1]) if free else fit[:1] or [1]
 
 
-def _shapes(spec: ModelSpec, size: int) -> Shapes:
+def _shapes(spec: ModelSpec, size: int) -> _Shapes:
     firsts = {t.shape[0] for t in spec.inputs if t.shape and isinstance(t.shape[0], str)}
 
     def sized(axis: int, dimension: int | str | None) -> int:
@@ -105,7 +105,7 @@ def _shapes(spec: ModelSpec, size: int) -> Shapes:
     return {t.name: tuple(sized(i, d) for i, d in enumerate(t.shape)) for t in spec.inputs}
 
 
-def _draw_feed(spec: ModelSpec, shapes: Shapes, limit: int, rng: np.random.Generator) -> Feeds:
+def _draw_feed(spec: ModelSpec, shapes: _Shapes, limit: int, rng: np.random.Generator) -> Feeds:
     return {t.name: _draw(t, shapes[t.name], limit, rng) for t in spec.inputs}
 
 

@@ -30,7 +30,7 @@ from vampnet_models.spec import N_COARSE_CODEBOOKS
 PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
 """What a trajectory is given to start from, by what is to be generated or kept."""
 
-STATES_PER_TRAJECTORY = 4
+_STATES_PER_TRAJECTORY = 4
 COARSE_STEPS = (12,)
 C2F_STEPS = (2, 8)
 """Trajectories take turns: c2f is used with 2 steps, and longer ones reach lower mask ratios."""
@@ -165,7 +165,7 @@ def _trajectory(
         mask = np.pad(mask, widths, constant_values=1)
     # One trajectory of each prompt, then the next number of steps.
     steps = how.steps[number // len(PROMPTS) % len(how.steps)]
-    stride = max(1, steps // STATES_PER_TRAJECTORY)
+    stride = max(1, steps // _STATES_PER_TRAJECTORY)
     chosen = set(range(number % stride, steps, stride))
     # One of four trajectories, of another prompt each time.
     to_the_end = (number - number // len(PROMPTS)) % len(PROMPTS) == len(PROMPTS) - 1

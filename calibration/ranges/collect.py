@@ -39,7 +39,7 @@ GROUP_BYTES = 96 * 1024 * 1024
 """The most bytes of tensors and counts that the second pass holds at once, unless one tensor
 alone takes more."""
 
-MOMENTS_BYTES = 272 * 1024 * 1024
+_MOMENTS_BYTES = 272 * 1024 * 1024
 """The same for second moments."""
 
 
@@ -125,12 +125,12 @@ def collect_channel_ranges(
     if observer not in CHOOSERS:
         return seen
     todo = {
-        name: state_bytes(kept.state.peak_elements[name], found)
+        name: _state_bytes(kept.state.peak_elements[name], found)
         for name, found in seen.items()
         # A tensor that never changes has no histogram to choose from.
         if name not in kept.state.finished and bool(np.any(np.less(found.low, found.high)))
     }
-    groups = groups_of(todo, group_bytes)
+    groups = _groups_of(todo, group_bytes)
     report.total = report.done + len(samples) * len(groups)
     for group in groups:
         chosen = _histograms(model_path, samples, group, axes, seen, observer, threads, report)
@@ -150,7 +150,7 @@ def _with_mean(
     return chosen
 
 
-def state_bytes(elements: int, seen: Range | ChannelRange) -> int:
+def _state_bytes(elements: int, seen: Range | ChannelRange) -> int:
     """What the second pass holds for a tensor: its values, and its counts."""
     bins = N_BINS if isinstance(seen, Range) else CHANNEL_BINS * len(seen.low)
     return elements * 4 + bins * 8
@@ -167,12 +167,12 @@ def collect_moments(
     """X^T X of each named tensor, `[width, width]`, X being its rows over all feeds.
 
     `widths` gives the last axis of each; the others count positions. One run fetches a group of
-    tensors and only that group's moments are kept, so memory is bounded by `MOMENTS_BYTES`.
+    tensors and only that group's moments are kept, so memory is bounded by `_MOMENTS_BYTES`.
 
     Raises InputError as `collect_ranges` does.
     """
     samples = _samples(model_path, feeds)
-    groups = groups_of({name: width * width * 8 for name, width in widths.items()}, MOMENTS_BYTES)
+    groups = _groups_of({name: width * width * 8 for name, width in widths.items()}, _MOMENTS_BYTES)
     report = _Report(progress, len(samples) * len(groups))
     for group in groups:
         session = open_side(model_path, group, threads, fetch)
@@ -193,7 +193,7 @@ def collect_moments(
 def moments_bytes(widths: Mapping[str, int]) -> int:
     """What `collect_moments` of these holds at once."""
     sizes = [width * width * 8 for width in widths.values()]
-    return max(min(sum(sizes), MOMENTS_BYTES), max(sizes)) if sizes else 0
+    return max(min(sum(sizes), _MOMENTS_BYTES), max(sizes)) if sizes else 0
 
 
 @dataclass
@@ -336,7 +336,7 @@ def _samples(model_path: Path, feeds: Iterable[Feeds]) -> Sequence[Feeds]:
     return samples
 
 
-def groups_of(n_bytes: Mapping[str, int], most_bytes: int) -> list[list[str]]:
+def _groups_of(n_bytes: Mapping[str, int], most_bytes: int) -> list[list[str]]:
     """Neighbours in the given order together, each group within `most_bytes` or one tensor."""
     groups: list[list[str]] = []
     held = 0

@@ -22,7 +22,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, model_files, sha256_of
 from vampnet_models.onnxfile.session import Feeds
 
-FORMAT = 2
+_FORMAT = 2
 _FACTS = "calibration.json"
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
 """What numpy raises for files that are none of its archives."""
@@ -39,7 +39,7 @@ class Key:
     observer: str
     tensors: str
     runtime: str
-    format: int = FORMAT
+    format: int = _FORMAT
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vampnet_models.onnxfile.artifact import weights_bytes
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.shapes.tensor_shapes import Shapes, infer_shapes
 
-SESSION_BYTES = 96 * 1024 * 1024
+_SESSION_BYTES = 96 * 1024 * 1024
 """What a session takes beside weights and tensors: the graph twice, threads, and the kernels'
 scratch space."""
 
@@ -50,7 +50,7 @@ class Prediction:
         return (
             self.process_bytes
             + self.weights_bytes
-            + SESSION_BYTES
+            + _SESSION_BYTES
             + self.tensors_bytes
             + self.largest_bytes
         )
@@ -59,7 +59,7 @@ class Prediction:
         """The peak and its parts, each rounded to a megabyte; together they are the peak."""
         parts = {
             "this process": self.process_bytes,
-            "a session": SESSION_BYTES,
+            "a session": _SESSION_BYTES,
             "weights": self.weights_bytes,
             "tensors": self.tensors_bytes + self.largest_bytes,
             "values fetched at once": max(self.group_bytes, self.later_bytes),
@@ -85,7 +85,7 @@ def predict(
     model = side_model(model_path, list(axes), extremes_of(axes))
     shapes = _shapes(model, longest)
     weights = weights_bytes(model)
-    tensors = live_bytes(model, shapes)
+    tensors = _live_bytes(model, shapes)
     largest = 0
     if observer in CHOOSERS:
         sizes = [shapes.tensors[name].bytes for name in axes if name in shapes.tensors]
@@ -101,7 +101,7 @@ def predict(
     )
 
 
-def live_bytes(model: ir.Model, shapes: Shapes) -> int:
+def _live_bytes(model: ir.Model, shapes: Shapes) -> int:
     """The most bytes of tensors that live at once when nodes run in the graph's order.
 
     Outputs live to the end. Initializers do not count.

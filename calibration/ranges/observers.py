@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_BINS = 2048
-LEVELS = 256
+_LEVELS = 256
 """Values of an 8-bit quantizer."""
 
-PERCENTILE = 99.999
+_PERCENTILE = 99.999
 _CHUNK = 1 << 20
 
 
@@ -114,7 +114,7 @@ class Histogram:
             self.counts += np.bincount(bins, minlength=n_bins)
 
 
-def percentile_range(histogram: Histogram, percentile: float = PERCENTILE) -> Range:
+def percentile_range(histogram: Histogram, percentile: float = _PERCENTILE) -> Range:
     """Leave out (100 - percentile) / 2 per cent of the values on each side."""
     counts, edges = histogram.counts, histogram.edges
     share = np.concatenate(([0.0], np.cumsum(counts) / max(1, counts.sum())))
@@ -126,7 +126,7 @@ def percentile_range(histogram: Histogram, percentile: float = PERCENTILE) -> Ra
     return Range(float(min(low, high)), float(max(low, high)))
 
 
-def entropy_range(histogram: Histogram, levels: int = LEVELS) -> Range:
+def entropy_range(histogram: Histogram, levels: int = _LEVELS) -> Range:
     """The clipping with the least KL divergence between the values and their quantized image.
 
     After Migacz, "8-bit inference with TensorRT" (2017), with both ends of an asymmetric range
@@ -149,7 +149,7 @@ def entropy_range(histogram: Histogram, levels: int = LEVELS) -> Range:
     return best
 
 
-def mse_range(histogram: Histogram, levels: int = LEVELS) -> Range:
+def mse_range(histogram: Histogram, levels: int = _LEVELS) -> Range:
     """The clipping with the least mean squared error of a uniform quantizer.
 
     Rounding costs step^2 / 12 for every value inside the range except for those at zero, which
@@ -191,9 +191,9 @@ OBSERVERS = ("minmax", *CHOOSERS)
 def describe(observer: str) -> str:
     """The observer with the settings that decide what it chooses."""
     return {
-        "percentile": f"percentile {PERCENTILE} of {N_BINS} bins",
-        "entropy": f"entropy, {LEVELS} levels of {N_BINS} bins",
-        "mse": f"mse, {LEVELS} levels of {N_BINS} bins",
+        "percentile": f"percentile {_PERCENTILE} of {N_BINS} bins",
+        "entropy": f"entropy, {_LEVELS} levels of {N_BINS} bins",
+        "mse": f"mse, {_LEVELS} levels of {N_BINS} bins",
     }.get(observer, observer)
 
 

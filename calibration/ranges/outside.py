@@ -13,7 +13,7 @@ from calibration.ranges.observers import ChannelRange, Range
 from calibration.ranges.side_graph import Extend, constant, open_side, output_name, run, with_rank
 from vampnet_models.onnxfile.session import Feeds
 
-LEAST_SHARE = 0.001
+_LEAST_SHARE = 0.001
 """A tensor counts from this share on: the extremes of new audio always lie somewhere outside."""
 
 
@@ -31,7 +31,7 @@ def shares_outside(
     ranges: Mapping[str, Range | ChannelRange],
     axes: Mapping[str, int | None],
     *,
-    least_share: float = LEAST_SHARE,
+    least_share: float = _LEAST_SHARE,
     threads: int = 0,
 ) -> tuple[Outside, ...]:
     """The tensors of which at least `least_share` lies outside, the worst first.

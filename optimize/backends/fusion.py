@@ -26,18 +26,18 @@ from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.text import end_of
 
-SCRIPT = Path(__file__).with_name("fusion_script.py")
-HERE = Path(sys.executable)
+_SCRIPT = Path(__file__).with_name("fusion_script.py")
+_HERE = Path(sys.executable)
 
 
 def fused_recipe(tool: str) -> Recipe:
     """Fusion by `onnxruntime` (onnxruntime.transformers) in place of our rules."""
     return Recipe(
-        f"fused-{tool}", f"float32, fused by {tool}", (), fuse=partial(fuse_by, tool), expect=()
+        f"fused-{tool}", f"float32, fused by {tool}", (), fuse=partial(_fuse_by, tool), expect=()
     )
 
 
-def fuse_by(tool: str, model: ir.Model) -> Fusion:
+def _fuse_by(tool: str, model: ir.Model) -> Fusion:
     """Fuse a model in place; each Softmax that is left is an attention that was not fused.
 
     Raises PromiseMissed with the tool's last line where it fails.
@@ -47,7 +47,7 @@ def fuse_by(tool: str, model: ir.Model) -> Fusion:
     weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     source, out = folder / "source.onnx", folder / "fused.onnx"
     save_model(model, source)
-    told = run_tool(tool, HERE, source, out)
+    told = run_tool(tool, _HERE, source, out)
     for path in folder.glob(f"{source.name}*"):
         path.unlink()
     model.graph = load_model(out).graph
@@ -61,7 +61,7 @@ def run_tool(tool: str, interpreter: Path, source: Path, out: Path) -> dict[str,
 
     Raises PromiseMissed where it made nothing.
     """
-    command = [str(interpreter), "-P", str(SCRIPT), tool, str(source), str(out)]
+    command = [str(interpreter), "-P", str(_SCRIPT), tool, str(source), str(out)]
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0 or not out.is_file():

@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
 
 
-def by_onnxruntime(source: Path, out: Path) -> dict[str, int]:
+def _by_onnxruntime(source: Path, out: Path) -> dict[str, int]:
     """onnxruntime.transformers, told that it is a T5: the nearest of the models that it knows."""
     import onnx
     from onnxruntime.transformers.optimizer import optimize_by_fusion
@@ -28,7 +28,7 @@ def by_onnxruntime(source: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-def by_onnxscript(source: Path, out: Path) -> dict[str, int]:
+def _by_onnxscript(source: Path, out: Path) -> dict[str, int]:
     """onnxscript's fusions for ONNX Runtime."""
     import onnx_ir as ir
     from onnxscript.rewriter.ort_fusions import optimize_for_ort
@@ -38,7 +38,7 @@ def by_onnxscript(source: Path, out: Path) -> dict[str, int]:
     return {str(rule): n for rule, n in counts.items()}
 
 
-def by_onnxruntime_tools(source: Path, out: Path) -> dict[str, int]:
+def _by_onnxruntime_tools(source: Path, out: Path) -> dict[str, int]:
     """The retired package's optimizer for BERT, its default."""
     from onnxruntime_tools.transformers.optimizer import optimize_model
 
@@ -48,10 +48,10 @@ def by_onnxruntime_tools(source: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-TOOLS = {
-    "onnxruntime": by_onnxruntime,
-    "onnxscript": by_onnxscript,
-    "onnxruntime-tools": by_onnxruntime_tools,
+_TOOLS = {
+    "onnxruntime": _by_onnxruntime,
+    "onnxscript": _by_onnxscript,
+    "onnxruntime-tools": _by_onnxruntime_tools,
 }
 
 
@@ -73,7 +73,7 @@ def peak_rss_bytes() -> int:
 def main(tool: str, source: str, out: str) -> None:
     """Fuse, write, and tell."""
     started_s = time.perf_counter()
-    counts = TOOLS[tool](Path(source), Path(out))
+    counts = _TOOLS[tool](Path(source), Path(out))
     told = {
         "counts": {name: int(n) for name, n in counts.items() if n},
         "seconds": time.perf_counter() - started_s,

@@ -35,17 +35,17 @@ from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 
-SCRIPT = Path(__file__).with_name("inc_script.py")
-VERSION_LINE = "from importlib.metadata import version; print(version('neural-compressor'))"
-INTEGER_OPS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm")
-CALIBRATED = ("static", "smoothquant", "gptq", "awq")
+_SCRIPT = Path(__file__).with_name("inc_script.py")
+_VERSION_LINE = "from importlib.metadata import version; print(version('neural-compressor'))"
+_INTEGER_OPS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm")
+_CALIBRATED = ("static", "smoothquant", "gptq", "awq")
 """The methods that run the model on feeds."""
 
-WARNING = "warning: "
+_WARNING = "warning: "
 """What starts a line of the script's output that is for the user."""
 
-LEFT = "Neural Compressor left it in float"
-NOT_PACKED = "Neural Compressor packed no integers (it rounds 8-bit weights and stores float32)"
+_LEFT = "Neural Compressor left it in float"
+_NOT_PACKED = "Neural Compressor packed no integers (it rounds 8-bit weights and stores float32)"
 
 
 def inc_version(interpreter: Path) -> str:
@@ -53,7 +53,7 @@ def inc_version(interpreter: Path) -> str:
     todo = "run `make env-inc`, or name its interpreter by --inc-python"
     if not interpreter.is_file():
         raise InputError(f"{interpreter}: no such file, so no neural-compressor; {todo}")
-    command = [str(interpreter), "-P", "-c", VERSION_LINE]
+    command = [str(interpreter), "-P", "-c", _VERSION_LINE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean())
     if done.returncode != 0:
         raise InputError(f"{interpreter}: has no neural-compressor; {todo}")
@@ -102,8 +102,8 @@ def _recipe(name: str, method: str, interpreter: Path, arguments: Sequence[str] 
         name,
         f"Neural Compressor, {method}",
         FLOAT_RULES,
-        convert=None if method in CALIBRATED else converted,
-        calibrate=calibrated if method in CALIBRATED else None,
+        convert=None if method in _CALIBRATED else converted,
+        calibrate=calibrated if method in _CALIBRATED else None,
         integer_share=INTEGER_SHARE if method in ("static", "dynamic", "smoothquant") else None,
     )
 
@@ -125,7 +125,7 @@ def _quantized(
         arrays = {f"{name}/{i}": v for i, feed in enumerate(feeds) for name, v in feed.items()}
         if arrays:
             np.savez(archive, allow_pickle=False, **arrays)
-        files = [str(each) for each in (SCRIPT, fused.resolve(), archive, out)]
+        files = [str(each) for each in (_SCRIPT, fused.resolve(), archive, out)]
         # Not resolved: where the link leads, there is no environment.
         command = [str(interpreter.absolute()), "-P", *files, method, *arguments]
         done = subprocess.run(
@@ -135,12 +135,12 @@ def _quantized(
             raise PromiseMissed(f"{fused.name}: neural-compressor failed: {_reason(done.stderr)}")
         made = ir.load(out)
     model.graph = made.graph
-    found = counted(made.graph, NOT_PACKED if method in ("rtn", "gptq", "awq") else LEFT)
-    said = [line for line in done.stdout.splitlines() if line.startswith(WARNING)]
-    return replace(found, warnings=tuple(line.removeprefix(WARNING) for line in said))
+    found = counted(made.graph, _NOT_PACKED if method in ("rtn", "gptq", "awq") else _LEFT)
+    said = [line for line in done.stdout.splitlines() if line.startswith(_WARNING)]
+    return replace(found, warnings=tuple(line.removeprefix(_WARNING) for line in said))
 
 
-def counted(graph: ir.Graph, reason: str = LEFT) -> Conversion:
+def counted(graph: ir.Graph, reason: str = _LEFT) -> Conversion:
     """What a tool's graph holds: nodes with quantized weights by kind, and those left in float."""
     counts: Counter[str] = Counter()
     left: list[FloatNode] = []
@@ -150,7 +150,7 @@ def counted(graph: ir.Graph, reason: str = LEFT) -> Conversion:
             counts[kind] += 1
         elif node.op_type in HEAVY_OPS:
             has_weight = node.op_type in WEIGHT_OPS
-            left.append(float_node(node, reason if has_weight else LEFT))
+            left.append(float_node(node, reason if has_weight else _LEFT))
             counts["float32"] += has_weight
     used = {kind: n for kind, n in counts.items() if n}
     return Conversion(used, (*left, *table_lookups(graph)))
@@ -159,7 +159,7 @@ def counted(graph: ir.Graph, reason: str = LEFT) -> Conversion:
 def _precision(node: ir.Node) -> str | None:
     if node.op_type == "MatMulNBits":
         return f"int{node.attributes['bits'].as_int()}"
-    if node.op_type in INTEGER_OPS:
+    if node.op_type in _INTEGER_OPS:
         return "int8"
     if node.op_type not in WEIGHT_OPS:
         return None

@@ -22,7 +22,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the runtime is loaded
 Feed = dict[str, np.ndarray]
 
 
-class Loader:
+class _Loader:
     """Feeds as Neural Compressor reads them: a batch of one, with a label that nothing reads."""
 
     batch_size = 1
@@ -55,11 +55,11 @@ def of_one_length(feeds: list[Feed]) -> list[Feed]:
     return [feed for feed, length in zip(feeds, lengths, strict=True) if length == most]
 
 
-STACKING = {"smoothquant": "SmoothQuant", "awq": "AWQ"}
+_STACKING = {"smoothquant": "SmoothQuant", "awq": "AWQ"}
 """Methods that stack what they see of all feeds, with their names."""
 
-HEAVY = ["MatMul", "Gemm", "Conv"]
-IN_FLOAT = {"weight": {"dtype": ["fp32"]}, "activation": {"dtype": ["fp32"]}}
+_HEAVY = ["MatMul", "Gemm", "Conv"]
+_IN_FLOAT = {"weight": {"dtype": ["fp32"]}, "activation": {"dtype": ["fp32"]}}
 
 
 def settings(
@@ -77,10 +77,10 @@ def settings(
             "calibration_sampling_size": max(1, n_feeds),
             "op_type_dict": {".*": {"weight": weight}},
         }
-    products = {"op_type_dict": {f"^((?!({'|'.join(HEAVY)})).)*$": IN_FLOAT}}
+    products = {"op_type_dict": {f"^((?!({'|'.join(_HEAVY)})).)*$": _IN_FLOAT}}
     if method == "dynamic":
         return {"approach": "dynamic", **products}
-    recipes: dict[str, Any] = {"optypes_to_exclude_output_quant": HEAVY}
+    recipes: dict[str, Any] = {"optypes_to_exclude_output_quant": _HEAVY}
     if method == "smoothquant":
         # Without an alpha of its own the tool measures the scales and then smooths nothing.
         recipes |= {"smooth_quant": True, "smooth_quant_args": {"alpha": 0.5}}
@@ -104,16 +104,16 @@ def main(arguments: list[str]) -> None:
         from neural_compressor import PostTrainingQuantConfig, quantization
 
         feeds = read_feeds(archive) if archive.is_file() else []
-        if method in STACKING and feeds:
+        if method in _STACKING and feeds:
             n_given, feeds = len(feeds), of_one_length(feeds)
             if len(feeds) < n_given:
                 sys.stdout.write(
-                    f"warning: {STACKING[method]} of Neural Compressor takes feeds of one length "
+                    f"warning: {_STACKING[method]} of Neural Compressor takes feeds of one length "
                     f"alone: {len(feeds)} of {n_given} were used\n"
                 )
         given = settings(method, len(feeds), int(bits), int(block), scheme)
         config = PostTrainingQuantConfig(**given)
-        loader = Loader(feeds) if feeds else None
+        loader = _Loader(feeds) if feeds else None
         made = quantization.fit(model=str(model), conf=config, calib_dataloader=loader)
         if made is None:
             raise SystemExit("neural-compressor gave no model")

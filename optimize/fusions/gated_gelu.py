@@ -18,16 +18,16 @@ import onnx_ir as ir
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import Array, NoMatch, insert, scalar, substitute
 
-PROBES = np.linspace(-6.0, 6.0, 97)
-TOLERANCE = 2e-6
+_PROBES = np.linspace(-6.0, 6.0, 97)
+_TOLERANCE = 2e-6
 """Constants are stored in float32, so agreement cannot be closer."""
 
-MAX_CHAIN = 12
-ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Tanh", "Erf")
+_MAX_CHAIN = 12
+_ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Tanh", "Erf")
 
 
 @dataclass(frozen=True)
-class Chain:
+class _Chain:
     """A chain from x to GELU(x)."""
 
     x: ir.Value
@@ -43,24 +43,24 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(node: ir.Node) -> Chain:
+def _match(node: ir.Node) -> _Chain:
     form: Literal["tanh", "none"] = "tanh" if node.op_type == "Tanh" else "none"
-    expected = gelu(PROBES, form)
+    expected = _gelu(_PROBES, form)
     inputs = _possible_inputs(node)
     value = node.outputs[0]
-    for _ in range(MAX_CHAIN):
+    for _ in range(_MAX_CHAIN):
         for x in inputs:
-            computed = _evaluate(value, x, PROBES)
-            if computed is not None and np.allclose(computed, expected, rtol=0, atol=TOLERANCE):
-                return Chain(x, value, form, node.name or node.op_type)
+            computed = _evaluate(value, x, _PROBES)
+            if computed is not None and np.allclose(computed, expected, rtol=0, atol=_TOLERANCE):
+                return _Chain(x, value, form, node.name or node.op_type)
         readers = value.consumers()
-        if len(readers) != 1 or readers[0].op_type not in ELEMENTWISE or value.is_graph_output():
+        if len(readers) != 1 or readers[0].op_type not in _ELEMENTWISE or value.is_graph_output():
             break
         value = readers[0].outputs[0]
     raise NoMatch(f"what follows {node.op_type} is not the rest of a GELU")
 
 
-def gelu(x: Array, approximate: Literal["tanh", "none"]) -> Array:
+def _gelu(x: Array, approximate: Literal["tanh", "none"]) -> Array:
     """GELU in double precision."""
     if approximate == "tanh":
         inner = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
@@ -74,13 +74,13 @@ def _possible_inputs(node: ir.Node) -> list[ir.Value]:
     """Values upstream of the inner function, through elementwise operators only."""
     found: list[ir.Value] = []
     pending = [v for v in node.inputs if v is not None]
-    while pending and len(found) < MAX_CHAIN:
+    while pending and len(found) < _MAX_CHAIN:
         value = pending.pop(0)
         if value in found or scalar(value) is not None:
             continue
         found.append(value)
         producer = value.producer()
-        if producer is not None and producer.op_type in ELEMENTWISE:
+        if producer is not None and producer.op_type in _ELEMENTWISE:
             pending.extend(v for v in producer.inputs if v is not None)
     return found
 
@@ -92,7 +92,7 @@ def _evaluate(value: ir.Value, x: ir.Value, points: Array) -> Array | None:
     if (number := scalar(value)) is not None:
         return np.full_like(points, number)
     node = value.producer()
-    if node is None or node.op_type not in ELEMENTWISE:
+    if node is None or node.op_type not in _ELEMENTWISE:
         return None
     operands = [_evaluate(v, x, points) if v is not None else None for v in node.inputs]
     if any(operand is None for operand in operands):
@@ -122,7 +122,7 @@ def _compute(op_type: str, operands: list[Array]) -> Array:
     return result
 
 
-def _rewrite(graph: ir.Graph, match: Chain) -> None:
+def _rewrite(graph: ir.Graph, match: _Chain) -> None:
     node = match.output.producer()
     assert node is not None
     (new,) = insert(

@@ -51,7 +51,7 @@ FLOAT_RULES: tuple[Rule[Any], ...] = (
 )
 """What helps every target in every precision; constants that were left as chains come first."""
 
-PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
+_PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
 """Also ONNX's own Attention for other runtimes; the model needs opset 23."""
 
 APART_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, split_products.RULE)
@@ -65,7 +65,7 @@ MATRIX_RULES: tuple[Rule[Any], ...] = (
 )
 """Every constant of a product as one float32 matrix on its right, as the precisions take it."""
 
-INTEGER_RULES: tuple[Rule[Any], ...] = (
+_INTEGER_RULES: tuple[Rule[Any], ...] = (
     *FLOAT_RULES,
     qkv_packing.RULE,
     gemm.RULE,

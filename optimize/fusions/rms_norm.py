@@ -28,7 +28,7 @@ from optimize.surgery.graph import (
 
 
 @dataclass(frozen=True)
-class RmsNorm:
+class _RmsNorm:
     """The parts of a matched norm."""
 
     x: ir.Value
@@ -56,7 +56,7 @@ def _squared(node: ir.Node) -> ir.Value | None:
     return None
 
 
-def _match(mean: ir.Node) -> RmsNorm:
+def _match(mean: ir.Node) -> _RmsNorm:
     square = produced_by(mean.inputs[0], "Mul", "Pow")
     x = _squared(square)
     if x is None:
@@ -73,7 +73,7 @@ def _match(mean: ir.Node) -> RmsNorm:
     tensor = tensor_of(weight)
     if weight is None or tensor is None or len(tensor.shape) != 1:
         raise NoMatch(f"{scale.name} does not multiply by a constant vector")
-    return RmsNorm(x, weight, epsilon, scale.outputs[0], scale.name or "rms_norm")
+    return _RmsNorm(x, weight, epsilon, scale.outputs[0], scale.name or "rms_norm")
 
 
 def _require_last_axis(mean: ir.Node, x: ir.Value) -> None:
@@ -99,7 +99,7 @@ def _normalised(root: ir.Value, x: ir.Value) -> ir.Value:
     return multiply.outputs[0]
 
 
-def _rewrite(graph: ir.Graph, match: RmsNorm) -> None:
+def _rewrite(graph: ir.Graph, match: _RmsNorm) -> None:
     node = match.output.producer()
     assert node is not None
     (new,) = insert(

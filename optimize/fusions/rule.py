@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import NoMatch
 
-Match = TypeVar("Match")
+_Match = TypeVar("_Match")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Unmatched:
 
 
 @dataclass(frozen=True)
-class Rule(Generic[Match]):
+class Rule(Generic[_Match]):
     """`candidates` finds what the rule is about, `match` proves it or raises NoMatch.
 
     `rewrite` changes the graph and cannot fail: everything that could is in `match`. `opset` is the
@@ -32,12 +32,12 @@ class Rule(Generic[Match]):
 
     name: str
     candidates: Callable[[ir.Graph], Iterable[ir.Node]]
-    match: Callable[[ir.Node], Match]
-    rewrite: Callable[[ir.Graph, Match], None]
+    match: Callable[[ir.Node], _Match]
+    rewrite: Callable[[ir.Graph, _Match], None]
     opset: int = 0
 
 
-def apply(rule: Rule[Match], graph: ir.Graph) -> tuple[int, list[Unmatched]]:
+def apply(rule: Rule[_Match], graph: ir.Graph) -> tuple[int, list[Unmatched]]:
     """Apply a rule to each of its candidates: how many were rewritten, and the others."""
     count, unmatched = 0, []
     for node in list(rule.candidates(graph)):

@@ -35,10 +35,10 @@ ATTENTION_OPS = frozenset(
     {"MultiHeadAttention", "Attention", "GroupQueryAttention", *native.ATTENTION_OPS}
 )
 
-HALF = ir.DataType.FLOAT16
-WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
+_HALF = ir.DataType.FLOAT16
+_WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
 
-MIXED_NAMES = ("int8", "int4")
+_MIXED_NAMES = ("int8", "int4")
 
 
 def with_runtime(
@@ -62,7 +62,7 @@ def with_runtime(
     reasons = {node.node: node.reason for node in record.float_nodes}
     # A node of another precision has its own name, or that with the precision behind it.
     reasons |= {node.node: node.reason for node in record.mixed_nodes}
-    reasons |= {f"{n.node}/{bits}": n.reason for n in record.mixed_nodes for bits in MIXED_NAMES}
+    reasons |= {f"{n.node}/{bits}": n.reason for n in record.mixed_nodes for bits in _MIXED_NAMES}
     facts = read_back(artifact, reasons, shapes)
     completed = replace(record, runtime=facts, runtime_checked=True)
     write_record(completed, record_path(artifact.path))
@@ -211,7 +211,7 @@ def _why_float(node: ir.Node, origin: ir.Node | None) -> str:
     before = origin.inputs[1] if origin is not None and len(origin.inputs) > 1 else None
     if _dequantize(before) is not None:
         return "its integer weights were unpacked to float32 at load"
-    if before is not None and before.dtype == HALF:
+    if before is not None and before.dtype == _HALF:
         return "float16, which this provider computes in float32"
     if stored_weight(data) is None and stored_weight(weight) is None:
         return "both operands are activations"
@@ -224,7 +224,7 @@ def _why_not_fused(node: ir.Node, dequantize: ir.Node) -> str:
     dtype = stored.dtype if stored is not None else None
     if node.op_type == "ConvTranspose":
         return "the runtime has no integer kernel for ConvTranspose"
-    if dtype in WIDE_STORAGE:
+    if dtype in _WIDE_STORAGE:
         return "16-bit activations: the runtime has no kernel for them"
     if dtype == ir.DataType.INT8:
         return "signed 8-bit activations, which the runtime could not turn into unsigned ones"
@@ -302,5 +302,5 @@ def _half_nodes(graph: ir.Graph) -> int:
     return sum(
         1
         for node in graph
-        if node.op_type not in VIEWS | MOVES and any(v.dtype == HALF for v in node.outputs)
+        if node.op_type not in VIEWS | MOVES and any(v.dtype == _HALF for v in node.outputs)
     )

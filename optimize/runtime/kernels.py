@@ -15,13 +15,13 @@ from vampnet_models.onnxfile.artifact import Artifact, load_model, staging_besid
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.shapes.flops import INTEGER_OPS
 
-EXTERNAL = {
+_EXTERNAL = {
     "session.optimized_model_external_initializers_file_name": "graph.weights",
     "session.optimized_model_external_initializers_min_size_in_bytes": "1024",
 }
 """Weights go straight from the session's memory to a file of their own, never into protobuf."""
 
-LARGEST_GROWTH = 2
+_LARGEST_GROWTH = 2
 """Weights double when float16 is upcast."""
 
 FLOAT_OPS = frozenset(
@@ -58,14 +58,14 @@ def runtime_graph(
     """
     path = artifact.path
     with staging_beside(path) as folder:
-        needed, free = LARGEST_GROWTH * artifact.bytes, shutil.disk_usage(folder).free
+        needed, free = _LARGEST_GROWTH * artifact.bytes, shutil.disk_usage(folder).free
         if free < needed:
             raise InputError(
                 f"{path.parent}: the runtime's graph needs up to {needed / 1e9:.2f} GB for a "
                 f"moment, {free / 1e9:.2f} GB are free; free space there"
             )
         written = folder / "graph.onnx"
-        settings = {**(config or {}), **EXTERNAL}
+        settings = {**(config or {}), **_EXTERNAL}
         open_session(path, optimized_path=written, config=settings, portable_instead=False)
         size = sum(file.stat().st_size for file in folder.iterdir())
         yield RuntimeGraph(load_model(written), size)

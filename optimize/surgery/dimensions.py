@@ -14,8 +14,8 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import constant, int_of, ints_of, string_of
 
-Dim = int | tuple[ir.Value, int]
-Dims = tuple[Dim, ...]
+_Dim = int | tuple[ir.Value, int]
+_Dims = tuple[_Dim, ...]
 
 _SAME = (
     *("Abs", "Cast", "Ceil", "Clip", "Cos", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu"),
@@ -36,9 +36,9 @@ class Dimensions:
     `parts` are the places that a broadcast dimension is the largest of.
     """
 
-    dims: dict[ir.Value, Dims] = field(default_factory=dict)
-    elements: dict[ir.Value, Dims] = field(default_factory=dict)
-    parts: dict[Dim, frozenset[Dim]] = field(default_factory=dict)
+    dims: dict[ir.Value, _Dims] = field(default_factory=dict)
+    elements: dict[ir.Value, _Dims] = field(default_factory=dict)
+    parts: dict[_Dim, frozenset[_Dim]] = field(default_factory=dict)
 
     def fits(self, small: ir.Value, large: ir.Value) -> bool:
         """Whether `large` keeps its shape when `small` is broadcast with it."""
@@ -48,7 +48,7 @@ class Dimensions:
         pairs = zip(reversed(a), reversed(b), strict=False)
         return all(x in (1, y) or x in self.parts.get(y, ()) for x, y in pairs)
 
-    def of(self, value: ir.Value | None) -> Dims | None:
+    def of(self, value: ir.Value | None) -> _Dims | None:
         """The dimensions of a value, None where not even their number is known."""
         if value is None:
             return None
@@ -56,7 +56,7 @@ class Dimensions:
             self.dims[value] = _own(value, len(value.shape))
         return self.dims.get(value)
 
-    def counted(self, value: ir.Value | None) -> Dims | None:
+    def counted(self, value: ir.Value | None) -> _Dims | None:
         """The elements of a whole-number value, None where they are not known."""
         if value is None or value in self.elements:
             return self.elements.get(value) if value is not None else None
@@ -69,7 +69,7 @@ class Dimensions:
 def dimensions(graph: ir.Graph) -> Dimensions:
     """The dimensions of every value of a graph with inferred ranks; bodies are left out."""
     known = Dimensions()
-    named: dict[str, Dim] = {}
+    named: dict[str, _Dim] = {}
     for given in graph.inputs:
         if given.shape is not None:
             known.dims[given] = tuple(
@@ -90,7 +90,7 @@ def dimensions(graph: ir.Graph) -> Dimensions:
     return known
 
 
-def _own(value: ir.Value, rank: int) -> Dims:
+def _own(value: ir.Value, rank: int) -> _Dims:
     shape = list(value.shape) if value.shape is not None else [None] * rank
     return tuple(d if isinstance(d, int) else (value, axis) for axis, d in enumerate(shape))
 
@@ -101,28 +101,28 @@ def _names(value: ir.Value) -> list[str]:
     return ["" if isinstance(dim, int) else dim.value or "" for dim in shape]
 
 
-def _with_numbers(value: ir.Value, found: Dims) -> Dims:
+def _with_numbers(value: ir.Value, found: _Dims) -> _Dims:
     return tuple(
         own if isinstance(own, int) else dim
         for own, dim in zip(_own(value, len(found)), found, strict=True)
     )
 
 
-def _none(node: ir.Node, known: Dimensions) -> Dims | None:
+def _none(node: ir.Node, known: Dimensions) -> _Dims | None:
     return None
 
 
-def _same(node: ir.Node, known: Dimensions) -> Dims | None:
+def _same(node: ir.Node, known: Dimensions) -> _Dims | None:
     return known.of(node.inputs[0])
 
 
-def _together(node: ir.Node, known: Dimensions, shapes: Sequence[Dims | None]) -> Dims | None:
+def _together(node: ir.Node, known: Dimensions, shapes: Sequence[_Dims | None]) -> _Dims | None:
     """Shapes broadcast; an axis of which two dimensions may differ is a new place."""
     given = [shape for shape in shapes if shape is not None]
     if not given or len(given) < len(shapes):
         return None
     rank = max(map(len, given))
-    result: list[Dim] = []
+    result: list[_Dim] = []
     for axis in range(rank):
         found = {s[axis - rank] for s in given if len(s) >= rank - axis} - {1}
         numbers = [d for d in found if isinstance(d, int)]
@@ -136,11 +136,11 @@ def _together(node: ir.Node, known: Dimensions, shapes: Sequence[Dims | None]) -
     return tuple(result)
 
 
-def _broadcast(node: ir.Node, known: Dimensions) -> Dims | None:
+def _broadcast(node: ir.Node, known: Dimensions) -> _Dims | None:
     return _together(node, known, [known.of(value) for value in node.inputs])
 
 
-def _transpose(node: ir.Node, known: Dimensions) -> Dims | None:
+def _transpose(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims = known.of(node.inputs[0])
     if dims is None:
         return None
@@ -153,7 +153,7 @@ def _axes(node: ir.Node, index: int, rank: int) -> list[int] | None:
     return None if held is None else [int(axis) % rank for axis in held.reshape(-1)]
 
 
-def _unsqueeze(node: ir.Node, known: Dimensions) -> Dims | None:
+def _unsqueeze(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims, held = known.of(node.inputs[0]), constant(node.inputs[1])
     if dims is None or held is None:
         return None
@@ -162,7 +162,7 @@ def _unsqueeze(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple(1 if axis in added else next(rest) for axis in range(rank))
 
 
-def _squeeze(node: ir.Node, known: Dimensions) -> Dims | None:
+def _squeeze(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims = known.of(node.inputs[0])
     axes = None if dims is None else _axes(node, 1, len(dims))
     if dims is None or axes is None:
@@ -170,7 +170,7 @@ def _squeeze(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple(dim for axis, dim in enumerate(dims) if axis not in axes)
 
 
-def _slice(node: ir.Node, known: Dimensions) -> Dims | None:
+def _slice(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims = known.of(node.inputs[0])
     axes = None if dims is None else _axes(node, 3, len(dims))
     if dims is None or axes is None:
@@ -179,7 +179,7 @@ def _slice(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple((made, axis) if axis in axes else dim for axis, dim in enumerate(dims))
 
 
-def _joined(node: ir.Node, known: Dimensions) -> Dims | None:
+def _joined(node: ir.Node, known: Dimensions) -> _Dims | None:
     """Of Concat and Split: one axis changes."""
     dims = known.of(node.inputs[0])
     if dims is None:
@@ -188,7 +188,7 @@ def _joined(node: ir.Node, known: Dimensions) -> Dims | None:
     return (*dims[:changed], (node.outputs[0], changed), *dims[changed + 1 :])
 
 
-def _gather(node: ir.Node, known: Dimensions) -> Dims | None:
+def _gather(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims, rows = known.of(node.inputs[0]), known.of(node.inputs[1])
     if dims is None or rows is None:
         return None
@@ -196,7 +196,7 @@ def _gather(node: ir.Node, known: Dimensions) -> Dims | None:
     return (*dims[:axis], *rows, *dims[axis + 1 :])
 
 
-def _reshape(node: ir.Node, known: Dimensions) -> Dims | None:
+def _reshape(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims, target = known.of(node.inputs[0]), known.counted(node.inputs[1])
     if dims is None or target is None:
         return None
@@ -205,21 +205,21 @@ def _reshape(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple((made, axis) if dim == -1 else dim for axis, dim in enumerate(copied))
 
 
-def _expand(node: ir.Node, known: Dimensions) -> Dims | None:
+def _expand(node: ir.Node, known: Dimensions) -> _Dims | None:
     return _together(node, known, [known.of(node.inputs[0]), known.counted(node.inputs[1])])
 
 
-def _range(node: ir.Node, known: Dimensions) -> Dims | None:
+def _range(node: ir.Node, known: Dimensions) -> _Dims | None:
     """As many as its limit says, where it counts from 0 by 1."""
     start, limit, step = (known.counted(value) for value in node.inputs)
     return limit if start == (0,) and step == (1,) else None
 
 
-def _of_shape(node: ir.Node, known: Dimensions) -> Dims | None:
+def _of_shape(node: ir.Node, known: Dimensions) -> _Dims | None:
     return known.counted(node.inputs[0])
 
 
-def _matmul(node: ir.Node, known: Dimensions) -> Dims | None:
+def _matmul(node: ir.Node, known: Dimensions) -> _Dims | None:
     x, y = (known.of(value) for value in node.inputs[:2])
     if x is None or y is None or len(x) < 2 or len(y) < 2:
         return None
@@ -227,9 +227,9 @@ def _matmul(node: ir.Node, known: Dimensions) -> Dims | None:
     return None if outer is None else (*outer, x[-2], y[-1])
 
 
-def _einsum(node: ir.Node, known: Dimensions) -> Dims | None:
+def _einsum(node: ir.Node, known: Dimensions) -> _Dims | None:
     given, _, made = string_of(node, "equation", "").replace(" ", "").partition("->")
-    letters: dict[str, Dim] = {}
+    letters: dict[str, _Dim] = {}
     for names, value in zip(given.split(","), node.inputs, strict=False):
         dims = known.of(value)
         if dims is None or "." in names or len(names) != len(dims):
@@ -239,7 +239,7 @@ def _einsum(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple(letters[name] for name in made) if made else None
 
 
-def _conv(node: ir.Node, known: Dimensions) -> Dims | None:
+def _conv(node: ir.Node, known: Dimensions) -> _Dims | None:
     x, weight = known.of(node.inputs[0]), known.of(node.inputs[1])
     if x is None or weight is None:
         return None
@@ -250,7 +250,7 @@ def _conv(node: ir.Node, known: Dimensions) -> Dims | None:
     return (x[0], weight[0], *lengths)
 
 
-def _reduce(node: ir.Node, known: Dimensions) -> Dims | None:
+def _reduce(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims = known.of(node.inputs[0])
     axes = None if dims is None else _axes(node, 1, len(dims))
     if dims is None or axes is None:
@@ -260,7 +260,7 @@ def _reduce(node: ir.Node, known: Dimensions) -> Dims | None:
     return tuple(dim for part in parts for dim in part)
 
 
-_RULES: Mapping[str, Callable[[ir.Node, Dimensions], Dims | None]] = {
+_RULES: Mapping[str, Callable[[ir.Node, Dimensions], _Dims | None]] = {
     **dict.fromkeys(_SAME, _same),
     **dict.fromkeys(_BROADCAST, _broadcast),
     **dict.fromkeys(("Concat", "Split"), _joined),
@@ -282,7 +282,7 @@ _RULES: Mapping[str, Callable[[ir.Node, Dimensions], Dims | None]] = {
 
 def _count(node: ir.Node, known: Dimensions) -> None:
     """Follow the elements of shapes through Shape, Gather, Concat, Slice and Casts."""
-    found: Dims | None = None
+    found: _Dims | None = None
     op_type, made = node.op_type, node.outputs[0]
     first = known.counted(node.inputs[0]) if node.inputs else None
     if op_type == "Shape":

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from optimize.surgery.graph import MICROSOFT
 from optimize.surgery.identities import can_be_output, is_output, read_instead, take_place
 
-SMALL_ELEMENTS = 1024
+_SMALL_ELEMENTS = 1024
 """Initializers up to this size are compared by content."""
 
 RANDOM_OPS = frozenset(
@@ -33,7 +33,7 @@ RANDOM_OPS = frozenset(
 )
 """Operators that may give another answer each time."""
 
-KNOWN_DOMAINS = ("", MICROSOFT)
+_KNOWN_DOMAINS = ("", MICROSOFT)
 """Whose operators give the same answer twice, but for the random ones."""
 
 
@@ -47,7 +47,7 @@ def merge_equal_initializers(model: ir.Model) -> int:
             tensor = value.const_value
             if value.is_graph_input() or value.is_graph_output() or tensor is None:
                 continue
-            if tensor.size > SMALL_ELEMENTS:
+            if tensor.size > _SMALL_ELEMENTS:
                 continue
             kept = first.setdefault(_content(tensor), value)
             if kept is not value and value.name is not None:
@@ -90,7 +90,7 @@ def _merge(graph: ir.Graph, kept: ir.Node, node: ir.Node) -> bool:
 
 def _key(node: ir.Node) -> Hashable | None:
     """Equal for nodes that compute the same; None for a node that must stay."""
-    if node.domain not in KNOWN_DOMAINS or node.op_type in RANDOM_OPS:
+    if node.domain not in _KNOWN_DOMAINS or node.op_type in RANDOM_OPS:
         return None
     attributes = []
     for name, attribute in sorted(node.attributes.items()):
@@ -119,7 +119,7 @@ def _attribute(attribute: ir.Attr) -> Hashable | None:
         return (value,)
     if kind in (ir.AttributeType.INTS, ir.AttributeType.STRINGS):
         return tuple(value)
-    if kind is ir.AttributeType.TENSOR and value.size <= SMALL_ELEMENTS:
+    if kind is ir.AttributeType.TENSOR and value.size <= _SMALL_ELEMENTS:
         return _content(value)
     return None
 

@@ -18,7 +18,7 @@ from optimize.surgery.graph import SMALL_CONSTANT_ELEMENTS, Array, constant, ten
 from optimize.surgery.identities import is_output, read_instead, take_place
 from optimize.surgery.unused import discard
 
-GROWING_OPS = frozenset(
+_GROWING_OPS = frozenset(
     {
         "CenterCropPad",
         "Col2Im",
@@ -41,7 +41,7 @@ GROWING_OPS = frozenset(
 TEXTS = ("value_string", "value_strings")
 """Attributes of a Constant that the library reads as ASCII, or fails."""
 
-MIN_WEIGHT_ELEMENTS = 2048
+_MIN_WEIGHT_ELEMENTS = 2048
 """A second copy of fewer values weighs less than what a precision saves by knowing them as one."""
 
 
@@ -107,7 +107,7 @@ def _is_a_weight_turned(node: ir.Node) -> bool:
     """Whether a constant that others read as it is would be stored a second time, turned."""
     value = node.inputs[0] if node.op_type == "Transpose" else None
     tensor = tensor_of(value)
-    if value is None or tensor is None or tensor.size < MIN_WEIGHT_ELEMENTS:
+    if value is None or tensor is None or tensor.size < _MIN_WEIGHT_ELEMENTS:
         return False
     return value.is_graph_output() or any(n.op_type != "Transpose" for n in value.consumers())
 
@@ -119,7 +119,7 @@ def _is_small(node: ir.Node) -> bool:
         return math.prod(shape.numpy()) <= SMALL_CONSTANT_ELEMENTS
     values = [constant(value) for value in node.inputs]
     sizes = [each.size for each in values if each is not None]
-    if node.op_type in GROWING_OPS:
+    if node.op_type in _GROWING_OPS:
         return False
     if node.op_type == "Range":
         return _range_elements(values) <= SMALL_CONSTANT_ELEMENTS

@@ -21,7 +21,7 @@ SMALL_CONSTANT_ELEMENTS = 65_536
 """Constants up to this size are read while a graph is analysed; larger ones only when written."""
 
 MICROSOFT = "com.microsoft"
-CONTRIB_IN_DEFAULT_DOMAIN = ("SimplifiedLayerNormalization",)
+_CONTRIB_IN_DEFAULT_DOMAIN = ("SimplifiedLayerNormalization",)
 """Operators that ONNX Runtime registers in the default domain and that ONNX does not know."""
 
 
@@ -175,7 +175,7 @@ def string_of(node: ir.Node, name: str, default: str) -> str:
     return default if attribute is None else attribute.as_string()
 
 
-def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
+def _add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
     """Register a tensor as an initializer under a name that is free."""
     tensor.name = scope_of(graph).name_value(name)
     value = ir.Value(
@@ -190,7 +190,7 @@ def add_tensor(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Valu
 
 def add_constant(graph: ir.Graph, name: str, values: Array) -> ir.Value:
     """Register a small array as an initializer."""
-    return add_tensor(graph, name, ir.Tensor(values))
+    return _add_tensor(graph, name, ir.Tensor(values))
 
 
 def add_weight(
@@ -208,7 +208,7 @@ def add_weight(
             return ir.Tensor(np.ascontiguousarray(values), dtype=dtype)
         return values
 
-    return add_tensor(graph, name, ir.LazyTensor(load, dtype=dtype, shape=ir.Shape(list(shape))))
+    return _add_tensor(graph, name, ir.LazyTensor(load, dtype=dtype, shape=ir.Shape(list(shape))))
 
 
 def derived_weight(
@@ -285,10 +285,10 @@ def substitute(old: ir.Value, new: ir.Value) -> None:
     if is_output:
         old.name = scope_of(home_of(old)).name_value(f"{name}.replaced")
         new.name = name
-    prune(old)
+    _prune(old)
 
 
-def prune(value: ir.Value) -> None:
+def _prune(value: ir.Value) -> None:
     """Remove the node that makes `value`, and what only fed it, when nothing reads them."""
     pending = [value]
     while pending:

@@ -15,9 +15,9 @@ from optimize.surgery.equal_nodes import RANDOM_OPS
 from optimize.surgery.value_types import bodies_of
 from vampnet_models.onnxfile.inference import infer
 
-Body = ir.Graph | ir.Function
+_Body = ir.Graph | ir.Function
 
-CHOOSING_OPS = frozenset(
+_CHOOSING_OPS = frozenset(
     {
         *("ArgMax", "ArgMin", "TopK", "Hardmax", "NonMaxSuppression", "NonZero", "Unique"),
         *("Round", "Floor", "Ceil", "Sign", "Mod", "Compress"),
@@ -27,7 +27,7 @@ CHOOSING_OPS = frozenset(
 )
 """Operators that make steps of a continuous input; a Cast where it leaves the floats."""
 
-MOVING_OPS = frozenset(
+_MOVING_OPS = frozenset(
     {
         *("Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split"),
         *("Concat", "Gather", "GatherND", "GatherElements", "Expand", "Tile", "Pad", "Where"),
@@ -37,10 +37,10 @@ MOVING_OPS = frozenset(
 )
 """Operators that hand values on without computing with them."""
 
-SHAPE_OPS = frozenset({"Shape", "Size", "ConstantOfShape"})
+_SHAPE_OPS = frozenset({"Shape", "Size", "ConstantOfShape"})
 """Operators that read no value of a float input."""
 
-BOUNDED_OPS = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
+_BOUNDED_OPS = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
 """Operators whose answers lie between 0 and 1."""
 
 
@@ -71,9 +71,9 @@ def _follow(nodes: Iterable[ir.Node], found: dict[ir.Value, Traits], model: ir.M
 
 def _of_node(node: ir.Node, found: Mapping[ir.Value, Traits]) -> Traits:
     known = [found.get(value, Traits()) for value in node.inputs if value is not None]
-    moves = node.op_type in MOVING_OPS and node.domain == ""
+    moves = node.op_type in _MOVING_OPS and node.domain == ""
     computed = any(each.computed for each in known)
-    if node.op_type in SHAPE_OPS:
+    if node.op_type in _SHAPE_OPS:
         computed = False
     elif not moves:
         computed = computed or any(_is_float(value) for value in node.outputs)
@@ -81,12 +81,12 @@ def _of_node(node: ir.Node, found: Mapping[ir.Value, Traits]) -> Traits:
         computed,
         any(each.chosen for each in known) or _chooses(node, found),
         any(each.drawn for each in known) or node.op_type in RANDOM_OPS,
-        node.op_type in BOUNDED_OPS or (moves and bool(known) and known[0].bounded),
+        node.op_type in _BOUNDED_OPS or (moves and bool(known) and known[0].bounded),
     )
 
 
 def _of_bodies(
-    node: ir.Node, bodies: list[Body], found: dict[ir.Value, Traits], model: ir.Model
+    node: ir.Node, bodies: list[_Body], found: dict[ir.Value, Traits], model: ir.Model
 ) -> Traits:
     """What the bodies of a node, or the function that it calls, make of what it is given."""
     given = [found.get(value, Traits()) for value in node.inputs if value is not None]
@@ -119,7 +119,7 @@ def _united(traits: Iterable[Traits]) -> Traits:
 
 
 def _chooses(node: ir.Node, found: Mapping[ir.Value, Traits]) -> bool:
-    if node.op_type not in CHOOSING_OPS:
+    if node.op_type not in _CHOOSING_OPS:
         return False
     if node.op_type == "Cast":
         to = node.attributes.get("to")
@@ -136,7 +136,7 @@ def _is_float(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype.is_floating_point()
 
 
-def _bodies(node: ir.Node, model: ir.Model) -> list[Body]:
+def _bodies(node: ir.Node, model: ir.Model) -> list[_Body]:
     """The bodies of a node, or the function that it calls."""
     function = model.functions.get(node.op_identifier())
     return [*bodies_of(node), *([] if function is None else [function])]

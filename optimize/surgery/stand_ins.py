@@ -16,7 +16,7 @@ from optimize.surgery.scopes import all_nodes
 
 _STAND_IN = "optimize.stand_in"
 
-TURNED = {"perm": (1, 0)}
+_TURNED = {"perm": (1, 0)}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def remember(value: ir.Value, origin: StandIn) -> None:
 def stored_turned(value: ir.Value) -> ir.Value | None:
     """The matrix that `value` is the transpose of, where others read it as it is."""
     origin = _origin(value)
-    if origin is None or origin.attributes != TURNED or not _is_stored(origin.source):
+    if origin is None or origin.attributes != _TURNED or not _is_stored(origin.source):
         return None
     return origin.source
 

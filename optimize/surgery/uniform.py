@@ -29,7 +29,7 @@ _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "Sub": operator.sub,
 }
 
-MOST_VALUES = 128
+_MOST_VALUES = 128
 """Values that are looked at for one; what makes a mask is shorter, and some graphs have no end."""
 
 
@@ -42,7 +42,7 @@ def uniform(value: ir.Value | None) -> np.generic | None:
         unread = (
             [] if each is None or each in known else [v for v in _reads(each) if v not in known]
         )
-        if len(known) + len(waiting) + len(unread) > MOST_VALUES:
+        if len(known) + len(waiting) + len(unread) > _MOST_VALUES:
             return None
         if not unread:
             if each is not None and each not in known:

@@ -32,15 +32,15 @@ from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.repair.layouts import conditioning_of, mask_of
 from vampnet_models.spec import Role
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 
-LOGIT_EPSILON = 0.1
+_LOGIT_EPSILON = 0.1
 """Nats: a top-2 margin below this is a near-tie of a transformer."""
 
-DISTANCE_EPSILON = 0.001
+_DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
 
-FLOOR_THREADS = 1
+_FLOOR_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Truth:
     steps: tuple[int | None, ...] = ()
 
 
-Answers = Iterable[Feeds]
+_Answers = Iterable[Feeds]
 
 
 def reference_truth(
     reference: Artifact,
     feeds: Sequence[Feeds],
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
     steps: Sequence[int | None] = (),
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
@@ -87,7 +87,7 @@ def reference_truth(
     floor = answers_of(
         reference,
         feeds,
-        threads=FLOOR_THREADS,
+        threads=_FLOOR_THREADS,
         graph_optimization="disabled",
         details=False,
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
@@ -110,13 +110,13 @@ def _require_finite(truth: Truth) -> None:
                 )
 
 
-def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
+def compare(truth: Truth, variant: Artifact, progress: _Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
     spec = truth.reference.spec
     return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))
 
 
-def judge(truth: Truth, answers: Answers) -> AccuracyReport:
+def judge(truth: Truth, answers: _Answers) -> AccuracyReport:
     """Compare a variant's answers, in the order of the feeds."""
     role = truth.reference.role
     if role is Role.CODEC_ENCODER:
@@ -130,7 +130,7 @@ def judge(truth: Truth, answers: Answers) -> AccuracyReport:
     return generic_report(truth.reference.spec.part, truth.answers, truth.floor, answers)
 
 
-def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
+def _encoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     name = truth.reference.spec.outputs[0].name
     rows, floor_rows, ties = [], [], []
     for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
@@ -138,14 +138,14 @@ def _encoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
         rows.append(Comparison(_same(ours[name], own[name]), counted))
         floor_rows.append(Comparison(_same(floor[name], own[name]), counted))
         if "margins" in own:
-            ties.append(own["margins"] < DISTANCE_EPSILON)
+            ties.append(own["margins"] < _DISTANCE_EPSILON)
     notes = () if ties else ("near-ties unknown: the graph shows no distance per codebook",)
-    near = _near_ties(rows, ties, DISTANCE_EPSILON) if ties else None
+    near = _near_ties(rows, ties, _DISTANCE_EPSILON) if ties else None
     given = agreement.given_earlier(rows)
     return AccuracyReport(**shares_of(rows, floor_rows, given=given), near_ties=near, notes=notes)
 
 
-def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
+def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     rows, floor_rows, ties, kl, top5 = [], [], [], [], []
     nonfinite = 0
     triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
@@ -159,7 +159,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
         if "logits" not in own or "logits" not in ours:
             continue
         tie = np.zeros(counted.shape, bool)
-        tie[-predicted:] = own["margins"] < LOGIT_EPSILON
+        tie[-predicted:] = own["margins"] < _LOGIT_EPSILON
         ties.append(tie)
         nonfinite += int(ours["nonfinite"])
         kl.append(kl_nats(own["logits"], ours["logits"]))
@@ -169,7 +169,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
     return AccuracyReport(
         **shares_of(rows, floor_rows, by_ratio=True),
         per_step=_per_step(truth.steps, rows, floor_rows),
-        near_ties=_near_ties(rows, ties, LOGIT_EPSILON) if has_logits else None,
+        near_ties=_near_ties(rows, ties, _LOGIT_EPSILON) if has_logits else None,
         logits_kl=float(np.concatenate(kl).mean()) if has_logits else None,
         top5_containment=float(np.concatenate(top5).mean()) if has_logits else None,
         nonfinite=nonfinite,
@@ -177,7 +177,7 @@ def _transformer_report(truth: Truth, answers: Answers) -> AccuracyReport:
     )
 
 
-def _decoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
+def _decoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     name = truth.reference.spec.outputs[0].name
     ratios, floors, noises, mels = [], [], [], []
     clipped = nonfinite = n = 0
@@ -204,7 +204,7 @@ def _decoder_report(truth: Truth, answers: Answers) -> AccuracyReport:
     )
 
 
-def _beats_report(truth: Truth, answers: Answers) -> AccuracyReport:
+def _beats_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     """F-measure over beats and downbeats of all clips, and SQNR of the logits."""
     name = truth.reference.spec.outputs[0].name
     found: tuple[list[beats.Match], ...] = tuple([] for _ in beats.KINDS)

@@ -15,7 +15,7 @@ from optimize.truth.audio_metrics import snr_db
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import Part
 
-FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
+_FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
 """The split form's logits `[batch, classes, frames * predicted]`."""
 
 
@@ -67,7 +67,7 @@ def generic_report(
 
 def _comparison(part: Part | None, values: Array, answer: Array | None) -> Comparison:
     """Where an answer makes the reference's choices; nowhere, if it cannot be laid beside it."""
-    axis = 1 if part in FLAT_LOGITS else -1
+    axis = 1 if part in _FLAT_LOGITS else -1
     choice = _choice(values, axis)
     same = np.zeros(choice.shape, bool)
     if answer is not None and _same_shape(values, answer):
@@ -95,7 +95,7 @@ def _is_choice(part: Part | None, values: Array) -> bool:
     if not values.size or not _is_float(values):
         return bool(values.size)
     if part is not None:
-        return part in FLAT_LOGITS
+        return part in _FLAT_LOGITS
     return values.ndim > 1 and values.shape[-1] > 1
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_FRAMES = 29
+_BLOCK_FRAMES = 29
 """Half a second: neighbouring tokens are not independent, so the bootstrap draws such blocks."""
 
-N_RESAMPLES = 1000
+_N_RESAMPLES = 1000
 RATIO_BINS = 10
 """Mask ratios are grouped by tenths."""
 
@@ -56,9 +56,9 @@ def interval(comparisons: list[Comparison], seed: int = 0) -> tuple[float, float
         return None
     rng = np.random.default_rng(seed)
     groups = [blocks[blocks[:, 0] == s] for s in np.unique(blocks[:, 0])]
-    means = np.zeros(N_RESAMPLES)
+    means = np.zeros(_N_RESAMPLES)
     for group in groups:
-        drawn = rng.integers(0, len(group), (N_RESAMPLES, len(group)))
+        drawn = rng.integers(0, len(group), (_N_RESAMPLES, len(group)))
         means += group[drawn, 1].sum(axis=1) / group[drawn, 2].sum(axis=1)
     means /= len(groups)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -118,7 +118,7 @@ def _blocks(comparisons: list[Comparison]) -> NDArray[Any]:
     for c in comparisons:
         agree = (c.same & c.counted).sum(axis=0)
         count = c.counted.sum(axis=0)
-        starts = np.arange(0, len(count), BLOCK_FRAMES)
+        starts = np.arange(0, len(count), _BLOCK_FRAMES)
         agree, count = np.add.reduceat(agree, starts), np.add.reduceat(count, starts)
         rows += [(c.stratum, a, n) for a, n in zip(agree, count, strict=True) if n]
     return np.array(rows, np.float64).reshape(-1, 3)

@@ -16,13 +16,13 @@ from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Ses
 from vampnet_models.repair.layouts import mask_of, transformer_answer
 from vampnet_models.spec import ModelSpec, Role
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 
-MARGIN_PREFIX = "margin."
-IN_MEMORY_BYTES = 256 * 1024 * 1024
+_MARGIN_PREFIX = "margin."
+_IN_MEMORY_BYTES = 256 * 1024 * 1024
 """Encoders larger than this are not reopened with their decision margins exposed."""
 
-LOGIT_ROWS = 256
+_LOGIT_ROWS = 256
 """Masked positions per state whose logits are compared in full."""
 
 
@@ -35,7 +35,7 @@ def answers_of(
     graph_optimization: GraphOptimization = "all",
     details: bool = True,
     margins: bool = False,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> Iterator[Feeds]:
     """Run the feeds one by one and yield each answer, reduced by `reduce_answer`.
 
@@ -76,24 +76,24 @@ def reduce_answer(
         reduced["margins"] = np.asarray(top2[..., 1] - top2[..., 0])
     if details:
         rows = logits[0].reshape(-1, logits.shape[-1])[
-            logit_rows(mask_of(spec, feed), logits.shape[1])
+            _logit_rows(mask_of(spec, feed), logits.shape[1])
         ]
         reduced["logits"] = rows
         reduced["nonfinite"] = np.array(logits.size - np.isfinite(logits).sum())
     return reduced
 
 
-def logit_rows(mask: Array, predicted: int) -> Array:
+def _logit_rows(mask: Array, predicted: int) -> Array:
     """At most LOGIT_ROWS masked positions, evenly spread, as indices into codebooks x frames."""
     masked = np.flatnonzero(mask[0, -predicted:])
-    if len(masked) <= LOGIT_ROWS:
+    if len(masked) <= _LOGIT_ROWS:
         return masked
-    return np.asarray(masked[np.linspace(0, len(masked) - 1, LOGIT_ROWS).astype(int)])
+    return np.asarray(masked[np.linspace(0, len(masked) - 1, _LOGIT_ROWS).astype(int)])
 
 
 def _run(session: Session, feed: Feeds) -> Feeds:
     outputs = session.run(feed)
-    names = [n for n in outputs if n.startswith(MARGIN_PREFIX)]
+    names = [n for n in outputs if n.startswith(_MARGIN_PREFIX)]
     if names:
         # The two best distances per position, [batch, frames, 2], best first.
         pairs = np.stack([outputs.pop(name) for name in names], axis=1)
@@ -103,7 +103,7 @@ def _run(session: Session, feed: Feeds) -> Feeds:
 
 def _with_margins(model: Artifact) -> bytes | None:
     """The encoder with the two best distances of each codebook as outputs; None if unknown."""
-    if model.role is not Role.CODEC_ENCODER or model.bytes > IN_MEMORY_BYTES:
+    if model.role is not Role.CODEC_ENCODER or model.bytes > _IN_MEMORY_BYTES:
         return None
     codebooks = model.spec.outputs[0].shape[1]
     graph_model = load_model(model.path)
@@ -122,9 +122,9 @@ def _with_margins(model: Artifact) -> bytes | None:
             [node.inputs[0], k],
             ir.convenience.convert_attributes(attributes),
             num_outputs=2,
-            name=f"{MARGIN_PREFIX}{index}",
+            name=f"{_MARGIN_PREFIX}{index}",
         )
-        top.outputs[0].name = f"{MARGIN_PREFIX}{index}"
+        top.outputs[0].name = f"{_MARGIN_PREFIX}{index}"
         top.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
         graph.append(top)
         graph.outputs.append(top.outputs[0])

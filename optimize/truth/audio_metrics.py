@@ -9,67 +9,67 @@ from numpy.typing import NDArray
 
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
-Audio = NDArray[Any]
+_Audio = NDArray[Any]
 
-CEILING_DB = 150.0
+_CEILING_DB = 150.0
 """Given for bit-equal audio, whose true ratio is infinite; float32 reaches about 140 dB."""
 
-N_FFT = 2048
-HOP_LENGTH = 512
-N_MELS = 80
-FLOOR_DB = -80.0
+_N_FFT = 2048
+_HOP_LENGTH = 512
+_N_MELS = 80
+_FLOOR_DB = -80.0
 """Mel bands quieter than this count as this quiet, so that silence compares as silence."""
 
 
-def si_sdr_db(reference: Audio, estimate: Audio) -> float:
+def si_sdr_db(reference: _Audio, estimate: _Audio) -> float:
     """Scale-invariant signal-to-distortion ratio of `[samples]` (Le Roux et al. 2019), in dB."""
     ref = reference.astype(np.float64) - reference.mean(dtype=np.float64)
     est = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
     energy = float(ref @ ref)
     if energy == 0:
-        return CEILING_DB if not est.any() else -CEILING_DB
+        return _CEILING_DB if not est.any() else -_CEILING_DB
     target = (float(est @ ref) / energy) * ref
     return _ratio_db(float(target @ target), float(np.sum((est - target) ** 2)))
 
 
-def snr_db(reference: Audio, estimate: Audio) -> float:
+def snr_db(reference: _Audio, estimate: _Audio) -> float:
     """Signal-to-noise ratio of equal shapes, in dB."""
     ref = reference.astype(np.float64).ravel()
     noise = estimate.astype(np.float64).ravel() - ref
     return _ratio_db(float(ref @ ref), float(noise @ noise))
 
 
-def log_mel_db(reference: Audio, estimate: Audio) -> float:
+def log_mel_db(reference: _Audio, estimate: _Audio) -> float:
     """Mean absolute difference of the log-mel spectrograms of `[samples]`, in dB."""
     difference = np.abs(log_mel_spectrogram(reference) - log_mel_spectrogram(estimate))
     return float(difference.mean())
 
 
-def log_mel_spectrogram(samples: Audio) -> NDArray[np.float32]:
+def log_mel_spectrogram(samples: _Audio) -> NDArray[np.float32]:
     """Power mel spectrogram in dB relative to full scale, float32 `[frames, N_MELS]`."""
-    padded = np.pad(samples.astype(np.float32), N_FFT // 2)
-    if len(padded) < N_FFT:
-        padded = np.pad(padded, (0, N_FFT - len(padded)))
-    window = np.hanning(N_FFT).astype(np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
+    padded = np.pad(samples.astype(np.float32), _N_FFT // 2)
+    if len(padded) < _N_FFT:
+        padded = np.pad(padded, (0, _N_FFT - len(padded)))
+    window = np.hanning(_N_FFT).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP_LENGTH]
     power = np.abs(np.fft.rfft(frames * window, axis=1) / (window.sum() / 2)) ** 2
     mel = power @ mel_filters().T
-    return np.asarray(10 * np.log10(np.maximum(mel, 10 ** (FLOOR_DB / 10))), np.float32)
+    return np.asarray(10 * np.log10(np.maximum(mel, 10 ** (_FLOOR_DB / 10))), np.float32)
 
 
 def mel_filters() -> NDArray[np.float64]:
     """Triangular filters, equally spaced in mel (O'Shaughnessy 1987), `[N_MELS, bins]`."""
     top_mel = 2595 * np.log10(1 + SAMPLE_RATE_HZ / 2 / 700)
-    edges_hz = 700 * (10 ** (np.linspace(0, top_mel, N_MELS + 2) / 2595) - 1)
-    bins_hz = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE_HZ)
+    edges_hz = 700 * (10 ** (np.linspace(0, top_mel, _N_MELS + 2) / 2595) - 1)
+    bins_hz = np.fft.rfftfreq(_N_FFT, 1 / SAMPLE_RATE_HZ)
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
 
 
 def _ratio_db(signal: float, noise: float) -> float:
-    if noise <= signal * 10 ** (-CEILING_DB / 10):
-        return CEILING_DB
+    if noise <= signal * 10 ** (-_CEILING_DB / 10):
+        return _CEILING_DB
     if signal == 0:
-        return -CEILING_DB
+        return -_CEILING_DB
     return float(10 * np.log10(signal / noise))

@@ -18,19 +18,19 @@ from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ
 from vampnet_models.spec import HOP_SAMPLES
 from vampnet_models.spec import SAMPLE_RATE_HZ as CODEC_RATE_HZ
 
-Logits = NDArray[Any]
+_Logits = NDArray[Any]
 Times = NDArray[np.float64]
 
 KINDS = ("beat", "downbeat")
 """The two outputs, in the order of the logits."""
 
-THRESHOLD = 0.5
+_THRESHOLD = 0.5
 """A peak's least probability."""
 
-MIN_DISTANCE_S = 0.2
+_MIN_DISTANCE_S = 0.2
 """Two beats lie at least this far apart: 300 beats per minute."""
 
-TOLERANCE_S = 0.02
+_TOLERANCE_S = 0.02
 """Beats this close count as the same beat."""
 
 _ROUNDING_S = 1e-9
@@ -65,17 +65,17 @@ class Match:
         return 2 * self.hits / n if n else None
 
 
-def beat_times_s(logits: Logits, frame_s: float) -> tuple[Times, Times]:
+def beat_times_s(logits: _Logits, frame_s: float) -> tuple[Times, Times]:
     """Beats and downbeats in seconds, ascending, of logits float `[2, frames]`."""
     beats, downbeats = (np.float64(frame_s) * peaks(row, frame_s) for row in logits)
     return beats, downbeats
 
 
 def peaks(
-    logits: Logits,
+    logits: _Logits,
     frame_s: float,
-    threshold: float = THRESHOLD,
-    min_distance_s: float = MIN_DISTANCE_S,
+    threshold: float = _THRESHOLD,
+    min_distance_s: float = _MIN_DISTANCE_S,
 ) -> NDArray[np.int64]:
     """Frames of the local maxima of `[frames]` whose sigmoid is at least `threshold`.
 
@@ -107,7 +107,7 @@ def frame_s(samples: int, frames: int) -> float:
     return -(-samples // frames) / SAMPLE_RATE_HZ
 
 
-def match(reference_s: Times, variant_s: Times, tolerance_s: float = TOLERANCE_S) -> Match:
+def match(reference_s: Times, variant_s: Times, tolerance_s: float = _TOLERANCE_S) -> Match:
     """Pair the beats of two ascending lists one to one, each pair within `tolerance_s`.
 
     Taking the earliest possible pair each time gives the most pairs: the windows have one width.

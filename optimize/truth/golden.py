@@ -17,8 +17,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds
 
-FACTS = "golden.json"
-PARTS = ("feed", "answer", "floor")
+_FACTS = "golden.json"
+_PARTS = ("feed", "answer", "floor")
 
 
 def save_golden(truth: Truth, path: Path) -> None:
@@ -33,14 +33,14 @@ def save_golden(truth: Truth, path: Path) -> None:
         "strata": truth.strata,
         "steps": truth.steps,
     }
-    parts = zip(PARTS, (truth.feeds, truth.answers, truth.floor), strict=True)
+    parts = zip(_PARTS, (truth.feeds, truth.answers, truth.floor), strict=True)
     arrays = {
         f"{part}/{i}/{name}": values
         for part, each in parts
         for i, feed in enumerate(each)
         for name, values in feed.items()
     }
-    write_npz(path, {**arrays, FACTS: np.array(json.dumps(facts))})
+    write_npz(path, {**arrays, _FACTS: np.array(json.dumps(facts))})
 
 
 def load_golden(path: Path, reference: Artifact) -> Truth:
@@ -50,12 +50,12 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            facts = json.loads(str(archive[FACTS]))
+            facts = json.loads(str(archive[_FACTS]))
             parts: dict[str, list[Feeds]] = {
-                part: [{} for _ in range(facts["n_feeds"])] for part in PARTS
+                part: [{} for _ in range(facts["n_feeds"])] for part in _PARTS
             }
             for key in archive.files:
-                if key != FACTS:
+                if key != _FACTS:
                     part, number, name = key.split("/", 2)
                     parts[part][int(number)][name] = archive[key]
             strata, steps = tuple(facts["strata"]), tuple(facts["steps"])
@@ -69,5 +69,5 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
             f"{path}: recorded from another model, a {model} with sha256 {made_by[:12]}; "
             f"{reference.path.name} has {reference.sha256[:12]}"
         )
-    feeds, answers, floor = (tuple(parts[part]) for part in PARTS)
+    feeds, answers, floor = (tuple(parts[part]) for part in _PARTS)
     return Truth(reference, feeds, strata, answers, floor, steps)

@@ -20,13 +20,13 @@ from vampnet_models.chain.tokens import (
     with_upper_codebooks,
 )
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 """Called with (runs done, runs in all)."""
 
-STAGES = ("encoder", "coarse", "c2f", "decoder")
+_STAGES = ("encoder", "coarse", "c2f", "decoder")
 FLOOR, ALL = "floor", "all"
 PERIOD_FRAMES = 7
-UPPER_CODEBOOK = 3
+_UPPER_CODEBOOK = 3
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ def swap_table(
     floor: Chain,
     clips: Sequence[Audio],
     sampling: SamplingOptions,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> tuple[SwapRow, ...]:
     """One row per exchange; `floor` is the FP32 chain in other sessions."""
     chains: dict[str, tuple[Chain, tuple[str, ...]]] = {FLOOR: (floor, ())}
-    for stage in STAGES:
+    for stage in _STAGES:
         chains[f"{stage} alone"] = (_exchanged(reference, variant, (stage,)), (stage,))
-    for stage in STAGES:
-        others = tuple(s for s in STAGES if s != stage)
+    for stage in _STAGES:
+        others = tuple(s for s in _STAGES if s != stage)
         chains[f"all but {stage}"] = (_exchanged(reference, variant, others), others)
-    chains[ALL] = (variant, STAGES)
+    chains[ALL] = (variant, _STAGES)
     total, done = (len(chains) + 1) * len(clips), 0
     sounds: list[tuple[Audio, Codes]] = []
     for number, clip in enumerate(clips):
@@ -98,4 +98,4 @@ def _vamp(chain: Chain, clip: Audio, number: int, sampling: SamplingOptions) -> 
 
 def _prompt(shape: tuple[int, ...]) -> Codes:
     """Every seventh frame of the first codebooks is kept: a variation as users make them."""
-    return with_upper_codebooks(periodic_mask(shape, PERIOD_FRAMES), UPPER_CODEBOOK)
+    return with_upper_codebooks(periodic_mask(shape, PERIOD_FRAMES), _UPPER_CODEBOOK)

@@ -30,13 +30,13 @@ from optimize.tuning.search import (
 )
 from optimize.tuning.sensitivity import Effect
 
-Assignment = Mapping[str, str]
-Floats = NDArray[np.float64]
+_Assignment = Mapping[str, str]
+_Floats = NDArray[np.float64]
 
-SHARES = tuple(float(x) for x in np.geomspace(1, 1e-6, 60))
+_SHARES = tuple(float(x) for x in np.geomspace(1, 1e-6, 60))
 """Of the damage of every block in its worst precision."""
 
-Choice = tuple[Candidate, Assignment | None]
+_Choice = tuple[Candidate, _Assignment | None]
 """A point of a curve; the assignment where it is a prediction."""
 
 
@@ -44,7 +44,7 @@ Choice = tuple[Candidate, Assignment | None]
 class Point:
     """A mixture with what it is, or is predicted to be."""
 
-    assignment: Assignment
+    assignment: _Assignment
     damage: float
     candidate: Candidate
 
@@ -67,14 +67,14 @@ class Curve:
             return []
         most = worst_damage(self.effects)
         found = {_key(p.assignment): p for p in self.measured}
-        for share, speed in itertools.product(SHARES, SPEED_WEIGHTS):
+        for share, speed in itertools.product(_SHARES, SPEED_WEIGHTS):
             assignment = smallest(self.effects, self.total_bytes, share * most, speed)
             key = _key(assignment)
             if key not in found:
                 found[key] = self._predicted(assignment)
         return list(found.values())
 
-    def _predicted(self, assignment: Assignment) -> Point:
+    def _predicted(self, assignment: _Assignment) -> Point:
         """As the measured mixture of the nearest damage, moved by what the effects say."""
         damage = damage_of(self.effects, assignment)
         near = min(self.measured, key=lambda p: abs(_log(p.damage) - _log(damage)))
@@ -102,16 +102,16 @@ def proposal(
     others: Mapping[str, Sequence[Candidate]],
     budget: Budget,
     prefer: Prefer,
-) -> dict[str, Assignment]:
+) -> dict[str, _Assignment]:
     """For each model its mixture in the best predicted set within the budget, if not measured yet.
 
     `others` are the measured candidates that are no mixtures. Empty where every mixture of that set
     is measured, or where nothing is predicted to keep to the budget.
     """
-    choices: list[list[Choice]] = []
+    choices: list[list[_Choice]] = []
     for name, curve in curves.items():
         measured = {_key(p.assignment) for p in curve.measured}
-        mine: list[Choice] = [(each, None) for each in others[name]]
+        mine: list[_Choice] = [(each, None) for each in others[name]]
         for point in curve.points():
             known = _key(point.assignment) in measured
             mine.append((point.candidate, None if known else point.assignment))
@@ -130,7 +130,7 @@ def proposal(
     }
 
 
-def _exchanged(choices: Sequence[Sequence[Choice]], budget: Budget, prefer: Prefer) -> list[int]:
+def _exchanged(choices: Sequence[Sequence[_Choice]], budget: Budget, prefer: Prefer) -> list[int]:
     """A choice per model that no other choice of one or two models improves."""
     columns = [_columns([c for c, _ in each]) for each in choices]
     reference_s = sum(each[0][0].reference_s for each in choices)
@@ -138,7 +138,7 @@ def _exchanged(choices: Sequence[Sequence[Choice]], budget: Budget, prefer: Pref
     most_s = math.inf if budget.max_latency is None else budget.max_latency * reference_s
     keys = {"truest": (0, 1, 2), "smallest": (1, 0, 2), "fastest": (2, 1, 0)}[prefer]
 
-    def costs(sums: Floats) -> tuple[Floats, ...]:
+    def costs(sums: _Floats) -> tuple[_Floats, ...]:
         over = np.maximum(sums[1] / most_bytes - 1, 0) + np.maximum(sums[2] / most_s - 1, 0)
         return (over, *(sums[key] for key in keys))
 
@@ -160,13 +160,13 @@ def _exchanged(choices: Sequence[Sequence[Choice]], budget: Budget, prefer: Pref
     return best
 
 
-def _columns(candidates: Sequence[Candidate]) -> Floats:
+def _columns(candidates: Sequence[Candidate]) -> _Floats:
     """Loss, bytes and seconds of each, `[3, candidates]`."""
     rows = [(c.loss, c.bytes, c.time_ratio * c.reference_s) for c in candidates]
     return np.array(rows, np.float64).T
 
 
-def _key(assignment: Assignment) -> tuple[tuple[str, str], ...]:
+def _key(assignment: _Assignment) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(assignment.items()))
 
 
@@ -178,7 +178,7 @@ def _decibels(growth: float) -> float:
     return 10 * math.log10(max(growth, 1e-12))
 
 
-def _time(effects: Mapping[str, Sequence[Effect]], chosen: Assignment) -> float:
+def _time(effects: Mapping[str, Sequence[Effect]], chosen: _Assignment) -> float:
     return sum(
         e.time_ratio - 1
         for each in effects.values()

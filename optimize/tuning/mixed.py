@@ -41,11 +41,11 @@ from vampnet_models.onnxfile.session import Feeds
 
 FLOAT = "float32"
 STATIC, DYNAMIC = "int8-static", "int8-dynamic"
-PRECISIONS = (FLOAT, "float16-weights", STATIC, DYNAMIC, "int8-weights", "int4-weights")
+_PRECISIONS = (FLOAT, "float16-weights", STATIC, DYNAMIC, "int8-weights", "int4-weights")
 """What a weight may have, from the truest to the smallest; `FLOAT` leaves it as it is."""
 
 BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
-GPTQ_4 = weight_only.Settings(bits=4, method="asymmetric")
+_GPTQ_4 = weight_only.Settings(bits=4, method="asymmetric")
 """With zero points: of fifteen levels each counts."""
 
 Assignment = Mapping[str, str]
@@ -57,7 +57,7 @@ Blocks = Mapping[str, tuple[str, ...]]
 Grain = Literal["node", "stage", "kind"]
 """How much of a model shares a precision, from the finest on; see `blocks_of`."""
 
-OWN_SHARE = 0.01
+_OWN_SHARE = 0.01
 """By the grain `node`, a codec's convolution with so much of all weights is a block of its own."""
 
 _LAYER = re.compile(r"(layers?)\.\d+\.")
@@ -76,10 +76,10 @@ def blocks_of(
     codes go by kind (`quantizers.*.in_proj`): they are many and small. Any other node stands alone.
     """
     chosen = {
-        n.name: n for found in targets(graph, traits).values() for n in found.chosen if n.name
+        n.name: n for found in _targets(graph, traits).values() for n in found.chosen if n.name
     }
     sizes = {name: _n_weights(node) for name, node in chosen.items()}
-    own = {name for name, size in sizes.items() if size >= OWN_SHARE * sum(sizes.values())}
+    own = {name for name, size in sizes.items() if size >= _OWN_SHARE * sum(sizes.values())}
     decides = code_path(graph, traits)
     blocks: dict[str, list[str]] = {}
     for node in graph:
@@ -105,7 +105,7 @@ def _block(name: str, grain: Grain, *, own: bool) -> str:
     return name if stage is None or (own and grain == "node") else stage.group(1)
 
 
-def targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
+def _targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
     """What each precision would convert and leave."""
     return {
         STATIC: int8_static.targets(graph, traits),
@@ -123,13 +123,13 @@ def options_of(
 
     Four bits are none for a block whose weights have no whole blocks of them: it would be 8.
     """
-    plans = targets(graph, traits)
+    plans = _targets(graph, traits)
     chosen = {p: {n.name for n in found.chosen} for p, found in plans.items()}
     chosen["int4-weights"] = {
         n.name for n in plans["int4-weights"].chosen if weight_only.has_four_bits(n)
     }
     return {
-        block: tuple(p for p in PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
+        block: tuple(p for p in _PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
         for block, nodes in blocks.items()
     }
 
@@ -162,8 +162,8 @@ def convert(
     float32, with the reason.
     """
     graph = model.graph
-    names = {p: _names(blocks, assignment, p) for p in PRECISIONS}
-    plans = {p: restricted(found, names[p]) for p, found in targets(graph, traits).items()}
+    names = {p: _names(blocks, assignment, p) for p in _PRECISIONS}
+    plans = {p: restricted(found, names[p]) for p, found in _targets(graph, traits).items()}
     read_by_integers = names[STATIC] | names[DYNAMIC]
     touched = {
         value.name
@@ -251,7 +251,7 @@ def calibrate(
         every = {**calibrated_weights.widths_of(readers), **widths}
         for name, moments in collect_moments(fused, feeds, every, progress=progress):
             for node in readers.get(name, ()):
-                for precision, settings in (("int8-weights", BITS_8), ("int4-weights", GPTQ_4)):
+                for precision, settings in (("int8-weights", BITS_8), ("int4-weights", _GPTQ_4)):
                     found = calibrated_weights.packed(node, moments, settings, shelf)
                     blocks[precision][node.name or ""] = found
             if name in widths:

@@ -16,10 +16,10 @@ from optimize.tuning.sensitivity import Effect
 MOST_TRIALS = 8
 """Mixtures that are measured per target."""
 
-FINE_STEP = 0.004
+_FINE_STEP = 0.004
 """Brackets whose sizes differ by less of the model are settled."""
 
-AIM = 0.97
+_AIM = 0.97
 """Of the target: a guess that falls just short of it closes the bracket sooner."""
 
 TARGETS = (1.0, 0.85, 0.7)
@@ -71,7 +71,7 @@ def _next(tried: Mapping[float, float], target: float, power: float) -> float | 
         return None
     low, high = _bracket(tried, target)
     near = min(tried, key=lambda d: abs(math.log(max(tried[d], 1e-9) / target)))
-    guess = float(near * (AIM * target / max(tried[near], 1e-9)) ** power)
+    guess = float(near * (_AIM * target / max(tried[near], 1e-9)) ** power)
     if low is not None and high is not None:
         inside = low * 1.0001 < guess < high * 0.9999
         return guess if inside else math.sqrt(low * high)
@@ -101,4 +101,4 @@ def _settled(
     if low is None or high is None:
         return low is not None and low > worst_damage(effects)
     saved = [saved_bytes(effects, smallest(effects, total_bytes, d, speed)) for d in (low, high)]
-    return abs(saved[0] - saved[1]) <= FINE_STEP * total_bytes
+    return abs(saved[0] - saved[1]) <= _FINE_STEP * total_bytes

@@ -23,10 +23,10 @@ Near = Literal["keeps-tokens", "keeps-size", "keeps-time", "truest"]
 """Which bound a set that comes near to a budget keeps: the smallest that keeps the tokens, or the
 truest that keeps the size, the time, or nothing."""
 
-SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
+_SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
 """Of the damage of every block in its worst precision: what a mixture may have."""
 
-KNAPSACK_UNITS = 1000
+_KNAPSACK_UNITS = 1000
 
 SPEED_WEIGHTS = (0.0, 1.0)
 """Size alone, and size and time alike."""
@@ -134,7 +134,7 @@ def assignments(
     """
     largest = worst_damage(effects)
     found: dict[tuple[tuple[str, str], ...], float] = {}
-    for speed, share in itertools.product(SPEED_WEIGHTS, SHARES):
+    for speed, share in itertools.product(SPEED_WEIGHTS, _SHARES):
         chosen = smallest(effects, total_bytes, share * largest, speed)
         found.setdefault(tuple(chosen.items()), damage_of(effects, chosen))
     ranked = sorted(found, key=lambda key: -found[key])
@@ -154,8 +154,8 @@ def smallest(
     A multiple-choice knapsack by dynamic programming (Kellerer, Pferschy and Pisinger 2004,
     chapter 11); damage is counted in thousandths of `most_damage`, rounded up.
     """
-    unit = most_damage / KNAPSACK_UNITS
-    costs = np.zeros(KNAPSACK_UNITS + 1)
+    unit = most_damage / _KNAPSACK_UNITS
+    costs = np.zeros(_KNAPSACK_UNITS + 1)
     """The least cost of the blocks so far, by the units of damage that they may take."""
     picks = []
     for options in effects.values():
@@ -169,7 +169,7 @@ def smallest(
             pick[mine < best], best = number, np.minimum(mine, best)
         costs = best
         picks.append((options, pick))
-    left, found = KNAPSACK_UNITS, {}
+    left, found = _KNAPSACK_UNITS, {}
     for options, pick in reversed(picks):
         option = options[pick[left]]
         found[option.block] = option.precision
@@ -200,7 +200,7 @@ def _units(damage: float, unit: float) -> int | None:
     """None where it is more than all may be; what does nothing costs nothing."""
     if damage <= 0:
         return 0
-    if unit <= 0 or damage > unit * KNAPSACK_UNITS:
+    if unit <= 0 or damage > unit * _KNAPSACK_UNITS:
         return None
     return math.ceil(damage / unit)
 

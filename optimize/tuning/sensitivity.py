@@ -27,10 +27,10 @@ from optimize.tuning.mixed import Assignment, Blocks, Calibrated
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.onnxfile.session import Feeds, Session, open_session
 
-FOLDER_KEY = "session.model_external_initializers_file_folder_path"
+_FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 
 
-TIMED_FEEDS = 3
+_TIMED_FEEDS = 3
 """Feeds that the float32 model runs again beside a trial, for the ratio of their times."""
 
 
@@ -89,7 +89,7 @@ class Trials:
         return Effect(
             block,
             precision,
-            damage_of(report),
+            _damage_of(report),
             report.token_agreement,
             self._base_bytes - n_bytes,
             float(np.median(ratios)),
@@ -105,12 +105,12 @@ class Trials:
         mixed.convert(model, self._blocks, assignment, self._calibrated, self._traits)
         graph = ir.to_proto(model).SerializeToString()
         folder = str(self._fused.resolve().parent)
-        return open_session(graph, config={FOLDER_KEY: folder}), weights_bytes(model)
+        return open_session(graph, config={_FOLDER_KEY: folder}), weights_bytes(model)
 
     def _answers(self, session: Session, ratios: list[float] | None) -> Iterator[Feeds]:
         spec = self._truth.reference.spec
         for index, feed in enumerate(self._truth.feeds):
-            if ratios is None or index >= TIMED_FEEDS:
+            if ratios is None or index >= _TIMED_FEEDS:
                 ours = session.run(feed)
             else:
                 ours, ratio = self._in_turn(session, feed, ours_first=index % 2 == 1)
@@ -129,7 +129,7 @@ class Trials:
         return ours, taken_s[True] / taken_s[False]
 
 
-def damage_of(report: AccuracyReport) -> float:
+def _damage_of(report: AccuracyReport) -> float:
     """How much a variant loses, in a unit that is zero for none and adds up over blocks."""
     if report.nonfinite:
         return float("inf")

@@ -30,24 +30,24 @@ from vampnet_models.onnxfile.artifact import (
 )
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
-Array = NDArray[Any]
-Json = dict[str, Any]
+_Array = NDArray[Any]
+_Json = dict[str, Any]
 
-SCHEMA = 1
+_SCHEMA = 1
 MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
-SCRIPTS = ("selfcheck.py", "example.py")
+_SCRIPTS = ("selfcheck.py", "example.py")
 
-AUDIO_MARGIN_DB = 3.0
+_AUDIO_MARGIN_DB = 3.0
 """How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
 
-PUBLISHED_NOTE = (
+_PUBLISHED_NOTE = (
     "VampNet's published weights are licensed CC BY-NC-SA 4.0: models made from them may be "
     "shared for non-commercial use, with credit and under the same licence.\n"
 )
-GENERIC_NOTE = "The licence of these models is that of the models that they were made from.\n"
-REFERENCE_NOTE = (
+_GENERIC_NOTE = "The licence of these models is that of the models that they were made from.\n"
+_REFERENCE_NOTE = (
     "These models were made from the small reference weights of the VampNet workbench (MIT; the "
-    "audio that they were trained on is credited in that project's NOTICE).\n" + PUBLISHED_NOTE
+    "audio that they were trained on is credited in that project's NOTICE).\n" + _PUBLISHED_NOTE
 )
 
 
@@ -67,12 +67,12 @@ class Part:
     recipe: str
     source_sha256: str
     output: str
-    feeds: Mapping[str, Array]
-    reference: Array
-    variant: Array
-    counted: Array
-    accuracy: Json | None
-    profile: Json | None
+    feeds: Mapping[str, _Array]
+    reference: _Array
+    variant: _Array
+    counted: _Array
+    accuracy: _Json | None
+    profile: _Json | None
     shipped: Shipped | None = None
     sounds: bool = True
 
@@ -91,7 +91,7 @@ class Part:
 
 def write_bundle(
     parts: Sequence[Part], out: Path, *, target: str, provider: str, weights: str
-) -> Json:
+) -> _Json:
     """Write the bundle and return its manifest; the folder appears whole or not at all.
 
     Raises InputError when `out` is there already, or cannot be written.
@@ -113,33 +113,33 @@ def check_free(out: Path) -> None:
     check_output(out / MANIFEST)
 
 
-def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> Json:
+def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> _Json:
     models = folder / "models"
     models.mkdir()
     for part in parts:
         for file in part.files:
             shutil.copyfile(file, models / file.name)
-    golden: dict[str, Array] = {}
+    golden: dict[str, _Array] = {}
     for part in parts:
         golden |= {f"{part.name}/in/{key}": values for key, values in part.feeds.items()}
         golden[f"{part.name}/reference"] = part.reference
         golden[f"{part.name}/variant"] = part.variant
         golden[f"{part.name}/counted"] = np.broadcast_to(part.counted, part.reference.shape)
     np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
-    for script in SCRIPTS:
+    for script in _SCRIPTS:
         text = files("profiles.bundle.bundled").joinpath(script).read_text(encoding="utf-8")
         (folder / script).write_text(text, encoding="utf-8")
     shipped = [part.shipped.operators for part in parts if part.shipped is not None]
     if shipped:
         (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
-    note = REFERENCE_NOTE if weights == "trained" else PUBLISHED_NOTE
+    note = _REFERENCE_NOTE if weights == "trained" else _PUBLISHED_NOTE
     if not any(part.sounds for part in parts):
-        note = GENERIC_NOTE
+        note = _GENERIC_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
     (folder / TELEMETRY).write_text(telemetry_note(target), encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
-    manifest: Json = {
-        "schema": SCHEMA,
+    manifest: _Json = {
+        "schema": _SCHEMA,
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "target": target,
         "provider": provider,
@@ -151,7 +151,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
             for name in ("vampnet-workbench", "onnxruntime", "numpy")
         },
         "models": [_entry(part) for part in parts],
-        "packaging": packaging_of([file for part in parts for file in part.files]),
+        "packaging": _packaging_of([file for part in parts for file in part.files]),
         "files": [
             {
                 "name": path.relative_to(folder).as_posix(),
@@ -165,7 +165,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     return manifest
 
 
-def _entry(part: Part) -> Json:
+def _entry(part: Part) -> _Json:
     return {
         "name": part.name,
         "role": part.artifact.role.value,
@@ -183,7 +183,7 @@ def _entry(part: Part) -> Json:
     }
 
 
-def packaging_of(files: Sequence[Path]) -> Json:
+def _packaging_of(files: Sequence[Path]) -> _Json:
     """The models' size as a store delivers it, and which limits hold it."""
     zipped = zipped_size(tuple(files))
     return {
@@ -202,7 +202,7 @@ def promise(part: Part) -> float:
     """
     measured = reached(part)
     if part.measure == "audio":
-        return measured - AUDIO_MARGIN_DB
+        return measured - _AUDIO_MARGIN_DB
     positions = int(_counted(part).sum())
     error = math.sqrt(measured * (1 - measured) / positions)
     return max(0.0, measured - max(0.02, 3 * error))
@@ -215,11 +215,11 @@ def reached(part: Part) -> float:
     return float((part.reference == part.variant)[_counted(part)].mean())
 
 
-def _counted(part: Part) -> Array:
+def _counted(part: Part) -> _Array:
     return np.broadcast_to(part.counted, part.reference.shape).astype(bool)
 
 
-def _si_sdr_db(reference: Array, estimate: Array) -> float:
+def _si_sdr_db(reference: _Array, estimate: _Array) -> float:
     reference, estimate = (x.astype(np.float64).ravel() for x in (reference, estimate))
     reference, estimate = reference - reference.mean(), estimate - estimate.mean()
     target = reference * (estimate @ reference) / (reference @ reference + 1e-20)

@@ -19,7 +19,7 @@ from vampnet_models.onnxfile.artifact import Artifact, load_model
 
 CONFIG = "required_operators.config"
 
-Operators = Mapping[str, Iterable[str]]
+_Operators = Mapping[str, Iterable[str]]
 """Names by `domain;opset`, as the configuration file has them."""
 
 
@@ -30,7 +30,7 @@ class Shipped:
 
     path: Path | None
     bytes: int | None
-    operators: Operators
+    operators: _Operators
     reason: str | None
 
     def as_json(self) -> dict[str, Any]:
@@ -60,18 +60,18 @@ def in_ort_format(artifact: Artifact, folder: Path) -> Shipped:
         )
     if reason is None:
         return Shipped(out, made.bytes, made.operators, None)
-    operators = merged([made.operators, _of_graph(artifact.path)])
+    operators = _merged([made.operators, _of_graph(artifact.path)])
     return Shipped(None, made.bytes, operators, reason)
 
 
-def config_text(shipped: Iterable[Operators]) -> str:
+def config_text(shipped: Iterable[_Operators]) -> str:
     """The reduced-build configuration of all models together."""
     lines = ["# domain;opset;operators: what these models need of ONNX Runtime"]
-    lines += [f"{key};{','.join(names)}" for key, names in merged(shipped).items()]
+    lines += [f"{key};{','.join(names)}" for key, names in _merged(shipped).items()]
     return "\n".join(lines) + "\n"
 
 
-def merged(all_operators: Iterable[Operators]) -> dict[str, tuple[str, ...]]:
+def _merged(all_operators: Iterable[_Operators]) -> dict[str, tuple[str, ...]]:
     """The union, sorted."""
     found: dict[str, set[str]] = {}
     for operators in all_operators:

@@ -26,7 +26,7 @@ _ANDROID = (
 
 
 @dataclass(frozen=True)
-class TurnedOff:
+class _TurnedOff:
     """How an app turns it off: what sets the variable, ahead of what, and that in a sentence."""
 
     set_with: str
@@ -38,9 +38,9 @@ class TurnedOff:
         return {"on_by_default": True, "variable": _VARIABLE, "value": "1", **asdict(self)}
 
 
-_ON_DESKTOP = TurnedOff("environment", "loading onnxruntime", _DESKTOP)
-_ON_ANDROID = TurnedOff("android.system.Os.setenv", "first use of ai.onnxruntime", _ANDROID)
-_ON_IOS = TurnedOff(
+_ON_DESKTOP = _TurnedOff("environment", "loading onnxruntime", _DESKTOP)
+_ON_ANDROID = _TurnedOff("android.system.Os.setenv", "first use of ai.onnxruntime", _ANDROID)
+_ON_IOS = _TurnedOff(
     "setenv",
     "first ORTEnv",
     f'call setenv("{_VARIABLE}", "1", 1) in main, before the first ORTEnv; macOS apps do the same',

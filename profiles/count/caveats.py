@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from vampnet_models.shapes.tensor_shapes import Tensor
 
-Tensors = Mapping[str, Tensor]
+_Tensors = Mapping[str, Tensor]
 
 _WANTS_CONSTANTS = re.compile(r"(should|must) be (a )?constant")
 
@@ -32,7 +32,7 @@ _READ_QDQ = ("nnapi", "xnnpack")
 _NHWC = frozenset({"AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool"})
 
 
-def caveat(node: ir.Node, tensors: Tensors, runtime: str, note: str) -> str | None:
+def caveat(node: ir.Node, tensors: _Tensors, runtime: str, note: str) -> str | None:
     """Why `runtime` refuses a node whose operator is in its table with this note."""
     if node.op_type in _WEIGHTS:
         return _convolution(node, tensors, runtime, note)
@@ -48,7 +48,7 @@ def caveat(node: ir.Node, tensors: Tensors, runtime: str, note: str) -> str | No
     if "both inputs are fp32" in note:
         types = {_dtype(value, tensors) for value in node.inputs}
         return None if types == {ir.DataType.FLOAT} else "only float32 is taken"
-    if _WANTS_CONSTANTS.search(note) and not all(map(is_constant, node.inputs[1:])):
+    if _WANTS_CONSTANTS.search(note) and not all(map(_is_constant, node.inputs[1:])):
         indices = _dtype(node.inputs[1], tensors)
         if "if not int32" in note and indices == ir.DataType.INT32:
             return None
@@ -56,7 +56,7 @@ def caveat(node: ir.Node, tensors: Tensors, runtime: str, note: str) -> str | No
     return None
 
 
-def is_constant(value: ir.Value | None) -> bool:
+def _is_constant(value: ir.Value | None) -> bool:
     """Whether the value is an initializer or a Constant's; an absent input is one."""
     if value is None or value.is_initializer():
         return True
@@ -64,7 +64,7 @@ def is_constant(value: ir.Value | None) -> bool:
     return producer is not None and producer.op_type == "Constant"
 
 
-def _convolution(node: ir.Node, tensors: Tensors, runtime: str, note: str) -> str | None:
+def _convolution(node: ir.Node, tensors: _Tensors, runtime: str, note: str) -> str | None:
     index = _WEIGHTS[node.op_type]
     weight = node.inputs[index] if index < len(node.inputs) else None
     if weight is None:
@@ -80,10 +80,10 @@ def _convolution(node: ir.Node, tensors: Tensors, runtime: str, note: str) -> st
         refused = _coreml_transposed(node)
         if refused:
             return refused
-    if not _WANTS_CONSTANTS.search(note) or is_constant(weight):
+    if not _WANTS_CONSTANTS.search(note) or _is_constant(weight):
         return None
     unfolded = _dequantized(weight)
-    if unfolded is None or not is_constant(unfolded):
+    if unfolded is None or not _is_constant(unfolded):
         return "its weight is computed, only constants are taken"
     if runtime not in _READ_QDQ or not _is_quantized(node):
         return "its weight comes from DequantizeLinear, only constants are taken"
@@ -104,7 +104,7 @@ def _coreml_transposed(node: ir.Node) -> str | None:
     return None
 
 
-def _xnnpack_types(node: ir.Node, tensors: Tensors) -> str | None:
+def _xnnpack_types(node: ir.Node, tensors: _Tensors) -> str | None:
     """XNNPACK has S8S8 (weights also per channel) and U8U8, but not U8S8."""
     values, weights = (_dequantized(value) for value in node.inputs[:2])
     names = [_dtype(value, tensors) for value in (values, weights)]
@@ -114,7 +114,7 @@ def _xnnpack_types(node: ir.Node, tensors: Tensors) -> str | None:
     return f"{said[0]} values with {said[1]} weights, both must be int8 or both uint8"
 
 
-def _product(node: ir.Node, tensors: Tensors, runtime: str) -> str | None:
+def _product(node: ir.Node, tensors: _Tensors, runtime: str) -> str | None:
     if node.op_type == "Gemm":
         scaled = any(_attribute(node, name, 1.0) != 1.0 for name in ("alpha", "beta"))
         if scaled or (runtime != "xnnpack" and _attribute(node, "transA", 0)):
@@ -135,17 +135,17 @@ def _product(node: ir.Node, tensors: Tensors, runtime: str) -> str | None:
             else "only 2D is taken"
         )
     weight = node.inputs[1]
-    if is_constant(weight):
+    if _is_constant(weight):
         return None
     unfolded = _dequantized(weight)
-    if runtime == "nnapi" and unfolded is not None and is_constant(unfolded):
+    if runtime == "nnapi" and unfolded is not None and _is_constant(unfolded):
         return None if _is_quantized(node) else "its weight comes from DequantizeLinear"
     if runtime == "nnapi" and node.op_type == "Gemm" and _attribute(node, "transB", 0):
         return None
     return "its second input is computed, only constants are taken"
 
 
-def _xnnpack_softmax(node: ir.Node, tensors: Tensors) -> str | None:
+def _xnnpack_softmax(node: ir.Node, tensors: _Tensors) -> str | None:
     axis, rank = _attribute(node, "axis", -1), _rank(node, 0, tensors)
     return None if axis == -1 or axis + 1 == rank else "its axis is not the last"
 
@@ -173,16 +173,16 @@ def _attribute(node: ir.Node, name: str, default: Any) -> Any:
     return default if attribute is None else attribute.value
 
 
-def _shape(value: ir.Value | None, tensors: Tensors) -> tuple[int, ...] | None:
+def _shape(value: ir.Value | None, tensors: _Tensors) -> tuple[int, ...] | None:
     known = None if value is None else tensors.get(value.name or "")
     return None if known is None else known.shape
 
 
-def _rank(node: ir.Node, index: int, tensors: Tensors) -> int | None:
+def _rank(node: ir.Node, index: int, tensors: _Tensors) -> int | None:
     shape = _shape(node.inputs[index], tensors)
     return None if shape is None else len(shape)
 
 
-def _dtype(value: ir.Value | None, tensors: Tensors) -> ir.DataType | None:
+def _dtype(value: ir.Value | None, tensors: _Tensors) -> ir.DataType | None:
     known = None if value is None else tensors.get(value.name or "")
     return None if known is None else known.dtype

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from vampnet_models.shapes.flops import INTEGER_OPS, VIEWS, flops_of
 from vampnet_models.shapes.tensor_shapes import Shapes, Tensor, Unresolved
 
-QUANTIZABLE = frozenset({"Conv", "MatMul", "Gemm"})
+_QUANTIZABLE = frozenset({"Conv", "MatMul", "Gemm"})
 """Operators that ONNX Runtime's CPU provider runs on integers between DequantizeLinear and
 QuantizeLinear. ConvTranspose, attention and the elementwise functions stay in float there."""
 
@@ -77,12 +77,12 @@ def model_cost(model: ir.Model, shapes: Shapes) -> ModelCost:
 def integer_units(graph: ir.Graph) -> frozenset[ir.Node]:
     """The QDQ nodes that the runtime fuses into one integer kernel with their neighbours.
 
-    Holds the operators of `QUANTIZABLE` whose data and weight come from DequantizeLinear and
+    Holds the operators of `_QUANTIZABLE` whose data and weight come from DequantizeLinear and
     whose output goes to QuantizeLinear (a MatMul's may stay float), and those neighbours.
     """
     units: set[ir.Node] = set()
     for node in graph:
-        if node.op_type not in QUANTIZABLE or len(node.inputs) < 2:
+        if node.op_type not in _QUANTIZABLE or len(node.inputs) < 2:
             continue
         feeding = [v.producer() for v in node.inputs if v is not None]
         if any(p is None or p.op_type != "DequantizeLinear" for p in feeding[:2]):
@@ -109,7 +109,7 @@ def _node_cost(
     outputs = [tensors[v.name] for v in node.outputs if v.name]
     integer = node.op_type in INTEGER_OPS
     if node in units:
-        if node.op_type not in QUANTIZABLE:
+        if node.op_type not in _QUANTIZABLE:
             return NodeCost(index, node.name or "", node.op_type, 0, 0, 0, "int8")
         integer = True
     traffic = 0 if node.op_type in VIEWS else _traffic(node, tensors, units)

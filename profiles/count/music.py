@@ -15,12 +15,12 @@ from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
-COARSE_STEPS = 12
-C2F_STEPS = 2
+_COARSE_STEPS = 12
+_C2F_STEPS = 2
 """The original's default numbers of sampling steps."""
 
-COARSE_FRAMES = 575
-C2F_FRAMES = 173
+_COARSE_FRAMES = 575
+_C2F_FRAMES = 173
 """The windows of the original: 10 s and 3 s."""
 
 
@@ -92,13 +92,13 @@ def seconds_per_piece(
     if any(role not in times for role in CHAIN_ROLES):
         return None
     frames = math.ceil(piece_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
-    notes = [f"{COARSE_STEPS} coarse and {C2F_STEPS} c2f steps"]
+    notes = [f"{_COARSE_STEPS} coarse and {_C2F_STEPS} c2f steps"]
     total = 0.0
     for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
         total += times[role].seconds * piece_s / times[role].audio_s
     for role, steps, window in (
-        (Role.COARSE, COARSE_STEPS, COARSE_FRAMES),
-        (Role.C2F, C2F_STEPS, C2F_FRAMES),
+        (Role.COARSE, _COARSE_STEPS, _COARSE_FRAMES),
+        (Role.C2F, _C2F_STEPS, _C2F_FRAMES),
     ):
         measured = round(times[role].audio_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
         if measured != min(window, frames):

@@ -26,7 +26,7 @@ _TABLES = {
     "coreml-neuralnetwork": "coreml_supported_neuralnetwork_ops.md",
 }
 
-XNNPACK_PAGE = "https://onnxruntime.ai/docs/execution-providers/Xnnpack-ExecutionProvider.html"
+_XNNPACK_PAGE = "https://onnxruntime.ai/docs/execution-providers/Xnnpack-ExecutionProvider.html"
 
 _XNNPACK = {
     "averagepool": "Only 2D Pool is supported.",
@@ -42,7 +42,7 @@ _XNNPACK = {
     "com.microsoft:qlinearconvtranspose": "Only 2D ConvTranspose is supported.",
     "com.microsoft:qlinearsoftmax": "",
 }
-"""The page `XNNPACK_PAGE`, read in November 2026: unchanged in its list since ONNX Runtime 1.14,
+"""The page `_XNNPACK_PAGE`, read in November 2026: unchanged in its list since ONNX Runtime 1.14,
 which it names. The kernels that the provider registers (`xnnpack_execution_provider.cc`) are the
 same ones, in float32, int8 and uint8; products also want a constant second input. The
 provider is in the Android and iOS packages, not in the wheels."""
@@ -87,7 +87,7 @@ def source(runtime: str) -> str:
     if runtime == "cpu":
         return f"the kernels that onnxruntime {version} itself lists"
     if runtime == "xnnpack":
-        return f"{XNNPACK_PAGE}, read in November 2026"
+        return f"{_XNNPACK_PAGE}, read in November 2026"
     return f"{_TABLES[runtime]} of onnxruntime {version}"
 
 
@@ -97,10 +97,10 @@ def operators(runtime: str) -> Mapping[str, str]:
     if runtime == "xnnpack":
         return _XNNPACK
     folder = resources.files("onnxruntime") / "tools" / "mobile_helpers"
-    return parse_table((folder / _TABLES[runtime]).read_text(encoding="utf-8"))
+    return _parse_table((folder / _TABLES[runtime]).read_text(encoding="utf-8"))
 
 
-def parse_table(text: str) -> dict[str, str]:
+def _parse_table(text: str) -> dict[str, str]:
     """Rows `|domain:Operator|note|` of a Markdown table, contrib operators under their domain.
 
     Case and one dot in place of a colon differ within the tables; both are read alike.

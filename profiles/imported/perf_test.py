@@ -13,7 +13,7 @@ from pathlib import Path
 from profiles.imported.values import Found, number
 from vampnet_models.errors import InputError
 
-TOOL = "onnxruntime_perf_test"
+_TOOL = "onnxruntime_perf_test"
 
 _VALUE = r"(?P<value>[-+.\deE]+)"
 _ROW = re.compile(r"^(?P<model>.*),(?P<s>[-+.\deE]+),(?P<bytes>\d+),(?P<cpu>-?\d+),(?P<run>\d+)$")
@@ -50,7 +50,7 @@ def read_perf_test(path: Path, text: str) -> Found | None:
         "P50 and P90" if "90" in percentiles else "average, without a spread"
     )
     return Found(
-        tool=TOOL,
+        tool=_TOOL,
         samples_s=samples,
         median_s=median_s,
         p90_s=percentiles.get("90"),
@@ -71,7 +71,7 @@ def _result_file(path: Path, rows: list[re.Match[str]]) -> Found:
     restarts = sum(row["run"] == "0" for row in rows)
     several = f"{restarts} runs of the tool were appended to this file"
     return Found(
-        tool=TOOL,
+        tool=_TOOL,
         model=models.pop(),
         samples_s=tuple(number(path, row["s"]) for row in rows),
         peak_rss_bytes=max(int(row["bytes"]) for row in rows) or None,

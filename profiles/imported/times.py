@@ -27,9 +27,9 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import sha256_of
 
-EVIDENCE = "measured on that device, imported"
-TOOLS = "onnxruntime_perf_test, ONNX Runtime's profiler or Qualcomm AI Hub"
-AI_HUB = "Qualcomm AI Hub"
+_EVIDENCE = "measured on that device, imported"
+_TOOLS = "onnxruntime_perf_test, ONNX Runtime's profiler or Qualcomm AI Hub"
+_AI_HUB = "Qualcomm AI Hub"
 
 _DOWNLOADED = re.compile(r"_j[0-9a-z]+_results$")
 """What AI Hub's client adds to the job's name."""
@@ -61,7 +61,7 @@ class Imported:
     compute_units: dict[str, int]
     warnings: tuple[str, ...]
     kind: Literal["imported"] = "imported"
-    evidence: str = EVIDENCE
+    evidence: str = _EVIDENCE
 
     def as_json(self) -> dict[str, Any]:
         """The record, JSON values alone."""
@@ -77,13 +77,13 @@ def import_profile(path: Path, device: str, model: str | None = None) -> Importe
         raise InputError(f"{path}: cannot be read: {reason}; give what the tool wrote") from None
     found = _json(path, text) if text.lstrip()[:1] in ("{", "[") else read_perf_test(path, text)
     if found is None:
-        raise InputError(f"{path}: no result of {TOOLS}; give such a file")
+        raise InputError(f"{path}: no result of {_TOOLS}; give such a file")
     times = [*found.samples_s, *filter(None, (found.median_s, found.p90_s, found.first_run_s))]
     if any(not math.isfinite(s) or s <= 0 for s in times):
         raise InputError(f"{path}: holds a time that is not above zero; import the tool's own file")
     samples = found.samples_s
     if not samples and found.median_s is None:
-        raise InputError(f"{path}: holds no inference time; give a result of {TOOLS}")
+        raise InputError(f"{path}: holds no inference time; give a result of {_TOOLS}")
     return Imported(
         device=device,
         tool=found.tool,
@@ -117,10 +117,12 @@ def _ai_hub(path: Path, content: dict[str, Any]) -> Found | None:
         return None
     details = content.get("execution_detail") or []
     if not isinstance(summary, dict) or not isinstance(details, list):
-        raise InputError(f"{path}: damaged profile of {AI_HUB}: its summary or detail is no record")
+        raise InputError(
+            f"{path}: damaged profile of {_AI_HUB}: its summary or detail is no record"
+        )
     times = summary.get("all_inference_times") or []
     if not isinstance(times, list):
-        raise InputError(f"{path}: damaged profile of {AI_HUB}: all_inference_times is no list")
+        raise InputError(f"{path}: damaged profile of {_AI_HUB}: all_inference_times is no list")
     estimated = summary.get("estimated_inference_time")
     units = Counter(
         str(each.get("compute_unit", "unknown")) for each in details if isinstance(each, dict)
@@ -129,7 +131,7 @@ def _ai_hub(path: Path, content: dict[str, Any]) -> Found | None:
     peak = summary.get("estimated_inference_peak_memory")
     lonely = "the tool kept no single times: this is its estimate, without a spread"
     return Found(
-        tool=AI_HUB,
+        tool=_AI_HUB,
         model=_DOWNLOADED.sub("", path.stem),
         samples_s=tuple(number(path, t) * MICRO for t in times),
         median_s=None if estimated is None else number(path, estimated) * MICRO,

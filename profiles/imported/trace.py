@@ -13,7 +13,7 @@ from typing import Any
 from profiles.imported.values import MICRO, Found, number
 from vampnet_models.errors import InputError
 
-TOOL = "ONNX Runtime's profiler"
+_TOOL = "ONNX Runtime's profiler"
 _KERNEL = "_kernel_time"
 
 
@@ -38,7 +38,7 @@ def read_trace(path: Path, events: list[Any]) -> Found | None:
     load = _durations(path, ours, ("session_initialization",))
     load += _durations(path, [e for e in ours if str(e.get("name")).startswith("model_loading")])
     return Found(
-        tool=TOOL,
+        tool=_TOOL,
         samples_s=tuple(runs[1:]),
         first_run_s=runs[0],
         session_s=sum(load) or None,

@@ -76,7 +76,7 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def rss_bytes() -> int | None:
+def _rss_bytes() -> int | None:
     """What this process holds resident now; None where /proc does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -99,7 +99,7 @@ def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], d
         portable_instead=False,
     )
     session_s = time.perf_counter() - start
-    loaded_bytes = rss_bytes()
+    loaded_bytes = _rss_bytes()
     read_blocks = resource.getrusage(resource.RUSAGE_SELF).ru_inblock - read_before
     wrong = set(session.input_names) ^ set(feeds)
     if wrong:

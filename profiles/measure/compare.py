@@ -14,8 +14,8 @@ from profiles.host import differences
 from profiles.measure.two_runs import Shift, Times, shift_of
 from vampnet_models.errors import InputError
 
-Json = Mapping[str, Any]
-Key = tuple[str, str, str]
+_Json = Mapping[str, Any]
+_Key = tuple[str, str, str]
 """(model, recipe, target)"""
 
 
@@ -35,13 +35,13 @@ class Comparison:
         return {**fields, **fields.pop("shift"), "warnings": list(self.warnings)}
 
 
-def document(name: str, profiles: Mapping[str, Json], host: Json) -> dict[str, Any]:
+def document(name: str, profiles: Mapping[str, _Json], host: _Json) -> dict[str, Any]:
     """The profiles of one model's variants, {recipe: {target: record}}, as a file's content."""
     variants = [{"recipe": recipe, "profiles": dict(p)} for recipe, p in profiles.items()]
     return {"schema": 1, "host": dict(host), "models": [{"name": name, "variants": variants}]}
 
 
-def compare(old: Json, new: Json, *, other_machine: bool = False) -> tuple[Comparison, ...]:
+def compare(old: _Json, new: _Json, *, other_machine: bool = False) -> tuple[Comparison, ...]:
     """Compare what both documents measured; intervals by bootstrap of the raw samples.
 
     Separate runs differ by more than their samples show (clocks, neighbours, page placement):
@@ -73,12 +73,12 @@ def compare(old: Json, new: Json, *, other_machine: bool = False) -> tuple[Compa
     return tuple(_compare(key, then[key], now[key], machine) for key in common)
 
 
-def _host(content: Json, record: Json) -> dict[str, Any]:
+def _host(content: _Json, record: _Json) -> dict[str, Any]:
     """The machine that measured: the record's own where a cluster did, else the document's."""
     return dict(record.get("host") or content.get("host") or {})
 
 
-def _compare(key: Key, old: Json, new: Json, warnings: tuple[str, ...]) -> Comparison:
+def _compare(key: _Key, old: _Json, new: _Json, warnings: tuple[str, ...]) -> Comparison:
     if old.get("threads") != new.get("threads"):
         threads = f"{old.get('threads')} threads then, {new.get('threads')} now"
         warnings = (*warnings, threads)
@@ -91,12 +91,12 @@ def _compare(key: Key, old: Json, new: Json, warnings: tuple[str, ...]) -> Compa
     return Comparison(*key, shift, (*warnings, *shift.warnings))
 
 
-def _times(record: Json) -> Times:
+def _times(record: _Json) -> Times:
     yardstick_s = record.get("yardstick_s", ())
     return Times(record["samples_s"], yardstick_s, bool(record.get("noisy")))
 
 
-def _measured(content: Json) -> dict[Key, Json]:
+def _measured(content: _Json) -> dict[_Key, _Json]:
     try:
         return {
             (model["name"], variant["recipe"], target): record

@@ -31,13 +31,13 @@ from vampnet_models.spec import IR_VERSION, OPSET
 
 DEFAULT_PLAN = Plan()
 
-BASE_BYTES = 300_000_000
-MEMORY_FACTOR = 3
-"""A session is predicted to need BASE_BYTES + MEMORY_FACTOR x its files: FP16 weights become
+_BASE_BYTES = 300_000_000
+_MEMORY_FACTOR = 3
+"""A session is predicted to need _BASE_BYTES + MEMORY_FACTOR x its files: FP16 weights become
 FP32 on x86, and kernels keep a packed copy beside them."""
 
 
-def measure_cpu(
+def _measure_cpu(
     models: Sequence[tuple[str, Path]],
     feeds_path: Path,
     *,
@@ -114,7 +114,7 @@ def plan_groups(
 
     A model too large to be open beside the reference is measured alone.
     """
-    needs = [BASE_BYTES + MEMORY_FACTOR * size for size in sizes_bytes]
+    needs = [_BASE_BYTES + _MEMORY_FACTOR * size for size in sizes_bytes]
     if available_bytes is None or sum(needs) <= available_bytes:
         return [list(range(len(needs)))] if needs else []
     fixed = [0] if with_reference else []

@@ -33,7 +33,7 @@ _SUFFIX = "_kernel_time"
 
 
 @dataclass(frozen=True)
-class KernelRun:
+class _KernelRun:
     """One execution of one kernel; shapes in the operator's order."""
 
     node: str
@@ -155,13 +155,13 @@ def block_of(node: str) -> str:
 
 
 def _stack(
-    runs: Sequence[Sequence[KernelRun]], key: Callable[[KernelRun], str]
+    runs: Sequence[Sequence[_KernelRun]], key: Callable[[_KernelRun], str]
 ) -> tuple[Share, ...]:
     seconds: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
     for i, run in enumerate(runs):
         for kernel in run:
             seconds[key(kernel)][i] += kernel.seconds
-    members: dict[str, list[KernelRun]] = defaultdict(list)
+    members: dict[str, list[_KernelRun]] = defaultdict(list)
     for kernel in runs[-1]:
         members[key(kernel)].append(kernel)
     medians = {name: percentile(each, 50) for name, each in seconds.items()}
@@ -183,13 +183,13 @@ def _stack(
     return tuple(rows)
 
 
-def _kernel(event: Mapping[str, Any]) -> KernelRun:
+def _kernel(event: Mapping[str, Any]) -> _KernelRun:
     arguments = event["args"]
     op_type = arguments["op_name"]
     inputs = _tensors(arguments.get("input_type_shape", []))
     outputs = _tensors(arguments.get("output_type_shape", []))
     moved = 0 if op_type in VIEWS else sum(size for _, size in (*inputs, *outputs))
-    return KernelRun(
+    return _KernelRun(
         node=event["name"].removesuffix(_SUFFIX),
         op_type=op_type,
         provider=arguments["provider"],

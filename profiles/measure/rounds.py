@@ -20,12 +20,12 @@ from profiles.target import Target
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, what is being done)."""
 
-LEAD_S = 0.1
+_LEAD_S = 0.1
 """Untimed running before a timed run. A process that wakes up finds its threads on one core until
 the scheduler spreads them, and caches that others have filled: on two cores, runs of 4 ms took
 8 ms for the first 20 to 60 ms."""
 
-MOST_LEAD_RUNS = 1000
+_MOST_LEAD_RUNS = 1000
 
 _SETTLE_S = 0.005
 
@@ -33,7 +33,7 @@ _SETTLE_S = 0.005
 @dataclass(frozen=True)
 class Plan:
     """How much to measure. A group stops after `rounds`, or earlier when `budget_s` is spent and
-    `min_rounds` are done; warm-up takes `LEAD_S` at least, and ends when it is steady or at one
+    `min_rounds` are done; warm-up takes `_LEAD_S` at least, and ends when it is steady or at one
     of its bounds. `cold` opens
     each model once more, in a process of its own, with its files out of the page cache. `yardstick`
     times a fixed workload in every round too, which comparing two runs needs."""
@@ -155,9 +155,9 @@ def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], Non
 
 
 def lead_runs(warmup_s: Sequence[float]) -> int:
-    """How many untimed runs take about `LEAD_S`; none where that is a tenth of one run or less."""
+    """How many untimed runs take about `_LEAD_S`; none where that is a tenth of one run or less."""
     usual_s = stats.percentile(warmup_s[-3:], 50)
-    return min(MOST_LEAD_RUNS, math.ceil(LEAD_S / usual_s)) if usual_s < 10 * LEAD_S else 0
+    return min(_MOST_LEAD_RUNS, math.ceil(_LEAD_S / usual_s)) if usual_s < 10 * _LEAD_S else 0
 
 
 class _Watch:

@@ -10,19 +10,19 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-P99_NEEDS = 1000
+_P99_NEEDS = 1000
 """Samples below which a 99th percentile would be one or two of the raw samples by name."""
 
-OUTLIER_SCORE = 3.5
+_OUTLIER_SCORE = 3.5
 """Modified z-score beyond which a sample is marked (Iglewicz and Hoaglin, 1993)."""
 
-SPREAD_LIMIT = 0.20
-DRIFT_LIMIT = 0.10
-OUTLIER_LIMIT = 0.10
-OUTLIER_DISTANCE = 0.10
-FOREIGN_LIMIT = 0.10
+_SPREAD_LIMIT = 0.20
+_DRIFT_LIMIT = 0.10
+_OUTLIER_LIMIT = 0.10
+_OUTLIER_DISTANCE = 0.10
+_FOREIGN_LIMIT = 0.10
 """Shares beyond which a measurement is called noisy; see `noise_verdict`. An outlier counts there
-beyond `OUTLIER_DISTANCE` of the median: among runs within 2 % of each other, one 4 % off scores as
+beyond `_OUTLIER_DISTANCE` of the median: among runs within 2 % of each other, one 4 % off scores as
 an outlier and changes nothing."""
 
 SAME_RUN_MARGIN = 0.02
@@ -35,7 +35,7 @@ OTHER_RUN_MARGIN = 0.10
 
 @dataclass(frozen=True)
 class Summary:
-    """Percentiles of a sample, in its unit; `p99` only where `P99_NEEDS` samples support it."""
+    """Percentiles of a sample, in its unit; `p99` only where `_P99_NEEDS` samples support it."""
 
     n: int
     p10: float
@@ -88,7 +88,7 @@ def summarise(samples: Sequence[float]) -> Summary:
         p10=percentile(samples, 10),
         median=percentile(samples, 50),
         p90=percentile(samples, 90),
-        p99=percentile(samples, 99) if len(samples) >= P99_NEEDS else None,
+        p99=percentile(samples, 99) if len(samples) >= _P99_NEEDS else None,
     )
 
 
@@ -154,13 +154,13 @@ def unpaired_ratio(
     return _ratio(reference, variant, sides[1] / sides[0], confidence)
 
 
-Timed = tuple[Sequence[float], Sequence[float]]
+_Timed = tuple[Sequence[float], Sequence[float]]
 """Samples, and the yardstick's of the same rounds."""
 
 
 def levelled_ratio(
-    reference: Timed,
-    variant: Timed,
+    reference: _Timed,
+    variant: _Timed,
     *,
     seed: int = 0,
     resamples: int = 2000,
@@ -204,7 +204,7 @@ def outliers(samples: Sequence[float]) -> tuple[int, ...]:
     scale = 1.4826 * float(np.median(distance)) or 1.2533 * float(np.mean(distance))
     if scale == 0:
         return ()
-    return tuple(int(i) for i in np.flatnonzero(distance / scale > OUTLIER_SCORE))
+    return tuple(int(i) for i in np.flatnonzero(distance / scale > _OUTLIER_SCORE))
 
 
 def noise_verdict(samples: Sequence[float], foreign_share: float | None = None) -> Noise:
@@ -217,26 +217,26 @@ def noise_verdict(samples: Sequence[float], foreign_share: float | None = None) 
     spread = (summary.p90 - summary.p10) / summary.median
     half = len(samples) // 2
     drift = percentile(samples[half:], 50) / percentile(samples[:half], 50) - 1 if half else 0.0
-    far = OUTLIER_DISTANCE * summary.median
+    far = _OUTLIER_DISTANCE * summary.median
     beyond = [i for i in outliers(samples) if abs(samples[i] - summary.median) > far]
     share = len(beyond) / len(samples)
     warnings = []
-    if foreign_share is not None and foreign_share > FOREIGN_LIMIT:
+    if foreign_share is not None and foreign_share > _FOREIGN_LIMIT:
         warnings.append(
             f"other processes used {foreign_share:.0%} of the measured cores: stop them, or "
             "measure with fewer threads"
         )
-    if spread > SPREAD_LIMIT:
+    if spread > _SPREAD_LIMIT:
         warnings.append(
             f"the middle 80 % of the runs spread over {spread:.0%} of the median: measure more "
             "rounds on an idle machine"
         )
-    if abs(drift) > DRIFT_LIMIT:
+    if abs(drift) > _DRIFT_LIMIT:
         warnings.append(
             f"the second half of the runs took {drift:+.0%}: let the machine reach a steady "
             "temperature and clock, then measure again"
         )
-    if share > OUTLIER_LIMIT:
+    if share > _OUTLIER_LIMIT:
         warnings.append(
             f"{share:.0%} of the runs are outliers: close what wakes up periodically, then "
             "measure again"

@@ -14,7 +14,7 @@ from profiles.measure.stats import (
     verdict,
 )
 
-AGAIN = "measure both again, in one run or one after the other"
+_AGAIN = "measure both again, in one run or one after the other"
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def shift_of(then: Times, now: Times) -> Shift:
         if verdict(machine, OTHER_RUN_MARGIN) is not Verdict.NO_DIFFERENCE:
             warnings.append(
                 f"the machine itself took {machine.value:.2f} times as long as then for the same "
-                f"work: smaller differences of the variant cannot be seen; {AGAIN}"
+                f"work: smaller differences of the variant cannot be seen; {_AGAIN}"
             )
     else:
         warnings.append(
             "a run without a yardstick: a faster or slower machine looks like a faster or slower "
-            f"variant; {AGAIN}"
+            f"variant; {_AGAIN}"
         )
     return Shift(ratio, machine, levelled, _judge(then, now, ratio, levelled), tuple(warnings))
 

@@ -14,7 +14,7 @@ from profiles.report.charts.spectrogram import spectrogram
 from profiles.report.views.run import AudioFile
 from profiles.report.views.units import bytes_text, seconds_text
 
-EMBED_AT_MOST_BYTES = 8_000_000
+_EMBED_AT_MOST_BYTES = 8_000_000
 """Per file; a page of more than some tens of MB opens slowly in a browser."""
 
 _MEDIA = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
@@ -42,8 +42,8 @@ def load_sound(file: AudioFile, folder: Path) -> Sound:
     if not path.is_file():
         return _absent(file, "is missing from the run's folder")
     size = path.stat().st_size
-    if size > EMBED_AT_MOST_BYTES:
-        limit = bytes_text(EMBED_AT_MOST_BYTES)
+    if size > _EMBED_AT_MOST_BYTES:
+        limit = bytes_text(_EMBED_AT_MOST_BYTES)
         return _absent(file, f"is {bytes_text(size)}, above the {limit} embedded per file")
     try:
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)

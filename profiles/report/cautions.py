@@ -9,13 +9,13 @@ from profiles.report.views.choices import choices_of
 from profiles.report.views.run import Profile, Run, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
 
-FEW_POSITIONS = 5_000
+_FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""
 
-FEW_BEATS = 100
+_FEW_BEATS = 100
 """A hundred beats are a minute; fewer tell no percents apart."""
 
-OPEN_UP_TO = 8
+_OPEN_UP_TO = 8
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Caution:
     @property
     def open(self) -> bool:
         """Whether the lines show at once."""
-        return self.grave or len(self.lines) <= OPEN_UP_TO
+        return self.grave or len(self.lines) <= _OPEN_UP_TO
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         for m, v, name in variants
         if v.accuracy.n_positions is not None
         and v.accuracy.token_agreement is not None
-        and v.accuracy.n_positions < (FEW_BEATS if m.is_beats else FEW_POSITIONS)
+        and v.accuracy.n_positions < (_FEW_BEATS if m.is_beats else _FEW_POSITIONS)
     ]
     unmatched = _folded(
         (name, f"{u.rule} at {u.node}: {u.reason}") for _, v, name in variants for u in v.unmatched
@@ -66,11 +66,11 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         Caution(
             "Broken audio",
             "Samples that clip, or are no numbers.",
-            tuple(_broken(variants_of(run))),
+            tuple(_broken(_variants_of(run))),
         ),
         Caution(
             "Few positions",
-            f"Agreement over fewer than {count_text(FEW_POSITIONS)} positions (or {FEW_BEATS} "
+            f"Agreement over fewer than {count_text(_FEW_POSITIONS)} positions (or {_FEW_BEATS} "
             "beats): widen the audio.",
             tuple(few),
         ),
@@ -114,7 +114,7 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
 def left_in_float(run: Run) -> tuple[LeftInFloat, ...]:
     """Per variant: which nodes stayed in float, and why."""
     made = []
-    for name, v in variants_of(run):
+    for name, v in _variants_of(run):
         grouped: dict[tuple[str, str], list[str]] = {}
         for node in v.float_nodes:
             grouped.setdefault((node.op_type, node.reason), []).append(node.node)
@@ -124,7 +124,7 @@ def left_in_float(run: Run) -> tuple[LeftInFloat, ...]:
     return tuple(made)
 
 
-def variants_of(run: Run) -> list[tuple[str, Variant]]:
+def _variants_of(run: Run) -> list[tuple[str, Variant]]:
     """Every variant with a name for lists: `model · recipe`."""
     return [(f"{m.name} · {v.recipe}", v) for m in run.models for v in m.variants]
 
@@ -141,7 +141,7 @@ def _broken(variants: list[tuple[str, Variant]]) -> list[str]:
 
 def _of_profiles(run: Run, texts: Callable[[Profile], Sequence[str]]) -> tuple[str, ...]:
     owners = [(f"{m.name} · FP32 source", m.profiles) for m in run.models]
-    owners += [(name, v.profiles) for name, v in variants_of(run)]
+    owners += [(name, v.profiles) for name, v in _variants_of(run)]
     return _folded(
         (f"{name} on {target}", text)
         for name, profiles in owners

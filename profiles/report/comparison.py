@@ -27,7 +27,7 @@ from profiles.report.views.units import (
 )
 from vampnet_models.onnxfile.artifact import write_text
 
-COLUMNS = ("Size then", "Size now", "Agreement then", "Agreement now", "Agreement")
+_COLUMNS = ("Size then", "Size now", "Agreement then", "Agreement now", "Agreement")
 
 
 def write_comparison(then: Path, now: Path, out: Path, *, other_machine: bool = False) -> Changes:
@@ -96,7 +96,7 @@ def _side(name: str, run: Run) -> dict[str, object]:
 def _model_view(name: str, rows: list[Change], marks: dict[str, Mark]) -> dict[str, object]:
     targets = tuple(dict.fromkeys(t.target for row in rows for t in row.timings))
     table = Table(
-        (*COLUMNS, *(f"Time on {target}" for target in targets)),
+        (*_COLUMNS, *(f"Time on {target}" for target in targets)),
         tuple(_row(row, targets, marks) for row in rows),
     )
     return {

@@ -132,7 +132,7 @@ def measure_cuda(
     """
     bound = measure(models, feeds_path, CUDA, plan=plan, bind="cuda", progress=progress)
     copied = measure(models, feeds_path, CUDA, plan=plan, progress=progress)
-    device = device_facts()
+    device = _device_facts()
     records: dict[str, CudaMeasurement | Failure] = {}
     for name, record in bound.items():
         if isinstance(record, Failure):
@@ -143,7 +143,7 @@ def measure_cuda(
             on_device=record,
             with_copies=beside if isinstance(beside, Measurement) else None,
             device=device,
-            notes=cuda_notes(examined[name], cuda_coverage(examined[name])),
+            notes=_cuda_notes(examined[name], cuda_coverage(examined[name])),
         )
     return records
 
@@ -152,7 +152,7 @@ def not_measured(examined: Examined, reason: str) -> NotMeasured:
     """The record of a variant where there is no CUDA."""
     covered = cuda_coverage(examined)
     estimates = tuple(estimate_gpu(examined, gpu) for gpu in GPUS)
-    notes = cuda_notes(examined, covered)
+    notes = _cuda_notes(examined, covered)
     return NotMeasured(reason, examined.bytes, covered, notes, estimates)
 
 
@@ -161,7 +161,7 @@ def cuda_coverage(examined: Examined) -> Coverage:
     return coverage(examined, "cuda", _supports)
 
 
-def cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
+def _cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
     """What the form of this variant means on CUDA, a sentence each."""
     notes = []
     units = [n for n in integer_units(examined.model.graph) if not n.op_type.endswith("Linear")]
@@ -181,7 +181,7 @@ def cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def device_facts() -> dict[str, str]:
+def _device_facts() -> dict[str, str]:
     """The GPU's name, driver, clocks and memory by nvidia-smi; empty where there is none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from profiles.count.examine import Examined
 
-EFFICIENCY = (0.1, 0.7)
-LAUNCH_S = (2e-6, 10e-6)
+_EFFICIENCY = (0.1, 0.7)
+_LAUNCH_S = (2e-6, 10e-6)
 
 ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth, and a kernel "
-    f"launch of {LAUNCH_S[0] * 1e6:.0f} to {LAUNCH_S[1] * 1e6:.0f} µs",
-    f"a whole model reaches {EFFICIENCY[0]:.0%} to {EFFICIENCY[1]:.0%} of that bound; neither "
+    f"launch of {_LAUNCH_S[0] * 1e6:.0f} to {_LAUNCH_S[1] * 1e6:.0f} µs",
+    f"a whole model reaches {_EFFICIENCY[0]:.0%} to {_EFFICIENCY[1]:.0%} of that bound; neither "
     "figure was fitted on a GPU",
     "FP16 products use tensor cores; INT8 QDQ products run in FP32",
     "inputs and outputs are on the device; published peaks at boost clock",
@@ -61,7 +61,7 @@ def estimate_gpu(examined: Examined, gpu: Gpu) -> GpuEstimate:
         launches += node.bytes > 0
     return GpuEstimate(
         device=gpu.name,
-        low_s=bound_s / EFFICIENCY[1] + launches * LAUNCH_S[0],
-        high_s=bound_s / EFFICIENCY[0] + launches * LAUNCH_S[1],
+        low_s=bound_s / _EFFICIENCY[1] + launches * _LAUNCH_S[0],
+        high_s=bound_s / _EFFICIENCY[0] + launches * _LAUNCH_S[1],
         source=gpu.source,
     )

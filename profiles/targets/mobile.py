@@ -12,7 +12,7 @@ from profiles.count.runtimes import RUNTIMES, source, supports
 from profiles.target import PHONES
 from profiles.targets.devices import Device, devices
 
-EFFICIENCY = (0.25, 1.3)
+_EFFICIENCY = (0.25, 1.3)
 """Share of the roofline bound that a whole model reaches.
 
 Measured with the CPU provider on two x86 cores with AVX-512 (`bench/efficiency.py`, the raw results
@@ -23,21 +23,21 @@ the bound sends to memory. The lower end here is below what was measured: a phon
 shares its memory bus, by how much nobody measured.
 """
 
-APP_SHARE = 0.5
+_APP_SHARE = 0.5
 """Of a phone's memory that one app may hold before the system ends it; iOS allows about half."""
 
-FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
+_FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
 """ONNX Runtime's own operators that only its CPU and CUDA providers have."""
 
-ASSUMPTIONS = (
+_ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
     "Waterman and Patterson, 2009), every tensor going to memory and back, with no overlap",
-    f"a whole model reaches {EFFICIENCY[0]:.0%} to {EFFICIENCY[1]:.0%} of that bound: 43 % to "
+    f"a whole model reaches {_EFFICIENCY[0]:.0%} to {_EFFICIENCY[1]:.0%} of that bound: 43 % to "
     "131 % were measured on x86 (over 100 %: caches keep what the bound sends to memory)",
     "FP16 and INT8 operators run in kernels of their own type",
     "four threads on the fastest cores, at their full clock: no throttling",
     "the default CPU provider; no time is claimed for NPUs and GPUs",
-    f"an app may hold {APP_SHARE:.0%} of the memory; a runtime that unpacks weights needs more",
+    f"an app may hold {_APP_SHARE:.0%} of the memory; a runtime that unpacks weights needs more",
     "device figures are published or derived ones, see devices.toml",
 )
 
@@ -47,7 +47,7 @@ class Estimate:
     """A range of times on one device; never a measurement.
 
     `needs_bytes` is the model as it lies in the file and the tensors of its widest node;
-    `fits_memory` says whether `APP_SHARE` of the device's memory holds it.
+    `fits_memory` says whether `_APP_SHARE` of the device's memory holds it.
     """
 
     device: str
@@ -79,7 +79,7 @@ class MobileProfile:
             "kind": self.kind,
             "low_s": min(lows, default=None),
             "high_s": max(highs, default=None),
-            "assumptions": list(ASSUMPTIONS),
+            "assumptions": list(_ASSUMPTIONS),
             "devices": [vars(e) for e in self.estimates],
             **self.packaging.as_json(),
             "coverage": {
@@ -128,7 +128,7 @@ def estimate(examined: Examined, device: Device) -> Estimate:
         traffic_s = node.bytes / bandwidth
         bound_s += max(compute_s, traffic_s)
         memory_s += traffic_s if traffic_s > compute_s else 0.0
-    low, high = EFFICIENCY
+    low, high = _EFFICIENCY
     widest = max((node.bytes - node.weight_bytes for node in examined.cost.nodes), default=0)
     needs = examined.bytes + widest
     return Estimate(
@@ -138,7 +138,7 @@ def estimate(examined: Examined, device: Device) -> Estimate:
         high_s=bound_s / low,
         memory_share=memory_s / bound_s if bound_s else 0.0,
         needs_bytes=needs,
-        fits_memory=needs <= APP_SHARE * device.memory_gb * 1e9,
+        fits_memory=needs <= _APP_SHARE * device.memory_gb * 1e9,
         confidence=device.confidence,
         source=device.source,
     )
@@ -173,7 +173,7 @@ def _notes(
     coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
     if integer and coreml.flops_share < 1:
         notes.append("CoreML has no path for INT8 operators: ship coreml-fp16 on iOS")
-    fused = {r.op_type for r in coreml.refusals} & FUSED_OPERATORS
+    fused = {r.op_type for r in coreml.refusals} & _FUSED_OPERATORS
     if fused:
         notes.append(
             f"CoreML refuses {', '.join(sorted(fused))}: {coreml.partitions} parts, "

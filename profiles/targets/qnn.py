@@ -31,11 +31,11 @@ from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.text import end_of
 
 PACKAGE = "onnxruntime-qnn"
-INSTALL = 'pip install "vampnet-workbench[qnn]"'
-EMULATED_FLOPS = 30e9
+_INSTALL = 'pip install "vampnet-workbench[qnn]"'
+_EMULATED_FLOPS = 30e9
 """Emulating more than this, over all states, takes longer than anyone waits."""
 
-TIMEOUT_S = 420
+_TIMEOUT_S = 420
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -110,7 +110,7 @@ def unavailable() -> str | None:
     try:
         version(PACKAGE)
     except PackageNotFoundError:
-        return f"not measured: {INSTALL}"
+        return f"not measured: {_INSTALL}"
     return None
 
 
@@ -121,7 +121,7 @@ def compile_variant(
     *,
     soc: Soc = SOCS[0],
     emulate: bool = True,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = _TIMEOUT_S,
 ) -> Compiled:
     """Compile `variant` for the shapes of the states, and compare its tokens with `reference`.
 
@@ -133,7 +133,7 @@ def compile_variant(
         raise InputError(missing)
     shapes = {name: tuple(values.shape) for name, values in states[0].items()}
     cost = examine(variant, shapes).cost
-    too_much = cost.flops * len(states) > EMULATED_FLOPS
+    too_much = cost.flops * len(states) > _EMULATED_FLOPS
     wanted = emulate and not too_much
     with scratch_folder() as folder:
         fixed = folder / "model.onnx"
@@ -232,13 +232,13 @@ def _refusals(
     for node in trace["unsupported_nodes"]:
         name = node.get("node_name", "")
         unnamed += name not in flops
-        reason = shortened(node.get("reason") or "no reason given", name, node["op_type"])
+        reason = _shortened(node.get("reason") or "no reason given", name, node["op_type"])
         grouped.setdefault((node["op_type"], reason), []).append(flops.get(name, 0))
     found = [Refusal(op, why, len(each), sum(each)) for (op, why), each in grouped.items()]
     return tuple(sorted(found, key=lambda r: (-r.flops, -r.nodes, r.op_type))), unnamed
 
 
-def shortened(reason: str, name: str, op_type: str) -> str:
+def _shortened(reason: str, name: str, op_type: str) -> str:
     """The compiler's reason without the node's own name, so that equal ones count together."""
     text = re.split(rf"{op_type} node `", reason)[0] if name else reason
     return " ".join(text.replace(f"`{name}`", "it").replace("`", "").split()).strip(" .") or reason

@@ -21,7 +21,7 @@ import onnxruntime as ort
 
 from vampnet_models.errors import reason_of
 
-PROVIDER = "QNNExecutionProvider"
+_PROVIDER = "QNNExecutionProvider"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.emulate:
         outputs: dict[str, Any] = {}
         seconds: list[float] = []
-        for state, feeds in states(options.feeds).items():
+        for state, feeds in _states(options.feeds).items():
             start = time.perf_counter()
             values = session.run(None, feeds)
             seconds.append(time.perf_counter() - start)
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def states(path: Path) -> dict[str, dict[str, Any]]:
+def _states(path: Path) -> dict[str, dict[str, Any]]:
     """The feeds of each state, in order."""
     found: dict[str, dict[str, Any]] = defaultdict(dict)
     with np.load(path) as archive:
@@ -62,8 +62,8 @@ def states(path: Path) -> dict[str, dict[str, Any]]:
 def _compile(options: argparse.Namespace) -> tuple[ort.InferenceSession, float]:
     import onnxruntime_qnn as qnn
 
-    ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
-    devices = [d for d in ort.get_ep_devices() if d.ep_name == PROVIDER]
+    ort.register_execution_provider_library(_PROVIDER, qnn.get_library_path())
+    devices = [d for d in ort.get_ep_devices() if d.ep_name == _PROVIDER]
     if not devices:
         raise RuntimeError("the provider's library loads and offers no device")
     session_options = ort.SessionOptions()

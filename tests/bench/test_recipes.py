@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bench.recipes import SOURCE, lines, time_recipes
+from bench.recipes import _SOURCE, lines, time_recipes
 from profiles.measure.rounds import Plan
 from vampnet_models.errors import InputError
 from vampnet_models.spec import IR_VERSION, OPSET
@@ -44,9 +44,9 @@ def test_every_made_variant_is_timed_against_its_source(run):
     timed = time_recipes(run, Plan(rounds=3, min_rounds=3, warmup_max=1, cold=False), 1)
     assert timed["host"]["cores"] >= 1
     records = timed["models"]["square"]
-    assert list(records) == [SOURCE, "fused", "broken"]
+    assert list(records) == [_SOURCE, "fused", "broken"]
     assert records["broken"]["kind"] == "failed"
-    for name in (SOURCE, "fused"):
+    for name in (_SOURCE, "fused"):
         assert len(records[name]["samples_s"]) == 3
         assert records[name]["threads"] == 1
     said = lines(timed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration.audio.clips import make_clip
-from calibration.feeds.chain_feeds import BEAT_CLIP_S, Encoded, FeedSizes, at_beat_rate, make_feeds
+from calibration.feeds.chain_feeds import _BEAT_CLIP_S, Encoded, FeedSizes, at_beat_rate, make_feeds
 from tests.beat_tracker import save_tracker
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact
@@ -42,8 +42,8 @@ def test_long_clips_are_cut_and_fixed_lengths_kept() -> None:
         inputs = (TensorSpec("wave", "float32", (1, 1, length)),)
         return ModelSpec(Role.BEATS, inputs, (TensorSpec("y", "float32", (1, 2, None)),), 17)
 
-    long = encoded(BEAT_CLIP_S + 1, n=1)
-    assert make_feeds(spec("n"), long, SIZES).feeds[0]["wave"].shape[-1] == BEAT_CLIP_S * 22_050
+    long = encoded(_BEAT_CLIP_S + 1, n=1)
+    assert make_feeds(spec("n"), long, SIZES).feeds[0]["wave"].shape[-1] == _BEAT_CLIP_S * 22_050
     fixed = make_feeds(spec(50_000), encoded(2.0, n=1), SIZES).feeds[0]["wave"]
     assert fixed.shape[-1] == 50_000 and not fixed[0, 0, 44_100:].any()
 

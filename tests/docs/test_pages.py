@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from calibration.audio.decode import MAX_CHANNELS, MAX_MINUTES, MAX_RATE_HZ, MIN_RATE_HZ
+from calibration.audio.decode import _MAX_CHANNELS, _MAX_MINUTES, _MAX_RATE_HZ, _MIN_RATE_HZ
 from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
@@ -19,19 +19,19 @@ from optimize.recipes import ALL_RECIPES
 from optimize.tuning import no_smaller
 from optimize.tuning.search import Near
 from profiles.overview import (
+    _FASTEST,
+    _FP16_ON_CUDA,
+    _FP16_ON_IOS,
+    _NOISY,
+    _NPU_AND_CPU,
+    _SMALLEST,
     ACCEPTS,
-    FASTEST,
-    FP16_ON_CUDA,
-    FP16_ON_IOS,
-    NOISY,
-    NPU_AND_CPU,
-    SMALLEST,
 )
 from profiles.target import STORE_LIMITS
-from vampbench.cli.boundary import VARIABLE as TRACEBACK
+from vampbench.cli.boundary import _VARIABLE as TRACEBACK
 from vampbench.cli.main import cli
 from vampbench.search import worth
-from vampbench.work.ground import MAX_CLIPS
+from vampbench.work.ground import _MAX_CLIPS
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
@@ -88,15 +88,15 @@ def test_figures_of_its_own_words_are_facts(name: str) -> None:
 
 def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
     text = PAGES["docs/start/vampnet.md"].read_text(encoding="utf-8")
-    assert f"At most {MAX_CLIPS} clips of 5 seconds" in text
+    assert f"At most {_MAX_CLIPS} clips of 5 seconds" in text
 
 
 def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
     text = PAGES["docs/how-to/calibrate.md"].read_text(encoding="utf-8")
-    assert f"{MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} samples per second" in text
+    assert f"{_MIN_RATE_HZ:,} to {_MAX_RATE_HZ:,} samples per second" in text
     assert f"all become {SAMPLE_RATE_HZ:,}" in text
-    assert f"1 to {MAX_CHANNELS};" in text
-    assert f"one token frame ({HOP_SAMPLES} samples) to {MAX_MINUTES} minutes" in text
+    assert f"1 to {_MAX_CHANNELS};" in text
+    assert f"one token frame ({HOP_SAMPLES} samples) to {_MAX_MINUTES} minutes" in text
 
 
 def test_the_page_of_streams_names_what_the_commands_read() -> None:
@@ -108,7 +108,7 @@ def test_the_page_of_streams_names_what_the_commands_read() -> None:
 
 def test_the_page_of_json_has_the_codes_that_there_are() -> None:
     text = PAGES["docs/reference/json.md"].read_text(encoding="utf-8")
-    whys = (FASTEST, SMALLEST, FP16_ON_CUDA, FP16_ON_IOS, NPU_AND_CPU, NOISY)
+    whys = (_FASTEST, _SMALLEST, _FP16_ON_CUDA, _FP16_ON_IOS, _NPU_AND_CPU, _NOISY)
     codes = {*ACCEPTS, *(each.code for each in whys)}
     for literal in (worth.Code, no_smaller.Code, Near):
         codes |= set(get_args(literal))

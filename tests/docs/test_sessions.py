@@ -13,7 +13,7 @@ import pytest
 from docs.pages import README, pages
 from docs.sessions import Shown, agrees, programs, run_shown, shown
 from vampbench.cli.main import cli
-from vampnet_models.chain.builtin import CHECKPOINTS
+from vampnet_models.chain.builtin import _CHECKPOINTS
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 SHOWING = [n for n, p in PAGES.items() if any(shown(p.read_text(encoding="utf-8")))]
@@ -68,7 +68,7 @@ def test_named_commands_and_options_exist(name: str) -> None:
 
 
 def _furnish(folder: Path) -> None:
-    for name in CHECKPOINTS:
+    for name in _CHECKPOINTS:
         shutil.copy(README.parent / "vampnet_models" / "reference" / name, folder / name)
 
 

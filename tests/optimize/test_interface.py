@@ -11,7 +11,7 @@ import pytest
 from optimize.build import build_variant
 from optimize.interface import interface_of, keep, repeated_node_names
 from optimize.precision.shared.plan import Conversion
-from optimize.recipes import FUSED, INT8_WEIGHTS
+from optimize.recipes import _FUSED, _INT8_WEIGHTS
 from tests.optimize.graphs import model, normal
 from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
@@ -55,7 +55,7 @@ def test_a_body_may_hand_out_a_constant_of_its_own(tmp_path: Path) -> None:
         "float[n, 4] q", "float[1] q"
     )
     save_model(model(folded, one=np.ones(1, np.float32)), tmp_path / "m.onnx")
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), FUSED, tmp_path / "out.onnx")
+    made = build_variant(open_artifact(tmp_path / "m.onnx"), _FUSED, tmp_path / "out.onnx")
     bodies = {g.name: g for g in load_model(made.path).graphs()}
     assert len(bodies["e"]) == len(bodies["e"].outputs) == 1
     feeds = {"x": normal(3, 4), "c": np.array(False)}
@@ -71,7 +71,7 @@ def test_a_recipe_that_swaps_outputs_makes_nothing(tmp_path: Path) -> None:
 
     out = tmp_path / "out" / "m.onnx"
     with pytest.raises(PromiseMissed, match="outputs"):
-        build_variant(open_artifact(tmp_path / "m.onnx"), replace(FUSED, convert=swap), out)
+        build_variant(open_artifact(tmp_path / "m.onnx"), replace(_FUSED, convert=swap), out)
     assert not out.exists()
 
 
@@ -80,7 +80,7 @@ def test_initializers_that_were_inputs_are_constants_and_that_is_said(tmp_path: 
     listed = onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [64, 64])
     proto.graph.input.append(listed)
     onnx.save(proto, tmp_path / "m.onnx")
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), INT8_WEIGHTS, tmp_path / "o.onnx")
+    made = build_variant(open_artifact(tmp_path / "m.onnx"), _INT8_WEIGHTS, tmp_path / "o.onnx")
     assert open_session(made.path).input_names == ("x",)
     assert made.record.warnings == (
         "1 initializers were listed as inputs and are constants now: w",
@@ -94,7 +94,7 @@ def test_repeated_node_names_are_made_unique_and_that_is_said(tmp_path: Path) ->
         node.name = "node"
     save_model(twice, tmp_path / "m.onnx")
     assert repeated_node_names(twice) == ["node"]
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), FUSED, tmp_path / "o.onnx")
+    made = build_variant(open_artifact(tmp_path / "m.onnx"), _FUSED, tmp_path / "o.onnx")
     assert "were made unique: node" in made.record.warnings[0]
     assert repeated_node_names(load_model(made.path)) == []
     found = open_session(made.path).run({"x": np.ones((2, 64), np.float32)})

@@ -14,7 +14,7 @@ from optimize.build import build_variant
 from optimize.precision.shared.plan import Conversion
 from optimize.probe import probe
 from optimize.probe_feed import drawn_feeds, smallest
-from optimize.recipes import FUSED, INT4_WEIGHTS, INT8_DYNAMIC
+from optimize.recipes import _FUSED, _INT4_WEIGHTS, INT8_DYNAMIC
 from optimize.surgery.jumps import output_traits
 from tests.optimize.graphs import model, normal
 from vampnet_models.errors import PromiseMissed
@@ -55,9 +55,9 @@ def test_a_wrong_graph_gets_no_name(
     change: Callable[[ir.Model], None], reason: str, tmp_path: Path
 ) -> None:
     source, out = saved(tmp_path / "m.onnx"), tmp_path / "out" / "m.onnx"
-    kept = build_variant(source, FUSED, out).record.sha256
+    kept = build_variant(source, _FUSED, out).record.sha256
     with pytest.raises(PromiseMissed, match=reason) as told:
-        build_variant(source, replace(FUSED, name="spoiled", convert=spoiled(change)), out)
+        build_variant(source, replace(_FUSED, name="spoiled", convert=spoiled(change)), out)
     assert str(told.value).startswith(f"{out}: it is wrong on the random feed")
     # What was there before is there still.
     assert open_artifact(out).sha256 == kept
@@ -65,13 +65,13 @@ def test_a_wrong_graph_gets_no_name(
 
 def test_the_record_says_how_far_the_answers_are(tmp_path: Path) -> None:
     source = saved(tmp_path / "m.onnx", LINEAR.replace("8", "64"), w=normal(64, 64))
-    for recipe in (FUSED, INT8_DYNAMIC, INT4_WEIGHTS):
+    for recipe in (_FUSED, INT8_DYNAMIC, _INT4_WEIGHTS):
         made = build_variant(source, recipe, tmp_path / recipe.name / "m.onnx")
         written = json.loads((tmp_path / recipe.name / "m.variant.json").read_text())["probe"]
         assert written["not_probed"] is None and written["feed"] == "random"
         assert written["error"] <= written["bound"]
         assert made.record.probe is not None and made.record.probe.error == written["error"]
-        assert (written["error"] < 1e-6) == (recipe is FUSED)
+        assert (written["error"] < 1e-6) == (recipe is _FUSED)
 
 
 TOP = "(float[n, 8] x) => (float[n, 2] v, int64[n, 2] i) { h = MatMul(x, w) v, i = TopK(h, k) }"
@@ -125,7 +125,7 @@ def test_what_cannot_be_probed_says_why(tmp_path: Path, monkeypatch: pytest.Monk
     odd = saved(tmp_path / "odd.onnx", text, s=np.array([3, 5]))
     assert "the source cannot be run" in str(probe(odd, odd.path, 1e-4).not_probed)
     source = saved(tmp_path / "m.onnx")
-    monkeypatch.setattr(probing, "MOST_BYTES", 10)
+    monkeypatch.setattr(probing, "_MOST_BYTES", 10)
     assert "`vampbench verify` compares it" in str(probe(source, source.path, 1e-4).not_probed)
 
 

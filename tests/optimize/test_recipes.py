@@ -1,7 +1,7 @@
 import pytest
 
 from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
-from optimize.recipes import INT8_DYNAMIC, INT8_STATIC, PHONE_RECIPES, RECIPES, find_recipe
+from optimize.recipes import _PHONE_RECIPES, INT8_DYNAMIC, INT8_STATIC, RECIPES, find_recipe
 from optimize.runtime.check import promised_share
 from vampnet_models.errors import InputError
 
@@ -30,9 +30,9 @@ def test_an_unknown_recipe_names_the_known_ones() -> None:
 
 
 def test_phones_have_recipes_of_their_own() -> None:
-    names = [recipe.name for recipe in PHONE_RECIPES]
+    names = [recipe.name for recipe in _PHONE_RECIPES]
     assert names == ["npu-fp16", "npu-a8w8", "npu-a16w8", "coreml-fp16"]
-    for recipe in PHONE_RECIPES:
+    for recipe in _PHONE_RECIPES:
         assert find_recipe(recipe.name) is recipe
         assert set(recipe.expect) <= {rule.name for rule in recipe.rules}
 

@@ -5,7 +5,7 @@ import pytest
 
 from profiles.measure.measure import Plan
 from profiles.profile import profile_variants
-from profiles.target import CUDA, MOBILE, cpu
+from profiles.target import _MOBILE, CUDA, cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -25,7 +25,7 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
     records = profile_variants(
         variants,
         feeds,
-        (cpu(1), CUDA, MOBILE),
+        (cpu(1), CUDA, _MOBILE),
         plan=QUICK,
         progress=lambda done, total, what: seen.append(what),
     )
@@ -46,7 +46,7 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
 def test_unreadable_feeds_are_an_input_error(tmp_path):
     path = graphs.save(graphs.matmul(), tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"none\.npz"):
-        profile_variants({"a": path}, tmp_path / "none.npz", (MOBILE,))
+        profile_variants({"a": path}, tmp_path / "none.npz", (_MOBILE,))
 
 
 @pytest.mark.long

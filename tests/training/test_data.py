@@ -51,7 +51,7 @@ def test_melody_has_the_length_asked_for() -> None:
 def test_held_out_names_are_disjoint() -> None:
     assert not set(sounds.TRAIN_RECORDINGS) & set(sounds.HELD_OUT_RECORDINGS)
     assert set(sounds.HELD_OUT_RECORDINGS) == {"brahms", "trumpet"}
-    assert not set(sounds.HELD_OUT_SOUNDS) & set(sounds.UNUSED_SOUNDS)
+    assert not set(sounds._HELD_OUT_SOUNDS) & set(sounds._UNUSED_SOUNDS)
     assert "humpback" not in sounds.TRAIN_RECORDINGS
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from training.data.sounds import HELD_OUT_RECORDINGS, recordings
 from training.figures import metrics
-from vampnet_models.chain.builtin import CHECKPOINTS, builtin_models
+from vampnet_models.chain.builtin import _CHECKPOINTS, builtin_models
 from vampnet_models.chain.pipeline import decode, encode
 from vampnet_models.onnxfile.session import open_session
 
@@ -24,7 +24,7 @@ def card() -> dict[str, list[str]]:
 
 
 def test_the_sizes_in_the_card_are_those_of_the_files(card: dict[str, list[str]]) -> None:
-    for name in CHECKPOINTS:
+    for name in _CHECKPOINTS:
         assert int(card[name][-1].replace(",", "")) == (REFERENCE / name).stat().st_size
 
 

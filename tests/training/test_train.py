@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 from tests.training import tiny  # noqa: E402
 from training.config import transformer_kwargs  # noqa: E402
 from training.data.tokens import TokenSet  # noqa: E402
-from training.networks.codec import SNAKE_ALPHA_MIN, Codec  # noqa: E402
+from training.networks.codec import _SNAKE_ALPHA_MIN, Codec  # noqa: E402
 from training.networks.quantizer_init import fit_quantizer  # noqa: E402
 from training.networks.snake import Snake  # noqa: E402
 from training.networks.transformer import VampNet  # noqa: E402
@@ -54,7 +54,7 @@ def test_autoencoder_learns_in_its_first_steps(
     codec, log = trained
     _falls(log, 0.9)
     alphas = [m.alpha.min().item() for m in codec.modules() if isinstance(m, Snake)]
-    assert min(alphas) >= SNAKE_ALPHA_MIN
+    assert min(alphas) >= _SNAKE_ALPHA_MIN
 
 
 def test_quantizer_is_fitted_without_dead_codebooks(

@@ -52,7 +52,7 @@ def tone(
 @pytest.fixture(autouse=True)
 def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal a step says after a while how far it is: no test may depend on when."""
-    monkeypatch.setattr(progress, "LINE_EVERY_S", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", threading.TIMEOUT_MAX)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from training.config import HOP_SAMPLES, SAMPLE_RATE_HZ
 from training.data.audio import Audio, normalise
 from training.data.synth import SCALES, melody, note
 
-STEP_FRAMES = (5, 6, 7, 8, 9, 10)
-PATTERN_STEPS = (4, 8, 8, 8, 16)
-DRUMS = ("bd_", "sn_", "hat_", "drum_", "tabla_", "perc_", "elec_", "ride_", "glitch_perc")
-BASSES = ("bass_", "glitch_bass")
-TONES = ("guit_", "ambi_", "elec_chime", "elec_bell", "perc_bell", "mehackit_", "glitch_robot")
-LOOPS = ("loop_", "arovane_")
+_STEP_FRAMES = (5, 6, 7, 8, 9, 10)
+_PATTERN_STEPS = (4, 8, 8, 8, 16)
+_DRUMS = ("bd_", "sn_", "hat_", "drum_", "tabla_", "perc_", "elec_", "ride_", "glitch_perc")
+_BASSES = ("bass_", "glitch_bass")
+_TONES = ("guit_", "ambi_", "elec_chime", "elec_bell", "perc_bell", "mehackit_", "glitch_robot")
+_LOOPS = ("loop_", "arovane_")
 
 
 def _matching(sounds: Mapping[str, Audio], prefixes: tuple[str, ...]) -> list[str]:
@@ -46,15 +46,15 @@ def _add_circular(buffer: Audio, sound: Audio, at: int, gain: float) -> None:
     buffer[index] += sound
 
 
-class Arranger:
+class _Arranger:
     """Draws the layers of sections from one side of the split."""
 
     def __init__(self, sounds: Mapping[str, Audio], rng: np.random.Generator) -> None:
         self._sounds, self._rng = sounds, rng
-        self._drums = _matching(sounds, DRUMS)
-        self._basses = _matching(sounds, BASSES)
-        self._tones = _matching(sounds, TONES)
-        self._loops = _matching(sounds, LOOPS)
+        self._drums = _matching(sounds, _DRUMS)
+        self._basses = _matching(sounds, _BASSES)
+        self._tones = _matching(sounds, _TONES)
+        self._loops = _matching(sounds, _LOOPS)
 
     def _drum_layer(self, buffer: Audio, steps: int, step: int) -> None:
         rng = self._rng
@@ -120,8 +120,8 @@ class Arranger:
     def section(self) -> Audio:
         """One pattern repeated 4 to 8 times; later repeats may lose or change a layer."""
         rng = self._rng
-        step = int(rng.choice(STEP_FRAMES)) * HOP_SAMPLES
-        steps = int(rng.choice(PATTERN_STEPS))
+        step = int(rng.choice(_STEP_FRAMES)) * HOP_SAMPLES
+        steps = int(rng.choice(_PATTERN_STEPS))
         layers = self.pattern(steps, step)
         repeats: list[Audio] = []
         for _ in range(int(rng.integers(4, 9)) * (2 if steps == 4 else 1)):
@@ -137,7 +137,7 @@ class Arranger:
 def arrangement(sounds: Mapping[str, Audio], seed: int, duration_s: float) -> Audio:
     """Music `[duration_s * 44100]` at -24 LUFS; sections are levelled, then follow each other."""
     rng = np.random.default_rng(seed)
-    arranger = Arranger(sounds, rng)
+    arranger = _Arranger(sounds, rng)
     total = int(duration_s * SAMPLE_RATE_HZ) // HOP_SAMPLES * HOP_SAMPLES
     parts: list[Audio] = []
     while sum(map(len, parts)) < total:

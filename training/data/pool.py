@@ -16,10 +16,10 @@ from training.data.pack import pack_tracks
 from training.data.sounds import TRAIN_RECORDINGS, recordings, sounds
 from training.data.synth import melody
 
-SPEEDS = (1.0, 0.8, 0.9, 1.12, 1.5, 2.0)
+_SPEEDS = (1.0, 0.8, 0.9, 1.12, 1.5, 2.0)
 TRACK_S = 30.0
-QUIET_RMS = 0.004
-WEIGHTS = {"recordings": 0.35, "arrangements": 0.25, "melodies": 0.28, "pack": 0.12}
+_QUIET_RMS = 0.004
+_WEIGHTS = {"recordings": 0.35, "arrangements": 0.25, "melodies": 0.28, "pack": 0.12}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def build_pool(
     n_arrangements: int,
     n_melodies: int,
     n_packs: int,
-    speeds: tuple[float, ...] = SPEEDS,
+    speeds: tuple[float, ...] = _SPEEDS,
 ) -> Pool:
     """Render the training side: recordings at the speeds, arrangements, melodies, packs."""
     loops = sounds(folder, held_out=False)
@@ -64,7 +64,7 @@ def build_pool(
         ],
         "pack": [track.astype(np.float16) for track in pack_tracks(n_packs)],
     }
-    return Pool(tracks, WEIGHTS)
+    return Pool(tracks, _WEIGHTS)
 
 
 def cached_pool(
@@ -81,14 +81,14 @@ def cached_pool(
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)
-    kept: dict[str, list[np.ndarray]] = {kind: [] for kind in WEIGHTS}
+    kept: dict[str, list[np.ndarray]] = {kind: [] for kind in _WEIGHTS}
     with np.load(path) as arrays:
         for name in sorted(arrays.files):
             kept[name.split("/")[0]].append(arrays[name])
-    return Pool(kept, WEIGHTS)
+    return Pool(kept, _WEIGHTS)
 
 
-def random_crop(pool: Pool, rng: np.random.Generator, samples: int) -> Audio:
+def _random_crop(pool: Pool, rng: np.random.Generator, samples: int) -> Audio:
     """One crop float32 `[samples]` that is not silence, its gain jittered by -6 to +4 dB.
 
     Tracks are drawn by their length; one crop in seven is two mixed."""
@@ -99,15 +99,15 @@ def random_crop(pool: Pool, rng: np.random.Generator, samples: int) -> Audio:
         track = pool.tracks[kind][rng.choice(len(lengths), p=lengths / lengths.sum())]
         start = int(rng.integers(0, len(track) - samples))
         crop = track[start : start + samples].astype(np.float32)
-        if np.sqrt(np.mean(crop**2)) > QUIET_RMS:
+        if np.sqrt(np.mean(crop**2)) > _QUIET_RMS:
             break
     if rng.random() < 1 / 7:
-        crop = 0.7 * (crop + random_crop(pool, rng, samples))
+        crop = 0.7 * (crop + _random_crop(pool, rng, samples))
     return crop * np.float32(10.0 ** (rng.uniform(-6.0, 4.0) / 20.0))
 
 
 def batch(pool: Pool, rng: np.random.Generator, size: int, samples: int) -> torch.Tensor:
     """Float32 `[size, 1, samples]`."""
-    return torch.from_numpy(np.stack([random_crop(pool, rng, samples) for _ in range(size)]))[
+    return torch.from_numpy(np.stack([_random_crop(pool, rng, samples) for _ in range(size)]))[
         :, None
     ]

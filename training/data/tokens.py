@@ -18,7 +18,7 @@ from training.data.sounds import HELD_OUT_RECORDINGS, recordings, sounds
 from training.networks.codec import Codec
 
 Codes = NDArray[np.int64]
-KIND_WEIGHTS = {"arrangements": 0.55, "recordings": 0.25, "melodies": 0.1, "pack": 0.1}
+_KIND_WEIGHTS = {"arrangements": 0.55, "recordings": 0.25, "melodies": 0.1, "pack": 0.1}
 # Seeds of the three sets of arrangements: far apart, so that no seed serves twice.
 TOKEN_SEED, HELD_OUT_SEED = 5_000_000, 9_000_000
 
@@ -45,14 +45,14 @@ class TokenSet:
                 ]
             )
             smoothed = counts + 1.0
-            total += KIND_WEIGHTS[kind] * smoothed / smoothed.sum(1, keepdims=True)
+            total += _KIND_WEIGHTS[kind] * smoothed / smoothed.sum(1, keepdims=True)
         return np.asarray(total / total.sum(1, keepdims=True), np.float64)
 
     def windows(self, rng: np.random.Generator, size: int, frames: int) -> Tensor:
         """Int64 `[size, n_codebooks, frames]`; kinds by weight, tracks by length."""
         picked: list[Codes] = []
         kinds = list(self.tracks)
-        chances = np.array([KIND_WEIGHTS[kind] for kind in kinds])
+        chances = np.array([_KIND_WEIGHTS[kind] for kind in kinds])
         for kind in rng.choice(kinds, size, p=chances / chances.sum()):
             long_enough = [t for t in self.tracks[kind] if t.shape[1] > frames]
             lengths = np.array([t.shape[1] - frames for t in long_enough], float)
@@ -98,7 +98,7 @@ def cached_tokens(
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)
-    tracks: dict[str, list[Codes]] = {kind: [] for kind in KIND_WEIGHTS}
+    tracks: dict[str, list[Codes]] = {kind: [] for kind in _KIND_WEIGHTS}
     with np.load(path) as arrays:
         for name in sorted(arrays.files):
             tracks[name.split("/")[0]].append(arrays[name].astype(np.int64))

@@ -16,18 +16,18 @@ from training.data.tokens import Codes
 from training.figures.masking import random_mask
 from training.networks.transformer import VampNet, masked
 
-WINDOW_FRAMES = 173
+_WINDOW_FRAMES = 173
 # Places in the sampling schedule, spread evenly: the mask ratios are cos(pi r / 2).
-PLACES = (0.0625, 0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125, 0.9375)
-SEED = 11
+_PLACES = (0.0625, 0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125, 0.9375)
+_SEED = 11
 # Silence has one code that any model predicts: it would only flatter the gain.
-AUDIBLE_RMS = 10.0 ** (-60.0 / 20.0)
+_AUDIBLE_RMS = 10.0 ** (-60.0 / 20.0)
 
 
 def audible(audio: Audio) -> NDArray[np.bool_]:
     """Which token frames of `[samples]` are above -60 dBFS rms: `[ceil(samples / hop)]`."""
     padded = np.pad(audio, (0, -len(audio) % HOP_SAMPLES)).reshape(-1, HOP_SAMPLES)
-    loud: NDArray[np.bool_] = np.sqrt(np.mean(padded.astype(np.float64) ** 2, 1)) > AUDIBLE_RMS
+    loud: NDArray[np.bool_] = np.sqrt(np.mean(padded.astype(np.float64) ** 2, 1)) > _AUDIBLE_RMS
     return loud
 
 
@@ -55,13 +55,13 @@ def token_figures(
     """
     n_codebooks = len(model.tables)
     log_unigram = torch.from_numpy(np.log(unigram[model.n_conditioning : n_codebooks])).float()
-    generator = torch.Generator().manual_seed(SEED)
-    sums = {place: np.zeros(5) for place in PLACES}
+    generator = torch.Generator().manual_seed(_SEED)
+    sums = {place: np.zeros(5) for place in _PLACES}
     for track, heard in tracks:
-        for start in range(0, track.shape[1], WINDOW_FRAMES):
-            codes = torch.from_numpy(track[None, :n_codebooks, start : start + WINDOW_FRAMES])
-            counted = torch.from_numpy(heard[start : start + WINDOW_FRAMES])
-            for place in PLACES:
+        for start in range(0, track.shape[1], _WINDOW_FRAMES):
+            codes = torch.from_numpy(track[None, :n_codebooks, start : start + _WINDOW_FRAMES])
+            counted = torch.from_numpy(heard[start : start + _WINDOW_FRAMES])
+            for place in _PLACES:
                 mask = random_mask(codes, torch.tensor([place]), model.n_conditioning, generator)
                 chosen = model.flat(mask * counted[None, None]).bool()
                 target = model.flat(codes)[chosen]

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from training.figures.mel import mel_filters
 
-STFT_SIZES = (2048, 512, 128)
-MEL_BANDS = ((2048, 80), (512, 40))
+_STFT_SIZES = (2048, 512, 128)
+_MEL_BANDS = ((2048, 80), (512, 40))
 # Relative losses divide by the crop's own level; near-silent crops must not blow that up.
-LEVEL_FLOOR = 0.01
-MEL_POWER_FLOOR = 1e-6
+_LEVEL_FLOOR = 0.01
+_MEL_POWER_FLOOR = 1e-6
 
 
 @lru_cache(maxsize=8)
@@ -22,7 +22,7 @@ def _mel_matrix(n_fft: int, bands: int) -> Tensor:
     return torch.from_numpy(mel_filters(n_fft, bands)).float()
 
 
-def spectrum(audio: Tensor, n_fft: int) -> Tensor:
+def _spectrum(audio: Tensor, n_fft: int) -> Tensor:
     """`[b, 1, samples]` -> complex `[b, bins, frames]`, Hann, hop a quarter; unit-rms noise: 1."""
     window = torch.hann_window(n_fft)
     spec = torch.stft(
@@ -44,19 +44,19 @@ def reconstruction_losses(decoded: Tensor, target: Tensor) -> dict[str, Tensor]:
     """
     complex_terms: list[Tensor] = []
     mel_terms: list[Tensor] = []
-    for n_fft in STFT_SIZES:
-        spec, truth = spectrum(decoded, n_fft), spectrum(target, n_fft)
-        level = truth.abs().mean((1, 2)) + LEVEL_FLOOR
+    for n_fft in _STFT_SIZES:
+        spec, truth = _spectrum(decoded, n_fft), _spectrum(target, n_fft)
+        level = truth.abs().mean((1, 2)) + _LEVEL_FLOOR
         difference = spec - truth
         distance = (difference.real.square() + difference.imag.square() + 1e-8).sqrt()
         complex_terms.append((distance.mean((1, 2)) / level).mean())
-        for size, bands in MEL_BANDS:
+        for size, bands in _MEL_BANDS:
             if size == n_fft:
                 log_spec, log_truth = (
-                    torch.log(_mel_power(s, n_fft, bands) + MEL_POWER_FLOOR) for s in (spec, truth)
+                    torch.log(_mel_power(s, n_fft, bands) + _MEL_POWER_FLOOR) for s in (spec, truth)
                 )
                 mel_terms.append(functional.l1_loss(log_spec, log_truth))
-    wave_level = target.abs().mean((1, 2)) + LEVEL_FLOOR
+    wave_level = target.abs().mean((1, 2)) + _LEVEL_FLOOR
     wave = ((decoded - target).abs().mean((1, 2)) / wave_level).mean()
     return {
         "complex": torch.stack(complex_terms).mean(),

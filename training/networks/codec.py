@@ -12,11 +12,11 @@ from training.networks.layers import DecoderBlock, EncoderBlock, NormedConv, Nor
 from training.networks.quantizer import Quantized, ResidualVectorQuantizer
 from training.networks.snake import Snake
 
-SNAKE_ALPHA_MIN = 0.05
-NormedLayer = NormedConv | NormedConvTranspose
+_SNAKE_ALPHA_MIN = 0.05
+_NormedLayer = NormedConv | NormedConvTranspose
 
 
-class Encoder(nn.Module):
+class _Encoder(nn.Module):
     """`[b, 1, samples]` -> `[b, encoder_dim * 2^len(rates), samples / hop]`."""
 
     def __init__(self, dim: int, rates: Sequence[int]) -> None:
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         return y
 
 
-class Decoder(nn.Module):
+class _Decoder(nn.Module):
     """`[b, latent, frames]` -> `[b, 1, frames * hop]`."""
 
     def __init__(self, latent_dim: int, dim: int, rates: Sequence[int]) -> None:
@@ -69,11 +69,11 @@ class Codec(nn.Module):
     ) -> None:
         super().__init__()
         latent_dim = encoder_dim * 2 ** len(encoder_rates)
-        self.encoder = Encoder(encoder_dim, encoder_rates)
+        self.encoder = _Encoder(encoder_dim, encoder_rates)
         self.quantizer = ResidualVectorQuantizer(
             latent_dim, n_codebooks, codebook_size, codebook_dim
         )
-        self.decoder = Decoder(latent_dim, decoder_dim, decoder_rates)
+        self.decoder = _Decoder(latent_dim, decoder_dim, decoder_rates)
 
     @torch.no_grad()
     def encode(self, audio: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Codec(nn.Module):
         """Keep every Snake alpha at 0.05 or more: a vanishing one divides by zero in FP16."""
         for module in self.modules():
             if isinstance(module, Snake):
-                module.alpha.clamp_(min=SNAKE_ALPHA_MIN)
+                module.alpha.clamp_(min=_SNAKE_ALPHA_MIN)
 
 
 @torch.no_grad()
@@ -115,8 +115,8 @@ def unit_variance_init(codec: Codec, audio: Tensor) -> None:
     }
     last = f"decoder.model.{len(codec.decoder.model) - 2}"
 
-    def rescale(target: float) -> Callable[[NormedLayer, object, Tensor], Tensor]:
-        def hook(module: NormedLayer, _inputs: object, output: Tensor) -> Tensor:
+    def rescale(target: float) -> Callable[[_NormedLayer, object, Tensor], Tensor]:
+        def hook(module: _NormedLayer, _inputs: object, output: Tensor) -> Tensor:
             factor = target / output.std().clamp(min=1e-6)
             module.weight_g.mul_(factor)
             return output * factor
@@ -125,7 +125,7 @@ def unit_variance_init(codec: Codec, audio: Tensor) -> None:
 
     handles = []
     for name, module in codec.named_modules():
-        if isinstance(module, NormedLayer) and not name.startswith("quantizer"):
+        if isinstance(module, _NormedLayer) and not name.startswith("quantizer"):
             target = 0.5 if name in branch_ends else 0.1 if name == last else 1.0
             handles.append(module.register_forward_hook(rescale(target)))
     codec.decoder(codec.encoder(audio))

@@ -56,7 +56,7 @@ class NormedConvTranspose(nn.Module):
         return functional.conv_transpose1d(x, weight, self.bias, self.stride, self.padding)
 
 
-class ResidualUnit(nn.Module):
+class _ResidualUnit(nn.Module):
     """The encoder's unit: Snake, dilated Conv k7, Snake, Conv k1, added to the input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -80,7 +80,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, channels_in: int, stride: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            *(ResidualUnit(channels_in, dilation) for dilation in (1, 3, 9)),
+            *(_ResidualUnit(channels_in, dilation) for dilation in (1, 3, 9)),
             Snake(channels_in),
             NormedConv(channels_in, 2 * channels_in, 2 * stride, stride, padding=stride // 2),
         )
@@ -91,7 +91,7 @@ class EncoderBlock(nn.Module):
         return y
 
 
-class BranchLayer(nn.Module):
+class _BranchLayer(nn.Module):
     """One residual layer of a multi-receptive-field branch."""
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
@@ -110,12 +110,12 @@ class BranchLayer(nn.Module):
         return y
 
 
-class Branch(nn.Module):
+class _Branch(nn.Module):
     """Three residual layers of one kernel size, dilations 1, 3, 5."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.block = nn.Sequential(*(BranchLayer(channels, kernel, d) for d in (1, 3, 5)))
+        self.block = nn.Sequential(*(_BranchLayer(channels, kernel, d) for d in (1, 3, 5)))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, channels, length]` -> the same shape."""
@@ -123,12 +123,12 @@ class Branch(nn.Module):
         return y
 
 
-class MultiReceptiveField(nn.Module):
+class _MultiReceptiveField(nn.Module):
     """The mean of three branches with kernels 3, 7 and 11 (Kong et al. 2020, HiFi-GAN)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mrf_blocks = nn.ModuleList(Branch(channels, kernel) for kernel in (3, 7, 11))
+        self.mrf_blocks = nn.ModuleList(_Branch(channels, kernel) for kernel in (3, 7, 11))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[batch, channels, length]` -> the same shape."""
@@ -147,7 +147,7 @@ class DecoderBlock(nn.Module):
             NormedConvTranspose(
                 channels_in, channels_in // 2, 2 * stride, stride, padding=stride // 2
             ),
-            MultiReceptiveField(channels_in // 2),
+            _MultiReceptiveField(channels_in // 2),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,18 +14,18 @@ from torch.nn import functional
 from training.networks.codec import Codec
 from training.networks.quantizer import VectorQuantizer
 
-KMEANS_ROUNDS = 12
+_KMEANS_ROUNDS = 12
 # The constant over the rms of the seven components: large is nearly Euclidean k-means.
-CONSTANT_SHARE = 1.5
+_CONSTANT_SHARE = 1.5
 
 
-def k_means(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+def _k_means(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
     """`[n, dim]` -> rows `[clusters, dim]`: assigned by direction, the mean of what is assigned.
 
     Empty clusters restart at random points."""
     rows = points[torch.randperm(len(points), generator=generator)[:clusters]].clone()
     directions = functional.normalize(points)
-    for _ in range(KMEANS_ROUNDS):
+    for _ in range(_KMEANS_ROUNDS):
         nearest = (directions @ functional.normalize(rows).T).argmax(1)
         counts = torch.bincount(nearest, minlength=clusters)
         sums = torch.zeros_like(rows).index_add_(0, nearest, points)
@@ -43,9 +43,9 @@ def _fit(quantizer: VectorQuantizer, residual: Tensor, generator: torch.Generato
     _, axes = torch.linalg.eigh((residual - mean).T @ (residual - mean))
     leading = axes[:, -(dim - 1) :].T
     parts = (residual - mean) @ leading.T
-    constant = CONSTANT_SHARE * parts.square().sum(1).mean().sqrt()
+    constant = _CONSTANT_SHARE * parts.square().sum(1).mean().sqrt()
     points = torch.cat([parts, constant.expand(len(parts), 1)], 1)
-    quantizer.codebook.weight.copy_(k_means(points, size, generator))
+    quantizer.codebook.weight.copy_(_k_means(points, size, generator))
     spare = functional.normalize(torch.randn(1, residual.shape[1], generator=generator))
     quantizer.in_proj.weight_v.copy_(torch.cat([leading, spare])[:, :, None])
     quantizer.in_proj.weight_g.fill_(1.0)[-1] = 0.0

@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SNAKE_EPSILON = 1e-9
+_SNAKE_EPSILON = 1e-9
 
 
 def _value(x: Tensor, alpha: Tensor) -> Tensor:
     sine = torch.sin(alpha * x)
-    return x + sine * sine / (alpha + SNAKE_EPSILON)
+    return x + sine * sine / (alpha + _SNAKE_EPSILON)
 
 
 def _gradients(x: Tensor, alpha: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
     """d/dx = 1 + sin(2ax); d/da = x sin(2ax)/a - sin^2(ax)/a^2, summed over batch and length."""
     sine, cosine = torch.sin(alpha * x), torch.cos(alpha * x)
-    inverse = 1.0 / (alpha + SNAKE_EPSILON)
+    inverse = 1.0 / (alpha + _SNAKE_EPSILON)
     double = 2.0 * sine * cosine
     d_alpha = grad * (x * double * inverse - sine * sine * inverse * inverse)
     return grad * (1.0 + double * alpha * inverse), d_alpha.sum((0, 2), keepdim=True)

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from training.networks.transformer import BUCKETS, SelfAttention, VampNet
 
-HEAD_GAIN = 0.6
-VALUE_GAIN = 0.8
-QUERY_GAIN = 1.5
+_HEAD_GAIN = 0.6
+_VALUE_GAIN = 0.8
+_QUERY_GAIN = 1.5
 # Bias against a frame matching itself: it knows nothing that it lacks.
-SELF_BIAS = -12.0
-NEIGHBOUR_BIAS = 8.0
+_SELF_BIAS = -12.0
+_NEIGHBOUR_BIAS = 8.0
 
 
 def _orthogonal(rows: int, columns: int) -> Tensor:
@@ -44,20 +44,20 @@ def _tie_head(model: VampNet, unigram: Tensor) -> None:
     whitened = (tables - mean) / scale
     rows = torch.einsum("wnd,nkd->knw", directions, whitened)[:, model.n_conditioning :]
     model.head.weight_v.copy_(rows.reshape(size * model.n_predicted, width, 1))
-    model.head.weight_g.fill_(HEAD_GAIN)
+    model.head.weight_g.fill_(_HEAD_GAIN)
     model.head.bias.copy_(unigram[model.n_conditioning : n_codebooks].log().T.flatten())
 
 
 @torch.no_grad()
 def _attend_to_matches(attention: SelfAttention, width: int) -> None:
     """Queries equal keys; the output undoes the value projection: a match is passed through."""
-    attention.w_qs.weight.copy_(QUERY_GAIN * _orthogonal(width, width))
+    attention.w_qs.weight.copy_(_QUERY_GAIN * _orthogonal(width, width))
     attention.w_ks.weight.copy_(attention.w_qs.weight)
     attention.w_vs.weight.copy_(_orthogonal(width, width))
-    attention.fc.weight.copy_(VALUE_GAIN * attention.w_vs.weight.T)
+    attention.fc.weight.copy_(_VALUE_GAIN * attention.w_vs.weight.T)
     # The two neighbour heads write to directions of their own: context, not a copy.
     head = width // attention.n_heads
-    attention.fc.weight[:, : 2 * head] = VALUE_GAIN * _orthogonal(width, 2 * head)
+    attention.fc.weight[:, : 2 * head] = _VALUE_GAIN * _orthogonal(width, 2 * head)
     attention.w_qs.weight[: 2 * head] *= 0.1
 
 
@@ -72,6 +72,6 @@ def tie(model: VampNet, unigram: Tensor) -> None:
         nn.init.normal_(layer.feed_forward.w_2.weight, std=0.1 * (2 * width) ** -0.5)
     bias = model.transformer.layers[0].self_attn.relative_attention_bias.weight
     bias.zero_()
-    bias[0] = SELF_BIAS
+    bias[0] = _SELF_BIAS
     # One head looks one frame back (bucket 1), one a frame ahead.
-    bias[1, 0] = bias[BUCKETS // 2 + 1, 1] = NEIGHBOUR_BIAS
+    bias[1, 0] = bias[BUCKETS // 2 + 1, 1] = _NEIGHBOUR_BIAS

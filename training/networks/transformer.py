@@ -17,11 +17,11 @@ from training.networks.layers import NormedConv
 from training.networks.typed_list import TypedList
 
 BUCKETS, MAX_DISTANCE = 32, 128
-NORM_EPSILON = 1e-6
-LORA_SCALE = 1.0 / 8.0
+_NORM_EPSILON = 1e-6
+_LORA_SCALE = 1.0 / 8.0
 
 
-class RMSNorm(nn.Module):
+class _RMSNorm(nn.Module):
     """`x * rsqrt(mean(x^2) + 1e-6) * weight` over the last axis."""
 
     def __init__(self, width: int) -> None:
@@ -30,11 +30,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., width]` -> the same shape."""
-        y: Tensor = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPSILON) * self.weight
+        y: Tensor = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + _NORM_EPSILON) * self.weight
         return y
 
 
-def relative_buckets(frames: int) -> Tensor:
+def _relative_buckets(frames: int) -> Tensor:
     """T5 buckets int64 `[query, key]` (Raffel et al. 2020), bidirectional, 32, up to 128."""
     position = torch.arange(frames)
     offset = position[None, :] - position[:, None]
@@ -73,7 +73,7 @@ class SelfAttention(nn.Module):
         return y
 
 
-class GatedFeedForward(nn.Module):
+class _GatedFeedForward(nn.Module):
     """`w_2(p1 * gelu_tanh(p2))` with p1, p2 the halves of `w_1(x)`."""
 
     def __init__(self, width: int) -> None:
@@ -88,15 +88,15 @@ class GatedFeedForward(nn.Module):
         return y
 
 
-class Layer(nn.Module):
+class _Layer(nn.Module):
     """Pre-norm self-attention and feed-forward."""
 
     def __init__(self, width: int, n_heads: int, has_bias: bool, dropout: float) -> None:
         super().__init__()
-        self.norm_1 = RMSNorm(width)
+        self.norm_1 = _RMSNorm(width)
         self.self_attn = SelfAttention(width, n_heads, has_bias)
-        self.norm_3 = RMSNorm(width)
-        self.feed_forward = GatedFeedForward(width)
+        self.norm_3 = _RMSNorm(width)
+        self.feed_forward = _GatedFeedForward(width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -106,27 +106,27 @@ class Layer(nn.Module):
         return y
 
 
-class TransformerStack(nn.Module):
+class _TransformerStack(nn.Module):
     """The layers and the final norm; layer 0's bias table serves every layer."""
 
     def __init__(self, width: int, n_heads: int, n_layers: int, dropout: float) -> None:
         super().__init__()
-        self.layers: TypedList[Layer] = TypedList(
-            Layer(width, n_heads, index == 0, dropout) for index in range(n_layers)
+        self.layers: TypedList[_Layer] = TypedList(
+            _Layer(width, n_heads, index == 0, dropout) for index in range(n_layers)
         )
-        self.norm = RMSNorm(width)
+        self.norm = _RMSNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """`[b, t, width]` -> the same shape."""
         table = self.layers[0].self_attn.relative_attention_bias
-        bias = table(relative_buckets(x.shape[1])).permute(2, 0, 1)[None]
+        bias = table(_relative_buckets(x.shape[1])).permute(2, 0, 1)[None]
         for layer in self.layers:
             x = layer(x, bias)
         y: Tensor = self.norm(x)
         return y
 
 
-class CodebookEmbedding(nn.Module):
+class _CodebookEmbedding(nn.Module):
     """Codes looked up in the codec's own tables (plus a learned MASK row), then a Conv k1."""
 
     def __init__(self, n_codebooks: int, dim: int, width: int) -> None:
@@ -164,8 +164,8 @@ class VampNet(nn.Module):
         self.register_buffer("tables", tables[:n_codebooks].clone(), persistent=False)
         self.n_predicted = n_codebooks - n_conditioning_codebooks
         self.n_conditioning, self.vocab_size = n_conditioning_codebooks, vocab_size
-        self.embedding = CodebookEmbedding(n_codebooks, latent_dim, embedding_dim)
-        self.transformer = TransformerStack(embedding_dim, n_heads, n_layers, dropout)
+        self.embedding = _CodebookEmbedding(n_codebooks, latent_dim, embedding_dim)
+        self.transformer = _TransformerStack(embedding_dim, n_heads, n_layers, dropout)
         # A list of one, because the original's head is a sequence (classifier.layers.0).
         self.classifier = nn.ModuleDict(
             {"layers": TypedList([NormedConv(embedding_dim, vocab_size * self.n_predicted, 1)])}
@@ -204,5 +204,5 @@ def fold_lora(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith(".lora_A"):
             stem = name.removesuffix("lora_A")
             product = state[f"{stem}lora_B"] @ down
-            folded[f"{stem}weight"] = state[f"{stem}weight"] + product * LORA_SCALE
+            folded[f"{stem}weight"] = state[f"{stem}weight"] + product * _LORA_SCALE
     return folded

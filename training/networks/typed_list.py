@@ -7,17 +7,17 @@ from typing import Generic, TypeVar, cast
 
 from torch import nn
 
-ModuleT = TypeVar("ModuleT", bound=nn.Module)
+_ModuleT = TypeVar("_ModuleT", bound=nn.Module)
 
 
-class TypedList(nn.ModuleList, Generic[ModuleT]):
+class TypedList(nn.ModuleList, Generic[_ModuleT]):
     """`nn.ModuleList` of one class of modules."""
 
-    def __init__(self, modules: Iterable[ModuleT]) -> None:
+    def __init__(self, modules: Iterable[_ModuleT]) -> None:
         super().__init__(modules)
 
-    def __iter__(self) -> Iterator[ModuleT]:
-        return cast("Iterator[ModuleT]", super().__iter__())
+    def __iter__(self) -> Iterator[_ModuleT]:
+        return cast("Iterator[_ModuleT]", super().__iter__())
 
-    def __getitem__(self, index: int) -> ModuleT:  # type: ignore[override]
-        return cast("ModuleT", super().__getitem__(index))
+    def __getitem__(self, index: int) -> _ModuleT:  # type: ignore[override]
+        return cast("_ModuleT", super().__getitem__(index))

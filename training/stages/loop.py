@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from training.config import Stage
 from training.stages.checkpoint import write
 
-SAVE_EVERY_S = 60.0
-LOG_EVERY_STEPS = 20
-FINAL_LR_SHARE = 0.02
+_SAVE_EVERY_S = 60.0
+_LOG_EVERY_STEPS = 20
+_FINAL_LR_SHARE = 0.02
 
 STOP = threading.Event()
 """Set from a signal handler: the stage saves after the step it is in and raises."""
@@ -27,26 +27,26 @@ class InterruptedTrainingError(Exception):
     """Training was asked to stop; its state is saved and the same command goes on from it."""
 
 
-StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
+_StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
 
 
-def progress(stage: Stage, step: int, cpu_s: float, wall_s: float) -> float:
+def _progress(stage: Stage, step: int, cpu_s: float, wall_s: float) -> float:
     """How much of the stage is done, 0 to 1, by whichever limit is nearest."""
     return min(1.0, max(step / stage.max_steps, cpu_s / stage.max_cpu_s, wall_s / stage.max_wall_s))
 
 
-def learning_rate(stage: Stage, step: int, done: float) -> float:
+def _learning_rate(stage: Stage, step: int, done: float) -> float:
     """Linear warm-up, then a cosine over the progress."""
     warm = min(1.0, (step + 1) / stage.warmup_steps)
     cosine = 0.5 * (1.0 + math.cos(math.pi * done))
-    return stage.peak_lr * warm * (FINAL_LR_SHARE + (1.0 - FINAL_LR_SHARE) * cosine)
+    return stage.peak_lr * warm * (_FINAL_LR_SHARE + (1.0 - _FINAL_LR_SHARE) * cosine)
 
 
 def run_stage(
     stage: Stage,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    step_loss: StepLoss,
+    step_loss: _StepLoss,
     folder: Path,
     after_step: Callable[[int], None] = lambda _step: None,
     clip: float = 1.0,
@@ -85,11 +85,11 @@ def run_stage(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     while True:
         wall_s = time.monotonic() - wall_start
-        done = progress(stage, step, time.process_time() - cpu_start, wall_s)
+        done = _progress(stage, step, time.process_time() - cpu_start, wall_s)
         if done >= 1.0:
             break
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, step, done) * group.get("lr_scale", 1.0)
+            group["lr"] = _learning_rate(stage, step, done) * group.get("lr_scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
         loss, figures = step_loss(step)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -99,14 +99,14 @@ def run_stage(
         step += 1
         for name, value in {"loss": loss.item(), **figures}.items():
             recent.setdefault(name, []).append(value)
-        if step % LOG_EVERY_STEPS == 0:
+        if step % _LOG_EVERY_STEPS == 0:
             entry = {"step": float(step), "wall_s": wall_s, "done": done}
             entry |= {name: sum(values) / len(values) for name, values in recent.items()}
             log.append(entry)
             recent = {}
             with log_path.open("a") as lines:
                 lines.write(json.dumps({k: round(v, 4) for k, v in entry.items()}) + "\n")
-        if time.monotonic() - saved_s > SAVE_EVERY_S or STOP.is_set():
+        if time.monotonic() - saved_s > _SAVE_EVERY_S or STOP.is_set():
             save()
             saved_s = time.monotonic()
         if STOP.is_set():

@@ -16,14 +16,14 @@ from training.networks.codec import Codec, unit_variance_init
 from training.stages.loop import run_stage
 
 # A natural-log unit of mel power is 4.3 dB, hence its smaller weight.
-WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
+_WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
 # The tokens are final by then and bound the phase that can be had; colour can still be won.
-DECODER_WEIGHTS = {"complex": 4.0, "mel": 2.0, "wave": 4.0}
+_DECODER_WEIGHTS = {"complex": 4.0, "mel": 2.0, "wave": 4.0}
 BETAS = (0.8, 0.99)
 
 
 def weighted(
-    decoded: Tensor, target: Tensor, weights: dict[str, float] = WEIGHTS
+    decoded: Tensor, target: Tensor, weights: dict[str, float] = _WEIGHTS
 ) -> tuple[Tensor, dict[str, float]]:
     """The reconstruction loss of `[b, 1, samples]` pairs, and its terms."""
     terms = reconstruction_losses(decoded, target)
@@ -85,7 +85,7 @@ def train_decoder(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[
         with torch.no_grad():
             active = random_codebooks(rng, stage.batch, n_codebooks)
             z = codec.quantizer(codec.encoder(audio), active).z
-        return weighted(codec.decoder(z), audio, DECODER_WEIGHTS)
+        return weighted(codec.decoder(z), audio, _DECODER_WEIGHTS)
 
     return run_stage(
         stage, codec, optimizer, step_loss, folder, lambda _step: codec.clamp_alpha(), clip=20.0

@@ -23,8 +23,8 @@ from training.stages.loop import run_stage
 from training.stages.train_codec import BETAS, random_codebooks, weighted
 
 COMMITMENT, CODEBOOK = 4.0, 1.0
-QUANTIZER_LR_SCALE = 2.0
-REVIVE_EVERY_STEPS = 100
+_QUANTIZER_LR_SCALE = 2.0
+_REVIVE_EVERY_STEPS = 100
 
 
 class Usage:
@@ -57,7 +57,7 @@ class Usage:
         return revived
 
 
-def quantizer_losses(
+def _quantizer_losses(
     quantizer: ResidualVectorQuantizer, latent: Tensor, active: Tensor, variance: float
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Latents `[b, latent, t]` -> (straight-through z, codes `[b, n, t]`, the two losses).
@@ -77,7 +77,7 @@ def quantizer_losses(
 
 
 @torch.no_grad()
-def fitted_variance(quantizer: ResidualVectorQuantizer) -> float:
+def _fitted_variance(quantizer: ResidualVectorQuantizer) -> float:
     """The variance of what the codebooks give, each entry counted once."""
     rows = [q.out_proj(q.codebook.weight.T[None])[0] for q in quantizer.quantizers]
     return float(sum(row.var(1).mean() for row in rows))
@@ -92,12 +92,12 @@ def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[di
     ]
     groups: list[dict[str, object]] = [
         {"params": [*codec.encoder.parameters(), *codec.decoder.parameters()]},
-        {"params": projections, "lr_scale": QUANTIZER_LR_SCALE},
+        {"params": projections, "lr_scale": _QUANTIZER_LR_SCALE},
     ]
     optimizer = torch.optim.Adam(groups, betas=BETAS)
     n_codebooks = len(codec.quantizer.quantizers)
     usage = Usage(codec.quantizer)
-    variance = fitted_variance(codec.quantizer)
+    variance = _fitted_variance(codec.quantizer)
     generator = np.random.default_rng([SEED, n_codebooks])
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -105,7 +105,7 @@ def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[di
         audio = batch(pool, rng, stage.batch, stage.frames * HOP_SAMPLES)
         latent = codec.encoder(audio)
         active = random_codebooks(rng, stage.batch, n_codebooks)
-        z, codes, losses = quantizer_losses(codec.quantizer, latent, active, variance)
+        z, codes, losses = _quantizer_losses(codec.quantizer, latent, active, variance)
         usage.note(codes, latent)
         loss, figures = weighted(codec.decoder(z), audio)
         figures |= {name: value.item() for name, value in losses.items()}
@@ -114,7 +114,7 @@ def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[di
 
     def after_step(step: int) -> None:
         codec.clamp_alpha()
-        if (step + 1) % REVIVE_EVERY_STEPS == 0:
+        if (step + 1) % _REVIVE_EVERY_STEPS == 0:
             usage.revive(codec.quantizer, generator)
 
     return run_stage(stage, codec, optimizer, step_loss, folder, after_step, clip=20.0)

@@ -16,13 +16,13 @@ from training.networks.token_init import tie
 from training.networks.transformer import VampNet, masked
 from training.stages.loop import run_stage
 
-LABEL_SMOOTHING = 0.1
-BETAS = (0.9, 0.95)
-WEIGHT_DECAY = 0.01
-FAST_PARAMETERS = ("weight_g", "relative_attention_bias.weight")
+_LABEL_SMOOTHING = 0.1
+_BETAS = (0.9, 0.95)
+_WEIGHT_DECAY = 0.01
+_FAST_PARAMETERS = ("weight_g", "relative_attention_bias.weight")
 
 
-def masked_cross_entropy(
+def _masked_cross_entropy(
     model: VampNet, codes: Tensor, mask: Tensor, label_smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """Codes and mask `[b, n, t]` -> (mean loss, share of argmax hits) over the masked positions."""
@@ -41,13 +41,13 @@ def train_transformer(
     torch.manual_seed(SEED)
     tie(model, torch.from_numpy(data.unigram(n_codebooks)).float())
     # Gains and relative biases are large numbers that small steps would never reach.
-    fast = [p for name, p in model.named_parameters() if name.endswith(FAST_PARAMETERS)]
-    slow = [p for name, p in model.named_parameters() if not name.endswith(FAST_PARAMETERS)]
+    fast = [p for name, p in model.named_parameters() if name.endswith(_FAST_PARAMETERS)]
+    slow = [p for name, p in model.named_parameters() if not name.endswith(_FAST_PARAMETERS)]
     groups = [
         {"params": slow, "lr_scale": 1.0},
         {"params": fast, "lr_scale": 10.0, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, betas=BETAS, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(groups, betas=_BETAS, weight_decay=_WEIGHT_DECAY)
     model.train()
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -56,7 +56,7 @@ def train_transformer(
         codes = data.windows(rng, stage.batch, stage.frames)[:, :n_codebooks]
         r = torch.from_numpy(rng.random(stage.batch)).float()
         mask = random_mask(codes, r, model.n_conditioning, generator)
-        loss, hits = masked_cross_entropy(model, codes, mask, LABEL_SMOOTHING)
+        loss, hits = _masked_cross_entropy(model, codes, mask, _LABEL_SMOOTHING)
         return loss, {"accuracy": hits.item()}
 
     log = run_stage(stage, model, optimizer, step_loss, folder)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from vampnet_models.errors import InputError, Unforeseen, WorkbenchError, reason_of
 
-VARIABLE = "VAMPBENCH_TRACEBACK"
+_VARIABLE = "VAMPBENCH_TRACEBACK"
 """Set to 1, unforeseen errors show where they came from, and libraries say what they say."""
 
 
@@ -34,7 +34,7 @@ def contained(*foreseen: type[Exception]) -> Iterator[None]:
 
 def unforeseen(error: Exception) -> WorkbenchError:
     """The user's line for an exception of a library or of ours; its traceback where asked for."""
-    if wanted():
+    if _wanted():
         sys.stderr.write("".join(traceback.format_exception(error)))
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
@@ -42,12 +42,12 @@ def unforeseen(error: Exception) -> WorkbenchError:
     if isinstance(error, MemoryError):
         return Unforeseen("memory ran out; free some, or give less at once")
     kind = type(error).__name__
-    return Unforeseen(f"unforeseen {kind}: {reason_of(error)}; {VARIABLE}=1 shows where it arose")
+    return Unforeseen(f"unforeseen {kind}: {reason_of(error)}; {_VARIABLE}=1 shows where it arose")
 
 
-def wanted() -> bool:
+def _wanted() -> bool:
     """Whether the user asked for more than one line."""
-    return os.environ.get(VARIABLE, "") not in ("", "0")
+    return os.environ.get(_VARIABLE, "") not in ("", "0")
 
 
 def hush_libraries() -> None:
@@ -57,7 +57,7 @@ def hush_libraries() -> None:
     that one which was made an error still is one. ONNX Runtime is told by
     `vampnet_models.onnxfile.session`.
     """
-    if wanted():
+    if _wanted():
         return
     root = logging.getLogger()
     if not root.handlers:

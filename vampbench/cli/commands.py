@@ -9,7 +9,7 @@ import click
 
 from vampbench.cli.console import QUIET
 
-SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+_SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Everything at once", ("demo", "run", "overview", "report")),
     ("Models and audio", ("inspect", "import", "synth", "samples")),
     (
@@ -21,7 +21,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Listen", ("vamp", "compare")),
 )
 
-PLACES = {
+_PLACES = {
     "demo": "ship.run:demo",
     "run": "ship.run:run",
     "overview": "ship.overview:overview",
@@ -85,7 +85,7 @@ class InSections(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a list for each section, each command with its whole first sentence."""
-        for title, names in SECTIONS:
+        for title, names in _SECTIONS:
             with formatter.section(title):
                 formatter.write_dl([(n, self.commands[n].get_short_help_str(90)) for n in names])
 
@@ -93,7 +93,7 @@ class InSections(click.Group):
 def all_commands() -> OnDemand:
     """Every command of every section."""
     return OnDemand(
-        {name: f"vampbench.cli.{PLACES[name]}" for _, names in SECTIONS for name in names}
+        {name: f"vampbench.cli.{_PLACES[name]}" for _, names in _SECTIONS for name in names}
     )
 
 

@@ -19,17 +19,17 @@ from vampbench.cli.progress import Update, told, untold
 from vampbench.cli.tables import hanging, shown, stacked, table_of
 from vampnet_models.text import one_line, visible
 
-PIPE_COLUMNS = 80
+_PIPE_COLUMNS = 80
 """The width of tables that no terminal shows; COLUMNS in the environment says another."""
 
 QUIET = "vampbench.quiet"
 """Where click's context holds that `--quiet` was given."""
 
-LINE_FEED = "\n"
+_LINE_FEED = "\n"
 
 
 @dataclass(frozen=True)
-class Step:
+class _Step:
     """How long a step took."""
 
     name: str
@@ -49,7 +49,7 @@ class Voice:
         self.quiet = _asked_to_be_quiet() if quiet is None else quiet
         self.out = _console(stderr=as_json)
         self.err = _console(stderr=True)
-        self.steps: list[Step] = []
+        self.steps: list[_Step] = []
         self._bars: Progress | None = None
         self._kept: list[str] = []
         self._reached, self._planned = 0, 0
@@ -124,7 +124,7 @@ class Voice:
     def json(self, value: Any) -> None:
         """The command's result for machines (only with `as_json`); nothing may fail after it."""
         if self.as_json:
-            dump(value, sys.stdout)
+            _dump(value, sys.stdout)
 
     @contextmanager
     def task(self, text: str) -> Iterator[Update]:
@@ -138,7 +138,7 @@ class Voice:
             finished = True
         finally:
             took_s = time.perf_counter() - started_s
-            self.steps.append(Step(text, took_s))
+            self.steps.append(_Step(text, took_s))
             if finished and not (self.quiet or self.err.is_terminal):
                 click.echo(f"{visible(numbered)}: {took_s:.1f} s", err=True)
 
@@ -189,7 +189,7 @@ def _asked_to_be_quiet() -> bool:
 def _console(*, stderr: bool) -> Console:
     made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
-        made.width = PIPE_COLUMNS
+        made.width = _PIPE_COLUMNS
     return made
 
 
@@ -201,15 +201,15 @@ def fail(message: str, exit_code: int, *, as_json: bool) -> None:
         error = {"message": message.removeprefix("error: "), "exit_code": exit_code}
         # A stdout that is full or closed is told on stderr already.
         with suppress(OSError):
-            dump({"error": error}, sys.stdout)
+            _dump({"error": error}, sys.stdout)
             sys.stdout.flush()
 
 
-def dump(value: Any, stream: TextIO) -> None:
+def _dump(value: Any, stream: TextIO) -> None:
     """Write JSON that any parser reads: no NaN or infinity, and nothing that a terminal obeys."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     # JSON itself escapes but the first 32; the others stand in strings alone.
-    stream.write(f"{visible(text, keep=LINE_FEED)}\n")
+    stream.write(f"{visible(text, keep=_LINE_FEED)}\n")
 
 
 def megabytes(n_bytes: float) -> str:

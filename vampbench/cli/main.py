@@ -18,11 +18,11 @@ from vampbench.cli.commands import InSections, all_commands, quiet
 from vampbench.cli.console import fail
 from vampnet_models.errors import NotApplicable, WorkbenchError
 
-INTERRUPTED = 130
-TERMINATED = 143
+_INTERRUPTED = 130
+_TERMINATED = 143
 """What a shell reports of a command that Ctrl-C, or SIGTERM, has ended."""
 
-RESUMING = frozenset({"demo", "run", "tune", "int8"})
+_RESUMING = frozenset({"demo", "run", "tune", "int8"})
 """Commands that find what an interrupted one had finished."""
 
 
@@ -70,12 +70,12 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-class Terminated(KeyboardInterrupt):
+class _Terminated(KeyboardInterrupt):
     """SIGTERM: everything is put away as after Ctrl-C."""
 
 
 def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+    raise _Terminated
 
 
 @contextmanager
@@ -131,9 +131,9 @@ def _ended(arguments: list[str]) -> tuple[int, str | None]:
         return 1, f"error: not applicable: {error}"
     except (KeyboardInterrupt, click.Abort) as stop:
         # click turns a KeyboardInterrupt into an Abort, and keeps it as the cause.
-        ended = isinstance(stop, Terminated) or isinstance(stop.__context__, Terminated)
-        keeps = any(each in RESUMING for each in arguments[:1])
-        return TERMINATED if ended else INTERRUPTED, (
+        ended = isinstance(stop, _Terminated) or isinstance(stop.__context__, _Terminated)
+        keeps = any(each in _RESUMING for each in arguments[:1])
+        return _TERMINATED if ended else _INTERRUPTED, (
             "interrupted: finished steps are kept, the same command goes on from there"
             if keeps
             else "interrupted: nothing that was unfinished is left, the same command begins anew"

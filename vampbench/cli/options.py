@@ -12,16 +12,16 @@ import click
 
 from profiles.host import available_cores
 
-DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
+_DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 
-FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
+_FC = TypeVar("_FC", bound=Callable[..., Any] | click.Command)
 
 MOST_ROUNDS = 10_000
 MOST_STEPS = 10_000
 """Of what is repeated, more than anybody waits for: refused instead of begun."""
 
 
-class GivenPath(click.Path):
+class _GivenPath(click.Path):
     """A path that says something: an empty one is a variable that was not set."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -44,9 +44,9 @@ class Finite(click.FloatRange):
         return number
 
 
-PATH = GivenPath(path_type=Path)
+PATH = _GivenPath(path_type=Path)
 
-MOST_BYTES = 2**62
+_MOST_BYTES = 2**62
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
@@ -58,7 +58,7 @@ def as_bytes(
         return None
     found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]?b)?\s*", value.lower())
     n_bytes = float(found[1]) * _UNITS[found[2] or ""] if found else 0.0
-    if not 1 <= n_bytes < MOST_BYTES:
+    if not 1 <= n_bytes < _MOST_BYTES:
         raise click.BadParameter(f"{value!r} is no size; give one like 2GB, 850MB or 900000")
     return round(n_bytes)
 
@@ -120,7 +120,7 @@ inc_python = click.option(
     "--inc-python",
     type=PATH,
     envvar="VAMPBENCH_INC_PYTHON",
-    default=DEFAULT_INTERPRETER,
+    default=_DEFAULT_INTERPRETER,
     show_default=True,
     help="The interpreter that has neural-compressor; also VAMPBENCH_INC_PYTHON.",
 )
@@ -140,7 +140,7 @@ class _Renamed(click.Option):
         parser.add_option(obj=self, opts=["--targets"], dest=self.name, action="store", nargs=1)
 
 
-def targets(default: str) -> Callable[[FC], FC]:
+def targets(default: str) -> Callable[[_FC], _FC]:
     """`--target`, where one or several may be measured or estimated."""
     return click.option(
         "--target",

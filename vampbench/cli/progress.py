@@ -11,10 +11,10 @@ import click
 
 from vampnet_models.text import visible
 
-LINE_EVERY_S = 5.0
+_LINE_EVERY_S = 5.0
 """How often a long step says how far it is: nobody waits 10 s for a sign of life."""
 
-MINUTES_FROM_S = 90.0
+_MINUTES_FROM_S = 90.0
 """From here on what is left is told in minutes."""
 
 Update = Callable[[int, int], None]
@@ -38,7 +38,7 @@ def told(text: str) -> Iterator[Update]:
     def tell() -> None:
         # A stderr that was closed is no reason to stop the work.
         with suppress(OSError):
-            while not over.wait(LINE_EVERY_S):
+            while not over.wait(_LINE_EVERY_S):
                 took_s = time.perf_counter() - started_s
                 click.echo(f"{visible(text)}: {_far(*reached, took_s)}", err=True)
 
@@ -63,7 +63,7 @@ def left_text(took_s: float, done: float, total: float) -> str:
     if done <= 0:
         return ""
     left_s = took_s * (total - done) / done
-    told = f"{left_s:.0f} s" if left_s < MINUTES_FROM_S else f"{left_s / 60:.0f} min"
+    told = f"{left_s:.0f} s" if left_s < _MINUTES_FROM_S else f"{left_s / 60:.0f} min"
     return f", about {told} left"
 
 

@@ -16,7 +16,7 @@ from vampnet_models.text import visible
 NOTHING = "-"
 """A cell that has no value."""
 
-WORD_COLUMNS = 24
+_WORD_COLUMNS = 24
 """A longer word of a text column may be broken."""
 
 _FURTHER = "    "
@@ -25,7 +25,7 @@ _FURTHER = "    "
 _KEPT_BLANK = "\ue000"
 """A blank at which no line is broken: of Unicode's private use, so that no text has it."""
 
-BETWEEN_COLUMNS = 2
+_BETWEEN_COLUMNS = 2
 """The blanks from one column to the next."""
 
 _NUMBER = re.compile(r"[~<>≈]?\s?[-+−]?\.?\d[\d.,]*(?:e[-+]?\d+)?(?:%|x|[kMGT]?B)?(?![^\s,;)])")
@@ -35,10 +35,10 @@ _SIGN = re.compile(r"[/.:]|(?<=[a-z0-9])(?=[A-Z])")
 
 _LABEL = re.compile(r"\s*\S+(?: \S+)*\s{2,}(?=\S)")
 
-Rows = Sequence[Sequence[str]]
+_Rows = Sequence[Sequence[str]]
 
 
-def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Table | None:
+def table_of(title: str, columns: Sequence[str], rows: _Rows, width: int) -> Table | None:
     """The table within `width` columns; None where its words would have to be broken.
 
     A column whose values all begin with a number is one of numbers: it stands right, and its
@@ -49,7 +49,7 @@ def table_of(title: str, columns: Sequence[str], rows: Rows, width: int) -> Tabl
         max(_least([column], numbers=False), _least([r[i] for r in rows], numbers=numbers[i]))
         for i, column in enumerate(columns)
     ]
-    room = width - BETWEEN_COLUMNS * (len(columns) - 1)
+    room = width - _BETWEEN_COLUMNS * (len(columns) - 1)
     if sum(least) > room:
         return None
     whole = [
@@ -100,7 +100,7 @@ def _lines(text: str, width: int) -> list[str]:
     return lines
 
 
-def filled(columns: Sequence[str], rows: Rows) -> tuple[list[str], list[list[str]]]:
+def filled(columns: Sequence[str], rows: _Rows) -> tuple[list[str], list[list[str]]]:
     """Columns and rows without the columns that no row has a value in."""
     kept = [n for n in range(len(columns)) if any(row[n] != NOTHING for row in rows)]
     return [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
@@ -136,7 +136,7 @@ def _within(room: int, whole: Sequence[int], least: Sequence[int]) -> list[int]:
     return widths
 
 
-def stacked(columns: Sequence[str], rows: Rows, width: int) -> Iterator[str]:
+def stacked(columns: Sequence[str], rows: _Rows, width: int) -> Iterator[str]:
     """The rows one below the other, for a width that no table fits: each value with its column."""
     for row in rows:
         yield row[0]
@@ -171,7 +171,7 @@ def _least(cells: Sequence[str], *, numbers: bool) -> int:
     if numbers:
         return max(cell_len(visible(cell)) for cell in cells)
     words = [word for cell in cells for word in visible(cell).split()]
-    return min(WORD_COLUMNS, max((cell_len(word) for word in words), default=1))
+    return min(_WORD_COLUMNS, max((cell_len(word) for word in words), default=1))
 
 
 def shown(text: str) -> str:

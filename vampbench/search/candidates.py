@@ -35,13 +35,13 @@ from vampbench.work.workspace import Json, Workspace, key_of, remembered
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
 
-MAX_MIXTURES = 6
+_MAX_MIXTURES = 6
 """Mixtures from the smallest to the truest that are built and measured, per model."""
 
-SEARCH_STEPS = 6
+_SEARCH_STEPS = 6
 """Ahead of the candidates: both feeds, calibration, reference tokens, trials, mixtures."""
 
-FINE_BYTES = 32 * 1024 * 1024
+_FINE_BYTES = 32 * 1024 * 1024
 """A codec below this is tried convolution by convolution: a trial takes a second or two."""
 
 
@@ -81,8 +81,8 @@ def candidates_of(
     InputError when the model cannot be fed or run.
     """
     threads = wish.threads
-    most = MAX_MIXTURES + len(TARGETS) + len(RECIPES)
-    voice.plan(SEARCH_STEPS + _steps_of(most))
+    most = _MAX_MIXTURES + len(TARGETS) + len(RECIPES)
+    voice.plan(_SEARCH_STEPS + _steps_of(most))
     voice.reach()
     calibration, evaluation = kept_feeds(
         space.work("feeds"),
@@ -108,7 +108,7 @@ def candidates_of(
         effects = bench.effects(mixed.options_of(graph, blocks, traits))
         voice.reach()
         near = bench.near_bound(effects, wish)
-    proposed = assignments(effects, artifact.bytes, MAX_MIXTURES)
+    proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)
     found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
     add_candidates(found, [*proposed, *near], RECIPES, space, wish, voice)
     if not found.candidates:
@@ -165,7 +165,7 @@ def _steps_of(candidates: int) -> int:
 def _grain(artifact: Artifact) -> Grain:
     if artifact.bytes >= LARGE_BYTES:
         return "kind"
-    return "node" if artifact.bytes < FINE_BYTES else "stage"
+    return "node" if artifact.bytes < _FINE_BYTES else "stage"
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from typing import Any
 from profiles.count.music import chain_record
 from vampnet_models.spec import CHAIN_ROLES, Role
 
-Json = dict[str, Any]
+_Json = dict[str, Any]
 
-CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
+_CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
 
-MIXTURES = (
+_MIXTURES = (
     ("int8-weights transformers, fp16 codec", "int8-weights", "fp16"),
     ("int8-dynamic transformers, fp16 codec", "int8-dynamic", "fp16"),
     ("int8-static transformers, fp16 codec", "int8-static", "fp16"),
@@ -20,13 +20,13 @@ MIXTURES = (
 )
 """(name, recipe of the transformers, recipe of the codec)."""
 
-CHOSEN = "the chosen set"
-FASTEST = "fastest measured on cpu"
-FASTEST_OF_NOISY = f"{FASTEST}, of noisy times"
+_CHOSEN = "the chosen set"
+_FASTEST = "fastest measured on cpu"
+_FASTEST_OF_NOISY = f"{_FASTEST}, of noisy times"
 """Another measurement may find another set."""
 
 
-def counted(models: list[Json]) -> list[Json]:
+def counted(models: list[_Json]) -> list[_Json]:
     """The models that sums count: without beat trackers, which the chain can do without.
 
     Where nothing else came in, they count.
@@ -34,7 +34,7 @@ def counted(models: list[Json]) -> list[Json]:
     return [m for m in models if m["role"] != Role.BEATS.value] or models
 
 
-def totals_of(models: list[Json]) -> dict[str, int]:
+def totals_of(models: list[_Json]) -> dict[str, int]:
     """Bytes per recipe over the counted models; one that any of them lacks has no total."""
     models = counted(models)
     recipes = [v["recipe"] for m in models[:1] for v in m["variants"]]
@@ -46,7 +46,7 @@ def totals_of(models: list[Json]) -> dict[str, int]:
     return totals
 
 
-def sets_of(models: list[Json]) -> list[Json]:
+def sets_of(models: list[_Json]) -> list[_Json]:
     """The mixtures whose four parts exist, then the smallest and the fastest measured set.
 
     Where each model has one variant, of a recipe of its own as `tune` leaves it, they are one set.
@@ -58,25 +58,25 @@ def sets_of(models: list[Json]) -> list[Json]:
     recipes = {r: [v["recipe"] for v in by_role[r]["variants"]] for r in CHAIN_ROLES}
     only: dict[Role, str | None] = {r: each[0] for r, each in recipes.items() if len(each) == 1}
     if len(only) == len(CHAIN_ROLES) and len(set(only.values())) > 1:
-        whole = _set(CHOSEN, by_role, only)
+        whole = _set(_CHOSEN, by_role, only)
         return [] if whole is None else [whole]
     found = [
-        _set(name, by_role, {r: codec if r in CODEC else transformers for r in CHAIN_ROLES})
-        for name, transformers, codec in MIXTURES
+        _set(name, by_role, {r: codec if r in _CODEC else transformers for r in CHAIN_ROLES})
+        for name, transformers, codec in _MIXTURES
     ]
     found.append(_set("smallest", by_role, {r: _best(by_role[r], _bytes) for r in CHAIN_ROLES}))
     fastest = {r: _best(by_role[r], _cpu_median) for r in CHAIN_ROLES}
     noisy = any(is_noisy(v) for r in CHAIN_ROLES for v in by_role[r]["variants"])
-    found.append(_set(FASTEST_OF_NOISY if noisy else FASTEST, by_role, fastest))
+    found.append(_set(_FASTEST_OF_NOISY if noisy else _FASTEST, by_role, fastest))
     return [s for s in found if s is not None]
 
 
-def is_noisy(variant: Json) -> bool:
+def is_noisy(variant: _Json) -> bool:
     """Whether a variant's time on the CPU was measured while the machine was busy."""
     return bool((variant["profiles"].get("cpu") or {}).get("noisy"))
 
 
-def chains_of(models: list[Json], sets: list[Json]) -> list[Json]:
+def chains_of(models: list[_Json], sets: list[_Json]) -> list[_Json]:
     """Seconds per 10 s of music of the source, each recipe and each set, per measured target.
 
     Empty where the four roles are not all there and measured.
@@ -103,7 +103,7 @@ def chains_of(models: list[Json], sets: list[Json]) -> list[Json]:
     return found
 
 
-def _set(name: str, by_role: dict[str, Json], parts: dict[Role, str | None]) -> Json | None:
+def _set(name: str, by_role: dict[str, _Json], parts: dict[Role, str | None]) -> _Json | None:
     chosen = {r: _usable(by_role[r], recipe) if recipe else None for r, recipe in parts.items()}
     if not all(chosen.values()):
         return None
@@ -119,22 +119,22 @@ def _set(name: str, by_role: dict[str, Json], parts: dict[Role, str | None]) -> 
     }
 
 
-def _usable(model: Json, recipe: str) -> Json | None:
+def _usable(model: _Json, recipe: str) -> _Json | None:
     for variant in model["variants"]:
         if variant["recipe"] == recipe and variant["status"] in ("ok", "missed"):
             return dict(variant)
     return None
 
 
-def _best(model: Json, cost: Any) -> str | None:
+def _best(model: _Json, cost: Any) -> str | None:
     usable = [v for v in model["variants"] if v["status"] == "ok" and cost(v) is not None]
     return min(usable, key=cost)["recipe"] if usable else None
 
 
-def _bytes(variant: Json) -> int:
+def _bytes(variant: _Json) -> int:
     return int(variant["bytes"])
 
 
-def _cpu_median(variant: Json) -> float | None:
+def _cpu_median(variant: _Json) -> float | None:
     profile = variant["profiles"].get("cpu") or {}
     return profile.get("median_s") if profile.get("kind") == "measurement" else None

@@ -12,7 +12,7 @@ from vampbench.search.quality import damage_power
 from vampbench.search.wish import Wish
 from vampbench.work.workspace import Workspace
 
-MOST_ROUNDS = 4
+_MOST_ROUNDS = 4
 """Of proposing and measuring; each ties the predictions to what was measured last."""
 
 
@@ -20,14 +20,14 @@ def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice
     """Add the candidates that a bound on size or time asks for; none where neither is bounded."""
     if wish.max_bytes is None and wish.max_latency is None:
         return
-    for number in range(MOST_ROUNDS):
+    for number in range(_MOST_ROUNDS):
         curves = {name: _curve(found) for name, found in tuned.items()}
         others = {n: [c for c in f.candidates if c.uniform] for n, f in tuned.items()}
         wanted = proposal(curves, others, wish.budget, wish.prefer)
         if not wanted:
             return
         voice.note(
-            f"shared budget, round {number + 1} of at most {MOST_ROUNDS}: a mixture more of "
+            f"shared budget, round {number + 1} of at most {_MOST_ROUNDS}: a mixture more of "
             f"{', '.join(wanted)}"
         )
         for name, assignment in wanted.items():

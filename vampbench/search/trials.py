@@ -22,7 +22,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.spec import Role
 
-TRIAL_FEEDS = 8
+_TRIAL_FEEDS = 8
 """Each block is tried on so many of the search's feeds; mixtures are compared on all."""
 
 
@@ -88,7 +88,7 @@ class Bench:
 
     @cached_property
     def _few(self) -> Trials:
-        return Trials(self.fused, _first(self.truth, TRIAL_FEEDS), self.blocks, self.calibrated)
+        return Trials(self.fused, _first(self.truth, _TRIAL_FEEDS), self.blocks, self.calibrated)
 
     @cached_property
     def _all(self) -> Trials:

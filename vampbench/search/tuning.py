@@ -51,9 +51,9 @@ from vampnet_models.onnxfile.session import open_session
 from vampnet_models.repair.layouts import logits_name
 from vampnet_models.spec import Role
 
-MAX_FRONT = 12
+_MAX_FRONT = 12
 
-FREE_CLIPS = 4
+_FREE_CLIPS = 4
 FREE_FRAMES, LARGE_FREE_FRAMES = 260, 100
 """Prompts of the free run: three seconds of each clip, one of a large model's."""
 
@@ -167,7 +167,7 @@ class _HeldOut:
         if role not in (Role.COARSE, Role.C2F) or logits_name(artifact.spec) is None:
             return None
         frames = LARGE_FREE_FRAMES if artifact.bytes >= LARGE_BYTES else FREE_FRAMES
-        codes = [each[..., :frames] for each in self._heard.codes[:FREE_CLIPS]]
+        codes = [each[..., :frames] for each in self._heard.codes[:_FREE_CLIPS]]
         variant = open_artifact(found.built[candidate.recipe])
         key = key_of(artifact.sha256, variant.sha256, frames, *(c.tobytes().hex() for c in codes))
 
@@ -255,7 +255,7 @@ def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:
 
 
 def _thinned(sets: Sequence[ModelSet]) -> list[ModelSet]:
-    step = max(1, -(-len(sets) // MAX_FRONT))
+    step = max(1, -(-len(sets) // _MAX_FRONT))
     return [*sets[:-1:step], sets[-1]]
 
 

@@ -11,7 +11,7 @@ from vampbench.work.workspace import Json
 
 Code = Literal["none", "tuned-alone", "uniform", "tuned-better"]
 
-MEASURES = {"smallest": "bytes", "fastest": "latency", "truest": "loss"}
+_MEASURES = {"smallest": "bytes", "fastest": "latency", "truest": "loss"}
 """What is compared, by what was sought; a latency is a multiple of FP32's."""
 
 _BETTER = {"smallest": "smaller", "fastest": "faster", "truest": "truer"}
@@ -35,7 +35,7 @@ class Verdict:
 
     def as_json(self) -> Json:
         """The values, and beside them the words for a person."""
-        return {**asdict(self), "measure": MEASURES[self.prefer], "text": self.text}
+        return {**asdict(self), "measure": _MEASURES[self.prefer], "text": self.text}
 
     @property
     def text(self) -> str:
@@ -57,7 +57,7 @@ def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -
     """The chosen set beside the best uniform one."""
 
     def of(found: ModelSet | None) -> Any:
-        return None if found is None else getattr(found, MEASURES[prefer])
+        return None if found is None else getattr(found, _MEASURES[prefer])
 
     recipe = None if uniform is None else uniform.parts[0].recipe
     code: Code = "none"

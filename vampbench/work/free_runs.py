@@ -18,12 +18,12 @@ from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
 
-FLOOR_THREADS = 1
+_FLOOR_THREADS = 1
 
 
 def floor_session(reference: Artifact) -> Session:
     """FP32 again, with one thread and no graph optimization."""
-    return open_session(reference.path, threads=FLOOR_THREADS, graph_optimization="disabled")
+    return open_session(reference.path, threads=_FLOOR_THREADS, graph_optimization="disabled")
 
 
 def free_runs(

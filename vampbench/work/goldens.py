@@ -17,8 +17,8 @@ from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds, open_session
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
-PROFILE_S = 2.0
-FACTS = "golden.json"
+_PROFILE_S = 2.0
+_FACTS = "golden.json"
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Golden:
 def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
     """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
     cut = {
-        Role.CODEC_ENCODER: int(PROFILE_S * SAMPLE_RATE_HZ),
-        Role.CODEC_DECODER: int(PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
-        Role.BEATS: int(PROFILE_S * BEAT_RATE_HZ),
+        Role.CODEC_ENCODER: int(_PROFILE_S * SAMPLE_RATE_HZ),
+        Role.CODEC_DECODER: int(_PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
+        Role.BEATS: int(_PROFILE_S * BEAT_RATE_HZ),
     }.get(artifact.role)
     fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
     if cut is None or fixed:
@@ -74,7 +74,7 @@ def keep_golden(source: Artifact, evaluation: FeedSet, space: Workspace) -> None
         return
     facts = {"key": key, "source_sha256": found.source_sha256, "output": found.output}
     feeds = {f"in/{name}": values for name, values in found.feeds.items()}
-    write_npz(path, {**feeds, "reference": found.reference, FACTS: np.array(json.dumps(facts))})
+    write_npz(path, {**feeds, "reference": found.reference, _FACTS: np.array(json.dumps(facts))})
 
 
 def kept_golden(path: Path, source_sha256: str) -> Golden | None:
@@ -99,7 +99,7 @@ def _stored(path: Path) -> tuple[dict[str, str], Feeds] | None:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        facts = json.loads(str(arrays.pop(FACTS)))
+        facts = json.loads(str(arrays.pop(_FACTS)))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     return (facts, arrays) if isinstance(facts, dict) else None

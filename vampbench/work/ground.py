@@ -37,14 +37,14 @@ from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.repair.layouts import logits_name
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
 
-BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
+_BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
 """Roles that need no codes."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
+_EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
 
-MAX_CLIPS = 8
+_MAX_CLIPS = 8
 """Clips per side: what the codec is fed, and where the transformers' codes come from."""
 
 LARGE_BYTES = 256 * 1024 * 1024
@@ -111,9 +111,9 @@ def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) ->
             raise InputError(f"{given}: is a file; give the folder that holds it")
     with voice.task("reading audio") as update:
         if judged is not None:
-            audio = load_two_folders(folder, judged, max_clips=MAX_CLIPS, progress=update)
+            audio = load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
         elif folder is not None:
-            audio = load_audio_set(folder, max_clips=MAX_CLIPS, progress=update)
+            audio = load_audio_set(folder, max_clips=_MAX_CLIPS, progress=update)
         else:
             audio = builtin_audio_set()
         update(1, 1)
@@ -136,7 +136,7 @@ def lay_ground(
     """
     warnings: list[str] = []
     parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
-    if all(a.role in BESIDE_CHAIN and a.spec.part is None for a in artifacts):
+    if all(a.role in _BESIDE_CHAIN and a.spec.part is None for a in artifacts):
         one, two = (
             Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
         )
@@ -181,7 +181,7 @@ def lay_ground(
     )
 
 
-def _unless_broken(look: Callable[[], T | None], warnings: list[str]) -> T | None:
+def _unless_broken(look: Callable[[], _T | None], warnings: list[str]) -> _T | None:
     """What a model gives to the others; None, with a warning, where that model is broken."""
     try:
         with contained():
@@ -195,7 +195,7 @@ def _encoded(
     scratch: Path,
     encoders: str,
     clips: Sequence[Clip],
-    encode_side: EncodeSide,
+    encode_side: _EncodeSide,
     update: Update,
 ) -> Encoded:
     found = kept_codes(scratch / "codes", clips, encoders, lambda: encode_side(clips, update))
@@ -205,7 +205,7 @@ def _encoded(
 
 def _own_encoder(
     artifacts: Sequence[Artifact], audio: AudioSet, threads: int, warnings: list[str]
-) -> EncodeSide | None:
+) -> _EncodeSide | None:
     artifact = next((a for a in artifacts if a.role is Role.CODEC_ENCODER), None)
     if artifact is None:
         return None
@@ -220,7 +220,7 @@ def _own_encoder(
 
 def _encoder_of(
     artifact: Artifact, audio: AudioSet, threads: int, length: int | None
-) -> EncodeSide:
+) -> _EncodeSide:
     session = open_session(artifact.path, threads=threads)
 
     def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
@@ -236,7 +236,9 @@ def _encoder_of(
     return encode_side
 
 
-def _split_encoder(parts: dict[Part, Artifact], audio: AudioSet, threads: int) -> EncodeSide | None:
+def _split_encoder(
+    parts: dict[Part, Artifact], audio: AudioSet, threads: int
+) -> _EncodeSide | None:
     if Part.ENCODER not in parts or Part.QUANTIZER not in parts:
         return None
     first, second = parts[Part.ENCODER], parts[Part.QUANTIZER]

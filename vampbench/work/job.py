@@ -46,12 +46,12 @@ from vampnet_models.spec import Role
 REFERENCE = "reference"
 EXIT_OK, EXIT_MISSED = 0, 1
 
-LOOKING = "looking at the model"
-RANGES = "comparing ranges with the evaluation audio"
-GRAPHS = "reading the runtime's graphs back"
-PROFILING = "profiling"
-KEEPING = "keeping what a bundle must answer"
-STEPS = ("feeds", LOOKING, RANGES, GRAPHS, PROFILING, KEEPING)
+_LOOKING = "looking at the model"
+_RANGES = "comparing ranges with the evaluation audio"
+_GRAPHS = "reading the runtime's graphs back"
+_PROFILING = "profiling"
+_KEEPING = "keeping what a bundle must answer"
+_STEPS = ("feeds", _LOOKING, _RANGES, _GRAPHS, _PROFILING, _KEEPING)
 """Of every model, beside making and verifying each variant."""
 
 
@@ -103,7 +103,7 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
         ahead(job, artifacts, ground, space, voice)
     models: list[Json] = []
     results: Json = {}
-    steps = len(STEPS) + 2 * len(job.recipes)
+    steps = len(_STEPS) + 2 * len(job.recipes)
     for artifact in in_turn(artifacts, voice):
         voice.plan(steps)
         models.append(_model(artifact, job, space, ground, voice))
@@ -147,7 +147,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {error}")
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
-    with _step(LOOKING, facts, voice):
+    with _step(_LOOKING, facts, voice):
         model = load_model(artifact.path)
         facts |= provenance_of(model)
         facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
@@ -169,16 +169,16 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         if recipe.name in job.recipes
     ]
     facts["variants"] = variants
-    with _step(RANGES, facts, voice):
+    with _step(_RANGES, facts, voice):
         facts["coverage"]["outside"] = look_outside(
             artifact, variants, calibration, evaluation, space, voice
         )
     verify(artifact, variants, evaluation, job, space, voice)
-    with _step(GRAPHS, facts, voice):
+    with _step(_GRAPHS, facts, voice):
         check_variants(variants, space.root, evaluation.feeds[0], voice)
-    with _step(PROFILING, facts, voice):
+    with _step(_PROFILING, facts, voice):
         profile(artifact, facts, variants, evaluation, job, space, voice)
-    with _step(KEEPING, facts, voice):
+    with _step(_KEEPING, facts, voice):
         keep_golden(artifact, evaluation, space)
     return facts
 

@@ -17,7 +17,7 @@ from vampbench.cli.console import Voice
 from vampbench.work.workspace import key_of
 from vampnet_models.errors import InputError
 
-Feeds = tuple[FeedSet, FeedSet]
+_Feeds = tuple[FeedSet, FeedSet]
 FORMAT = 2
 """Counts up when the feeds of the same audio and models become others."""
 
@@ -43,8 +43,8 @@ def kept_codes(
 
 
 def kept_feeds(
-    folder: Path, model: str, key: str, make: Callable[[], Feeds], voice: Voice
-) -> Feeds:
+    folder: Path, model: str, key: str, make: Callable[[], _Feeds], voice: Voice
+) -> _Feeds:
     """Calibration and evaluation feeds of a model; `key` stands for all that they come from."""
     paths = [folder / f"{model}.{key[:16]}.{side}.npz" for side in ("calibration", "evaluation")]
     with contextlib.suppress(InputError):

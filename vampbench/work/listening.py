@@ -15,15 +15,15 @@ from vampnet_models.onnxfile.artifact import beside
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
-EXCERPT_FRAMES = 3 * SAMPLE_RATE_HZ // HOP_SAMPLES
-LARGE_BYTES = 100_000_000
+_EXCERPT_FRAMES = 3 * SAMPLE_RATE_HZ // HOP_SAMPLES
+_LARGE_BYTES = 100_000_000
 """Decoders larger than this take too long to run for each variant just to be heard."""
 
 
 def write_listening(models: list[Json], space: Workspace, codes: Sequence[Codes]) -> list[Json]:
     """Decode the first evaluation clip by every decoder variant, once; what the report plays."""
     decoder = next((m for m in models if m["role"] == Role.CODEC_DECODER.value), None)
-    if decoder is None or decoder["source_bytes"] > LARGE_BYTES or not codes:
+    if decoder is None or decoder["source_bytes"] > _LARGE_BYTES or not codes:
         return []
     usable = [v for v in decoder["variants"] if v["status"] in ("ok", "missed")]
     sources = [("reference", space.root / decoder["path"], decoder["source_sha256"])]
@@ -32,7 +32,7 @@ def write_listening(models: list[Json], space: Workspace, codes: Sequence[Codes]
     for name, model, sha256 in sources:
         path = space.root / "audio" / f"{name}.{sha256[:8]}.wav"
         if not path.is_file():
-            audio = decode(open_session(model), codes[0][:, :, :EXCERPT_FRAMES])
+            audio = decode(open_session(model), codes[0][:, :, :_EXCERPT_FRAMES])
             write_wav(path, audio)
         note = f"{decoder['name']}: the codes of an evaluation clip, decoded by {name}"
         listed.append({"path": str(path.relative_to(space.root)), "name": name, "note": note})

@@ -19,13 +19,13 @@ from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.spec import Role
 
-MAX_FEEDS = 16
+_MAX_FEEDS = 16
 """Feeds that are looked at: each is a run of the float model."""
 
-NAMED = 3
+_NAMED = 3
 
 
-def find_outside(
+def _find_outside(
     artifact: Artifact,
     recipe: Recipe,
     out: Path,
@@ -36,7 +36,7 @@ def find_outside(
     """The tensors of which evaluation has values outside their ranges; none without ranges."""
     if recipe.limits is None:
         return ()
-    feeds = spread(evaluation.feeds, MAX_FEEDS)
+    feeds = spread(evaluation.feeds, _MAX_FEEDS)
     return outside_ranges(artifact, recipe, out, calibration, feeds, terms)
 
 
@@ -51,9 +51,9 @@ def tell_outside(
 ) -> None:
     """Warn of what lies outside, or say that nothing does."""
     with voice.task(f"{artifact.name}: looking at {evaluation.audio}"):
-        found = find_outside(artifact, recipe, out, calibration, evaluation, terms)
+        found = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
     if found:
-        voice.warn(f"{artifact.name}: {outside_line(found, artifact.role)}")
+        voice.warn(f"{artifact.name}: {_outside_line(found, artifact.role)}")
     else:
         what = _fed_with(artifact.role)
         voice.note(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
@@ -82,7 +82,7 @@ def look_outside(
             try:
                 text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
                 with contained(NotApplicable), voice.task(text):
-                    each = find_outside(artifact, recipe, out, calibration, evaluation, terms)
+                    each = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
             except (WorkbenchError, NotApplicable) as error:
                 voice.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
                 continue
@@ -90,7 +90,7 @@ def look_outside(
         tensors = [Outside(**tensor) for tensor in stored["tensors"]]
         found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
         if tensors:
-            voice.warn(f"{artifact.name}: {recipe.name}: {outside_line(tensors, artifact.role)}")
+            voice.warn(f"{artifact.name}: {recipe.name}: {_outside_line(tensors, artifact.role)}")
     return found
 
 
@@ -98,10 +98,10 @@ def _fed_with(role: Role) -> str:
     return "data" if role is Role.GENERIC else "audio"
 
 
-def outside_line(found: Sequence[Outside], role: Role) -> str:
+def _outside_line(found: Sequence[Outside], role: Role) -> str:
     """The worst tensors with their shares, and what to do."""
-    worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:NAMED])
-    more = f", {len(found) - NAMED} more with less" if len(found) > NAMED else ""
+    worst = ", ".join(f"{o.tensor} {percent(o.share)}" for o in found[:_NAMED])
+    more = f", {len(found) - _NAMED} more with less" if len(found) > _NAMED else ""
     what = _fed_with(role)
     return (
         f"the evaluation {what} lies outside the calibrated ranges of {len(found)} tensors, with "

@@ -53,7 +53,7 @@ def results_of(
         "sets": sets,
         "chains": chains_of(models, sets),
         "audio": _listening(models, space, ground, voice),
-        "imported": import_record(space.root, models),
+        "imported": _import_record(space.root, models),
         "steps": [asdict(step) for step in voice.steps],
     }
 
@@ -68,7 +68,7 @@ def _listening(models: list[Json], space: Workspace, ground: Ground, voice: Voic
         return []
 
 
-def import_record(root: Path, models: list[Json]) -> Json | None:
+def _import_record(root: Path, models: list[Json]) -> Json | None:
     """What `vampbench import` wrote beside the models of a run; None where it wrote nothing."""
     for path in dict.fromkeys((root / m["path"]).with_name("import.json") for m in models):
         with suppress(OSError, ValueError):

@@ -20,10 +20,10 @@ from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Feeds
 
-LARGE_BYTES = 64 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024 * 1024
 """From this size on the disk that a check takes is worth a line."""
 
-NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 """A number that stands alone, no part of a name."""
 
 
@@ -112,7 +112,7 @@ def lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:
         share = percent(facts.attention_flops / max(1, total + facts.attention_flops))
         text = f"{_counted(facts.attention)}: two activations multiplied, in float"
         lines.append(("attention", f"{text} ({share} of these FLOPs and its own)"))
-    became = dequantized_text(asdict(facts.dequantized))
+    became = _dequantized_text(asdict(facts.dequantized))
     if became:
         lines.append(("dequantize", became))
     if facts.upcast.nodes:
@@ -125,7 +125,7 @@ def lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:
     for what, names in (("not mapped", facts.unmapped), ("not weighed", facts.unresolved)):
         if names:
             lines.append((what, f"{len(names)} kernels, first {names[0]}"))
-    if facts.graph_bytes >= LARGE_BYTES:
+    if facts.graph_bytes >= _LARGE_BYTES:
         lines.append(("disk", f"the check took {megabytes(facts.graph_bytes)} for a moment"))
     return lines
 
@@ -134,7 +134,7 @@ def _counted(kernels: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {op_type}" for op_type, n in kernels.items())
 
 
-def dequantized_text(counts: Mapping[str, Any]) -> str:
+def _dequantized_text(counts: Mapping[str, Any]) -> str:
     """What became of DequantizeLinear; empty when there was none."""
     parts = (
         ("in_kernels", "weights went into integer kernels"),
@@ -153,7 +153,7 @@ def float_lines(nodes: Iterable[FloatNode]) -> list[str]:
     """
     alike: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
-        alike.setdefault((node.op_type, NUMBER.sub("#", node.reason)), []).append(node.reason)
+        alike.setdefault((node.op_type, _NUMBER.sub("#", node.reason)), []).append(node.reason)
     ranked = sorted(alike.items(), key=lambda item: -len(item[1]))
     return [f"{len(each)} {op_type}: {_spanned(each)}" for (op_type, _), each in ranked]
 
@@ -167,7 +167,7 @@ def mixed_lines(nodes: Iterable[MixedNode]) -> list[str]:
 
 def _spanned(reasons: Sequence[str]) -> str:
     """One reason for several that differ in their numbers: `a table of 1 to 32 KiB`."""
-    columns = zip(*(NUMBER.findall(reason) for reason in reasons), strict=True)
+    columns = zip(*(_NUMBER.findall(reason) for reason in reasons), strict=True)
     spans = [sorted(set(column), key=float) for column in columns]
     said = iter(s[0] if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in spans)
-    return NUMBER.sub(lambda _found: next(said), reasons[0])
+    return _NUMBER.sub(lambda _found: next(said), reasons[0])

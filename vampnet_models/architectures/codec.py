@@ -26,10 +26,10 @@ from vampnet_models.architectures.layers import (
 from vampnet_models.checkpoints.tensors import Ledger
 from vampnet_models.spec import CONFIG_KEY, ROLE_KEY, WEIGHTS_KEY, Role
 
-ENCODER_DILATIONS = (1, 3, 9)
+_ENCODER_DILATIONS = (1, 3, 9)
 MRF_KERNELS = (3, 7, 11)
-MRF_DILATIONS = (1, 3, 5)
-NORMALISE_EPSILON = 1e-12
+_MRF_DILATIONS = (1, 3, 5)
+_NORMALISE_EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def build_encoder(config: CodecConfig, tensors: Ledger, weights: str = "unknown"
     x = conv(b, x, tensors, "encoder.block.0", (width, 1, 7), padding=3)
     for index, stride in enumerate(config.encoder_rates, start=1):
         prefix = f"encoder.block.{index}.block"
-        for unit, dilation in enumerate(ENCODER_DILATIONS):
+        for unit, dilation in enumerate(_ENCODER_DILATIONS):
             x = residual_unit(b, x, tensors, f"{prefix}.{unit}", width, dilation)
         x = snake(b, x, tensors, f"{prefix}.3", width)
         x = conv(
@@ -122,7 +122,7 @@ def build_decoder(config: CodecConfig, tensors: Ledger, weights: str = "unknown"
         if config.kind == "lac":
             x = _multi_receptive_field(b, x, tensors, f"{prefix}.2.mrf_blocks", width)
         else:
-            for unit, dilation in enumerate(ENCODER_DILATIONS, start=2):
+            for unit, dilation in enumerate(_ENCODER_DILATIONS, start=2):
                 x = residual_unit(b, x, tensors, f"{prefix}.{unit}", width, dilation)
     last = len(config.decoder_rates) + 1
     x = snake(b, x, tensors, f"decoder.model.{last}", width)
@@ -142,7 +142,7 @@ def _quantize(b: GraphBuilder, latent: ir.Value, config: CodecConfig, tensors: L
         with b.scope(prefix):
             rows = b.op("Transpose", projected, attributes={"perm": [0, 2, 1]})
             norm = b.op("ReduceL2", rows, b.ints(-1), attributes={"keepdims": 1})
-            unit = b.op("Div", rows, b.op("Max", norm, b.scalar(NORMALISE_EPSILON)))
+            unit = b.op("Div", rows, b.op("Max", norm, b.scalar(_NORMALISE_EPSILON)))
             codes = _nearest(b, unit, config, tensors, prefix)
         chosen.append(b.op("Unsqueeze", codes, b.ints(1)))
         if index + 1 < config.n_codebooks:
@@ -161,7 +161,7 @@ def _nearest(
     def normalised() -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         rows = tensors.read(name)
         norm = np.sqrt(np.sum(np.square(rows), axis=1, keepdims=True))
-        return np.ascontiguousarray((rows / np.maximum(norm, np.float32(NORMALISE_EPSILON))).T)
+        return np.ascontiguousarray((rows / np.maximum(norm, np.float32(_NORMALISE_EPSILON))).T)
 
     transposed = b.weight(f"{name}.normalised_transposed", (dim, size), normalised)
     squares = b.weight(
@@ -212,7 +212,7 @@ def _multi_receptive_field(
     branches = []
     for branch, kernel in enumerate(MRF_KERNELS):
         y = x
-        for layer, dilation in enumerate(MRF_DILATIONS):
+        for layer, dilation in enumerate(_MRF_DILATIONS):
             y = _mrf_layer(
                 b, y, tensors, f"{prefix}.{branch}.block.{layer}", width, kernel, dilation
             )

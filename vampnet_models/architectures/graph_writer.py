@@ -15,7 +15,7 @@ from vampnet_models.onnxfile.inference import infer
 from vampnet_models.spec import IR_VERSION, OPSET
 
 Array = NDArray[Any]
-Read = Callable[[], Array]
+_Read = Callable[[], Array]
 
 
 class GraphBuilder:
@@ -51,7 +51,7 @@ class GraphBuilder:
         value.shape = ir.Shape(list(shape))
         self.graph.outputs.append(value)
 
-    def weight(self, name: str, shape: Sequence[int], read: Read) -> ir.Value:
+    def weight(self, name: str, shape: Sequence[int], read: _Read) -> ir.Value:
         """Declare a float32 initializer; `read` gives its values when the model is saved.
 
         Saving raises InputError where finite values of the source give none: a norm that overflows,

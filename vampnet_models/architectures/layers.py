@@ -10,7 +10,7 @@ import onnx_ir as ir
 from vampnet_models.architectures.graph_writer import Array, GraphBuilder
 from vampnet_models.checkpoints.tensors import Ledger, require_shape
 
-SNAKE_EPSILON = 1e-9
+_SNAKE_EPSILON = 1e-9
 
 
 def conv(
@@ -25,7 +25,7 @@ def conv(
     padding: int = 0,
 ) -> ir.Value:
     """Conv1d with a (weight-normalised) weight `[out, in, kernel]` and its bias."""
-    weight = conv_weight(b, tensors, prefix, shape)
+    weight = _conv_weight(b, tensors, prefix, shape)
     inputs = [x, weight]
     bias = f"{prefix}.bias"
     if bias in tensors.names() and bias not in tensors.left():
@@ -45,7 +45,7 @@ def conv_transpose(
     padding: int,
 ) -> ir.Value:
     """ConvTranspose1d with a (weight-normalised) weight `[in, out, kernel]` and its bias."""
-    weight = conv_weight(b, tensors, prefix, shape)
+    weight = _conv_weight(b, tensors, prefix, shape)
     bias = plain(b, tensors, f"{prefix}.bias", (shape[1],))
     attributes = conv_attributes(shape[2], stride, 1, padding)
     return b.op(
@@ -66,7 +66,7 @@ def conv_attributes(
     }
 
 
-def conv_weight(b: GraphBuilder, tensors: Ledger, prefix: str, shape: tuple[int, ...]) -> ir.Value:
+def _conv_weight(b: GraphBuilder, tensors: Ledger, prefix: str, shape: tuple[int, ...]) -> ir.Value:
     """The weight of a convolution: stored plainly, or `g * v / ||v||` folded into one tensor.
 
     The norm is over all axes but the first (torch.nn.utils.weight_norm, dim 0); both the old
@@ -114,7 +114,7 @@ def snake(b: GraphBuilder, x: ir.Value, tensors: Ledger, name: str, channels: in
     tensors.use(alpha_name, target)
 
     def read() -> Array:
-        inverse: Array = np.float32(1) / (tensors.read(alpha_name) + np.float32(SNAKE_EPSILON))
+        inverse: Array = np.float32(1) / (tensors.read(alpha_name) + np.float32(_SNAKE_EPSILON))
         return inverse
 
     inverse = b.weight(target, (1, channels, 1), read)

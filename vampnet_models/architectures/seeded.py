@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from vampnet_models.architectures.parameter_shapes import Shapes
 from vampnet_models.errors import InputError
 
-CHANNEL_SPREAD = 0.25
+_CHANNEL_SPREAD = 0.25
 """Standard deviation of the logarithm of a channel's gain."""
 
-OUTLIER_SHARE = 0.005
-OUTLIER_GAIN = 5.0
+_OUTLIER_SHARE = 0.005
+_OUTLIER_GAIN = 5.0
 
-Array = NDArray[np.float32]
+_Array = NDArray[np.float32]
 
 
 class SeededTensors:
@@ -33,7 +33,7 @@ class SeededTensors:
         self._shapes = shapes
         self._seed = seed
         self._residual_gain = 1 / math.sqrt(2 * depth)
-        self._replaced: dict[str, Array] = {}
+        self._replaced: dict[str, _Array] = {}
 
     def names(self) -> tuple[str, ...]:
         """All names."""
@@ -50,7 +50,7 @@ class SeededTensors:
         self.shape(name)
         return "float32"
 
-    def read(self, name: str) -> Array:
+    def read(self, name: str) -> _Array:
         """The values, float32."""
         shape = self.shape(name)
         if name in self._replaced:
@@ -64,7 +64,7 @@ class SeededTensors:
             values *= np.float32(math.sqrt(kernel / 4))
         return values
 
-    def replace(self, name: str, values: Array) -> None:
+    def replace(self, name: str, values: _Array) -> None:
         """Give a tensor other values than the drawn ones (codebooks taken from data)."""
         if values.shape != self.shape(name):
             raise ValueError(f"{name}: {values.shape} in place of {self.shape(name)}")
@@ -73,7 +73,7 @@ class SeededTensors:
 
 def _draw(
     name: str, shape: tuple[int, ...], rng: np.random.Generator, residual_gain: float
-) -> Array:
+) -> _Array:
     """One tensor by what its name says that it is."""
     if name.endswith("alpha"):
         return np.exp(rng.normal(-0.7, 0.4, shape)).astype(np.float32)
@@ -94,11 +94,11 @@ def _draw(
     return values
 
 
-def _spread(shape: tuple[int, ...], rng: np.random.Generator, *, outliers: bool = True) -> Array:
+def _spread(shape: tuple[int, ...], rng: np.random.Generator, *, outliers: bool = True) -> _Array:
     """Log-normal gains around 1 with a few outliers."""
-    gains = np.exp(rng.normal(0.0, CHANNEL_SPREAD, shape))
+    gains = np.exp(rng.normal(0.0, _CHANNEL_SPREAD, shape))
     if outliers:
-        gains = np.where(rng.random(shape) < OUTLIER_SHARE, gains * OUTLIER_GAIN, gains)
+        gains = np.where(rng.random(shape) < _OUTLIER_SHARE, gains * _OUTLIER_GAIN, gains)
     return gains.astype(np.float32)
 
 

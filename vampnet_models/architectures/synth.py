@@ -22,11 +22,11 @@ from vampnet_models.onnxfile.session import open_session
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import FILE_STEMS, SAMPLE_RATE_HZ, Role
 
-Array = NDArray[np.float32]
-Report = Callable[[str], None]
+_Array = NDArray[np.float32]
+_Report = Callable[[str], None]
 """Called with the name of each model before it is written."""
 
-PROBE_S = 3.0
+_PROBE_S = 3.0
 """How much of the sample audio the codebooks are drawn from."""
 
 
@@ -106,8 +106,8 @@ def synth(
     folder: Path,
     *,
     seed: int = 0,
-    audio: Array | None = None,
-    report: Report | None = None,
+    audio: _Array | None = None,
+    report: _Report | None = None,
 ) -> tuple[Path, ...]:
     """Write codec_encoder, codec_decoder, coarse and c2f with seeded weights; their paths.
 
@@ -143,23 +143,23 @@ def _build(
     return build_transformer(preset.c2f, Ledger(c2f), Ledger(codec), "seeded")
 
 
-def probe_audio(seed: int) -> Array:
+def probe_audio(seed: int) -> _Array:
     """Six seeded decaying chords over noise, float32 `[samples]`, PROBE_S seconds."""
     rng = np.random.default_rng(seed)
-    n = int(PROBE_S * SAMPLE_RATE_HZ)
+    n = int(_PROBE_S * SAMPLE_RATE_HZ)
     time_s = np.arange(n) / SAMPLE_RATE_HZ
-    beat_s = PROBE_S / 6
+    beat_s = _PROBE_S / 6
     envelope = np.exp(-6 * (time_s % beat_s))
     beat = (time_s / beat_s).astype(int).clip(0, 5)
     audio = 0.02 * rng.standard_normal(n)
     for partial in range(1, 9):
         pitch_hz = partial * 110 * 2 ** (rng.integers(0, 24, 6) / 12)
         audio += np.sin(2 * np.pi * pitch_hz[beat] * time_s) * envelope / partial
-    peaked: Array = (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+    peaked: _Array = (0.5 * audio / np.abs(audio).max()).astype(np.float32)
     return peaked
 
 
-def _draw_codebooks(tensors: SeededTensors, config: CodecConfig, audio: Array) -> None:
+def _draw_codebooks(tensors: SeededTensors, config: CodecConfig, audio: _Array) -> None:
     """Take each codebook's rows from the residuals that reach it.
 
     in_proj is made orthonormal and out_proj its transpose, so that a codebook takes away what it
@@ -188,7 +188,7 @@ def _draw_codebooks(tensors: SeededTensors, config: CodecConfig, audio: Array) -
         residual = residual - book[chosen] @ basis.T
 
 
-def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
+def _latent(tensors: SeededTensors, config: CodecConfig, audio: _Array) -> _Array:
     """The encoder's latent of the audio's first seconds, float32 `[frames, channels]`."""
     model = build_encoder(config, Ledger(tensors), "seeded")
     projection = next(n for n in model.graph if n.name and n.name.endswith("0.in_proj/Conv"))
@@ -198,11 +198,11 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: Array) -> Array:
     model.graph.outputs.clear()
     model.graph.outputs.append(latent)
     RemoveUnusedNodesPass()(model)
-    samples = audio[: int(PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
+    samples = audio[: int(_PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
     # Through a file, so that the weights are streamed and exist once in memory.
     with scratch_folder() as folder:
         path = folder / "latent.onnx"
         save_model(model, path, external=True)
         session = open_session(path)
-        values: Array = session.run({"audio": samples})[session.output_names[0]]
+        values: _Array = session.run({"audio": samples})[session.output_names[0]]
     return np.ascontiguousarray(values[0].T)

@@ -15,7 +15,7 @@ from vampnet_models.architectures.transformer import TransformerConfig
 from vampnet_models.architectures.wavebeat import WavebeatConfig
 from vampnet_models.checkpoints.tensors import Tensors
 
-Tensor = Any
+_Tensor = Any
 """A torch.Tensor; torch is optional, so its types are not at hand."""
 
 
@@ -35,10 +35,10 @@ class Stored:
         self.tensors = tensors
         self.names = frozenset(tensors.names()) - left
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> _Tensor:
         return self.torch.from_numpy(self.tensors.read(name)).to(self.dtype)
 
-    def weight(self, prefix: str) -> Tensor:
+    def weight(self, prefix: str) -> _Tensor:
         """A convolution's weight, weight norm applied by torch."""
         if f"{prefix}.weight" in self.names:
             return self[f"{prefix}.weight"]
@@ -47,16 +47,16 @@ class Stored:
             return self.torch._weight_norm(self[f"{parametrized}1"], self[f"{parametrized}0"], 0)
         return self.torch._weight_norm(self[f"{prefix}.weight_v"], self[f"{prefix}.weight_g"], 0)
 
-    def conv(self, prefix: str, x: Tensor, **options: int) -> Tensor:
+    def conv(self, prefix: str, x: _Tensor, **options: int) -> _Tensor:
         """Conv1d with its bias."""
         return self.functional.conv1d(x, self.weight(prefix), self[f"{prefix}.bias"], **options)
 
-    def snake(self, prefix: str, x: Tensor) -> Tensor:
+    def snake(self, prefix: str, x: _Tensor) -> _Tensor:
         """`x + sin(alpha x)^2 / (alpha + 1e-9)`."""
         alpha = self[f"{prefix}.alpha"]
         return x + self.torch.sin(alpha * x).pow(2) / (alpha + 1e-9)
 
-    def linear(self, prefix: str, x: Tensor) -> Tensor:
+    def linear(self, prefix: str, x: _Tensor) -> _Tensor:
         """Linear without bias, LoRA beside it."""
         y = self.functional.linear(x, self[f"{prefix}.weight"])
         if f"{prefix}.lora_B" in self.names:
@@ -65,12 +65,12 @@ class Stored:
             y = y + low / down.shape[0]
         return y
 
-    def rms_norm(self, prefix: str, x: Tensor) -> Tensor:
+    def rms_norm(self, prefix: str, x: _Tensor) -> _Tensor:
         """Root-mean-square norm, eps 1e-6."""
         variance = x.pow(2).mean(-1, keepdim=True)
         return x * self.torch.rsqrt(variance + 1e-6) * self[f"{prefix}.weight"]
 
-    def batch_norm(self, prefix: str, x: Tensor) -> Tensor:
+    def batch_norm(self, prefix: str, x: _Tensor) -> _Tensor:
         """BatchNorm1d in eval mode."""
         mean, variance, weight, bias = (
             self[f"{prefix}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
@@ -78,7 +78,7 @@ class Stored:
         return self.functional.batch_norm(x, mean, variance, weight, bias)
 
 
-def encode(config: CodecConfig, stored: Stored, audio: Tensor) -> Tensor:
+def encode(config: CodecConfig, stored: Stored, audio: _Tensor) -> _Tensor:
     """Audio `[batch, 1, samples]` -> codes `[batch, n_codebooks, frames]`."""
     x = stored.functional.pad(audio.to(stored.dtype), (0, -audio.shape[-1] % config.hop))
     x = stored.conv("encoder.block.0", x, padding=3)
@@ -102,7 +102,7 @@ def encode(config: CodecConfig, stored: Stored, audio: Tensor) -> Tensor:
     return stored.torch.stack(codes, 1)
 
 
-def decode(config: CodecConfig, stored: Stored, codes: Tensor) -> Tensor:
+def decode(config: CodecConfig, stored: Stored, codes: _Tensor) -> _Tensor:
     """Codes `[batch, n_codebooks, frames]` -> audio `[batch, 1, samples]`."""
     x = sum(
         _quantized(stored, f"quantizer.quantizers.{n}", codes[:, n])
@@ -133,8 +133,8 @@ def decode(config: CodecConfig, stored: Stored, codes: Tensor) -> Tensor:
 
 
 def transform(
-    config: TransformerConfig, stored: Stored, codec: Stored, codes: Tensor, mask: Tensor
-) -> Tensor:
+    config: TransformerConfig, stored: Stored, codec: Stored, codes: _Tensor, mask: _Tensor
+) -> _Tensor:
     """Codes and mask `[batch, n, frames]` -> logits `[batch, predicted, frames, vocab]`."""
     torch = stored.torch
     special = stored["embedding.special.MASK"]
@@ -165,7 +165,7 @@ def transform(
     return channels.unflatten(1, (config.vocab_size, config.n_predicted)).permute(0, 2, 3, 1)
 
 
-def track_beats(config: WavebeatConfig, stored: Stored, audio: Tensor) -> Tensor:
+def track_beats(config: WavebeatConfig, stored: Stored, audio: _Tensor) -> _Tensor:
     """Audio `[batch, 1, samples]` -> beat and downbeat logits `[batch, 2, frames]`."""
     x = audio.to(stored.dtype)
     for block in range(config.nblocks):
@@ -185,13 +185,13 @@ def _padding(config: CodecConfig, stride: int) -> int:
     return stride // 2 if config.kind == "lac" else math.ceil(stride / 2)
 
 
-def _residual_unit(stored: Stored, prefix: str, x: Tensor, dilation: int) -> Tensor:
+def _residual_unit(stored: Stored, prefix: str, x: _Tensor, dilation: int) -> _Tensor:
     y = stored.snake(f"{prefix}.block.0", x)
     y = stored.conv(f"{prefix}.block.1", y, dilation=dilation, padding=3 * dilation)
     return x + stored.conv(f"{prefix}.block.3", stored.snake(f"{prefix}.block.2", y))
 
 
-def _mrf_branch(stored: Stored, prefix: str, x: Tensor, kernel: int) -> Tensor:
+def _mrf_branch(stored: Stored, prefix: str, x: _Tensor, kernel: int) -> _Tensor:
     for layer, dilation in enumerate((1, 3, 5)):
         inner = f"{prefix}.block.{layer}.layer"
         padding = (kernel - 1) * dilation // 2
@@ -202,12 +202,12 @@ def _mrf_branch(stored: Stored, prefix: str, x: Tensor, kernel: int) -> Tensor:
     return x
 
 
-def _quantized(stored: Stored, prefix: str, codes: Tensor) -> Tensor:
+def _quantized(stored: Stored, prefix: str, codes: _Tensor) -> _Tensor:
     rows = stored.functional.embedding(codes, stored[f"{prefix}.codebook.weight"])
     return stored.conv(f"{prefix}.out_proj", rows.transpose(1, 2))
 
 
-def _position_bias(stored: Stored, frames: int) -> Tensor:
+def _position_bias(stored: Stored, frames: int) -> _Tensor:
     """T5's bias `[heads, query, key]`: 32 buckets, bidirectional, up to a distance of 128."""
     torch = stored.torch
     table = stored["transformer.layers.0.self_attn.relative_attention_bias.weight"]

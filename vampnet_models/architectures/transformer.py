@@ -18,7 +18,7 @@ from vampnet_models.architectures.layers import normalised_weight, plain, weight
 from vampnet_models.checkpoints.tensors import Ledger, require_shape
 from vampnet_models.spec import CONFIG_KEY, ROLE_KEY, WEIGHTS_KEY, Role
 
-RMS_EPSILON = 1e-6
+_RMS_EPSILON = 1e-6
 N_BUCKETS = 32
 MAX_DISTANCE = 128
 LORA_ALPHA = 1.0
@@ -201,7 +201,7 @@ def _attention(
     square = (width, width)
 
     def heads_of(name: str, perm: list[int]) -> ir.Value:
-        projected = linear(b, x, tensors, f"{prefix}.{name}", square)
+        projected = _linear(b, x, tensors, f"{prefix}.{name}", square)
         with b.scope(f"{prefix}.{name}"):
             split = b.op("Reshape", projected, b.ints(0, 0, heads, width // heads))
             return b.op("Transpose", split, attributes={"perm": perm})
@@ -219,7 +219,7 @@ def _attention(
             b.op("Transpose", mixed, attributes={"perm": [0, 2, 1, 3]}),
             b.ints(0, 0, width),
         )
-    return linear(b, merged, tensors, f"{prefix}.fc", square)
+    return _linear(b, merged, tensors, f"{prefix}.fc", square)
 
 
 def _feed_forward(
@@ -227,17 +227,17 @@ def _feed_forward(
 ) -> ir.Value:
     """Gated GELU: `p1 * gelu_tanh(p2)` of the two halves, then back to the model's width."""
     width, prefix = config.embedding_dim, f"{layer}.feed_forward"
-    inner = linear(b, x, tensors, f"{prefix}.w_1", (4 * width, width))
+    inner = _linear(b, x, tensors, f"{prefix}.w_1", (4 * width, width))
     with b.scope(prefix):
         linear_half, gate = b.ops(
             "Split", inner, attributes={"axis": -1, "num_outputs": 2}, n_outputs=2
         )
         gelu = b.op("Gelu", gate, attributes={"approximate": "tanh"})
         gated = b.op("Mul", linear_half, gelu)
-    return linear(b, gated, tensors, f"{prefix}.w_2", (width, 2 * width))
+    return _linear(b, gated, tensors, f"{prefix}.w_2", (width, 2 * width))
 
 
-def linear(
+def _linear(
     b: GraphBuilder, x: ir.Value, tensors: Ledger, prefix: str, shape: tuple[int, int]
 ) -> ir.Value:
     """A bias-free Linear as MatMul; the weight `[out, in]` is stored transposed, LoRA folded in."""
@@ -273,7 +273,7 @@ def _rms_norm(
     weight = plain(b, tensors, f"{prefix}.weight", (config.embedding_dim,))
     with b.scope(prefix):
         mean = b.op("ReduceMean", b.op("Mul", x, x), b.ints(-1), attributes={"keepdims": 1})
-        root = b.op("Sqrt", b.op("Add", mean, b.scalar(RMS_EPSILON)))
+        root = b.op("Sqrt", b.op("Add", mean, b.scalar(_RMS_EPSILON)))
         return b.op("Mul", b.op("Div", x, root), weight)
 
 

@@ -18,7 +18,7 @@ from vampnet_models.checkpoints.tensors import Ledger, require_shape
 from vampnet_models.spec import CONFIG_KEY, N_BEAT_OUTPUTS, ROLE_KEY, WEIGHTS_KEY, Role
 
 SAMPLE_RATE_HZ = 22_050
-BATCH_NORM_EPSILON = 1e-5
+_BATCH_NORM_EPSILON = 1e-5
 _NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -144,7 +144,7 @@ def _normalised_conv(
 
     def gain() -> Array:
         variance = tensors.read(f"{norm}.running_var").astype(np.float64)
-        return tensors.read(f"{norm}.weight") / np.sqrt(variance + BATCH_NORM_EPSILON)
+        return tensors.read(f"{norm}.weight") / np.sqrt(variance + _BATCH_NORM_EPSILON)
 
     def read_weight() -> Array:
         return tensors.read(f"{conv}.weight") * gain()[:, None, None]

@@ -16,9 +16,9 @@ from vampnet_models.importing.sources import Progress
 from vampnet_models.onnxfile.artifact import sha256_of
 from vampnet_models.spec import FILE_STEMS, Role
 
-CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
-HASHES_NAME = "sha256.json"
-BUILTIN_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F)
+_CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
+_HASHES_NAME = "sha256.json"
+_BUILTIN_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F)
 
 
 def builtin_models(folder: Path, progress: Progress | None = None) -> Path:
@@ -31,15 +31,15 @@ def builtin_models(folder: Path, progress: Progress | None = None) -> Path:
     with as_file(files("vampnet_models.reference")) as reference:
         hashes = check_reference(reference)
         if not _is_there(models, hashes):
-            paths = [reference / name for name in CHECKPOINTS]
+            paths = [reference / name for name in _CHECKPOINTS]
             import_models(paths, models, self_check=False, weights="trained", progress=progress)
     return models
 
 
 def check_reference(reference: Path) -> dict[str, str]:
     """The hashes of the shipped checkpoints. Raises InputError when one is missing or changed."""
-    hashes: dict[str, str] = json.loads((reference / HASHES_NAME).read_text(encoding="utf-8"))
-    for name in CHECKPOINTS:
+    hashes: dict[str, str] = json.loads((reference / _HASHES_NAME).read_text(encoding="utf-8"))
+    for name in _CHECKPOINTS:
         path = reference / name
         if not path.is_file():
             raise InputError(f"{path}: missing; install the project again")
@@ -50,11 +50,11 @@ def check_reference(reference: Path) -> dict[str, str]:
 
 def _is_there(models: Path, hashes: dict[str, str]) -> bool:
     """Whether an earlier import of the same checkpoints left all four models."""
-    if not all((models / f"{FILE_STEMS[role]}.onnx").is_file() for role in BUILTIN_ROLES):
+    if not all((models / f"{FILE_STEMS[role]}.onnx").is_file() for role in _BUILTIN_ROLES):
         return False
     try:
         record = json.loads((models / RECORD_NAME).read_text(encoding="utf-8"))
         found = {source["file"]: source["sha256"] for source in record["sources"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return found == {name: hashes[name] for name in CHECKPOINTS}
+    return found == {name: hashes[name] for name in _CHECKPOINTS}

@@ -32,8 +32,8 @@ COARSE_WINDOW_FRAMES = -(-10 * SAMPLE_RATE_HZ // HOP_SAMPLES)
 C2F_WINDOW_FRAMES = -(-3 * SAMPLE_RATE_HZ // HOP_SAMPLES)
 
 Audio = NDArray[np.float32]
-OnStates = Callable[[Sequence[State]], None]
-Progress = Callable[[int, int], None]
+_OnStates = Callable[[Sequence[State]], None]
+_Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def generate_coarse(
     codes: Codes,
     mask: Codes,
     options: SamplingOptions = COARSE_SAMPLING,
-    on_states: OnStates | None = None,
+    on_states: _OnStates | None = None,
 ) -> Codes:
     """Generate the coarse codebooks `[1, 4, frames]` where `mask` is 1, window by window.
 
@@ -125,7 +125,7 @@ def generate_fine(
     codes: Codes,
     mask: Codes,
     options: SamplingOptions = C2F_SAMPLING,
-    on_states: OnStates | None = None,
+    on_states: _OnStates | None = None,
 ) -> Codes:
     """Generate the fine codebooks of `codes [1, 14, frames]` where `mask` is 1.
 
@@ -157,7 +157,7 @@ def vamp(
     make_mask: Callable[[tuple[int, ...]], Codes],
     coarse_options: SamplingOptions = COARSE_SAMPLING,
     c2f_options: SamplingOptions = C2F_SAMPLING,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
 ) -> tuple[Audio, Codes]:
     """Audio of the same length, generated where the mask says, and its codes.
 

@@ -7,29 +7,29 @@ from vampnet_models.repair.baked import WINDOWS
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, ModelSpec, Role
 
-CODEC_FRAMES = 288
+_CODEC_FRAMES = 288
 """5 s of audio."""
 
-UNKNOWN_SIZE = 64
+_UNKNOWN_SIZE = 64
 """Stands in for an axis of a generic model whose size nobody gave."""
 
-LENGTHS = {
-    Role.CODEC_ENCODER: CODEC_FRAMES * HOP_SAMPLES,
-    Role.CODEC_DECODER: CODEC_FRAMES,
+_LENGTHS = {
+    Role.CODEC_ENCODER: _CODEC_FRAMES * HOP_SAMPLES,
+    Role.CODEC_DECODER: _CODEC_FRAMES,
     **WINDOWS,
-    Role.BEATS: CODEC_FRAMES * HOP_SAMPLES * BEAT_RATE_HZ // SAMPLE_RATE_HZ,
+    Role.BEATS: _CODEC_FRAMES * HOP_SAMPLES * BEAT_RATE_HZ // SAMPLE_RATE_HZ,
 }
 
 
 def typical_shapes(spec: ModelSpec) -> dict[str, Shape]:
     """A shape per input: batch 1, the last axis of the role's usual length, fixed axes as they are.
 
-    Axes of a generic model without a size get `UNKNOWN_SIZE`.
+    Axes of a generic model without a size get `_UNKNOWN_SIZE`.
     """
-    length = LENGTHS.get(spec.role, UNKNOWN_SIZE)
+    length = _LENGTHS.get(spec.role, _UNKNOWN_SIZE)
     found = {}
     for tensor in spec.inputs:
-        sizes = [1, *[UNKNOWN_SIZE] * (len(tensor.shape) - 2), length][-len(tensor.shape) :]
+        sizes = [1, *[_UNKNOWN_SIZE] * (len(tensor.shape) - 2), length][-len(tensor.shape) :]
         pairs = zip(tensor.shape, sizes, strict=False)
         found[tensor.name] = tuple(d if isinstance(d, int) else size for d, size in pairs)
     return found

@@ -20,23 +20,23 @@ NUMPY_ARRAY = Global("numpy", "ndarray")
 ENCODED = Global("_codecs", "encode")
 """Classes of the records that stand for numpy's values, and for bytes of pickles before 3."""
 
-MAX_VALUES = 1024
+_MAX_VALUES = 1024
 """No constructor argument is a longer list."""
 
-UNREAD = "(not read)"
+_UNREAD = "(not read)"
 """In the place of a value that is not plain."""
 
 _PLAIN_DTYPE = re.compile(r"[iu][1248]|f[248]|b1")
 
-Number = bool | int | float
-ReadTensor = Callable[[StoredTensor], list[Number]]
+_Number = bool | int | float
+_ReadTensor = Callable[[StoredTensor], list[_Number]]
 
 
-def plain_values(values: object, read: ReadTensor) -> dict[str, object]:
+def plain_values(values: object, read: _ReadTensor) -> dict[str, object]:
     """The entries of a dictionary, or of a record's attributes and items, as plain values.
 
-    Lists and dictionaries keep numbers, texts and None; arrays and tensors of up to `MAX_VALUES`
-    become lists, of no dimension numbers; everything else is `UNREAD`. `read` gives a tensor's
+    Lists and dictionaries keep numbers, texts and None; arrays and tensors of up to `_MAX_VALUES`
+    become lists, of no dimension numbers; everything else is `_UNREAD`. `read` gives a tensor's
     values.
     """
     if isinstance(values, Record):
@@ -46,20 +46,20 @@ def plain_values(values: object, read: ReadTensor) -> dict[str, object]:
     return {name: _plain(value, read) for name, value in values.items() if isinstance(name, str)}
 
 
-def _plain(value: object, read: ReadTensor) -> object:
-    if isinstance(value, list | tuple) and len(value) <= MAX_VALUES:
+def _plain(value: object, read: _ReadTensor) -> object:
+    if isinstance(value, list | tuple) and len(value) <= _MAX_VALUES:
         values = [_single(v, read) for v in value]
-        return UNREAD if UNREAD in values else values
-    if isinstance(value, dict) and len(value) <= MAX_VALUES:
+        return _UNREAD if _UNREAD in values else values
+    if isinstance(value, dict) and len(value) <= _MAX_VALUES:
         return {str(name): _single(v, read) for name, v in value.items()}
     if isinstance(value, Record) and value.cls == NUMPY_ARRAY:
         return _array(value.state)
-    if isinstance(value, StoredTensor) and value.shape and value.n_values <= MAX_VALUES:
+    if isinstance(value, StoredTensor) and value.shape and value.n_values <= _MAX_VALUES:
         return read(value)
     return _single(value, read)
 
 
-def _single(value: object, read: ReadTensor) -> object:
+def _single(value: object, read: _ReadTensor) -> object:
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, StoredTensor) and value.n_values == 1:
@@ -67,29 +67,29 @@ def _single(value: object, read: ReadTensor) -> object:
     if isinstance(value, Record) and value.cls == NUMPY_SCALAR:
         dtype, data = value.made if len(value.made) == 2 else (None, None)
         values = _numbers(dtype, data, 1)
-        return values[0] if values else UNREAD
+        return values[0] if values else _UNREAD
     if isinstance(value, Record) and value.cls == NUMPY_ARRAY:
         inner = _array(value.state)
-        return UNREAD if isinstance(inner, list) else inner
-    return UNREAD
+        return _UNREAD if isinstance(inner, list) else inner
+    return _UNREAD
 
 
 def _array(state: object) -> object:
     """`(version, shape, dtype, is_fortran, data)`; of two dimensions and more, nothing."""
     if not isinstance(state, tuple) or len(state) != 5:
-        return UNREAD
+        return _UNREAD
     _, shape, dtype, _, data = state
     if not isinstance(shape, tuple) or len(shape) > 1:
-        return UNREAD
-    if not all(isinstance(n, int) and 0 <= n <= MAX_VALUES for n in shape):
-        return UNREAD
+        return _UNREAD
+    if not all(isinstance(n, int) and 0 <= n <= _MAX_VALUES for n in shape):
+        return _UNREAD
     values = _numbers(dtype, data, math.prod(shape))
     if values is None:
-        return UNREAD
+        return _UNREAD
     return values if shape else values[0]
 
 
-def _numbers(dtype: object, data: object, count: int) -> list[Number] | None:
+def _numbers(dtype: object, data: object, count: int) -> list[_Number] | None:
     """So many numbers of little-endian bytes, or of big-endian ones where the dtype says so."""
     if not isinstance(dtype, Record) or dtype.cls != NUMPY_DTYPE:
         return None
@@ -100,7 +100,7 @@ def _numbers(dtype: object, data: object, count: int) -> list[Number] | None:
     raw = _bytes(data, kind.itemsize * count)
     if raw is None or len(raw) != kind.itemsize * count:
         return None
-    values: list[Number] = np.frombuffer(raw, kind).tolist()
+    values: list[_Number] = np.frombuffer(raw, kind).tolist()
     return values
 
 

@@ -20,17 +20,17 @@ from vampnet_models.checkpoints.stored_tensors import (
 )
 from vampnet_models.errors import InputError
 
-CORES = ("core", "_core")
+_CORES = ("core", "_core")
 """numpy's inner package before 2.0 and since."""
 
-PATHS = tuple(Global("pathlib", kind) for kind in ("PosixPath", "WindowsPath", "PurePosixPath"))
+_PATHS = tuple(Global("pathlib", kind) for kind in ("PosixPath", "WindowsPath", "PurePosixPath"))
 
-LIGHTNING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric")
+_LIGHTNING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric")
 
 
 def is_namespace(cls: Global) -> bool:
     """Classes whose objects stand beside a state_dict: argument namespaces."""
-    return cls == Global("argparse", "Namespace") or cls.module.split(".")[0] in LIGHTNING_PACKAGES
+    return cls == Global("argparse", "Namespace") or cls.module.split(".")[0] in _LIGHTNING_PACKAGES
 
 
 def is_foreign(cls: Global) -> bool:
@@ -80,14 +80,14 @@ def _from_buffer(data: object, dtype: object, shape: object, order: object) -> R
 
 def _rebuild_typed(function: object, _cls: object, arguments: object, _state: object) -> object:
     """`torch._tensor._rebuild_from_type_v2`: a tensor that carries Python attributes."""
-    if not isinstance(function, Global) or function not in TENSOR_CALLS:
+    if not isinstance(function, Global) or function not in _TENSOR_CALLS:
         raise InputError(f"wants to call {function}, which rebuilds no tensor; refused")
     if not isinstance(arguments, tuple):
         raise TypeError("arguments that are no tuple")
-    return TENSOR_CALLS[function](*arguments)
+    return _TENSOR_CALLS[function](*arguments)
 
 
-TENSOR_CALLS: dict[Global, Callable[..., object]] = {
+_TENSOR_CALLS: dict[Global, Callable[..., object]] = {
     Global("torch._utils", "_rebuild_tensor"): rebuild_tensor,
     Global("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
     Global("torch._utils", "_rebuild_tensor_v3"): rebuild_untyped_tensor,
@@ -97,16 +97,16 @@ TENSOR_CALLS: dict[Global, Callable[..., object]] = {
 }
 
 CALLS: dict[Global, Callable[..., object]] = {
-    **TENSOR_CALLS,
+    **_TENSOR_CALLS,
     Global("torch._tensor", "_rebuild_from_type_v2"): _rebuild_typed,
     Global("collections", "OrderedDict"): _ordered_dict,
     Global("builtins", "set"): _values,
     Global("builtins", "frozenset"): _values,
     Global("torch", "Size"): _size,
     Global("torch", "device"): _device,
-    **{name: _opaque(name) for name in (*PATHS, NUMPY_DTYPE, ENCODED)},
-    **{Global(f"numpy.{core}.multiarray", "scalar"): _opaque(NUMPY_SCALAR) for core in CORES},
-    **{Global(f"numpy.{core}.multiarray", "_reconstruct"): _opaque(NUMPY_ARRAY) for core in CORES},
-    **{Global(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in CORES},
+    **{name: _opaque(name) for name in (*_PATHS, NUMPY_DTYPE, ENCODED)},
+    **{Global(f"numpy.{core}.multiarray", "scalar"): _opaque(NUMPY_SCALAR) for core in _CORES},
+    **{Global(f"numpy.{core}.multiarray", "_reconstruct"): _opaque(NUMPY_ARRAY) for core in _CORES},
+    **{Global(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in _CORES},
 }
 """All that a checkpoint may call, and what stands in for it: every result is inert."""

@@ -31,14 +31,14 @@ from vampnet_models.checkpoints.tensors import Tensors
 from vampnet_models.checkpoints.zip_entries import RESAVE, Archive, is_zip, open_archive, shortened
 from vampnet_models.errors import InputError
 
-Kind = Literal["codec", "transformer", "wavebeat", "lora"]
-Form = Literal["state_dict", "package", "lightning"]
+_Kind = Literal["codec", "transformer", "wavebeat", "lora"]
+_Form = Literal["state_dict", "package", "lightning"]
 
-MAX_PICKLE_BYTES = 16 * 1024 * 1024
-MAX_LEFT_OUT = 3
+_MAX_PICKLE_BYTES = 16 * 1024 * 1024
+_MAX_LEFT_OUT = 3
 """How many entries that are no tensors a note names before it counts the rest."""
 
-MARKS: dict[Kind, tuple[str, ...]] = {
+_MARKS: dict[_Kind, tuple[str, ...]] = {
     "codec": ("encoder.block.", "quantizer.quantizers.", "decoder.model."),
     "transformer": ("embedding.", "transformer.layers.", "classifier."),
     "wavebeat": ("blocks.0.conv1.", "blocks.0.res_conv.", "output."),
@@ -51,8 +51,8 @@ class Checkpoint:
     """What a file holds; tensors are read from it on demand."""
 
     path: Path
-    form: Form
-    kind: Kind
+    form: _Form
+    kind: _Kind
     kwargs: dict[str, object]
     """The constructor arguments that the file names: numbers, texts, lists, None."""
     tensors: Tensors
@@ -66,7 +66,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class _Contents:
-    form: Form
+    form: _Form
     entries: Mapping[str, object]
     """What stands in the state_dict: tensors, and what is none."""
     arguments: object
@@ -114,7 +114,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _contents(path: Path) -> _Contents:
     if not is_zip(path):
-        return _saved_contents(path, read_legacy(path, MAX_PICKLE_BYTES))
+        return _saved_contents(path, read_legacy(path, _MAX_PICKLE_BYTES))
     archive = open_archive(path)
     if "constants.pkl" in archive.entries:
         raise InputError(f"{path}: a TorchScript program, not a checkpoint; {RESAVE}")
@@ -169,13 +169,13 @@ def _package_contents(archive: Archive, big_endian: bool) -> _Contents:
 
 
 def _unpickle(archive: Archive, name: str, rules: Rules) -> object:
-    data = archive.read(name, MAX_PICKLE_BYTES)
+    data = archive.read(name, _MAX_PICKLE_BYTES)
     said = name if len(name) < 80 and name.isprintable() else repr(shortened(name))
     return read_pickle(data, f"{archive.path}: {said}", rules)
 
 
-def _kind(path: Path, names: tuple[str, ...]) -> Kind:
-    for kind, prefixes in MARKS.items():
+def _kind(path: Path, names: tuple[str, ...]) -> _Kind:
+    for kind, prefixes in _MARKS.items():
         if all(any(name.startswith(prefix) for name in names) for prefix in prefixes):
             return kind
     if only_lora(names):
@@ -187,9 +187,9 @@ def _kind(path: Path, names: tuple[str, ...]) -> Kind:
     )
 
 
-def _is_of(name: str, kind: Kind) -> bool:
+def _is_of(name: str, kind: _Kind) -> bool:
     """Whether it lies in one of the networks that such a checkpoint is made of."""
-    roots = {prefix.partition(".")[0] for prefix in MARKS.get(kind, ())}
+    roots = {prefix.partition(".")[0] for prefix in _MARKS.get(kind, ())}
     return name.partition(".")[0] in roots
 
 
@@ -207,8 +207,8 @@ def _notes(path: Path, wrappers: tuple[str, ...], left_out: list[str]) -> tuple[
             "of its tensors"
         )
     if left_out:
-        named = ", ".join(repr(shortened(name)) for name in left_out[:MAX_LEFT_OUT])
-        more = len(left_out) - MAX_LEFT_OUT
+        named = ", ".join(repr(shortened(name)) for name in left_out[:_MAX_LEFT_OUT])
+        more = len(left_out) - _MAX_LEFT_OUT
         notes.append(
             f"{path.name}: left out of its state_dict, no tensor: {named}"
             f"{f' and {more} more' if more > 0 else ''}"

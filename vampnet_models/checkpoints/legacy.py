@@ -21,11 +21,11 @@ from vampnet_models.checkpoints.stored_tensors import (
 from vampnet_models.checkpoints.zip_entries import RESAVE, Entry, shortened
 from vampnet_models.errors import InputError
 
-MAGIC = 0x1950A86A20F9469CFC6C
-PROTOCOL = 1001
-COUNT = struct.Struct("<q")
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+_COUNT = struct.Struct("<q")
 
-PLAIN = Rules({}, lambda cls: False, lambda identifier: None)
+_PLAIN = Rules({}, lambda cls: False, lambda identifier: None)
 """For the pickles that hold numbers and texts only."""
 
 
@@ -36,10 +36,10 @@ def read_legacy(path: Path, max_pickle_bytes: int) -> object:
     """
     with path.open("rb") as file:
         stream = io.BytesIO(file.read(max_pickle_bytes))
-    if _part(stream, path, "magic number") != MAGIC:
+    if _part(stream, path, "magic number") != _MAGIC:
         raise InputError(f"{path}: a pickle, but not of PyTorch; give the .pth file")
     protocol = _part(stream, path, "protocol version")
-    if protocol != PROTOCOL:
+    if protocol != _PROTOCOL:
         raise InputError(f"{path}: PyTorch's format before 1.6 in another version; {RESAVE}")
     _part(stream, path, "system facts")
     start = stream.tell()
@@ -60,7 +60,7 @@ def read_legacy(path: Path, max_pickle_bytes: int) -> object:
 
 
 def _part(stream: io.BytesIO, path: Path, what: str) -> object:
-    return read_pickle(stream, f"{path}: the {what}", PLAIN)
+    return read_pickle(stream, f"{path}: the {what}", _PLAIN)
 
 
 def _places(path: Path, keys: object, named: dict[str, StorageId], offset: int) -> dict[str, Entry]:
@@ -78,10 +78,10 @@ def _places(path: Path, keys: object, named: dict[str, StorageId], offset: int) 
                     f"{path}: lists the storage {shortened(key)!r} {state}; the file is damaged"
                 )
             file.seek(offset)
-            head = file.read(COUNT.size)
-            count = COUNT.unpack(head)[0] if len(head) == COUNT.size else -1
+            head = file.read(_COUNT.size)
+            count = _COUNT.unpack(head)[0] if len(head) == _COUNT.size else -1
             n_bytes = count * storage.itemsize
-            offset += COUNT.size
+            offset += _COUNT.size
             if n_bytes != storage.n_bytes or offset + n_bytes > size:
                 raise InputError(
                     f"{path}: truncated or damaged: storage {shortened(key)!r} is not where its "

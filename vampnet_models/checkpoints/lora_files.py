@@ -17,7 +17,7 @@ from vampnet_models.errors import InputError
 
 
 @dataclass(frozen=True)
-class Overlaid:
+class _Overlaid:
     """A checkpoint's tensors, some of them from another file (the `Tensors` protocol)."""
 
     base: Tensors
@@ -112,7 +112,7 @@ def _overlaid(base: Checkpoint, lora: Checkpoint) -> Checkpoint:
         note += f", in place of {replaced} of its own"
     return replace(
         base,
-        tensors=Overlaid(base.tensors, lora.tensors),
+        tensors=_Overlaid(base.tensors, lora.tensors),
         notes=(*base.notes, *lora.notes, note),
         other_files=(*base.other_files, lora.path),
     )

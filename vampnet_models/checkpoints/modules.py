@@ -11,8 +11,8 @@ from vampnet_models.checkpoints.pickle_values import MAX_NAME_CHARACTERS, Record
 from vampnet_models.checkpoints.stored_tensors import StoredTensor
 from vampnet_models.errors import InputError
 
-MAX_DEPTH = 64
-MAX_VISITS = 1_000_000
+_MAX_DEPTH = 64
+_MAX_VISITS = 1_000_000
 """Modules, tensors and names that are looked at: one record may stand at many places."""
 
 
@@ -36,7 +36,7 @@ class ModuleTree:
 @dataclass
 class _Budget:
     path: Path
-    left: int = MAX_VISITS
+    left: int = _MAX_VISITS
 
     def spend(self, count: int) -> None:
         self.left -= count
@@ -53,7 +53,7 @@ def read_modules(path: Path, root: Record) -> ModuleTree:
     pending: list[tuple[str, Record, int]] = [("", root, 0)]
     while pending:
         prefix, module, depth = pending.pop()
-        if depth > MAX_DEPTH or len(prefix) > MAX_NAME_CHARACTERS:
+        if depth > _MAX_DEPTH or len(prefix) > MAX_NAME_CHARACTERS:
             raise _endless(path)
         attributes = module.attributes()
         passing = attributes.get("_non_persistent_buffers_set")

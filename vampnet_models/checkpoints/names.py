@@ -9,9 +9,9 @@ from typing import TypeVar
 from vampnet_models.checkpoints.zip_entries import shortened
 from vampnet_models.errors import InputError
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
-WRAPPERS = frozenset(
+_WRAPPERS = frozenset(
     ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 )
 """What DataParallel and its kin, torch.compile, FSDP and activation checkpointing put into names.
@@ -19,20 +19,22 @@ WRAPPERS = frozenset(
 No layer of the served architectures has such a name.
 """
 
-LORA_PARTS = ("lora_A", "lora_B")
+_LORA_PARTS = ("lora_A", "lora_B")
 
 
-def unwrapped(path: Path, values: Mapping[str, Value]) -> tuple[dict[str, Value], tuple[str, ...]]:
+def unwrapped(
+    path: Path, values: Mapping[str, _Value]
+) -> tuple[dict[str, _Value], tuple[str, ...]]:
     """The values under the names of the bare model, and the wrappers that were taken off.
 
     Raises InputError when two names become one.
     """
-    found: dict[str, Value] = {}
+    found: dict[str, _Value] = {}
     removed: dict[str, None] = {}
     for name, value in values.items():
         *parts, leaf = name.split(".")
-        bare = ".".join([*(part for part in parts if part not in WRAPPERS), leaf])
-        removed |= dict.fromkeys(part for part in parts if part in WRAPPERS)
+        bare = ".".join([*(part for part in parts if part not in _WRAPPERS), leaf])
+        removed |= dict.fromkeys(part for part in parts if part in _WRAPPERS)
         if bare in found:
             raise InputError(
                 f"{path}: {shortened(name)} and another tensor are both {shortened(bare)} without "
@@ -44,7 +46,7 @@ def unwrapped(path: Path, values: Mapping[str, Value]) -> tuple[dict[str, Value]
 
 def is_lora(name: str) -> bool:
     """Whether it is a factor of a LoRA product."""
-    return name.rpartition(".")[2] in LORA_PARTS
+    return name.rpartition(".")[2] in _LORA_PARTS
 
 
 def layer_of(name: str) -> str:

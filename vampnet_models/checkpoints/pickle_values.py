@@ -20,16 +20,16 @@ from typing import Any
 
 from vampnet_models.errors import InputError, reason_of
 
-MAX_OPERATIONS = 2_000_000
+_MAX_OPERATIONS = 2_000_000
 """Far above any checkpoint's pickle (a full-size module object has about 100,000)."""
 
-MAX_INTEGER_BITS = 256
+_MAX_INTEGER_BITS = 256
 """States of random generators have 128; Python's decimal text of longer ones is not bounded."""
 
 MAX_NAME_CHARACTERS = 512
 """Of a key or a global: a comparison of two equal ones costs their length, each time."""
 
-MAX_KEY = 1 << 31
+_MAX_KEY = 1 << 31
 """Numbers are keys below it: Python's hashes of larger ones can be made to collide."""
 
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
@@ -103,8 +103,8 @@ def read_pickle(stream: bytes | io.BytesIO, where: str, rules: Rules) -> object:
             # Texts of protocol 0 with odd escapes: Python's own reader warns of them.
             warnings.simplefilter("ignore", DeprecationWarning)
             for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-                if count > MAX_OPERATIONS:
-                    raise InputError(f"{where}: over {MAX_OPERATIONS} pickle operations; refused")
+                if count > _MAX_OPERATIONS:
+                    raise InputError(f"{where}: over {_MAX_OPERATIONS} pickle operations; refused")
                 machine.step(opcode.name, argument)
         return machine.stack.pop()
     except (
@@ -136,7 +136,7 @@ class _Machine:
         """Carry out one operation."""
         stack = self.stack
         if name in _PUSH:
-            if isinstance(argument, int) and argument.bit_length() > MAX_INTEGER_BITS:
+            if isinstance(argument, int) and argument.bit_length() > _MAX_INTEGER_BITS:
                 raise ValueError(f"an integer of {argument.bit_length()} bits")
             stack.append(argument)
         elif name in _CONSTANTS:
@@ -280,7 +280,7 @@ def _require_key(key: object) -> None:
         if len(key) > MAX_NAME_CHARACTERS:
             raise ValueError(f"a dictionary key of {len(key)} characters")
     elif isinstance(key, int | float):
-        if not -MAX_KEY < key < MAX_KEY:
+        if not -_MAX_KEY < key < _MAX_KEY:
             raise ValueError("a number beyond 31 bits as a dictionary key")
     elif not isinstance(key, Global | None):
         raise TypeError(f"a dictionary key of type {type(key).__name__}")

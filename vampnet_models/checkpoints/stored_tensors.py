@@ -43,11 +43,11 @@ _STORAGE_DTYPES = {
 }
 
 FLOATS = frozenset(("float32", "float16", "bfloat16", "float64"))
-MAX_RANK = 16
-MAX_EMPTY = 1 << 31
+_MAX_RANK = 16
+_MAX_EMPTY = 1 << 31
 """No size of a tensor without values is larger."""
 
-ALIASED = 4
+_ALIASED = 4
 """So many times a file's own bytes may its tensors have: tied weights share a storage."""
 
 QUANTIZED = "quantized, which loses what the import needs; give the float checkpoint"
@@ -229,10 +229,10 @@ class FileTensors:
         return self._tensors[name]
 
     def _raw(self, tensor: StoredTensor) -> NDArray[Any]:
-        return raw_values(self.path, self._order, tensor)
+        return _raw_values(self.path, self._order, tensor)
 
 
-def raw_values(path: Path, order: str, tensor: StoredTensor) -> NDArray[Any]:
+def _raw_values(path: Path, order: str, tensor: StoredTensor) -> NDArray[Any]:
     """The values between a tensor's first and last one, as they are stored.
 
     Raises InputError when the file was cut.
@@ -247,7 +247,7 @@ def raw_values(path: Path, order: str, tensor: StoredTensor) -> NDArray[Any]:
 
 def plain_numbers(path: Path, order: str, tensor: StoredTensor) -> list[bool | int | float]:
     """A small tensor's values, integers as integers."""
-    raw = raw_values(path, order, tensor)
+    raw = _raw_values(path, order, tensor)
     if tensor.dtype in FLOATS:
         raw = _as_float32(raw, tensor.dtype)
     elif tensor.dtype == "bool":
@@ -260,7 +260,7 @@ def require_own_bytes(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
     """Raise InputError when tensors share storages so often that reading them has no end."""
     size = path.stat().st_size
     total = sum(t.n_values * _itemsize(t.dtype) for t in tensors.values())
-    if total > ALIASED * size:
+    if total > _ALIASED * size:
         raise InputError(
             f"{path}: its {len(tensors)} tensors have {total} bytes in a file of {size}: one "
             "storage stands for many of them; refused"
@@ -287,7 +287,7 @@ def _view(
         raise ValueError("a tensor whose shape and strides do not match")
     tensor = StoredTensor(storage, dtype, _counts((offset,))[0], sizes, steps)
     available = storage.n_bytes // _itemsize(dtype)
-    is_empty = tensor.n_values == 0 and math.prod(n for n in sizes if n) <= MAX_EMPTY
+    is_empty = tensor.n_values == 0 and math.prod(n for n in sizes if n) <= _MAX_EMPTY
     if not is_empty and not 0 < tensor.n_values <= available:
         raise _beyond(tensor, available)
     if tensor.offset + tensor.span > available:
@@ -304,7 +304,7 @@ def _beyond(tensor: StoredTensor, available: int) -> InputError:
 
 
 def _counts(values: object) -> tuple[int, ...]:
-    if not isinstance(values, tuple) or len(values) > MAX_RANK:
+    if not isinstance(values, tuple) or len(values) > _MAX_RANK:
         raise TypeError("sizes or strides that are no short tuple")
     if not all(isinstance(v, int) and v >= 0 for v in values):
         raise TypeError("a size, stride or offset that is no natural number")

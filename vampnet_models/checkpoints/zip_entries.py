@@ -10,17 +10,17 @@ from typing import BinaryIO
 
 from vampnet_models.errors import InputError
 
-LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
 """A zip's local file header: signature, and the lengths of the name and the extra field."""
 
-PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 """How a pickle begins that names its protocol."""
 
-MAX_ENTRIES = 100_000
-MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
-"""Of a zip's directory: more than `MAX_ENTRIES` of PyTorch's names take."""
+_MAX_ENTRIES = 100_000
+_MAX_DIRECTORY_BYTES = 16 * 1024 * 1024
+"""Of a zip's directory: more than `_MAX_ENTRIES` of PyTorch's names take."""
 
-ENCRYPTED_FLAG = 0x1
+_ENCRYPTED_FLAG = 0x1
 
 RESAVE = "load it where torch is installed and torch.save its state_dict anew"
 
@@ -80,8 +80,8 @@ def open_archive(path: Path) -> Archive:
             f"{path}: truncated or damaged: its zip directory cannot be read ({error}); "
             "copy or download it again"
         ) from error
-    if len(infos) > MAX_ENTRIES:
-        raise InputError(f"{path}: has {len(infos)} entries, more than {MAX_ENTRIES}; refused")
+    if len(infos) > _MAX_ENTRIES:
+        raise InputError(f"{path}: has {len(infos)} entries, more than {_MAX_ENTRIES}; refused")
     for info in infos:
         _require_plain(path, info)
     files = [info for info in infos if not info.is_dir()]
@@ -105,9 +105,9 @@ class _Bounded:
         self._stream = stream
 
     def read(self, n_bytes: int = -1) -> bytes:
-        if n_bytes > MAX_DIRECTORY_BYTES:
+        if n_bytes > _MAX_DIRECTORY_BYTES:
             raise ValueError(f"it names a directory of {n_bytes} bytes")
-        return self._stream.read(n_bytes if n_bytes >= 0 else MAX_DIRECTORY_BYTES)
+        return self._stream.read(n_bytes if n_bytes >= 0 else _MAX_DIRECTORY_BYTES)
 
 
 def is_zip(path: Path) -> bool:
@@ -128,7 +128,7 @@ def is_zip(path: Path) -> bool:
         raise InputError(f"{path}: the file is empty; copy or download it again")
     if start.startswith(b"PK\x03\x04"):
         return True
-    if start[:2] in PICKLES:
+    if start[:2] in _PICKLES:
         return False
     if start[257:262] == b"ustar":
         raise InputError(f"{path}: a checkpoint in PyTorch's format of before 0.1.10; {RESAVE}")
@@ -153,7 +153,7 @@ def _require_plain(path: Path, info: zipfile.ZipInfo) -> None:
         raise InputError(
             f"{path}: the entry {shortened(name)!r} leaves the archive's folder; refused"
         )
-    if info.flag_bits & ENCRYPTED_FLAG:
+    if info.flag_bits & _ENCRYPTED_FLAG:
         raise InputError(f"{path}: the entry {shortened(name)!r} is encrypted; refused")
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         raise InputError(
@@ -169,14 +169,14 @@ def _locate(path: Path, infos: list[zipfile.ZipInfo]) -> list[Entry]:
     with path.open("rb") as stream:
         for info in infos:
             stream.seek(max(info.header_offset, 0))
-            header = stream.read(LOCAL_HEADER.size) if info.header_offset >= 0 else b""
-            if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
+            header = stream.read(_LOCAL_HEADER.size) if info.header_offset >= 0 else b""
+            if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
                 raise InputError(
                     f"{path}: damaged: the entry {shortened(info.filename)!r} is not where the "
                     "directory says; copy or download it again"
                 )
-            _, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
-            offset = info.header_offset + LOCAL_HEADER.size + name_bytes + extra_bytes
+            _, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+            offset = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
             if offset + info.file_size > size:
                 raise InputError(
                     f"{path}: truncated: the entry {shortened(info.filename)!r} ends behind the "

@@ -1,7 +1,7 @@
 """A checkpoint's constructor arguments -> the configuration of its graph, checked.
 
 Nothing is assumed: an argument that a graph needs and the file does not name is an error, and
-`require_layout` compares every tensor's name and shape with what the arguments call for. Tensors
+`_require_layout` compares every tensor's name and shape with what the arguments call for. Tensors
 beyond those are left out by name, unless they contradict the arguments.
 """
 
@@ -24,25 +24,27 @@ from vampnet_models.errors import InputError
 
 Config = CodecConfig | TransformerConfig | WavebeatConfig
 
-MAX_COUNT = 1024
+_MAX_COUNT = 1024
 """No model has more layers, blocks, codebooks or rates."""
 
-MAX_SIZE = 1 << 20
+_MAX_SIZE = 1 << 20
 """No model has a wider layer or a larger vocabulary."""
 
 NAMED_TENSORS = 8
 """How many tensors of a kind an error lists before it counts the rest."""
 
-EXTRA = "no part of the architecture that the constructor arguments name"
-MERGED = "in the weight already: saved in eval mode, which merges LoRA"
-ZERO_PRODUCT = "without its lora_B, which begins as zeros: the product is zero"
+_EXTRA = "no part of the architecture that the constructor arguments name"
+_MERGED = "in the weight already: saved in eval mode, which merges LoRA"
+_ZERO_PRODUCT = "without its lora_B, which begins as zeros: the product is zero"
 
-STEP_COUNTER = ".num_batches_tracked"
+_STEP_COUNTER = ".num_batches_tracked"
 """The one integer tensor that a float checkpoint holds, in batch norms."""
 
 _NUMBER = re.compile(r"\.\d+(?=\.)")
 
-CONDITIONED = "conditioning inputs that these graphs do not serve; give an unconditioned checkpoint"
+_CONDITIONED = (
+    "conditioning inputs that these graphs do not serve; give an unconditioned checkpoint"
+)
 
 
 def config_of(checkpoint: Checkpoint) -> Config:
@@ -64,11 +66,11 @@ def config_of(checkpoint: Checkpoint) -> Config:
                 f"{checkpoint.path}: holds LoRA tensors alone; name the transformer that they "
                 "change (`--base coarse.pth`)"
             )
-    require_layout(checkpoint, shapes_of(config))
+    _require_layout(checkpoint, _shapes_of(config))
     return config
 
 
-def shapes_of(config: Config) -> Shapes:
+def _shapes_of(config: Config) -> Shapes:
     """The tensors that a configuration calls for."""
     match config:
         case CodecConfig():
@@ -79,7 +81,7 @@ def shapes_of(config: Config) -> Shapes:
             return wavebeat_shapes(config)
 
 
-def require_layout(checkpoint: Checkpoint, shapes: Shapes) -> None:
+def _require_layout(checkpoint: Checkpoint, shapes: Shapes) -> None:
     """Compare the tensors with the expected ones; LoRA and the forms of weight norm may vary.
 
     Raises one InputError that names the missing, the extra and the wrongly shaped tensors, or one
@@ -110,7 +112,7 @@ def require_layout(checkpoint: Checkpoint, shapes: Shapes) -> None:
             f"{'; '.join(complaints)}; the checkpoint is damaged or of another architecture"
         )
     for name in expected:
-        if tensors.dtype(name) not in FLOATS and not name.endswith(STEP_COUNTER):
+        if tensors.dtype(name) not in FLOATS and not name.endswith(_STEP_COUNTER):
             raise InputError(f"{checkpoint.path}: {name} is {tensors.dtype(name)}: {QUANTIZED}")
 
 
@@ -121,17 +123,17 @@ def tensors_left(checkpoint: Checkpoint, config: Config) -> dict[str, str]:
     """
     tensors = checkpoint.tensors
     found = {name: tensors.shape(name) for name in tensors.names()}
-    expected = _as_stored(shapes_of(config), found)
-    left = dict.fromkeys(_extra(found, expected), EXTRA)
+    expected = _as_stored(_shapes_of(config), found)
+    left = dict.fromkeys(_extra(found, expected), _EXTRA)
     for name in found:
         if not _is_lora(name, expected):
             continue
         layer = layer_of(name)
         state = checkpoint.lora.get(layer)
         if state is not None and state.merged:
-            left[name] = MERGED
+            left[name] = _MERGED
         elif f"{layer}.lora_B" not in found:
-            left[name] = ZERO_PRODUCT
+            left[name] = _ZERO_PRODUCT
         elif state is not None and state.scale is not None:
             _require_scale(checkpoint.path, layer, state.scale, found[f"{layer}.lora_A"][0])
     return left
@@ -177,13 +179,13 @@ def _transformer(checkpoint: Checkpoint) -> TransformerConfig:
     for name in ("ctrl_dims", "cond_dim", "r_cond_dim"):
         if kwargs.get(name):
             raise InputError(
-                f"{checkpoint.path}: {name} is {shown(kwargs[name])}: it has {CONDITIONED}"
+                f"{checkpoint.path}: {name} is {shown(kwargs[name])}: it has {_CONDITIONED}"
             )
     config = TransformerConfig(
         n_heads=_count(checkpoint, "n_heads"),
         n_layers=_count(checkpoint, "n_layers"),
         n_codebooks=_count(checkpoint, "n_codebooks"),
-        n_conditioning_codebooks=_natural(checkpoint, "n_conditioning_codebooks", 0, MAX_COUNT),
+        n_conditioning_codebooks=_natural(checkpoint, "n_conditioning_codebooks", 0, _MAX_COUNT),
         latent_dim=_size(checkpoint, "latent_dim"),
         embedding_dim=_size(checkpoint, "embedding_dim"),
         vocab_size=_size(checkpoint, "vocab_size"),
@@ -213,12 +215,12 @@ def _wavebeat(checkpoint: Checkpoint) -> WavebeatConfig:
         kernel_size=_size(checkpoint, "kernel_size"),
         stride=_size(checkpoint, "stride"),
         dilation_growth=_count(checkpoint, "dilation_growth"),
-        channel_growth=_natural(checkpoint, "channel_growth", 0, MAX_SIZE),
+        channel_growth=_natural(checkpoint, "channel_growth", 0, _MAX_SIZE),
         channel_width=_size(checkpoint, "channel_width"),
         stack_size=_count(checkpoint, "stack_size"),
     )
     widest = config.dilation(min(config.nblocks, config.stack_size) - 1)
-    if widest > MAX_SIZE or config.kernel_size % 2 == 0:
+    if widest > _MAX_SIZE or config.kernel_size % 2 == 0:
         raise InputError(
             f"{checkpoint.path}: kernel_size {config.kernel_size} with dilations up to {widest}: "
             "its two branches would not have the same length; the arguments are damaged"
@@ -248,11 +250,11 @@ def _rates(checkpoint: Checkpoint, name: str) -> tuple[int, ...]:
 
 
 def _count(checkpoint: Checkpoint, name: str) -> int:
-    return _natural(checkpoint, name, 1, MAX_COUNT)
+    return _natural(checkpoint, name, 1, _MAX_COUNT)
 
 
 def _size(checkpoint: Checkpoint, name: str) -> int:
-    return _natural(checkpoint, name, 1, MAX_SIZE)
+    return _natural(checkpoint, name, 1, _MAX_SIZE)
 
 
 def _natural(checkpoint: Checkpoint, name: str, low: int, high: int) -> int:

@@ -24,7 +24,7 @@ from vampnet_models.importing.verification import (
 from vampnet_models.onnxfile.session import Array
 from vampnet_models.spec import FILE_STEMS, Role
 
-TOLERANCE = 1e-4
+_TOLERANCE = 1e-4
 """Largest absolute difference of audio samples and of logits."""
 
 
@@ -44,7 +44,7 @@ def verify_golden(folder: Path, golden: Path) -> Verification:
     if decoder.is_file() and {"codec_codes", "codec_decoded"} <= values.keys():
         audio = first_output(decoder, {"codes": values["codec_codes"]}, f"{golden}: codec_codes")
         figures.append(
-            error_figure("codec_decoded", decoder, audio, values["codec_decoded"], TOLERANCE)
+            error_figure("codec_decoded", decoder, audio, values["codec_decoded"], _TOLERANCE)
         )
     for role in (Role.COARSE, Role.C2F):
         path = folder / f"{FILE_STEMS[role]}.onnx"
@@ -59,7 +59,7 @@ def verify_golden(folder: Path, golden: Path) -> Verification:
             feeds = {name: values[source] for name, source in names.items()}
             logits = first_output(path, feeds, f"{golden}: {key}")
             figures.append(
-                error_figure(key, path, _original_layout(logits), values[key], TOLERANCE)
+                error_figure(key, path, _original_layout(logits), values[key], _TOLERANCE)
             )
     if not figures:
         raise InputError(

@@ -26,23 +26,23 @@ from vampnet_models.importing.verification import (
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import FILE_STEMS, Role
 
-PROBE_FRAMES = 24
+_PROBE_FRAMES = 24
 """Enough for every dilation and both kinds of position buckets, and quick at full size."""
 
-TOLERANCE = 1e-4
+_TOLERANCE = 1e-4
 """Largest absolute difference from float64, of audio, and of logits over the largest logit."""
 
-ROUNDING_ROOM = 4.0
+_ROUNDING_ROOM = 4.0
 """Where PyTorch's own float32 strays further than that, so may the models: this many times."""
 
-CODES_EQUAL = 0.95
+_CODES_EQUAL = 0.95
 """Two float32 libraries part at near-ties, and a codebook's choice decides the next ones'."""
 
-Network = Callable[["Reading"], Any]
+_Network = Callable[["_Reading"], Any]
 
 
 @dataclass(frozen=True)
-class Reading:
+class _Reading:
     """The checkpoints of a network as torch tensors of one precision."""
 
     own: torch_reference.Stored
@@ -60,9 +60,9 @@ def check_with_torch(folder: Path, sources: Sequence[Source]) -> Verification:
     codec = next((s for s in sources if isinstance(s.config, CodecConfig)), None)
     figures: list[Figure] = []
 
-    def read(source: Source, dtype: str) -> Reading:
+    def read(source: Source, dtype: str) -> _Reading:
         books = None if codec is None else codec.checkpoint.tensors
-        return Reading(
+        return _Reading(
             torch_reference.Stored(torch, source.checkpoint.tensors, dtype, source.ledger.left()),
             None if books is None else torch_reference.Stored(torch, books, dtype),
         )
@@ -79,9 +79,9 @@ def check_with_torch(folder: Path, sources: Sequence[Source]) -> Verification:
     return Verification(f"eager PyTorch {torch.__version__}", tuple(figures))
 
 
-def _codec(folder: Path, config: CodecConfig, rounded: Reading, exact: Reading) -> list[Figure]:
+def _codec(folder: Path, config: CodecConfig, rounded: _Reading, exact: _Reading) -> list[Figure]:
     encoder = _path(folder, Role.CODEC_ENCODER)
-    audio = _noise(PROBE_FRAMES * config.hop - 1)
+    audio = _noise(_PROBE_FRAMES * config.hop - 1)
     tensor = rounded.own.torch.from_numpy
     codes = _numpy(torch_reference.encode(config, rounded.own, tensor(audio)))
     found = first_output(encoder, {"audio": audio}, "the probe")
@@ -92,19 +92,19 @@ def _codec(folder: Path, config: CodecConfig, rounded: Reading, exact: Reading) 
         lambda reading: torch_reference.decode(config, reading.own, tensor(codes)),
         (rounded, exact),
     )
-    return [codes_figure("codes", encoder, found, codes, CODES_EQUAL), decoded]
+    return [codes_figure("codes", encoder, found, codes, _CODES_EQUAL), decoded]
 
 
 def _transformer(
-    folder: Path, config: TransformerConfig, rounded: Reading, exact: Reading
+    folder: Path, config: TransformerConfig, rounded: _Reading, exact: _Reading
 ) -> Figure:
     rng = np.random.default_rng(0)
-    shape = (1, config.n_codebooks, PROBE_FRAMES)
+    shape = (1, config.n_codebooks, _PROBE_FRAMES)
     codes, mask = rng.integers(0, config.vocab_size, shape), rng.integers(0, 2, shape)
     mask[:, : config.n_conditioning_codebooks] = 0
     tensor = rounded.own.torch.from_numpy
 
-    def run(reading: Reading) -> Any:
+    def run(reading: _Reading) -> Any:
         if reading.codec is None:
             raise ValueError("a transformer without its codec")
         own, codec = reading.own, reading.codec
@@ -114,8 +114,8 @@ def _transformer(
     return _compare("logits", _path(folder, config.role), feeds, run, (rounded, exact))
 
 
-def _beats(folder: Path, config: WavebeatConfig, rounded: Reading, exact: Reading) -> Figure:
-    audio = _noise(PROBE_FRAMES * config.stride**config.nblocks - 1)
+def _beats(folder: Path, config: WavebeatConfig, rounded: _Reading, exact: _Reading) -> Figure:
+    audio = _noise(_PROBE_FRAMES * config.stride**config.nblocks - 1)
     given = rounded.own.torch.from_numpy(audio)
     return _compare(
         "logits",
@@ -127,13 +127,13 @@ def _beats(folder: Path, config: WavebeatConfig, rounded: Reading, exact: Readin
 
 
 def _compare(
-    key: str, path: Path, feeds: Feeds, network: Network, readings: tuple[Reading, Reading]
+    key: str, path: Path, feeds: Feeds, network: _Network, readings: tuple[_Reading, _Reading]
 ) -> Figure:
     """A model against the float64 network; float32's own distance widens the limit."""
     rounded, exact = (_numpy(network(reading)) for reading in readings)
     largest = max(1.0, float(np.max(np.abs(exact))))
     floor = float(np.max(np.abs(rounded - exact)))
-    limit = max(TOLERANCE * largest, ROUNDING_ROOM * floor)
+    limit = max(_TOLERANCE * largest, _ROUNDING_ROOM * floor)
     return error_figure(key, path, first_output(path, feeds, "the probe"), exact, limit)
 
 

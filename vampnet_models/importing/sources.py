@@ -19,7 +19,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.importing.configs import NAMED_TENSORS, Config, config_of, tensors_left
 from vampnet_models.spec import Role
 
-SUFFIXES = (".pth", ".pt", ".ckpt")
+_SUFFIXES = (".pth", ".pt", ".ckpt")
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, tensors done, tensors in all)."""
@@ -87,7 +87,7 @@ def find_sources(
             )
         sources[source.role] = source
     for source in sources.values():
-        require_finite(source, progress)
+        _require_finite(source, progress)
     return tuple(sources.values()), tuple(ignored)
 
 
@@ -105,7 +105,7 @@ def _source(checkpoint: Checkpoint) -> Source:
     return Source(checkpoint, config, ledger, (*checkpoint.notes, *notes))
 
 
-def require_finite(source: Source, progress: Progress | None = None) -> None:
+def _require_finite(source: Source, progress: Progress | None = None) -> None:
     """Raise InputError that names every tensor with NaN or infinite values (as float32).
 
     Tensors that no model needs are not looked at.
@@ -207,10 +207,10 @@ def _files(path: Path, ignored: list[Ignored]) -> list[Path]:
         return [path]
     found = []
     for file in sorted(p for p in path.iterdir() if p.is_file()):
-        if file.suffix in SUFFIXES:
+        if file.suffix in _SUFFIXES:
             found.append(file)
         else:
-            ignored.append(Ignored(file.name, f"no checkpoint ({', '.join(SUFFIXES)})"))
+            ignored.append(Ignored(file.name, f"no checkpoint ({', '.join(_SUFFIXES)})"))
     if not found:
-        raise InputError(f"{path}: holds no checkpoint ({', '.join(SUFFIXES)})")
+        raise InputError(f"{path}: holds no checkpoint ({', '.join(_SUFFIXES)})")
     return found

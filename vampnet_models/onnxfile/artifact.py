@@ -26,16 +26,16 @@ from vampnet_models.spec import ModelSpec, Role, spec_of
 EXTERNAL_FROM_BYTES = 64 * 1024 * 1024
 """Weights of this size and more go to `NAME.onnx.data` beside the model, tensor by tensor."""
 
-WRITERS = 2
+_WRITERS = 2
 """Threads that convert and write tensors, each at its own place in the file."""
 
-IN_FLIGHT_BYTES = 64 * 1024 * 1024
+_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 """Converted tensors that wait for the disk; a larger one goes alone."""
 
-HASHED_BYTES = 1 << 20
+_HASHED_BYTES = 1 << 20
 """Read at a time to be hashed: small enough to stay in a core's cache."""
 
-Progress = Callable[[int, int], None]
+_Progress = Callable[[int, int], None]
 """Called with (tensors written, tensors in all)."""
 
 
@@ -150,12 +150,12 @@ def save_model(
     path: Path,
     *,
     external: bool | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model so that a reader sees the old one or the new one, never half of it.
 
-    Weights are fetched a tensor at a time by each of `WRITERS` threads. `external` forces or
+    Weights are fetched a tensor at a time by each of `_WRITERS` threads. `external` forces or
     forbids a data file beside the model; by default `EXTERNAL_FROM_BYTES` decides. `check` sees
     the written file before it gets its name, and keeps it from that by raising. Raises InputError
     when the folder cannot be written or the disk is full.
@@ -174,8 +174,8 @@ def save_model(
                 staged,
                 external_data=data_name,
                 size_threshold_bytes=1024,
-                max_workers=WRITERS,
-                max_in_flight_bytes=IN_FLIGHT_BYTES,
+                max_workers=_WRITERS,
+                max_in_flight_bytes=_IN_FLIGHT_BYTES,
                 callback=None if progress is None else _callback(progress),
             )
         else:
@@ -297,7 +297,7 @@ def weights_bytes(model: ir.Model) -> int:
 def sha256_of(files: tuple[Path, ...]) -> str:
     """One hash over the contents of these files, in this order."""
     digest = hashlib.sha256()
-    buffer = bytearray(HASHED_BYTES)
+    buffer = bytearray(_HASHED_BYTES)
     view = memoryview(buffer)
     for path in files:
         with path.open("rb", buffering=0) as stream:
@@ -383,7 +383,7 @@ def _free_data_name(path: Path, owned: frozenset[Path]) -> str:
 
 
 def _callback(
-    progress: Progress,
+    progress: _Progress,
 ) -> Callable[[ir.TensorProtocol, ir.external_data.CallbackInfo], None]:
     started = count(1)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from vampnet_models.errors import InputError
 from vampnet_models.text import one_line
 
-IN_MEMORY = "_ORT_MEM_ADDR_"
+_IN_MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime's mark for a location that is an address in its own memory, never one of a file."""
 
-MAX_DIGITS = 19
+_MAX_DIGITS = 19
 """Of an offset or a length: below 2 ** 63 with room."""
 
 
@@ -41,7 +41,7 @@ class External:
 def external_of(tensor: str, entries: dict[str, str], needed_bytes: int) -> External:
     """What the entries of a tensor say. Raises ValueError where they leave the folder or lie."""
     location = entries.get("location", "")
-    reason = outside(location)
+    reason = _outside(location)
     if reason is not None:
         raise ValueError(
             f"{tensor} has its data in {shown(location)!r}: {reason}; external data must lie in "
@@ -56,12 +56,12 @@ def external_of(tensor: str, entries: dict[str, str], needed_bytes: int) -> Exte
     return External(tensor, location, offset or 0, length, needed_bytes)
 
 
-def outside(location: str) -> str | None:
+def _outside(location: str) -> str | None:
     """Why a location is no plain path below the model's folder on any system, None if it is."""
     parts = re.split(r"[/\\]", location)
     if not location or not location.isprintable():
         return "no name of a file"
-    if IN_MEMORY in location:
+    if _IN_MEMORY in location:
         return "an address in memory"
     if parts[0] == "" or re.match("[A-Za-z]:", location):
         return "an absolute path"
@@ -113,6 +113,6 @@ def shown(text: str, limit: int = 80) -> str:
 def _number(tensor: str, key: str, text: str | None) -> int | None:
     if text is None:
         return None
-    if not re.fullmatch(f"[0-9]{{1,{MAX_DIGITS}}}", text) or int(text) >= 2**62:
+    if not re.fullmatch(f"[0-9]{{1,{_MAX_DIGITS}}}", text) or int(text) >= 2**62:
         raise ValueError(f"{tensor} has an external data {key} of {shown(text)!r}: no size")
     return int(text)

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 from onnx import shape_inference
 
-LONG_ELEMENTS = 65_536
+_LONG_ELEMENTS = 65_536
 """A list that is the shape of nothing."""
 
-MAKERS = frozenset({"ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample"})
+_MAKERS = frozenset({"ConstantOfShape", "Expand", "Pad", "Range", "Resize", "Tile", "Upsample"})
 """Operators whose values may be longer than what they read: the numbers in it tell how long."""
 
-SMALL_BYTES = 8 * 1024
+_SMALL_BYTES = 8 * 1024
 
 
 def infer_shapes(
@@ -40,7 +40,7 @@ def _is_long(proto: onnx.ModelProto) -> bool:
     for graph in _graphs(proto.graph):
         values = (*graph.input, *graph.output, *graph.value_info)
         shapes = {value.name: _sizes(value.type) for value in values}
-        if any(len(shape) == 1 and shape[0] > LONG_ELEMENTS for shape in shapes.values()):
+        if any(len(shape) == 1 and shape[0] > _LONG_ELEMENTS for shape in shapes.values()):
             return True
         most |= {tensor.name: _largest(tensor) for tensor in graph.initializer}
         if _makes_long(graph.node, shapes, most):
@@ -60,7 +60,7 @@ def _makes_long(
     """Whether one of these nodes may make a long list; `most` receives what it may know."""
     for node in nodes:
         number = _of_node(node, shapes, most)
-        if node.op_type in MAKERS and number > LONG_ELEMENTS:
+        if node.op_type in _MAKERS and number > _LONG_ELEMENTS:
             known = [shapes.get(name, ()) for name in node.output]
             # What has rows and columns is no list, and a list of a known length was judged.
             if any(len(shape) < 2 and not any(shape) for shape in known):
@@ -95,7 +95,7 @@ def _largest(tensor: onnx.TensorProto) -> float:
     """The largest integer of a small tensor, whatever its sign; 0 for any other."""
     integers = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
     held_bytes = len(tensor.raw_data) + 8 * (len(tensor.int64_data) + len(tensor.int32_data))
-    if not integers or tensor.external_data or held_bytes > SMALL_BYTES:
+    if not integers or tensor.external_data or held_bytes > _SMALL_BYTES:
         return 0.0
     values = onnx.numpy_helper.to_array(tensor).astype(np.float64)
     # The end of a Slice is often the largest integer there is: no length, and no size of anything.

@@ -12,9 +12,9 @@ import onnx_ir as ir
 
 from vampnet_models.onnxfile.external import shown
 
-MAX_OPSET = 2**31 - 1
-DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
-CONSTANT_VALUES = frozenset(
+_MAX_OPSET = 2**31 - 1
+_DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
+_CONSTANT_VALUES = frozenset(
     {"value", "sparse_value", "value_float", "value_floats", "value_int", "value_ints"}
     | {"value_string", "value_strings"}
 )
@@ -47,7 +47,7 @@ def _is_below_0(dim: int | ir.SymbolicDim) -> bool:
 
 def _check_imports(imports: dict[str, int]) -> None:
     for domain, version in imports.items():
-        if not 0 < version <= MAX_OPSET:
+        if not 0 < version <= _MAX_OPSET:
             raise ValueError(f"opset {version} of {shown(domain or 'ai.onnx')!r} is no version")
 
 
@@ -55,8 +55,8 @@ def _check_nodes(
     nodes: Iterable[ir.Node], model: ir.Model, imports: dict[str, int], *, in_function: bool
 ) -> None:
     domains = set(imports)
-    if domains & DEFAULT_DOMAINS:
-        domains |= DEFAULT_DOMAINS
+    if domains & _DEFAULT_DOMAINS:
+        domains |= _DEFAULT_DOMAINS
     for node in nodes:
         told = f"node {shown(node.name or node.op_type)!r}"
         if node.domain not in domains:
@@ -82,9 +82,9 @@ def _check_attributes(node: ir.Node, told: str, in_function: bool) -> None:
             raise ValueError(f"{told} refers to a function's attribute, and stands in none")
         if any(tensor.dtype is ir.DataType.UNDEFINED for tensor in _tensors_of(attribute)):
             raise ValueError(f"{told} has an attribute {shown(name)!r} without its tensor")
-    if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS:
+    if node.op_type == "Constant" and node.domain in _DEFAULT_DOMAINS:
         names = set(node.attributes)
-        if len(names) != 1 or not names <= CONSTANT_VALUES or len(node.outputs) != 1:
+        if len(names) != 1 or not names <= _CONSTANT_VALUES or len(node.outputs) != 1:
             raise ValueError(f"{told} is a Constant without one value")
 
 

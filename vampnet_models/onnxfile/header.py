@@ -30,23 +30,23 @@ from vampnet_models.onnxfile.header_values import (
 )
 from vampnet_models.onnxfile.wire import LENGTH, VARINT, Data, fields, signed
 
-BUDGET_BYTES = 400_000_000
-BUDGET_PER_BYTE = 10
+_BUDGET_BYTES = 400_000_000
+_BUDGET_PER_BYTE = 10
 """What reading may take in memory: so much, and so many times the file's own size."""
 
-MAX_GRAPHS_DEEP = 24
+_MAX_GRAPHS_DEEP = 24
 """Bodies inside bodies; protobuf itself stops at a hundred messages, three to a body."""
 
-MAX_TYPES_DEEP = 16
+_MAX_TYPES_DEEP = 16
 
-MAX_DENSE_BYTES = 256 * 1024 * 1024
+_MAX_DENSE_BYTES = 256 * 1024 * 1024
 """A sparse tensor's dense form, which its file does not hold."""
 
-CHECKED = 64
+_CHECKED = 64
 """Files whose check is remembered while they stay as they are."""
 
 
-class Kind(IntEnum):
+class _Kind(IntEnum):
     """What a field holds, as far as the walk must know."""
 
     TEXT = auto()
@@ -69,47 +69,69 @@ class Kind(IntEnum):
     SHAPE = auto()
 
 
-K = Kind
-COST_BYTES = {K.NODE: 1500, K.TENSOR: 1800, K.GRAPH: 2000, K.FUNCTION: 2300, K.VALUE: 850}
-COST_BYTES |= {K.ATTRIBUTE: 500, K.TEXT: 100, K.SPARSE: 1800, K.TYPE: 0, K.TENSOR_TYPE: 0}
-OTHER_BYTES = 100
-OPERAND_BYTES = 500
-NUMBER_BYTES = 35
+_K = _Kind
+_COST_BYTES = {_K.NODE: 1500, _K.TENSOR: 1800, _K.GRAPH: 2000, _K.FUNCTION: 2300, _K.VALUE: 850}
+_COST_BYTES |= {_K.ATTRIBUTE: 500, _K.TEXT: 100, _K.SPARSE: 1800, _K.TYPE: 0, _K.TENSOR_TYPE: 0}
+_OTHER_BYTES = 100
+_OPERAND_BYTES = 500
+_NUMBER_BYTES = 35
 """What a message of two bytes takes once protobuf and onnx_ir have read it, as measured; a name of
 a node's input or output more than other texts; a number of an attribute."""
 
-_MESSAGES: dict[Kind, dict[int, Kind]] = {
-    K.MODEL: {2: K.TEXT, 3: K.TEXT, 4: K.TEXT, 6: K.TEXT, 7: K.GRAPH, 8: K.OPSET}
-    | {14: K.ENTRY, 20: K.TRAINING, 25: K.FUNCTION},
-    K.GRAPH: {1: K.NODE, 2: K.TEXT, 5: K.TENSOR, 10: K.TEXT, 11: K.VALUE, 12: K.VALUE}
-    | {13: K.VALUE, 14: K.ANNOTATION, 15: K.SPARSE, 16: K.ENTRY},
-    K.NODE: {1: K.TEXT, 2: K.TEXT, 3: K.TEXT, 4: K.TEXT, 5: K.ATTRIBUTE, 6: K.TEXT, 7: K.TEXT}
-    | {8: K.TEXT, 9: K.ENTRY},
-    K.ATTRIBUTE: {1: K.TEXT, 5: K.TENSOR, 6: K.GRAPH, 10: K.TENSOR, 11: K.GRAPH, 13: K.TEXT}
-    | {9: K.BYTES, 14: K.TYPE, 15: K.TYPE, 21: K.TEXT, 22: K.SPARSE, 23: K.SPARSE},
-    K.FUNCTION: {1: K.TEXT, 4: K.TEXT, 5: K.TEXT, 6: K.TEXT, 7: K.NODE, 8: K.TEXT, 9: K.OPSET}
-    | {10: K.TEXT, 11: K.ATTRIBUTE, 12: K.VALUE, 13: K.TEXT, 14: K.ENTRY},
-    K.TRAINING: {1: K.GRAPH, 2: K.GRAPH, 3: K.ENTRY, 4: K.ENTRY},
-    K.VALUE: {1: K.TEXT, 2: K.TYPE, 3: K.TEXT, 4: K.ENTRY},
-    K.ENTRY: {1: K.TEXT, 2: K.TEXT},
-    K.OPSET: {1: K.TEXT},
-    K.ANNOTATION: {1: K.TEXT, 2: K.ENTRY},
-    K.TYPE: {1: K.TENSOR_TYPE, 4: K.NESTED_TYPE, 5: K.NESTED_TYPE, 6: K.TEXT, 8: K.TENSOR_TYPE}
-    | {9: K.NESTED_TYPE},
+_MESSAGES: dict[_Kind, dict[int, _Kind]] = {
+    _K.MODEL: {2: _K.TEXT, 3: _K.TEXT, 4: _K.TEXT, 6: _K.TEXT, 7: _K.GRAPH, 8: _K.OPSET}
+    | {14: _K.ENTRY, 20: _K.TRAINING, 25: _K.FUNCTION},
+    _K.GRAPH: {1: _K.NODE, 2: _K.TEXT, 5: _K.TENSOR, 10: _K.TEXT, 11: _K.VALUE, 12: _K.VALUE}
+    | {13: _K.VALUE, 14: _K.ANNOTATION, 15: _K.SPARSE, 16: _K.ENTRY},
+    _K.NODE: {
+        1: _K.TEXT,
+        2: _K.TEXT,
+        3: _K.TEXT,
+        4: _K.TEXT,
+        5: _K.ATTRIBUTE,
+        6: _K.TEXT,
+        7: _K.TEXT,
+    }
+    | {8: _K.TEXT, 9: _K.ENTRY},
+    _K.ATTRIBUTE: {1: _K.TEXT, 5: _K.TENSOR, 6: _K.GRAPH, 10: _K.TENSOR, 11: _K.GRAPH, 13: _K.TEXT}
+    | {9: _K.BYTES, 14: _K.TYPE, 15: _K.TYPE, 21: _K.TEXT, 22: _K.SPARSE, 23: _K.SPARSE},
+    _K.FUNCTION: {
+        1: _K.TEXT,
+        4: _K.TEXT,
+        5: _K.TEXT,
+        6: _K.TEXT,
+        7: _K.NODE,
+        8: _K.TEXT,
+        9: _K.OPSET,
+    }
+    | {10: _K.TEXT, 11: _K.ATTRIBUTE, 12: _K.VALUE, 13: _K.TEXT, 14: _K.ENTRY},
+    _K.TRAINING: {1: _K.GRAPH, 2: _K.GRAPH, 3: _K.ENTRY, 4: _K.ENTRY},
+    _K.VALUE: {1: _K.TEXT, 2: _K.TYPE, 3: _K.TEXT, 4: _K.ENTRY},
+    _K.ENTRY: {1: _K.TEXT, 2: _K.TEXT},
+    _K.OPSET: {1: _K.TEXT},
+    _K.ANNOTATION: {1: _K.TEXT, 2: _K.ENTRY},
+    _K.TYPE: {
+        1: _K.TENSOR_TYPE,
+        4: _K.NESTED_TYPE,
+        5: _K.NESTED_TYPE,
+        6: _K.TEXT,
+        8: _K.TENSOR_TYPE,
+    }
+    | {9: _K.NESTED_TYPE},
     # A sequence's and an optional's element is field 1, a map's value field 2.
-    K.NESTED_TYPE: {1: K.TYPE, 2: K.TYPE},
-    K.TENSOR_TYPE: {2: K.SHAPE},
-    K.SHAPE: {},
+    _K.NESTED_TYPE: {1: _K.TYPE, 2: _K.TYPE},
+    _K.TENSOR_TYPE: {2: _K.SHAPE},
+    _K.SHAPE: {},
 }
 
-_SINGLE: dict[Kind, frozenset[int]] = {
-    K.MODEL: frozenset({7}),
-    K.ATTRIBUTE: frozenset({5, 6, 14, 22}),
-    K.TRAINING: frozenset({1, 2}),
-    K.VALUE: frozenset({2}),
-    K.TYPE: frozenset({1, 4, 5, 8, 9}),
-    K.NESTED_TYPE: frozenset({1, 2}),
-    K.TENSOR_TYPE: frozenset({2}),
+_SINGLE: dict[_Kind, frozenset[int]] = {
+    _K.MODEL: frozenset({7}),
+    _K.ATTRIBUTE: frozenset({5, 6, 14, 22}),
+    _K.TRAINING: frozenset({1, 2}),
+    _K.VALUE: frozenset({2}),
+    _K.TYPE: frozenset({1, 4, 5, 8, 9}),
+    _K.NESTED_TYPE: frozenset({1, 2}),
+    _K.TENSOR_TYPE: frozenset({2}),
 }
 """Messages that stand at most once: readers would merge two, which no check of each would see."""
 
@@ -135,7 +157,7 @@ def check_header(path: Path) -> tuple[External, ...]:
     if known is None:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             known = checked(data)
-        while len(_known) >= CHECKED:
+        while len(_known) >= _CHECKED:
             del _known[next(iter(_known))]
         _known[key] = known
     check_files(path, known)
@@ -153,7 +175,7 @@ def checked(data: Data) -> tuple[External, ...]:
     """
     walk = _Walk(data)
     try:
-        walk.message(K.MODEL, 0, len(data))
+        walk.message(_K.MODEL, 0, len(data))
     except IndexError as error:
         raise ValueError("it ends in the middle of a field") from error
     except UnicodeDecodeError as error:
@@ -168,35 +190,35 @@ class _Walk:
         self.data = data
         self.externals: list[External] = []
         self.graphs = self.types = self.no_external = 0
-        self.budget_bytes = BUDGET_BYTES + BUDGET_PER_BYTE * len(data)
-        self.special: dict[Kind, Callable[[int, int], object]] = {
-            K.TENSOR: self.tensor,
-            K.SPARSE: self.sparse,
-            K.SHAPE: self.shape,
-            K.TENSOR_TYPE: self.tensor_type,
+        self.budget_bytes = _BUDGET_BYTES + _BUDGET_PER_BYTE * len(data)
+        self.special: dict[_Kind, Callable[[int, int], object]] = {
+            _K.TENSOR: self.tensor,
+            _K.SPARSE: self.sparse,
+            _K.SHAPE: self.shape,
+            _K.TENSOR_TYPE: self.tensor_type,
         }
 
-    def message(self, kind: Kind, start: int, end: int) -> None:
+    def message(self, kind: _Kind, start: int, end: int) -> None:
         """A message of which only the fields of `_MESSAGES` matter."""
         self.enter(kind)
         data, table, single = self.data, _MESSAGES[kind], _SINGLE.get(kind, frozenset())
         seen = 0
-        is_node, is_attribute = kind is K.NODE, kind is K.ATTRIBUTE
+        is_node, is_attribute = kind is _K.NODE, kind is _K.ATTRIBUTE
         for field in fields(data, start, end):
             number, wire_type, at, stop, _ = field
             if is_attribute and number in _NUMBERS:
-                self.spend(NUMBER_BYTES * count_values(data, field, _NUMBERS[number]))
+                self.spend(_NUMBER_BYTES * count_values(data, field, _NUMBERS[number]))
                 continue
             child = table.get(number)
             if child is None or wire_type != LENGTH:
                 continue
-            self.spend(COST_BYTES.get(child, OTHER_BYTES))
-            if child is K.TEXT:
+            self.spend(_COST_BYTES.get(child, _OTHER_BYTES))
+            if child is _K.TEXT:
                 data[at:stop].decode()
                 if is_node and number <= 2:
-                    self.spend(OPERAND_BYTES)
+                    self.spend(_OPERAND_BYTES)
                 continue
-            if child is K.BYTES:
+            if child is _K.BYTES:
                 continue
             if number in single:
                 if seen >> number & 1:
@@ -214,28 +236,28 @@ class _Walk:
         self.budget_bytes -= cost_bytes
         if self.budget_bytes < 0:
             raise ValueError(
-                f"its {len(self.data):,} bytes would take over {BUDGET_BYTES:,} bytes of memory to "
-                "read: too many nodes, names or numbers"
+                f"its {len(self.data):,} bytes would take over {_BUDGET_BYTES:,} bytes of memory "
+                "to read: too many nodes, names or numbers"
             )
 
-    def enter(self, kind: Kind) -> None:
+    def enter(self, kind: _Kind) -> None:
         """Keep count of what nests. Raises ValueError where that goes too deep."""
-        if kind is K.GRAPH:
+        if kind is _K.GRAPH:
             self.graphs += 1
-            if self.graphs > MAX_GRAPHS_DEEP:
-                raise ValueError(f"its graphs are nested over {MAX_GRAPHS_DEEP} deep")
-        elif kind is K.TYPE:
+            if self.graphs > _MAX_GRAPHS_DEEP:
+                raise ValueError(f"its graphs are nested over {_MAX_GRAPHS_DEEP} deep")
+        elif kind is _K.TYPE:
             self.types += 1
-            if self.types > MAX_TYPES_DEEP:
-                raise ValueError(f"a type is nested over {MAX_TYPES_DEEP} deep")
-        elif kind in (K.FUNCTION, K.TRAINING):
+            if self.types > _MAX_TYPES_DEEP:
+                raise ValueError(f"a type is nested over {_MAX_TYPES_DEEP} deep")
+        elif kind in (_K.FUNCTION, _K.TRAINING):
             self.no_external += 1
 
-    def leave(self, kind: Kind) -> None:
+    def leave(self, kind: _Kind) -> None:
         """The end of what `enter` counted."""
-        self.graphs -= kind is K.GRAPH
-        self.types -= kind is K.TYPE
-        self.no_external -= kind in (K.FUNCTION, K.TRAINING)
+        self.graphs -= kind is _K.GRAPH
+        self.types -= kind is _K.TYPE
+        self.no_external -= kind in (_K.FUNCTION, _K.TRAINING)
 
     def tensor_type(self, start: int, end: int) -> None:
         """An element type that exists, and a shape whose known dimensions make a size."""
@@ -257,7 +279,7 @@ class _Walk:
         for number, wire_type, at, stop, _ in fields(self.data, start, end):
             if number != 1 or wire_type != LENGTH:
                 continue
-            self.spend(OTHER_BYTES)
+            self.spend(_OTHER_BYTES)
             dim = -1
             for inner, inner_type, value, inner_end, _ in fields(self.data, at, stop):
                 if inner == 1 and inner_type == VARINT:
@@ -292,10 +314,10 @@ class _Walk:
         if not fits or ir.DataType(index_dtype) is not ir.DataType.INT64:
             raise ValueError(f"sparse tensor {name}: its indices do not fit its values")
         dense = size_of(dims, bits_of(dtype, name), name)
-        if dense > MAX_DENSE_BYTES or values[0] > math.prod(dims):
+        if dense > _MAX_DENSE_BYTES or values[0] > math.prod(dims):
             raise ValueError(
                 f"sparse tensor {name}: its dense form of {dense:,} bytes is over "
-                f"{MAX_DENSE_BYTES:,}, or holds fewer values than are given"
+                f"{_MAX_DENSE_BYTES:,}, or holds fewer values than are given"
             )
 
     def tensor(self, start: int, end: int) -> tuple[list[int], int, str]:
@@ -325,7 +347,7 @@ class _Walk:
             elif number == 12 and wire_type == LENGTH:
                 self.data[at:stop].decode()
             elif number in (13, 16) and wire_type == LENGTH:
-                self.message(K.ENTRY, at, stop)
+                self.message(_K.ENTRY, at, stop)
                 if number == 13:
                     entries.update([entry_of(self.data, at, stop)])
             elif number == 14 and wire_type == VARINT and at in (0, 1):

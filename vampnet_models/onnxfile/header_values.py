@@ -21,7 +21,7 @@ from vampnet_models.onnxfile.wire import (
 MAX_RANK = 64
 """NumPy's limit."""
 
-MAX_BYTES = 2**62
+_MAX_BYTES = 2**62
 
 
 def count_values(data: Data, field: Field, width_bytes: int | None) -> int:
@@ -56,7 +56,7 @@ def size_of(dims: list[int], bits: int, told: str) -> int:
     """The size of a tensor. Raises ValueError where no machine can hold or count it."""
     n = math.prod(dims)
     # Readers multiply the dimensions in 64 bits, a zero among them or not.
-    if math.prod(dim for dim in dims if dim) * max(bits, 8) // 8 >= MAX_BYTES:
+    if math.prod(dim for dim in dims if dim) * max(bits, 8) // 8 >= _MAX_BYTES:
         raise ValueError(f"{told} of shape {dims} is larger than any memory")
     return (n * bits + 7) // 8
 

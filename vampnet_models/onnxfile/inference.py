@@ -13,7 +13,7 @@ import onnx_ir as ir
 from vampnet_models.library_log import kept_log
 from vampnet_models.onnxfile.followed import infer_shapes
 
-SMALL_ELEMENTS = 1024
+_SMALL_ELEMENTS = 1024
 """Constants up to this size are shown to ONNX: they may be the shapes of others."""
 
 
@@ -54,7 +54,7 @@ def _light(model: ir.Model) -> Iterator[None]:
             value.type = value.type or ir.TensorType(tensor.dtype)
             value.shape = value.shape or ir.Shape(tensor.shape.numpy())
             # What is computed as it is written is a weight: never the shape of another value.
-            if tensor.size > SMALL_ELEMENTS or isinstance(tensor, ir.LazyTensor):
+            if tensor.size > _SMALL_ELEMENTS or isinstance(tensor, ir.LazyTensor):
                 held.append((value, tensor))
                 value.const_value = None
     try:

@@ -28,11 +28,11 @@ PORTABLE_KEY = "vampnet.portable"
 PORTABLE_HASH_KEY = "vampnet.portable.sha256"
 """Metadata beside it: the hash of that model, so that no other is taken for it."""
 
-SOURCES = tuple(sorted(Path(__file__).parents[1].joinpath("operators").glob("*.[ch]*")))
-FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-CACHE_VARIABLE = "VAMPBENCH_CACHE"
+_SOURCES = tuple(sorted(Path(__file__).parents[1].joinpath("operators").glob("*.[ch]*")))
+_FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+_CACHE_VARIABLE = "VAMPBENCH_CACHE"
 HOW = "`vampbench native` builds it"
-OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def library_path() -> Path | None:
@@ -40,7 +40,7 @@ def library_path() -> Path | None:
 
     None where there is no folder for it: no HOME, and no entry of this user in the password file.
     """
-    named = os.environ.get(CACHE_VARIABLE)
+    named = os.environ.get(_CACHE_VARIABLE)
     if named:
         folder = Path(named).absolute()
     else:
@@ -56,7 +56,7 @@ def library_path() -> Path | None:
         folder = folder.resolve()
     except (OSError, RuntimeError):
         return None
-    content = b"".join(each.read_bytes() for each in SOURCES) + " ".join(FLAGS).encode()
+    content = b"".join(each.read_bytes() for each in _SOURCES) + " ".join(_FLAGS).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     return folder / f"vampnet_native-{platform.machine()}-{digest}.so"
 
@@ -70,7 +70,7 @@ def built_library() -> Path | None:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             return None
-        if found.st_mode & OTHERS or _sha256(path) != _record(path).read_text().strip():
+        if found.st_mode & _OTHERS or _sha256(path) != _record(path).read_text().strip():
             return None
     except (OSError, ValueError):
         return None
@@ -117,8 +117,8 @@ def build_library() -> Path:
             raise InputError(f"the operator library is not built: {exposed}")
         with tempfile.TemporaryDirectory(dir=path.parent) as staging:
             made = Path(staging) / path.name
-            units = [str(each) for each in SOURCES if each.suffix == ".cpp"]
-            command = [cxx, *FLAGS, "-fvisibility=hidden", "-o", str(made), *units]
+            units = [str(each) for each in _SOURCES if each.suffix == ".cpp"]
+            command = [cxx, *_FLAGS, "-fvisibility=hidden", "-o", str(made), *units]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -135,7 +135,7 @@ def build_library() -> Path:
     return path
 
 
-_NO_FOLDER = f"set HOME, or name a folder in {CACHE_VARIABLE}"
+_NO_FOLDER = f"set HOME, or name a folder in {_CACHE_VARIABLE}"
 
 
 def _record(library: Path) -> Path:
@@ -169,7 +169,7 @@ def _exposed(folder: Path) -> str | None:
             return f"{each} cannot be looked at ({error.strerror})"
         owners = (user,) if each == folder else (user, 0)
         if found.st_uid not in owners:
-            return f"{each} belongs to another user: name a folder of yours in {CACHE_VARIABLE}"
-        if found.st_mode & OTHERS and (each == folder or not found.st_mode & stat.S_ISVTX):
+            return f"{each} belongs to another user: name a folder of yours in {_CACHE_VARIABLE}"
+        if found.st_mode & _OTHERS and (each == folder or not found.st_mode & stat.S_ISVTX):
             return f"others may write to {each}: run `chmod go-w {each}`"
     return None

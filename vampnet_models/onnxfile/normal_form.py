@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
-SPELLED_OUT = "ai.onnx"
+_SPELLED_OUT = "ai.onnx"
 """The default domain by its full name."""
 
-RUNTIME_DOMAINS = {"com.microsoft": 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 5}
+_RUNTIME_DOMAINS = {"com.microsoft": 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 5}
 """Whose operators ONNX Runtime takes without an import, in these versions: tools leave it out."""
 
 
@@ -27,17 +27,17 @@ def to_normal_form(model: onnx.ModelProto) -> None:
         used: set[str] = set()
         _nodes(nodes, used)
         imported = {each.domain for each in owner.opset_import}
-        for domain in sorted(used & RUNTIME_DOMAINS.keys() - imported):
-            owner.opset_import.append(onnx.helper.make_opsetid(domain, RUNTIME_DOMAINS[domain]))
+        for domain in sorted(used & _RUNTIME_DOMAINS.keys() - imported):
+            owner.opset_import.append(onnx.helper.make_opsetid(domain, _RUNTIME_DOMAINS[domain]))
     _graph(model.graph)
 
 
 def _one_import(owner: onnx.ModelProto | onnx.FunctionProto) -> None:
-    versions = {each.version for each in owner.opset_import if each.domain in ("", SPELLED_OUT)}
+    versions = {each.version for each in owner.opset_import if each.domain in ("", _SPELLED_OUT)}
     if len(versions) > 1:
         raise ValueError(f"it imports ONNX's operators in versions {sorted(versions)} at once")
-    if any(each.domain == SPELLED_OUT for each in owner.opset_import):
-        others = [each for each in owner.opset_import if each.domain not in ("", SPELLED_OUT)]
+    if any(each.domain == _SPELLED_OUT for each in owner.opset_import):
+        others = [each for each in owner.opset_import if each.domain not in ("", _SPELLED_OUT)]
         kept = [onnx.helper.make_opsetid(each.domain, each.version) for each in others]
         del owner.opset_import[:]
         owner.opset_import.extend([onnx.helper.make_opsetid("", versions.pop()), *kept])
@@ -52,7 +52,7 @@ def _graph(graph: onnx.GraphProto) -> None:
 def _nodes(nodes: Iterable[onnx.NodeProto], used: set[str]) -> None:
     """Bring nodes and those of their bodies to the form; `used` receives their domains."""
     for node in nodes:
-        if node.domain == SPELLED_OUT:
+        if node.domain == _SPELLED_OUT:
             node.domain = ""
         used.add(node.domain)
         for attribute in node.attribute:

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 GRAPH, INITIALIZER = 7, 5
 RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 9, 13, 14
-EXTERNAL = 1
+_EXTERNAL = 1
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
-SMALL_BYTES = 1024
+_SMALL_BYTES = 1024
 """Tensors below this stay in the message: shapes, axes, scales."""
 
 
@@ -98,7 +98,7 @@ def signed(value: int) -> int:
 def _graph(data: mmap.mmap, graph: Field, name: str) -> bytes:
     parts = []
     for each in fields(data, graph.value, graph.end):
-        is_large = each.number == INITIALIZER and each.end - each.value > SMALL_BYTES
+        is_large = each.number == INITIALIZER and each.end - each.value > _SMALL_BYTES
         if is_large and each.wire_type == LENGTH:
             parts.append(_delimited(INITIALIZER, _tensor(data, each, name)))
         else:
@@ -110,7 +110,7 @@ def _tensor(data: mmap.mmap, tensor: Field, name: str) -> bytes:
     """The tensor with its raw data named instead of held; others (float_data, ...) as they are."""
     parts, stale, raw = [], [], None
     for each in fields(data, tensor.value, tensor.end):
-        if each.number == RAW_DATA and each.end - each.value >= SMALL_BYTES:
+        if each.number == RAW_DATA and each.end - each.value >= _SMALL_BYTES:
             raw = each
         elif each.number == EXTERNAL_DATA:
             # `header` has refused data that stands twice: these entries are of no use.
@@ -124,7 +124,7 @@ def _tensor(data: mmap.mmap, tensor: Field, name: str) -> bytes:
             ("length", str(raw.end - raw.value)),
         )
         parts += [_delimited(EXTERNAL_DATA, _entry(*entry)) for entry in entries]
-        parts.append(_encoded(DATA_LOCATION << 3 | VARINT) + _encoded(EXTERNAL))
+        parts.append(_encoded(DATA_LOCATION << 3 | VARINT) + _encoded(_EXTERNAL))
     else:
         parts += stale
     return b"".join(parts)

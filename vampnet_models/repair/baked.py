@@ -24,14 +24,14 @@ from vampnet_models.repair.layouts import conditioning_of, inputs_of
 from vampnet_models.spec import HOP_SAMPLES, ROLE_KEY, ModelSpec, Role, TensorSpec
 from vampnet_models.structure import constant_of
 
-PROBED_FRAMES = (37, 61)
+_PROBED_FRAMES = (37, 61)
 WINDOWS = {Role.COARSE: 575, Role.C2F: 173}
-MAX_CANDIDATES = 48
-MAX_FRAMES = 8192
+_MAX_CANDIDATES = 48
+_MAX_FRAMES = 8192
 """No longer length is tried, whatever a file's constants are."""
 
-DATA_SHAPED = ("NonZero", "Compress", "Unique", "NonMaxSuppression")
-USUAL_FRAMES = (100, 173, 575)
+_DATA_SHAPED = ("NonZero", "Compress", "Unique", "NonMaxSuppression")
+_USUAL_FRAMES = (100, 173, 575)
 """The window of an earlier exporter, and the original's own windows of 3 and 10 s."""
 
 
@@ -143,7 +143,7 @@ def _accepted(model: ir.Model, probe: _Probe, unit: int, declared: Accepted | No
         if isinstance(answer, str):
             return replace(declared, usable=False, reason=answer)
         return declared
-    short, long = (frames * unit for frames in PROBED_FRAMES)
+    short, long = (frames * unit for frames in _PROBED_FRAMES)
     first, second = (probe.at(length) for length in (short, long))
     if isinstance(first, str) and isinstance(second, str):
         return _only(model, probe, unit, first)
@@ -222,7 +222,7 @@ def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator) -> Array:
 def data_shaped(model: ir.Model) -> str | None:
     """The first node whose output's shape depends on the data: no length is followed past it."""
     for node in model.graph.all_nodes():
-        if node.op_type in DATA_SHAPED:
+        if node.op_type in _DATA_SHAPED:
             return f"the shape of {node.op_type} {node.name} depends on the data"
     return None
 
@@ -245,10 +245,10 @@ def _candidates(model: ir.Model, unit: int) -> list[int]:
         if node.op_type == "Conv"
     ]
     hop = math.prod(strides) if unit > 1 else 1
-    ranked = [n for n, _ in counts.most_common(MAX_CANDIDATES)]
+    ranked = [n for n, _ in counts.most_common(_MAX_CANDIDATES)]
     if unit == 1:
-        found = [*USUAL_FRAMES, *ranked]
+        found = [*_USUAL_FRAMES, *ranked]
     else:
         by_frames = [n * hop for n in ranked if hop > 1]
-        found = [*by_frames, *ranked, *(n * unit for n in USUAL_FRAMES)]
-    return [n for n in dict.fromkeys(found) if n <= MAX_FRAMES * unit]
+        found = [*by_frames, *ranked, *(n * unit for n in _USUAL_FRAMES)]
+    return [n for n in dict.fromkeys(found) if n <= _MAX_FRAMES * unit]

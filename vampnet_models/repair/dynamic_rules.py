@@ -11,14 +11,14 @@ from vampnet_models.repair.free_constants import Table, free_constant
 from vampnet_models.shapes.two_lengths import Array, Refused, Shape, TwoLengths, reshaped
 from vampnet_models.structure import constant_of
 
-BROADCASTING = frozenset(
+_BROADCASTING = frozenset(
     (
         *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Sum", "Mean", "PRelu"),
         *("Where", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual"),
         *("Greater", "GreaterOrEqual"),
     )
 )
-HOLDS_WEIGHTS = frozenset(
+_HOLDS_WEIGHTS = frozenset(
     (
         *("MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "Einsum"),
         *("LayerNormalization", "BatchNormalization", "InstanceNormalization"),
@@ -27,7 +27,7 @@ HOLDS_WEIGHTS = frozenset(
 )
 """Operators whose constants have sizes of their own; a wrong one fails to fit."""
 
-END = np.iinfo(np.int64).max
+_END = np.iinfo(np.int64).max
 
 
 class Rewriter:
@@ -73,9 +73,9 @@ class Rewriter:
                 self._fit_sizes(node)
             elif node.op_type == "Slice":
                 self._fit_slice(node)
-            elif node.op_type in BROADCASTING:
+            elif node.op_type in _BROADCASTING:
                 self._fit_operands(node)
-            elif node.op_type not in HOLDS_WEIGHTS:
+            elif node.op_type not in _HOLDS_WEIGHTS:
                 self._refuse_constants(node)
             self.lengths.infer(node)
 
@@ -180,7 +180,7 @@ class Rewriter:
         for i, axis in enumerate(listed):
             baked = ends[0][i] == ends[1][i] == self.lengths.own
             if baked and own[axis] != other[axis] and own[axis] == self.lengths.own:
-                fitted[i] = END
+                fitted[i] = _END
         if not np.array_equal(fitted, ends[0]):
             if not np.array_equal(*ends):
                 raise Refused(f"Slice {node.name}: only some of its ends follow the length")

@@ -20,8 +20,8 @@ from vampnet_models.spec import (
     Role,
 )
 
-TRANSFORMERS = (Role.COARSE, Role.C2F)
-TRANSFORMER_PARTS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
+_TRANSFORMERS = (Role.COARSE, Role.C2F)
+_TRANSFORMER_PARTS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
 
 
 def foreign_problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
@@ -30,7 +30,7 @@ def foreign_problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
     if ROLE_KEY in model.metadata_props:
         return []
     found = [_of_role(spec), _of_length(artifact, model), _of_axes(spec)]
-    if spec.role in TRANSFORMERS:
+    if spec.role in _TRANSFORMERS:
         found += [_of_answer(spec), _of_classes(spec), _of_architecture(spec, model)]
     return [problem for problem in found if problem is not None]
 
@@ -50,7 +50,7 @@ def _of_role(spec: ModelSpec) -> Problem | None:
 
 def _of_length(artifact: Artifact, model: ir.Model) -> Problem | None:
     spec = artifact.spec
-    is_transformer = spec.role in TRANSFORMERS
+    is_transformer = spec.role in _TRANSFORMERS
     remedy = "its inputs are cut or filled up to it"
     if is_transformer or spec.part is not None:
         remedy = "`vampbench make-dynamic` frees it where the graph allows"
@@ -98,7 +98,7 @@ def _fixed(name: str, length: int | str | None, remedy: str) -> Problem:
 def _of_axes(spec: ModelSpec) -> Problem | None:
     """The third axis of flat logits has the name of the frames but counts codebooks too."""
     name = logits_name(spec)
-    is_transformer = spec.role in TRANSFORMERS or spec.part in TRANSFORMER_PARTS
+    is_transformer = spec.role in _TRANSFORMERS or spec.part in _TRANSFORMER_PARTS
     if name is None or not is_transformer:
         return None
     shape, time = spec.output(name).shape, spec.inputs[0].shape[-1]

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from vampnet_models.architectures.transformer import MAX_DISTANCE, position_buckets
 from vampnet_models.shapes.two_lengths import Refused
 
-Array = NDArray[Any]
+_Array = NDArray[Any]
 
-SINUSOID_ROWS = 2048
+_SINUSOID_ROWS = 2048
 """The position table of the exporter whose files have sinusoidal positions."""
 
-TOLERANCE = 1e-4
+_TOLERANCE = 1e-4
 """Of the largest value: how well a table must follow the formula of sinusoidal positions."""
 
 
-GROWTH_MARGIN = 1.25
+_GROWTH_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Table:
     the other axis has been removed. `longest` is the greatest length that it serves.
     """
 
-    values: Array
+    values: _Array
     axes: tuple[int, ...]
     what: str
     longest: int | None = None
 
 
-def free_constant(values: Array, axes: tuple[int, ...], length: int) -> Table:
+def free_constant(values: _Array, axes: tuple[int, ...], length: int) -> Table:
     """Free a constant of the length along `axes`. Raises Refused when it cannot be done exactly."""
     left = []
     for axis in axes:
@@ -57,7 +57,7 @@ def free_constant(values: Array, axes: tuple[int, ...], length: int) -> Table:
     raise Refused(f"a constant varies along {len(left)} time axes")
 
 
-def sinusoids(rows: int, width: int) -> list[Array]:
+def sinusoids(rows: int, width: int) -> list[_Array]:
     """Sinusoidal positions `[rows, width]` (Vaswani et al. 2017): interleaved, and in halves."""
     half = (width + 1) // 2
     steps = np.arange(rows, dtype=np.float64)[:, None]
@@ -70,29 +70,29 @@ def sinusoids(rows: int, width: int) -> list[Array]:
     return found
 
 
-def _positions(values: Array, axis: int, length: int) -> Table:
+def _positions(values: _Array, axis: int, length: int) -> Table:
     flat = np.moveaxis(values, axis, 0).reshape(length, -1).astype(np.float64)
-    for formula in sinusoids(SINUSOID_ROWS, flat.shape[1]):
+    for formula in sinusoids(_SINUSOID_ROWS, flat.shape[1]):
         scale = float((flat * formula[:length]).sum() / np.square(formula[:length]).sum())
         error = np.abs(flat - scale * formula[:length]).max()
-        if scale and error < TOLERANCE * abs(scale) and length < SINUSOID_ROWS:
+        if scale and error < _TOLERANCE * abs(scale) and length < _SINUSOID_ROWS:
             beyond = (scale * formula[length:]).astype(values.dtype)
             others = tuple(np.delete(values.shape, axis))
             rest = np.moveaxis(beyond.reshape(-1, *others), 0, axis)
             table = np.concatenate([values, rest], axis=axis)
-            return Table(table, (axis,), "sinusoidal positions", SINUSOID_ROWS)
+            return Table(table, (axis,), "sinusoidal positions", _SINUSOID_ROWS)
     if (
         values.dtype.kind == "i"
         and np.array_equal(flat[:, 0], np.arange(length))
         and flat.shape[1] == 1
     ):
-        rows = np.arange(SINUSOID_ROWS, dtype=values.dtype)
-        shape = [SINUSOID_ROWS if a == axis else 1 for a in range(values.ndim)]
-        return Table(rows.reshape(shape), (axis,), "frame numbers", SINUSOID_ROWS)
+        rows = np.arange(_SINUSOID_ROWS, dtype=values.dtype)
+        shape = [_SINUSOID_ROWS if a == axis else 1 for a in range(values.ndim)]
+        return Table(rows.reshape(shape), (axis,), "frame numbers", _SINUSOID_ROWS)
     return Table(values, (axis,), "learned positions", length)
 
 
-def _offsets(values: Array, query: int, key: int, length: int) -> Table:
+def _offsets(values: _Array, query: int, key: int, length: int) -> Table:
     """A bias that depends on (key - query) alone, by offset from -(length - 1) to length - 1.
 
     Beyond the last offset it stays the same where it is known to: by the buckets of T5, all of
@@ -112,13 +112,13 @@ def _offsets(values: Array, query: int, key: int, length: int) -> Table:
     return Table(table, (query, key), what, None if saturated else length)
 
 
-def _changes(row: Array) -> Array:
+def _changes(row: _Array) -> _Array:
     """Between which neighbouring offsets any head's bias differs."""
     flat = row.reshape(-1, row.shape[-1])
     return np.asarray((flat[:, 1:] != flat[:, :-1]).any(axis=0))
 
 
-def _is_t5(row: Array, last: int) -> bool:
+def _is_t5(row: _Array, last: int) -> bool:
     """Whether the bias changes exactly between T5's 32 buckets, up to the last ones."""
     buckets = position_buckets()
     if last < MAX_DISTANCE:
@@ -130,7 +130,7 @@ def _is_t5(row: Array, last: int) -> bool:
     return bool(reached) and np.array_equal(_changes(row), buckets[1:] != buckets[:-1])
 
 
-def _ends_flat(row: Array) -> bool:
+def _ends_flat(row: _Array) -> bool:
     """Whether the bias over offsets 0, 1, ... has stopped changing for good.
 
     Logarithmic buckets grow by a constant factor: the last stretch must be longer than the one
@@ -140,4 +140,4 @@ def _ends_flat(row: Array) -> bool:
     if len(starts) < 2:
         return len(starts) == 0
     expected_end = starts[-1] * starts[-1] / starts[-2]
-    return bool(row.shape[-1] - 1 > GROWTH_MARGIN * expected_end)
+    return bool(row.shape[-1] - 1 > _GROWTH_MARGIN * expected_end)

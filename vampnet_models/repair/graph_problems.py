@@ -17,16 +17,16 @@ from vampnet_models.onnxfile.native import DOMAIN
 from vampnet_models.onnxfile.wire import skeleton
 from vampnet_models.text import end_of, one_line
 
-NAMED = 3
+_NAMED = 3
 
-EACH_ERROR = re.compile(r"\(op_type:.*?(?=\(op_type:|\Z)", re.DOTALL)
-SAY_NOTHING = (
+_EACH_ERROR = re.compile(r"\(op_type:.*?(?=\(op_type:|\Z)", re.DOTALL)
+_SAY_NOTHING = (
     "expected to have type but instead is null",
     "Cannot parse data from external tensors",
 )
 """How ONNX's shape inference lists what it found, and what of it is no contradiction."""
 
-RUNTIME_DOMAINS = frozenset(
+_RUNTIME_DOMAINS = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
     | {"com.ms.internal.nhwc", DOMAIN}
 )
@@ -156,7 +156,7 @@ def _strange_operators(proto: onnx.ModelProto) -> list[str]:
         dict.fromkeys(
             f"{node.domain}::{node.op_type}"
             for node in _all_nodes(proto.graph)
-            if node.domain not in RUNTIME_DOMAINS and (node.domain, node.op_type) not in own
+            if node.domain not in _RUNTIME_DOMAINS and (node.domain, node.op_type) not in own
         )
     )
 
@@ -189,8 +189,8 @@ def _of_sizes(proto: onnx.ModelProto) -> list[Problem]:
         infer_shapes(proto, strict=True, follow=follow)
     except shape_inference.InferenceError as error:
         # A node behind one whose type nobody infers fails for that alone, and says nothing.
-        errors = EACH_ERROR.findall(str(error))
-        told = [each for each in errors if not any(reason in each for reason in SAY_NOTHING)]
+        errors = _EACH_ERROR.findall(str(error))
+        told = [each for each in errors if not any(reason in each for reason in _SAY_NOTHING)]
         return [Problem("sizes-disagree", end_of(told[0], 300), fatal=True)] if told else []
     except Exception:  # noqa: BLE001
         # A version or an operator that this onnx does not know: then it has nothing to say.
@@ -206,7 +206,7 @@ def _of_types(proto: onnx.ModelProto) -> list[Problem]:
     inferred = proto
     try:
         inferred = infer_shapes(proto)
-        known_domains = RUNTIME_DOMAINS
+        known_domains = _RUNTIME_DOMAINS
     except Exception:  # noqa: BLE001
         # An opset that this onnx does not know: no schema tells anything.
         known_domains = frozenset()
@@ -231,8 +231,8 @@ def _of_types(proto: onnx.ModelProto) -> list[Problem]:
 def _named(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
     names = list(names)
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(one_line(name)[:80] for name in names[:NAMED]) + more
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(one_line(name)[:80] for name in names[:_NAMED]) + more
 
 
 def _called(where: str) -> str:

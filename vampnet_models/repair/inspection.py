@@ -20,23 +20,23 @@ from vampnet_models.repair.training_mode import training_warning
 from vampnet_models.repair.weights_survey import survey
 from vampnet_models.spec import WEIGHTS_KEY
 
-PROTOBUF_LIMIT_BYTES = 2 * 1024**3
-MAX_LOADABLE_OPSET = 26
-MAX_LOADABLE_IR = 13
+_PROTOBUF_LIMIT_BYTES = 2 * 1024**3
+_MAX_LOADABLE_OPSET = 26
+_MAX_LOADABLE_IR = 13
 """What ONNX Runtime 1.31 loads; newer exports fail with a message that names neither."""
 
-MIN_SAMPLED = 4096
-FRESH_STDS = (1.0, 0.02)
+_MIN_SAMPLED = 4096
+_FRESH_STDS = (1.0, 0.02)
 """Of the normal distributions that embeddings are initialised with."""
 
 
-MULTIPLY = frozenset(
+_MULTIPLY = frozenset(
     {"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "LSTM", "GRU", "RNN", "FusedMatMul"}
     | {"MatMulNBits", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "Attention"}
 )
 """What multiplies its constants with what comes in, so that one infinity reaches whole outputs."""
 
-PASS_ON = frozenset(
+_PASS_ON = frozenset(
     {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Flatten"}
     | {"DequantizeLinear", "Slice", "Concat", "Split"}
 )
@@ -109,12 +109,12 @@ def problems_of(artifact: Artifact, model: ir.Model) -> list[Problem]:
     training = training_warning(model)
     if training is not None:
         found.append(Problem("training-mode", training))
-    if artifact.path.stat().st_size > PROTOBUF_LIMIT_BYTES:
+    if artifact.path.stat().st_size > _PROTOBUF_LIMIT_BYTES:
         found.append(Problem("over-2-gb", "the file is over protobuf's 2 GB: use external data"))
-    if artifact.spec.opset > MAX_LOADABLE_OPSET or model.ir_version > MAX_LOADABLE_IR:
+    if artifact.spec.opset > _MAX_LOADABLE_OPSET or model.ir_version > _MAX_LOADABLE_IR:
         text = (
             f"opset {artifact.spec.opset} / IR {model.ir_version}: ONNX Runtime loads at most "
-            f"{MAX_LOADABLE_OPSET} / {MAX_LOADABLE_IR}: export with an older opset"
+            f"{_MAX_LOADABLE_OPSET} / {_MAX_LOADABLE_IR}: export with an older opset"
         )
         found.append(Problem("too-new", text))
     if model.metadata_props.get(WEIGHTS_KEY) == "seeded":
@@ -164,9 +164,9 @@ def _multiplied(model: ir.Model) -> set[str]:
         values, seen = [constant], {id(constant)}
         while values:
             for node, _ in values.pop().uses():
-                if node.op_type in MULTIPLY:
+                if node.op_type in _MULTIPLY:
                     found.add(constant.name or "")
-                elif node.op_type in PASS_ON:
+                elif node.op_type in _PASS_ON:
                     values += [v for v in node.outputs if id(v) not in seen]
                     seen.update(id(v) for v in node.outputs)
     return found
@@ -174,7 +174,7 @@ def _multiplied(model: ir.Model) -> set[str]:
 
 def _may_look_fresh(tensor: ir.TensorProtocol) -> bool:
     shape = tensor.shape.numpy()
-    is_matrix = len(shape) >= 2 and math.prod(shape) >= MIN_SAMPLED
+    is_matrix = len(shape) >= 2 and math.prod(shape) >= _MIN_SAMPLED
     return is_matrix and tensor.dtype is ir.DataType.FLOAT
 
 
@@ -192,7 +192,7 @@ def _looks_fresh(shape: Sequence[int], sample: Array) -> bool:
     noise = 6 * math.sqrt(24 / sample.size)
     # Of n normal values the deviation itself deviates by 1 / sqrt(2 n).
     near = max(0.01, 4 / math.sqrt(2 * sample.size))
-    if abs(kurtosis - 3) < noise and any(abs(std / fresh - 1) < near for fresh in FRESH_STDS):
+    if abs(kurtosis - 3) < noise and any(abs(std / fresh - 1) < near for fresh in _FRESH_STDS):
         return True
     fans = [math.prod(shape) / d for d in (shape[0], shape[-1])]
     bounds = [*(1 / math.sqrt(fan) for fan in fans), math.sqrt(6 / sum(fans))]

@@ -20,9 +20,9 @@ from vampnet_models.spec import (
     transformer_inputs,
 )
 
-Array = NDArray[Any]
+_Array = NDArray[Any]
 
-NEUTRAL = 1.0
+_NEUTRAL = 1.0
 """What scalar inputs are fed: they are temperatures, and 1 leaves the logits as they are."""
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64"}
@@ -37,7 +37,7 @@ def inputs_of(spec: ModelSpec) -> TransformerInputs:
     return found
 
 
-def transformer_feed(spec: ModelSpec, codes: Array, mask: Array) -> Feeds:
+def transformer_feed(spec: ModelSpec, codes: _Array, mask: _Array) -> Feeds:
     """The feed of codes and mask `[batch, n, frames]` under the model's own names and dtypes."""
     names = inputs_of(spec)
     feed = {
@@ -45,11 +45,11 @@ def transformer_feed(spec: ModelSpec, codes: Array, mask: Array) -> Feeds:
         names.mask.name: mask.astype(names.mask.dtype),
     }
     for scalar in names.scalars:
-        feed[scalar.name] = np.full([1] * len(scalar.shape), NEUTRAL, scalar.dtype)
+        feed[scalar.name] = np.full([1] * len(scalar.shape), _NEUTRAL, scalar.dtype)
     return feed
 
 
-def mask_of(spec: ModelSpec, feed: Feeds) -> Array:
+def mask_of(spec: ModelSpec, feed: Feeds) -> _Array:
     """The mask `[batch, n, frames]` of a feed, 1 where a token is to be predicted."""
     return feed[inputs_of(spec).mask.name].astype(np.int64)
 
@@ -99,7 +99,7 @@ def transformer_answer(spec: ModelSpec, feed: Feeds, outputs: Feeds) -> Feeds:
     return answer
 
 
-def _logits(name: str, values: Array, codes: tuple[int, ...], predicted: int) -> Array:
+def _logits(name: str, values: _Array, codes: tuple[int, ...], predicted: int) -> _Array:
     n, frames = codes[1:]
     if values.ndim == 3 and values.shape[2] % frames == 0:
         count = values.shape[2] // frames

@@ -32,11 +32,11 @@ from vampnet_models.repair.opset_adapters import CannotRaise
 from vampnet_models.shapes.two_lengths import Refused, TwoLengths
 from vampnet_models.spec import IR_VERSION, OPSET, ModelSpec, Part, Role
 
-FOLD_LIMIT = 1 << 23
-TOLERANCE = 1e-4
+_FOLD_LIMIT = 1 << 23
+_TOLERANCE = 1e-4
 """Largest difference of floats at the own length, as a share of the largest value."""
 
-FREEABLE = (
+_FREEABLE = (
     Part.COARSE_TRANSFORMER,
     Part.C2F_TRANSFORMER,
     Part.COARSE_EMBEDDINGS,
@@ -61,14 +61,14 @@ class Dynamic:
 def make_dynamic(source: Path, out: Path) -> Dynamic:
     """Write a copy of the model that takes other lengths, verified against the source.
 
-    At the source's own length integers must be equal and floats within `TOLERANCE`; at other
+    At the source's own length integers must be equal and floats within `_TOLERANCE`; at other
     lengths it must run and answer in that length. Raises InputError when the model is no
     transformer, is dynamic already, or cannot be freed exactly (with the reason); PromiseMissed
     when the result does not verify (nothing is left behind then).
     """
     artifact = open_artifact(source)
     spec = artifact.spec
-    if spec.role not in (Role.COARSE, Role.C2F) and spec.part not in FREEABLE:
+    if spec.role not in (Role.COARSE, Role.C2F) and spec.part not in _FREEABLE:
         raise InputError(
             f"{source}: is {spec.part.value if spec.part else spec.role.value}; only transformers "
             "can be freed here: import the checkpoint instead (`vampbench import`)"
@@ -142,8 +142,8 @@ def _fold(model: ir.Model, should_fold: Callable[[ir.Node], bool | None] | None)
     fold_constants(
         model,
         onnx_shape_inference=False,
-        input_size_limit=FOLD_LIMIT,
-        output_size_limit=FOLD_LIMIT,
+        input_size_limit=_FOLD_LIMIT,
+        output_size_limit=_FOLD_LIMIT,
         **options,
     )
     IdentityEliminationPass()(model)
@@ -198,7 +198,7 @@ def _verify(
         feed = probe_feed(spec, own, seed)
         theirs, ours = before.run(feed), after.run(feed)
         difference = max(difference, _difference(theirs, ours))
-    if difference > TOLERANCE:
+    if difference > _TOLERANCE:
         raise PromiseMissed(f"differs from its source by {difference:.2e} at length {own}")
     dynamic = open_artifact(out).spec
     tried = tuple(sorted({_another(own), min(2 * own + 3, longest or 2 * own + 3)} - {own}))

@@ -16,7 +16,7 @@ from vampnet_models.onnxfile.inference import infer
 from vampnet_models.repair.opset_adapters import ADAPTERS, CannotRaise
 from vampnet_models.spec import IR_VERSION
 
-UNBOUNDED = 2**31 - 1
+_UNBOUNDED = 2**31 - 1
 """The last version of a kernel that names none."""
 
 
@@ -149,6 +149,6 @@ def _has_kernel(name: str, version: int) -> bool:
     A kernel without a last version takes the one definition that it was written for.
     """
     return any(
-        version == first or (last != UNBOUNDED and first <= version <= last)
+        version == first or (last != _UNBOUNDED and first <= version <= last)
         for first, last in _kernels().get(name, ())
     )

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-Adapter = Callable[[ir.Node], None]
+_Adapter = Callable[[ir.Node], None]
 """Changes a node in place. Raises CannotRaise."""
 
 
@@ -51,7 +51,7 @@ def _set_input(node: ir.Node, index: int, value: ir.Value | None) -> None:
     node.replace_input_with(index, value)
 
 
-def _ints_to_input(name: str, index: int) -> Adapter:
+def _ints_to_input(name: str, index: int) -> _Adapter:
     """An attribute of integers that became an input; nothing where it is not given."""
 
     def adapt(node: ir.Node) -> None:
@@ -235,7 +235,7 @@ def _group_normalization(node: ir.Node) -> None:
 
 _REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 
-ADAPTERS: dict[tuple[str, int], Adapter] = {
+ADAPTERS: dict[tuple[str, int], _Adapter] = {
     ("Scan", 9): _scan,
     ("BatchNormalization", 9): _batch_normalization,
     ("Slice", 10): _slice,

@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from vampnet_models.onnxfile.session import Array
 
-BLOCK_BYTES = 4 << 20
-SAMPLE_VALUES = 200_000
+_BLOCK_BYTES = 4 << 20
+_SAMPLE_VALUES = 200_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def survey(tensor: ir.TensorProtocol, *, sampled: bool = False) -> Survey:
     if not tensor.dtype.is_floating_point() or not math.prod(tensor.shape.numpy()):
         return Survey(0, 0, np.zeros(0))
     n_nan = n_infinite = position = 0
-    step = max(1, math.prod(tensor.shape.numpy()) // SAMPLE_VALUES)
+    step = max(1, math.prod(tensor.shape.numpy()) // _SAMPLE_VALUES)
     sample = []
     for block in _blocks(tensor):
         # A signalling NaN becomes a quiet one where it is converted; numpy would warn of it.
@@ -60,15 +60,15 @@ def _blocks(tensor: ir.TensorProtocol) -> Iterator[Array]:
     dtype = tensor.dtype.numpy()
     if not isinstance(tensor, ir.ExternalTensor) or tensor.dtype.itemsize != dtype.itemsize:
         flat = tensor.numpy().reshape(-1)
-        for start in range(0, flat.size, BLOCK_BYTES // dtype.itemsize):
-            yield flat[start : start + BLOCK_BYTES // dtype.itemsize]
+        for start in range(0, flat.size, _BLOCK_BYTES // dtype.itemsize):
+            yield flat[start : start + _BLOCK_BYTES // dtype.itemsize]
         return
     stored = np.dtype(dtype).newbyteorder("<") if dtype.kind == "f" else dtype
     left = tensor.nbytes
     with Path(tensor.path).open("rb") as file:
         file.seek(tensor.offset or 0)
         while left:
-            data = file.read(min(left, BLOCK_BYTES))
+            data = file.read(min(left, _BLOCK_BYTES))
             if not data:
                 raise OSError(f"{tensor.path} ends before {tensor.name}")
             left -= len(data)

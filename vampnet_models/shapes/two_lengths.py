@@ -22,9 +22,9 @@ from vampnet_models.structure import constant_of
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
-Pair = tuple[Shape, Shape]
+_Pair = tuple[Shape, Shape]
 
-MAX_KNOWN = 4096
+_MAX_KNOWN = 4096
 """Integers beyond this count are shapes no longer: their values are not followed."""
 
 
@@ -41,10 +41,10 @@ class TwoLengths:
 
     own: int
     other: int
-    shapes: dict[ir.Value, Pair] = field(default_factory=dict)
+    shapes: dict[ir.Value, _Pair] = field(default_factory=dict)
     known: dict[ir.Value, tuple[Array, Array]] = field(default_factory=dict)
 
-    def shape_of(self, value: ir.Value) -> Pair:
+    def shape_of(self, value: ir.Value) -> _Pair:
         """The shape at both lengths; constants have one."""
         if value not in self.shapes:
             array = value.const_value
@@ -59,7 +59,7 @@ class TwoLengths:
         if value is None:
             return None
         if value not in self.known and value.const_value is not None:
-            if math.prod(value.const_value.shape.numpy()) > MAX_KNOWN:
+            if math.prod(value.const_value.shape.numpy()) > _MAX_KNOWN:
                 return None
             array = constant_of(value)
             if array is not None and array.dtype.kind in "iub":
@@ -135,7 +135,7 @@ class TwoLengths:
                 np.array(other[start:end], np.int64),
             )
             return
-        if max(math.prod(s) for s in self.shapes[output]) > MAX_KNOWN:
+        if max(math.prod(s) for s in self.shapes[output]) > _MAX_KNOWN:
             return
         known = [(v, self.values_of(v)) for v in node.inputs if v is not None]
         if not known or any(values is None for _, values in known):

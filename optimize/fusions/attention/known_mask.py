@@ -18,7 +18,7 @@ from optimize.surgery.uniform import uniform
 
 
 @dataclass(frozen=True)
-class Known:
+class _Known:
     """What a node always hands on, and what it makes."""
 
     kept: ir.Value
@@ -41,7 +41,7 @@ def _zero(add: ir.Node) -> int | None:
     return None
 
 
-def _match(node: ir.Node) -> Known:
+def _match(node: ir.Node) -> _Known:
     if node.op_type == "Where":
         kept = node.inputs[1 if uniform(node.inputs[0]) else 2]
         others = [v for v in node.inputs if v is not kept and v is not None]
@@ -57,10 +57,10 @@ def _match(node: ir.Node) -> Known:
     for other in others:
         if not known.fits(other, kept):
             raise NoMatch(f"{other.name} with the shape {other.shape} may widen {kept.name}")
-    return Known(kept, node.outputs[0])
+    return _Known(kept, node.outputs[0])
 
 
-def _rewrite(graph: ir.Graph, match: Known) -> None:
+def _rewrite(graph: ir.Graph, match: _Known) -> None:
     kept_type, kept_shape = match.kept.type, match.kept.shape
     substitute(match.output, match.kept)
     match.kept.type, match.kept.shape = kept_type, kept_shape

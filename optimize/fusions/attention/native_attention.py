@@ -26,10 +26,10 @@ from optimize.surgery.graph import (
 )
 from vampnet_models.onnxfile.native import DOMAIN
 
-OFFSETS = "/offsets"
+_OFFSETS = "/offsets"
 """Ends the name of what was made for all attentions by the first that was rewritten."""
 
-BY_ELEMENT = frozenset(
+_BY_ELEMENT = frozenset(
     {
         *("Abs", "Add", "Sub", "Mul", "Div", "Neg", "Log", "Min", "Max", "Clip", "Cast", "Where"),
         *("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal", "Not", "And", "Or"),
@@ -40,7 +40,7 @@ BY_ELEMENT = frozenset(
 
 
 @dataclass(frozen=True)
-class Match:
+class _Match:
     """An attention, and the difference of positions that its bias is made of (None: replaced)."""
 
     node: ir.Node
@@ -56,16 +56,16 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(node: ir.Node) -> Match:
+def _match(node: ir.Node) -> _Match:
     scale = _plain(node)
     difference = _difference(node.inputs[5])
     if difference is None:
-        return Match(node, scale, None, None)
+        return _Match(node, scale, None, None)
     length = _length(difference)
     for reader in _readers(difference.outputs[0]):
         _plain(reader)
         _require_heads(reader)
-    return Match(node, scale, difference, length)
+    return _Match(node, scale, difference, length)
 
 
 def _plain(node: ir.Node) -> float:
@@ -96,7 +96,7 @@ def _difference(bias: ir.Value | None) -> ir.Node | None:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if (node.name or "").endswith(OFFSETS):
+        if (node.name or "").endswith(_OFFSETS):
             return None
         if node.op_type == "Sub" and all(_range_above(each) is not None for each in node.inputs):
             return node
@@ -145,7 +145,7 @@ def _readers(difference: ir.Value) -> list[ir.Node]:
                 if [value is each for each in node.inputs].index(True) != 5:
                     raise NoMatch(f"{node.name} reads positions beside its bias")
                 found.append(node)
-            elif node.op_type in BY_ELEMENT or _keeps_columns(node):
+            elif node.op_type in _BY_ELEMENT or _keeps_columns(node):
                 waiting.extend(node.outputs)
             else:
                 raise NoMatch(f"{node.name} ({node.op_type}) may mix offsets")
@@ -166,7 +166,7 @@ def _replace(graph: ir.Graph, difference: ir.Node, length: ir.Value) -> None:
     (line,) = insert(difference, "Range", [first, length, one], name=f"{name}/line", dtypes=whole)
     axis = add_constant(graph, f"{name}/axis", np.array([0], np.int64))
     (offsets,) = insert(
-        difference, "Unsqueeze", [line, axis], name=f"{name}{OFFSETS}", dtypes=whole
+        difference, "Unsqueeze", [line, axis], name=f"{name}{_OFFSETS}", dtypes=whole
     )
     stale = [output]
     while stale:
@@ -184,8 +184,8 @@ def _forget_lengths(value: ir.Value) -> None:
         value.shape = ir.Shape([None] * len(value.shape))
 
 
-def _rule(name: str, operator: str) -> Rule[Match]:
-    def rewrite(graph: ir.Graph, match: Match) -> None:
+def _rule(name: str, operator: str) -> Rule[_Match]:
+    def rewrite(graph: ir.Graph, match: _Match) -> None:
         node = match.node
         if match.difference is not None and match.length is not None:
             _replace(graph, match.difference, match.length)

@@ -15,11 +15,11 @@ import onnx_ir as ir
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import MICROSOFT, NoMatch, graph_of, insert, int_of, substitute
 
-FIRST_OPSET = 23
+_FIRST_OPSET = 23
 
 
 @dataclass(frozen=True)
-class Attention:
+class _Attention:
     """Query, key and value `[batch, length, heads * size]`, the bias added to the scores."""
 
     inputs: tuple[ir.Value | None, ...]
@@ -35,10 +35,10 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(node: ir.Node) -> Attention:
+def _match(node: ir.Node) -> _Attention:
     opset = graph_of(node).opset_imports.get("", 0)
-    if opset < FIRST_OPSET:
-        raise NoMatch(f"the model has opset {opset}, Attention begins with {FIRST_OPSET}")
+    if opset < _FIRST_OPSET:
+        raise NoMatch(f"the model has opset {opset}, Attention begins with {_FIRST_OPSET}")
     inputs = [*node.inputs, *[None] * 6]
     if inputs[3] is not None or inputs[4] is not None or any(inputs[6:]):
         raise NoMatch("it has a packed bias, a padding mask or a cache")
@@ -46,10 +46,10 @@ def _match(node: ir.Node) -> Attention:
     if inputs[1] is None or inputs[2] is None or scale is None:
         raise NoMatch("its key, value or scale is implied")
     parts = (inputs[0], inputs[1], inputs[2], inputs[5])
-    return Attention(parts, int_of(node, "num_heads", 1), scale.as_float(), node)
+    return _Attention(parts, int_of(node, "num_heads", 1), scale.as_float(), node)
 
 
-def _rewrite(graph: ir.Graph, match: Attention) -> None:
+def _rewrite(graph: ir.Graph, match: _Attention) -> None:
     heads = {"q_num_heads": match.heads, "kv_num_heads": match.heads}
     inputs = match.inputs if match.inputs[-1] is not None else match.inputs[:-1]
     name = f"{match.node.name}/portable"
@@ -57,4 +57,4 @@ def _rewrite(graph: ir.Graph, match: Attention) -> None:
     substitute(match.node.outputs[0], new)
 
 
-RULE = Rule("portable_attention", _candidates, _match, _rewrite, FIRST_OPSET)
+RULE = Rule("portable_attention", _candidates, _match, _rewrite, _FIRST_OPSET)

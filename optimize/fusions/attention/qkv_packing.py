@@ -32,7 +32,7 @@ from optimize.surgery.scopes import derived
 
 
 @dataclass(frozen=True)
-class Projections:
+class _Projections:
     """Three products of the same value with constant matrices of the same height."""
 
     x: ir.Value
@@ -48,7 +48,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(attention: ir.Node) -> Projections:
+def _match(attention: ir.Node) -> _Projections:
     nodes = tuple(produced_by(attention.inputs[i], "MatMul") for i in range(3))
     x = nodes[0].inputs[0]
     weights = []
@@ -63,10 +63,10 @@ def _match(attention: ir.Node) -> Projections:
         weights.append(weight)
     if x is None or len(set(nodes)) != 3:
         raise NoMatch("query, key and value are not three products")
-    return Projections(x, nodes, tuple(weights), attention.name or "attention")
+    return _Projections(x, nodes, tuple(weights), attention.name or "attention")
 
 
-def _rewrite(graph: ir.Graph, match: Projections) -> None:
+def _rewrite(graph: ir.Graph, match: _Projections) -> None:
     height = dims(match.weights[0])[0]
     widths = [dims(weight)[1] for weight in match.weights]
     # Every other reader of the products comes after the first of them.

@@ -32,7 +32,7 @@ from optimize.surgery.graph import (
 
 
 @dataclass(frozen=True)
-class Attention:
+class _Attention:
     """The parts of a matched attention; q, k and v are `[batch, length, heads * size]`."""
 
     query: ir.Value
@@ -48,7 +48,7 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Layout:
+class _Layout:
     """Where an exporter put the heads: permutations from and to `[batch, length, heads, size]`."""
 
     split: tuple[int, ...]
@@ -56,8 +56,8 @@ class Layout:
     merge: tuple[int, ...]
 
 
-BATCH_FIRST = Layout((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))
-HEADS_FIRST = Layout((2, 0, 1, 3), (2, 0, 3, 1), (1, 2, 0, 3))
+_BATCH_FIRST = _Layout((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))
+_HEADS_FIRST = _Layout((2, 0, 1, 3), (2, 0, 3, 1), (1, 2, 0, 3))
 
 
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
@@ -65,7 +65,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
     yield from (node for node in graph if node.op_type == "Softmax")
 
 
-def _match(softmax: ir.Node) -> Attention:
+def _match(softmax: ir.Node) -> _Attention:
     if int_of(softmax, "axis", -1) not in (-1, 3):
         raise NoMatch(f"{softmax.name} is not over the keys (the last axis)")
     scores, bias = _scores_and_bias(softmax)
@@ -80,9 +80,9 @@ def _match(softmax: ir.Node) -> Attention:
     for name, part in (("query", query), ("key", key)):
         if part[1:] != (heads, size):
             raise NoMatch(f"the {name} has {part[1]} heads of {part[2]}, value {heads} of {size}")
-    heads_first = layout is HEADS_FIRST
+    heads_first = layout is _HEADS_FIRST
     _require_bias_shape(bias, heads, -4 if heads_first else -3)
-    return Attention(
+    return _Attention(
         query[0],
         key[0],
         value,
@@ -95,10 +95,10 @@ def _match(softmax: ir.Node) -> Attention:
     )
 
 
-def _layout(value: ir.Value | None) -> Layout:
+def _layout(value: ir.Value | None) -> _Layout:
     """Where the heads are, by the permutation of the values."""
     found = ints_of(produced_by(value, "Transpose"), "perm", ())
-    for layout in (BATCH_FIRST, HEADS_FIRST):
+    for layout in (_BATCH_FIRST, _HEADS_FIRST):
         if found == layout.split:
             return layout
     raise NoMatch(f"the values are permuted {list(found)}: no known place of the heads")
@@ -158,11 +158,11 @@ def _peel(value: ir.Value) -> tuple[ir.Value, float]:
     return value, scale
 
 
-Heads = tuple[ir.Value, int, int]
+_Heads = tuple[ir.Value, int, int]
 """A projection `[batch, length, heads * size]`, the number of heads, their size."""
 
 
-def _query_and_key(product: ir.Node, layout: Layout) -> tuple[Heads, Heads, float]:
+def _query_and_key(product: ir.Node, layout: _Layout) -> tuple[_Heads, _Heads, float]:
     """Both operands of q k^T before they were split into heads, and the scale upon them."""
     left, right = product.inputs
     assert left is not None and right is not None
@@ -181,7 +181,7 @@ def _query_and_key(product: ir.Node, layout: Layout) -> tuple[Heads, Heads, floa
     return query_heads, key_heads, query_scale * scale
 
 
-def _heads_of(value: ir.Value | None, perm: tuple[int, ...]) -> Heads:
+def _heads_of(value: ir.Value | None, perm: tuple[int, ...]) -> _Heads:
     """Undo `Transpose(Reshape(x, [batch, length, heads, size]), perm)`."""
     transpose = produced_by(value, "Transpose")
     if ints_of(transpose, "perm", ()) != perm:
@@ -212,7 +212,7 @@ def _last_two(reshape: ir.Node) -> tuple[int, int]:
     raise NoMatch(f"{reshape.name} does not split into a known number of heads")
 
 
-def _merged(mix: ir.Value, layout: Layout) -> ir.Value:
+def _merged(mix: ir.Value, layout: _Layout) -> ir.Value:
     """The value after heads were joined again."""
     transpose = consumed_by(mix, "Transpose")
     if ints_of(transpose, "perm", ()) != layout.merge:
@@ -235,7 +235,7 @@ def _require_bias_shape(bias: ir.Value | None, heads: int, axis: int) -> None:
         raise NoMatch(f"the bias {bias.name} is for {bias.shape[axis]} heads, not {heads}")
 
 
-def _rewrite(graph: ir.Graph, match: Attention) -> None:
+def _rewrite(graph: ir.Graph, match: _Attention) -> None:
     node = match.output.producer()
     assert node is not None
     bias = _four_axes(graph, match.bias)
@@ -303,7 +303,7 @@ def _four_axes(graph: ir.Graph, bias: ir.Value | None) -> ir.Value | None:
     return new
 
 
-def _of_full_length(node: ir.Node, match: Attention, bias: ir.Value | None) -> ir.Value | None:
+def _of_full_length(node: ir.Node, match: _Attention, bias: ir.Value | None) -> ir.Value | None:
     """A bias that is the same for all queries or keys, repeated: the operator repeats nothing."""
     if bias is None or bias.shape is None or 1 not in bias.shape[-2:]:
         return bias

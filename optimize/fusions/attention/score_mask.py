@@ -26,15 +26,15 @@ from optimize.surgery.graph import (
     substitute,
 )
 
-MAX_FILL = -1e4
+_MAX_FILL = -1e4
 """Fills above this are no masks: their places might keep some weight."""
 
-LOWEST = float(np.finfo(np.float32).min) / 2
+_LOWEST = float(np.finfo(np.float32).min) / 2
 """Adding scores to it neither changes it nor overflows."""
 
 
 @dataclass(frozen=True)
-class Masked:
+class _Masked:
     """Scores, what is added to them, and where a fill takes their place."""
 
     mask: ir.Value
@@ -54,7 +54,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(softmax: ir.Node) -> Masked:
+def _match(softmax: ir.Node) -> _Masked:
     assert softmax.inputs[0] is not None
     where = softmax.inputs[0].producer()
     assert where is not None
@@ -66,14 +66,14 @@ def _match(softmax: ir.Node) -> Masked:
         raise NoMatch(f"{where.name} chooses between two tensors, not a fill and scores")
     if filled.dtype != ir.DataType.FLOAT:
         raise NoMatch(f"{filled.name} is not float32")
-    if not fill <= MAX_FILL:
+    if not fill <= _MAX_FILL:
         raise NoMatch(f"{where.name} fills {fill:g}, which is no mask")
     if len(where.outputs[0].uses()) != 1 or where.outputs[0].is_graph_output():
         raise NoMatch(f"{where.outputs[0].name} is read elsewhere too")
     scores, bias = _sum(filled)
     if rank_of(mask) is None or (rank_of(scores) or 0) < (rank_of(mask) or 0):
         raise NoMatch(f"{mask.name} has more axes than the scores, or an unknown number")
-    return Masked(mask, masks_true, fill, scores, bias, softmax, where)
+    return _Masked(mask, masks_true, fill, scores, bias, softmax, where)
 
 
 def _sum(value: ir.Value) -> tuple[ir.Value, ir.Value | None]:
@@ -96,7 +96,7 @@ def _is_product(value: ir.Value) -> bool:
     return node is not None and node.op_type in ("MatMul", "Einsum")
 
 
-def _rewrite(graph: ir.Graph, match: Masked) -> None:
+def _rewrite(graph: ir.Graph, match: _Masked) -> None:
     bias = _masked_bias(graph, match)
     name = f"{match.where.name or 'mask'}/added"
     output = match.where.outputs[0]
@@ -106,9 +106,9 @@ def _rewrite(graph: ir.Graph, match: Masked) -> None:
     substitute(output, new)
 
 
-def _masked_bias(graph: ir.Graph, match: Masked) -> ir.Value:
+def _masked_bias(graph: ir.Graph, match: _Masked) -> ir.Value:
     """The bias with the fill where the mask has it; one serves all layers."""
-    fill = match.fill if np.isinf(match.fill) else LOWEST
+    fill = match.fill if np.isinf(match.fill) else _LOWEST
     for reader in match.mask.consumers():
         if reader.op_type != "Where" or reader.graph is not graph or reader is match.where:
             continue

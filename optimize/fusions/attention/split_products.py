@@ -30,7 +30,7 @@ from optimize.surgery.graph import (
 
 
 @dataclass(frozen=True)
-class Parts:
+class _Parts:
     """A product, the Split behind it and how many columns each part has."""
 
     product: ir.Node
@@ -49,7 +49,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(split: ir.Node) -> Parts:
+def _match(split: ir.Node) -> _Parts:
     value = split.inputs[0]
     product = value.producer() if value is not None else None
     assert value is not None and product is not None
@@ -62,7 +62,7 @@ def _match(split: ir.Node) -> Parts:
     rank = len(value.shape) if value.shape is not None else 0
     if int_of(split, "axis", 0) not in (-1, rank - 1):
         raise NoMatch(f"{split.name} does not split the columns")
-    return Parts(product, split, source, weight, _widths(split, dims(weight)[1]))
+    return _Parts(product, split, source, weight, _widths(split, dims(weight)[1]))
 
 
 def _is_split(product: ir.Node) -> bool:
@@ -84,7 +84,7 @@ def _widths(split: ir.Node, columns: int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def _rewrite(_graph: ir.Graph, match: Parts) -> None:
+def _rewrite(_graph: ir.Graph, match: _Parts) -> None:
     start = 0
     name, shape = match.product.name, match.product.outputs[0].shape
     lead = [None, None] if shape is None else list(shape)[:-1]

@@ -34,12 +34,12 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.scopes import derived
 
-SWAP = [0, 2, 1]
-TO_THE_END = np.iinfo(np.int64).max
+_SWAP = [0, 2, 1]
+_TO_THE_END = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
-class Upsampling:
+class _Upsampling:
     """A matched ConvTranspose `[in, out, 2 * stride]`."""
 
     node: ir.Node
@@ -54,7 +54,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
     yield from (node for node in graph if node.op_type == "ConvTranspose")
 
 
-def _match(node: ir.Node) -> Upsampling:
+def _match(node: ir.Node) -> _Upsampling:
     weight = tensor_of(node.inputs[1])
     has_bias = len(node.inputs) > 2 and node.inputs[2] is not None
     bias = tensor_of(node.inputs[2]) if has_bias else None
@@ -73,10 +73,10 @@ def _match(node: ir.Node) -> Upsampling:
     crop_end = end - ints_of(node, "output_padding", (0,))[0]
     if crop_end < 0:
         raise NoMatch("its output padding exceeds its padding")
-    return Upsampling(node, weight, bias, stride, begin, crop_end)
+    return _Upsampling(node, weight, bias, stride, begin, crop_end)
 
 
-def polyphase(weight: Array, stride: int) -> Array:
+def _polyphase(weight: Array, stride: int) -> Array:
     """`[in, out, 2s]` of a ConvTranspose as `[s * out, in, 2]` of a Conv; phase is the slow axis.
 
     Tap 0 of the Conv reads input m - 1, which meets the second half of the kernel.
@@ -96,7 +96,7 @@ def _repeated(source: ir.Value | None, bias: ir.TensorProtocol, stride: int) -> 
     return derived(source, ("polyphase", stride), make)[0]
 
 
-def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
+def _rewrite(graph: ir.Graph, match: _Upsampling) -> None:
     node, stride, weight = match.node, match.stride, match.weight
     name = node.name or "conv_transpose"
     value = node.inputs[1]
@@ -109,7 +109,7 @@ def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
             f"polyphase_{stride}",
             weight.dtype,
             (stride * n_out, n_in, 2),
-            lambda: polyphase(read(weight), stride),
+            lambda: _polyphase(read(weight), stride),
         ),
     ]
     bias = match.bias
@@ -130,17 +130,17 @@ def _rewrite(graph: ir.Graph, match: Upsampling) -> None:
     phases = op(
         "Conv", inputs, [batch, stride * n_out, None], kernel_shape=[2], pads=[1, 1], strides=[1]
     )
-    rows = op("Transpose", [phases], [batch, None, stride * n_out], perm=SWAP)
+    rows = op("Transpose", [phases], [batch, None, stride * n_out], perm=_SWAP)
     target = add_constant(graph, f"{name}/rows", np.array([0, -1, n_out], np.int64))
     rows = op("Reshape", [rows, target], [batch, None, n_out])
     if match.crop_begin or match.crop_end:
-        limits = (match.crop_begin, -match.crop_end if match.crop_end else TO_THE_END, 1)
+        limits = (match.crop_begin, -match.crop_end if match.crop_end else _TO_THE_END, 1)
         bounds = [
             add_constant(graph, f"{name}/{label}", np.array([limit], np.int64))
             for label, limit in zip(("begin", "end", "axis"), limits, strict=True)
         ]
         rows = op("Slice", [rows, *bounds], [batch, None, n_out])
-    (columns,) = insert(node, "Transpose", [rows], {"perm": SWAP}, name=f"{name}/columns")
+    (columns,) = insert(node, "Transpose", [rows], {"perm": _SWAP}, name=f"{name}/columns")
     substitute(node.outputs[0], columns)
 
 

@@ -31,12 +31,12 @@ from optimize.surgery.graph import (
     tensor_of,
 )
 
-SWAP = (0, 2, 1)
-INT64 = (ir.DataType.INT64,)
+_SWAP = (0, 2, 1)
+_INT64 = (ir.DataType.INT64,)
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class _Pointwise:
     """A matched Conv `[out, in, 1]` and what surrounds it."""
 
     conv: ir.Node
@@ -44,7 +44,7 @@ class Pointwise:
     """The input as `[batch, length, in]` where a Transpose made the Conv's input from it."""
     swapped: tuple[ir.Value, ...]
     """Outputs of the Transposes that turn the Conv's output into rows."""
-    regrouped: tuple[Regrouped, ...]
+    regrouped: tuple[_Regrouped, ...]
     """Transposes that turn the Conv's output, channels split in two, into `[.., length, inner]`."""
     shapes: tuple[ir.Value, ...]
     """Outputs of Shapes of the Conv's output."""
@@ -53,7 +53,7 @@ class Pointwise:
 
 
 @dataclass(frozen=True)
-class Regrouped:
+class _Regrouped:
     """`Transpose(Reshape(y, [batch, outer, inner, length]), [0, 1, 3, 2])` of a Conv's output."""
 
     reshape: ir.Node
@@ -74,7 +74,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(conv: ir.Node) -> Pointwise:
+def _match(conv: ir.Node) -> _Pointwise:
     weight = tensor_of(conv.inputs[1])
     x = conv.inputs[0]
     if weight is None or x is None:
@@ -96,11 +96,11 @@ def _match(conv: ir.Node) -> Pointwise:
     after = n_in * (rows is None) + n_out * reads_columns
     if after >= before:
         raise NoMatch(f"as MatMul it would transpose {after} channels instead of {before}")
-    return Pointwise(conv, rows, swapped, regrouped, shapes, reads_columns)
+    return _Pointwise(conv, rows, swapped, regrouped, shapes, reads_columns)
 
 
 def _is_swap(node: ir.Node) -> bool:
-    return node.op_type == "Transpose" and ints_of(node, "perm", ()) == SWAP
+    return node.op_type == "Transpose" and ints_of(node, "perm", ()) == _SWAP
 
 
 def _is_shape(node: ir.Node) -> bool:
@@ -111,7 +111,7 @@ def _is_rewritten(reader: ir.Node) -> bool:
     return _is_swap(reader) or _is_shape(reader) or _regrouped(reader) is not None
 
 
-def _regrouped(reshape: ir.Node) -> Regrouped | None:
+def _regrouped(reshape: ir.Node) -> _Regrouped | None:
     if reshape.op_type != "Reshape" or len(reshape.outputs[0].consumers()) != 1:
         return None
     (transpose,) = reshape.outputs[0].consumers()
@@ -120,7 +120,7 @@ def _regrouped(reshape: ir.Node) -> Regrouped | None:
     groups = _groups(reshape)
     if groups is None or reshape.outputs[0].is_graph_output():
         return None
-    return Regrouped(reshape, transpose.outputs[0], *groups)
+    return _Regrouped(reshape, transpose.outputs[0], *groups)
 
 
 def _groups(reshape: ir.Node) -> tuple[int, int] | None:
@@ -139,7 +139,7 @@ def _groups(reshape: ir.Node) -> tuple[int, int] | None:
     return int(found[0]), int(found[1])
 
 
-def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
+def _rewrite(graph: ir.Graph, match: _Pointwise) -> None:
     conv = match.conv
     name = conv.name or "conv"
     x, output = conv.inputs[0], conv.outputs[0]
@@ -156,7 +156,7 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
     rows = match.rows
     if rows is None:
         (rows,) = insert(
-            conv, "Transpose", [x], {"perm": SWAP}, name=f"{name}/rows", shapes=[[*lead, n_in]]
+            conv, "Transpose", [x], {"perm": _SWAP}, name=f"{name}/rows", shapes=[[*lead, n_in]]
         )
     rows_out = [*lead, n_out]
     (result,) = insert(conv, "MatMul", [rows, weight], name=f"{name}/MatMul", shapes=[rows_out])
@@ -164,7 +164,7 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
         bias = conv.inputs[2]
         (result,) = insert(conv, "Add", [result, bias], name=f"{name}/bias", shapes=[rows_out])
     if match.reads_columns:
-        (columns,) = insert(conv, "Transpose", [result], {"perm": SWAP}, name=f"{name}/columns")
+        (columns,) = insert(conv, "Transpose", [result], {"perm": _SWAP}, name=f"{name}/columns")
         for reader, index in tuple(output.uses()):
             if not _is_rewritten(reader):
                 reader.replace_input_with(index, columns)
@@ -173,12 +173,12 @@ def _rewrite(graph: ir.Graph, match: Pointwise) -> None:
     for value in match.swapped:
         substitute(value, result)
     for value in match.shapes:
-        order = add_constant(graph, f"{name}/columns_of_rows", np.array(SWAP, np.int64))
+        order = add_constant(graph, f"{name}/columns_of_rows", np.array(_SWAP, np.int64))
         (found,) = insert(
-            conv, "Shape", [result], name=f"{name}/rows_shape", dtypes=INT64, shapes=[[3]]
+            conv, "Shape", [result], name=f"{name}/rows_shape", dtypes=_INT64, shapes=[[3]]
         )
         (new,) = insert(
-            conv, "Gather", [found, order], name=f"{name}/shape", dtypes=INT64, shapes=[[3]]
+            conv, "Gather", [found, order], name=f"{name}/shape", dtypes=_INT64, shapes=[[3]]
         )
         substitute(value, new)
     for each in match.regrouped:

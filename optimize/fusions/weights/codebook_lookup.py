@@ -28,11 +28,11 @@ from optimize.surgery.graph import (
     tensor_of,
 )
 
-SWAP = (0, 2, 1)
+_SWAP = (0, 2, 1)
 
 
 @dataclass(frozen=True)
-class Projection:
+class _Projection:
     """Rows `[batch, length, size]` and the pointwise Conv that projects them."""
 
     rows: ir.Value
@@ -41,10 +41,10 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Lookups:
+class _Lookups:
     """Projections of lookups, and the value of their sum `[batch, out, length]`."""
 
-    terms: tuple[Projection, ...]
+    terms: tuple[_Projection, ...]
     output: ir.Value
     name: str
 
@@ -59,7 +59,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
 def _lookup(conv: ir.Node) -> ir.Node | None:
     """The Gather from a constant table whose rows a Conv reads as columns."""
     swap = conv.inputs[0].producer() if conv.inputs[0] is not None else None
-    if swap is None or swap.op_type != "Transpose" or ints_of(swap, "perm", ()) != SWAP:
+    if swap is None or swap.op_type != "Transpose" or ints_of(swap, "perm", ()) != _SWAP:
         return None
     gather = swap.inputs[0].producer() if swap.inputs[0] is not None else None
     if gather is None or gather.op_type != "Gather" or int_of(gather, "axis", 0) != 0:
@@ -68,14 +68,14 @@ def _lookup(conv: ir.Node) -> ir.Node | None:
     return gather if table is not None and len(table.shape) == 2 else None
 
 
-def _match(conv: ir.Node) -> Lookups:
+def _match(conv: ir.Node) -> _Lookups:
     root = conv.outputs[0]
     while not root.is_graph_output():
         readers = root.consumers()
         if len(readers) != 1 or readers[0].op_type != "Add":
             break
         root = readers[0].outputs[0]
-    terms: list[Projection] = []
+    terms: list[_Projection] = []
     pending = [root]
     while pending:
         value = pending.pop()
@@ -94,10 +94,10 @@ def _match(conv: ir.Node) -> Lookups:
         raise NoMatch(f"{root.name} is no sum of lookups")
     if len({dims(term.weight)[0] for term in terms}) != 1:
         raise NoMatch(f"the projections in {root.name} have different numbers of channels")
-    return Lookups(tuple(terms), root, conv.name or "lookup")
+    return _Lookups(tuple(terms), root, conv.name or "lookup")
 
 
-def _projection(conv: ir.Node) -> Projection:
+def _projection(conv: ir.Node) -> _Projection:
     gather = _lookup(conv)
     weight = tensor_of(conv.inputs[1])
     has_bias = len(conv.inputs) > 2 and conv.inputs[2] is not None
@@ -109,10 +109,10 @@ def _projection(conv: ir.Node) -> Projection:
     plain = (ints_of(conv, "strides", (1,)), ints_of(conv, "pads", (0, 0)))
     if dims(weight)[2:] != (1,) or int_of(conv, "group", 1) != 1 or plain != ((1,), (0, 0)):
         raise NoMatch(f"{conv.name} is no pointwise convolution")
-    return Projection(gather.outputs[0], weight, bias)
+    return _Projection(gather.outputs[0], weight, bias)
 
 
-def _rewrite(graph: ir.Graph, match: Lookups) -> None:
+def _rewrite(graph: ir.Graph, match: _Lookups) -> None:
     node = match.output.producer()
     assert node is not None
     name, shape = f"{match.name}/lookups", match.output.shape
@@ -145,7 +145,7 @@ def _rewrite(graph: ir.Graph, match: Lookups) -> None:
         node,
         "Transpose",
         [rows],
-        {"perm": SWAP},
+        {"perm": _SWAP},
         name=f"{name}/columns",
         shapes=[[batch, n_in, length]],
     )

@@ -26,12 +26,12 @@ from optimize.surgery.graph import (
     tensor_of,
 )
 
-MAX_RANK_SHARE = 0.5
+_MAX_RANK_SHARE = 0.5
 """A product whose inner size is more than this share of the outer ones is no low-rank update."""
 
 
 @dataclass(frozen=True)
-class LowRank:
+class _LowRank:
     """The parts of a matched linear layer; weight `[in, out]`, down `[in, r]`, up `[r, out]`."""
 
     x: ir.Value
@@ -51,7 +51,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
         if up is None or down is None:
             continue
         outer = min(dims(down)[0], dims(up)[1])
-        if dims(down)[1] == dims(up)[0] <= MAX_RANK_SHARE * outer:
+        if dims(down)[1] == dims(up)[0] <= _MAX_RANK_SHARE * outer:
             yield node
 
 
@@ -64,7 +64,7 @@ def _down(node: ir.Node) -> ir.TensorProtocol | None:
     return tensor if tensor is not None and len(tensor.shape) == 2 else None
 
 
-def _match(second: ir.Node) -> LowRank:
+def _match(second: ir.Node) -> _LowRank:
     up, down = tensor_of(second.inputs[1]), _down(second)
     first = second.inputs[0].producer() if second.inputs[0] is not None else None
     assert up is not None and down is not None and first is not None
@@ -81,7 +81,7 @@ def _match(second: ir.Node) -> LowRank:
         raise NoMatch(f"{base.name} has no constant weight of the update's shape")
     if len(base.outputs[0].consumers()) != 1 or base.outputs[0].is_graph_output():
         raise NoMatch(f"{base.name} is read elsewhere without the update")
-    return LowRank(x, weight, down, up, scale, add.outputs[0], base.name or "linear")
+    return _LowRank(x, weight, down, up, scale, add.outputs[0], base.name or "linear")
 
 
 def _scaled(value: ir.Value) -> tuple[ir.Value, float]:
@@ -97,7 +97,7 @@ def _scaled(value: ir.Value) -> tuple[ir.Value, float]:
     return node.outputs[0], 1 / factor if node.op_type == "Div" else factor
 
 
-def _rewrite(graph: ir.Graph, match: LowRank) -> None:
+def _rewrite(graph: ir.Graph, match: _LowRank) -> None:
     tensor = tensor_of(match.weight)
     node = match.output.producer()
     assert tensor is not None and node is not None

@@ -27,7 +27,7 @@ from optimize.surgery.graph import (
 
 
 @dataclass(frozen=True)
-class Merged:
+class _Merged:
     """A weight `[a, b]`, and factors whose scaled product `[a, b]` is added to it."""
 
     weight: ir.TensorProtocol
@@ -72,7 +72,7 @@ def _factors(product: ir.Node) -> tuple[ir.TensorProtocol, ...] | None:
     return left, right
 
 
-def _match(add: ir.Node) -> Merged:
+def _match(add: ir.Node) -> _Merged:
     parts = _parts(add)
     assert parts is not None
     weight, node = parts
@@ -91,10 +91,10 @@ def _match(add: ir.Node) -> Merged:
         raise NoMatch(f"the update has the shape {shape}, the weight {dims(weight)}")
     if add.outputs[0].is_graph_output():
         raise NoMatch(f"{add.outputs[0].name} is a graph output")
-    return Merged(weight, factors, scale, add.outputs[0])
+    return _Merged(weight, factors, scale, add.outputs[0])
 
 
-def _rewrite(graph: ir.Graph, match: Merged) -> None:
+def _rewrite(graph: ir.Graph, match: _Merged) -> None:
     def merged() -> Array:
         update = read(match.factors[0]).astype(np.float64)
         for factor in match.factors[1:]:

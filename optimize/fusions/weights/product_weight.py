@@ -30,12 +30,12 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.scopes import all_nodes
 
-MIN_ELEMENTS = 2048
+_MIN_ELEMENTS = 2048
 """Smaller constants stay as they are: no precision gains from them."""
 
 
 @dataclass(frozen=True)
-class Product:
+class _Product:
     """A MatMul with a constant, its other operand, and how many axes that has."""
 
     node: ir.Node
@@ -52,7 +52,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             continue
         right, left = weight_of(node), weight_of(node, 0)
         found = right if right is not None else left
-        if found is None or found.size < MIN_ELEMENTS or len(dims(found)) < 2:
+        if found is None or found.size < _MIN_ELEMENTS or len(dims(found)) < 2:
             continue
         if any(size != 1 for size in dims(found)[:-2]):
             continue
@@ -60,17 +60,17 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(node: ir.Node) -> Product:
+def _match(node: ir.Node) -> _Product:
     is_left = weight_of(node) is None
     value, x = node.inputs[0 if is_left else 1], node.inputs[1 if is_left else 0]
     assert value is not None and x is not None
     rank = rank_of(x)
     if rank is None or rank < 2:
         raise NoMatch(f"{x.name}: has not two axes or more, as far as is known")
-    return Product(node, value, x, is_left, rank)
+    return _Product(node, value, x, is_left, rank)
 
 
-def _rewrite(_graph: ir.Graph, match: Product) -> None:
+def _rewrite(_graph: ir.Graph, match: _Product) -> None:
     node, output = match.node, match.node.outputs[0]
     tensor = tensor_of(match.value)
     assert tensor is not None

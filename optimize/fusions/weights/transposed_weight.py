@@ -30,7 +30,7 @@ from optimize.surgery.stand_ins import StandIn, remember
 
 
 @dataclass(frozen=True)
-class Transposed:
+class _Transposed:
     """A constant, the permutation of its axes, and the value it becomes."""
 
     source: ir.Value
@@ -45,7 +45,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(transpose: ir.Node) -> Transposed:
+def _match(transpose: ir.Node) -> _Transposed:
     match = _match_tied(transpose)
     if any(reader.op_type != "Transpose" for reader in match.source.consumers()):
         raise NoMatch(f"{match.source.name} is also read as it is: it would be stored twice")
@@ -55,14 +55,14 @@ def _match(transpose: ir.Node) -> Transposed:
     return match
 
 
-def _match_tied(transpose: ir.Node) -> Transposed:
+def _match_tied(transpose: ir.Node) -> _Transposed:
     source, output = transpose.inputs[0], transpose.outputs[0]
     assert source is not None
     if source.is_graph_output():
         raise NoMatch(f"{source.name} is a graph output")
     if output.is_graph_output():
         raise NoMatch(f"{output.name} is a graph output")
-    return Transposed(source, ints_of(transpose, "perm", _reverse(source)), output)
+    return _Transposed(source, ints_of(transpose, "perm", _reverse(source)), output)
 
 
 def _reverse(source: ir.Value) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ def _reverse(source: ir.Value) -> tuple[int, ...]:
     return tuple(range(len(dims(tensor)))[::-1])
 
 
-def _rewrite(_graph: ir.Graph, match: Transposed) -> None:
+def _rewrite(_graph: ir.Graph, match: _Transposed) -> None:
     weight = turned(match.source, match.perm)
     match.output.shape, match.output.type = weight.shape, weight.type
     substitute(match.output, weight)

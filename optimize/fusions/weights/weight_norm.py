@@ -30,7 +30,7 @@ from optimize.surgery.graph import (
 
 
 @dataclass(frozen=True)
-class WeightNorm:
+class _WeightNorm:
     """Direction `v`, magnitude `g` that broadcasts to it, and the axes of the norm."""
 
     direction: ir.TensorProtocol
@@ -47,7 +47,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
             yield node
 
 
-def _match(norm: ir.Node) -> WeightNorm:
+def _match(norm: ir.Node) -> _WeightNorm:
     source = norm.inputs[0]
     direction = tensor_of(source)
     assert source is not None and direction is not None
@@ -73,7 +73,7 @@ def _match(norm: ir.Node) -> WeightNorm:
     if output.is_graph_output():
         raise NoMatch(f"{output.name} is a graph output")
     name = source.name or norm.name or "weight"
-    return WeightNorm(direction, magnitude, _axes(norm, len(dims(direction))), output, name)
+    return _WeightNorm(direction, magnitude, _axes(norm, len(dims(direction))), output, name)
 
 
 def _axes(norm: ir.Node, rank: int) -> tuple[int, ...]:
@@ -85,7 +85,7 @@ def _axes(norm: ir.Node, rank: int) -> tuple[int, ...]:
     return listed or tuple(range(rank))
 
 
-def _rewrite(graph: ir.Graph, match: WeightNorm) -> None:
+def _rewrite(graph: ir.Graph, match: _WeightNorm) -> None:
     def normalised() -> Array:
         direction = read(match.direction)
         squares = np.square(direction).sum(match.axes, dtype=np.float64, keepdims=True)

@@ -24,9 +24,9 @@ from optimize.surgery.graph import (
 from optimize.surgery.scopes import all_nodes
 from optimize.surgery.stand_ins import StandIn, remember
 
-STORED = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+_STORED = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
-WEIGHT_INPUTS = {
+_WEIGHT_INPUTS = {
     "MatMul": (0, 1),
     "Gemm": (0, 1),
     "Conv": (1,),
@@ -44,7 +44,7 @@ WEIGHT_INPUTS = {
 def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
     for node in all_nodes(graph):
         tensor = tensor_of(node.inputs[0]) if node.op_type == "Cast" else None
-        if tensor is not None and tensor.dtype in STORED:
+        if tensor is not None and tensor.dtype in _STORED:
             yield node
 
 
@@ -55,7 +55,7 @@ def _match(cast: ir.Node) -> ir.Node:
     if output.is_graph_output():
         raise NoMatch(f"{output.name} is a graph output")
     for reader, index in output.uses():
-        if index not in WEIGHT_INPUTS.get(reader.op_type, ()):
+        if index not in _WEIGHT_INPUTS.get(reader.op_type, ()):
             raise NoMatch(f"{reader.op_type} {reader.name} reads it, not as a weight")
     return cast
 

@@ -13,27 +13,27 @@ from optimize.precision.fp16.facts import MOVES, Facts, is_outer_product
 from optimize.precision.fp16.forms import is_float
 from optimize.surgery.scopes import all_nodes
 
-ANGLE = "makes an angle: float16 is too coarse for its sine"
+_ANGLE = "makes an angle: float16 is too coarse for its sine"
 
-LARGE_GAIN = 128.0
+_LARGE_GAIN = 128.0
 """An ordinary value times this is off by a sixteenth in float16."""
 
-WAVES = ("Sin", "Cos")
-PRODUCTS = ("Einsum", "MatMul")
-STEPS = (*MOVES, *PRODUCTS, "Add", "Div", "Mul", "Neg", "Sub")
+_WAVES = ("Sin", "Cos")
+_PRODUCTS = ("Einsum", "MatMul")
+_STEPS = (*MOVES, *_PRODUCTS, "Add", "Div", "Mul", "Neg", "Sub")
 
 
 def by_angles(graph: ir.Graph, facts: Facts) -> dict[ir.Node, str]:
     """The nodes that make angles, and those that read them, in a graph and its bodies."""
     found: dict[ir.Node, str] = {}
     for node in all_nodes(graph):
-        value = node.inputs[0] if node.op_type in WAVES else None
+        value = node.inputs[0] if node.op_type in _WAVES else None
         if value is None or not is_float(value):
             continue
         chain, gain = _made_by(value, facts)
-        both = {reader.op_type for reader in value.consumers()}.issuperset(WAVES)
-        if both or gain >= LARGE_GAIN:
-            found.update(dict.fromkeys((node, *chain), ANGLE))
+        both = {reader.op_type for reader in value.consumers()}.issuperset(_WAVES)
+        if both or gain >= _LARGE_GAIN:
+            found.update(dict.fromkeys((node, *chain), _ANGLE))
     return found
 
 
@@ -45,16 +45,16 @@ def _made_by(value: ir.Value, facts: Facts) -> tuple[list[ir.Node], float]:
     while pending:
         current = pending.pop()
         maker = current.producer()
-        if maker is None or maker in chain or maker.op_type not in STEPS:
+        if maker is None or maker in chain or maker.op_type not in _STEPS:
             continue
         inputs = [v for v in maker.inputs if v is not None and is_float(v)]
         constants = [v for v in inputs if facts[v].constant]
-        if maker.op_type in PRODUCTS and constants and not is_outer_product(maker):
+        if maker.op_type in _PRODUCTS and constants and not is_outer_product(maker):
             continue
         chain[maker] = None
         gain = gains[current]
         for each in constants:
-            if maker.op_type in ("Mul", *PRODUCTS):
+            if maker.op_type in ("Mul", *_PRODUCTS):
                 gain *= facts[each].top
             elif maker.op_type == "Div" and each is maker.inputs[1]:
                 gain /= facts[each].top or 1.0

@@ -34,7 +34,7 @@ from optimize.surgery.graph import (
 from optimize.surgery.scopes import all_nodes, scope_of
 from optimize.surgery.value_types import bodies_of, fill_types
 
-HALF = ir.DataType.FLOAT16
+_HALF = ir.DataType.FLOAT16
 
 
 @dataclass
@@ -75,7 +75,7 @@ def convert(
                 _become_half(value, state)
     _convert_nodes(graph, state)
     for index in outputs:
-        _convert_output(graph, index, FLOAT if keep_io else HALF, state)
+        _convert_output(graph, index, FLOAT if keep_io else _HALF, state)
     drop_unused(model)
     return done
 
@@ -124,7 +124,7 @@ def _convert_nodes(graph: ir.Graph, state: _State) -> None:
             if value is None or node.op_type == "Cast":
                 continue
             if form is not None and index in form.inputs:
-                node.replace_input_with(index, _as(value, HALF, state))
+                node.replace_input_with(index, _as(value, _HALF, state))
             elif value in state.half:
                 node.replace_input_with(index, _as(value, FLOAT, state))
         if bodies:
@@ -137,7 +137,7 @@ def _convert_nodes(graph: ir.Graph, state: _State) -> None:
 
 
 def _become_half(value: ir.Value, state: _State) -> None:
-    value.type = ir.TensorType(HALF)
+    value.type = ir.TensorType(_HALF)
     state.half.add(value)
 
 
@@ -157,7 +157,7 @@ def _convert_attributes(node: ir.Node) -> None:
     """Let a Cast name float16, and what a constant holds be it."""
     attributes = node.attributes
     if node.op_type == "Cast":
-        attributes["to"] = ir.AttrInt64("to", HALF)
+        attributes["to"] = ir.AttrInt64("to", _HALF)
     elif node.op_type == "ConstantOfShape":
         given = attributes["value"].as_tensor() if "value" in attributes else None
         values = np.zeros(1, np.float32) if given is None else read(given)
@@ -174,9 +174,9 @@ def _as(value: ir.Value, dtype: ir.DataType, state: _State) -> ir.Value:
     if value.dtype == dtype:
         return value
     tensor = tensor_of(value)
-    if tensor is not None and dtype == HALF:
+    if tensor is not None and dtype == _HALF:
         rounded = partial(_rounded, tensor)
-        return derived_weight(value, "half", HALF, dims(tensor), rounded)
+        return derived_weight(value, "half", _HALF, dims(tensor), rounded)
     key = (value, dtype)
     if key not in state.casts:
         node = _cast(value, dtype, home_of(value))
@@ -197,7 +197,7 @@ def _rounded(tensor: ir.TensorProtocol) -> Array:
 
 def _cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph) -> ir.Node:
     scope = scope_of(graph)
-    name = scope.name_node(f"{value.name}/{'half' if dtype == HALF else 'float'}")
+    name = scope.name_node(f"{value.name}/{'half' if dtype == _HALF else 'float'}")
     node = ir.Node("", "Cast", [value], [ir.AttrInt64("to", dtype)], name=name)
     result = node.outputs[0]
     result.name = scope.name_value(f"{name}.out")
@@ -210,7 +210,7 @@ def _convert_output(graph: ir.Graph, index: int, dtype: ir.DataType, state: _Sta
     value = graph.outputs[index]
     if value.dtype == dtype:
         return
-    rounded = _as(value, HALF, state) if dtype == HALF and tensor_of(value) is not None else None
+    rounded = _as(value, _HALF, state) if dtype == _HALF and tensor_of(value) is not None else None
     node = _cast(value, dtype, graph) if rounded is None else _handed_on(rounded, graph)
     graph.append(node)
     graph.outputs[index] = node.outputs[0]

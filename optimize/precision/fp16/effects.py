@@ -11,8 +11,8 @@ from optimize.surgery.graph import weight_of
 from optimize.surgery.scopes import all_nodes
 from optimize.surgery.value_types import bodies_of
 
-COUNTS = "positions or lengths: float16 counts to 2048 only"
-SENSITIVE = {"Log": 0, "Sqrt": 0, "Reciprocal": 0, "Div": 1, "ReduceLogSum": 0}
+_COUNTS = "positions or lengths: float16 counts to 2048 only"
+_SENSITIVE = {"Log": 0, "Sqrt": 0, "Reciprocal": 0, "Div": 1, "ReduceLogSum": 0}
 """Operators, and which of their inputs makes a large difference of a small one near zero."""
 
 
@@ -62,19 +62,19 @@ def _by_size(node: ir.Node, facts: Facts) -> str | None:
 def _by_count(node: ir.Node, facts: Facts) -> str | None:
     made = [facts[v].count for v in node.outputs if v.dtype in REAL]
     if any(made):
-        return COUNTS
+        return _COUNTS
     if node.op_type in WEIGHT_OPS and weight_of(node) is not None:
         return None
     if not any(fact.count for fact in real_inputs(node, facts)):
         return None
     # A bias of scores needs no more digits than the scores.
     biased = node.op_type == "Add" and only_read_by(node, ("Softmax",))
-    return None if biased else COUNTS
+    return None if biased else _COUNTS
 
 
 def _near_zero(node: ir.Node, facts: Facts, reasons: dict[ir.Node, str]) -> None:
     """Keep what leads from a square or a probability to where its small values count."""
-    index = SENSITIVE.get(node.op_type)
+    index = _SENSITIVE.get(node.op_type)
     value = node.inputs[index] if index is not None and index < len(node.inputs) else None
     if value is None or not facts[value].near_zero:
         return

@@ -30,7 +30,7 @@ from optimize.surgery.graph import (
 from optimize.surgery.scopes import all_nodes, scope_of
 from optimize.surgery.value_types import fill_types
 
-HALF = ir.DataType.FLOAT16
+_HALF = ir.DataType.FLOAT16
 
 
 def emulate(
@@ -97,7 +97,7 @@ def _there_and_back(value: ir.Value) -> ir.Value:
     scope = scope_of(graph)
     nodes: list[ir.Node] = []
     source = value
-    for suffix, dtype in (("rounded/half", HALF), ("rounded", FLOAT)):
+    for suffix, dtype in (("rounded/half", _HALF), ("rounded", FLOAT)):
         name = scope.name_node(f"{value.name}/{suffix}")
         node = ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], name=name)
         source = node.outputs[0]

@@ -18,10 +18,10 @@ from optimize.precision.fp16.extremes import REAL, WHOLE, Extremes, extremes_of
 from optimize.surgery.graph import tensor_of
 from optimize.surgery.value_types import bodies_of
 
-ORDINARY_GAIN = 1024.0
+_ORDINARY_GAIN = 1024.0
 """Constants up to this size are gains as any layer has them; larger ones are masks or scales."""
 
-SMALL_FLOOR = 2.0**-7
+_SMALL_FLOOR = 2.0**-7
 """What a larger constant was added to is not near zero any more."""
 
 SQUARED, LIKELY = 2, 1
@@ -36,9 +36,9 @@ MOVES = (
 )
 """Operators that hand values on as they are."""
 
-TREES_DOMAIN = "ai.onnx.ml"
+_TREES_DOMAIN = "ai.onnx.ml"
 
-STEPS = (
+_STEPS = (
     *MOVES,
     *("Abs", "Add", "Ceil", "Clip", "CumSum", "Div", "Exp", "Floor", "Log", "Max", "Mean", "Min"),
     *("Mod", "Mul", "Neg", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceProd", "ReduceSum"),
@@ -46,20 +46,20 @@ STEPS = (
 )
 """What leads from positions and lengths to others."""
 
-SUMS = ("Add", "Sub", "Sum", "Max", "Min", "Mean", "Mod")
-PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
-SAME_SIZE = ("Abs", "Ceil", "Floor", "Neg", "Pow", "Relu", "Round", "Sqrt")
+_SUMS = ("Add", "Sub", "Sum", "Max", "Min", "Mean", "Mod")
+_PRODUCTS = ("MatMul", "Gemm", "Conv", "Einsum")
+_SAME_SIZE = ("Abs", "Ceil", "Floor", "Neg", "Pow", "Relu", "Round", "Sqrt")
 
-FILLS = ("Where", "Pad", "ScatterND", "ScatterElements")
-BIAS_INPUTS = {"MultiHeadAttention": 5, "Attention": 3}
+_FILLS = ("Where", "Pad", "ScatterND", "ScatterElements")
+_BIAS_INPUTS = {"MultiHeadAttention": 5, "Attention": 3}
 """Which input of an attention is added to the scores; Softmax follows within.
 
 A row that is masked in all places then has other weights than equal ones, as it sees nothing.
 """
 
-BY_ORDER = (
+_BY_ORDER = (
     *("ArgMax", "ArgMin", "Hardmax", "MaxPool", "ReduceMax", "ReduceMin", "Softmax", "TopK"),
-    *BIAS_INPUTS,
+    *_BIAS_INPUTS,
 )
 """For these a fill value need not be exact, as long as it is the smallest or the largest."""
 
@@ -76,12 +76,12 @@ class Fact:
     near_zero: int = 0
 
 
-ORDINARY = Fact()
+_ORDINARY = Fact()
 Facts = Mapping[ir.Value, Fact]
-ExtremesOf = Callable[[ir.Value], Extremes | None]
+_ExtremesOf = Callable[[ir.Value], Extremes | None]
 
 
-def facts_of(graph: ir.Graph, extremes: ExtremesOf) -> Facts:
+def facts_of(graph: ir.Graph, extremes: _ExtremesOf) -> Facts:
     """The facts of every value of a graph with types, and of its bodies."""
     facts: dict[ir.Value, Fact] = {}
     _through(graph, facts, extremes)
@@ -95,7 +95,7 @@ def is_fill(node: ir.Node, value: ir.Value) -> bool:
     """
     if tensor_of(value) is None or value is node.inputs[0]:
         return False
-    return node.op_type == "Clip" or (node.op_type in FILLS and only_read_by(node, BY_ORDER))
+    return node.op_type == "Clip" or (node.op_type in _FILLS and only_read_by(node, _BY_ORDER))
 
 
 def only_read_by(node: ir.Node, op_types: Collection[str]) -> bool:
@@ -106,9 +106,9 @@ def only_read_by(node: ir.Node, op_types: Collection[str]) -> bool:
         if value.is_graph_output():
             return False
         for reader, index in value.uses():
-            if reader.op_type in op_types and index == BIAS_INPUTS.get(reader.op_type, index):
+            if reader.op_type in op_types and index == _BIAS_INPUTS.get(reader.op_type, index):
                 continue
-            if reader.op_type not in MOVES or reader.op_type in ("Cast", *FILLS):
+            if reader.op_type not in MOVES or reader.op_type in ("Cast", *_FILLS):
                 return False
             pending.extend(v for v in reader.outputs if v not in seen)
             seen.update(reader.outputs)
@@ -116,7 +116,7 @@ def only_read_by(node: ir.Node, op_types: Collection[str]) -> bool:
 
 
 def _through(
-    graph: ir.Graph | ir.Function, facts: dict[ir.Value, Fact], extremes: ExtremesOf
+    graph: ir.Graph | ir.Function, facts: dict[ir.Value, Fact], extremes: _ExtremesOf
 ) -> None:
     for node in graph:
         for value in node.inputs:
@@ -126,10 +126,10 @@ def _through(
         skipped = 2 if node.op_type == "Loop" else 0
         for body in bodies:
             for outer, inner in zip(node.inputs[skipped:], body.inputs[skipped:], strict=False):
-                facts[inner] = ORDINARY if outer is None else _handed(facts[outer])
+                facts[inner] = _ORDINARY if outer is None else _handed(facts[outer])
             _through(body, facts, extremes)
         for index, value in enumerate(node.outputs):
-            facts[value] = ORDINARY
+            facts[value] = _ORDINARY
             if bodies:
                 made = [b.outputs[index + skipped // 2 : index + skipped // 2 + 1] for b in bodies]
                 found = [facts.get(v) or _of_constant(extremes(v)) for each in made for v in each]
@@ -140,7 +140,7 @@ def _through(
 
 def _of_constant(found: Extremes | None) -> Fact:
     if found is None:
-        return ORDINARY
+        return _ORDINARY
     return Fact(top=found.top, low=found.top or 1.0, constant=True)
 
 
@@ -149,7 +149,7 @@ def _handed(fact: Fact) -> Fact:
 
 
 def _joined(facts: Iterable[Fact]) -> Fact:
-    known = list(facts) or [ORDINARY]
+    known = list(facts) or [_ORDINARY]
     return Fact(
         top=max(f.top for f in known),
         low=min(f.low for f in known),
@@ -183,7 +183,7 @@ def _result(node: ir.Node, facts: Facts) -> Fact:
     if op_type == "Range":
         return Fact(count=True)
     data = real_inputs(node, facts)
-    if node.domain == TREES_DOMAIN:
+    if node.domain == _TREES_DOMAIN:
         return _named(node)
     if op_type in MOVES:
         kept = [
@@ -195,10 +195,10 @@ def _result(node: ir.Node, facts: Facts) -> Fact:
         looked_up = op_type.startswith("Gather") and tensor_of(node.inputs[1]) is None
         return replace(moved, constant=False) if looked_up else moved
     if not data:
-        return ORDINARY
+        return _ORDINARY
     made = _ARITHMETIC.get(op_type, _other)(node, data)
     constant = all(f.constant for f in data)
-    counting = op_type in STEPS or is_outer_product(node)
+    counting = op_type in _STEPS or is_outer_product(node)
     count = op_type == "CumSum" or (counting and _counts(data))
     return replace(made, top=max(1.0, made.top), constant=constant, count=count)
 
@@ -228,7 +228,7 @@ def _named(node: ir.Node) -> Fact:
 def _cast(node: ir.Node, facts: Facts) -> Fact:
     source = node.inputs[0]
     if source is None or source.dtype in REAL or facts[source].constant:
-        return ORDINARY if source is None else facts[source]
+        return _ORDINARY if source is None else facts[source]
     # Bytes and truth values are exact in float16; texts say any number.
     dtype = source.dtype
     return Fact(count=dtype is not None and (dtype == ir.DataType.STRING or dtype.bitwidth > 8))
@@ -237,14 +237,14 @@ def _cast(node: ir.Node, facts: Facts) -> Fact:
 def _sum(node: ir.Node, data: list[Fact]) -> Fact:
     constants = [f for f in data if f.constant]
     floor = min(f.low for f in data) if constants and node.op_type != "Sub" else 1.0
-    near = 0 if any(f.top >= SMALL_FLOOR for f in constants) else _near_zero(data)
+    near = 0 if any(f.top >= _SMALL_FLOOR for f in constants) else _near_zero(data)
     return Fact(max(f.top for f in data), floor, near_zero=near)
 
 
 def _clip(node: ir.Node, data: list[Fact]) -> Fact:
     bound = max([0.0, *(f.top for f in data[1:])])
-    floor = data[1] if len(data) > 1 and node.inputs[1] is not None else ORDINARY
-    near = data[0].near_zero if floor.top < SMALL_FLOOR or floor is ORDINARY else 0
+    floor = data[1] if len(data) > 1 and node.inputs[1] is not None else _ORDINARY
+    near = data[0].near_zero if floor.top < _SMALL_FLOOR or floor is _ORDINARY else 0
     top = min(data[0].top, bound) if len(data) > 1 else data[0].top
     return Fact(top, min(data[0].low, floor.low), near_zero=near)
 
@@ -265,7 +265,7 @@ def _div(node: ir.Node, data: list[Fact]) -> Fact:
 
 def _gain(top: float) -> float:
     """What a constant factor does to magnitudes; any layer multiplies by ordinary weights."""
-    return 1.0 if 1 / ORDINARY_GAIN <= top <= ORDINARY_GAIN else top or 1.0
+    return 1.0 if 1 / _ORDINARY_GAIN <= top <= _ORDINARY_GAIN else top or 1.0
 
 
 def _same_size(node: ir.Node, data: list[Fact]) -> Fact:
@@ -292,16 +292,16 @@ def _likely(node: ir.Node, data: list[Fact]) -> Fact:
 
 
 def _other(node: ir.Node, data: list[Fact]) -> Fact:
-    return ORDINARY
+    return _ORDINARY
 
 
 _ARITHMETIC: Mapping[str, Callable[[ir.Node, list[Fact]], Fact]] = {
     "Clip": _clip,
     "Mul": _mul,
     "Div": _div,
-    **dict.fromkeys(SUMS, _sum),
-    **dict.fromkeys(SAME_SIZE, _same_size),
-    **dict.fromkeys(PRODUCTS, _product),
+    **dict.fromkeys(_SUMS, _sum),
+    **dict.fromkeys(_SAME_SIZE, _same_size),
+    **dict.fromkeys(_PRODUCTS, _product),
     **dict.fromkeys(("Exp", "Sigmoid", "Softmax"), _likely),
     **dict.fromkeys(
         ("AveragePool", "ReduceL1", "ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare"),

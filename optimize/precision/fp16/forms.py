@@ -13,7 +13,7 @@ FLOAT = ir.DataType.FLOAT
 BRANCHING = ("If", "Loop", "Scan")
 """Operators whose bodies are converted with the rest; other operators' bodies stay as they are."""
 
-NO_FORM = "the operator has no float16 form"
+_NO_FORM = "the operator has no float16 form"
 
 _SCORES = 3
 """The output of an attention that has its scores."""
@@ -22,7 +22,7 @@ _TENSORS = (ir.AttributeType.TENSOR, ir.AttributeType.TENSORS)
 _TYPED_BY_ATTRIBUTE = ("Cast", "Constant", "ConstantOfShape")
 _HALF = "tensor(float16)"
 
-NO_KERNEL = (
+_NO_KERNEL = (
     "DFT",
     "Det",
     "FusedConv",
@@ -39,7 +39,7 @@ NO_KERNEL = (
 )
 """Operators with a float16 form for which no provider of the runtime has a float16 kernel."""
 
-DRAWS = (
+_DRAWS = (
     "Bernoulli",
     "Multinomial",
     "RandomNormal",
@@ -82,7 +82,7 @@ def half_form(node: ir.Node, main: ir.Graph) -> HalfForm | str:
         return "it names its output's type itself"
     signature = signature_of(node, main)
     if signature is None:
-        return NO_FORM
+        return _NO_FORM
     places = [
         (index, name)
         for index, (value, name, allowed) in enumerate(signature.at(node))
@@ -91,16 +91,16 @@ def half_form(node: ir.Node, main: ir.Graph) -> HalfForm | str:
     # An output is float16 where its type is that of an input.
     inputs = {index: name for index, name in places if index < n_inputs}
     if not inputs:
-        return NO_FORM
+        return _NO_FORM
     outputs = {i - n_inputs for i, name in places if i >= n_inputs and name in inputs.values()}
     return HalfForm(frozenset(inputs), frozenset(outputs))
 
 
 def _special(node: ir.Node) -> str | None:
     """Why a node stays in float32 though its operator has a float16 form."""
-    if node.op_type in NO_KERNEL or string_of(node, "reduction", "none") != "none":
+    if node.op_type in _NO_KERNEL or string_of(node, "reduction", "none") != "none":
         return "the runtime has no float16 kernel for it"
-    if node.op_type in DRAWS:
+    if node.op_type in _DRAWS:
         return "it draws numbers: other ones in float16"
     if node.op_type == "BitCast":
         return "it reads the bits of float32"

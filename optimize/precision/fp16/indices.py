@@ -12,16 +12,16 @@ from optimize.surgery.graph import dims, weight_of
 from optimize.surgery.scopes import all_nodes
 from optimize.surgery.value_types import bodies_of
 
-INDEX = "leads to an index: rounding would move it"
-LENGTH = "leads to a length: rounding would change the shape"
+_INDEX = "leads to an index: rounding would move it"
+_LENGTH = "leads to a length: rounding would change the shape"
 
-ROUNDING = ("Ceil", "Floor", "Mod", "Range", "Round")
+_ROUNDING = ("Ceil", "Floor", "Mod", "Range", "Round")
 """Where a small difference decides between whole numbers."""
 
-FLOAT_SIZES = {"OneHot": (0, 1), "Resize": (1, 2), "Upsample": (1,), "Range": (0, 1, 2)}
+_FLOAT_SIZES = {"OneHot": (0, 1), "Resize": (1, 2), "Upsample": (1,), "Range": (0, 1, 2)}
 """Inputs that are indices or sizes though they are float."""
 
-WHOLE_SIZES = {
+_WHOLE_SIZES = {
     **dict.fromkeys(("Expand", "Pad", "Reshape", "Split", "Tile", "TopK"), (1,)),
     "ConstantOfShape": (0,),
     "Loop": (0,),
@@ -47,13 +47,13 @@ def by_indices(graph: ir.Graph) -> dict[ir.Node, str]:
         if starts is None:
             continue
         makes_floats = any(v.dtype in REAL for v in node.outputs)
-        if makes_floats and node.op_type in ROUNDING:
-            indices.setdefault(node, INDEX)
+        if makes_floats and node.op_type in _ROUNDING:
+            indices.setdefault(node, _INDEX)
         sizes = node.op_type in ("Range", "Resize", "Upsample")
         if sizes or (not makes_floats and _decides_a_shape(node)):
-            _backwards(starts, lengths, LENGTH, through=True)
+            _backwards(starts, lengths, _LENGTH, through=True)
         else:
-            _backwards(starts, indices, INDEX, through=False)
+            _backwards(starts, indices, _INDEX, through=False)
     return lengths | {node: why for node, why in indices.items() if node not in lengths}
 
 
@@ -64,9 +64,9 @@ def _starts(node: ir.Node) -> Sequence[ir.Value | None] | None:
         whole = made is not None and made.is_integer() and made.bitwidth > 8
         # Bytes are samples, levels or weights rather than indices.
         return node.inputs[:1] if whole else None
-    if node.op_type in FLOAT_SIZES:
-        return [node.inputs[i] for i in FLOAT_SIZES[node.op_type] if i < len(node.inputs)]
-    return node.inputs if node.op_type in ROUNDING else None
+    if node.op_type in _FLOAT_SIZES:
+        return [node.inputs[i] for i in _FLOAT_SIZES[node.op_type] if i < len(node.inputs)]
+    return node.inputs if node.op_type in _ROUNDING else None
 
 
 def _backwards(
@@ -97,7 +97,7 @@ def _decides_a_shape(node: ir.Node) -> bool:
     while pending:
         value = pending.pop()
         for reader, index in value.uses():
-            if index in WHOLE_SIZES.get(reader.op_type, ()):
+            if index in _WHOLE_SIZES.get(reader.op_type, ()):
                 return True
             whole = [v for v in reader.outputs if v.dtype is not None and v.dtype.is_integer()]
             pending.extend(v for v in whole if v not in seen)

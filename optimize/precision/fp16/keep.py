@@ -20,7 +20,7 @@ from optimize.surgery.scopes import all_nodes
 from optimize.surgery.value_types import bodies_of
 from vampnet_models.errors import InputError
 
-LOST_SHARE = 0.01
+_LOST_SHARE = 0.01
 """A weight that loses more of its values is warned about."""
 
 KEEP_OPS = {
@@ -40,7 +40,7 @@ KEEP_OPS = {
 }
 """Operators that stay in float32, and why."""
 
-NORM_INTERNALS = ("Mul", "Add", "Sqrt", "Reciprocal", "Div")
+_NORM_INTERNALS = ("Mul", "Add", "Sqrt", "Reciprocal", "Div")
 """Operators that make the squares of an unfused norm or use its sums."""
 
 
@@ -153,7 +153,7 @@ def _losses(
                 continue
             told.add(value)
             found = extremes(value)
-            if found is not None and found.lost > LOST_SHARE:
+            if found is not None and found.lost > _LOST_SHARE:
                 share = f"{100 * found.lost:.0f} %"
                 yield f"{value.name}: {share} of its values round to zero in float16"
 
@@ -167,4 +167,4 @@ def _around(reduction: ir.Node) -> list[ir.Node]:
         found.append(reader)
         if reader.op_type in ("Add", "Sqrt", "Reciprocal"):
             pending.extend(reader.outputs[0].consumers())
-    return [node for node in found if node.op_type in NORM_INTERNALS]
+    return [node for node in found if node.op_type in _NORM_INTERNALS]

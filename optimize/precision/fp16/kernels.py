@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from optimize.surgery.scopes import all_nodes
 
-BATCH_TRANSPOSED = "the runtime ends when it joins this to a product in float16"
+_BATCH_TRANSPOSED = "the runtime ends when it joins this to a product in float16"
 
 
 def by_kernels(graph: ir.Graph) -> dict[ir.Node, str]:
@@ -18,7 +18,7 @@ def by_kernels(graph: ir.Graph) -> dict[ir.Node, str]:
     a segmentation fault while it loads the model. A Cast between them keeps them apart.
     """
     return {
-        node: BATCH_TRANSPOSED
+        node: _BATCH_TRANSPOSED
         for node in all_nodes(graph)
         if node.op_type == "Transpose" and _moves_batch(node) and _feeds_a_product(node)
     }

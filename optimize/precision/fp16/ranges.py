@@ -20,8 +20,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import write_text
 
-SCHEMA = 1
-HEADROOM = 2.0
+_SCHEMA = 1
+_HEADROOM = 2.0
 """Other audio may be louder: a value within this factor of float16's largest is kept."""
 
 
@@ -51,7 +51,7 @@ def _reason(value: ir.Value | None, ranges: Mapping[str, Range]) -> str | None:
     if measured is None or value is None:
         return None
     top = max(abs(measured.low), abs(measured.high))
-    if top * HEADROOM > LARGEST:
+    if top * _HEADROOM > LARGEST:
         return f"{value.name} reaches {top:.3g} on calibration audio; float16 ends at {LARGEST:g}"
     if 0 < top < SMALLEST_NORMAL:
         return f"{value.name} never exceeds {top:.3g} on calibration audio: float16 loses its bits"
@@ -61,7 +61,7 @@ def _reason(value: ir.Value | None, ranges: Mapping[str, Range]) -> str | None:
 def save_ranges(path: Path, source_sha256: str, ranges: Mapping[str, Range]) -> None:
     """Write measured ranges as JSON, atomically. Raises InputError when it cannot be written."""
     content = {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "source_sha256": source_sha256,
         "ranges": {name: [float(r.low), float(r.high)] for name, r in ranges.items()},
     }
@@ -75,7 +75,7 @@ def load_ranges(path: Path, source_sha256: str) -> dict[str, Range]:
     """
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
+        if content["schema"] != _SCHEMA:
             raise ValueError(f"schema {content['schema']}")
         sha256 = content["source_sha256"]
         ranges: dict[str, Range] = {

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from optimize.precision.shared.plan import Conversion, Plan, constant_lookups, conversion, plan
 from optimize.surgery.graph import Array, derived_weight, dims, drop_unused, insert, read, weight_of
 
-MIN_ELEMENTS = 512
+_MIN_ELEMENTS = 512
 """Smaller weights stay: the extra node would eat the saving."""
 
 
@@ -24,8 +24,8 @@ def targets(graph: ir.Graph) -> Plan:
     What decides the codes is among them: only its weights are rounded, each by less than a
     thousandth of itself, and a search measures what that does.
     """
-    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), {}, MIN_ELEMENTS)
-    return Plan((*found.chosen, *constant_lookups(graph, MIN_ELEMENTS)), found.left)
+    found = plan(graph, ("MatMul", "Conv", "ConvTranspose"), {}, _MIN_ELEMENTS)
+    return Plan((*found.chosen, *constant_lookups(graph, _MIN_ELEMENTS)), found.left)
 
 
 def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:

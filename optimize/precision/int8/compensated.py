@@ -25,7 +25,7 @@ from optimize.surgery.graph import dims, read, weight_of
 MomentsOf = Callable[[Mapping[str, int]], Iterable[tuple[str, NDArray[np.float64]]]]
 """From activations and their numbers of channels to X^T X of each, in that order."""
 
-ZERO = 128
+_ZERO = 128
 """Where int8 begins among the integers of `error_compensated`."""
 
 
@@ -106,7 +106,7 @@ def _together(
     weights = [read(tensor) for tensor in tensors.values()]
     weight = np.concatenate(weights, axis=1)
     scales = per_channel_scales(weight, 1)
-    zeros = np.full((1, len(scales)), ZERO, np.uint8)
+    zeros = np.full((1, len(scales)), _ZERO, np.uint8)
     chosen = error_compensated(weight, moments, scales[None], zeros, len(weight), 8)
     chosen /= scales
     integers = np.rint(chosen, out=chosen).astype(np.int8)

@@ -45,7 +45,7 @@ from optimize.surgery.graph import (
 
 CHANNEL_AXIS = 1
 
-LEAST_SHARE = 1 / 64
+_LEAST_SHARE = 1 / 64
 """A channel's range counts as at least this share of the widest one's."""
 
 
@@ -98,7 +98,7 @@ class ConvJob:
 
 
 @dataclass(frozen=True)
-class Stored:
+class _Stored:
     """A uint8 value and its zero point; `real` is the float value that others read instead."""
 
     value: ir.Value
@@ -156,7 +156,7 @@ def steps_of(low: Array, high: Array, symmetric: bool = False) -> Steps:
     A `symmetric` one is 128, as far from both ends as can be.
     """
     low, high = np.minimum(low, 0).astype(np.float64), np.maximum(high, 0).astype(np.float64)
-    least = max(float((high - low).max()) * LEAST_SHARE, 2.0**-50)
+    least = max(float((high - low).max()) * _LEAST_SHARE, 2.0**-50)
     missing = np.maximum(least - (high - low), 0) / 2
     low, high = low - missing, high + missing
     zeros = np.array([[128]]) if symmetric else np.arange(1, 255)[:, None]
@@ -171,7 +171,7 @@ def quantize(jobs: Iterable[ConvJob], native: bool = False, tiled: bool = True) 
     `native` takes the operators of the optional library for every Snake. Snakes that are not
     `tiled` are those of the graph.
     """
-    stored: dict[ir.Value, Stored] = {}
+    stored: dict[ir.Value, _Stored] = {}
     listed = list(jobs)
     if not listed:
         return
@@ -261,7 +261,7 @@ def _is_alone(found: snake.Snake) -> bool:
 
 
 def _quantize(
-    job: ConvJob, stored: dict[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
+    job: ConvJob, stored: dict[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
 ) -> None:
     node = job.node
     conv_weight.quantize(node, job.input.sizes, job.output.sizes, job.bias, job.mean)
@@ -270,7 +270,7 @@ def _quantize(
 
 
 def _input(
-    job: ConvJob, stored: Mapping[ir.Value, Stored], rates: Mapping[ir.Value, int] | None
+    job: ConvJob, stored: Mapping[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
 ) -> ir.Value:
     """The Conv's input in units of its steps, through 8 bits."""
     node, x, found = job.node, job.x, job.before
@@ -285,8 +285,8 @@ def _input(
 
 
 def _stored_snake(
-    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, Stored], rate: int | None
-) -> Stored:
+    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, _Stored], rate: int | None
+) -> _Stored:
     """The Snake before the Conv, quantized; by the native library where `rate` is None."""
     node, held, zero = job.node, stored.get(found.x), job.input.zero_point
     name = f"{node.name}/input"
@@ -305,7 +305,7 @@ def _stored_snake(
             made = insert_native_snake(node, x, alpha, inverse, found.name, loaded, kept)
         else:
             made = insert_tiled_snake(node, x, alpha, inverse, found.name, tile, loaded, kept)
-        return Stored(made, zero)
+        return _Stored(made, zero)
     if job.is_fed:
         angle = _load(node, stored[found.x], None, f"{name}/angle")
         made = insert_snake(node, angle, alpha, inverse, found.name)
@@ -314,7 +314,7 @@ def _stored_snake(
     return _store(node, insert_snake(node, real, alpha, inverse, found.name), steps, zero, name)
 
 
-def _quantize_output(job: ConvJob, stored: dict[ir.Value, Stored]) -> None:
+def _quantize_output(job: ConvJob, stored: dict[ir.Value, _Stored]) -> None:
     """Store the output, which is in units of its steps already, for its readers."""
     node, output = job.node, job.node.outputs[0]
     readers, is_output, name = tuple(output.uses()), output.is_graph_output(), output.name
@@ -343,7 +343,7 @@ def _column(sizes: Array, rank: int) -> Array:
     return sizes.reshape(1, -1, *(1 for _ in range(rank - 2)))
 
 
-def _store(before: ir.Node, value: ir.Value, steps: Array | None, zero: int, name: str) -> Stored:
+def _store(before: ir.Node, value: ir.Value, steps: Array | None, zero: int, name: str) -> _Stored:
     """QuantizeLinear in steps per channel, or of 1 where the value is in units of its steps."""
     if steps is not None:  # as a product: the runtime's kernel for many scales is 10 times slower
         rates = (1 / steps).astype(np.float32)
@@ -359,10 +359,10 @@ def _store(before: ir.Node, value: ir.Value, steps: Array | None, zero: int, nam
         dtypes=[ir.DataType.UINT8],
         shapes=[value.shape],
     )
-    return Stored(held, zero)
+    return _Stored(held, zero)
 
 
-def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.Value:
+def _load(before: ir.Node, held: _Stored, sizes: Array | None, name: str) -> ir.Value:
     """DequantizeLinear to real values, or to units of the steps."""
     scales, zeros, attributes = _parameters(before, sizes, held.zero_point, name)
     inputs = [held.value, scales, zeros]
@@ -371,7 +371,7 @@ def _load(before: ir.Node, held: Stored, sizes: Array | None, name: str) -> ir.V
 
 
 def _real(
-    before: ir.Node, held: Stored, steps: Steps, rank: int, name: str, *, whole: bool
+    before: ir.Node, held: _Stored, steps: Steps, rank: int, name: str, *, whole: bool
 ) -> ir.Value:
     """The real values of a stored output; dequantized by one scale first where `whole`."""
     if not whole:

@@ -13,16 +13,16 @@ import onnx_ir as ir
 from optimize.precision.shared.traits import Traits
 from optimize.surgery.graph import dims, weight_of
 
-NARROW_CHANNELS = 24
+_NARROW_CHANNELS = 24
 """With so few input channels QLinearConv takes longer than the float Conv, up to 10 times.
 
 On the small encoder (8 to 192 channels) 8, 12, 24 and 48 gave 3.1, 1.4, 1.04 and 0.96 times the
 FP32 time, interleaved on a busy machine."""
 
-DECODER_CHANNELS = 48
+_DECODER_CHANNELS = 48
 """In a decoder: the stage of 48 channels adds a quarter of the noise, for 6 % of the arithmetic."""
 
-SHORT_KERNEL = 3
+_SHORT_KERNEL = 3
 """In a decoder: the branch of kernel 3 adds a third of the other stages' noise, for a seventh."""
 
 
@@ -30,7 +30,7 @@ def narrow_convs(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Convolutions of so few channels that the float kernel is the faster one."""
     found = {}
     for node, channels, _ in _convs(graph) if traits.is_family else ():
-        if channels <= NARROW_CHANNELS:
+        if channels <= _NARROW_CHANNELS:
             found[node] = f"{channels} input channels: the runtime's integer kernel is slower"
     return found
 
@@ -41,9 +41,9 @@ def noisy_convs(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
         return {}
     found = {}
     for node, channels, taps in _convs(graph):
-        if channels <= DECODER_CHANNELS:
+        if channels <= _DECODER_CHANNELS:
             found[node] = f"{channels} input channels: more of the noise than of the arithmetic"
-        elif taps <= SHORT_KERNEL:
+        elif taps <= _SHORT_KERNEL:
             found[node] = f"a kernel of {taps}: more of the noise than of the arithmetic"
     return found
 

@@ -26,7 +26,7 @@ from optimize.surgery.graph import (
 BIAS_UNITS = 2**30
 """The largest bias in units of the products; they themselves fill the other half of an int32."""
 
-LEAST_UNIT = 2.0**-45
+_LEAST_UNIT = 2.0**-45
 """A unit of the products over a step of the output: ten million of them do not move it by one."""
 
 
@@ -45,7 +45,7 @@ def quantize(
 
     def scaled() -> Array:
         weight = read(tensor)
-        factors = of_groups(columns, group, shape[0])
+        factors = _of_groups(columns, group, shape[0])
         wide = factors.reshape(*factors.shape, *(1 for _ in shape[2:]))
         return (weight * wide).astype(np.float32)
 
@@ -53,7 +53,7 @@ def quantize(
     own = wide_enough(per_channel_scales(in_steps, 0), rows, bias)
     scales: Array = (own / rows).astype(np.float32)
     if bias is not None and mean is not None:
-        bias = bias - mean_error(in_steps, own, of_groups(mean / columns, group, shape[0]))
+        bias = bias - mean_error(in_steps, own, _of_groups(mean / columns, group, shape[0]))
     del in_steps
     integers = add_weight(
         graph,
@@ -70,7 +70,7 @@ def quantize(
         _quantize_bias(graph, node, bias_units(bias, own), scales)
 
 
-def of_groups(values: Array, group: int, n_out: int) -> Array:
+def _of_groups(values: Array, group: int, n_out: int) -> Array:
     """Values of the input channels as they meet a weight `[out, in / group, ...]`.
 
     `[1, in]` without groups, which broadcasts.
@@ -85,7 +85,7 @@ def wide_enough(scales: Array, rows: Array, bias: Array | None) -> Array:
     So they are where a channel's weights are zero, or nothing beside its bias: what is then rounded
     is 30 bits below the bias, or below a step of the output (`rows`, `[out]`).
     """
-    least = np.asarray(rows, np.float64) * LEAST_UNIT
+    least = np.asarray(rows, np.float64) * _LEAST_UNIT
     if bias is not None:
         least = np.maximum(least, np.abs(bias.astype(np.float64)) / BIAS_UNITS)
     return np.maximum(scales, least).astype(np.float32)

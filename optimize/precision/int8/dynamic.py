@@ -50,7 +50,7 @@ from optimize.surgery.graph import (
 from optimize.surgery.scopes import derived
 from optimize.surgery.stand_ins import restore
 
-UNSIGNED_ZERO = 128
+_UNSIGNED_ZERO = 128
 
 STORED = "int8-weights"
 WEIGHTS_ALONE = "the runtime has no integer kernel for ConvTranspose: its weights alone take 8 bits"
@@ -180,7 +180,7 @@ def _convolution(node: ir.Node, quantized: Sequence[ir.Value]) -> None:
     weight, scales = derived(value, "uint8", make)
     x, scale, zero = quantized
     weight_zero = add_constant(
-        graph_of(node), f"{node.name}.zero", np.array(UNSIGNED_ZERO, np.uint8)
+        graph_of(node), f"{node.name}.zero", np.array(_UNSIGNED_ZERO, np.uint8)
     )
     (product,) = insert(
         node,
@@ -197,7 +197,7 @@ def _convolution(node: ir.Node, quantized: Sequence[ir.Value]) -> None:
 
 def _unsigned(tensor: ir.TensorProtocol, scales: Array) -> Array:
     signed = quantize_per_channel(read(tensor), scales, 0).astype(np.int16)
-    return (signed + UNSIGNED_ZERO).astype(np.uint8)
+    return (signed + _UNSIGNED_ZERO).astype(np.uint8)
 
 
 def _column(node: ir.Node, bias: ir.Value | None, n_spatial: int) -> ir.Value | None:

@@ -1,8 +1,8 @@
 """Room for what a short calibration did not see.
 
 The extremes of few values lie within those of many: by as much as normal values would, a range is
-widened around its mean to what `ENOUGH_VALUES` of them reach. In a convolution, whose channels have
-steps of their own, one that a ReLU silences most of the time shows less still: none counts as
+widened around its mean to what `_ENOUGH_VALUES` of them reach. In a convolution, whose channels
+have steps of their own, one that a ReLU silences most of the time shows less still: none counts as
 narrower than a share of the widest. Calibrated on one feed, a small U-Net's error on another falls
 from 0.15 to 0.035, that of a codec's block from 0.09 to 0.02.
 """
@@ -18,10 +18,10 @@ from calibration.ranges.observers import ChannelRange, Range
 from optimize.precision.int8.conv import RangeLike
 from optimize.surgery.graph import Array
 
-ENOUGH_VALUES = 100_000
+_ENOUGH_VALUES = 100_000
 """With so many values (of each channel) extremes are taken as they are."""
 
-FEWEST_VALUES = 8
+_FEWEST_VALUES = 8
 """Fewer count as so many."""
 
 LEAST_SHARE = 1 / 2
@@ -36,9 +36,9 @@ def with_room(ranges: Mapping[str, RangeLike], least_share: float = 0.0) -> dict
 def _widened(seen: RangeLike, least_share: float) -> RangeLike:
     if not isinstance(seen, Range | ChannelRange) or seen.count is None or seen.mean is None:
         return seen
-    if seen.count >= ENOUGH_VALUES:
+    if seen.count >= _ENOUGH_VALUES:
         return seen
-    reach = np.sqrt(np.log(ENOUGH_VALUES) / np.log(max(seen.count, FEWEST_VALUES)))
+    reach = np.sqrt(np.log(_ENOUGH_VALUES) / np.log(max(seen.count, _FEWEST_VALUES)))
     low: Array = np.asarray(seen.mean - (seen.mean - seen.low) * reach)
     high: Array = np.asarray(seen.mean + (seen.high - seen.mean) * reach)
     missing = np.maximum(float((high - low).max()) * least_share - (high - low), 0) / 2

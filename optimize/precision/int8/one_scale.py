@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import weight_of
 
-JOINED_OPS = frozenset(
+_JOINED_OPS = frozenset(
     {
         "Add",
         "AveragePool",
@@ -26,12 +26,12 @@ JOINED_OPS = frozenset(
 )
 """Operators that become integer kernels between a DequantizeLinear and a QuantizeLinear."""
 
-MOVING_OPS = frozenset(
+_MOVING_OPS = frozenset(
     {"Flatten", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
 """Operators that the runtime moves either of the two past."""
 
-QUANTIZED_OPS = ("MatMul", "QuantizeLinear")
+_QUANTIZED_OPS = ("MatMul", "QuantizeLinear")
 """What quantizes its input as a whole; a convolution brings its input to its steps first."""
 
 
@@ -40,8 +40,8 @@ def takes_one_scale(value: ir.Value) -> bool:
     for node in _readers(value):
         if node.op_type == "MatMul" and weight_of(node) is None:
             return True
-        if node.op_type in JOINED_OPS and any(
-            after.op_type in QUANTIZED_OPS for made in node.outputs for after in _readers(made)
+        if node.op_type in _JOINED_OPS and any(
+            after.op_type in _QUANTIZED_OPS for made in node.outputs for after in _readers(made)
         ):
             return True
     return False
@@ -51,5 +51,5 @@ def _readers(value: ir.Value) -> Iterator[ir.Node]:
     """What reads a value, directly or behind operators that move it."""
     for use in value.uses():
         yield use.node
-        if use.node.op_type in MOVING_OPS and use.idx == 0:
+        if use.node.op_type in _MOVING_OPS and use.idx == 0:
             yield from _readers(use.node.outputs[0])

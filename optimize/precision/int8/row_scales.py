@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import add_constant, graph_of, insert, substitute
 
-SMALLEST = np.float32(2.0**-100)
+_SMALLEST = np.float32(2.0**-100)
 """Stands in for the largest magnitude of a row of zeros."""
 
 
@@ -24,7 +24,7 @@ def row_scaled(node: ir.Node) -> ir.Node:
     graph, name, width = graph_of(node), node.name, x.shape
     rows = None if width is None else [*list(width)[:-1], 1]
     axes = add_constant(graph, f"{name}.rows", np.array([-1], np.int64))
-    least = add_constant(graph, f"{name}.least", np.array(SMALLEST))
+    least = add_constant(graph, f"{name}.least", np.array(_SMALLEST))
     (size,) = insert(node, "Abs", [x], name=f"{name}/size", shapes=[width])
     (peak,) = insert(node, "ReduceMax", [size, axes], name=f"{name}/peak", shapes=[rows])
     (scale,) = insert(node, "Max", [peak, least], name=f"{name}/row_scale", shapes=[rows])

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import add_constant, read, tensor_of
 
-UNSIGNED_ZERO = 128
+_UNSIGNED_ZERO = 128
 
 
 def make_signed(graph: ir.Graph) -> int:
@@ -27,8 +27,8 @@ def make_signed(graph: ir.Graph) -> int:
         if tensor is None or tensor.dtype != ir.DataType.UINT8:
             continue
         values = read(tensor)
-        if (values != UNSIGNED_ZERO).any():
-            raise ValueError(f"{node.name}: its zero point is not {UNSIGNED_ZERO}")
+        if (values != _UNSIGNED_ZERO).any():
+            raise ValueError(f"{node.name}: its zero point is not {_UNSIGNED_ZERO}")
         if values.shape not in zero:
             zeros = np.zeros(values.shape, np.int8)
             zero[values.shape] = add_constant(graph, f"zero.int8.{len(zero)}", zeros)

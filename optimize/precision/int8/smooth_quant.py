@@ -35,17 +35,17 @@ from optimize.surgery.graph import (
 from optimize.surgery.stand_ins import stored_turned
 
 CHANNEL_AXIS = -1
-ALPHAS = tuple(float(a) for a in np.linspace(0.0, 1.0, 21))
+_ALPHAS = tuple(float(a) for a in np.linspace(0.0, 1.0, 21))
 """0 leaves the activation as it is, 1 gives all its channels the same extremes."""
 
-LEVELS = 255
-TAIL = 4.0
+_LEVELS = 255
+_TAIL = 4.0
 """Extremes over root mean square of a normal-like channel; only their ratio to rounding counts."""
 
-ROW_SHARE = 0.1
+_ROW_SHARE = 0.1
 """Power of the largest value of a typical row over that of all rows, where rows have scales."""
 
-R = TypeVar("R")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def _columns(value: ir.Value | None, reader: str) -> tuple[ir.Node, tuple[int, i
     return product, (sum(sizes[:at]), sum(sizes[: at + 1]))
 
 
-def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str, R | ChannelRange]:
+def smooth(
+    graph: ir.Graph, ranges: Mapping[str, _R | ChannelRange]
+) -> dict[str, _R | ChannelRange]:
     """Smooth a graph in place wherever channel ranges are at hand; returns the ranges after it."""
     after = dict(ranges)
     for name, site in sites(graph).items():
@@ -142,7 +144,7 @@ def smooth(graph: ir.Graph, ranges: Mapping[str, R | ChannelRange]) -> dict[str,
         if not np.isfinite([joined.min(), joined.max()]).all():
             continue
         # What no normalization makes has a scale per row.
-        share = 1.0 if site.columns is None else ROW_SHARE
+        share = 1.0 if site.columns is None else _ROW_SHARE
         s = best_scales(seen, joined, share)
         if s is None:
             continue
@@ -179,7 +181,7 @@ def best_scales(
     power = np.einsum("co,co->c", weight, weight, dtype=np.float64)
     best: NDArray[np.float32] | None = None
     least = np.inf
-    for alpha in ALPHAS:
+    for alpha in _ALPHAS:
         s = np.ones_like(peak)
         s[usable] = peak[usable] ** alpha / rows[usable] ** (1 - alpha) if alpha else 1.0
         s /= np.exp(np.log(s[usable]).mean())
@@ -197,9 +199,9 @@ def _expected_error(
     `weight` holds absolute values, `power` the sums of their squares per row.
     """
     span = max(float((seen.high / s).max()), 0.0) - min(float((seen.low / s).min()), 0.0)
-    of_input = share * (span / LEVELS) ** 2 / 12 * float((power * s**2).sum())
-    steps = 2 * (weight * s[:, None].astype(np.float32)).max(axis=0) / LEVELS
-    of_weight = float((steps**2).sum()) / 12 * float(((peak / TAIL / s) ** 2).sum())
+    of_input = share * (span / _LEVELS) ** 2 / 12 * float((power * s**2).sum())
+    steps = 2 * (weight * s[:, None].astype(np.float32)).max(axis=0) / _LEVELS
+    of_weight = float((steps**2).sum()) / 12 * float(((peak / _TAIL / s) ** 2).sum())
     return of_input + of_weight
 
 

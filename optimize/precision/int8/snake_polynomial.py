@@ -16,12 +16,12 @@ import onnx_ir as ir
 
 from optimize.surgery.graph import Array, add_constant, graph_of, insert
 
-K = 3.60727
+_K = 3.60727
 P = 0.85854
 """Least squares of the squared sine over a period: 0.0004 off (rms), 0.0007 at most, 0 at 0."""
 
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 def frequency_of(alpha: Array) -> Array:
@@ -31,12 +31,12 @@ def frequency_of(alpha: Array) -> Array:
 
 def gain_of(inverse: Array) -> Array:
     """What the polynomial's square is multiplied by; float32, shaped as inverse."""
-    return np.asarray(inverse * (K * K), np.float32)
+    return np.asarray(inverse * (_K * _K), np.float32)
 
 
 def polynomial(
-    op: Callable[..., Value], x: Value, frequency: Value, gain: Value, shift: Value
-) -> Value:
+    op: Callable[..., _Value], x: _Value, frequency: _Value, gain: _Value, shift: _Value
+) -> _Value:
     """The Snake of x by `op(type, *inputs, label=)`; `shift` holds P."""
     periods = op("Mul", x, frequency, label="periods")
     phase = op("Sub", periods, op("Floor", periods, label="floor"), label="phase")

@@ -26,10 +26,10 @@ from optimize.surgery.graph import (
     substitute,
 )
 
-TYPICAL_FRAMES = 288
+_TYPICAL_FRAMES = 288
 """Five seconds: the length that slices are sized for; other lengths are as right."""
 
-TILE_ELEMENTS = 200_000
+_TILE_ELEMENTS = 200_000
 """A slice's tensors of float32 stay in a core's cache of 1 MB, and outweigh an operator's start."""
 
 
@@ -46,10 +46,10 @@ def samples_per_frame(graph: ir.Graph) -> dict[ir.Value, int]:
 
 def tile_channels(channels: int, rate: int) -> int | None:
     """How many channels a slice has; None where the whole tensor fits the cache anyway."""
-    samples = TYPICAL_FRAMES * rate
-    if channels * samples <= 2 * TILE_ELEMENTS:
+    samples = _TYPICAL_FRAMES * rate
+    if channels * samples <= 2 * _TILE_ELEMENTS:
         return None
-    fitting = [n for n in range(1, channels) if channels % n == 0 and n * samples <= TILE_ELEMENTS]
+    fitting = [n for n in range(1, channels) if channels % n == 0 and n * samples <= _TILE_ELEMENTS]
     return max(fitting, default=1)
 
 

@@ -58,7 +58,7 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.stand_ins import restore
 
-DYNAMIC = "int8-dynamic"
+_DYNAMIC = "int8-dynamic"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class Job:
+class _Job:
     """A MatMul to convert, and the quantization of its input, or of its scaled rows."""
 
     node: ir.Node
@@ -177,7 +177,7 @@ def convert(
         MixedNode(
             node.name or "",
             node.op_type,
-            int8_dynamic.STORED if reason == int8_dynamic.WEIGHTS_ALONE else DYNAMIC,
+            int8_dynamic.STORED if reason == int8_dynamic.WEIGHTS_ALONE else _DYNAMIC,
             reason,
         )
         for node, reason in apart.items()
@@ -211,7 +211,7 @@ def rounded_products(
 
 
 def _rounded(
-    jobs: list[Job],
+    jobs: list[_Job],
     before: Mapping[str, RangeLike],
     after: Mapping[str, RangeLike],
     moments_of: MomentsOf,
@@ -224,9 +224,9 @@ def _rounded(
 
 def _jobs(
     graph: ir.Graph, found: Plan, smoothed: Mapping[str, RangeLike], signed: bool
-) -> tuple[list[Job], list[FloatNode]]:
+) -> tuple[list[_Job], list[FloatNode]]:
     """The products to convert, and those whose ranges do not allow it."""
-    jobs: list[Job] = []
+    jobs: list[_Job] = []
     left: list[FloatNode] = []
     by_row = _read_by_row(graph)
     for node in found.chosen:
@@ -292,21 +292,21 @@ def activation_of(low: float, high: float) -> Activation:
 
 def _job(
     node: ir.Node, ranges: Mapping[str, RangeLike], by_row: set[ir.Node], symmetric: bool
-) -> Job:
+) -> _Job:
     """Everything that can fail, before the graph is touched."""
     x = node.inputs[0]
     assert x is not None
     if node in by_row:
-        return Job(node, activation_of(-1.0, 1.0), by_row=True)
+        return _Job(node, activation_of(-1.0, 1.0), by_row=True)
     lows, highs = extremes(x.name or "", ranges)
     low, high = float(lows.min()), float(highs.max())
     if symmetric:
         low, high = min(low, -high), max(high, -low)
-    return Job(node, activation_of(low, high))
+    return _Job(node, activation_of(low, high))
 
 
 def _quantize_node(
-    graph: ir.Graph, job: Job, pairs: dict[ir.Value, ir.Value], integers: Shelved | None
+    graph: ir.Graph, job: _Job, pairs: dict[ir.Value, ir.Value], integers: Shelved | None
 ) -> None:
     node = row_scales.row_scaled(job.node) if job.by_row else job.node
     x = node.inputs[0]

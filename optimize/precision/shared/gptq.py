@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from optimize.precision.shared.quantize import Bits, Floats
 
-DAMPING = 0.01
+_DAMPING = 0.01
 """Share of the mean diagonal that is added to it, the paper's."""
 
-BATCH_ROWS = 128
+_BATCH_ROWS = 128
 """Rows after which the later ones are updated in one product."""
 
 
@@ -44,8 +44,8 @@ def error_compensated(
     rest = weight[order].astype(np.float32)
     chosen = np.empty((n_rows, n_columns), np.float32)
     top = np.float32(2**bits - 1)
-    for first in range(0, n_rows, BATCH_ROWS):
-        last = min(first + BATCH_ROWS, n_rows)
+    for first in range(0, n_rows, _BATCH_ROWS):
+        last = min(first + _BATCH_ROWS, n_rows)
         errors = np.empty((last - first, n_columns), np.float32)
         for i in range(first, last):
             scale = scales[order[i] // block]
@@ -65,7 +65,7 @@ def _inverse_factor(moments: NDArray[np.float64], order: NDArray[np.int64]) -> F
     mean = float(diagonal.mean())
     # Inputs that never occur tell nothing: any positive value keeps the matrix regular.
     diagonal[diagonal == 0] = mean if mean > 0 else 1.0
-    np.fill_diagonal(damped, diagonal + DAMPING * mean)
+    np.fill_diagonal(damped, diagonal + _DAMPING * mean)
     upper: Floats = np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
     return upper
 

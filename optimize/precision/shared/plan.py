@@ -31,11 +31,11 @@ HEAVY_OPS = (
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
 
-KIB_UP_TO = 1024
+_KIB_UP_TO = 1024
 
 CODE_PATH = "decides the codes: the residual quantizer's projections and nearest-row search"
-IN_BODY = "in the body of an If, Loop or Scan: calibration cannot observe its input"
-NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
+_IN_BODY = "in the body of an If, Loop or Scan: calibration cannot observe its input"
+_NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _unsuitable(
     node: ir.Node, ops: Collection[str], min_elements: int, batched: bool
 ) -> str | None:
     if node.op_type not in ops:
-        return NO_INTEGER_KERNEL
+        return _NO_INTEGER_KERNEL
     weight = weight_of(node)
     if weight is None:
         return _without_weight(node)
@@ -190,7 +190,7 @@ def table_lookups(graph: ir.Graph) -> list[FloatNode]:
         table = weight_of(node, 0) if node.op_type == "Gather" else None
         if table is not None and len(dims(table)) > 1:
             kib = table.nbytes / 1024
-            size = f"{kib:.0f} KiB" if kib < KIB_UP_TO else f"{kib / 1024:.1f} MiB"
+            size = f"{kib:.0f} KiB" if kib < _KIB_UP_TO else f"{kib / 1024:.1f} MiB"
             found.append(float_node(node, f"a table of {size}: its rows are looked up, not summed"))
     return found
 
@@ -212,7 +212,7 @@ def family_exclusions(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     return merged(
         code_path(graph, traits),
         single_channel_ends(graph, traits),
-        narrow_projections(graph, traits),
+        _narrow_projections(graph, traits),
         embedding_projections(graph, traits),
     )
 
@@ -269,7 +269,7 @@ def single_channel_ends(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     return ends
 
 
-def narrow_projections(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
+def _narrow_projections(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """Projections from or to few channels, such as those of codebook rows: little to compute."""
     found = {}
     for node in all_nodes(graph) if traits.is_family else ():
@@ -315,7 +315,7 @@ def heads(graph: ir.Graph) -> dict[ir.Node, str]:
 
 def in_bodies(graph: ir.Graph) -> dict[ir.Node, str]:
     """The nodes of bodies, whose inputs calibration cannot observe: they are no outputs."""
-    return dict.fromkeys(body_nodes(graph), IN_BODY)
+    return dict.fromkeys(body_nodes(graph), _IN_BODY)
 
 
 def merged(*exclusions: Mapping[ir.Node, str]) -> dict[ir.Node, str]:

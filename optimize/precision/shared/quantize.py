@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Bits = Literal[4, 8]
 Floats = NDArray[np.float32]
-Array = NDArray[Any]
+_Array = NDArray[Any]
 
 SMALLEST_SCALE = np.float32(2.0**-100)
 """Stands in for the scale of an all-zero channel, whose quotients would be undefined."""
@@ -17,7 +17,7 @@ SMALLEST_SCALE = np.float32(2.0**-100)
 PANEL_ELEMENTS = 1 << 17
 """Values worked on at a time: few enough that they stay in a core's cache."""
 
-RANGE_SHARES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
+_RANGE_SHARES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 
 
 def per_channel_scales(weight: Floats, axis: int, bits: Bits = 8) -> Floats:
@@ -71,7 +71,7 @@ def block_scales(weight: Floats, axis: int, block: int, bits: Bits) -> Floats:
     parts = []
     for first in range(0, length, step):
         panel = weight[(slice(None),) * axis + (slice(first, first + step),)]
-        parts.append(_scales(split_blocks(panel, axis, block), axis + 1, bits))
+        parts.append(_scales(_split_blocks(panel, axis, block), axis + 1, bits))
     return np.concatenate(parts, axis)
 
 
@@ -97,7 +97,7 @@ def asymmetric_blocks(
 
     Zero is always a value of its own: the range is widened to hold it.
     """
-    blocks = split_blocks(weight, axis, block)
+    blocks = _split_blocks(weight, axis, block)
     low = np.minimum(blocks.min(axis=axis + 1), 0)
     high = np.maximum(blocks.max(axis=axis + 1), 0)
     top = 2**bits - 1
@@ -111,13 +111,13 @@ def fitted_blocks(
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """As `asymmetric_blocks`, each block's range shrunk to where its squared error is least.
 
-    A search over `RANGE_SHARES`: clipping the extremes costs little where many values gain.
+    A search over `_RANGE_SHARES`: clipping the extremes costs little where many values gain.
     """
     scales, zeros = asymmetric_blocks(weight, axis, block, bits)
-    blocks = split_blocks(weight, axis, block)
+    blocks = _split_blocks(weight, axis, block)
     top = np.float32(2**bits - 1)
     best = np.full(scales.shape, np.inf, np.float32)
-    for share in RANGE_SHARES:
+    for share in _RANGE_SHARES:
         narrow = asymmetric_blocks(weight * np.float32(share), axis, block, bits)
         step, zero = (np.expand_dims(part.astype(np.float32), axis + 1) for part in narrow)
         values = np.clip(np.rint(blocks / step) + zero, 0, top)
@@ -133,7 +133,7 @@ def quantize_asymmetric(
     weight: Floats, scales: Floats, zeros: NDArray[np.uint8], axis: int, block: int, bits: Bits
 ) -> NDArray[np.uint8]:
     """uint8 values in [0, 2^bits - 1], shaped as `weight` padded to whole blocks along `axis`."""
-    blocks = split_blocks(weight, axis, block)
+    blocks = _split_blocks(weight, axis, block)
     shifted = np.rint(blocks / np.expand_dims(scales, axis + 1)) + np.expand_dims(zeros, axis + 1)
     values: NDArray[np.uint8] = np.clip(shifted, 0, 2**bits - 1).astype(np.uint8)
     shape = (*weight.shape[:axis], -1, *weight.shape[axis + 1 :])
@@ -144,8 +144,8 @@ def quantize_blocks(
     weight: Floats, scales: Floats, axis: int, block: int, bits: Bits
 ) -> NDArray[np.int8]:
     """int8 values of each block over its scale, in [-128, 127] or [-8, 7], shaped as `weight`."""
-    blocks = split_blocks(weight, axis, block)
-    quotients: Array = blocks / np.expand_dims(scales, axis + 1)
+    blocks = _split_blocks(weight, axis, block)
+    quotients: _Array = blocks / np.expand_dims(scales, axis + 1)
     values = _round(quotients, bits).astype(np.int8)
     shape = list(weight.shape)
     shape[axis] = values.shape[axis] * block
@@ -172,7 +172,7 @@ def pack_matmul(
     for first in range(0, n_blocks, step):
         part, rows = slice(first, first + step), slice(first * block, (first + step) * block)
         # Only the last panel is short: its missing rows are zeros, and so is what they become.
-        panel = split_blocks(weight[rows], 0, block).reshape(-1, n_columns)
+        panel = _split_blocks(weight[rows], 0, block).reshape(-1, n_columns)
         if zeros is None:
             signed = quantize_blocks(panel, scales[part], 0, block, bits)
             stored[rows] = signed.view(np.uint8) + np.uint8(2 ** (bits - 1))
@@ -196,7 +196,7 @@ def pack_zeros(zeros: NDArray[np.uint8], bits: Bits) -> NDArray[np.uint8]:
     return np.ascontiguousarray(low | (high << 4)).astype(np.uint8).reshape(-1)
 
 
-def dequantize(values: Array, scales: Floats, axis: int, block: int | None = None) -> Floats:
+def dequantize(values: _Array, scales: Floats, axis: int, block: int | None = None) -> Floats:
     """What DequantizeLinear computes: per channel, or per block along `axis`."""
     if block is not None:
         expanded = np.repeat(scales, block, axis=axis)
@@ -207,7 +207,7 @@ def dequantize(values: Array, scales: Floats, axis: int, block: int | None = Non
     return (values * scales.reshape(shape)).astype(np.float32)
 
 
-def split_blocks(weight: Floats, axis: int, block: int) -> Floats:
+def _split_blocks(weight: Floats, axis: int, block: int) -> Floats:
     """`weight` with `axis` split into (blocks, block), padded by zeros to whole blocks."""
     length = weight.shape[axis]
     n_blocks = -(-length // block)
@@ -219,7 +219,7 @@ def split_blocks(weight: Floats, axis: int, block: int) -> Floats:
     return weight.reshape(shape)
 
 
-def _round(quotients: Array, bits: Bits) -> Floats:
+def _round(quotients: _Array, bits: Bits) -> Floats:
     """The quotients themselves, rounded in place."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     np.rint(quotients, out=quotients)
@@ -230,7 +230,7 @@ def _round(quotients: Array, bits: Bits) -> Floats:
 def _error(blocks: Floats, scales: Floats, axis: int) -> Floats:
     safe = np.where(scales == 0, SMALLEST_SCALE, scales)
     wide = np.expand_dims(safe, axis).astype(np.float32)
-    difference: Array = _round(blocks / wide, 4)
+    difference: _Array = _round(blocks / wide, 4)
     difference *= wide
     difference -= blocks
     error: Floats = np.square(difference, out=difference).sum(axis=axis)

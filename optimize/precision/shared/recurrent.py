@@ -27,9 +27,9 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.scopes import all_nodes, derived
 
-INT8 = ir.DataType.INT8
+_INT8 = ir.DataType.INT8
 
-NO_WEIGHTS = "not both of its weights are float32 constants"
+_NO_WEIGHTS = "not both of its weights are float32 constants"
 AT_RUN_TIME = "the integer LSTM takes the ranges of its input and state at run time"
 UNPACKED = "a recurrence: no kernel takes its weights in fewer bits; 8, unpacked at load"
 
@@ -55,7 +55,7 @@ def _unsuitable(node: ir.Node) -> str | None:
     if node.op_type != "LSTM":
         return f"the runtime has no integer kernel for {node.op_type}, only for LSTM"
     if not _has_weights(node):
-        return NO_WEIGHTS
+        return _NO_WEIGHTS
     if int_of(node, "layout", 0):
         return "its batch comes first: the integer kernel takes time first alone"
     return None
@@ -64,7 +64,7 @@ def _unsuitable(node: ir.Node) -> str | None:
 def without_weights(graph: ir.Graph) -> dict[ir.Node, str]:
     """The recurrent layers of which not both weights are constants, with the reason."""
     nodes = (node for node in all_nodes(graph) if node.op_type in RECURRENT_OPS)
-    return {node: NO_WEIGHTS for node in nodes if not _has_weights(node)}
+    return {node: _NO_WEIGHTS for node in nodes if not _has_weights(node)}
 
 
 def _has_weights(node: ir.Node) -> bool:
@@ -108,7 +108,7 @@ def _for_kernel(node: ir.Node, index: int) -> tuple[ir.Value, ir.Value, ir.Value
         graph, shape = home_of(value), (n_directions, n_inputs, n_gates)
         zeros = np.zeros((n_directions, n_gates), np.int8)
         return (
-            add_weight(graph, f"{value.name}.int8", INT8, shape, integers),
+            add_weight(graph, f"{value.name}.int8", _INT8, shape, integers),
             add_constant(graph, f"{value.name}.scales", scales[..., 0]),
             add_constant(graph, f"{value.name}.zeros", zeros),
         )
@@ -141,7 +141,7 @@ def _for_unpacking(node: ir.Node, index: int) -> tuple[ir.Value, ir.Value]:
 
         graph = home_of(value)
         return (
-            add_weight(graph, f"{value.name}.int8", INT8, dims(tensor), integers),
+            add_weight(graph, f"{value.name}.int8", _INT8, dims(tensor), integers),
             add_constant(graph, f"{value.name}.scales", scales),
         )
 

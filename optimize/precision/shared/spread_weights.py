@@ -9,7 +9,7 @@ from optimize.precision.shared.plan import Plan, float_node
 from optimize.precision.shared.quantize import SMALLEST_SCALE, Bits
 from optimize.surgery.graph import Array, read, weight_of
 
-LOST_SHARE = 0.5
+_LOST_SHARE = 0.5
 """Of the values that are not 0, how many may become 0. Of normal ones a hundredth does in 8 bits
 and an eighth in 4; so many do where values of one scale are hundreds of times as large as the rest,
 which may never be read."""
@@ -21,7 +21,7 @@ def without_spread_weights(found: Plan, bits: Bits = 8, block: int | None = None
     Values share a scale by output channel, or in blocks of that many rows of a product's matrix.
     Each weight is read once.
     """
-    spread = {node for node in found.chosen if _lost_share(node, bits, block) > LOST_SHARE}
+    spread = {node for node in found.chosen if _lost_share(node, bits, block) > _LOST_SHARE}
     reason = f"most of its values are too small beside its largest ones for {bits} bits"
     left = tuple(float_node(node, reason) for node in found.chosen if node in spread)
     return Plan(tuple(node for node in found.chosen if node not in spread), (*found.left, *left))

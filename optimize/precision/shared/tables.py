@@ -18,13 +18,13 @@ from optimize.precision.shared.traits import Traits
 from optimize.surgery.graph import add_constant, dims, home_of, insert, substitute, weight_of
 from optimize.surgery.stand_ins import stored_bytes, stored_turned
 
-MIN_ELEMENTS = 2048
+_MIN_ELEMENTS = 2048
 """Smaller tables stay: their scales and the extra nodes would eat the saving."""
 
-MIN_ROWS = 256
+_MIN_ROWS = 256
 """Shorter tables stay: a few rows weigh nothing."""
 
-LARGE_BYTES = 1_000_000
+_LARGE_BYTES = 1_000_000
 """From this size on tables in float are worth a line."""
 
 
@@ -32,10 +32,10 @@ def lookups(graph: ir.Graph, traits: Traits) -> tuple[ir.Node, ...]:
     """Lookups in long constant tables, but for those that decide the codes."""
     decides = code_path(graph, traits)
     found = []
-    for node in constant_lookups(graph, MIN_ELEMENTS):
+    for node in constant_lookups(graph, _MIN_ELEMENTS):
         table = weight_of(node, 0)
         assert table is not None
-        if node not in decides and dims(table)[0] >= MIN_ROWS:
+        if node not in decides and dims(table)[0] >= _MIN_ROWS:
             found.append(node)
     return tuple(found)
 
@@ -53,7 +53,7 @@ def told(done: Conversion, graph: ir.Graph, traits: Traits) -> Conversion:
     """A conversion with a warning of the large tables that it left in float."""
     found = {node.inputs[0] for node in lookups(graph, traits)}
     n_bytes = sum(stored_bytes(table) for table in found if table is not None)
-    if n_bytes < LARGE_BYTES:
+    if n_bytes < _LARGE_BYTES:
         return done
     line = f"tables of {n_bytes / 1e6:.1f} MB stay float: --tables stores their rows in 8 bits"
     return replace(done, warnings=(*done.warnings, line))

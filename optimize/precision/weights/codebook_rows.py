@@ -14,7 +14,7 @@ from optimize.precision.shared.plan import code_path, constant_lookups
 from optimize.precision.shared.traits import Traits
 from optimize.surgery.graph import Array, add_constant, dims, drop_unused, insert, read, weight_of
 
-CLOSE = 1e-6
+_CLOSE = 1e-6
 """Rows of length one differ by no more where they are the same: a few roundings."""
 
 
@@ -54,7 +54,7 @@ def _is_made_of(matrix: Array, table: Array) -> bool:
     if matrix.shape != table.shape[::-1]:
         return False
     lengths = np.linalg.norm(table, axis=1, keepdims=True)
-    return bool(lengths.all() and np.abs((table / lengths).T - matrix).max() <= CLOSE)
+    return bool(lengths.all() and np.abs((table / lengths).T - matrix).max() <= _CLOSE)
 
 
 def _make(graph: ir.Graph, node: ir.Node, lookup: ir.Node) -> None:

@@ -65,7 +65,7 @@ from optimize.surgery.scopes import derived
 from optimize.surgery.stand_ins import restore
 from vampnet_models.errors import InputError
 
-MIN_ELEMENTS = 2048
+_MIN_ELEMENTS = 2048
 """Smaller weights stay: their scales and the extra node would eat the saving."""
 
 INT8_COMPUTE = 4
@@ -75,9 +75,9 @@ FLOAT_COMPUTE = 0
 """MatMulNBits' accuracy level: activations stay as they are."""
 
 
-EIGHT_BIT_TABLE = "a table: its rows are too short for 4 bits and a scale"
-TIED = "its weight is a table too: both read the same 8 bits"
-STACK = "its weight is a stack of matrices: no kernel takes fewer bits; 8, unpacked at load"
+_EIGHT_BIT_TABLE = "a table: its rows are too short for 4 bits and a scale"
+_TIED = "its weight is a table too: both read the same 8 bits"
+_STACK = "its weight is a stack of matrices: no kernel takes fewer bits; 8, unpacked at load"
 
 Method = Literal["symmetric", "asymmetric", "fitted", "gptq"]
 
@@ -147,7 +147,7 @@ def convert(
         elif node.op_type == "MatMul" and reason is not None:
             _cast_matmul(node)
         elif node.op_type == "MatMul":
-            quantize_matmul(graph, node, settings, (rounded or {}).get(node))
+            _quantize_matmul(graph, node, settings, (rounded or {}).get(node))
         elif reason is not None:
             per_channel(node)
         else:
@@ -171,14 +171,14 @@ def _operand(node: ir.Node) -> ir.Value:
 def _in_eight_bits(node: ir.Node, settings: Settings, is_tied: bool) -> str | None:
     """Why a node gets 8 bits with a scale per channel or row; None where it gets blocks."""
     if node.op_type == "Gather":
-        return EIGHT_BIT_TABLE
+        return _EIGHT_BIT_TABLE
     if node.op_type in RECURRENT_OPS:
         return recurrent.UNPACKED
     if node.op_type == "MatMul":
         if is_tied:
-            return TIED
+            return _TIED
         if len(_shape(node)) > 2:
-            return STACK
+            return _STACK
         return None if settings.block is not None else "per channel"
     if settings.bits == 8 or settings.block is None:
         return "per channel"
@@ -200,12 +200,12 @@ def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = 
         recurrent.without_weights(graph),
     )
     ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
-    found = plan(graph, ops, exclusions, MIN_ELEMENTS, batched=True)
+    found = plan(graph, ops, exclusions, _MIN_ELEMENTS, batched=True)
     more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
     return Plan((*found.chosen, *more), found.left)
 
 
-def quantize_matmul(
+def _quantize_matmul(
     graph: ir.Graph, node: ir.Node, settings: Settings, rounded: Rounded | None = None
 ) -> None:
     """Replace a MatMul with a constant matrix by MatMulNBits."""

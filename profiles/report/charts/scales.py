@@ -35,7 +35,7 @@ class Axis:
         return min(1.0, max(0.0, at))
 
 
-def stretched(share: float) -> float:
+def _stretched(share: float) -> float:
     """An agreement on a scale that shows 99 % and 99.9 % apart: the logarithm of what disagrees.
 
     0 maps to 0, 90 % to about 1, 99 % to about 2, 100 % to 4.
@@ -48,15 +48,15 @@ def agreement_axis(shares: Iterable[float], label: str = "token agreement") -> A
     """The stretched agreement axis, from a round tick below the least value to 100 %."""
     least = min((s for s in shares if math.isfinite(s)), default=0.9)
     bottom = max(b for b in _AGREEMENT_BOTTOMS if b <= max(least, 0.0))
-    low = stretched(bottom)
+    low = _stretched(bottom)
     room = 0.07 * (4.0 - low)
     kept = [1.0]
     for tick in reversed([t for t in _AGREEMENT_TICKS if bottom < t < 1.0]):
-        at = stretched(tick)
-        if stretched(kept[-1]) - at >= room and at - low >= room:
+        at = _stretched(tick)
+        if _stretched(kept[-1]) - at >= room and at - low >= room:
             kept.append(tick)
     ticks = [(tick, without_zeros(agreement_text(tick))) for tick in (bottom, *reversed(kept))]
-    return Axis(label, low, 4.0, tuple(ticks), stretched)
+    return Axis(label, low, 4.0, tuple(ticks), _stretched)
 
 
 def linear_axis(
@@ -65,7 +65,7 @@ def linear_axis(
     """A linear axis with at most `steps` and one round ticks."""
     if high <= low:
         high = low + 1.0
-    step = round_step((high - low) / steps)
+    step = _round_step((high - low) / steps)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     ticks = tuple((i * step, text(i * step)) for i in range(first, last + 1))
@@ -90,7 +90,7 @@ def db_axis(label: str, values: Iterable[float]) -> Axis:
     return linear_axis(label, low, high, lambda v: f"{count_text(v)}\u00a0dB")
 
 
-def round_step(rough: float) -> float:
+def _round_step(rough: float) -> float:
     """The next of 1, 2, 2.5, 5 times a power of ten at or above `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= rough * (1 - 1e-9))

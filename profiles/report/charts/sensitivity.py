@@ -13,21 +13,21 @@ from profiles.report.charts.svg import figure, group, label, line, rectangle, to
 from profiles.report.views.run import Block, BlockOption
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760.0, 290.0, 14.0, 30.0, 19.0, 44.0
-LEAST = 1e-8
+_LEAST = 1e-8
 """Less damage than this is drawn as this."""
 
-MOST_LETTERS = 40
+_MOST_LETTERS = 40
 
 
 def sensitivity_chart(blocks: Sequence[Block], marks: Mapping[str, Mark], *, name: str) -> Markup:
     """Bars to the damage of the precision that was chosen, a mark for each other one."""
-    worst = max((o.damage or 0.0 for b in blocks for o in b.options), default=LEAST)
-    axis = _axis(max(worst, 10 * LEAST))
+    worst = max((o.damage or 0.0 for b in blocks for o in b.options), default=_LEAST)
+    axis = _axis(max(worst, 10 * _LEAST))
     height = TOP + ROW * len(blocks) + BOTTOM
     bottom = height - BOTTOM
 
     def at(damage: float) -> float:
-        return LEFT + axis.position(max(damage, LEAST)) * (WIDTH - LEFT - RIGHT)
+        return LEFT + axis.position(max(damage, _LEAST)) * (WIDTH - LEFT - RIGHT)
 
     frame = [line(at(v), TOP, at(v), bottom, "grid") for v, _ in axis.ticks]
     frame += [label(at(v), bottom + 17, text, "tick", "middle") for v, text in axis.ticks]
@@ -55,7 +55,7 @@ def sensitivity_chart(blocks: Sequence[Block], marks: Mapping[str, Mark], *, nam
 
 
 def _axis(worst: float) -> Axis:
-    low, high = math.log10(LEAST), math.log10(worst) + 0.2
+    low, high = math.log10(_LEAST), math.log10(worst) + 0.2
     powers = range(math.ceil(low), math.floor(high) + 1, 2)
     ticks = tuple((10.0**p, "0" if p == math.ceil(low) else f"1e{p}") for p in powers)
     return Axis("damage by this block alone, logarithmic", low, high, ticks, math.log10)
@@ -69,4 +69,4 @@ def _said(block: Block, option: BlockOption) -> str:
 
 def _short(name: str) -> str:
     """The end of a long name tells blocks apart."""
-    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
+    return name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"

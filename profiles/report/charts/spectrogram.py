@@ -16,7 +16,7 @@ from profiles.report.charts.svg import element, figure, group, label, line
 from profiles.report.views.units import NBSP
 
 WIDTH, LEFT, RIGHT, TOP, HEIGHT, BOTTOM = 360.0, 44.0, 10.0, 6.0, 128.0, 38.0
-RANGE_DB = 80.0
+_RANGE_DB = 80.0
 _WINDOW, _COLUMNS, _ROWS, _LOWEST_HZ = 2048, 480, 128, 40.0
 _COLOURS = ((10, 10, 30), (59, 34, 96), (33, 104, 140), (53, 183, 121), (253, 231, 37))
 """Dark to bright in even steps of lightness, readable with any colour vision."""
@@ -89,7 +89,7 @@ def _levels(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.uint8]:
     bands = [power[:, a : max(b, a + 1)].max(axis=1) for a, b in itertools.pairwise(edges)]
     grid = np.stack(bands[::-1])
     decibels = 10 * np.log10(np.maximum(grid, 1e-20) / max(float(grid.max()), 1e-12))
-    scaled = np.clip(1 + decibels / RANGE_DB, 0, 1) * 63
+    scaled = np.clip(1 + decibels / _RANGE_DB, 0, 1) * 63
     return np.asarray(scaled.round(), dtype=np.uint8)
 
 

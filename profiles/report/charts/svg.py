@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
-Value = str | float | int
+_Value = str | float | int
 
 
-def element(name: str, attributes: Mapping[str, Value], *children: Markup) -> Markup:
+def element(name: str, attributes: Mapping[str, _Value], *children: Markup) -> Markup:
     """One element; attribute values are escaped, underscores stay, numbers get two decimals."""
     written = Markup("").join(
         Markup(' {}="{}"').format(Markup(key), _value(value)) for key, value in attributes.items()
@@ -72,5 +72,5 @@ def figure(width: float, height: float, name: str, *children: Markup) -> Markup:
     )
 
 
-def _value(value: Value) -> str:
+def _value(value: _Value) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -8,13 +8,13 @@ from profiles.report.tables.table import Row, Table
 from profiles.report.views.run import Block, BlockOption, Model
 from profiles.report.views.units import bytes_text
 
-COLUMNS = ("Gets", "Damage alone", "Saves")
+_COLUMNS = ("Gets", "Damage alone", "Saves")
 
 
 def block_table(model: Model, marks: dict[str, Mark]) -> Table:
     """A row per block that had a choice; without rows where nothing was searched."""
     blocks = (block for block in model.blocks if len(block.options) > 1)
-    return Table(COLUMNS, tuple(_row(block, marks.get(block.chosen)) for block in blocks))
+    return Table(_COLUMNS, tuple(_row(block, marks.get(block.chosen)) for block in blocks))
 
 
 def _row(block: Block, mark: Mark | None) -> Row:

@@ -9,7 +9,7 @@ from profiles.report.tables.table import Row, Table
 from profiles.report.views.run import Coverage, Model
 from profiles.report.views.units import count_text, percent_text, plural
 
-COLUMNS = (
+_COLUMNS = (
     "Feeds",
     "Masked, by tenths from few to all",
     "Prompts",
@@ -23,7 +23,7 @@ COLUMNS = (
 def coverage_table(model: Model) -> Table:
     """A row for each side; without rows where nothing was recorded."""
     rows = (Row(c.side, None, "ok", "", _cells(c)) for c in model.coverage)
-    return Table(COLUMNS, tuple(rows))
+    return Table(_COLUMNS, tuple(rows))
 
 
 def outside_lines(model: Model) -> tuple[str, ...]:

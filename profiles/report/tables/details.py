@@ -16,24 +16,24 @@ from profiles.report.views.units import (
     seconds_text,
 )
 
-TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
-BEAT_DETAILS = (
+_TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
+_BEAT_DETAILS = (
     "SQNR",
     *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
     "Not finite",
 )
-AUDIO_DETAILS = ("SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
-TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
+_AUDIO_DETAILS = ("SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
+_TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
 
 
 def detail_table(model: Model, marks: dict[str, Mark]) -> Table:
     """The other accuracy figures, session times, fusions and precisions of each variant."""
-    accuracy: tuple[str, ...] = TOKEN_DETAILS
+    accuracy: tuple[str, ...] = _TOKEN_DETAILS
     if model.is_decoder:
-        accuracy = AUDIO_DETAILS
+        accuracy = _AUDIO_DETAILS
     elif model.is_beats:
-        accuracy = BEAT_DETAILS
-    columns = (*accuracy, *TIME_DETAILS, "Fusions", "Weights by precision")
+        accuracy = _BEAT_DETAILS
+    columns = (*accuracy, *_TIME_DETAILS, "Fusions", "Weights by precision")
     made = [v for v in model.variants if v.usable]
     return Table(columns, tuple(_detail_row(model, v, marks) for v in made))
 

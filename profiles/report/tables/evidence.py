@@ -15,8 +15,8 @@ from profiles.report.views.units import agreement_text, db_text, percent_text, p
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 
-COLUMNS = ("Evidence", "On", "Takes", "Token agreement", "Time")
-MISSING = (
+_COLUMNS = ("Evidence", "On", "Takes", "Token agreement", "Time")
+_MISSING = (
     ("qnn.json", "not measured: vampbench qnn SOURCE VARIANTS -o qnn.json in this folder"),
     ("arm64.json", "not measured: make test-arm64; lay its arm64.json beside results.json"),
     ("imported.json", "not measured: vampbench import-profile FILE -o imported.json here"),
@@ -32,12 +32,12 @@ def evidence_table(folder: Path) -> Table:
         rows.append(_emulated(name, record, "ARM64 kernels, emulated"))
     for name, record in _records(folder / "imported.json", ("records",)):
         rows.append(_imported(record.text("model") or name, record))
-    return Table(COLUMNS, tuple(rows))
+    return Table(_COLUMNS, tuple(rows))
 
 
 def missing_evidence(folder: Path) -> tuple[str, ...]:
     """How to get what is not there."""
-    return tuple(how for name, how in MISSING if not (folder / name).is_file())
+    return tuple(how for name, how in _MISSING if not (folder / name).is_file())
 
 
 def _records(path: Path, keys: tuple[str, ...]) -> list[tuple[str, Record]]:

@@ -22,7 +22,7 @@ from profiles.report.views.units import (
 MOST_OPERATORS, MOST_NODES = 8, 6
 """Rows per variant; the rest stand in results.json."""
 
-COLUMNS = ("Time", "Of kernels", "Calls", "FLOPs", "Bytes", "GFLOP/s", "Reached of the bound")
+_COLUMNS = ("Time", "Of kernels", "Calls", "FLOPs", "Bytes", "GFLOP/s", "Reached of the bound")
 
 
 def roof_table(found: Mapping[str, KernelTimes], marks: Mapping[str, Mark]) -> Table:
@@ -106,7 +106,7 @@ def _longest(
         for name, stack in stacks.items()
         for each in stack[:most]
     ]
-    return Table(COLUMNS, tuple(rows))
+    return Table(_COLUMNS, tuple(rows))
 
 
 def _row(name: str, marks: Mapping[str, Mark], *cells: Cell, icon_of: str | None = None) -> Row:

@@ -12,8 +12,8 @@ from profiles.report.views.run import AudioSet, Profile, Run
 from profiles.report.views.target_lines import how_to_measure
 from profiles.report.views.units import NOT_MEASURED, plural, seconds_text
 
-OPERATORS_HOW = "make report-full, or vampbench run MODELS -o OUT --operators"
-BLOCKS_HOW = (
+_OPERATORS_HOW = "make report-full, or vampbench run MODELS -o OUT --operators"
+_BLOCKS_HOW = (
     "make report-full, or vampbench tune MODELS -o TUNED, then vampbench report OUT --tuned TUNED"
 )
 
@@ -68,8 +68,8 @@ def coverage(run: Run) -> tuple[Coverage, ...]:
 def _extras(run: Run) -> tuple[Coverage, ...]:
     """What a run measures only when asked to, and how to ask."""
     found = (
-        ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), OPERATORS_HOW),
-        ("damage per block", sum(bool(m.blocks) for m in run.models), BLOCKS_HOW),
+        ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), _OPERATORS_HOW),
+        ("damage per block", sum(bool(m.blocks) for m in run.models), _BLOCKS_HOW),
     )
     made = []
     for name, n, how in found:

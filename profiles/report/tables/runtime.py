@@ -9,8 +9,8 @@ from profiles.report.views.choices import recipes_of
 from profiles.report.views.run import Run, RuntimeCheck, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
 
-NOT_CHECKED = "not checked"
-COLUMNS = (
+_NOT_CHECKED = "not checked"
+_COLUMNS = (
     "Integer FLOPs",
     "In float, and why",
     "Attention, in float",
@@ -28,7 +28,7 @@ def runtime_table(run: Run, marks: dict[str, Mark]) -> Table:
         for v in m.variants
         if v.usable
     ]
-    return Table(COLUMNS, tuple(rows))
+    return Table(_COLUMNS, tuple(rows))
 
 
 def runtime_lines(run: Run) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def runtime_lines(run: Run) -> tuple[str, ...]:
             said.append(f"{plural(upcast, 'node')} in float16 computed as float32")
         missing = len(variants) - len(found)
         if missing:
-            said.append(f"{plural(missing, 'model')} {NOT_CHECKED}")
+            said.append(f"{plural(missing, 'model')} {_NOT_CHECKED}")
         if said:
             lines.append(f"{recipe}: {'; '.join(said)}")
     return tuple(lines)
@@ -58,7 +58,7 @@ def runtime_lines(run: Run) -> tuple[str, ...]:
 def _cells(variant: Variant) -> tuple[Cell, ...]:
     found = variant.runtime
     if found is None:
-        return tuple(absent(NOT_CHECKED) for _ in COLUMNS)
+        return tuple(absent(_NOT_CHECKED) for _ in _COLUMNS)
     return (
         fact(found.integer_share, percent_text, (_counted(found.kernels) or "no such kernel",)),
         _floats(found),

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from profiles.report.tables.cells import Cell
 
-STATUS_WORDS = {
+_STATUS_WORDS = {
     "source": "reference",
     "ok": "ok",
     "missed": "missed",
@@ -34,7 +34,7 @@ class Row:
     @property
     def status_words(self) -> str:
         """The status as the page says it."""
-        return STATUS_WORDS[self.status]
+        return _STATUS_WORDS[self.status]
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
             _median(cpu),
             fact(1.0, ratio_text) if cpu and cpu.median_s is not None else absent(),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
-            target_cell(model.profiles.get("cuda")),
-            target_cell(model.profiles.get("mobile")),
+            _target_cell(model.profiles.get("cuda")),
+            _target_cell(model.profiles.get("mobile")),
         ),
     )
     return Table(columns, (source, *(_variant_row(model, v, marks) for v in model.variants)))
@@ -76,18 +76,18 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         (
             fact(variant.bytes, bytes_text),
             fact(share, percent_text, larger),
-            accuracy_cell(model, variant.accuracy),
+            _accuracy_cell(model, variant.accuracy),
             measured(variant.accuracy.n_positions, count_text),
             _median(cpu),
-            ratio_cell(cpu, model.profiles.get("cpu")),
+            _ratio_cell(cpu, model.profiles.get("cpu")),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
-            target_cell(variant.profiles.get("cuda")),
-            target_cell(variant.profiles.get("mobile")),
+            _target_cell(variant.profiles.get("cuda")),
+            _target_cell(variant.profiles.get("mobile")),
         ),
     )
 
 
-def accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
+def _accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
     """Token agreement with interval and floor; SI-SDR with log-mel distance for decoders."""
     if model.is_decoder or (accuracy.token_agreement is None and accuracy.si_sdr_db is not None):
         mel = accuracy.log_mel_db
@@ -109,7 +109,7 @@ def accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
     return measured(share, agreement_text, lines)
 
 
-def ratio_cell(mine: Profile | None, source: Profile | None) -> Cell:
+def _ratio_cell(mine: Profile | None, source: Profile | None) -> Cell:
     """Time relative to the FP32 source, its interval, and what that lets one say."""
     if mine is None or mine.kind != "measurement":
         return absent()
@@ -129,7 +129,7 @@ def _interval(interval: tuple[float, float] | None) -> str:
     return "interval not measured" if interval is None else f"{interval[0]:.2f}–{interval[1]:.2f}"
 
 
-def target_cell(profile: Profile | None) -> Cell:
+def _target_cell(profile: Profile | None) -> Cell:
     """Another target in one cell: its median, its estimated range, or that there is none."""
     if profile is None:
         return absent()

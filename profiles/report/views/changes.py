@@ -10,7 +10,7 @@ from profiles.measure.stats import OTHER_RUN_MARGIN, Verdict, verdict
 from profiles.measure.two_runs import Shift, Times, shift_of
 from profiles.report.views.run import Accuracy, Model, Profile, Run, Variant
 
-Hosts = tuple[dict[str, object], dict[str, object]]
+_Hosts = tuple[dict[str, object], dict[str, object]]
 """The machines of the two runs, then and now."""
 
 
@@ -82,7 +82,7 @@ def changes_of(then: Run, now: Run, *, other_machine: bool = False) -> Changes:
     return Changes(then, now, tuple(rows), tuple(notices))
 
 
-def _model(name: str, then: Model | None, now: Model | None, hosts: Hosts | None) -> list[Change]:
+def _model(name: str, then: Model | None, now: Model | None, hosts: _Hosts | None) -> list[Change]:
     olds = {v.recipe: v for v in then.variants} if then else {}
     news = {v.recipe: v for v in now.variants} if now else {}
     return [
@@ -128,7 +128,7 @@ def _interval(accuracy: Accuracy) -> tuple[float, float] | None:
     return None if decibels is None else (decibels - 0.1, decibels + 0.1)
 
 
-def _timings(then: Variant | None, now: Variant | None, hosts: Hosts | None) -> tuple[Timing, ...]:
+def _timings(then: Variant | None, now: Variant | None, hosts: _Hosts | None) -> tuple[Timing, ...]:
     if then is None or now is None:
         return ()
     return tuple(
@@ -138,7 +138,7 @@ def _timings(then: Variant | None, now: Variant | None, hosts: Hosts | None) -> 
     )
 
 
-def _timing(target: str, then: Profile, now: Profile, hosts: Hosts | None) -> Timing:
+def _timing(target: str, then: Profile, now: Profile, hosts: _Hosts | None) -> Timing:
     reason = ""
     if hosts is not None and differences(_host(now, hosts[1]), _host(then, hosts[0])):
         reason = "measured on another machine: --other-machine compares all the same"

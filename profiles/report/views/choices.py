@@ -57,14 +57,14 @@ def is_small(model: Model) -> bool:
     return is_far_smaller(model.role, model.source_bytes)
 
 
-def role_of(model: Model) -> Role:
+def _role_of(model: Model) -> Role:
     """The model's role; unknown names count as generic."""
     return Role(model.role) if model.role in set(Role) else Role.GENERIC
 
 
 def whole_chain(run: Run) -> bool:
     """Whether the run holds exactly one model of each of the four roles."""
-    roles = [role_of(m) for m in counted(run)]
+    roles = [_role_of(m) for m in counted(run)]
     return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
 
 
@@ -219,5 +219,5 @@ def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | Non
     for model, variant in served:
         if not variant.bytes or not model.source_bytes:
             return None
-        total += FULL_SIZE_BYTES[role_of(model)] * variant.bytes / model.source_bytes
+        total += FULL_SIZE_BYTES[_role_of(model)] * variant.bytes / model.source_bytes
     return total

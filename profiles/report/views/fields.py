@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vampnet_models.errors import InputError
 
-Scalar = str | int | float | bool
+_Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.spec import Role
 
-SCHEMA = 1
-STATUSES = ("ok", "missed", "failed", "not-applicable")
+_SCHEMA = 1
+_STATUSES = ("ok", "missed", "failed", "not-applicable")
 
 
 def load_results(path: Path) -> dict[str, object]:
@@ -66,9 +66,9 @@ def read_run(results: Mapping[str, object]) -> Run:
     """
     root = Record(results)
     schema = root.count("schema")
-    if schema != SCHEMA:
+    if schema != _SCHEMA:
         raise InputError(
-            f"results: schema {schema} is not the {SCHEMA} that this version reads; "
+            f"results: schema {schema} is not the {_SCHEMA} that this version reads; "
             "use the version that wrote it, or run again"
         )
     tool, audio_set, totals = root.record("tool"), root.record("audio_set"), root.record("totals")
@@ -175,8 +175,8 @@ def _block(record: Record) -> Block:
 
 def _variant(record: Record) -> Variant:
     status = record.need_text("status")
-    if status not in STATUSES:
-        raise InputError(f"{record.where}.status: {status!r} is none of {', '.join(STATUSES)}")
+    if status not in _STATUSES:
+        raise InputError(f"{record.where}.status: {status!r} is none of {', '.join(_STATUSES)}")
     made = record.record("record")
     return Variant(
         recipe=record.need_text("recipe"),

@@ -9,14 +9,14 @@ from profiles.report.views.choices import counted, recipes_of
 from profiles.report.views.run import Profile, Run
 from profiles.report.views.units import NBSP, plural, ratio_text, seconds_range
 
-SHOWN = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}
-Span = tuple[float, float]
+_SHOWN = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}
+_Span = tuple[float, float]
 """The low and the high end of an estimate, in seconds."""
 
 
 def target_line(run: Run, target: str) -> tuple[str, str, str]:
     """(target as shown, kind, sentence) of one target."""
-    shown = SHOWN[target]
+    shown = _SHOWN[target]
     profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
     present = [p for p in profiles if p is not None and p.kind in ("measurement", "estimate")]
     measured = [p for p in present if p.kind == "measurement"]
@@ -72,7 +72,7 @@ def _guess(run: Run, target: str) -> str:
     return f"one call of each model takes ≈{NBSP}{seconds_range(low, high)} with {recipe}{against}"
 
 
-def _summed(profiles: Sequence[Profile | None]) -> Span | None:
+def _summed(profiles: Sequence[Profile | None]) -> _Span | None:
     """The ends of all estimates added up; None where one is missing."""
     spans = [estimate_of(p) for p in profiles]
     known = [s for s in spans if s is not None]
@@ -81,7 +81,7 @@ def _summed(profiles: Sequence[Profile | None]) -> Span | None:
     return sum(low for low, _ in known), sum(high for _, high in known)
 
 
-def estimate_of(profile: Profile | None) -> Span | None:
+def estimate_of(profile: Profile | None) -> _Span | None:
     """The range that a profile estimates, over its devices where it names several."""
     if profile is None or profile.kind not in ("estimate", "absent"):
         return None

@@ -10,7 +10,7 @@ import pytest
 
 from bench.accuracy import run as accuracy
 from bench.accuracy.table import full_size_tools, small_tools
-from bench.accuracy.tools import HERE, ORT_SCRIPT, OURS, TOOLS, Json, Limits, Tool, make
+from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _OURS, TOOLS, Json, Limits, Tool, make
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends.inc_script import of_one_length
 from tests.vampbench.conftest import write_tiny
@@ -58,9 +58,9 @@ def test_a_row_per_tool_and_none_made_again(
 ) -> None:
     by_name = {tool.name: tool for tool in TOOLS}
     tools = (
-        Tool("ours", HERE, (*OURS, "int8-static")),
+        Tool("ours", _HERE, (*_OURS, "int8-static")),
         by_name["onnxruntime quantize_static, percentile"],
-        Tool("broken", HERE, ("-c", "import sys; sys.exit('it broke')")),
+        Tool("broken", _HERE, ("-c", "import sys; sys.exit('it broke')")),
         Tool("absent", tmp_path / "nowhere" / "bin" / "python", ()),
     )
     monkeypatch.setattr(accuracy, "TOOLS", tools)
@@ -99,7 +99,7 @@ def test_a_row_per_tool_and_none_made_again(
 def test_a_tool_that_takes_too_much_is_ended(
     coarse: Path, tmp_path: Path, limits: Limits, reason: str
 ) -> None:
-    sleeper = Tool("sleeper", HERE, ("-c", "import time; time.sleep(60)"))
+    sleeper = Tool("sleeper", _HERE, ("-c", "import time; time.sleep(60)"))
     row = make(sleeper, Role.COARSE, coarse, coarse, tmp_path / "out.onnx", limits)
     assert reason in row["failed"] and row["seconds"] < 30
 
@@ -118,7 +118,7 @@ def test_quantize_static_leaves_products_of_activations_in_float(
     coarse: Path, tmp_path: Path
 ) -> None:
     tool = next(tool for tool in TOOLS if tool.name.endswith("minmax"))
-    assert tool.command == ORT_SCRIPT
+    assert tool.command == _ORT_SCRIPT
     archive, out = tmp_path / "feeds.npz", tmp_path / "made" / "coarse.onnx"
     out.parent.mkdir()
     feeds().save_npz(archive)

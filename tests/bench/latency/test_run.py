@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.latency.results import opened, summary, table
-from bench.latency.run import RESULTS, agreement, run
+from bench.latency.run import _RESULTS, agreement, run
 from bench.latency.runners import BASELINE
 from vampnet_models.errors import InputError
 
@@ -102,5 +102,5 @@ def test_kept_figures_are_those_of_the_raw_samples():
         assert BASELINE in case["runners"]
 
 
-def kept_record(path: Path = RESULTS):
+def kept_record(path: Path = _RESULTS):
     return json.loads(path.read_text(encoding="utf-8"))

@@ -16,14 +16,14 @@ import pytest
 
 from bench.reliability.judge import BOUNDS
 from bench.reliability.onnx_cases import FORMS, KINDS, Case, load_cases, with_constants
-from bench.reliability.onnx_suite import RECIPE_NAMES, code_key, read_rows, run, unfinished
+from bench.reliability.onnx_suite import _RECIPE_NAMES, code_key, read_rows, run, unfinished
 from bench.reliability.onnx_suite_case import (
+    _SMALLEST,
     FAULTS,
     NOT_APPLICABLE,
     OUTCOMES,
     REFUSED,
     RIGHT,
-    SMALLEST,
     SOURCE,
     TRACEBACK,
     UNRUNNABLE,
@@ -62,12 +62,12 @@ def sample(cases: list[Case]) -> list[Case]:
 
 @pytest.fixture(autouse=True)
 def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in SMALLEST:
+    for module, name in _SMALLEST:
         monkeypatch.setattr(module, name, 1)
 
 
 def faults(some: list[Case]) -> list[Row]:
-    rows = [row for case in some for row in rows_of(case, RECIPE_NAMES)]
+    rows = [row for case in some for row in rows_of(case, _RECIPE_NAMES)]
     assert {row.outcome for row in rows} >= {RIGHT, NOT_APPLICABLE}
     return [row for row in rows if row.outcome in FAULTS and row.recipe != SOURCE]
 
@@ -130,7 +130,7 @@ def test_exceptions_are_tracebacks_and_wrong_files_are_wrong(
 
 
 def test_what_the_runtime_does_not_run_is_not_converted() -> None:
-    rows = list(rows_of(small("test_adam"), RECIPE_NAMES))
+    rows = list(rows_of(small("test_adam"), _RECIPE_NAMES))
     assert [(row.recipe, row.outcome) for row in rows] == [(SOURCE, UNRUNNABLE)]
     assert "Adam" in rows[0].detail
 
@@ -211,7 +211,7 @@ def test_results_cover_every_case_and_recipe_and_the_page_says_them(cases: list[
             assert counts["published"] == len(of_this)
     run_in_all = sum(c["run"] for forms in content["cases"].values() for c in forms.values())
     assert run_in_all > 2_000
-    assert tuple(content["recipes"]) == RECIPE_NAMES
+    assert tuple(content["recipes"]) == _RECIPE_NAMES
     for counts in content["recipes"].values():
         assert sum(counts["all"].values()) == run_in_all
         assert [counts["all"][outcome] for outcome in FAULTS] == [0, 0, 0]

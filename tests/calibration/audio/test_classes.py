@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from calibration.audio.classes import CLASSES, class_of
+from calibration.audio.classes import _CLASSES, class_of
 from calibration.audio.samples import sample_pack
 from vampnet_models.spec import SAMPLE_RATE_HZ
 
@@ -31,4 +31,4 @@ def test_hisses_between_vowels_with_pauses_are_like_speech() -> None:
 @pytest.mark.parametrize("n", [1, 100, 882, 44_100])
 def test_silence_of_any_length(n: int) -> None:
     assert class_of(np.zeros(n, np.float32)) == "silence"
-    assert class_of(np.full(n, 0.1, np.float32)) in CLASSES[:3]
+    assert class_of(np.full(n, 0.1, np.float32)) in _CLASSES[:3]

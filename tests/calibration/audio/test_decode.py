@@ -61,7 +61,7 @@ def test_half_an_hour_is_the_limit_for_one_file_whatever_its_bytes(tmp_path):
 def test_more_bytes_than_the_limit_takes_are_refused_unread(tmp_path, monkeypatch):
     path = wave(tmp_path / "x.wav", 4_000, 2)
     monkeypatch.setattr(decode, "_HEADER_BYTES", 1000)
-    monkeypatch.setattr(decode, "MAX_MINUTES", 0)
+    monkeypatch.setattr(decode, "_MAX_MINUTES", 0)
     line = refused(path)
     assert "4044 bytes, more than 0 minutes at its 4000 Hz and 2 channels take" in line
 

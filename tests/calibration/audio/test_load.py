@@ -133,7 +133,7 @@ def test_files_beyond_the_memory_limit_give_the_same_set(
     for i in range(3):
         write(tmp_path / f"r{i}.wav", noise(2, i))
     held = load_audio_set(tmp_path, clip_s=1.0)
-    monkeypatch.setattr("calibration.audio.load.KEEP_BYTES", 0)
+    monkeypatch.setattr("calibration.audio.load._KEEP_BYTES", 0)
     assert load_audio_set(tmp_path, clip_s=1.0).sha256 == held.sha256
 
 

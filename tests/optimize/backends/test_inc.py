@@ -14,7 +14,7 @@ from optimize.build import build_variant
 from optimize.runtime.check import missed_promise, promised_share, with_runtime
 from optimize.variant import Variant
 from tests.optimize.graphs import model, normal
-from vampbench.cli.options import DEFAULT_INTERPRETER
+from vampbench.cli.options import _DEFAULT_INTERPRETER
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
@@ -28,7 +28,7 @@ AT_THE_INPUT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, v) }"
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
     """An interpreter that has neural-compressor; relative, as the default is."""
-    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", DEFAULT_INTERPRETER))
+    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", _DEFAULT_INTERPRETER))
     path = Path(os.path.relpath(path.absolute()))
     try:
         inc.inc_version(path)
@@ -94,7 +94,7 @@ def test_nodes_are_counted_by_what_they_hold() -> None:
     found = inc.counted(made.graph)
     assert found.precision == {"int8": 2, "float32": 2}
     assert [node.op_type for node in found.float_nodes] == ["MatMul", "Softmax", "MatMul"]
-    assert {node.reason for node in found.float_nodes} == {inc.LEFT}
+    assert {node.reason for node in found.float_nodes} == {inc._LEFT}
 
 
 def test_its_int8_promises_what_ours_does() -> None:
@@ -153,7 +153,7 @@ def test_its_own_files_never_reach_the_current_folder(tmp_path: Path, interprete
     here = tmp_path / "here"
     here.mkdir()
     files = ["../two.onnx", "../feeds.npz", "../out.onnx"]
-    command = [str(interpreter.absolute()), "-P", str(inc.SCRIPT), *files, "static"]
+    command = [str(interpreter.absolute()), "-P", str(inc._SCRIPT), *files, "static"]
     subprocess.run(command, cwd=here, check=True, capture_output=True)
     assert (tmp_path / "out.onnx").is_file()
     assert list(here.iterdir()) == []

@@ -9,8 +9,8 @@ import onnx_ir as ir
 import pytest
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fusions.order import FLOAT_RULES, INTEGER_RULES, Fusion, finished, fuse
-from optimize.recipes import FUSED
+from optimize.fusions.order import _INTEGER_RULES, FLOAT_RULES, Fusion, finished, fuse
+from optimize.recipes import _FUSED
 from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.onnxfile.session import open_session
 
@@ -46,7 +46,7 @@ def unpacked(name: str, exporter: str, folder: Path) -> Path:
     return path
 
 
-def fused(path: Path, rules=INTEGER_RULES) -> tuple[Path, ir.Model, Fusion]:
+def fused(path: Path, rules=_INTEGER_RULES) -> tuple[Path, ir.Model, Fusion]:
     model = load_model(path)
     if model.opset_imports[""] < 21:
         ConvertVersionPass(21, fallback=True)(model)
@@ -111,12 +111,12 @@ def test_the_form_for_the_cpu_has_onnx_attention_and_no_split(
 ) -> None:
     source = unpacked(name, exporter, tmp_path)
     model = load_model(source)
-    ConvertVersionPass(FUSED.opset, fallback=True)(model)
+    ConvertVersionPass(_FUSED.opset, fallback=True)(model)
     model.ir_version = 11
     # The classic exporter cuts the halves of the gated unit with Slices at computed places.
     halves = {"classic": 0, "dynamo": layers}
-    assert fuse(model, FUSED.rules).counts["split_products"] == halves[exporter]
-    assert finished(model, FUSED.finish).counts == {"portable_attention": layers}
+    assert fuse(model, _FUSED.rules).counts["split_products"] == halves[exporter]
+    assert finished(model, _FUSED.finish).counts == {"portable_attention": layers}
     ops = Counter(node.op_type for node in model.graph)
     assert ops["Attention"] == layers and ops["MultiHeadAttention"] == ops["Split"] == 0
     save_model(model, tmp_path / "cpu.onnx")

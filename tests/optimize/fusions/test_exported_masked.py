@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from bench.exporters import BEGIN, END, PAGE, Export, exports, table
+from bench.exporters import _PAGE, BEGIN, END, Export, exports, table
 from optimize.fusions.order import Fusion
 from optimize.precision.fp16.emulate import emulate
 from optimize.surgery.graph import Array
@@ -44,7 +44,7 @@ def feeds(export: Export, batch: int, length: int) -> dict[str, Array]:
 
 
 def test_the_table_of_exporters_is_what_the_fusions_do() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = _PAGE.read_text(encoding="utf-8")
     counts = {export: fused(export)[1].counts for export in ALL}
     assert text.partition(BEGIN)[2].partition(END)[0].strip() == table(counts)
     assert len(ALL) == 18

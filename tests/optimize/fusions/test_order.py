@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimize.fusions.order import FLOAT_RULES, INTEGER_RULES, WEIGHT_RULES, fuse
+from optimize.fusions.order import _INTEGER_RULES, FLOAT_RULES, WEIGHT_RULES, fuse
 from optimize.fusions.rule import Rule
 from tests.optimize.graphs import ops
 from vampnet_models.onnxfile.artifact import load_model, save_model
@@ -25,7 +25,7 @@ def feeds_of(name: str, frames: int) -> Feeds:
 
 
 @pytest.mark.parametrize("name", ["codec_encoder", "codec_decoder", "coarse", "c2f"])
-@pytest.mark.parametrize("rules", [FLOAT_RULES, INTEGER_RULES, WEIGHT_RULES])
+@pytest.mark.parametrize("rules", [FLOAT_RULES, _INTEGER_RULES, WEIGHT_RULES])
 def test_fused_models_give_the_same_tokens_at_any_length(
     name: str, rules: tuple[Rule[Any], ...], small_models: Path, tmp_path: Path
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_transformer_shares_one_bias_and_has_no_conv(small_models: Path) -> No
 def test_the_decoder_loses_its_transposed_convolutions(small_models: Path) -> None:
     model = load_model(small_models / "codec_decoder.onnx")
     n_before = ops(model)["ConvTranspose"]
-    assert fuse(model, INTEGER_RULES).counts["conv_transpose"] == n_before == 6
+    assert fuse(model, _INTEGER_RULES).counts["conv_transpose"] == n_before == 6
     assert ops(model)["ConvTranspose"] == 0
 
 
@@ -72,7 +72,7 @@ def test_nodes_of_one_name_are_told_apart(small_models: Path, tmp_path: Path) ->
     model = load_model(small_models / "coarse.onnx")
     for node in model.graph:
         node.name = "node"
-    assert fuse(model, INTEGER_RULES).counts["qkv_packing"] == 4
+    assert fuse(model, _INTEGER_RULES).counts["qkv_packing"] == 4
     save_model(model, tmp_path / "fused.onnx")
     assert open_session(tmp_path / "fused.onnx").output_names == ("logits", "tokens")
 

@@ -14,10 +14,10 @@ from optimize.fusions.order import fuse
 from optimize.precision import npu
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.shared.plan import NO_INTEGER_KERNEL, Conversion
+from optimize.precision.shared.plan import _NO_INTEGER_KERNEL, Conversion
 from optimize.precision.shared.traits import traits_of
 from optimize.precision.weights import weight_only
-from optimize.recipes import DYNAMIC_RULES, STATIC_RULES
+from optimize.recipes import _DYNAMIC_RULES, _STATIC_RULES
 from tests.optimize.graphs import Array, Feeds, check, model, normal, ops, run, runtime_ops
 from vampnet_models.spec import spec_of
 
@@ -118,19 +118,19 @@ def ranges_of(
 
 
 def static(made: ir.Model, feeds: list[Feeds], signed: bool = False) -> Conversion:
-    fuse(made, STATIC_RULES)
+    fuse(made, _STATIC_RULES)
     names = int8_static.tensors_to_observe(made.graph)
     settings = int8_static.Settings(signed=signed, correct_bias=not signed)
     return int8_static.convert(made, ranges_of(made, feeds, names), settings=settings)
 
 
 def dynamic(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
-    fuse(made, DYNAMIC_RULES)
+    fuse(made, _DYNAMIC_RULES)
     return int8_dynamic.convert(made)
 
 
 def weights(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
-    fuse(made, STATIC_RULES)
+    fuse(made, _STATIC_RULES)
     return weight_only.convert(made, weight_only.Settings(bits=8))
 
 
@@ -146,7 +146,7 @@ def test_every_kind_says_what_it_said(
     convert: Callable[[ir.Model, list[Feeds]], Conversion],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(weight_only, "MIN_ELEMENTS", 1)
+    monkeypatch.setattr(weight_only, "_MIN_ELEMENTS", 1)
     feeds, truth, made = feeds_of(rank), graph_of(rank), graph_of(rank)
     done = convert(made, feeds)
     check(made)
@@ -156,7 +156,7 @@ def test_every_kind_says_what_it_said(
     stored = 12 - n_integer if convert in (static, dynamic) else 0
     assert done.precision.get("int8-weights", 0) == stored
     assert {node.reason for node in done.mixed_nodes} <= {int8_dynamic.WEIGHTS_ALONE}
-    assert {node.reason for node in done.float_nodes} <= {NO_INTEGER_KERNEL}
+    assert {node.reason for node in done.float_nodes} <= {_NO_INTEGER_KERNEL}
     for feed in feeds:
         expected, found = run(truth, feed), run(made, feed)
         for name, values in expected.items():

@@ -200,7 +200,7 @@ def test_gptq_rounds_a_shared_weight_by_the_inputs_of_all_its_readers(
 def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tables, "LARGE_BYTES", 50_000)
+    monkeypatch.setattr(tables, "_LARGE_BYTES", 50_000)
     text = """(int64[n] ids) => (float[n, 64] y) {
      e = Gather<axis = 0>(table, ids) f = Gather<axis = 0>(table, ids) s = Add(e, f)
      y = MatMul(s, w) }"""
@@ -260,7 +260,7 @@ def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     made = model(text, **weights)
     done = WAYS[way](made)
     assert done.precision == {"int8": 1}
-    assert [n.reason for n in done.mixed_nodes] == ([weight_only.STACK] if "4" in way else [])
+    assert [n.reason for n in done.mixed_nodes] == ([weight_only._STACK] if "4" in way else [])
     found = run(made, feeds)["y"]
     assert snr_db(expected[:, 0], found[:, 0]) > 30
     assert stored(made) < 0.3 * 4 * 64 * 32 * 4

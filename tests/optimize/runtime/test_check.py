@@ -47,7 +47,7 @@ FLOAT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
 
 
 def artifact(folder: Path, text: str, **weights: Array) -> Artifact:

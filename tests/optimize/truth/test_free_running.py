@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from optimize.truth.free_running import Prompt, free_running
-from optimize.truth.swap import STAGES, swap_table
+from optimize.truth.swap import _STAGES, swap_table
 from vampnet_models.architectures.synth import probe_audio
 from vampnet_models.chain import pipeline
 from vampnet_models.chain.tokens import SamplingOptions, full_mask, periodic_mask
@@ -77,11 +77,11 @@ def test_the_swap_table_blames_the_stage_that_differs(small_models):
     clips = [probe_audio(1)[:20_000]]
     rows = swap_table(reference, variant, chain(2), clips, SamplingOptions(steps=2))
     table = {row.name: row for row in rows}
-    assert len(rows) == 2 + 2 * len(STAGES)
+    assert len(rows) == 2 + 2 * len(_STAGES)
     for stage in ("encoder", "c2f", "decoder"):
         assert table[f"{stage} alone"].tokens == 1 and table[f"{stage} alone"].log_mel_db == 0
         assert table[f"all but {stage}"].tokens < 0.9
     assert table["all but coarse"].tokens == 1
     assert table["coarse alone"].tokens == table["all"].tokens < 0.9
     assert table["floor"].tokens > 0.99
-    assert table["all"].exchanged == STAGES
+    assert table["all"].exchanged == _STAGES

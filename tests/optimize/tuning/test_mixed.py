@@ -49,7 +49,7 @@ def test_blocks_stand_alone_or_by_kind() -> None:
         "layers.*.down/MatMul": (NAMES[1], NAMES[3]),
     }
     options = mixed.options_of(graph, mixed.blocks_of(graph))
-    assert set(options.values()) == {mixed.PRECISIONS}
+    assert set(options.values()) == {mixed._PRECISIONS}
 
 
 def test_stages_of_a_codec_are_blocks() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from profiles.imported.times import EVIDENCE, import_profile
+from profiles.imported.times import _EVIDENCE, import_profile
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -42,7 +42,7 @@ def test_a_result_file_of_perf_test_keeps_its_samples(tmp_path):
     assert found.median_s == pytest.approx(0.012)
     assert (found.model, found.device, found.peak_rss_bytes) == ("coarse", "Pixel 9", 52428800)
     record = found.as_json()
-    assert (record["kind"], record["evidence"]) == ("imported", EVIDENCE)
+    assert (record["kind"], record["evidence"]) == ("imported", _EVIDENCE)
 
 
 def test_what_perf_test_prints_has_an_average_and_says_that_there_is_no_spread(tmp_path):

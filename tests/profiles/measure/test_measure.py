@@ -106,7 +106,7 @@ def test_without_its_reference_a_variant_has_no_ratio(tmp_path, feeds):
 
 
 def test_short_memory_makes_groups_that_say_so(tmp_path, feeds, monkeypatch):
-    need = measure.BASE_BYTES + 100_000
+    need = measure._BASE_BYTES + 100_000
     monkeypatch.setattr(host, "memory_bytes", lambda: (3 * need, int(2.5 * need)))
     models = [
         (name, graphs.save(graphs.matmul(), tmp_path / f"{name}.onnx")) for name in ("r", "a", "b")
@@ -130,7 +130,7 @@ def test_short_memory_makes_groups_that_say_so(tmp_path, feeds, monkeypatch):
 )
 def test_groups_hold_the_reference_and_fit(sizes, room, expected):
     megabytes = [size * 10_000_000 for size in sizes]
-    assert measure.plan_groups(megabytes, int(room * measure.BASE_BYTES), True) == expected
+    assert measure.plan_groups(megabytes, int(room * measure._BASE_BYTES), True) == expected
 
 
 def test_unknown_memory_is_one_group():

@@ -50,6 +50,6 @@ def test_what_cannot_be_embedded_says_why(folder: Path, path: str, why: str) -> 
 
 
 def test_large_sounds_stay_outside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "EMBED_AT_MOST_BYTES", 1_000)
+    monkeypatch.setattr(audio, "_EMBED_AT_MOST_BYTES", 1_000)
     sound = audio.load_sound(AudioFile("a.wav", "a", None), folder)
     assert sound.problem is not None and "above the 1.00\u00a0kB" in sound.problem

@@ -101,8 +101,8 @@ def test_the_estimate_is_a_range_by_the_roofline(tmp_path):
     pi = devices()[0]
     found = mobile.estimate(examined, pi)
     bound = 2 * 512**3 / pi.peak_ops_per_s("float32")
-    assert found.low_s == pytest.approx(bound / mobile.EFFICIENCY[1])
-    assert found.high_s == pytest.approx(bound / mobile.EFFICIENCY[0])
+    assert found.low_s == pytest.approx(bound / mobile._EFFICIENCY[1])
+    assert found.high_s == pytest.approx(bound / mobile._EFFICIENCY[0])
     assert found.memory_share == 0
     assert found.needs_bytes == examined.bytes + 2 * 512 * 512 * 4
     assert found.fits_memory
@@ -116,9 +116,9 @@ def test_the_efficiency_holds_what_was_measured():
     shares = [row["share"] for row in measured["rows"]]
     assert not any(row["noisy"] for row in measured["rows"])
     assert (measured["low"], measured["high"]) == (round(min(shares), 2), round(max(shares), 2))
-    assert mobile.EFFICIENCY[0] <= measured["low"]
-    assert mobile.EFFICIENCY[1] == pytest.approx(measured["high"], abs=0.02)
-    stated = next(line for line in mobile.ASSUMPTIONS if "of that bound" in line)
+    assert mobile._EFFICIENCY[0] <= measured["low"]
+    assert mobile._EFFICIENCY[1] == pytest.approx(measured["high"], abs=0.02)
+    stated = next(line for line in mobile._ASSUMPTIONS if "of that bound" in line)
     assert f"{measured['low']:.0%}".replace("%", " %") in stated
     assert f"{measured['high']:.0%}".replace("%", " %") in stated
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 from tests.tiny_graphs import product, tensor, write
-from vampbench.cli.boundary import VARIABLE, contained, hush_libraries
+from vampbench.cli.boundary import _VARIABLE, contained, hush_libraries
 from vampbench.cli.console import Voice
 from vampbench.cli.main import main
 from vampbench.cli.models import inspect as inspect_command
@@ -50,7 +50,7 @@ def test_no_command_ends_with_a_traceback(tmp_path, vampbench, monkeypatch):
     assert (done.code, len(done.stderr.splitlines())) == (1, 1)
     assert done.stderr.startswith("error: unforeseen IndexError: list index ")
     assert "\x1b" not in done.stderr
-    monkeypatch.setenv(VARIABLE, "1")
+    monkeypatch.setenv(_VARIABLE, "1")
     assert "Traceback (most recent call last)" in vampbench("inspect", path).stderr
 
 
@@ -115,7 +115,7 @@ def test_libraries_are_hushed_and_their_errors_stay_errors(capsys, monkeypatch):
             np.float32(1) / np.float32(0)
         assert capsys.readouterr() == ("", "")
         root.handlers = []
-        monkeypatch.setenv(VARIABLE, "1")
+        monkeypatch.setenv(_VARIABLE, "1")
         hush_libraries()
         assert root.handlers == []
     finally:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 import pytest
 
 from profiles.measure.stats import Verdict
-from vampbench.cli.commands import SECTIONS
+from vampbench.cli.commands import _SECTIONS
 from vampbench.cli.main import cli
 from vampnet_models.onnxfile.artifact import load_model, save_model
 
@@ -37,7 +37,7 @@ def test_every_option_is_explained(name):
 
 def test_the_help_lists_every_command_once_by_section(vampbench):
     lines = vampbench("--help").stdout.splitlines()
-    listed = [name for _, names in SECTIONS for name in names]
+    listed = [name for _, names in _SECTIONS for name in names]
     assert sorted(listed) == sorted(cli.commands)
     for name in listed:
         assert sum(line.startswith(f"  {name} ") for line in lines) == 1

@@ -12,7 +12,7 @@ from vampbench.cli.progress import left_text
 
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.001)
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.001)
     said: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(progress.click, "echo", lambda line, err: said.put(line))
     with progress.told("calibrating") as update:
@@ -25,7 +25,7 @@ def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys)
 
 
 def test_a_closed_stderr_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.001)
+    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.001)
     asked = threading.Event()
 
     def closed(line: str, err: bool) -> None:

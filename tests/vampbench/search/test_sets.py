@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vampbench.search.sets import CHOSEN, FASTEST, FASTEST_OF_NOISY, chains_of, sets_of
+from vampbench.search.sets import _CHOSEN, _FASTEST, _FASTEST_OF_NOISY, chains_of, sets_of
 
 LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
 
@@ -47,12 +47,12 @@ def test_one_variant_of_its_own_for_each_model_is_one_set(models: list[dict[str,
         (variant,) = each["variants"]
         variant |= {"recipe": f"tuned-{number}", "bytes": 10, "accuracy": None}
     (found,) = sets_of(models)
-    assert (found["name"], found["bytes"]) == (CHOSEN, 40)
+    assert (found["name"], found["bytes"]) == (_CHOSEN, 40)
     assert found["parts"]["coarse"] == "tuned-1"
-    assert [c["name"] for c in chains_of(models, [found])] == ["source", CHOSEN]
+    assert [c["name"] for c in chains_of(models, [found])] == ["source", _CHOSEN]
     for each in models:
         each["variants"][0]["recipe"] = "fp16"
-    assert CHOSEN not in [s["name"] for s in sets_of(models)]
+    assert _CHOSEN not in [s["name"] for s in sets_of(models)]
     models[2]["variants"][0] |= {"recipe": "tuned-2", "status": "failed"}
     assert sets_of(models) == []
 
@@ -62,7 +62,7 @@ def test_what_noisy_times_are_made_into_is_called_so(models: list[dict[str, Any]
         for variant in each["variants"]:
             variant |= {"bytes": 10, "accuracy": None}
     assert [c["noisy"] for c in chains_of(models, [])] == [False, False]
-    assert sets_of(models)[-1]["name"] == FASTEST
+    assert sets_of(models)[-1]["name"] == _FASTEST
     models[2]["variants"][0]["profiles"]["cpu"]["noisy"] = True
     assert [c["noisy"] for c in chains_of(models, [])] == [False, True]
-    assert sets_of(models)[-1]["name"] == FASTEST_OF_NOISY
+    assert sets_of(models)[-1]["name"] == _FASTEST_OF_NOISY

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from vampnet_models.chain.builtin import CHECKPOINTS, builtin_models, check_reference
+from vampnet_models.chain.builtin import _CHECKPOINTS, builtin_models, check_reference
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.repair.inspection import inspect_model
@@ -33,7 +33,7 @@ def test_an_import_of_other_checkpoints_is_done_again(tmp_path):
 
 
 def test_a_changed_or_missing_checkpoint_is_refused(tmp_path):
-    for name in (*CHECKPOINTS, "sha256.json"):
+    for name in (*_CHECKPOINTS, "sha256.json"):
         shutil.copy(str(REFERENCE / name), tmp_path / name)
     check_reference(tmp_path)
     path = tmp_path / "coarse.pth"
@@ -48,4 +48,4 @@ def test_a_changed_or_missing_checkpoint_is_refused(tmp_path):
 
 
 def test_the_set_is_small_enough_to_ship():
-    assert sum((REFERENCE / name).stat().st_size for name in CHECKPOINTS) <= 12_500_000
+    assert sum((REFERENCE / name).stat().st_size for name in _CHECKPOINTS) <= 12_500_000

@@ -153,7 +153,7 @@ def test_a_deeply_nested_key_is_refused_before_it_is_hashed():
 
 
 def test_endless_operations_are_refused(monkeypatch):
-    monkeypatch.setattr(checkpoint_pickle, "MAX_OPERATIONS", 1000)
+    monkeypatch.setattr(checkpoint_pickle, "_MAX_OPERATIONS", 1000)
     assert "over 1000 pickle operations" in refused(b"\x80\x02" + b"N0" * 1000 + b"N.")
 
 

@@ -133,7 +133,7 @@ def test_a_missing_file_a_folder_and_an_onnx_model_say_what_they_are(tmp_path):
 
 def test_a_directory_larger_than_any_checkpoints_is_not_read(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.pth", {f"data/{i}": b"x" for i in range(40)})
-    monkeypatch.setattr("vampnet_models.checkpoints.zip_entries.MAX_DIRECTORY_BYTES", 2000)
+    monkeypatch.setattr("vampnet_models.checkpoints.zip_entries._MAX_DIRECTORY_BYTES", 2000)
     assert "names a directory of" in refused(path)
 
 

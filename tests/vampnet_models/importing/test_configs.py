@@ -14,7 +14,7 @@ from vampnet_models.architectures.codec import CodecConfig
 from vampnet_models.architectures.transformer import TransformerConfig
 from vampnet_models.checkpoints.checkpoint import read_checkpoint
 from vampnet_models.errors import InputError
-from vampnet_models.importing.configs import EXTRA, config_of, tensors_left
+from vampnet_models.importing.configs import _EXTRA, config_of, tensors_left
 
 
 def config(path, kwargs, state):
@@ -124,7 +124,7 @@ def test_one_extra_tensor_is_left_out_by_name_and_layers_beyond_the_count_are_no
     state["transformer.layers.0.self_attn.scratch"] = np.full(3, np.nan)
     checkpoint = read_checkpoint(write_saved(tmp_path / "c.pth", saved_model(small.COARSE, state)))
     left = tensors_left(checkpoint, config_of(checkpoint))
-    assert left == {"transformer.layers.0.self_attn.scratch": EXTRA}
+    assert left == {"transformer.layers.0.self_attn.scratch": _EXTRA}
     state["transformer.layers.7.norm_1.weight"] = state["transformer.layers.0.norm_1.weight"]
     message = refused(tmp_path, small.COARSE, state)
     assert "transformer.layers.7.norm_1.weight" in message

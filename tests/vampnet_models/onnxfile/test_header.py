@@ -358,7 +358,7 @@ def test_what_takes_memory_to_read_is_bounded_by_the_files_size(
     many: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = model().graph.SerializeToString()
-    monkeypatch.setattr(header, "BUDGET_BYTES", 200_000)
+    monkeypatch.setattr(header, "_BUDGET_BYTES", 200_000)
     assert checked(field(7, graph + many * 20)) == ()
     with pytest.raises(ValueError, match="would take over 200,000 bytes of memory to read"):
         checked(field(7, graph + many * 2000))

@@ -17,7 +17,7 @@ from tests.optimize.graphs import model, normal, ops
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile import native
 from vampnet_models.onnxfile.artifact import save_model
-from vampnet_models.onnxfile.native import CACHE_VARIABLE, build_library, compiler
+from vampnet_models.onnxfile.native import _CACHE_VARIABLE, build_library, compiler
 from vampnet_models.onnxfile.portable import name_portable, stand_in
 from vampnet_models.onnxfile.session import open_session
 
@@ -112,7 +112,7 @@ def test_dequantized_branches_are_added_in_one_pass(tmp_path: Path) -> None:
 def test_without_the_library_the_portable_model_is_opened_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "empty"))
     portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
     save_model(snakes(), portable)
     made = fused()
@@ -129,7 +129,7 @@ def test_without_the_library_the_portable_model_is_opened_and_said(
 def test_a_portable_model_that_cannot_stand_in_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "empty"))
     portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
     save_model(fused(), path)
     with pytest.raises(InputError, match=r"m\.onnx: .* names no portable model"):
@@ -165,7 +165,7 @@ def planted(folder: Path, content: bytes = b"no library", *, recorded: bool = Tr
 def test_a_library_that_does_not_load_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path))
     planted(tmp_path)
     save_model(fused(), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="is no operator library that loads here; delete it"):
@@ -175,7 +175,7 @@ def test_a_library_that_does_not_load_is_named(
 def test_only_what_the_build_wrote_down_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path))
     assert native.built_library() is None
     path = planted(tmp_path, recorded=False)
     assert native.built_library() is None
@@ -197,7 +197,7 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(
 ) -> None:
     above, folder = tmp_path / "above", tmp_path / "above" / "cache"
     folder.mkdir(parents=True)
-    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(folder))
     path = planted(folder)
     assert native.built_library() == path and native.how() == native.HOW
     for each, mode in ((folder, 0o770), (folder, 0o1777), (above, 0o777)):
@@ -216,7 +216,7 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(
     link = tmp_path / "link"
     link.symlink_to(folder)
     monkeypatch.undo()
-    monkeypatch.setenv(CACHE_VARIABLE, str(link))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(link))
     assert native.built_library() == path
 
 
@@ -225,7 +225,7 @@ def test_garbage_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     quick.write_text("#!/bin/sh\nwhile [ $1 != -o ]; do shift; done\nprintf made > $2\n")
     quick.chmod(0o755)
     monkeypatch.setenv("CXX", str(quick))
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "a" / "b"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "a" / "b"))
     before = os.umask(0o002)
     try:
         path = build_library()
@@ -245,7 +245,7 @@ def test_without_a_home_the_portable_model_is_opened(
     capsys: pytest.CaptureFixture[str],
     home: str | None,
 ) -> None:
-    for name in (CACHE_VARIABLE, "XDG_CACHE_HOME", "HOME"):
+    for name in (_CACHE_VARIABLE, "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     if home is None:
 
@@ -261,7 +261,7 @@ def test_without_a_home_the_portable_model_is_opened(
     name_portable(made, portable)
     save_model(made, path)
     assert np.abs(output(path) - TRUTH).max() < 1e-5
-    assert f"set HOME, or name a folder in {CACHE_VARIABLE}" in capsys.readouterr().err
+    assert f"set HOME, or name a folder in {_CACHE_VARIABLE}" in capsys.readouterr().err
     with pytest.raises(InputError, match="there is no folder for the operator library"):
         build_library()
 
@@ -270,14 +270,14 @@ def test_a_cache_that_cannot_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     assert native.built_library() is None
     with pytest.raises(InputError, match=r"no C\+\+ compiler|cannot be written"):
         build_library()
 
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
     with pytest.raises(InputError, match="no C\\+\\+ compiler"):
         build_library()
@@ -287,7 +287,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_compiler_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("CXX", "false")
     with pytest.raises(InputError, match=r"cannot build the operators: exit code 1"):
         build_library()

@@ -158,8 +158,8 @@ def test_a_weight_is_followed_through_what_moves_it(tmp_path):
 
 @pytest.mark.parametrize("dtype", [ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16])
 def test_a_weight_in_a_file_is_read_in_blocks(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr(weights_survey, "BLOCK_BYTES", 256)
-    monkeypatch.setattr(weights_survey, "SAMPLE_VALUES", 100)
+    monkeypatch.setattr(weights_survey, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(weights_survey, "_SAMPLE_VALUES", 100)
     values = np.arange(1000, dtype=np.float32).reshape(10, 100) / 1000
     values[3, 7], values[9, 99], values[0, 0] = np.nan, np.inf, -np.inf
     model = load_model(product(tmp_path / "m.onnx"))

@@ -64,7 +64,7 @@ def model_command(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
 
-NATIVE_SUFFIX = ".native.onnx"
+_NATIVE_SUFFIX = ".native.onnx"
 
 native_option = click.option(
     "--native",
@@ -160,10 +160,10 @@ def convert(
         raise InputError(f"{out}: {model} is a folder: give a folder as output too")
     if is_folder:
         check_folder(out)
-    if native and out.name.endswith(NATIVE_SUFFIX):
+    if native and out.name.endswith(_NATIVE_SUFFIX):
         raise InputError(
-            f"{out}: -o names the portable model, and NAME{NATIVE_SUFFIX} is written beside it; "
-            f"give {out.name.removesuffix(NATIVE_SUFFIX)}.onnx or another name"
+            f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
+            f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
         )
     artifacts, errors = _open(paths, voice)
     code = 2 if errors else 0
@@ -226,7 +226,7 @@ def _native_variant(
     """The same with the optional library's operators, which is built where it is missing."""
     build_library()
     name = f"{recipe.name}-native"
-    out = portable.with_name(f"{portable.stem}{NATIVE_SUFFIX}")
+    out = portable.with_name(f"{portable.stem}{_NATIVE_SUFFIX}")
     with voice.task(f"{artifact.name}: {name}") as update:
         return build_variant(
             artifact,

@@ -19,7 +19,7 @@ from vampnet_models.shapes.fix_shapes import fix_shapes
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
 
-MOST_INPUT_BYTES = 256 * 1000 * 1000
+_MOST_INPUT_BYTES = 256 * 1000 * 1000
 """Half an hour of the encoder's samples; what is fixed is meant for windows of seconds."""
 
 
@@ -52,8 +52,8 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     target = model_output(out, model)
     source = open_artifact(model)
     check_origin(load_model(model), source, as_exported=False)
-    shapes = shapes_for(source.spec, frames, batch, model)
-    check_bytes(source.spec, shapes, frames, batch)
+    shapes = _shapes_for(source.spec, frames, batch, model)
+    _check_bytes(source.spec, shapes, frames, batch)
     found = fix_shapes(model, shapes, target)
     made = open_artifact(target)
     listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
@@ -71,18 +71,18 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     return 0
 
 
-def check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int, batch: int = 1) -> None:
+def _check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int, batch: int = 1) -> None:
     """Raise InputError where the inputs alone would be larger than any phone should hold."""
     n_bytes = sum(math.prod(shapes[t.name]) * np.dtype(t.dtype).itemsize for t in spec.inputs)
-    if n_bytes > MOST_INPUT_BYTES:
+    if n_bytes > _MOST_INPUT_BYTES:
         asked = f"--frames {frames}" + (f" --batch {batch}" if batch > 1 else "")
         raise InputError(
             f"{asked}: its inputs would take {megabytes(n_bytes)}, more than the "
-            f"{megabytes(MOST_INPUT_BYTES)} that a model of one length may; give less"
+            f"{megabytes(_MOST_INPUT_BYTES)} that a model of one length may; give less"
         )
 
 
-def shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[str, Shape]:
+def _shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[str, Shape]:
     """Input shapes `[batch, channels, frames]`, of the encoder in samples. Raises InputError."""
     if spec.role in (Role.GENERIC, Role.BEATS):
         raise InputError(f"{path}: its axes have no known meaning; only VampNet's models are taken")

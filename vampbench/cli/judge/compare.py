@@ -51,7 +51,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     """
     voice = Voice(as_json=as_json)
     results = read_results(run_dir)
-    pairs = codec_pairs(results, run_dir)
+    pairs = _codec_pairs(results, run_dir)
     names = ["original", *(name for name, _, _ in pairs)]
     files = [out / f"{number}-{name}.wav" for number, name in enumerate(names)]
     for file in files:
@@ -104,7 +104,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     voice.json({"output": str(out), "files": rows})
 
 
-def codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:
+def _codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:
     """(name, encoder, decoder): the source first, then each recipe that made both.
 
     Raises InputError when the run holds no codec.

@@ -34,7 +34,7 @@ from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.scratch import scratch_folder
 
-MAX_OPERATORS = 10
+_MAX_OPERATORS = 10
 
 
 @click.command()
@@ -88,7 +88,7 @@ def profile(
     if out is not None:
         check_output(out, *models)
     check_feeds(feeds)
-    before = None if old is None else read_profile(old)
+    before = None if old is None else _read_profile(old)
     artifacts = [open_artifact(path) for path in models]
     for artifact in artifacts[1:]:
         check_same_interface(artifacts[0], artifact)
@@ -131,7 +131,7 @@ def profile(
     return 1 if failed else 0
 
 
-def read_profile(path: Path) -> Json:
+def _read_profile(path: Path) -> Json:
     """An earlier profile. Raises InputError when it cannot be read or is no JSON object."""
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -189,7 +189,7 @@ def _tell_operators(name: str, record: Json, voice: Voice) -> None:
             f"{each['share']:.1%}",
             f"{each['flops_per_s'] / 1e9:.1f}" if each["flops"] else "-",
         )
-        for each in times["by_operator"][:MAX_OPERATORS]
+        for each in times["by_operator"][:_MAX_OPERATORS]
     ]
     columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
     voice.table(f"{name}: {record['target']}", columns, rows)

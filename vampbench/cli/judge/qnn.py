@@ -27,7 +27,7 @@ from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import HOP_SAMPLES, Role
 
-SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
+_SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 
 
 @click.command()
@@ -35,7 +35,7 @@ SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 @click.argument("variants", nargs=-1, type=options.PATH)
 @click.option(
     "--soc",
-    type=click.Choice(list(SOC_NAMES)),
+    type=click.Choice(list(_SOC_NAMES)),
     default="8-gen-3",
     show_default=True,
     help="The Snapdragon whose NPU is compiled for.",
@@ -106,7 +106,7 @@ def qnn(
         try:
             with voice.task(f"{artifact.path}: compiling{' and emulating' if emulate else ''}"):
                 made = compile_variant(
-                    artifact.path, reference, short, soc=SOC_NAMES[soc], emulate=emulate
+                    artifact.path, reference, short, soc=_SOC_NAMES[soc], emulate=emulate
                 )
         except InputError as error:
             voice.error(str(error))
@@ -114,7 +114,7 @@ def qnn(
             code = 1
             continue
         records[str(artifact.path)] = made.as_json()
-        tell(str(artifact.path), made, voice)
+        _tell(str(artifact.path), made, voice)
     result: Json = {
         "command": "vampbench qnn",
         "reference": str(reference),
@@ -151,7 +151,7 @@ def short_states(
     return cut
 
 
-def tell(name: str, made: Compiled, voice: Voice) -> None:
+def _tell(name: str, made: Compiled, voice: Voice) -> None:
     """Print what was found, each figure under its level of evidence."""
     voice.say(name)
     voice.say(

@@ -21,8 +21,8 @@ from vampnet_models.onnxfile.session import Session
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import Role
 
-PER_RUN_CLIPS = 4
-CLIP_SAMPLES = 3 * 44_100
+_PER_RUN_CLIPS = 4
+_CLIP_SAMPLES = 3 * 44_100
 
 
 @click.command()
@@ -32,7 +32,7 @@ CLIP_SAMPLES = 3 * 44_100
 @click.option(
     "--clips",
     type=click.IntRange(1, options.MOST_STEPS),
-    default=PER_RUN_CLIPS,
+    default=_PER_RUN_CLIPS,
     show_default=True,
     help="Clips of 3 s to go through the chain.",
 )
@@ -72,7 +72,7 @@ def swap(
         heard = load_audio(audio, voice).evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(variants, threads)
         floor = _floor(references)
-        samples = [clip.samples[:CLIP_SAMPLES] for clip in heard]
+        samples = [clip.samples[:_CLIP_SAMPLES] for clip in heard]
         sampling = SamplingOptions(steps=steps)
         with voice.task("exchanging stages") as update:
             rows = swap_table(reference, variant, floor, samples, sampling, update)

@@ -67,7 +67,7 @@ def import_checkpoints(
             self_check=self_check,
             progress=lambda _name, done, total: update(done, total),
         )
-    show(result, voice)
+    _show(result, voice)
     for account in result.accounts if parameters else ():
         voice.say(account_table(account))
     voice.json(json.loads(result.record.read_text(encoding="utf-8")))
@@ -78,7 +78,7 @@ def import_checkpoints(
     return 0
 
 
-def show(result: ImportResult, voice: Voice) -> None:
+def _show(result: ImportResult, voice: Voice) -> None:
     """Print what was written from what, and what became of the parameters."""
     for model in result.models:
         sources = " + ".join(model.sources)

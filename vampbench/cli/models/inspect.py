@@ -70,7 +70,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
             }
         )
         if not as_json:
-            show(voice, inspection)
+            _show(voice, inspection)
             _show_runtime(voice, path, record, facts)
         fatal = [problem for problem in inspection.problems if problem.fatal]
         missed += [f"{path}: {problem.kind}: {problem.text}" for problem in fatal]
@@ -100,7 +100,7 @@ def _show_runtime(
         voice.say(f"  runtime     {not_checked(path)}")
 
 
-def show(voice: Voice, found: Inspection) -> None:
+def _show(voice: Voice, found: Inspection) -> None:
     """Print one model's facts."""
     voice.say(f"{found.path}")
     voice.say(f"  role        {found.role}{f', split form: {found.part}' if found.part else ''}")

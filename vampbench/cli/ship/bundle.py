@@ -40,9 +40,9 @@ from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
 from vampnet_models.text import end_of
 
-TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
+_TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
 
-DEFAULT_ROUNDS = 5
+_DEFAULT_ROUNDS = 5
 
 
 @click.command()
@@ -262,7 +262,7 @@ def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
         command=f"vampbench bundle --target {target}",
         recipes=tuple(find_recipe(name).name for name in reversed(recipes)),
         targets=(cpu(),),
-        rounds=DEFAULT_ROUNDS,
+        rounds=_DEFAULT_ROUNDS,
     )
     run_job(job, voice)
     return job.out
@@ -271,7 +271,7 @@ def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
 def _defaults(target: str, results: Json) -> dict[str, str]:
     shipped = place(target)
     return {
-        m["name"]: shipped.transformers if m["role"] in TRANSFORMERS else shipped.codec
+        m["name"]: shipped.transformers if m["role"] in _TRANSFORMERS else shipped.codec
         for m in results["models"]
     }
 

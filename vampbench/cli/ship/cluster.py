@@ -27,8 +27,8 @@ from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.text import end_of
 
-PREFIX = "dask://"
-CONNECT_S = 20
+_PREFIX = "dask://"
+_CONNECT_S = 20
 
 
 def on_cluster(address: str) -> Ahead:
@@ -36,7 +36,7 @@ def on_cluster(address: str) -> Ahead:
 
     Raises InputError on another form of address, or without the extra `dask`.
     """
-    if not address.startswith(PREFIX) or not address.removeprefix(PREFIX):
+    if not address.startswith(_PREFIX) or not address.removeprefix(_PREFIX):
         raise InputError(f"--scheduler {address}: give dask://HOST:PORT, as `dask scheduler` says")
     try:
         import distributed
@@ -49,7 +49,9 @@ def on_cluster(address: str) -> Ahead:
         job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Voice
     ) -> None:
         try:
-            client = distributed.Client(f"tcp://{address.removeprefix(PREFIX)}", timeout=CONNECT_S)
+            client = distributed.Client(
+                f"tcp://{address.removeprefix(_PREFIX)}", timeout=_CONNECT_S
+            )
         except (OSError, TimeoutError) as error:
             raise InputError(f"{address}: no scheduler answers there; start one") from error
         with client:
@@ -82,10 +84,10 @@ def _send(
     _one_per_host(client, hosts, [(_profile, (job, *each)) for each in keys.items()], voice)
 
 
-Task = tuple[Callable[..., None], tuple[Any, ...]]
+_Task = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def _together(client: Any, what: str, tasks: Sequence[Task], voice: Voice) -> None:
+def _together(client: Any, what: str, tasks: Sequence[_Task], voice: Voice) -> None:
     """Wherever there is room."""
     from distributed import as_completed
 
@@ -96,7 +98,7 @@ def _together(client: Any, what: str, tasks: Sequence[Task], voice: Voice) -> No
             update(done, len(futures))
 
 
-def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[Task], voice: Voice) -> None:
+def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[_Task], voice: Voice) -> None:
     """One task at a time on one worker of each host: two side by side would time each other."""
     from distributed import as_completed
 

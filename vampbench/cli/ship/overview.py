@@ -24,14 +24,14 @@ from vampbench.work.workspace import Json
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 
-UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
+_UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
 """The lengths of a model of which a run, one of an earlier version for instance, noted none."""
 
-DECLARED = "declared"
+_DECLARED = "declared"
 """A generic model's lengths say nothing that `inspect` does not."""
 
-MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
-VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
+_MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
+_VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
 """What commands read of each model and variant of a run."""
 
 
@@ -68,7 +68,7 @@ def overview(run_dir: Path, as_json: bool) -> None:
     if missing:
         voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
     lengths = {m["name"]: _lengths(m) for m in models}
-    told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != DECLARED]
+    told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != _DECLARED]
     if told:
         voice.table("Lengths", *filled(("model", "takes", "why"), told))
     unknown = [name for name, each in lengths.items() if each["accepts"] is None]
@@ -130,7 +130,7 @@ def read_results(run_dir: Path) -> Json:
     if not models:
         raise InputError(f"{path}: holds no model; run again")
     variants = [v for m in models for v in _listed(m, "variants")]
-    for wanted, each in ((MODEL_KEYS, models), (VARIANT_KEYS, variants)):
+    for wanted, each in ((_MODEL_KEYS, models), (_VARIANT_KEYS, variants)):
         for record in each:
             missing = sorted(wanted - set(record) if isinstance(record, dict) else wanted)
             if missing:
@@ -152,13 +152,13 @@ def _lengths(model: Json) -> Json:
     found = model.get("lengths")
     if (
         isinstance(found, dict)
-        and found.keys() >= UNKNOWN.keys()
+        and found.keys() >= _UNKNOWN.keys()
         and found["accepts"] in tuple(ACCEPTS)
         and isinstance(found["length"], int | None)
         and isinstance(found["reason"], str | None)
     ):
-        return {key: found[key] for key in UNKNOWN}
-    return dict(UNKNOWN)
+        return {key: found[key] for key in _UNKNOWN}
+    return dict(_UNKNOWN)
 
 
 def _length_row(name: str, lengths: Json) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
 
-RECIPE_NAMES = tuple(r.name for r in RECIPES)
+_RECIPE_NAMES = tuple(r.name for r in RECIPES)
 
 _rounds = click.option(
     "--rounds",
@@ -39,7 +39,7 @@ _rounds = click.option(
 @options.targets("cpu,cuda,mobile")
 @click.option(
     "--recipes",
-    default=",".join(RECIPE_NAMES),
+    default=",".join(_RECIPE_NAMES),
     show_default=True,
     metavar="NAMES",
     help="Comma-separated; also npu-fp16, npu-a8w8, npu-a16w8, coreml-fp16.",

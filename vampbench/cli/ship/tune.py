@@ -18,12 +18,12 @@ from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
 
-DEFAULT_MIN_AGREEMENT = 0.99
-DEFAULT_MIN_SI_SDR_DB = 30.0
+_DEFAULT_MIN_AGREEMENT = 0.99
+_DEFAULT_MIN_SI_SDR_DB = 30.0
 
-COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
+_COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
 
-NEAR = {
+_NEAR = {
     "keeps-tokens": "keeps the tokens, the smallest",
     "keeps-size": "keeps the size, the truest",
     "keeps-time": "keeps the time, the truest",
@@ -40,7 +40,7 @@ NEAR = {
 @click.option(
     "--min-agreement",
     type=options.Finite(0, 1),
-    help=f"Least token agreement of each model ({DEFAULT_MIN_AGREEMENT} without another bound).",
+    help=f"Least token agreement of each model ({_DEFAULT_MIN_AGREEMENT} without another bound).",
 )
 @click.option(
     "--min-first-agreement",
@@ -51,7 +51,7 @@ NEAR = {
     "--min-si-sdr",
     "min_si_sdr_db",
     type=options.Finite(),
-    default=DEFAULT_MIN_SI_SDR_DB,
+    default=_DEFAULT_MIN_SI_SDR_DB,
     show_default=True,
     help="Least SI-SDR of the decoder's sound against FP32, in dB.",
 )
@@ -120,7 +120,7 @@ def tune(
     voice = Voice(as_json=as_json)
     bounded = max_bytes is not None or max_latency is not None
     if min_agreement is None and not bounded:
-        min_agreement = DEFAULT_MIN_AGREEMENT
+        min_agreement = _DEFAULT_MIN_AGREEMENT
     wish = Wish(
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
@@ -144,7 +144,7 @@ def tune(
 
 def _tell(result: Json, voice: Voice) -> None:
     shown = [_row(s) for s in result["front"]]
-    voice.table("Front (on the search's states)", *filled(COLUMNS, shown))
+    voice.table("Front (on the search's states)", *filled(_COLUMNS, shown))
     named = [
         ("smallest of all, on the search's states", result["smallest"]),
         ("fastest of all, on the search's states", result["fastest"]),
@@ -156,9 +156,9 @@ def _tell(result: Json, voice: Voice) -> None:
             named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
     else:
         voice.warn("nothing meets the budget; the nearest:")
-        named = [(NEAR[each["keeps"]], each) for each in result["nearest"]] + named
+        named = [(_NEAR[each["keeps"]], each) for each in result["nearest"]] + named
     shown = [_row(each, name) for name, each in named if each]
-    voice.table("Sets", *filled(COLUMNS, shown))
+    voice.table("Sets", *filled(_COLUMNS, shown))
     for model in result["models"]:
         rows = [
             (block["block"], block["chosen"], *_option(block))

@@ -35,7 +35,7 @@ ENCODER = Traits(is_family=True, decides_codes=True)
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
 
 
 @dataclass(frozen=True)

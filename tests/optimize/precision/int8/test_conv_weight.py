@@ -16,7 +16,7 @@ WEIGHTS = {"w": normal(32, 24, 5) / 8, "bias": normal(32)}
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """This convolution is smaller than any for which the integer kernel pays."""
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
 
 
 def seen(values: Array) -> ChannelRange:

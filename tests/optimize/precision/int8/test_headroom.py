@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calibration.ranges.observers import ChannelRange, MinMax, Range
-from optimize.precision.int8.headroom import ENOUGH_VALUES, with_room
+from optimize.precision.int8.headroom import _ENOUGH_VALUES, with_room
 from optimize.precision.int8.static import convert, limits, tensors_to_observe
 from optimize.precision.shared.traits import Traits
 from tests.optimize.graphs import Array, model, normal, run
@@ -23,7 +23,7 @@ def seen(values: Array) -> ChannelRange:
 
 
 def test_few_values_reach_as_far_as_many_would() -> None:
-    few, many = normal(1, 4, 60), normal(1, 4, ENOUGH_VALUES, seed=1)
+    few, many = normal(1, 4, 60), normal(1, 4, _ENOUGH_VALUES, seed=1)
     found = with_room({"x": seen(few)})["x"]
     assert (found.low < few.min(axis=(0, 2))).all()
     share = ((many < found.low[:, None]) | (many > found.high[:, None])).mean()

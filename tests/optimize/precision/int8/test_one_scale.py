@@ -9,7 +9,7 @@ import pytest
 
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.int8.one_scale import JOINED_OPS, takes_one_scale
+from optimize.precision.int8.one_scale import _JOINED_OPS, takes_one_scale
 from tests.optimize.graphs import model, normal, run, runtime_ops, snr_db
 from tests.optimize.precision.test_conv_ranks import ranges_of
 
@@ -39,14 +39,14 @@ def text_of(kind: str) -> str:
 
 
 def test_every_joined_operator_is_tried() -> None:
-    assert set(UNARY) == JOINED_OPS | {"moved"}
+    assert set(UNARY) == _JOINED_OPS | {"moved"}
 
 
 @pytest.mark.parametrize("kind", UNARY)
 def test_what_the_runtime_joins_loads_and_says_what_it_said(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
     weights = {k: v for k, v in WEIGHTS.items() if k != "wide" or kind == "GlobalAveragePool"}
     made = model(text_of(kind), **weights)
     feeds = {"x": normal(2, 24, 16, 16, seed=3)}

@@ -41,10 +41,10 @@ def quantized(batch: int = 2) -> tuple[ir.Model, dict[str, np.ndarray], np.ndarr
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a tensor of this size count as larger than the cache, at 1, 2, ... channels a slice."""
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
-    monkeypatch.setattr(conv_exclusions, "DECODER_CHANNELS", 8)
-    monkeypatch.setattr(conv_exclusions, "SHORT_KERNEL", 0)
-    monkeypatch.setattr(snake_tiles, "TILE_ELEMENTS", 4 * snake_tiles.TYPICAL_FRAMES * 2)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_DECODER_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_SHORT_KERNEL", 0)
+    monkeypatch.setattr(snake_tiles, "_TILE_ELEMENTS", 4 * snake_tiles._TYPICAL_FRAMES * 2)
 
 
 def test_slices_give_what_whole_tensors_give(
@@ -55,7 +55,7 @@ def test_slices_give_what_whole_tensors_give(
     assert ops(tiled)["Scan"] == 3
     assert ops(tiled)["Sin"] == 0
     assert runtime_ops(tiled, tmp_path)["QLinearConv"] == 2
-    monkeypatch.setattr(snake_tiles, "TILE_ELEMENTS", 1 << 30)
+    monkeypatch.setattr(snake_tiles, "_TILE_ELEMENTS", 1 << 30)
     whole, _, _ = quantized()
     assert ops(whole)["Scan"] == 0
     ours, others = run(tiled, feeds)["y"], run(whole, feeds)["y"]

@@ -14,7 +14,7 @@ from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime
 @pytest.fixture(autouse=True)
 def few_channels_count_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs are smaller than any for which the integer kernels pay."""
-    monkeypatch.setattr(conv_exclusions, "NARROW_CHANNELS", 8)
+    monkeypatch.setattr(conv_exclusions, "_NARROW_CHANNELS", 8)
 
 
 @dataclass(frozen=True)

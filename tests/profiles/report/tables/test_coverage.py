@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from profiles.report.render import render_report
-from profiles.report.tables.coverage import COLUMNS, coverage_table, outside_lines
+from profiles.report.tables.coverage import _COLUMNS, coverage_table, outside_lines
 from profiles.report.views.read import read_run
 
 COVERAGE = {
@@ -27,7 +27,7 @@ def test_each_side_says_what_it_exercises(results: dict[str, Any]) -> None:
     model = read_run(results).models[0]
     calibration, evaluation = coverage_table(model).rows
     assert [row.name for row in (calibration, evaluation)] == ["calibration", "evaluation"]
-    texts = dict(zip(COLUMNS, (cell.text for cell in calibration.cells), strict=True))
+    texts = dict(zip(_COLUMNS, (cell.text for cell in calibration.cells), strict=True))
     assert texts["Feeds"] == "32\u00a0feeds"
     assert texts["Masked, by tenths from few to all"] == "5 1 5 4 1 5 2 4 2 3"
     assert texts["Codebook entries seen"] == "25.0\u00a0% to 50.0\u00a0%"

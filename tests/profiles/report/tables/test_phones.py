@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from profiles.full_size import LEAST_PUBLISHED_BYTES
+from profiles.full_size import _LEAST_PUBLISHED_BYTES
 from profiles.report.charts.marks import marks_for
 from profiles.report.tables import phones
 from profiles.report.views.read import read_run
@@ -13,7 +13,7 @@ from profiles.report.views.read import read_run
 @pytest.fixture
 def published(results: dict[str, Any]) -> dict[str, Any]:
     """The run with sources of the published sizes."""
-    sizes = {role.value: size for role, size in LEAST_PUBLISHED_BYTES.items()}
+    sizes = {role.value: size for role, size in _LEAST_PUBLISHED_BYTES.items()}
     for model in results["models"]:
         model["source_bytes"] = sizes[model["role"]]
     return results

@@ -1,7 +1,7 @@
 from typing import Any
 
 from profiles.report.charts.marks import marks_for
-from profiles.report.tables.runtime import COLUMNS, runtime_lines, runtime_table
+from profiles.report.tables.runtime import _COLUMNS, runtime_lines, runtime_table
 from profiles.report.tables.table import Row
 from profiles.report.views.choices import recipes_of
 from profiles.report.views.read import read_run
@@ -52,7 +52,7 @@ def test_each_recipe_is_summed_up_in_a_line(results: dict[str, Any]) -> None:
 def test_a_variant_whose_graph_was_not_read_says_so(results: dict[str, Any]) -> None:
     name = results["models"][0]["name"]
     row = rows_of(results)[f"{name} · fp16"]
-    assert [(c.text, c.kind) for c in row.cells] == [("not checked", "absent")] * len(COLUMNS)
+    assert [(c.text, c.kind) for c in row.cells] == [("not checked", "absent")] * len(_COLUMNS)
     del record_of(results, "fp16")["runtime"]
     assert rows_of(results)[f"{name} · fp16"] == row
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.vampbench.conftest import Finished
 from vampnet_models.onnxfile.artifact import load_model
-from vampnet_models.onnxfile.native import CACHE_VARIABLE, compiler
+from vampnet_models.onnxfile.native import _CACHE_VARIABLE, compiler
 from vampnet_models.onnxfile.session import open_session
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
@@ -21,7 +21,7 @@ def test_a_native_variant_lies_beside_its_portable_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "cache"))
     built = json.loads(vampbench("native", "--json").stdout)
     assert built["built"] and Path(built["library"]).is_file()
     assert not json.loads(vampbench("native", "--json").stdout)["built"]
@@ -55,13 +55,13 @@ def test_verify_says_in_json_that_the_portable_model_was_judged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "cache"))
     source, out = tiny / "codec_encoder.onnx", tmp_path / "encoder.onnx"
     assert vampbench("fuse", source, "-o", out, "--native").code == 0
     command = ("verify", source, tmp_path / "encoder.native.onnx", "--audio", recordings, "--json")
     here = json.loads(vampbench(*command).stdout)
     assert here["opened_instead"] == {"reference": None, "variant": None}
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "empty"))
+    monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "empty"))
     there = json.loads(vampbench(*command).stdout)
     assert there["opened_instead"] == {"reference": None, "variant": str(out)}
 

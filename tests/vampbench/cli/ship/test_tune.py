@@ -30,8 +30,8 @@ def read(path: Path) -> Any:
 
 @pytest.mark.long
 def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
-    monkeypatch.setattr(candidates, "MAX_MIXTURES", 3)
+    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "_MAX_MIXTURES", 3)
     out = tmp_path / "a tuned set"
     arguments = ["tune", pair, "--audio", recordings, "-o", out, "--rounds", "3"]
     done = vampbench(*arguments, "--min-agreement", "0.9", "--json")
@@ -83,15 +83,15 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
 
 @pytest.mark.long
 def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
-    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "_MAX_MIXTURES", 2)
     arguments = ["tune", pair, "--audio", recordings, "--rounds", "3", "--json"]
     source = sum(open_artifact(pair / name).bytes for name in ("codec_encoder.onnx", "coarse.onnx"))
     limit = round(0.45 * source)
     budget = ["--max-bytes", str(limit)]
     spent = vampbench(*arguments, *budget, "-o", tmp_path / "spent")
     assert spent.code == 0 and "shared budget, round 1" in spent.stderr
-    monkeypatch.setattr(shared_budget, "MOST_ROUNDS", 0)
+    monkeypatch.setattr(shared_budget, "_MOST_ROUNDS", 0)
     unspent = vampbench(*arguments, *budget, "-o", tmp_path / "unspent")
     assert unspent.code == 0 and "shared budget" not in unspent.stderr
     found, before = (json.loads(done.stdout) for done in (spent, unspent))
@@ -105,8 +105,8 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     vampbench, tiny, recordings, tmp_path, monkeypatch
 ):
     """Times differ from run to run, so the smallest set is asked for: it rests on sizes alone."""
-    monkeypatch.setattr(trials, "TRIAL_FEEDS", 2)
-    monkeypatch.setattr(candidates, "MAX_MIXTURES", 2)
+    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "_MAX_MIXTURES", 2)
     (tmp_path / "models").mkdir()
     shutil.copy(tiny / "coarse.onnx", tmp_path / "models")
     asked = ["--audio", recordings, "--rounds", "3", "--min-agreement", "0.9", "--json"]
