@@ -55,7 +55,7 @@ def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fused-") as folder:
         fused = Path(folder) / model.name
         source = load_model(model)
-        fuse(source, INT8_STATIC.rules)
+        fuse(source, INT8_STATIC.form.rules)
         save_model(source, fused)
         del source
         runs = [(_SESSION, 1, fused)]

@@ -50,7 +50,7 @@ class Export:
         """The graph after the fusions that every recipe has."""
         model = self.load()
         raise_opset(model, FP16.opset)
-        return model, fuse(model, FP16.rules)
+        return model, fuse(model, FP16.form.rules)
 
 
 def exports() -> Iterator[Export]:
@@ -64,7 +64,9 @@ def exports() -> Iterator[Export]:
 
 def table(counts: dict[Export, dict[str, int]]) -> str:
     """Rows of exports, columns of the rules that matched in any."""
-    rules = [rule.name for rule in FP16.rules if any(c.get(rule.name) for c in counts.values())]
+    rules = [
+        rule.name for rule in FP16.form.rules if any(c.get(rule.name) for c in counts.values())
+    ]
     lines = [
         f"| form | exporter | opset | {' | '.join(f'`{rule}`' for rule in rules)} |",
         f"|---|---|---|{'---|' * len(rules)}",

@@ -117,7 +117,7 @@ def build_variant(
     training = training_warning(model)
     interface, warnings = _prepared(model, source.path, recipe)
     warnings += [] if training is None else [training]
-    fusion = fuse(model, recipe.rules) if recipe.fuse is None else recipe.fuse(model)
+    fusion = fuse(model, recipe.form.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings += _expectations(model, recipe, fusion, source.path)
     traits = traits_of(source.spec)
     if recipe.calibrate is not None and used is not None:
@@ -127,7 +127,7 @@ def build_variant(
         conversion = _calibrated(model, recipe, traits, used, out, terms, progress)
     else:
         conversion = _convert(model, recipe, {}, traits)
-    finish = finished(model, recipe.finish)
+    finish = finished(model, recipe.form.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
     if portable is not None and custom:
@@ -184,7 +184,7 @@ def outside_ranges(
         return ()
     model = load_model(source.path)
     _prepared(model, source.path, recipe)
-    fuse(model, recipe.rules)
+    fuse(model, recipe.form.rules)
     traits = traits_of(source.spec)
     axes = recipe.observe(model.graph, traits)
     with _fused(model, out) as fused:
@@ -206,7 +206,7 @@ def check_memory(
         return
     model = load_model(source.path)
     _prepared(model, source.path, recipe)
-    fuse(model, recipe.rules)
+    fuse(model, recipe.form.rules)
     traits = traits_of(source.spec)
     axes = recipe.observe(model.graph, traits)
     later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph, traits))

@@ -10,7 +10,7 @@ from functools import partial
 import onnx_ir as ir
 
 from calibration.ranges.observers import OBSERVERS, Range
-from optimize.fusions.order import WEIGHT_RULES
+from optimize.fusions.order import Form
 from optimize.precision.fp16 import convert as fp16
 from optimize.precision.fp16 import emulate as fp16_emulate
 from optimize.precision.fp16 import ranges as fp16_ranges
@@ -178,7 +178,7 @@ def weights_recipe(
     return Recipe(
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
-        WEIGHT_RULES,
+        Form.WEIGHTS,
         None
         if method == "gptq"
         else lambda model, _ranges, traits: weight_only.convert(model, settings, traits=traits),

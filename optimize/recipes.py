@@ -6,22 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
 from calibration.ranges.observers import ChannelRange, Range
-from optimize.fusions.attention import native_attention, portable_attention
-from optimize.fusions.codec import conv_transpose, native_snake, snake
-from optimize.fusions.order import (
-    APART_RULES,
-    FLOAT_RULES,
-    MATRIX_RULES,
-    NPU_RULES,
-    WEIGHT_RULES,
-    Fusion,
-)
-from optimize.fusions.rule import Rule
+from optimize.fusions.order import Form, Fusion
 from optimize.precision import npu
 from optimize.precision.fp16 import convert as fp16
 from optimize.precision.int8 import dynamic as int8_dynamic
@@ -71,8 +60,8 @@ blows up, has another form or is not finite."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """Raise an older model to `opset`, fuse with `rules` (or by `fuse`, another tool's way),
-    `convert`, then fuse with `finish`.
+    """Raise an older model to `opset`, fuse it for `form` (or by `fuse`, another tool's way),
+    `convert`, then finish it for `form`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
     there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
@@ -91,7 +80,7 @@ class Recipe:
 
     name: str
     summary: str
-    rules: tuple[Rule[Any], ...]
+    form: Form
     convert: _Convert | None = None
     observe: Callable[[ir.Graph, Traits], Mapping[str, int | None]] | None = None
     observer: str = "minmax"
@@ -100,7 +89,6 @@ class Recipe:
     moments: Callable[[ir.Graph, Traits], Mapping[str, int]] | None = None
     compensate: _Compensate | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
-    finish: tuple[Rule[Any], ...] = ()
     opset: int = OPSET
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
@@ -117,21 +105,12 @@ class Recipe:
         return self.observe is not None or self.calibrate is not None
 
 
-_STATIC_RULES = (*APART_RULES, *MATRIX_RULES)
-_DYNAMIC_RULES = (*_STATIC_RULES, conv_transpose.RULE)
-"""Products stay apart: a shared input is quantized once either way, and no result is copied."""
-
-_CPU_ATTENTION = (portable_attention.RULE,)
-"""On the CPU provider ONNX's own Attention is the faster kernel, with the same results. It comes
-last: what changes precisions knows the runtime's own operator."""
-
 _EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
 
 _FUSED = Recipe(
     "fused",
     "float32, with fused operators",
-    APART_RULES,
-    finish=_CPU_ATTENTION,
+    Form.CPU,
     expect=_EXPECTED,
     probe_bound=_EXACT,
 )
@@ -139,7 +118,7 @@ _FUSED = Recipe(
 FP16 = Recipe(
     "fp16",
     "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
-    FLOAT_RULES,
+    Form.FLOAT,
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
     probe_bound=_NEAR_FP16,
 )
@@ -173,11 +152,10 @@ INT8_STATIC = with_static_settings(
     Recipe(
         "int8-static",
         "8-bit weights and activations, ranges calibrated on audio",
-        _STATIC_RULES,
+        Form.STATIC,
         observe=int8_static.tensors_to_observe,
         moments=int8_static.moments_to_collect,
         limits=int8_static.limits,
-        finish=_CPU_ATTENTION,
         expect=_EXPECTED,
         integer_share=INTEGER_SHARE,
         probe_bound=NEAR_INT8,
@@ -188,16 +166,11 @@ INT8_STATIC = with_static_settings(
 _NATIVE_EXPECTED = (*_EXPECTED[:2], "native_snake", "split_products", "native_attention")
 
 
-def _with_native_snake(rules: tuple[Rule[Any], ...]) -> tuple[Rule[Any], ...]:
-    return tuple(native_snake.RULE if rule is snake.RULE else rule for rule in rules)
-
-
 _FUSED_NATIVE = replace(
     _FUSED,
     name="fused-native",
     summary="float32, with fused operators and the optional library's Snake and attention",
-    rules=_with_native_snake(APART_RULES),
-    finish=(native_attention.RULE, *_CPU_ATTENTION),
+    form=Form.CPU_NATIVE,
     expect=_NATIVE_EXPECTED,
     is_native=True,
 )
@@ -206,7 +179,7 @@ _INT8_STATIC_NATIVE = replace(
     with_static_settings(INT8_STATIC, int8_static.Settings(native=True)),
     name="int8-static-native",
     summary="8-bit weights and activations, with the optional library's Snake and attention",
-    finish=(native_attention.RULE_BFLOAT16, *_CPU_ATTENTION),
+    form=Form.STATIC_NATIVE,
     expect=(*_EXPECTED[:-1], "native_attention"),
     is_native=True,
 )
@@ -214,9 +187,8 @@ _INT8_STATIC_NATIVE = replace(
 INT8_DYNAMIC = Recipe(
     "int8-dynamic",
     "8-bit weights and activations, ranges taken at run time",
-    _DYNAMIC_RULES,
+    Form.DYNAMIC,
     lambda model, _ranges, traits: int8_dynamic.convert(model, traits=traits),
-    finish=_CPU_ATTENTION,
     expect=(*_EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
     probe_bound=NEAR_INT8,
@@ -226,8 +198,7 @@ _INT8_DYNAMIC_NATIVE = replace(
     INT8_DYNAMIC,
     name="int8-dynamic-native",
     summary="8-bit, ranges taken at run time, with the optional library's Snake and attention",
-    rules=_with_native_snake(_DYNAMIC_RULES),
-    finish=(native_attention.RULE_BFLOAT16, *_CPU_ATTENTION),
+    form=Form.DYNAMIC_NATIVE,
     expect=(*_NATIVE_EXPECTED, "conv_transpose"),
     is_native=True,
 )
@@ -237,7 +208,7 @@ BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
 _INT8_WEIGHTS = Recipe(
     "int8-weights",
     "8-bit weights; activations stay float between operators",
-    WEIGHT_RULES,
+    Form.WEIGHTS,
     lambda model, _ranges, traits: weight_only.convert(model, BITS_8, traits=traits),
     probe_bound=NEAR_INT8,
 )
@@ -245,7 +216,7 @@ _INT8_WEIGHTS = Recipe(
 _INT4_WEIGHTS = Recipe(
     "int4-weights",
     "4-bit weights in blocks of 32; activations stay float between operators",
-    WEIGHT_RULES,
+    Form.WEIGHTS,
     lambda model, _ranges, traits: weight_only.convert(model, BITS_4, traits=traits),
 )
 
@@ -254,7 +225,7 @@ def _npu(bits: npu.ActivationBits) -> Recipe:
     return Recipe(
         f"npu-a{bits}w8",
         f"Qualcomm NPU: {bits}-bit activations and 8-bit weights in products, FP16 elsewhere",
-        NPU_RULES,
+        Form.PHONE,
         partial(npu.convert, bits=bits),
         observe=partial(npu.tensors_to_observe, bits=bits),
         expect=("snake",),
@@ -266,7 +237,7 @@ def _npu(bits: npu.ActivationBits) -> Recipe:
 _NPU_FP16 = Recipe(
     "npu-fp16",
     "Qualcomm NPU: operators that its compiler takes, stored in float32, computed in FP16",
-    NPU_RULES,
+    Form.PHONE,
     expect=("snake",),
     as_exported=True,
     probe_bound=_EXACT,
@@ -276,7 +247,7 @@ NPU_A8W8, NPU_A16W8 = _npu(8), _npu(16)
 _COREML_FP16 = Recipe(
     "coreml-fp16",
     "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
-    NPU_RULES,
+    Form.PHONE,
     lambda model, _ranges, traits: fp16.convert(model, traits=traits),
     expect=("snake",),
     as_exported=True,

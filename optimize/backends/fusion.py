@@ -19,7 +19,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from optimize.fusions.order import Fusion
+from optimize.fusions.order import Form, Fusion
 from optimize.fusions.rule import Unmatched
 from optimize.recipes import Recipe
 from vampnet_models.errors import PromiseMissed
@@ -33,7 +33,11 @@ _HERE = Path(sys.executable)
 def fused_recipe(tool: str) -> Recipe:
     """Fusion by `onnxruntime` (onnxruntime.transformers) in place of our rules."""
     return Recipe(
-        f"fused-{tool}", f"float32, fused by {tool}", (), fuse=partial(_fuse_by, tool), expect=()
+        f"fused-{tool}",
+        f"float32, fused by {tool}",
+        Form.FOREIGN,
+        fuse=partial(_fuse_by, tool),
+        expect=(),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.order import FLOAT_RULES
+from optimize.fusions.order import Form
 from optimize.precision.int8.conv import RangeLike
 from optimize.precision.shared.plan import (
     HEAVY_OPS,
@@ -101,7 +101,7 @@ def _recipe(name: str, method: str, interpreter: Path, arguments: Sequence[str] 
     return Recipe(
         name,
         f"Neural Compressor, {method}",
-        FLOAT_RULES,
+        Form.FLOAT,
         convert=None if method in _CALIBRATED else converted,
         calibrate=calibrated if method in _CALIBRATED else None,
         integer_share=INTEGER_SHARE if method in ("static", "dynamic", "smoothquant") else None,

@@ -1,9 +1,13 @@
-"""The fusions in their order, and what came of them."""
+"""The one table of fusions: in which order they run, and for which form of graph.
+
+A new rule is one row here. What came of them: `Fusion`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import onnx_ir as ir
@@ -12,6 +16,7 @@ from onnx_ir.passes.common import InlinePass, NameFixPass
 from optimize.fusions import gated_gelu, rms_norm, sum_of_squares
 from optimize.fusions.attention import (
     known_mask,
+    native_attention,
     portable_attention,
     qkv_packing,
     relative_attention,
@@ -19,7 +24,7 @@ from optimize.fusions.attention import (
     split_products,
 )
 from optimize.fusions.cleanup import clean
-from optimize.fusions.codec import conv_transpose, pointwise_conv, snake
+from optimize.fusions.codec import conv_transpose, native_snake, pointwise_conv, snake
 from optimize.fusions.rule import Rule, Unmatched, apply
 from optimize.fusions.weights import (
     codebook_lookup,
@@ -35,64 +40,88 @@ from optimize.surgery.graph import infer_shapes
 from optimize.surgery.scopes import name_nodes_apart, renew
 from vampnet_models.repair.opset import raise_opset, without_kernel
 
-FLOAT_RULES: tuple[Rule[Any], ...] = (
-    weight_norm.RULE,
-    lora_weight.RULE,
-    transposed_weight.RULE,
-    lora.RULE,
-    rms_norm.RULE,
-    gated_gelu.RULE,
-    known_mask.RULE,
-    score_mask.RULE,
-    relative_attention.RULE,
-    pointwise_conv.RULE,
-    codebook_lookup.RULE,
-    snake.RULE,
+
+@dataclass(frozen=True)
+class _Row:
+    """A rule and the letters of the forms that it belongs to; `finish` runs on the converted graph,
+    since what changes precisions knows the runtime's own operators."""
+
+    forms: str
+    rule: Rule[Any]
+    finish: bool = False
+
+
+class Form(Enum):
+    """What a graph is fused for; the value is its letter in the table of rules."""
+
+    FLOAT = "F"
+    """Floats, on any runtime."""
+    CPU = "C"
+    """Floats, on the CPU provider."""
+    WEIGHTS = "W"
+    """Weights alone in fewer bits."""
+    MIXTURE = "M"
+    """A precision for each weight, of a search: ConvTranspose stays float, little time and much
+    error."""
+    STATIC = "S"
+    """8-bit weights and activations of calibrated ranges."""
+    DYNAMIC = "D"
+    """The same with ranges of each run."""
+    PHONE = "P"
+    """ONNX's own operators alone, as the compilers of NPUs and CoreML take them."""
+    CPU_NATIVE = "c"
+    """As CPU, with the operators of the optional library."""
+    STATIC_NATIVE = "s"
+    """As STATIC with the library, whose Snake quantizes and is put in by the precision."""
+    DYNAMIC_NATIVE = "d"
+    """As DYNAMIC, with the library."""
+    FOREIGN = "-"
+    """Another tool fuses."""
+
+    @property
+    def rules(self) -> tuple[Rule[Any], ...]:
+        """The rules on the float graph, in their order."""
+        return tuple(row.rule for row in _TABLE if self.value in row.forms and not row.finish)
+
+    @property
+    def finish(self) -> tuple[Rule[Any], ...]:
+        """The rules on the converted graph, in their order."""
+        return tuple(row.rule for row in _TABLE if self.value in row.forms and row.finish)
+
+
+_TABLE = (
+    # Constants that were left as chains come first: the rest looks for weights.
+    _Row("F C W M S D P c s d", weight_norm.RULE),
+    _Row("F C W M S D P c s d", lora_weight.RULE),
+    _Row("F C W M S D P c s d", transposed_weight.RULE),
+    _Row("F C W M S D P c s d", lora.RULE),
+    _Row("F C W M S D   c s d", rms_norm.RULE),
+    _Row("F C W M S D P c s d", gated_gelu.RULE),
+    # What stands between scores and Softmax goes before the attention is looked for.
+    _Row("F C W M S D P c s d", known_mask.RULE),
+    _Row("F C W M S D   c s d", score_mask.RULE),
+    _Row("F C W M S D   c s d", relative_attention.RULE),
+    _Row("F C W M S D P c s d", pointwise_conv.RULE),
+    _Row("F C W M S D P c s d", codebook_lookup.RULE),
+    _Row("F C W M S D P   s  ", snake.RULE),
+    _Row("              c   d", native_snake.RULE),
+    # The CPU's kernels lose nothing on parts, and integer ones quantize a shared input once.
+    _Row("  C     S D   c s d", split_products.RULE),
+    # A mixture gives the products of one input one precision.
+    _Row("      M            ", qkv_packing.RULE),
+    # Every constant of a product as one float32 matrix on its right.
+    _Row("    W   S D     s d", widened_weight.RULE),
+    _Row("    W   S D     s d", transposed_weight.TIED_RULE),
+    _Row("    W M S D P   s d", gemm.RULE),
+    _Row("    W   S D     s d", product_weight.RULE),
+    _Row("          D       d", conv_transpose.RULE),
+    _Row("            P      ", sum_of_squares.RULE),
+    _Row("              c    ", native_attention.RULE, finish=True),
+    _Row("                s d", native_attention.RULE_BFLOAT16, finish=True),
+    # Last: what the library's operator left.
+    _Row("  C     S D   c s d", portable_attention.RULE, finish=True),
 )
-"""What helps every target in every precision; constants that were left as chains come first."""
-
-_PORTABLE_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, portable_attention.RULE)
-"""Also ONNX's own Attention for other runtimes; the model needs opset 23."""
-
-APART_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, split_products.RULE)
-"""Also no Split behind a product: the CPU's kernels lose nothing on parts, and none is copied."""
-
-MATRIX_RULES: tuple[Rule[Any], ...] = (
-    widened_weight.RULE,
-    transposed_weight.TIED_RULE,
-    gemm.RULE,
-    product_weight.RULE,
-)
-"""Every constant of a product as one float32 matrix on its right, as the precisions take it."""
-
-_INTEGER_RULES: tuple[Rule[Any], ...] = (
-    *FLOAT_RULES,
-    qkv_packing.RULE,
-    gemm.RULE,
-    conv_transpose.RULE,
-)
-"""Also the forms that the runtime's integer kernels want."""
-
-MIXED_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, qkv_packing.RULE, gemm.RULE)
-"""For mixtures: blocks by packed product; ConvTranspose stays float: little time, much error."""
-
-NPU_RULES: tuple[Rule[Any], ...] = (
-    weight_norm.RULE,
-    lora_weight.RULE,
-    transposed_weight.RULE,
-    lora.RULE,
-    gated_gelu.RULE,
-    known_mask.RULE,
-    pointwise_conv.RULE,
-    codebook_lookup.RULE,
-    snake.RULE,
-    gemm.RULE,
-    sum_of_squares.RULE,
-)
-"""What keeps to ONNX's own operators, for the compilers of NPUs and CoreML."""
-
-WEIGHT_RULES: tuple[Rule[Any], ...] = (*FLOAT_RULES, *MATRIX_RULES)
-"""Also the forms that weights alone are quantized in."""
+"""Every rule, one a row, in the order in which they run."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +133,7 @@ class Fusion:
     warnings: tuple[str, ...] = ()
 
 
-def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = FLOAT_RULES) -> Fusion:
+def fuse(model: ir.Model, rules: Iterable[Rule[Any]] = Form.FLOAT.rules) -> Fusion:
     """Apply the rules to a model in place, in their order; weights are not read.
 
     Functions are inlined, names made unique, types and shapes inferred, constants folded and dead

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
-from optimize.fusions.order import MIXED_RULES
+from optimize.fusions.order import Form
 from optimize.precision.fp16 import weights as fp16_weights
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
@@ -68,7 +68,7 @@ _NUMBER = re.compile(r"\d+")
 def blocks_of(
     graph: ir.Graph, grain: Grain = "stage", traits: Traits = NO_TRAITS
 ) -> dict[str, tuple[str, ...]]:
-    """The weights that any precision would change, grouped, of a graph fused by `MIXED_RULES`.
+    """The weights that any precision would change, grouped, of a graph fused as a mixture.
 
     A transformer's MatMuls stand alone, or by `kind` with those of all layers
     (`layers.*.feed_forward.w_2`); a codec's convolutions belong to their stage
@@ -232,7 +232,7 @@ def calibrate(
     progress: Callable[[int, int], None] | None = None,
     traits: Traits = NO_TRAITS,
 ) -> Calibrated:
-    """What any mixture of a model fused by `MIXED_RULES` may ask for; empty where none can.
+    """What any mixture of a model fused as a mixture may ask for; empty where none can.
 
     One pass for the ranges, one for the second moments, by which each product is rounded in each
     precision; the integers wait in files in `scratch`. Raises InputError as `collect_ranges` does.
@@ -277,7 +277,7 @@ def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) ->
     return Recipe(
         name_of(assignment),
         "a precision of its own for each weight, by search",
-        MIXED_RULES,
+        Form.MIXTURE,
         convert=None
         if needs_feeds
         else lambda model, _ranges, traits: convert(

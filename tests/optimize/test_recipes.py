@@ -20,7 +20,9 @@ def test_the_recipes_in_their_order() -> None:
 
 def test_every_expectation_is_a_rule_of_the_recipe() -> None:
     for recipe in RECIPES:
-        assert set(recipe.expect) <= {rule.name for rule in (*recipe.rules, *recipe.finish)}
+        assert set(recipe.expect) <= {
+            rule.name for rule in (*recipe.form.rules, *recipe.form.finish)
+        }
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
@@ -34,7 +36,7 @@ def test_phones_have_recipes_of_their_own() -> None:
     assert names == ["npu-fp16", "npu-a8w8", "npu-a16w8", "coreml-fp16"]
     for recipe in _PHONE_RECIPES:
         assert find_recipe(recipe.name) is recipe
-        assert set(recipe.expect) <= {rule.name for rule in recipe.rules}
+        assert set(recipe.expect) <= {rule.name for rule in recipe.form.rules}
 
 
 def test_static_settings_name_their_recipe() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, save_feed
 from optimize.build import build_variant
-from optimize.fusions.order import MIXED_RULES, fuse
+from optimize.fusions.order import Form, fuse
 from optimize.precision.shared.traits import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
@@ -173,7 +173,7 @@ def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
     """The fused float32 model that lends its weights to the trials; removed afterwards."""
     path = space.work("fused", f"{artifact.name}.onnx")
     model = load_model(artifact.path)
-    fuse(model, MIXED_RULES)
+    fuse(model, Form.MIXTURE.rules)
     save_model(model, path)
     del model
     try:

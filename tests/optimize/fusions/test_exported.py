@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fusions.order import _INTEGER_RULES, FLOAT_RULES, Fusion, finished, fuse
+from optimize.fusions.order import Form, Fusion, finished, fuse
 from optimize.recipes import _FUSED
 from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.onnxfile.session import open_session
@@ -46,7 +46,7 @@ def unpacked(name: str, exporter: str, folder: Path) -> Path:
     return path
 
 
-def fused(path: Path, rules=_INTEGER_RULES) -> tuple[Path, ir.Model, Fusion]:
+def fused(path: Path, rules=Form.MIXTURE.rules) -> tuple[Path, ir.Model, Fusion]:
     model = load_model(path)
     if model.opset_imports[""] < 21:
         ConvertVersionPass(21, fallback=True)(model)
@@ -72,7 +72,8 @@ def test_every_part_is_matched_and_the_answers_stay(
     name: str, exporter: str, tmp_path: Path
 ) -> None:
     source = unpacked(name, exporter, tmp_path)
-    out, _, found = fused(source)
+    form = Form.DYNAMIC if name == "decoder" else Form.MIXTURE
+    out, _, found = fused(source, form.rules)
     counts = {rule: count for rule, count in found.counts.items() if count}
     assert counts == EXPECTED[name]
     missed = [u for u in found.unmatched if u.rule in EXPECTED[name]]
@@ -96,7 +97,7 @@ def test_every_part_is_matched_and_the_answers_stay(
 def test_the_position_bias_is_computed_once(
     name: str, layers: int, exporter: str, tmp_path: Path
 ) -> None:
-    _, model, _ = fused(unpacked(name, exporter, tmp_path), FLOAT_RULES)
+    _, model, _ = fused(unpacked(name, exporter, tmp_path), Form.FLOAT.rules)
     attentions = [node for node in model.graph if node.op_type == "MultiHeadAttention"]
     assert len(attentions) == layers
     assert len({node.inputs[5].name for node in attentions}) == 1
@@ -115,8 +116,8 @@ def test_the_form_for_the_cpu_has_onnx_attention_and_no_split(
     model.ir_version = 11
     # The classic exporter cuts the halves of the gated unit with Slices at computed places.
     halves = {"classic": 0, "dynamo": layers}
-    assert fuse(model, _FUSED.rules).counts["split_products"] == halves[exporter]
-    assert finished(model, _FUSED.finish).counts == {"portable_attention": layers}
+    assert fuse(model, _FUSED.form.rules).counts["split_products"] == halves[exporter]
+    assert finished(model, _FUSED.form.finish).counts == {"portable_attention": layers}
     ops = Counter(node.op_type for node in model.graph)
     assert ops["Attention"] == layers and ops["MultiHeadAttention"] == ops["Split"] == 0
     save_model(model, tmp_path / "cpu.onnx")
@@ -136,7 +137,7 @@ def test_a_low_rank_update_read_elsewhere_stays(exporter: str, tmp_path: Path) -
     model.graph.outputs.append(base.outputs[0])
     if model.opset_imports[""] < 21:
         ConvertVersionPass(21, fallback=True)(model)
-    found = fuse(model, FLOAT_RULES)
+    found = fuse(model, Form.FLOAT.rules)
     assert found.counts["lora"] in (99, 100)
     reasons = [u.reason for u in found.unmatched if u.rule == "lora"]
     assert len(reasons) == 100 - found.counts["lora"]

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript.version_converter import ConvertVersionPass
 
-from optimize.fusions.order import _PORTABLE_RULES, Fusion, fuse
+from optimize.fusions.order import Form, Fusion, finished, fuse
 from optimize.surgery.graph import add_constant, insert, scalar
 from tests.optimize.graphs import ops
 from vampnet_models.onnxfile.artifact import load_model, save_model
@@ -99,7 +99,8 @@ def test_the_portable_form_has_standard_attention_alone(tmp_path: Path) -> None:
     source = exported("c2f_dynamo", tmp_path)
     model = load_model(source)
     ConvertVersionPass(23, fallback=True)(model)
-    found = fuse(model, _PORTABLE_RULES)
+    fuse(model)
+    found = finished(model, Form.CPU.finish)
     assert found.counts["portable_attention"] == ops(model)["Attention"] == 16
     assert {node.domain for node in model.graph} == {""}
     out = tmp_path / "portable.onnx"

@@ -1,11 +1,9 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from optimize.fusions.order import _INTEGER_RULES, FLOAT_RULES, WEIGHT_RULES, fuse
-from optimize.fusions.rule import Rule
+from optimize.fusions.order import Form, fuse
 from tests.optimize.graphs import ops
 from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.onnxfile.session import Feeds, open_session
@@ -25,13 +23,13 @@ def feeds_of(name: str, frames: int) -> Feeds:
 
 
 @pytest.mark.parametrize("name", ["codec_encoder", "codec_decoder", "coarse", "c2f"])
-@pytest.mark.parametrize("rules", [FLOAT_RULES, _INTEGER_RULES, WEIGHT_RULES])
+@pytest.mark.parametrize("form", [Form.FLOAT, Form.MIXTURE, Form.DYNAMIC, Form.WEIGHTS])
 def test_fused_models_give_the_same_tokens_at_any_length(
-    name: str, rules: tuple[Rule[Any], ...], small_models: Path, tmp_path: Path
+    name: str, form: Form, small_models: Path, tmp_path: Path
 ) -> None:
     model = load_model(small_models / f"{name}.onnx")
     before = ops(model)
-    found = fuse(model, rules)
+    found = fuse(model, form.rules)
     after = ops(model)
     assert found.counts["snake"] == before["Sin"] == after["Sin"]
     assert found.counts["relative_attention"] == before["Softmax"]
@@ -64,7 +62,7 @@ def test_a_transformer_shares_one_bias_and_has_no_conv(small_models: Path) -> No
 def test_the_decoder_loses_its_transposed_convolutions(small_models: Path) -> None:
     model = load_model(small_models / "codec_decoder.onnx")
     n_before = ops(model)["ConvTranspose"]
-    assert fuse(model, _INTEGER_RULES).counts["conv_transpose"] == n_before == 6
+    assert fuse(model, Form.DYNAMIC.rules).counts["conv_transpose"] == n_before == 6
     assert ops(model)["ConvTranspose"] == 0
 
 
@@ -72,7 +70,7 @@ def test_nodes_of_one_name_are_told_apart(small_models: Path, tmp_path: Path) ->
     model = load_model(small_models / "coarse.onnx")
     for node in model.graph:
         node.name = "node"
-    assert fuse(model, _INTEGER_RULES).counts["qkv_packing"] == 4
+    assert fuse(model, Form.MIXTURE.rules).counts["qkv_packing"] == 4
     save_model(model, tmp_path / "fused.onnx")
     assert open_session(tmp_path / "fused.onnx").output_names == ("logits", "tokens")
 

@@ -10,14 +10,13 @@ import onnx_ir as ir
 import pytest
 
 from calibration.ranges.observers import ChannelRange
-from optimize.fusions.order import fuse
+from optimize.fusions.order import Form, fuse
 from optimize.precision import npu
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
 from optimize.precision.shared.plan import _NO_INTEGER_KERNEL, Conversion
 from optimize.precision.shared.traits import traits_of
 from optimize.precision.weights import weight_only
-from optimize.recipes import _DYNAMIC_RULES, _STATIC_RULES
 from tests.optimize.graphs import Array, Feeds, check, model, normal, ops, run, runtime_ops
 from vampnet_models.spec import spec_of
 
@@ -118,19 +117,19 @@ def ranges_of(
 
 
 def static(made: ir.Model, feeds: list[Feeds], signed: bool = False) -> Conversion:
-    fuse(made, _STATIC_RULES)
+    fuse(made, Form.STATIC.rules)
     names = int8_static.tensors_to_observe(made.graph)
     settings = int8_static.Settings(signed=signed, correct_bias=not signed)
     return int8_static.convert(made, ranges_of(made, feeds, names), settings=settings)
 
 
 def dynamic(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
-    fuse(made, _DYNAMIC_RULES)
+    fuse(made, Form.DYNAMIC.rules)
     return int8_dynamic.convert(made)
 
 
 def weights(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
-    fuse(made, _STATIC_RULES)
+    fuse(made, Form.STATIC.rules)
     return weight_only.convert(made, weight_only.Settings(bits=8))
 
 

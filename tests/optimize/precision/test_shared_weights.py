@@ -9,7 +9,7 @@ import pytest
 
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from calibration.ranges.observers import Range
-from optimize.fusions.order import MATRIX_RULES, WEIGHT_RULES, finished, fuse
+from optimize.fusions.order import Form, fuse
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
 from optimize.precision.shared import tables
@@ -112,7 +112,7 @@ def test_a_table_and_the_product_it_is_tied_to_share_their_integers(text: str, w
     feeds = {"ids": ids.reshape(-1) if text is TIED_GEMM else ids}
     expected = run(model(text, **weights), feeds)["y"]
     made = model(text, **weights)
-    finished(made, MATRIX_RULES)
+    fuse(made, Form.WEIGHTS.rules)
     done = WAYS[way](made)
     n_bytes = sum(array.nbytes for array in weights.values())
     assert stored(made) < 0.35 * n_bytes
@@ -131,7 +131,7 @@ def test_a_turned_table_of_any_size_is_stored_once_by_the_whole_way(n_rows: int)
     assert stored(made) == n_bytes
     for convert in WAYS.values():
         made = model(text, **weights)
-        fuse(made, WEIGHT_RULES)
+        fuse(made, Form.WEIGHTS.rules)
         convert(made)
         assert stored(made) < 0.35 * n_bytes
 
@@ -142,7 +142,7 @@ def test_a_tied_product_that_stays_float_is_not_stored_twice() -> None:
     made = model(text, table=normal(1000, 8))
     feeds = {"x": normal(1, 2, 8), "ids": np.arange(3)}
     expected = run(made, feeds)
-    finished(made, MATRIX_RULES)
+    fuse(made, Form.WEIGHTS.rules)
     done = int8_dynamic.convert(made, traits=Traits(is_family=True))
     assert done.precision == {"float32": 1}, "eight channels are too few"
     assert stored(made) == 1000 * 8 * 4
@@ -243,7 +243,7 @@ def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> N
     expected = run(model(text, **weights), feeds)["y"]
     for way, convert in WAYS.items():
         made = model(text, **weights)
-        fuse(made, WEIGHT_RULES)
+        fuse(made, Form.WEIGHTS.rules)
         done = convert(made)
         assert sum(done.precision.values()) == 2 and "float32" not in done.precision
         assert stored(made) < 0.4 * 2 * 64 * 64 * 4
@@ -275,13 +275,13 @@ def test_a_half_precision_table_that_stays_is_cast_as_before() -> None:
     expected = run(model(text, **weights), feeds)["y"]
     for way, convert in WAYS.items():
         made = model(text, **weights)
-        fuse(made, WEIGHT_RULES)
+        fuse(made, Form.WEIGHTS.rules)
         done = convert(made)
         assert [n.op_type for n in done.float_nodes] == ["Gather"]
         assert stored(made) < weights["stored"].nbytes + 0.4 * weights["w"].nbytes
         assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
     made = model(text, **weights)
-    fuse(made, WEIGHT_RULES)
+    fuse(made, Form.WEIGHTS.rules)
     int8_dynamic.convert(made, with_tables=True)
     assert stored(made) < 0.3 * 2 * weights["stored"].nbytes
 

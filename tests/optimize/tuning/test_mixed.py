@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calibration.ranges.observers import ChannelRange
-from optimize.fusions.order import MIXED_RULES, fuse
+from optimize.fusions.order import Form, fuse
 from optimize.precision.int8.static import tensors_to_observe
 from optimize.precision.shared.traits import traits_of
 from optimize.truth.accuracy import reference_truth
@@ -252,7 +252,7 @@ def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> 
     path = small_models / "codec_encoder.onnx"
     made = load_model(path)
     traits = traits_of(spec_of(made))
-    fuse(made, MIXED_RULES)
+    fuse(made, Form.MIXTURE.rules)
     blocks = mixed.blocks_of(made.graph, "node", traits)
     options = mixed.options_of(made.graph, blocks, traits)
     codebooks = [name for name in blocks if name.startswith("quantizer.quantizers.*")]

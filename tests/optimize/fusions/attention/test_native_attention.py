@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimize.fusions.attention.native_attention import RULE, RULE_BFLOAT16
-from optimize.fusions.order import APART_RULES, fuse
+from optimize.fusions.order import Form, fuse
 from optimize.fusions.rule import apply
 from tests.optimize.fusions.attention.test_portable_attention import ATTENTION, attention
 from tests.optimize.fusions.test_exported import EXPORTERS, feeds, fused, unpacked
@@ -27,7 +27,7 @@ def test_it_has_the_values_of_the_model_at_any_length(
     build_library()
     source = small_models / "coarse.onnx"
     made = load_model(source)
-    fuse(made, APART_RULES)
+    fuse(made, Form.CPU.rules)
     n_attentions = ops(made)["MultiHeadAttention"]
     assert apply(rule, made.graph) == (n_attentions, [])
     assert n_attentions > 0 and ops(made)["MultiHeadAttention"] == 0
@@ -51,7 +51,7 @@ def test_exported_graphs_are_matched_at_full_depth(
 ) -> None:
     build_library()
     source = unpacked(name, exporter, tmp_path)
-    _, made, _ = fused(source, APART_RULES)
+    _, made, _ = fused(source, Form.CPU.rules)
     assert apply(RULE, made.graph) == (layers, [])
     save_model(made, tmp_path / "native.onnx")
     fed = feeds(name, 17)
@@ -78,7 +78,7 @@ def test_another_attention_is_left_with_the_reason(text: str, reason: str) -> No
 
 def test_a_bias_that_the_model_also_gives_out_is_left(small_models: Path) -> None:
     made = load_model(small_models / "coarse.onnx")
-    fuse(made, APART_RULES)
+    fuse(made, Form.CPU.rules)
     bias = next(n for n in made.graph if n.op_type == "MultiHeadAttention").inputs[5]
     made.graph.outputs.append(bias)
     count, unmatched = apply(RULE, made.graph)

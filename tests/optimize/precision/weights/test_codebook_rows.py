@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from optimize.fusions.order import MIXED_RULES, fuse
+from optimize.fusions.order import Form, fuse
 from optimize.precision.shared.traits import Traits, traits_of
 from optimize.precision.weights import codebook_rows
 from optimize.tuning import mixed
@@ -62,7 +62,7 @@ def test_the_encoder_says_the_same(small_models: Path) -> None:
     expected = run(load_model(path), feeds)
     made = load_model(path)
     traits = traits_of(spec_of(made))
-    fuse(made, MIXED_RULES)
+    fuse(made, Form.MIXTURE.rules)
     before = weights_bytes(made)
     blocks = mixed.blocks_of(made.graph, traits=traits)
     mixed.convert(made, blocks, {}, mixed.Calibrated(), traits)
