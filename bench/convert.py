@@ -50,7 +50,7 @@ def _ours(recipe: str) -> Callable[[Path, Path], None]:
 def _quantize_dynamic() -> Callable[[Path, Path], None]:
     """onnxruntime's dynamic INT8."""
     from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization import _quantize_dynamic as quantize
+    from onnxruntime.quantization import quantize_dynamic as quantize
 
     def convert(source: Path, out: Path) -> None:
         quantize(

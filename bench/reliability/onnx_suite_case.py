@@ -70,9 +70,9 @@ class Row:
 
 
 _SMALLEST = (
-    (weight_only, "MIN_ELEMENTS"),
-    (product_weight, "MIN_ELEMENTS"),
-    (tables, "MIN_ELEMENTS"),
+    (weight_only, "_MIN_ELEMENTS"),
+    (product_weight, "_MIN_ELEMENTS"),
+    (tables, "_MIN_ELEMENTS"),
 )
 """How many values a weight must have to be worth converting; these cases have fewer."""
 

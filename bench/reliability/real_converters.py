@@ -30,15 +30,15 @@ def _ours(recipe_name: str, source: Path, out: Path, feeds: Sequence[Feeds]) -> 
 
 def _quantize_dynamic(source: Path, out: Path, _feeds: Sequence[Feeds]) -> None:
     """onnxruntime's dynamic INT8, as its documentation shows it."""
-    from onnxruntime.quantization import _quantize_dynamic
+    from onnxruntime.quantization import quantize_dynamic
 
-    _quantize_dynamic(source, out)
+    quantize_dynamic(source, out)
 
 
 def _quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
     """onnxruntime's static INT8: its preparation, QDQ, weights per channel where the opset can."""
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, _quantize_static
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -56,7 +56,7 @@ def _quantize_static(source: Path, out: Path, feeds: Sequence[Feeds]) -> None:
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     opset = max(each.version for each in onnx.load(source).opset_import if each.domain == "")
     per_channel = opset >= _PER_CHANNEL_OPSET
-    _quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel)
+    quantize_static(prepared, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel)
     prepared.unlink()
 
 

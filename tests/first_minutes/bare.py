@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from calibration.audio.samples import write_samples
-from vampnet_models.chain.builtin import CHECKPOINTS
+from vampnet_models.chain.builtin import _CHECKPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "vampnet_models" / "reference"
@@ -45,7 +45,7 @@ def clone(to: Path) -> None:
 
 def furnish(folder: Path) -> None:
     """Lay down what README says is the user's own: checkpoints, recordings and a song."""
-    for name in CHECKPOINTS:
+    for name in _CHECKPOINTS:
         shutil.copy(REFERENCE / name, folder / name)
     written = write_samples(folder / "recordings")
     for path in written:
