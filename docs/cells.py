@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vampbench.cli.console import megabytes, percent
+from vampnet_models.text import megabytes, percent
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from docs.cells import Json, size
-from vampbench.cli.console import percent
+from vampnet_models.text import percent
 
 PRECISIONS = {
     "FP32": None,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from docs.cells import Json, size
-from vampbench.cli.console import percent
+from vampnet_models.text import percent
 
 CASES = {"session": "FP32 session alone"}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from docs.cells import Json, size
 from profiles.target import STORE_LIMITS
-from vampbench.cli.console import percent
+from vampnet_models.text import percent
 
 GOALS = (
     ("INT8, 100 frames", 3.3, 100, ("int8-dynamic",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.cells import Json, clear, count, same, size, time
-from vampbench.cli.console import percent
+from vampnet_models.text import percent
 
 
 def demo(quoted: Json) -> str:

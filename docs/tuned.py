@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from docs.cells import ACCURACY, Json, clear, same, size
-from vampbench.cli.console import percent
+from vampnet_models.text import percent
 
 KEYS = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency")
 FREE = ["free-running", "FP32 twice, free-running"]

@@ -8,11 +8,20 @@ WorkbenchError
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vampnet_models.text import end_of, visible
 
 _REASON_CHARACTERS = 300
+
+TRACEBACK_VARIABLE = "VAMPBENCH_TRACEBACK"
+"""Set to 1, the command line shows where unforeseen errors came from."""
+
+UNFORESEEN_LOG = logging.getLogger("vampnet_models.errors.unforeseen")
+"""Gets the traceback of each unforeseen error, at the level of debugging."""
 
 _STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?")
 """What every message begins with; the path stands in ours."""
@@ -60,3 +69,31 @@ def reason_of(error: BaseException, n_characters: int = _REASON_CHARACTERS) -> s
     """
     said = _SOURCE.sub(r"\1 ", _STATUS.sub("", str(error)))
     return end_of(said, n_characters) or type(error).__name__
+
+
+@contextmanager
+def contained(*foreseen: type[Exception]) -> Iterator[None]:
+    """The boundary of one model's step: whatever is raised leaves it as a WorkbenchError.
+
+    Errors of ours and the `foreseen` ones pass as they are; so does a reader of our output that
+    has gone.
+    """
+    passing: tuple[type[Exception], ...] = (WorkbenchError, BrokenPipeError, *foreseen)
+    try:
+        yield
+    except passing:
+        raise
+    except Exception as error:
+        raise unforeseen(error) from error
+
+
+def unforeseen(error: Exception) -> WorkbenchError:
+    """The user's line for an exception of a library or of ours; its traceback is logged."""
+    UNFORESEEN_LOG.debug("%s", type(error).__name__, exc_info=error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return InputError(f"{where}{error.strerror}; check the path, its rights and free space")
+    if isinstance(error, MemoryError):
+        return Unforeseen("memory ran out; free some, or give less at once")
+    kind, variable = type(error).__name__, TRACEBACK_VARIABLE
+    return Unforeseen(f"unforeseen {kind}: {reason_of(error)}; {variable}=1 shows where it arose")

@@ -38,3 +38,19 @@ def end_of(text: str, n_characters: int) -> str:
     """The text as one visible line, cut at its beginning: the reason of an error stands last."""
     line = one_line(text)
     return line if len(line) <= n_characters else f"... {line[-n_characters:].lstrip()}"
+
+
+def megabytes(n_bytes: float) -> str:
+    """A size for people: decimal MB (or GB), as stores and file managers count."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.2f} GB"
+    return f"{n_bytes / 1e6:.2f} MB"
+
+
+def percent(share: float | None) -> str:
+    """A share with two decimals; never rounded up to 100 %."""
+    if share is None:
+        return "-"
+    if 0.9999 < share < 1:
+        return f"{share * 100:.4f} %"
+    return f"{share * 100:.2f} %"

@@ -35,7 +35,7 @@ from optimize.truth.accuracy import Truth, compare, judge, reference_truth
 from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
-from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.console import Voice
 from vampbench.work.ground import (
     CALIBRATION,
     EVALUATION,
@@ -55,6 +55,7 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
 )
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.text import megabytes, percent
 
 _EVALUATION_FACTOR = 2
 """So many states are judged for each that is calibrated on, where their number is given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.accuracy.tools import ENDED
-from vampbench.cli.console import megabytes, percent
+from vampnet_models.text import megabytes, percent
 
 _Json = dict[str, Any]
 

@@ -28,10 +28,10 @@ from profiles.overview import (
     ACCEPTS,
 )
 from profiles.target import STORE_LIMITS
-from vampbench.cli.boundary import _VARIABLE as TRACEBACK
 from vampbench.cli.main import cli
 from vampbench.search import worth
 from vampbench.work.ground import _MAX_CLIPS
+from vampnet_models.errors import TRACEBACK_VARIABLE
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
@@ -101,7 +101,13 @@ def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
 
 def test_the_page_of_streams_names_what_the_commands_read() -> None:
     text = PAGES["docs/reference/exit-codes.md"].read_text(encoding="utf-8")
-    for name in ("COLUMNS", "NO_COLOR", TRACEBACK, "VAMPBENCH_CACHE", "ORT_DISABLE_TELEMETRY"):
+    for name in (
+        "COLUMNS",
+        "NO_COLOR",
+        TRACEBACK_VARIABLE,
+        "VAMPBENCH_CACHE",
+        "ORT_DISABLE_TELEMETRY",
+    ):
         assert f"| `{name}` |" in text
     assert "_VAMPBENCH_COMPLETE=bash_source" in text and "`--quiet`" in text
 

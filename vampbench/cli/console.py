@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
-from vampbench.cli.progress import Update, told, untold
+from vampbench.cli.progress import told
 from vampbench.cli.tables import hanging, shown, stacked, table_of
+from vampnet_models.progress import Progress, Reporter, untold
 from vampnet_models.text import one_line, visible
 
 _PIPE_COLUMNS = 80
@@ -28,15 +28,7 @@ QUIET = "vampbench.quiet"
 _LINE_FEED = "\n"
 
 
-@dataclass(frozen=True)
-class _Step:
-    """How long a step took."""
-
-    name: str
-    took_s: float
-
-
-class Voice:
+class Voice(Reporter):
     """What a command says: the answer on stdout, progress, notes, warnings and errors on stderr.
 
     With `as_json`, stdout carries the JSON alone, and the answer for people goes to stderr. Steps
@@ -45,14 +37,12 @@ class Voice:
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool | None = None) -> None:
+        super().__init__()
         self.as_json = as_json
         self.quiet = _asked_to_be_quiet() if quiet is None else quiet
         self.out = _console(stderr=as_json)
         self.err = _console(stderr=True)
-        self.steps: list[_Step] = []
-        self._bars: Progress | None = None
-        self._kept: list[str] = []
-        self._reached, self._planned = 0, 0
+        self._bars: Bars | None = None
 
     @property
     def _answers(self) -> bool:
@@ -62,28 +52,6 @@ class Voice:
     def _has_width(self) -> bool:
         """Whether somebody looks: what goes to a file keeps its lines whole."""
         return self.out.is_terminal or "COLUMNS" in os.environ
-
-    def keep(self, step: str) -> None:
-        """Note a step that was found done; `tell_kept` says so."""
-        self._kept.append(step)
-
-    def tell_kept(self) -> None:
-        """Say which steps an earlier run had finished since this was asked last, if any."""
-        if self._kept:
-            self.note(f"  kept from before: {', '.join(self._kept)}")
-            self._kept.clear()
-
-    def plan(self, steps: int) -> None:
-        """How many steps are to come: each then says which one of them it is."""
-        self._reached, self._planned = 0, steps
-
-    def expect(self, steps: int) -> None:
-        """How many steps are to come after those reached, now that it is known."""
-        self._planned = self._reached + steps
-
-    def reach(self) -> None:
-        """The next one of the planned steps begins, or was found done."""
-        self._reached += 1
 
     def say(self, text: str) -> None:
         """A line of the answer."""
@@ -126,24 +94,14 @@ class Voice:
         if self.as_json:
             _dump(value, sys.stdout)
 
-    @contextmanager
-    def task(self, text: str) -> Iterator[Update]:
-        """A progress bar for one step, whose duration is noted in `steps`."""
-        numbered = f"[{self._reached}/{self._planned}] {text}" if self._planned else text
-        started_s = time.perf_counter()
-        finished = False
-        try:
-            with self._bar(numbered) as update:
-                yield update
-            finished = True
-        finally:
-            took_s = time.perf_counter() - started_s
-            self.steps.append(_Step(text, took_s))
-            if finished and not (self.quiet or self.err.is_terminal):
-                click.echo(f"{visible(numbered)}: {took_s:.1f} s", err=True)
+    def finished(self, text: str, took_s: float) -> None:
+        """A line for each finished step, where no terminal showed its bar."""
+        if not (self.quiet or self.err.is_terminal):
+            click.echo(f"{visible(text)}: {took_s:.1f} s", err=True)
 
     @contextmanager
-    def _bar(self, text: str) -> Iterator[Update]:
+    def shown(self, text: str) -> Iterator[Progress]:
+        """A progress bar on a terminal; elsewhere a long step says how far it is."""
         if self.quiet:
             yield untold
             return
@@ -163,14 +121,14 @@ class Voice:
         )
         # What is written to a file or a pipe must not end up above the bar.
         both = self.out.is_terminal
-        with Progress(*columns, console=self.err, transient=True, redirect_stdout=both) as bars:
+        with Bars(*columns, console=self.err, transient=True, redirect_stdout=both) as bars:
             self._bars = bars
             try:
                 yield self._add(bars, text)
             finally:
                 self._bars = None
 
-    def _add(self, bars: Progress, text: str) -> Update:
+    def _add(self, bars: Bars, text: str) -> Progress:
         task = bars.add_task(shown(text), total=1)
 
         def update(done: int, total: int) -> None:
@@ -210,19 +168,3 @@ def _dump(value: Any, stream: TextIO) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     # JSON itself escapes but the first 32; the others stand in strings alone.
     stream.write(f"{visible(text, keep=_LINE_FEED)}\n")
-
-
-def megabytes(n_bytes: float) -> str:
-    """A size for people: decimal MB (or GB), as stores and file managers count."""
-    if n_bytes >= 1e9:
-        return f"{n_bytes / 1e9:.2f} GB"
-    return f"{n_bytes / 1e6:.2f} MB"
-
-
-def percent(share: float | None) -> str:
-    """A share with two decimals; never rounded up to 100 %."""
-    if share is None:
-        return "-"
-    if 0.9999 < share < 1:
-        return f"{share * 100:.4f} %"
-    return f"{share * 100:.2f} %"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +15,15 @@ from types import FrameType
 
 import click
 
-from vampbench.cli.boundary import hush_libraries, unforeseen
 from vampbench.cli.commands import InSections, all_commands, quiet
 from vampbench.cli.console import fail
-from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.errors import (
+    TRACEBACK_VARIABLE,
+    UNFORESEEN_LOG,
+    NotApplicable,
+    WorkbenchError,
+    unforeseen,
+)
 
 _INTERRUPTED = 130
 _TERMINATED = 143
@@ -62,12 +69,35 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
-    hush_libraries()
+    _set_up_logs()
     code, message = _ended(given)
     if message is not None:
         fail(message, code, as_json="--json" in given)
     _let_go_of_stdout()
     sys.exit(code)
+
+
+def _set_up_logs() -> None:
+    """Keep what libraries log and warn of from the terminal: what matters is in our own words.
+
+    Python's logging writes warnings to stderr where nobody set it up. Filters of warnings stay, so
+    that one which was made an error still is one. ONNX Runtime is told by
+    `vampnet_models.onnxfile.session`. Where the user asks for it, all of that is shown, and the
+    tracebacks of unforeseen errors as well.
+    """
+    wanted = os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+    UNFORESEEN_LOG.handlers = [logging.StreamHandler()] if wanted else []
+    UNFORESEEN_LOG.setLevel(logging.DEBUG if wanted else logging.NOTSET)
+    if wanted:
+        return
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
+    warnings.showwarning = _unshown
+
+
+def _unshown(*_warning: object, **_more: object) -> None:
+    return None
 
 
 class _Terminated(KeyboardInterrupt):

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import click
 
+from vampnet_models.progress import Progress, left_text
 from vampnet_models.text import visible
 
 _LINE_EVERY_S = 5.0
 """How often a long step says how far it is: nobody waits 10 s for a sign of life."""
 
-_MINUTES_FROM_S = 90.0
-"""From here on what is left is told in minutes."""
-
-Update = Callable[[int, int], None]
-"""Called with (done, total)."""
-
 
 @contextmanager
-def told(text: str) -> Iterator[Update]:
+def told(text: str) -> Iterator[Progress]:
     """A step that says on stderr how far it is, so that a log shows that work goes on.
 
     A thread says it, for from one call of the update to the next it may take minutes.
@@ -49,22 +44,6 @@ def told(text: str) -> Iterator[Update]:
     finally:
         over.set()
         teller.join()
-
-
-def untold(_done: int, _total: int) -> None:
-    """The update of a step that says nothing."""
-
-
-def left_text(took_s: float, done: float, total: float) -> str:
-    """What is left of `total`, where `done` of it took so long: ", about 3 min left", or nothing.
-
-    An estimate: it takes the rest for as heavy as what is done.
-    """
-    if done <= 0:
-        return ""
-    left_s = took_s * (total - done) / done
-    told = f"{left_s:.0f} s" if left_s < _MINUTES_FROM_S else f"{left_s / 60:.0f} min"
-    return f", about {told} left"
 
 
 def _far(done: int, total: int, reached_s: float, took_s: float) -> str:

@@ -23,7 +23,6 @@ from optimize.tuning.sensitivity import Effect
 from profiles.measure.rounds import Plan
 from profiles.profile import profile_variants
 from profiles.target import Target
-from vampbench.cli.console import Voice
 from vampbench.search.quality import first_agreement, loss_of
 from vampbench.search.trials import Bench
 from vampbench.search.wish import Wish
@@ -34,6 +33,7 @@ from vampbench.work.kept import kept_feeds
 from vampbench.work.workspace import Json, Workspace, key_of, remembered
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
+from vampnet_models.progress import Reporter
 
 _MAX_MIXTURES = 6
 """Mixtures from the smallest to the truest that are built and measured, per model."""
@@ -72,7 +72,7 @@ def candidates_of(
     ground: Ground,
     space: Workspace,
     wish: Wish,
-    voice: Voice,
+    voice: Reporter,
 ) -> Tuned:
     """Measure every block in every precision, then build, compare and time what looks best.
 
@@ -122,7 +122,7 @@ def add_candidates(
     recipes: Iterable[Recipe],
     space: Workspace,
     wish: Wish,
-    voice: Voice,
+    voice: Reporter,
 ) -> None:
     """Build mixtures and recipes, compare and time them; what cannot be chosen is told.
 
@@ -184,7 +184,7 @@ def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
 
 
 def _built(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Reporter
 ) -> Path | None:
     path = space.work("candidates", recipe.name, f"{artifact.name}.onnx")
     try:
@@ -204,7 +204,7 @@ def accuracy_of(
     feeds: FeedSet,
     truth: Callable[[], Truth],
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> Json:
     """The comparison of a built candidate on some feeds, remembered."""
     variant = open_artifact(path)
@@ -220,7 +220,7 @@ def accuracy_of(
 
 
 def _profiles(
-    found: Tuned, built: Mapping[str, Path], space: Workspace, wish: Wish, voice: Voice
+    found: Tuned, built: Mapping[str, Path], space: Workspace, wish: Wish, voice: Reporter
 ) -> dict[str, dict[str, Json]]:
     """The source and some candidates, timed in turns."""
     artifact, target, rounds = found.artifact, wish.target, wish.rounds

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from optimize.tuning.joint import Curve, Point, proposal
 from optimize.tuning.search import damage_of
-from vampbench.cli.console import Voice
 from vampbench.search.candidates import Tuned, add_candidates
 from vampbench.search.quality import damage_power
 from vampbench.search.wish import Wish
 from vampbench.work.workspace import Workspace
+from vampnet_models.progress import Reporter
 
 _MOST_ROUNDS = 4
 """Of proposing and measuring; each ties the predictions to what was measured last."""
 
 
-def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Voice) -> None:
+def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Reporter) -> None:
     """Add the candidates that a bound on size or time asks for; none where neither is bounded."""
     if wish.max_bytes is None and wish.max_latency is None:
         return

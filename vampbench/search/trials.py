@@ -14,12 +14,12 @@ from optimize.tuning.mixed import FLOAT, Assignment, Blocks, Calibrated
 from optimize.tuning.refine import MOST_TRIALS, TARGETS, refined
 from optimize.tuning.search import worst_damage
 from optimize.tuning.sensitivity import Effect, Trials
-from vampbench.cli.console import Voice
 from vampbench.search.quality import damage_power, excess
 from vampbench.search.wish import Wish
 from vampbench.work.workspace import Json, Workspace, key_of, remembered
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
 
 _TRIAL_FEEDS = 8
@@ -37,7 +37,7 @@ class Bench:
     calibrated: Calibrated
     key: str
     space: Workspace
-    voice: Voice
+    voice: Reporter
 
     def effects(self, options: Mapping[str, tuple[str, ...]]) -> dict[str, list[Effect]]:
         """Each block in each precision; what an earlier search measured is not measured again.

@@ -22,8 +22,6 @@ from optimize.tuning.search import (
 from optimize.tuning.search import sets_of as combinations
 from optimize.variant import read_record, record_path, write_record
 from profiles.report.render import write_report
-from vampbench.cli.console import Voice
-from vampbench.cli.ship.run import command_line
 from vampbench.search.candidates import Tuned, accuracy_of, candidates_of, effects_json
 from vampbench.search.quality import first_agreement, loss_of
 from vampbench.search.sets import is_noisy
@@ -48,6 +46,7 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
 )
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.progress import Reporter
 from vampnet_models.repair.layouts import logits_name
 from vampnet_models.spec import Role
 
@@ -64,9 +63,12 @@ def tune_set(
     audio: Path | None,
     evaluation_audio: Path | None,
     wish: Wish,
-    voice: Voice,
+    command: str,
+    voice: Reporter,
 ) -> Json:
     """Search, choose, verify and write; the contents of tune.json.
+
+    `command` is what the user typed, for the record.
 
     Raises InputError when a model cannot be read or fed, or when there is no usable audio.
     """
@@ -91,7 +93,7 @@ def tune_set(
     budget = wish.budget
     result: Json = {
         "schema": 1,
-        "command": command_line(),
+        "command": command,
         "wish": {k: v for k, v in asdict(wish).items() if k != "target"},
         "target": wish.target.name,
         "met": chosen is not None,
@@ -140,7 +142,7 @@ class _HeldOut:
     """Numbers on the audio that nothing was chosen on, found where they are asked for."""
 
     def __init__(
-        self, tuned: Mapping[str, Tuned], heard: Encoded, space: Workspace, voice: Voice
+        self, tuned: Mapping[str, Tuned], heard: Encoded, space: Workspace, voice: Reporter
     ) -> None:
         self._tuned, self._heard, self._space, self._voice = tuned, heard, space, voice
         self._truths: dict[str, Truth] = {}
@@ -210,7 +212,7 @@ class _HeldOut:
         )
 
 
-def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: Voice) -> Json:
+def _publish(found: Tuned, part: Candidate, judge: _HeldOut, out: Path, voice: Reporter) -> Json:
     """Copy a chosen variant with its record to OUT; the model's entry of results.json."""
     source = open_artifact(found.built[part.recipe])
     path = copy_model(source, out)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from optimize.tuning.search import Budget, Candidate, ModelSet, Prefer, rank
-from vampbench.cli.console import megabytes, percent
 from vampbench.work.workspace import Json
+from vampnet_models.text import megabytes, percent
 
 Code = Literal["none", "tuned-alone", "uniform", "tuned-better"]
 

@@ -24,15 +24,13 @@ from calibration.feeds.chain_feeds import (
     read_feeds,
 )
 from calibration.feeds.parts import UPSTREAM, encode_by_parts, part_feeds
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice
-from vampbench.cli.progress import Update
 from vampbench.work.kept import kept_codes
 from vampbench.work.workspace import key_of
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Session, open_session
+from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.repair.layouts import logits_name
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
@@ -42,7 +40,7 @@ _BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
 
 _T = TypeVar("_T")
 
-_EncodeSide = Callable[[Sequence[Clip], Update], Encoded]
+_EncodeSide = Callable[[Sequence[Clip], Progress], Encoded]
 
 _MAX_CLIPS = 8
 """Clips per side: what the codec is fed, and where the transformers' codes come from."""
@@ -101,7 +99,7 @@ class Ground:
     c2f: Artifact | None = None
 
 
-def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) -> AudioSet:
+def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None) -> AudioSet:
     """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
 
     Raises InputError when nothing is usable.
@@ -125,7 +123,7 @@ def load_audio(folder: Path | None, voice: Voice, judged: Path | None = None) ->
 
 
 def lay_ground(
-    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, voice: Voice
+    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, voice: Reporter
 ) -> Ground:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
@@ -196,7 +194,7 @@ def _encoded(
     encoders: str,
     clips: Sequence[Clip],
     encode_side: _EncodeSide,
-    update: Update,
+    update: Progress,
 ) -> Encoded:
     found = kept_codes(scratch / "codes", clips, encoders, lambda: encode_side(clips, update))
     update(len(clips), len(clips))
@@ -223,7 +221,7 @@ def _encoder_of(
 ) -> _EncodeSide:
     session = open_session(artifact.path, threads=threads)
 
-    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+    def encode_side(clips: Sequence[Clip], update: Progress) -> Encoded:
         return encode_clips(
             session,
             clips,
@@ -245,7 +243,7 @@ def _split_encoder(
     encoder, quantizer = (open_session(a.path, threads=threads) for a in (first, second))
     upstream = first.sha256[:8] + second.sha256[:8]
 
-    def encode_side(clips: Sequence[Clip], update: Update) -> Encoded:
+    def encode_side(clips: Sequence[Clip], update: Progress) -> Encoded:
         encoded = encode_by_parts(encoder, quantizer, clips, audio=audio.name, upstream=upstream)
         update(len(clips), len(clips))
         return encoded
@@ -285,7 +283,7 @@ def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
 
 
 def feeds_of(
-    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Voice
+    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Reporter
 ) -> tuple[FeedSet, FeedSet]:
     """Calibration and evaluation feeds of one model; disjoint.
 
@@ -313,7 +311,7 @@ def side_feeds(
     side: Side,
     user_feeds: Path | None,
     threads: int,
-    voice: Voice,
+    voice: Reporter,
 ) -> FeedSet:
     """The feeds of one side alone, for commands that do not calibrate and verify at once.
 
@@ -336,7 +334,7 @@ class _Fed:
     c2f: Session | None
 
 
-def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed:
+def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Reporter) -> _Fed:
     session = open_session(artifact.path, threads=threads)
     lengths = accepted_lengths(artifact.path, artifact.spec, session)
     if not lengths.usable:
@@ -358,7 +356,7 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Voice) -> _Fed
     return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse, c2f)
 
 
-def _side(fed: _Fed, side: Side, ground: Ground, voice: Voice) -> FeedSet:
+def _side(fed: _Fed, side: Side, ground: Ground, voice: Reporter) -> FeedSet:
     sizes = sizes_of(fed.artifact, side)
     encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
     with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:

@@ -18,9 +18,6 @@ from profiles.measure.rounds import Plan
 from profiles.profile import profile_variants
 from profiles.report.render import write_report
 from profiles.target import Target, parse_targets
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice
-from vampbench.cli.convert.probed import tell_not_probed
 from vampbench.work.goldens import keep_golden, profile_feed
 from vampbench.work.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
 from vampbench.work.kept import FORMAT, kept_calibration, kept_feeds
@@ -29,9 +26,9 @@ from vampbench.work.models import in_turn, open_all
 from vampbench.work.outside import look_outside
 from vampbench.work.provenance import provenance_of
 from vampbench.work.results import results_of
-from vampbench.work.runtime import check_variants
+from vampbench.work.runtime import check_variants, warn_not_probed
 from vampbench.work.workspace import Json, Workspace, key_of, recall, relative_to, remember
-from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_output,
@@ -40,6 +37,7 @@ from vampnet_models.onnxfile.artifact import (
     sha256_of,
     write_text,
 )
+from vampnet_models.progress import Reporter
 from vampnet_models.repair.inspection import problems_of
 from vampnet_models.spec import Role
 
@@ -79,10 +77,10 @@ class Job:
     scheduler: str = ""
 
 
-Ahead = Callable[[Job, list[Artifact], Ground, Workspace, Voice], None]
+Ahead = Callable[[Job, list[Artifact], Ground, Workspace, Reporter], None]
 
 
-def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, int]:
+def run_job(job: Job, voice: Reporter, ahead: Ahead | None = None) -> tuple[Json, int]:
     """Do the job; the results and the exit code. results.json is written after every model.
 
     `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
@@ -121,7 +119,7 @@ def run_job(job: Job, voice: Voice, ahead: Ahead | None = None) -> tuple[Json, i
     return results, _exit_code(models, skipped)
 
 
-def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice) -> Json:
+def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Reporter) -> Json:
     """Everything about one model; a step that fails names its reason and the rest goes on.
 
     Where nothing can be fed, every recipe has failed, for that reason.
@@ -184,7 +182,7 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
 
 
 @contextmanager
-def _step(what: str, facts: Json, voice: Voice) -> Iterator[None]:
+def _step(what: str, facts: Json, voice: Reporter) -> Iterator[None]:
     """A step that others can do without: why it failed is named, and stands in the results."""
     voice.reach()
     try:
@@ -196,7 +194,7 @@ def _step(what: str, facts: Json, voice: Voice) -> Iterator[None]:
 
 
 def both_feeds(
-    artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Voice
+    artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Reporter
 ) -> tuple[FeedSet, FeedSet]:
     """Calibration and evaluation feeds, made or found. Raises WorkbenchError without any."""
     return kept_feeds(
@@ -221,7 +219,7 @@ def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
 
 
 def build(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Voice
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Reporter
 ) -> Json:
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
@@ -241,7 +239,7 @@ def build(
     except WorkbenchError as error:
         voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
-    tell_not_probed(path, made.record, voice)
+    warn_not_probed(path, made.record, voice)
     if made.reused:
         voice.keep(recipe.name)
     record = asdict(made.record)
@@ -278,7 +276,7 @@ def verify(
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> None:
     """Fill in accuracy and status; the reference runs only where something is not remembered."""
     truth: Truth | None = None
@@ -306,7 +304,7 @@ def verify(
         variant["status"], variant["reason"] = judge(found, job.min_agreement)
 
 
-def _truth(artifact: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
+def _truth(artifact: Artifact, evaluation: FeedSet, voice: Reporter) -> Truth:
     with voice.task(f"{artifact.name}: reference tokens") as update:
         return reference_truth(artifact, evaluation.feeds, update)
 
@@ -330,7 +328,7 @@ def profile(
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> None:
     """Measure the source and every usable variant against each other."""
     usable = [v for v in variants if v["status"] in ("ok", "missed")]

@@ -13,9 +13,9 @@ from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import Encoded, FeedSet, load_feed_set, save_feed
 from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store
-from vampbench.cli.console import Voice
 from vampbench.work.workspace import key_of
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Reporter
 
 _Feeds = tuple[FeedSet, FeedSet]
 FORMAT = 2
@@ -43,7 +43,7 @@ def kept_codes(
 
 
 def kept_feeds(
-    folder: Path, model: str, key: str, make: Callable[[], _Feeds], voice: Voice
+    folder: Path, model: str, key: str, make: Callable[[], _Feeds], voice: Reporter
 ) -> _Feeds:
     """Calibration and evaluation feeds of a model; `key` stands for all that they come from."""
     paths = [folder / f"{model}.{key[:16]}.{side}.npz" for side in ("calibration", "evaluation")]

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vampbench.cli.console import Voice
 from vampbench.work.workspace import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.progress import Reporter
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.spec import Role, TensorSpec
 
 
-def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Voice) -> Artifact:
+def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Reporter) -> Artifact:
     """The reference, with the sizes of its inputs that a variant fixes: feeds are made for those.
 
     Says so where that is the case. Raises InputError where two variants fix different sizes, or

@@ -6,16 +6,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice
-from vampbench.cli.progress import left_text
 from vampbench.work.workspace import Json
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.progress import Reporter, left_text
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
-def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], list[Json]]:
+def open_all(paths: tuple[Path, ...], voice: Reporter) -> tuple[list[Artifact], list[Json]]:
     """The models that can be read, in the chain's order, and those that cannot, with reasons."""
     artifacts, skipped = [], []
     for path in paths:
@@ -31,7 +29,7 @@ def open_all(paths: tuple[Path, ...], voice: Voice) -> tuple[list[Artifact], lis
     return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
 
 
-def in_turn(artifacts: Sequence[Artifact], voice: Voice) -> Iterator[Artifact]:
+def in_turn(artifacts: Sequence[Artifact], voice: Reporter) -> Iterator[Artifact]:
     """Each model, told with its number and with how long the rest takes by those before."""
     started_s = time.perf_counter()
     for done, artifact in enumerate(artifacts):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
+from vampnet_models.progress import Reporter
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
-def with_neighbours(artifact: Artifact, voice: Voice) -> list[Artifact]:
+def with_neighbours(artifact: Artifact, voice: Reporter) -> list[Artifact]:
     """The model and the other readable ones of its folder: the chain that it stands in.
 
     A generic model stands in none: whatever lies beside it is no concern of its.

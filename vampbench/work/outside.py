@@ -11,13 +11,13 @@ from calibration.ranges.collect import Terms
 from calibration.ranges.outside import Outside
 from optimize.build import outside_ranges
 from optimize.recipes import RECIPES, Recipe
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice, percent
 from vampbench.work.kept import kept_calibration
 from vampbench.work.workspace import Json, Workspace, key_of, recall, remember
-from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
+from vampnet_models.text import percent
 
 _MAX_FEEDS = 16
 """Feeds that are looked at: each is a run of the float model."""
@@ -47,7 +47,7 @@ def tell_outside(
     calibration: FeedSet,
     evaluation: FeedSet,
     terms: Terms | None,
-    voice: Voice,
+    voice: Reporter,
 ) -> None:
     """Warn of what lies outside, or say that nothing does."""
     with voice.task(f"{artifact.name}: looking at {evaluation.audio}"):
@@ -65,7 +65,7 @@ def look_outside(
     calibration: FeedSet,
     evaluation: FeedSet,
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> list[Json]:
     """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
     found: list[Json] = []

@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from profiles.host import describe_host
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice
 from vampbench.search.sets import chains_of, counted, sets_of, totals_of
 from vampbench.work.ground import Ground
 from vampbench.work.listening import write_listening
 from vampbench.work.workspace import Json, Workspace
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.json_text import parse_json
+from vampnet_models.progress import Reporter
 
 
 def results_of(
@@ -25,7 +24,7 @@ def results_of(
     models: list[Json],
     skipped: list[Json],
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> Json:
     """The contents of results.json: all paths in it are relative to the folder that holds it."""
     sets = sets_of(models)
@@ -58,7 +57,7 @@ def results_of(
     }
 
 
-def _listening(models: list[Json], space: Workspace, ground: Ground, voice: Voice) -> list[Json]:
+def _listening(models: list[Json], space: Workspace, ground: Ground, voice: Reporter) -> list[Json]:
     """Sounds for the report; none, with a warning, where a decoder does not run."""
     try:
         with contained():

@@ -9,11 +9,10 @@ import pytest
 from onnx import helper
 
 from tests.tiny_graphs import product, tensor, write
-from vampbench.cli.boundary import _VARIABLE, contained, hush_libraries
 from vampbench.cli.console import Voice
-from vampbench.cli.main import main
+from vampbench.cli.main import _set_up_logs, main
 from vampbench.cli.models import inspect as inspect_command
-from vampnet_models.errors import InputError, Unforeseen
+from vampnet_models.errors import TRACEBACK_VARIABLE, InputError, Unforeseen, contained
 
 NASTY = "w\x1b[31m[red]\u202e:bug:\n\x9b2J"
 
@@ -50,7 +49,7 @@ def test_no_command_ends_with_a_traceback(tmp_path, vampbench, monkeypatch):
     assert (done.code, len(done.stderr.splitlines())) == (1, 1)
     assert done.stderr.startswith("error: unforeseen IndexError: list index ")
     assert "\x1b" not in done.stderr
-    monkeypatch.setenv(_VARIABLE, "1")
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
     assert "Traceback (most recent call last)" in vampbench("inspect", path).stderr
 
 
@@ -104,19 +103,19 @@ def test_libraries_are_hushed_and_their_errors_stay_errors(capsys, monkeypatch):
     handlers, shown = root.handlers[:], warnings.showwarning
     try:
         root.handlers = []
-        hush_libraries()
+        _set_up_logs()
         logging.getLogger("onnxscript").warning("chatter")
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            hush_libraries()
+            _set_up_logs()
             np.float32(1) / np.float32(0)
         with warnings.catch_warnings(), pytest.raises(RuntimeWarning):
             warnings.simplefilter("error")
             np.float32(1) / np.float32(0)
         assert capsys.readouterr() == ("", "")
         root.handlers = []
-        monkeypatch.setenv(_VARIABLE, "1")
-        hush_libraries()
+        monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+        _set_up_logs()
         assert root.handlers == []
     finally:
         root.handlers, warnings.showwarning = handlers, shown

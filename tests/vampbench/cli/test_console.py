@@ -8,7 +8,7 @@ import pytest
 
 from vampbench.cli import progress
 from vampbench.cli.console import Voice
-from vampbench.cli.progress import left_text
+from vampnet_models.progress import left_text
 
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

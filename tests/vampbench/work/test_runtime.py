@@ -11,7 +11,7 @@ from optimize.precision.shared.plan import Conversion, FloatNode
 from optimize.recipes import INT8_DYNAMIC
 from optimize.runtime_facts import facts_of
 from optimize.variant import read_record, record_path, write_record
-from vampbench.work.runtime import float_lines, lines_of
+from vampbench.cli.runtime import float_lines, lines_of
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from optimize.origin import check_origin
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
 from vampbench.cli import options
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice, megabytes
-from vampbench.cli.convert.probed import tell_not_probed
+from vampbench.cli.console import Voice
+from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
 from vampbench.work.ground import (
     CALIBRATION,
     EVALUATION,
@@ -34,8 +33,8 @@ from vampbench.work.ground import (
 )
 from vampbench.work.neighbours import with_neighbours, with_upstream
 from vampbench.work.outside import tell_outside
-from vampbench.work.runtime import float_lines, mixed_lines, not_checked
-from vampnet_models.errors import InputError, NotApplicable, WorkbenchError
+from vampbench.work.runtime import warn_not_probed
+from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_folder,
@@ -46,6 +45,7 @@ from vampnet_models.onnxfile.artifact import (
 from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.outputs import check_apart, model_output
 from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import megabytes
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> 
         voice.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:
         voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
-    tell_not_probed(variant.path, variant.record, voice)
+    warn_not_probed(variant.path, variant.record, voice)
     if variant.record.runtime is None:
         voice.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:

@@ -11,13 +11,14 @@ import numpy as np
 
 from optimize.origin import check_origin
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact
 from vampnet_models.onnxfile.outputs import model_output
 from vampnet_models.shapes.fix_shapes import fix_shapes
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
+from vampnet_models.text import megabytes
 
 _MOST_INPUT_BYTES = 256 * 1000 * 1000
 """Half an hour of the encoder's samples; what is fixed is meant for windows of seconds."""

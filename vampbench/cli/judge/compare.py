@@ -9,7 +9,7 @@ import click
 from calibration.audio.load import read_audio
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
 from vampbench.cli import options
-from vampbench.cli.console import Voice, percent
+from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.listening import write_wav
 from vampbench.work.workspace import Json
@@ -18,6 +18,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.text import percent
 
 
 @click.command()

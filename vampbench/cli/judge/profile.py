@@ -15,7 +15,7 @@ from profiles.measure.stats import Ratio
 from profiles.profile import profile_variants
 from profiles.target import check_cores, parse_targets
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampbench.cli.judge.verify import check_same_interface
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
@@ -33,6 +33,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import megabytes
 
 _MAX_OPERATORS = 10
 

@@ -10,7 +10,7 @@ import click
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.console import Voice
 from vampbench.cli.judge.verify import check_same_interface
 from vampbench.work.ground import (
     EVALUATION,
@@ -26,6 +26,7 @@ from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifa
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import HOP_SAMPLES, Role
+from vampnet_models.text import megabytes, percent
 
 _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 

@@ -10,7 +10,7 @@ import click
 from optimize.truth.free_running import FreeRun
 from optimize.truth.swap import SwapRow, swap_table
 from vampbench.cli import options
-from vampbench.cli.console import Voice, percent
+from vampbench.cli.console import Voice
 from vampbench.cli.judge.vamp import find_stages, open_chain
 from vampbench.work.free_runs import floor_session, free_runs
 from vampbench.work.ground import load_audio
@@ -20,6 +20,7 @@ from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import Role
+from vampnet_models.text import percent
 
 _PER_RUN_CLIPS = 4
 _CLIP_SAMPLES = 3 * 44_100

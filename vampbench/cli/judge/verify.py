@@ -12,8 +12,8 @@ from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from vampbench.cli import options
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice, percent
+from vampbench.cli.console import Voice
+from vampbench.cli.runtime import tell
 from vampbench.work.ground import (
     EVALUATION,
     check_feeds,
@@ -25,13 +25,14 @@ from vampbench.work.ground import (
 from vampbench.work.job import judge
 from vampbench.work.lengths import check_fed, in_step
 from vampbench.work.neighbours import with_neighbours
-from vampbench.work.runtime import Checked, check, tell
-from vampnet_models.errors import InputError, WorkbenchError
+from vampbench.work.runtime import Checked, check
+from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.portable import stand_in
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import TensorSpec
+from vampnet_models.text import percent
 
 
 @click.command()

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampnet_models.importing.accounting import account_summary, account_table
 from vampnet_models.importing.importer import ImportResult, import_models
 from vampnet_models.onnxfile.artifact import check_folder
 from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.text import megabytes
 
 
 @click.command("import")

@@ -12,14 +12,15 @@ from optimize.runtime.kernels import PRODUCTS
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord
 from vampbench.cli import options
-from vampbench.cli.boundary import contained
-from vampbench.cli.console import Voice, megabytes
-from vampbench.work.runtime import Checked, check, float_lines, not_checked, record_beside, tell
+from vampbench.cli.console import Voice
+from vampbench.cli.runtime import float_lines, not_checked, tell
+from vampbench.work.runtime import Checked, check, record_beside
 from vampbench.work.workspace import Json
-from vampnet_models.errors import WorkbenchError
+from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import find_models, open_artifact
 from vampnet_models.repair.inspection import Inspection, inspect_model
 from vampnet_models.spec import TensorSpec
+from vampnet_models.text import megabytes
 
 
 @click.command()

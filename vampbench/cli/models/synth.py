@@ -9,10 +9,11 @@ import numpy as np
 
 from calibration.audio.samples import sample_pack
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampnet_models.architectures.synth import PRESETS
 from vampnet_models.architectures.synth import synth as write_set
 from vampnet_models.onnxfile.artifact import check_folder, open_artifact
+from vampnet_models.text import megabytes
 
 
 @click.command()

@@ -20,7 +20,7 @@ from profiles.full_size import is_far_smaller
 from profiles.overview import recommendations
 from profiles.target import CUDA, PLACES, cpu, place
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.ground import EVALUATION, lay_ground, load_audio, side_feeds
@@ -38,7 +38,7 @@ from vampnet_models.onnxfile.artifact import (
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
-from vampnet_models.text import end_of
+from vampnet_models.text import end_of, megabytes, percent
 
 _TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
 

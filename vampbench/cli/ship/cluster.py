@@ -25,6 +25,7 @@ from vampbench.work.kept import kept_feeds
 from vampbench.work.workspace import Json, Workspace
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.progress import Reporter
 from vampnet_models.text import end_of
 
 _PREFIX = "dask://"
@@ -46,7 +47,7 @@ def on_cluster(address: str) -> Ahead:
         ) from error
 
     def ahead(
-        job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Voice
+        job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Reporter
     ) -> None:
         try:
             client = distributed.Client(
@@ -66,7 +67,7 @@ def _send(
     artifacts: list[Artifact],
     ground: Ground,
     space: Workspace,
-    voice: Voice,
+    voice: Reporter,
 ) -> None:
     """Conversions first, then verifications, then profiles, when nothing else runs."""
     hosts = _check_workers(client, space)
@@ -87,7 +88,7 @@ def _send(
 _Task = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def _together(client: Any, what: str, tasks: Sequence[_Task], voice: Voice) -> None:
+def _together(client: Any, what: str, tasks: Sequence[_Task], voice: Reporter) -> None:
     """Wherever there is room."""
     from distributed import as_completed
 
@@ -98,7 +99,9 @@ def _together(client: Any, what: str, tasks: Sequence[_Task], voice: Voice) -> N
             update(done, len(futures))
 
 
-def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[_Task], voice: Voice) -> None:
+def _one_per_host(
+    client: Any, hosts: dict[str, str], tasks: Sequence[_Task], voice: Reporter
+) -> None:
     """One task at a time on one worker of each host: two side by side would time each other."""
     from distributed import as_completed
 
@@ -123,7 +126,7 @@ def _one_per_host(client: Any, hosts: dict[str, str], tasks: Sequence[_Task], vo
                 running.add(start(busy[future.key]))
 
 
-def _told(future: Any, voice: Voice) -> None:
+def _told(future: Any, voice: Reporter) -> None:
     """A task that failed is named; the job does it again here, where its error is its own."""
     if future.status != "finished":
         error = future.exception() if future.status == "error" else future.status

@@ -17,12 +17,13 @@ from profiles.overview import (
 )
 from profiles.report.views.read import read_run
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampbench.cli.ship.summary import agreement_told, missing_rows, variants_told
 from vampbench.cli.tables import filled
 from vampbench.work.workspace import Json
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
+from vampnet_models.text import megabytes
 
 _UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
 """The lengths of a model of which a run, one of an earlier version for instance, noted none."""

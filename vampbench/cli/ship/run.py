@@ -11,7 +11,7 @@ import click
 from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.target import check_cores, parse_targets
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes
+from vampbench.cli.console import Voice
 from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
 from vampbench.work.job import Ahead, Job, run_job
@@ -20,6 +20,7 @@ from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.text import megabytes
 
 _RECIPE_NAMES = tuple(r.name for r in RECIPES)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vampbench.cli.console import megabytes, percent
 from vampbench.work.workspace import Json
-from vampnet_models.text import end_of
+from vampnet_models.text import end_of, megabytes, percent
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
 NOISY = "~"

@@ -9,7 +9,8 @@ import click
 from optimize.tuning.search import Prefer
 from profiles.target import parse_targets
 from vampbench.cli import options
-from vampbench.cli.console import Voice, megabytes, percent
+from vampbench.cli.console import Voice
+from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
 from vampbench.search.tuning import tune_set
 from vampbench.search.wish import Wish
@@ -17,6 +18,7 @@ from vampbench.work.workspace import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.text import megabytes, percent
 
 _DEFAULT_MIN_AGREEMENT = 0.99
 _DEFAULT_MIN_SI_SDR_DB = 30.0
@@ -135,7 +137,8 @@ def tune(
     check_apart(out, models_dir, audio, evaluation_audio)
     check_folder(out)
     folder = models_dir if models_dir is not None else builtin_models(out)
-    result = tune_set(tuple(find_models(folder)), out, audio, evaluation_audio, wish, voice)
+    models = tuple(find_models(folder))
+    result = tune_set(models, out, audio, evaluation_audio, wish, command_line(), voice)
     _tell(result, voice)
     voice.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
     voice.json(result)
