@@ -25,8 +25,8 @@ from calibration.ranges.collect import Terms, collect_channel_ranges
 from calibration.ranges.memory import Prediction
 from optimize.build import build_variant
 from optimize.fusions.order import fuse
+from optimize.precision.contract import traits_of
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.shared.traits import traits_of
 from optimize.recipes import INT8_STATIC
 from profiles.measure.child import peak_rss_bytes
 from vampnet_models.onnxfile.artifact import (

@@ -33,9 +33,8 @@ from optimize.interface import (
     warnings_on,
 )
 from optimize.origin import check_origin
-from optimize.precision.int8.conv import RangeLike
-from optimize.precision.shared.plan import WEIGHT_OPS, Conversion, FloatNode
-from optimize.precision.shared.traits import Traits, traits_of
+from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits, traits_of
+from optimize.precision.shared.plan import WEIGHT_OPS
 from optimize.probe import Probe, probe
 from optimize.recipes import Recipe
 from optimize.variant import (

@@ -11,14 +11,12 @@ import onnx_ir as ir
 
 from calibration.ranges.observers import OBSERVERS, Range
 from optimize.fusions.order import Form
+from optimize.precision.contract import Conversion, RangeLike, Traits
 from optimize.precision.fp16 import convert as fp16
 from optimize.precision.fp16 import emulate as fp16_emulate
 from optimize.precision.fp16 import ranges as fp16_ranges
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.int8.conv import RangeLike
-from optimize.precision.shared.plan import Conversion
-from optimize.precision.shared.traits import Traits
 from optimize.precision.weights import calibrated_weights, weight_only
 from optimize.recipes import (
     BEYOND,

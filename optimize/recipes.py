@@ -12,13 +12,10 @@ import onnx_ir as ir
 from calibration.ranges.observers import ChannelRange, Range
 from optimize.fusions.order import Form, Fusion
 from optimize.precision import npu
+from optimize.precision.contract import Conversion, MomentsOf, RangeLike, Traits
 from optimize.precision.fp16 import convert as fp16
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.int8.compensated import MomentsOf
-from optimize.precision.int8.conv import RangeLike
-from optimize.precision.shared.plan import Conversion
-from optimize.precision.shared.traits import Traits
 from optimize.precision.weights import weight_only
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.fusions.rule import Unmatched
-from optimize.precision.shared.plan import FloatNode, MixedNode
+from optimize.precision.contract import FloatNode, MixedNode
 from optimize.probe import Probe
 from optimize.runtime_facts import RuntimeFacts, facts_of
 from vampnet_models.errors import InputError

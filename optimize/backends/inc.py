@@ -18,16 +18,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.order import Form
-from optimize.precision.int8.conv import RangeLike
-from optimize.precision.shared.plan import (
-    HEAVY_OPS,
-    WEIGHT_OPS,
-    Conversion,
-    FloatNode,
-    float_node,
-    table_lookups,
-)
-from optimize.precision.shared.traits import Traits
+from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits
+from optimize.precision.shared.plan import HEAVY_OPS, WEIGHT_OPS, float_node, table_lookups
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import save_model

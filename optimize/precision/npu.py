@@ -17,12 +17,10 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.int8.conv import RangeLike, extremes
+from optimize.precision.contract import NO_TRAITS, Conversion, FloatNode, Plan, RangeLike, Traits
+from optimize.precision.int8.conv import extremes
 from optimize.precision.int8.conv_weight import bias_units, wide_enough
 from optimize.precision.shared.plan import (
-    Conversion,
-    FloatNode,
-    Plan,
     conversion,
     family_exclusions,
     float_node,
@@ -32,7 +30,6 @@ from optimize.precision.shared.plan import (
     with_finite_weights,
 )
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.surgery.graph import (
     Array,
     NoMatch,

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from optimize.fusions.order import Form
-from optimize.precision.fp16 import weights as fp16_weights
-from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.int8 import static as int8_static
-from optimize.precision.int8.conv import RangeLike
-from optimize.precision.shared.plan import (
+from optimize.precision.contract import (
+    NO_TRAITS,
     Conversion,
     FloatNode,
     MixedNode,
     Plan,
-    code_path,
-    restricted,
+    RangeLike,
+    Traits,
 )
+from optimize.precision.fp16 import weights as fp16_weights
+from optimize.precision.int8 import dynamic as int8_dynamic
+from optimize.precision.int8 import static as int8_static
+from optimize.precision.shared.plan import code_path, restricted
 from optimize.precision.shared.shelf import Shelf, Shelved
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.precision.weights import calibrated_weights, codebook_rows, weight_only
 from optimize.precision.weights.calibrated_weights import Packed
 from optimize.recipes import Recipe

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.shared.traits import traits_of
+from optimize.precision.contract import traits_of
 from optimize.truth.accuracy import Truth, judge
 from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer

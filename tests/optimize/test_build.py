@@ -8,7 +8,7 @@ import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
-from optimize.precision.shared.plan import Conversion
+from optimize.precision.contract import Conversion
 from optimize.recipes import RECIPES, find_recipe
 from tests.optimize.fusions.test_order import feeds_of
 from tests.optimize.graphs import model, normal, snr_db

@@ -10,7 +10,7 @@ import pytest
 
 from optimize.build import build_variant
 from optimize.interface import interface_of, keep, repeated_node_names
-from optimize.precision.shared.plan import Conversion
+from optimize.precision.contract import Conversion
 from optimize.recipes import _FUSED, _INT8_WEIGHTS
 from tests.optimize.graphs import model, normal
 from vampnet_models.errors import PromiseMissed

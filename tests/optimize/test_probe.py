@@ -11,7 +11,7 @@ import pytest
 
 from optimize import probe as probing
 from optimize.build import build_variant
-from optimize.precision.shared.plan import Conversion
+from optimize.precision.contract import Conversion
 from optimize.probe import probe
 from optimize.probe_feed import drawn_feeds, smallest
 from optimize.recipes import _FUSED, _INT4_WEIGHTS, INT8_DYNAMIC

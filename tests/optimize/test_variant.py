@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from optimize.fusions.rule import Unmatched
-from optimize.precision.shared.plan import FloatNode, MixedNode
+from optimize.precision.contract import FloatNode, MixedNode
 from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
 from optimize.variant import (
     CalibrationFacts,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from optimize.precision.shared.plan import FloatNode, MixedNode
+from optimize.precision.contract import FloatNode, MixedNode
 from optimize.runtime.check import promised_share
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord

@@ -11,7 +11,7 @@ from pathlib import Path
 from calibration.feeds.chain_feeds import FeedSet, save_feed
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
-from optimize.precision.shared.traits import traits_of
+from optimize.precision.contract import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.tuning import mixed

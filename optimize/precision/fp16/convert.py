@@ -16,11 +16,11 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import NO_TRAITS, Conversion, Traits
 from optimize.precision.fp16.extremes import halved
 from optimize.precision.fp16.forms import FLOAT, is_float
 from optimize.precision.fp16.keep import KEEP_OPS, Keeping, keeping
-from optimize.precision.shared.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, Conversion, float_node
-from optimize.precision.shared.traits import NO_TRAITS, Traits
+from optimize.precision.shared.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, float_node
 from optimize.surgery.graph import (
     Array,
     derived_weight,

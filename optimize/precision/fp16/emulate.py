@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.fp16.extremes import halved
 from optimize.precision.fp16.forms import FLOAT, is_float
 from optimize.precision.fp16.keep import keeping
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.surgery.graph import (
     Array,
     derived_weight,

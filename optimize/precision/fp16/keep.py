@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.fp16.angles import by_angles
 from optimize.precision.fp16.effects import by_facts
 from optimize.precision.fp16.extremes import Extremes, constants_extremes
@@ -15,7 +16,6 @@ from optimize.precision.fp16.forms import BRANCHING, FLOAT, HalfForm, half_form,
 from optimize.precision.fp16.indices import by_indices
 from optimize.precision.fp16.kernels import by_kernels
 from optimize.precision.shared.plan import code_path
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.surgery.scopes import all_nodes
 from optimize.surgery.value_types import bodies_of
 from vampnet_models.errors import InputError

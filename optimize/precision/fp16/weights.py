@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.shared.plan import Conversion, Plan, constant_lookups, conversion, plan
+from optimize.precision.contract import Conversion, Plan
+from optimize.precision.shared.plan import constant_lookups, conversion, plan
 from optimize.surgery.graph import Array, derived_weight, dims, drop_unused, insert, read, weight_of
 
 _MIN_ELEMENTS = 512

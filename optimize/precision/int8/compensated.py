@@ -8,7 +8,7 @@ disk until the variant is written.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.ranges.observers import ChannelRange
-from optimize.precision.int8.conv import RangeLike
+from optimize.precision.contract import MomentsOf, RangeLike
 from optimize.precision.shared.gptq import SharedMoments, error_compensated
 from optimize.precision.shared.quantize import per_channel_scales
 from optimize.precision.shared.shelf import Integers, Shelf, Shelved
 from optimize.surgery.graph import dims, read, weight_of
-
-MomentsOf = Callable[[Mapping[str, int]], Iterable[tuple[str, NDArray[np.float64]]]]
-"""From activations and their numbers of channels to X^T X of each, in that order."""
 
 _ZERO = 128
 """Where int8 begins among the integers of `error_compensated`."""

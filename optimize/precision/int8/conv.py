@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -21,6 +20,7 @@ from optimize.fusions.codec import native_snake, snake
 from optimize.fusions.codec.native_snake import insert_native_snake
 from optimize.fusions.codec.snake import Bytes, channels_of
 from optimize.fusions.rule import apply
+from optimize.precision.contract import FloatNode, RangeLike
 from optimize.precision.int8 import conv_weight
 from optimize.precision.int8.one_scale import takes_one_scale
 from optimize.precision.int8.snake_polynomial import insert_snake
@@ -30,7 +30,7 @@ from optimize.precision.int8.snake_tiles import (
     tile_channels,
     tile_snakes,
 )
-from optimize.precision.shared.plan import FloatNode, float_node
+from optimize.precision.shared.plan import float_node
 from optimize.surgery.graph import (
     Array,
     NoMatch,
@@ -47,20 +47,6 @@ CHANNEL_AXIS = 1
 
 _LEAST_SHARE = 1 / 64
 """A channel's range counts as at least this share of the widest one's."""
-
-
-class RangeLike(Protocol):
-    """The smallest and largest value that calibration saw, or those of each channel."""
-
-    @property
-    def low(self) -> float | Array:
-        """Smallest."""
-        ...
-
-    @property
-    def high(self) -> float | Array:
-        """Largest."""
-        ...
 
 
 @dataclass(frozen=True)

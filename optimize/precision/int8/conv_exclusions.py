@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from optimize.precision.shared.traits import Traits
+from optimize.precision.contract import Traits
 from optimize.surgery.graph import dims, weight_of
 
 _NARROW_CHANNELS = 24

@@ -16,12 +16,10 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import NO_TRAITS, Conversion, MixedNode, Plan, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
-    Conversion,
-    MixedNode,
-    Plan,
     conversion,
     family_exclusions,
     in_bodies,
@@ -31,7 +29,6 @@ from optimize.precision.shared.plan import (
 )
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
 from optimize.precision.shared.spread_weights import without_spread_weights
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.precision.weights.weight_only import per_channel
 from optimize.surgery.graph import (
     Array,

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.ranges.observers import ChannelRange, Range
-from optimize.precision.int8.conv import RangeLike
+from optimize.precision.contract import RangeLike
 from optimize.surgery.graph import Array
 
 _ENOUGH_VALUES = 100_000

@@ -19,21 +19,26 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges.observers import ChannelRange, Range
+from optimize.precision.contract import (
+    NO_TRAITS,
+    Conversion,
+    FloatNode,
+    MixedNode,
+    MomentsOf,
+    Plan,
+    RangeLike,
+    Traits,
+)
 from optimize.precision.int8 import compensated, conv_exclusions, row_scales, smooth_quant
 from optimize.precision.int8 import conv as int8_conv
 from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.int8.compensated import MomentsOf
-from optimize.precision.int8.conv import RangeLike, extremes
+from optimize.precision.int8.conv import extremes
 from optimize.precision.int8.headroom import LEAST_SHARE, with_room
 from optimize.precision.int8.product_bias import least_scales
 from optimize.precision.int8.signed import make_signed
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
-    Conversion,
-    FloatNode,
-    MixedNode,
-    Plan,
     conversion,
     family_exclusions,
     float_node,
@@ -45,7 +50,6 @@ from optimize.precision.shared.plan import (
 )
 from optimize.precision.shared.shelf import Integers, Shelved
 from optimize.precision.shared.spread_weights import without_spread_weights
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.surgery.graph import (
     Array,
     NoMatch,

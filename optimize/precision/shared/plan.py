@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.shared.traits import Traits
+from optimize.precision.contract import Conversion, FloatNode, MixedNode, Plan, Traits
 from optimize.surgery.graph import dims, int_of, rank_of, read, tensor_of, weight_of
 from optimize.surgery.scopes import all_nodes, body_nodes
 from vampnet_models.onnxfile.native import ATTENTION_OPS
@@ -36,43 +35,6 @@ _KIB_UP_TO = 1024
 CODE_PATH = "decides the codes: the residual quantizer's projections and nearest-row search"
 _IN_BODY = "in the body of an If, Loop or Scan: calibration cannot observe its input"
 _NO_INTEGER_KERNEL = "the runtime has no integer kernel for it"
-
-
-@dataclass(frozen=True)
-class FloatNode:
-    """A node left in float, and why."""
-
-    node: str
-    op_type: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class MixedNode:
-    """A node that was converted to another precision than the rest, and why."""
-
-    node: str
-    op_type: str
-    precision: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """What a precision did: weight-carrying nodes by precision, nodes left or converted apart."""
-
-    precision: dict[str, int]
-    float_nodes: tuple[FloatNode, ...] = ()
-    mixed_nodes: tuple[MixedNode, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The nodes to convert, and the heavy nodes to leave."""
-
-    chosen: tuple[ir.Node, ...]
-    left: tuple[FloatNode, ...]
 
 
 def plan(

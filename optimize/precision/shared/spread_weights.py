@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.shared.plan import Plan, float_node
+from optimize.precision.contract import Plan
+from optimize.precision.shared.plan import float_node
 from optimize.precision.shared.quantize import SMALLEST_SCALE, Bits
 from optimize.surgery.graph import Array, read, weight_of
 

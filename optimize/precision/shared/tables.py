@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import Conversion, Traits
 from optimize.precision.shared.integer_weight import INT8, of_channels
-from optimize.precision.shared.plan import Conversion, code_path, constant_lookups
-from optimize.precision.shared.traits import Traits
+from optimize.precision.shared.plan import code_path, constant_lookups
 from optimize.surgery.graph import add_constant, dims, home_of, insert, substitute, weight_of
 from optimize.surgery.stand_ins import stored_bytes, stored_turned
 

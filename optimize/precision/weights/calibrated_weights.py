@@ -16,12 +16,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from calibration.ranges.collect import Progress, collect_moments
+from optimize.precision.contract import NO_TRAITS, Conversion, Traits
 from optimize.precision.shared.gptq import SharedMoments, error_compensated
-from optimize.precision.shared.plan import Conversion, with_finite_weights
+from optimize.precision.shared.plan import with_finite_weights
 from optimize.precision.shared.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shared.shelf import Shelf, Shelved
 from optimize.precision.shared.spread_weights import without_spread_weights
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.precision.weights.weight_only import Rounded, Settings, targets
 from optimize.precision.weights.weight_only import convert as convert_weights
 from optimize.surgery.graph import Array, dims, graph_of, read, weight_of

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import Traits
 from optimize.precision.shared.plan import code_path, constant_lookups
-from optimize.precision.shared.traits import Traits
 from optimize.surgery.graph import Array, add_constant, dims, drop_unused, insert, read, weight_of
 
 _CLOSE = 1e-6

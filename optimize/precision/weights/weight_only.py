@@ -22,13 +22,11 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
+from optimize.precision.contract import NO_TRAITS, Conversion, MixedNode, Plan, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_channels, of_product
 from optimize.precision.shared.plan import (
     RECURRENT_OPS,
-    Conversion,
-    MixedNode,
-    Plan,
     code_path,
     conversion,
     embedding_projections,
@@ -47,7 +45,6 @@ from optimize.precision.shared.quantize import (
     quantize_blocks,
 )
 from optimize.precision.shared.spread_weights import without_spread_weights
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from optimize.surgery.graph import (
     MICROSOFT,
     Array,

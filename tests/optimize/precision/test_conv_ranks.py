@@ -12,10 +12,10 @@ import pytest
 from calibration.ranges.observers import ChannelRange
 from optimize.fusions.order import Form, fuse
 from optimize.precision import npu
+from optimize.precision.contract import Conversion, traits_of
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
-from optimize.precision.shared.plan import _NO_INTEGER_KERNEL, Conversion
-from optimize.precision.shared.traits import traits_of
+from optimize.precision.shared.plan import _NO_INTEGER_KERNEL
 from optimize.precision.weights import weight_only
 from tests.optimize.graphs import Array, Feeds, check, model, normal, ops, run, runtime_ops
 from vampnet_models.spec import spec_of

@@ -10,11 +10,10 @@ import pytest
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from calibration.ranges.observers import Range
 from optimize.fusions.order import Form, fuse
+from optimize.precision.contract import Conversion, Traits
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
 from optimize.precision.shared import tables
-from optimize.precision.shared.plan import Conversion
-from optimize.precision.shared.traits import Traits
 from optimize.precision.weights import calibrated_weights, weight_only
 from optimize.precision.weights.weight_only import Settings
 from optimize.surgery.scopes import all_nodes

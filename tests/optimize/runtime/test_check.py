@@ -8,8 +8,8 @@ import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
+from optimize.precision.contract import FloatNode
 from optimize.precision.int8 import conv_exclusions
-from optimize.precision.shared.plan import FloatNode
 from optimize.recipes import find_recipe
 from optimize.runtime import check as runtime_check
 from optimize.runtime.check import missed_promise, read_back, with_runtime

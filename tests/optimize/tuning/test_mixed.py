@@ -7,8 +7,8 @@ import pytest
 
 from calibration.ranges.observers import ChannelRange
 from optimize.fusions.order import Form, fuse
+from optimize.precision.contract import traits_of
 from optimize.precision.int8.static import tensors_to_observe
-from optimize.precision.shared.traits import traits_of
 from optimize.truth.accuracy import reference_truth
 from optimize.tuning import mixed
 from optimize.tuning.mixed import Calibrated

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.precision.shared.plan import Conversion, FloatNode
+from optimize.precision.contract import Conversion, FloatNode
 from optimize.recipes import INT8_DYNAMIC
 from optimize.runtime_facts import facts_of
 from optimize.variant import read_record, record_path, write_record

@@ -5,11 +5,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.conv import steps_of
 from optimize.precision.int8.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs
 from optimize.precision.int8.static import convert, tensors_to_observe
-from optimize.precision.shared.traits import NO_TRAITS, Traits
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
 
 SNAKES = """(float[b, 24, n] x) => (float[b, 24, n] y) {

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
+from optimize.precision.contract import Traits
 from optimize.precision.int8.dynamic import convert
-from optimize.precision.shared.traits import Traits
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
 
 MATMUL = "(float[b, t, 64] x) => (float[b, t, 48] y) { p = MatMul(x, w) y = Add(p, bias) }"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from calibration.ranges.observers import ChannelRange, MinMax, Range
+from optimize.precision.contract import Traits
 from optimize.precision.int8.headroom import _ENOUGH_VALUES, with_room
 from optimize.precision.int8.static import convert, limits, tensors_to_observe
-from optimize.precision.shared.traits import Traits
 from tests.optimize.graphs import Array, model, normal, run
 
 TEXT = """(float[b, 8, n] x) => (float[b, 6, m] y) {

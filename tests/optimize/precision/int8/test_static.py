@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimize.precision.contract import Traits
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.conv import steps_of
 from optimize.precision.int8.static import activation_of, convert, tensors_to_observe
-from optimize.precision.shared.traits import Traits
 from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
 
 

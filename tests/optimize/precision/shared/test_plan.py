@@ -1,5 +1,6 @@
 import numpy as np
 
+from optimize.precision.contract import NO_TRAITS, Traits, traits_of
 from optimize.precision.shared.plan import (
     code_path,
     family_exclusions,
@@ -8,7 +9,6 @@ from optimize.precision.shared.plan import (
     single_channel_ends,
     table_lookups,
 )
-from optimize.precision.shared.traits import NO_TRAITS, Traits, traits_of
 from tests.optimize.graphs import model, normal
 from vampnet_models.spec import ModelSpec, Part, Role
 

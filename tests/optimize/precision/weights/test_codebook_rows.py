@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.order import Form, fuse
-from optimize.precision.shared.traits import Traits, traits_of
+from optimize.precision.contract import Traits, traits_of
 from optimize.precision.weights import codebook_rows
 from optimize.tuning import mixed
 from tests.optimize.graphs import Array, check, model, normal, ops, run

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from optimize.fusions.order import fuse
+from optimize.precision.contract import Traits, traits_of
 from optimize.precision.shared.quantize import (
     Bits,
     asymmetric_blocks,
@@ -17,7 +18,6 @@ from optimize.precision.shared.quantize import (
     quantize_blocks,
 )
 from optimize.precision.shared.tables import lookups
-from optimize.precision.shared.traits import Traits, traits_of
 from optimize.precision.weights.weight_only import FLOAT_COMPUTE, Method, Settings, convert
 from optimize.surgery.graph import tensor_of
 from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db

@@ -1,14 +1,76 @@
-"""What a precision may know of a model beyond its graph: whether rules of the codec's family hold.
+"""What a precision is: a plan for a graph, what it needs to know, and the conversion.
 
 Which nodes decide codes, read a waveform or embed codes cannot be told from operators: any
-classifier ends in an ArgMax and any image network may begin with one channel. The role tells.
+classifier ends in an ArgMax and any image network may begin with one channel. A model's role tells,
+by its traits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
 
 from vampnet_models.spec import ModelSpec, Part, Role
+
+
+@dataclass(frozen=True)
+class FloatNode:
+    """A node left in float, and why."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MixedNode:
+    """A node that was converted to another precision than the rest, and why."""
+
+    node: str
+    op_type: str
+    precision: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a precision did: weight-carrying nodes by precision, nodes left or converted apart."""
+
+    precision: dict[str, int]
+    float_nodes: tuple[FloatNode, ...] = ()
+    mixed_nodes: tuple[MixedNode, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The nodes to convert, and the heavy nodes to leave."""
+
+    chosen: tuple[ir.Node, ...]
+    left: tuple[FloatNode, ...]
+
+
+class RangeLike(Protocol):
+    """The smallest and largest value that calibration saw, or those of each channel."""
+
+    @property
+    def low(self) -> float | NDArray[np.float32]:
+        """Smallest."""
+        ...
+
+    @property
+    def high(self) -> float | NDArray[np.float32]:
+        """Largest."""
+        ...
+
+
+MomentsOf = Callable[[Mapping[str, int]], Iterable[tuple[str, NDArray[np.float64]]]]
+"""From activations and their numbers of channels to X^T X of each, in that order."""
 
 
 @dataclass(frozen=True)
