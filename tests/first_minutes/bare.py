@@ -91,6 +91,10 @@ def install_without_index(checkout: Path, room: Path, variables: dict[str, str])
     (site,) = (checkout / ".venv" / "lib").glob("python3*/site-packages")
     (site / "bare.pth").write_text(f"{packages}\n{checkout}\n", encoding="utf-8")
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    about = packages / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    about.mkdir()
+    lines = ("Metadata-Version: 2.1", f"Name: {project['name']}", f"Version: {project['version']}")
+    (about / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name, entry in project["scripts"].items():
         module, function = entry.split(":")
         command = checkout / ".venv" / "bin" / name
