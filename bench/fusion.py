@@ -30,6 +30,7 @@ from profiles.host import describe_host
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_text
+from vampnet_models.onnxfile.operators import ATTENTION_OPS, GELU_OPS, NORM_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
 
 _Json = dict[str, Any]
@@ -39,13 +40,9 @@ _RESULTS = _ROOT / "bench" / "results" / "fusion.json"
 _OURS = "ours"
 _TOOLS = (_OURS, "onnxruntime", "onnxscript", "onnxruntime-tools")
 _PARTS = {
-    "attentions": ("MultiHeadAttention", "Attention"),
-    "norms": (
-        "SimplifiedLayerNormalization",
-        "RMSNormalization",
-        "SkipSimplifiedLayerNormalization",
-    ),
-    "gelus": ("Gelu", "FastGelu", "BiasGelu", "QuickGelu"),
+    "attentions": ATTENTION_OPS,
+    "norms": NORM_OPS,
+    "gelus": GELU_OPS,
 }
 _FRAMES = 17
 _SMALLEST_TABLE = 32

@@ -34,7 +34,6 @@ from optimize.interface import (
 )
 from optimize.origin import check_origin
 from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits, traits_of
-from optimize.precision.shared.plan import WEIGHT_OPS
 from optimize.probe import Probe, probe
 from optimize.recipes import Recipe
 from optimize.variant import (
@@ -54,7 +53,8 @@ from vampnet_models.onnxfile.artifact import (
     save_model,
     staging_beside,
 )
-from vampnet_models.onnxfile.native import DOMAIN, HOW, built_library
+from vampnet_models.onnxfile.native import HOW, built_library
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN, WEIGHT_OPS
 from vampnet_models.onnxfile.portable import name_portable
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.repair.opset import raise_opset
@@ -128,7 +128,7 @@ def build_variant(
         conversion = _convert(model, recipe, {}, traits)
     finish = finished(model, recipe.form.finish)
     warnings += _expectations(model, recipe, finish, source.path)
-    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == DOMAIN}))
+    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
     if portable is not None and custom:
         name_portable(model, portable)
     keep(model, interface, io=recipe.io)

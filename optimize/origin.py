@@ -7,20 +7,9 @@ import onnx_ir as ir
 from optimize.variant import VariantRecord, read_record, record_path
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.native import DOMAIN, PORTABLE_KEY
+from vampnet_models.onnxfile.native import PORTABLE_KEY
+from vampnet_models.onnxfile.operators import MICROSOFT, NATIVE_DOMAIN, QUANTIZED_OPS
 
-_QUANTIZED_OPS = frozenset(
-    {
-        "QuantizeLinear",
-        "DequantizeLinear",
-        "DynamicQuantizeLinear",
-        "MatMulInteger",
-        "ConvInteger",
-        "MatMulNBits",
-        "GatherBlockQuantized",
-    }
-)
-_FUSED_DOMAIN = "com.microsoft"
 _FUSED_OPS = frozenset({"Attention"})
 
 
@@ -33,7 +22,7 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
     """
     record = _record(source)
     made_from = None if record is None else record.source.name
-    custom = sorted({node.op_type for node in model.graph if node.domain == DOMAIN})
+    custom = sorted({node.op_type for node in model.graph if node.domain == NATIVE_DOMAIN})
     if custom:
         portable = model.metadata_props.get(PORTABLE_KEY)
         instead = made_from or (f"the source of {portable}" if portable else "its source")
@@ -54,9 +43,9 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
 def _by_operators(model: ir.Model) -> str | None:
     """How the graph was changed before; None where nothing shows it."""
     operators = {node.op_type for node in model.graph}
-    if found := operators & _QUANTIZED_OPS:
+    if found := operators & QUANTIZED_OPS:
         return f"quantized ({', '.join(sorted(found))})"
-    domains = {node.op_type for node in model.graph if node.domain == _FUSED_DOMAIN}
+    domains = {node.op_type for node in model.graph if node.domain == MICROSOFT}
     if found := domains | operators & _FUSED_OPS:
         return f"fused ({', '.join(sorted(found))})"
     return None

@@ -19,22 +19,10 @@ from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from bench.reliability.judge import Feed, Value
+from vampnet_models.onnxfile.operators import RANDOM_OPS
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 FORMS = ("inputs", "constants")
-
-_RANDOM = frozenset(
-    {
-        "Bernoulli",
-        "Dropout",
-        "Multinomial",
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-    }
-)
-"""Operators whose results are drawn anew: only their types and shapes can be compared."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +106,7 @@ def _as_published(published: Any, kind: str) -> Case:
         model.SerializeToString(),
         tuple(dict(zip(names, map(_value, inputs), strict=False)) for inputs, _ in sets),
         tuple(tuple(map(_value, outputs)) for _, outputs in sets),
-        any(node.op_type in _RANDOM for node in _nodes(model)),
+        any(node.op_type in RANDOM_OPS for node in _nodes(model)),
     )
 
 

@@ -19,17 +19,17 @@ import onnx_ir as ir
 
 from optimize.fusions.order import Form
 from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits
-from optimize.precision.shared.plan import HEAVY_OPS, WEIGHT_OPS, float_node, table_lookups
+from optimize.precision.shared.plan import float_node, table_lookups
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import save_model
+from vampnet_models.onnxfile.operators import HEAVY_OPS, INTEGER_PRODUCT_OPS, NBITS, WEIGHT_OPS
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 
 _SCRIPT = Path(__file__).with_name("inc_script.py")
 _VERSION_LINE = "from importlib.metadata import version; print(version('neural-compressor'))"
-_INTEGER_OPS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv", "QGemm")
 _CALIBRATED = ("static", "smoothquant", "gptq", "awq")
 """The methods that run the model on feeds."""
 
@@ -149,9 +149,9 @@ def counted(graph: ir.Graph, reason: str = _LEFT) -> Conversion:
 
 
 def _precision(node: ir.Node) -> str | None:
-    if node.op_type == "MatMulNBits":
+    if node.op_type == NBITS:
         return f"int{node.attributes['bits'].as_int()}"
-    if node.op_type in _INTEGER_OPS:
+    if node.op_type in INTEGER_PRODUCT_OPS:
         return "int8"
     if node.op_type not in WEIGHT_OPS:
         return None

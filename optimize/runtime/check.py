@@ -12,9 +12,6 @@ import onnx_ir as ir
 from optimize.precision.weights.weight_only import INT8_COMPUTE
 from optimize.recipes import NATIVE_RECIPES, RECIPES
 from optimize.runtime.kernels import (
-    FLOAT_OPS,
-    NBITS,
-    PRODUCTS,
     Origins,
     plain_name,
     runtime_graph,
@@ -26,14 +23,18 @@ from vampnet_models.chain.typical import typical_shapes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile import native
 from vampnet_models.onnxfile.artifact import Artifact, load_model, weights_bytes
+from vampnet_models.onnxfile.operators import (
+    ATTENTION_OPS,
+    FLOAT_PRODUCT_OPS,
+    MOVING_OPS,
+    NBITS,
+    PRODUCT_OPS,
+    VIEW_OPS,
+)
 from vampnet_models.onnxfile.session import CPU
-from vampnet_models.shapes.flops import MOVES, VIEWS, flops_of
+from vampnet_models.shapes.flops import flops_of
 from vampnet_models.shapes.tensor_shapes import Shape, Shapes, infer_shapes
 from vampnet_models.spec import Role
-
-ATTENTION_OPS = frozenset(
-    {"MultiHeadAttention", "Attention", "GroupQueryAttention", *native.ATTENTION_OPS}
-)
 
 _HALF = ir.DataType.FLOAT16
 _WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
@@ -91,9 +92,9 @@ def read_back(
         kernels = [
             _kernel(node, origins, listed, tensors)
             for node in graph
-            if node.op_type in PRODUCTS | ATTENTION_OPS
+            if node.op_type in PRODUCT_OPS | ATTENTION_OPS
         ]
-        products = [k for k in kernels if k.node.op_type in PRODUCTS]
+        products = [k for k in kernels if k.node.op_type in PRODUCT_OPS]
         attentions = [k for k in kernels if k.node.op_type in ATTENTION_OPS]
         in_integers = sum(k.flops or 0 for k in products if k.reason is None)
         in_float = sum(k.flops or 0 for k in products if k.reason is not None)
@@ -106,7 +107,7 @@ def read_back(
             integer_flops=in_integers,
             float_flops=in_float,
             attention_flops=sum(k.flops or 0 for k in attentions),
-            kernels=_counts(k for k in products if k.node.op_type not in FLOAT_OPS),
+            kernels=_counts(k for k in products if k.node.op_type not in FLOAT_PRODUCT_OPS),
             attention=_counts(attentions),
             float_kernels=_grouped(k for k in products if k.reason is not None),
             dequantized=_dequantized(variant.graph, graph),
@@ -184,7 +185,7 @@ def _is_float(node: ir.Node) -> bool:
     if node.op_type == NBITS:
         level = node.attributes.get("accuracy_level")
         return level is None or level.as_int() != INT8_COMPUTE
-    return node.op_type in FLOAT_OPS
+    return node.op_type in FLOAT_PRODUCT_OPS
 
 
 def _flops(node: ir.Node, shapes: Shapes) -> int | None:
@@ -302,5 +303,5 @@ def _half_nodes(graph: ir.Graph) -> int:
     return sum(
         1
         for node in graph
-        if node.op_type not in VIEWS | MOVES and any(v.dtype == _HALF for v in node.outputs)
+        if node.op_type not in VIEW_OPS | MOVING_OPS and any(v.dtype == _HALF for v in node.outputs)
     )

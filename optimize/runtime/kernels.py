@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, load_model, staging_beside
+from vampnet_models.onnxfile.operators import PRODUCT_OPS
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.shapes.flops import INTEGER_OPS
 
 _EXTERNAL = {
     "session.optimized_model_external_initializers_file_name": "graph.weights",
@@ -23,14 +23,6 @@ _EXTERNAL = {
 
 _LARGEST_GROWTH = 2
 """Weights double when float16 is upcast."""
-
-FLOAT_OPS = frozenset(
-    {"MatMul", "FusedMatMul", "TransposeMatMul", "Gemm", "FusedGemm", "ConvTranspose"}
-    | {"Conv", "FusedConv", "NhwcConv", "NhwcFusedConv"}
-)
-NBITS = "MatMulNBits"
-PRODUCTS = FLOAT_OPS | INTEGER_OPS | {NBITS}
-"""Operators that multiply matrices or convolve, in any precision."""
 
 _PREFIXES = ("InsertedPrecisionFreeCast_", "FusedBack_")
 _SUFFIX = re.compile(r"(_token_\d+|/duplicated|/MatMulScaleFusion/)$")
@@ -78,7 +70,7 @@ class Origins:
         self._by_name: dict[str, ir.Node] = {}
         self._by_weight: dict[str, ir.Node | None] = {}
         for node in variant:
-            if node.op_type not in PRODUCTS:
+            if node.op_type not in PRODUCT_OPS:
                 continue
             self._by_name[node.name or ""] = node
             for name in _weights(node):

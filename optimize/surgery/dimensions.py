@@ -13,19 +13,17 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from optimize.surgery.graph import constant, int_of, ints_of, string_of
+from vampnet_models.onnxfile.operators import BROADCASTING_OPS, NORM_OPS
 
 _Dim = int | tuple[ir.Value, int]
 _Dims = tuple[_Dim, ...]
 
 _SAME = (
+    *NORM_OPS,
     *("Abs", "Cast", "Ceil", "Clip", "Cos", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu"),
-    *("Identity", "IsNaN", "LayerNormalization", "LeakyRelu", "Log", "Neg", "Not", "Reciprocal"),
-    *("Relu", "RMSNormalization", "Round", "Sigmoid", "Sign", "SimplifiedLayerNormalization"),
+    *("Identity", "IsNaN", "LeakyRelu", "Log", "Neg", "Not", "Reciprocal"),
+    *("Relu", "Round", "Sigmoid", "Sign"),
     *("Sin", "Softmax", "Softplus", "Sqrt", "Tanh"),
-)
-_BROADCAST = (
-    *("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max"),
-    *("Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor"),
 )
 
 
@@ -262,7 +260,7 @@ def _reduce(node: ir.Node, known: Dimensions) -> _Dims | None:
 
 _RULES: Mapping[str, Callable[[ir.Node, Dimensions], _Dims | None]] = {
     **dict.fromkeys(_SAME, _same),
-    **dict.fromkeys(_BROADCAST, _broadcast),
+    **dict.fromkeys(BROADCASTING_OPS, _broadcast),
     **dict.fromkeys(("Concat", "Split"), _joined),
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), _reduce),
     "ConstantOfShape": _of_shape,

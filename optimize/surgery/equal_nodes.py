@@ -11,27 +11,11 @@ from collections.abc import Hashable
 
 import onnx_ir as ir
 
-from optimize.surgery.graph import MICROSOFT
 from optimize.surgery.identities import can_be_output, is_output, read_instead, take_place
+from vampnet_models.onnxfile.operators import MICROSOFT, RANDOM_OPS
 
 _SMALL_ELEMENTS = 1024
 """Initializers up to this size are compared by content."""
-
-RANDOM_OPS = frozenset(
-    {
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-        "Multinomial",
-        "Bernoulli",
-        "Dropout",
-        "BiasDropout",
-        "BitmaskDropout",
-        "BitmaskBiasDropout",
-    }
-)
-"""Operators that may give another answer each time."""
 
 _KNOWN_DOMAINS = ("", MICROSOFT)
 """Whose operators give the same answer twice, but for the random ones."""

@@ -13,10 +13,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
 from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 
-from optimize.surgery.equal_nodes import RANDOM_OPS
 from optimize.surgery.graph import SMALL_CONSTANT_ELEMENTS, Array, constant, tensor_of
 from optimize.surgery.identities import is_output, read_instead, take_place
 from optimize.surgery.unused import discard
+from vampnet_models.onnxfile.operators import RANDOM_OPS
 
 _GROWING_OPS = frozenset(
     {

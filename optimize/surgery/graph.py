@@ -20,10 +20,6 @@ Dimension = int | ir.SymbolicDim | None
 SMALL_CONSTANT_ELEMENTS = 65_536
 """Constants up to this size are read while a graph is analysed; larger ones only when written."""
 
-MICROSOFT = "com.microsoft"
-_CONTRIB_IN_DEFAULT_DOMAIN = ("SimplifiedLayerNormalization",)
-"""Operators that ONNX Runtime registers in the default domain and that ONNX does not know."""
-
 
 class NoMatch(Exception):
     """A node that looked like a candidate is none; the message is the reason."""

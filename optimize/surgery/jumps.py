@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from optimize.surgery.equal_nodes import RANDOM_OPS
-from optimize.surgery.value_types import bodies_of
+from optimize.surgery.scopes import bodies_of
 from vampnet_models.onnxfile.inference import infer
+from vampnet_models.onnxfile.operators import RANDOM_OPS, REARRANGING_OPS
 
 _Body = ir.Graph | ir.Function
 
@@ -27,14 +27,11 @@ _CHOOSING_OPS = frozenset(
 )
 """Operators that make steps of a continuous input; a Cast where it leaves the floats."""
 
-_MOVING_OPS = frozenset(
-    {
-        *("Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split"),
-        *("Concat", "Gather", "GatherND", "GatherElements", "Expand", "Tile", "Pad", "Where"),
-        *("Shape", "Size", "Constant", "ConstantOfShape", "Cast", "CastLike", "SequenceAt"),
-        *("SequenceConstruct", "SequenceInsert", "ConcatFromSequence", "SplitToSequence"),
-    }
-)
+_HANDING_ON = REARRANGING_OPS | {
+    *("Concat", "Pad", "Where", "Shape", "Size", "Constant", "ConstantOfShape", "Cast", "CastLike"),
+    *("SequenceAt", "SequenceConstruct", "SequenceInsert", "ConcatFromSequence"),
+    "SplitToSequence",
+}
 """Operators that hand values on without computing with them."""
 
 _SHAPE_OPS = frozenset({"Shape", "Size", "ConstantOfShape"})
@@ -71,7 +68,7 @@ def _follow(nodes: Iterable[ir.Node], found: dict[ir.Value, Traits], model: ir.M
 
 def _of_node(node: ir.Node, found: Mapping[ir.Value, Traits]) -> Traits:
     known = [found.get(value, Traits()) for value in node.inputs if value is not None]
-    moves = node.op_type in _MOVING_OPS and node.domain == ""
+    moves = node.op_type in _HANDING_ON and node.domain == ""
     computed = any(each.computed for each in known)
     if node.op_type in _SHAPE_OPS:
         computed = False

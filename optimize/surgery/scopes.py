@@ -51,6 +51,17 @@ def all_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
     return iter(list(graph.all_nodes()))
 
 
+def bodies_of(node: ir.Node) -> tuple[ir.Graph, ...]:
+    """The bodies that a node holds."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return tuple(found)
+
+
 def body_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
     """Those of `all_nodes` that are in a body."""
     return (node for node in all_nodes(graph) if node.graph is not graph)

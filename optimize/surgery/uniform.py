@@ -10,11 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.surgery.graph import SMALL_CONSTANT_ELEMENTS, read, tensor_of
+from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, REARRANGING_OPS
 
-_MOVES = (
-    *("Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity", "Reshape", "Slice"),
-    *("Split", "Squeeze", "Tile", "Transpose", "Unsqueeze"),
-)
 _OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "Add": operator.add,
     "And": operator.and_,
@@ -55,9 +52,9 @@ def uniform(value: ir.Value | None) -> np.generic | None:
 def _reads(value: ir.Value) -> Sequence[ir.Value | None]:
     """The values that decide about this one, as far as they can."""
     node = value.producer()
-    if node is None or node.domain not in ("", "ai.onnx") or tensor_of(value) is not None:
+    if node is None or node.domain not in DEFAULT_DOMAINS or tensor_of(value) is not None:
         return ()
-    if node.op_type in _MOVES or node.op_type == "Cast":
+    if node.op_type in REARRANGING_OPS or node.op_type == "Cast":
         return node.inputs[:1]
     return node.inputs if node.op_type == "Where" or node.op_type in _OPERATIONS else ()
 
@@ -70,13 +67,13 @@ def _of_value(
     if tensor is not None:
         return _of_tensor(tensor)
     node = value.producer()
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None or node.domain not in DEFAULT_DOMAINS:
         return None
     if node.op_type == "ConstantOfShape":
         held = node.attributes.get("value")
         return np.float32(0) if held is None else _of_tensor(held.as_tensor())
     operands = [known[each] for each in _reads(value)]
-    if node.op_type in _MOVES:
+    if node.op_type in REARRANGING_OPS:
         return operands[0]
     if node.op_type == "Cast":
         return _cast(operands[0], node.outputs[0].dtype)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from optimize.surgery.scopes import bodies_of
+
 
 def remove_unused(model: ir.Model) -> None:
     """Remove what no output needs, in place; inputs and outputs of all graphs stay."""
@@ -23,7 +25,7 @@ def discard(node: ir.Node) -> None:
     graph = node.graph
     if not isinstance(graph, ir.Graph):
         raise TypeError(f"{node.name}: not in a graph")
-    for inner in _bodies(node):
+    for inner in bodies_of(node):
         for each in ir.traversal.RecursiveGraphIterator(inner):
             for index in range(len(each.inputs)):
                 each.replace_input_with(index, None)
@@ -33,17 +35,7 @@ def discard(node: ir.Node) -> None:
 def _remove_nodes(graph: ir.Graph) -> None:
     for node in reversed(graph):
         if any(value.uses() or value.is_graph_output() for value in node.outputs):
-            for inner in _bodies(node):
+            for inner in bodies_of(node):
                 _remove_nodes(inner)
         else:
             discard(node)
-
-
-def _bodies(node: ir.Node) -> list[ir.Graph]:
-    found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.type is ir.AttributeType.GRAPH:
-            found.append(attribute.as_graph())
-        elif attribute.type is ir.AttributeType.GRAPHS:
-            found.extend(attribute.as_graphs())
-    return found

@@ -16,8 +16,9 @@ import onnx
 import onnx_ir as ir
 from onnxruntime.capi import _pybind_state
 
-from optimize.surgery.scopes import all_nodes
+from optimize.surgery.scopes import all_nodes, bodies_of
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.operators import BRANCHING_OPS
 
 _CONTAINERS = {"seq": ir.SequenceType, "optional": ir.OptionalType}
 
@@ -53,17 +54,6 @@ def fill_types(model: ir.Model) -> None:
                     f"{value.name}: its type cannot be inferred ({node.op_type} {node.name}); "
                     "export the model with value_info"
                 )
-
-
-def bodies_of(node: ir.Node) -> tuple[ir.Graph, ...]:
-    """The bodies that a node holds."""
-    found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            found.extend(attribute.as_graphs())
-    return tuple(found)
 
 
 def signature_of(node: ir.Node, main: ir.Graph) -> Signature | None:
@@ -105,7 +95,7 @@ def _fill(graph: ir.Graph | ir.Function, main: ir.Graph) -> None:
         for body in bodies:
             _hand_in(node, body)
             _fill(body, main)
-        if node.op_type in ("If", "Loop", "Scan"):
+        if node.op_type in BRANCHING_OPS:
             _hand_out(node, bodies[0])
         signature = signature_of(node, main)
         if signature is not None:

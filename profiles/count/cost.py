@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from vampnet_models.shapes.flops import INTEGER_OPS, VIEWS, flops_of
+from vampnet_models.onnxfile.operators import INTEGER_PRODUCT_OPS, VIEW_OPS
+from vampnet_models.shapes.flops import flops_of
 from vampnet_models.shapes.tensor_shapes import Shapes, Tensor, Unresolved
 
 _QUANTIZABLE = frozenset({"Conv", "MatMul", "Gemm"})
@@ -107,12 +108,12 @@ def _node_cost(
 ) -> NodeCost:
     inputs = [tensors[v.name] for v in node.inputs if v is not None and v.name]
     outputs = [tensors[v.name] for v in node.outputs if v.name]
-    integer = node.op_type in INTEGER_OPS
+    integer = node.op_type in INTEGER_PRODUCT_OPS
     if node in units:
         if node.op_type not in _QUANTIZABLE:
             return NodeCost(index, node.name or "", node.op_type, 0, 0, 0, "int8")
         integer = True
-    traffic = 0 if node.op_type in VIEWS else _traffic(node, tensors, units)
+    traffic = 0 if node.op_type in VIEW_OPS else _traffic(node, tensors, units)
     return NodeCost(
         index=index,
         name=node.name or "",

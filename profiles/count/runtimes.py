@@ -16,6 +16,7 @@ from onnxruntime.capi import _pybind_state
 
 from profiles.count.caveats import caveat
 from profiles.count.coverage import Supports
+from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS
 from vampnet_models.shapes.tensor_shapes import Shapes, Tensor
 
 RUNTIMES = ("cpu", "xnnpack", "nnapi", "coreml-mlprogram", "coreml-neuralnetwork")
@@ -119,7 +120,7 @@ def _refusal(
     node: ir.Node, tensors: Mapping[str, Tensor], runtime: str, table: Mapping[str, str]
 ) -> str | None:
     """Why the runtime refuses the node, None when nothing that can be checked speaks against."""
-    prefix = "" if node.domain in ("", "ai.onnx") else f"{node.domain}:"
+    prefix = "" if node.domain in DEFAULT_DOMAINS else f"{node.domain}:"
     note = table.get(prefix + node.op_type.lower())
     if note is None:
         return f"{prefix}{node.op_type} is not in the runtime's table"

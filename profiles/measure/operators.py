@@ -20,8 +20,9 @@ from profiles.measure.rounds import lead_runs
 from profiles.measure.stats import percentile
 from profiles.target import Target
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.operators import INTEGER_PRODUCT_OPS, VIEW_OPS
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.shapes.flops import INTEGER_OPS, VIEWS, flops_of
+from vampnet_models.shapes.flops import flops_of
 from vampnet_models.shapes.tensor_shapes import Shape
 
 _ITEM_BYTES = {
@@ -176,7 +177,7 @@ def _stack(
                 seconds=median,
                 share=median / total,
                 flops=sum(k.flops for k in kernels),
-                integer_flops=sum(k.flops for k in kernels if k.op_type in INTEGER_OPS),
+                integer_flops=sum(k.flops for k in kernels if k.op_type in INTEGER_PRODUCT_OPS),
                 bytes=sum(k.bytes for k in kernels),
             )
         )
@@ -188,7 +189,7 @@ def _kernel(event: Mapping[str, Any]) -> _KernelRun:
     op_type = arguments["op_name"]
     inputs = _tensors(arguments.get("input_type_shape", []))
     outputs = _tensors(arguments.get("output_type_shape", []))
-    moved = 0 if op_type in VIEWS else sum(size for _, size in (*inputs, *outputs))
+    moved = 0 if op_type in VIEW_OPS else sum(size for _, size in (*inputs, *outputs))
     return _KernelRun(
         node=event["name"].removesuffix(_SUFFIX),
         op_type=op_type,

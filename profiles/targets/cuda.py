@@ -20,6 +20,7 @@ from profiles.measure.records import Failure, Measurement
 from profiles.measure.rounds import Plan, Progress
 from profiles.target import CUDA
 from profiles.targets.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
+from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, MICROSOFT
 from vampnet_models.shapes.tensor_shapes import Shapes
 
 _STANDARD = frozenset(
@@ -206,8 +207,8 @@ def _supports(node: ir.Node, shapes: Shapes) -> str | None:
         first = shapes.tensors.get(node.inputs[0].name or "")
         if first is not None and first.dtype.name not in taken:
             return f"no CUDA kernel for {first.dtype.name.lower()}"
-    if node.domain in ("", "ai.onnx"):
+    if node.domain in DEFAULT_DOMAINS:
         return None if node.op_type in _STANDARD else "no CUDA kernel"
-    if node.domain == "com.microsoft":
+    if node.domain == MICROSOFT:
         return None if node.op_type in _CONTRIB else "no CUDA kernel"
     return f"no CUDA kernel for the domain {node.domain}"

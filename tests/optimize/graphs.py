@@ -9,7 +9,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from optimize.surgery.graph import _CONTRIB_IN_DEFAULT_DOMAIN, infer_shapes
+from optimize.surgery.graph import infer_shapes
+from vampnet_models.onnxfile.operators import ONLY_IN_RUNTIME_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
 
 Array = NDArray[Any]
@@ -49,7 +50,7 @@ def check(made: ir.Model) -> None:
     """ONNX's own checker, with ONNX Runtime's operators of the default domain renamed."""
     proto = ir.to_proto(made)
     for node in proto.graph.node:
-        if node.op_type in _CONTRIB_IN_DEFAULT_DOMAIN:
+        if node.op_type in ONLY_IN_RUNTIME_OPS:
             node.domain = "com.microsoft"
     if not any(o.domain == "com.microsoft" for o in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))

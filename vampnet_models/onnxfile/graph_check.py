@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from vampnet_models.onnxfile.external import shown
+from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS
 
 _MAX_OPSET = 2**31 - 1
-_DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
 _CONSTANT_VALUES = frozenset(
     {"value", "sparse_value", "value_float", "value_floats", "value_int", "value_ints"}
     | {"value_string", "value_strings"}
@@ -55,8 +55,8 @@ def _check_nodes(
     nodes: Iterable[ir.Node], model: ir.Model, imports: dict[str, int], *, in_function: bool
 ) -> None:
     domains = set(imports)
-    if domains & _DEFAULT_DOMAINS:
-        domains |= _DEFAULT_DOMAINS
+    if domains & DEFAULT_DOMAINS:
+        domains |= DEFAULT_DOMAINS
     for node in nodes:
         told = f"node {shown(node.name or node.op_type)!r}"
         if node.domain not in domains:
@@ -82,7 +82,7 @@ def _check_attributes(node: ir.Node, told: str, in_function: bool) -> None:
             raise ValueError(f"{told} refers to a function's attribute, and stands in none")
         if any(tensor.dtype is ir.DataType.UNDEFINED for tensor in _tensors_of(attribute)):
             raise ValueError(f"{told} has an attribute {shown(name)!r} without its tensor")
-    if node.op_type == "Constant" and node.domain in _DEFAULT_DOMAINS:
+    if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS:
         names = set(node.attributes)
         if len(names) != 1 or not names <= _CONSTANT_VALUES or len(node.outputs) != 1:
             raise ValueError(f"{told} is a Constant without one value")

@@ -17,11 +17,6 @@ from pathlib import Path
 
 from vampnet_models.errors import InputError
 
-DOMAIN = "vampnet.native"
-ATTENTION_OPS = ("RelativeAttention", "RelativeAttentionBfloat16")
-BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
-"""Its operators whose output is uint8; all outputs are shaped as the first input."""
-
 PORTABLE_KEY = "vampnet.portable"
 """Metadata of a model with operators of this domain: the portable model's file name, beside it."""
 

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
+from vampnet_models.onnxfile.operators import MICROSOFT
+
 _SPELLED_OUT = "ai.onnx"
 """The default domain by its full name."""
 
-_RUNTIME_DOMAINS = {"com.microsoft": 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 5}
+_IMPLIED_DOMAINS = {MICROSOFT: 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 5}
 """Whose operators ONNX Runtime takes without an import, in these versions: tools leave it out."""
 
 
@@ -27,8 +29,8 @@ def to_normal_form(model: onnx.ModelProto) -> None:
         used: set[str] = set()
         _nodes(nodes, used)
         imported = {each.domain for each in owner.opset_import}
-        for domain in sorted(used & _RUNTIME_DOMAINS.keys() - imported):
-            owner.opset_import.append(onnx.helper.make_opsetid(domain, _RUNTIME_DOMAINS[domain]))
+        for domain in sorted(used & _IMPLIED_DOMAINS.keys() - imported):
+            owner.opset_import.append(onnx.helper.make_opsetid(domain, _IMPLIED_DOMAINS[domain]))
     _graph(model.graph)
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError, reason_of
 from vampnet_models.onnxfile.artifact import check_file
-from vampnet_models.onnxfile.native import DOMAIN, HOW, built_library, how
+from vampnet_models.onnxfile.native import HOW, built_library, how
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 from vampnet_models.onnxfile.portable import portable_of
 from vampnet_models.text import is_text, visible
 
@@ -155,7 +156,7 @@ def _opened(
         return ort.InferenceSession(where, options, providers=list(providers))
     except Exception as error:
         # The binding raises a different class per status code, all plain Exceptions.
-        if f"{DOMAIN}:" not in str(error):
+        if f"{NATIVE_DOMAIN}:" not in str(error):
             raise
     library = built_library()
     if library is not None:

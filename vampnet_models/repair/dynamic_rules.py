@@ -7,24 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from vampnet_models.onnxfile.operators import BROADCASTING_OPS, FLOAT_PRODUCT_OPS, NORM_OPS
 from vampnet_models.repair.free_constants import Table, free_constant
 from vampnet_models.shapes.two_lengths import Array, Refused, Shape, TwoLengths, reshaped
 from vampnet_models.structure import constant_of
 
-_BROADCASTING = frozenset(
-    (
-        *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Sum", "Mean", "PRelu"),
-        *("Where", "And", "Or", "Xor", "Equal", "Less", "LessOrEqual"),
-        *("Greater", "GreaterOrEqual"),
-    )
-)
-_HOLDS_WEIGHTS = frozenset(
-    (
-        *("MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "Einsum"),
-        *("LayerNormalization", "BatchNormalization", "InstanceNormalization"),
-        *("GroupNormalization", "RMSNormalization"),
-    )
-)
+_HOLDS_WEIGHTS = FLOAT_PRODUCT_OPS | NORM_OPS.keys() | {"Gather", "Einsum", "BatchNormalization"}
 """Operators whose constants have sizes of their own; a wrong one fails to fit."""
 
 _END = np.iinfo(np.int64).max
@@ -73,7 +61,7 @@ class Rewriter:
                 self._fit_sizes(node)
             elif node.op_type == "Slice":
                 self._fit_slice(node)
-            elif node.op_type in _BROADCASTING:
+            elif node.op_type in BROADCASTING_OPS:
                 self._fit_operands(node)
             elif node.op_type not in _HOLDS_WEIGHTS:
                 self._refuse_constants(node)

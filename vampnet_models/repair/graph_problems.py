@@ -13,7 +13,7 @@ from onnx import shape_inference
 
 from vampnet_models.onnxfile.artifact import EXTERNAL_FROM_BYTES
 from vampnet_models.onnxfile.followed import infer_shapes
-from vampnet_models.onnxfile.native import DOMAIN
+from vampnet_models.onnxfile.operators import RUNTIME_DOMAINS
 from vampnet_models.onnxfile.wire import skeleton
 from vampnet_models.text import end_of, one_line
 
@@ -25,12 +25,6 @@ _SAY_NOTHING = (
     "Cannot parse data from external tensors",
 )
 """How ONNX's shape inference lists what it found, and what of it is no contradiction."""
-
-_RUNTIME_DOMAINS = frozenset(
-    {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft", "com.microsoft.nchwc"}
-    | {"com.ms.internal.nhwc", DOMAIN}
-)
-"""Domains whose operators ONNX Runtime, or our library, has."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +150,7 @@ def _strange_operators(proto: onnx.ModelProto) -> list[str]:
         dict.fromkeys(
             f"{node.domain}::{node.op_type}"
             for node in _all_nodes(proto.graph)
-            if node.domain not in _RUNTIME_DOMAINS and (node.domain, node.op_type) not in own
+            if node.domain not in RUNTIME_DOMAINS and (node.domain, node.op_type) not in own
         )
     )
 
@@ -206,7 +200,7 @@ def _of_types(proto: onnx.ModelProto) -> list[Problem]:
     inferred = proto
     try:
         inferred = infer_shapes(proto)
-        known_domains = _RUNTIME_DOMAINS
+        known_domains = RUNTIME_DOMAINS
     except Exception:  # noqa: BLE001
         # An opset that this onnx does not know: no schema tells anything.
         known_domains = frozenset()

@@ -13,6 +13,12 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact
+from vampnet_models.onnxfile.operators import (
+    ATTENTION_OPS,
+    PRODUCT_OPS,
+    RECURRENT_OPS,
+    RESHAPING_OPS,
+)
 from vampnet_models.onnxfile.session import Array
 from vampnet_models.repair.foreign import foreign_problems
 from vampnet_models.repair.graph_problems import Problem, graph_problems
@@ -30,16 +36,12 @@ _FRESH_STDS = (1.0, 0.02)
 """Of the normal distributions that embeddings are initialised with."""
 
 
-_MULTIPLY = frozenset(
-    {"MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum", "LSTM", "GRU", "RNN", "FusedMatMul"}
-    | {"MatMulNBits", "QLinearMatMul", "QLinearConv", "MatMulInteger", "ConvInteger", "Attention"}
-)
+_MULTIPLY = PRODUCT_OPS | ATTENTION_OPS | {"Einsum", *RECURRENT_OPS}
 """What multiplies its constants with what comes in, so that one infinity reaches whole outputs."""
 
-_PASS_ON = frozenset(
-    {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Flatten"}
-    | {"DequantizeLinear", "Slice", "Concat", "Split"}
-)
+_PASS_ON = RESHAPING_OPS | {
+    *("Transpose", "Cast", "DequantizeLinear", "Slice", "Concat", "Split"),
+}
 
 
 @dataclass(frozen=True)

@@ -10,64 +10,38 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vampnet_models.onnxfile.native import ATTENTION_OPS
+from vampnet_models.onnxfile.operators import (
+    ATTENTION_OPS,
+    CONV_OPS,
+    MOVING_OPS,
+    NORM_OPS,
+    PRODUCT_OPS,
+    VIEW_OPS,
+)
 from vampnet_models.shapes.tensor_shapes import Shape
 
-VIEWS = frozenset(
-    {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Shape", "Size", "Constant"}
-)
-"""No arithmetic and no traffic: the runtime changes the shape only, or knows it beforehand."""
-
-MOVES = frozenset(
-    {
-        *("Transpose", "Concat", "Split", "Slice", "Pad", "Expand", "Tile", "Cast", "CastLike"),
-        *("Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Where"),
-        *("DepthToSpace", "SpaceToDepth", "ConstantOfShape", "Range", "OneHot"),
-        *("MemcpyToHost", "MemcpyFromHost", "ReorderInput", "ReorderOutput"),
-    }
-)
-"""Traffic without arithmetic."""
-
-INTEGER_OPS = frozenset(
-    {
-        *("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger"),
-        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat"),
-    }
-)
-
-_WEIGHT_MATMULS = frozenset(
-    {"MatMul", "FusedMatMul", "TransposeMatMul", "MatMulInteger", "DynamicQuantizeMatMul"}
-    | {"MatMulIntegerToFloat", "MatMulNBits"}
-)
-_CONVS = frozenset({"Conv", "FusedConv", "ConvInteger", "NhwcConv"})
 _STEPS = {
     "Softmax": 4,  # maximum, subtract-and-exponential, sum, divide
     "LogSoftmax": 5,
     "QLinearSoftmax": 4,
-    "RMSNormalization": 4,  # square, mean, scale by the root, scale by the weight
-    "SimplifiedLayerNormalization": 4,
-    "SkipSimplifiedLayerNormalization": 5,
-    "LayerNormalization": 6,
-    "SkipLayerNormalization": 7,
-    "InstanceNormalization": 6,
-    "GroupNormalization": 6,
+    **NORM_OPS,
 }
 
 
 def flops_of(op_type: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:
     """FLOPs of an operator from its shapes alone; inputs in the operator's order."""
-    if op_type in VIEWS or op_type in MOVES or not outputs:
+    if op_type in VIEW_OPS or op_type in MOVING_OPS or not outputs:
         return 0
     out = math.prod(outputs[0])
-    if op_type in _CONVS:  # weight [out, in / groups, kernel...]
+    if op_type in CONV_OPS:
         return 2 * out * math.prod(inputs[1][1:])
     if op_type == "QLinearConv":
         return 2 * out * math.prod(inputs[3][1:])
     if op_type == "ConvTranspose":  # weight [in, out / groups, kernel...]
         return 2 * math.prod(inputs[0]) * math.prod(inputs[1][1:])
-    if op_type in _WEIGHT_MATMULS or op_type in ("QLinearMatMul", "Gemm", "QGemm"):
+    if op_type in PRODUCT_OPS:
         return 2 * out * _inner(inputs[0], outputs[0])
-    if op_type in ("MultiHeadAttention", "Attention", *ATTENTION_OPS):
+    if op_type in ATTENTION_OPS:
         return _attention_flops(inputs, outputs[0])
     if op_type in _STEPS:
         return _STEPS[op_type] * out
@@ -89,12 +63,12 @@ def _attention_flops(inputs: Sequence[Shape], out: Shape) -> int:
     The heads cancel in the products; the softmax between them is below a hundredth of the two
     and is left out where a 3-D layout hides their number.
     """
-    if len(inputs[1]) == 2:  # com.microsoft.Attention: (input, weights) with the projections inside
+    # The contrib Attention takes (input, weights) and has the projections inside.
+    if len(inputs) > 1 and len(inputs[1]) == 2:
         batch, frames, _ = inputs[0]
         projections = math.prod(inputs[0]) * inputs[1][-1]
         return 2 * projections + 4 * batch * frames * frames * out[-1]
-    query, key, value = inputs[0], inputs[1], inputs[2]
-    keys = key[-2]
-    scores = math.prod(query) * keys
-    mixed = math.prod(query[:-1]) * keys * value[-1]
-    return 2 * (scores + mixed)
+    # The contrib operators also take one packed input, for attention of a sequence to itself.
+    packed = len(inputs) < 3 or any(len(each) < 3 for each in inputs[1:3])
+    query, keys = (out, out[-2]) if packed else (inputs[0], inputs[1][-2])
+    return 2 * keys * (math.prod(query) + math.prod(out))

@@ -22,7 +22,15 @@ from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import InlinePass
 
 from vampnet_models.errors import reason_of
-from vampnet_models.onnxfile.native import BYTE_OPS, DOMAIN
+from vampnet_models.onnxfile.operators import (
+    DEFAULT_DOMAINS,
+    GELU_OPS,
+    MICROSOFT,
+    NATIVE_BYTE_OPS,
+    NATIVE_DOMAIN,
+    NORM_OPS,
+    ONLY_IN_RUNTIME_OPS,
+)
 
 Shape = tuple[int, ...]
 
@@ -121,11 +129,11 @@ def _outputs(
     evaluated = _evaluate(node, inputs)
     if evaluated is not None:
         return dict(zip(names, evaluated, strict=False))
-    if node.domain == DOMAIN and inputs[0] is not None:
-        dtype = ir.DataType.UINT8 if node.op_type in BYTE_OPS else ir.DataType.FLOAT
+    if node.domain == NATIVE_DOMAIN and inputs[0] is not None:
+        dtype = ir.DataType.UINT8 if node.op_type in NATIVE_BYTE_OPS else ir.DataType.FLOAT
         return {names[0]: Tensor(dtype, inputs[0].shape)}
     contrib = _CONTRIB.get(node.op_type)
-    if contrib is not None and (node.domain == "com.microsoft" or node.op_type in _ORT_IN_ONNX):
+    if contrib is not None and (node.domain == MICROSOFT or node.op_type in ONLY_IN_RUNTIME_OPS):
         dtype, shape = contrib(node, inputs)
         return {names[0]: Tensor(dtype, shape)}
     return _by_schema(node, inputs, names, model)
@@ -133,7 +141,7 @@ def _outputs(
 
 def _evaluate(node: ir.Node, inputs: list[Tensor | None]) -> list[Tensor] | None:
     """The node's small constant outputs; None when it is no constant or no small one."""
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in DEFAULT_DOMAINS:
         return None
     if node.op_type == "Shape" and inputs[0] is not None:
         start, end = _int(node, "start", 0), _int(node, "end", len(inputs[0].shape))
@@ -303,13 +311,7 @@ def _ints(node: ir.Node, name: str, default: list[int]) -> list[int]:
 
 
 _CONTRIB: dict[str, _Rule] = {
-    "SimplifiedLayerNormalization": _like_first,
-    "SkipSimplifiedLayerNormalization": _like_first,
-    "SkipLayerNormalization": _like_first,
-    "Gelu": _like_first,
-    "FastGelu": _like_first,
-    "BiasGelu": _like_first,
-    "QuickGelu": _like_first,
+    **dict.fromkeys((*NORM_OPS, *GELU_OPS), _like_first),
     "QLinearSigmoid": _like_first,
     "QLinearLeakyRelu": _like_first,
     "QLinearSoftmax": _like_first,
@@ -329,6 +331,3 @@ _CONTRIB: dict[str, _Rule] = {
     "QLinearConv": _qlinear_conv,
 }
 """Output 0 of the contrib operators that our variants and ONNX Runtime's optimizer use."""
-
-_ORT_IN_ONNX = ("SimplifiedLayerNormalization",)
-"""Operators that ONNX Runtime defines in the standard domain; onnx has no schema for them."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from vampnet_models.errors import reason_of
+from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS
 from vampnet_models.spec import OPSET
 from vampnet_models.structure import constant_of
 
@@ -73,7 +74,7 @@ class TwoLengths:
 
     def infer(self, node: ir.Node) -> None:
         """Shapes of the node's outputs at both lengths. Raises Refused where they do not fit."""
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in DEFAULT_DOMAINS:
             raise Refused(f"{node.name}: operator {node.domain}::{node.op_type} is not understood")
         proto = ir.serde.serialize_node(node)
         found = [self._infer_one(node, proto, index) for index in (0, 1)]

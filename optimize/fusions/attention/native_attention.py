@@ -14,7 +14,6 @@ import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import (
-    MICROSOFT,
     NoMatch,
     add_constant,
     constant,
@@ -24,7 +23,7 @@ from optimize.surgery.graph import (
     scalar,
     substitute,
 )
-from vampnet_models.onnxfile.native import DOMAIN
+from vampnet_models.onnxfile.operators import MICROSOFT, NATIVE_DOMAIN
 
 _OFFSETS = "/offsets"
 """Ends the name of what was made for all attentions by the first that was rewritten."""
@@ -191,7 +190,7 @@ def _rule(name: str, operator: str) -> Rule[_Match]:
             _replace(graph, match.difference, match.length)
         scale = add_constant(graph, f"{node.name}.scale", np.array([match.scale], np.float32))
         inputs = [*node.inputs[:3], node.inputs[5], scale]
-        (new,) = insert(node, operator, inputs, name=f"{node.name}/native", domain=DOMAIN)
+        (new,) = insert(node, operator, inputs, name=f"{node.name}/native", domain=NATIVE_DOMAIN)
         substitute(node.outputs[0], new)
 
     return Rule(name, _candidates, _match, rewrite)

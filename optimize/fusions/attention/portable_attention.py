@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
-from optimize.surgery.graph import MICROSOFT, NoMatch, graph_of, insert, int_of, substitute
+from optimize.surgery.graph import NoMatch, graph_of, insert, int_of, substitute
+from vampnet_models.onnxfile.operators import MICROSOFT
 
 _FIRST_OPSET = 23
 

@@ -16,7 +16,6 @@ import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import (
-    MICROSOFT,
     Array,
     NoMatch,
     add_constant,
@@ -29,6 +28,7 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.scopes import derived
+from vampnet_models.onnxfile.operators import MICROSOFT
 
 
 @dataclass(frozen=True)

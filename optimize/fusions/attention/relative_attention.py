@@ -15,7 +15,6 @@ import onnx_ir as ir
 
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import (
-    MICROSOFT,
     NoMatch,
     add_constant,
     constant,
@@ -29,6 +28,7 @@ from optimize.surgery.graph import (
     scalar,
     substitute,
 )
+from vampnet_models.onnxfile.operators import MICROSOFT
 
 
 @dataclass(frozen=True)

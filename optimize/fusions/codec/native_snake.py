@@ -21,7 +21,7 @@ from optimize.surgery.graph import (
     substitute,
     tensor_of,
 )
-from vampnet_models.onnxfile.native import DOMAIN
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 
 
 def insert_native_snake(
@@ -63,7 +63,7 @@ def insert_native_snake(
         op_type,
         inputs,
         name=f"{name}/native",
-        domain=DOMAIN,
+        domain=NATIVE_DOMAIN,
         dtypes=[dtype],
         shapes=[x.shape],
     )
@@ -91,7 +91,7 @@ def add_dequantized(graph: ir.Graph) -> int:
             name = f"{add.name}/native"
             zero = add_constant(graph, f"{name}.zero", np.array(zeros.flat[0], np.uint8))
             inputs = [other, maker.inputs[0], maker.inputs[1], zero]
-            (made,) = insert(add, "DequantizeAdd", inputs, name=name, domain=DOMAIN)
+            (made,) = insert(add, "DequantizeAdd", inputs, name=name, domain=NATIVE_DOMAIN)
             substitute(add.outputs[0], made)
             count += 1
             break

@@ -23,21 +23,11 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.scopes import all_nodes
 from optimize.surgery.stand_ins import StandIn, remember
+from vampnet_models.onnxfile.operators import WEIGHT_INPUTS
 
 _STORED = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 
-_WEIGHT_INPUTS = {
-    "MatMul": (0, 1),
-    "Gemm": (0, 1),
-    "Conv": (1,),
-    "ConvTranspose": (1,),
-    "Gather": (0,),
-    "LSTM": (1, 2),
-    "GRU": (1, 2),
-    "RNN": (1, 2),
-    "Transpose": (0,),
-    "Identity": (0,),
-}
+_WEIGHT_INPUTS = {**WEIGHT_INPUTS, "Transpose": (0,), "Identity": (0,)}
 """Where operators read what the precisions convert; the last two hand it on."""
 
 

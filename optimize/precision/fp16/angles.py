@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from optimize.precision.fp16.facts import MOVES, Facts, is_outer_product
+from optimize.precision.fp16.facts import HANDING_ON, Facts, is_outer_product
 from optimize.precision.fp16.forms import is_float
 from optimize.surgery.scopes import all_nodes
 
@@ -20,7 +20,7 @@ _LARGE_GAIN = 128.0
 
 _WAVES = ("Sin", "Cos")
 _PRODUCTS = ("Einsum", "MatMul")
-_STEPS = (*MOVES, *_PRODUCTS, "Add", "Div", "Mul", "Neg", "Sub")
+_STEPS = (*HANDING_ON, *_PRODUCTS, "Add", "Div", "Mul", "Neg", "Sub")
 
 
 def by_angles(graph: ir.Graph, facts: Facts) -> dict[ir.Node, str]:

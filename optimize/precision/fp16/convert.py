@@ -20,7 +20,7 @@ from optimize.precision.contract import NO_TRAITS, Conversion, Traits
 from optimize.precision.fp16.extremes import halved
 from optimize.precision.fp16.forms import FLOAT, is_float
 from optimize.precision.fp16.keep import KEEP_OPS, Keeping, keeping
-from optimize.precision.shared.plan import CODE_PATH, HEAVY_OPS, WEIGHT_OPS, float_node
+from optimize.precision.shared.plan import CODE_PATH, float_node
 from optimize.surgery.graph import (
     Array,
     derived_weight,
@@ -31,8 +31,9 @@ from optimize.surgery.graph import (
     read,
     tensor_of,
 )
-from optimize.surgery.scopes import all_nodes, scope_of
-from optimize.surgery.value_types import bodies_of, fill_types
+from optimize.surgery.scopes import all_nodes, bodies_of, scope_of
+from optimize.surgery.value_types import fill_types
+from vampnet_models.onnxfile.operators import HEAVY_OPS, WEIGHT_OPS
 
 _HALF = ir.DataType.FLOAT16
 

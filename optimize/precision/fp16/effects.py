@@ -6,10 +6,9 @@ import onnx_ir as ir
 
 from optimize.precision.fp16.extremes import LARGEST, REAL, SMALLEST, SMALLEST_NORMAL
 from optimize.precision.fp16.facts import Facts, is_fill, only_read_by, real_inputs
-from optimize.precision.shared.plan import WEIGHT_OPS
 from optimize.surgery.graph import weight_of
-from optimize.surgery.scopes import all_nodes
-from optimize.surgery.value_types import bodies_of
+from optimize.surgery.scopes import all_nodes, bodies_of
+from vampnet_models.onnxfile.operators import WEIGHT_OPS
 
 _COUNTS = "positions or lengths: float16 counts to 2048 only"
 _SENSITIVE = {"Log": 0, "Sqrt": 0, "Reciprocal": 0, "Div": 1, "ReduceLogSum": 0}

@@ -16,7 +16,8 @@ import onnx_ir as ir
 
 from optimize.precision.fp16.extremes import REAL, WHOLE, Extremes, extremes_of
 from optimize.surgery.graph import tensor_of
-from optimize.surgery.value_types import bodies_of
+from optimize.surgery.scopes import bodies_of
+from vampnet_models.onnxfile.operators import REARRANGING_OPS
 
 _ORDINARY_GAIN = 1024.0
 """Constants up to this size are gains as any layer has them; larger ones are masks or scales."""
@@ -27,19 +28,17 @@ _SMALL_FLOOR = 2.0**-7
 SQUARED, LIKELY = 2, 1
 """Near zero: squares and magnitudes, also behind one product (a filter bank); probabilities."""
 
-MOVES = (
+HANDING_ON = REARRANGING_OPS | {
     *("Cast", "CastLike", "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Dropout"),
-    *("Expand", "Flatten", "Gather", "GatherElements", "GatherND", "GlobalMaxPool", "Identity"),
-    *("MaxPool", "Pad", "ReduceMax", "ReduceMin", "Reshape", "Resize", "ReverseSequence"),
-    *("ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
-    *("TopK", "Transpose", "Trilu", "Unsqueeze", "Where"),
-)
+    *("GlobalMaxPool", "MaxPool", "Pad", "ReduceMax", "ReduceMin", "Resize", "ReverseSequence"),
+    *("ScatterElements", "ScatterND", "SpaceToDepth", "TopK", "Trilu", "Where"),
+}
 """Operators that hand values on as they are."""
 
 _TREES_DOMAIN = "ai.onnx.ml"
 
 _STEPS = (
-    *MOVES,
+    *HANDING_ON,
     *("Abs", "Add", "Ceil", "Clip", "CumSum", "Div", "Exp", "Floor", "Log", "Max", "Mean", "Min"),
     *("Mod", "Mul", "Neg", "Pow", "Range", "Reciprocal", "ReduceMean", "ReduceProd", "ReduceSum"),
     *("Relu", "Round", "Sign", "Sqrt", "Sub", "Sum"),
@@ -108,7 +107,7 @@ def only_read_by(node: ir.Node, op_types: Collection[str]) -> bool:
         for reader, index in value.uses():
             if reader.op_type in op_types and index == _BIAS_INPUTS.get(reader.op_type, index):
                 continue
-            if reader.op_type not in MOVES or reader.op_type in ("Cast", *_FILLS):
+            if reader.op_type not in HANDING_ON or reader.op_type in ("Cast", *_FILLS):
                 return False
             pending.extend(v for v in reader.outputs if v not in seen)
             seen.update(reader.outputs)
@@ -185,7 +184,7 @@ def _result(node: ir.Node, facts: Facts) -> Fact:
     data = real_inputs(node, facts)
     if node.domain == _TREES_DOMAIN:
         return _named(node)
-    if op_type in MOVES:
+    if op_type in HANDING_ON:
         kept = [
             facts[v]
             for v in node.inputs

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from optimize.surgery.graph import string_of
-from optimize.surgery.value_types import bodies_of, signature_of
+from optimize.surgery.scopes import bodies_of
+from optimize.surgery.value_types import signature_of
+from vampnet_models.onnxfile.operators import ATTENTION_OPS, DRAWING_OPS
 
 FLOAT = ir.DataType.FLOAT
-BRANCHING = ("If", "Loop", "Scan")
-"""Operators whose bodies are converted with the rest; other operators' bodies stay as they are."""
-
 _NO_FORM = "the operator has no float16 form"
 
 _SCORES = 3
@@ -38,15 +37,6 @@ _NO_KERNEL = (
     "STFT",
 )
 """Operators with a float16 form for which no provider of the runtime has a float16 kernel."""
-
-_DRAWS = (
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-)
 
 
 @dataclass(frozen=True)
@@ -100,12 +90,12 @@ def _special(node: ir.Node) -> str | None:
     """Why a node stays in float32 though its operator has a float16 form."""
     if node.op_type in _NO_KERNEL or string_of(node, "reduction", "none") != "none":
         return "the runtime has no float16 kernel for it"
-    if node.op_type in _DRAWS:
+    if node.op_type in DRAWING_OPS:
         return "it draws numbers: other ones in float16"
     if node.op_type == "BitCast":
         return "it reads the bits of float32"
     if any(a.type in _TENSORS and a.name != "value" for a in node.attributes.values()):
         return "its attributes hold float32 tensors"
-    if node.op_type in ("Attention", "MultiHeadAttention") and len(node.outputs) > _SCORES:
+    if node.op_type in ATTENTION_OPS and len(node.outputs) > _SCORES:
         return "it hands out its scores, which a mask takes beyond float16"
     return None

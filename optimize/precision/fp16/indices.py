@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import onnx_ir as ir
 
 from optimize.precision.fp16.extremes import REAL
-from optimize.precision.shared.plan import HEAVY_OPS, NARROW_CHANNELS, WEIGHT_OPS
+from optimize.precision.shared.plan import NARROW_CHANNELS
 from optimize.surgery.graph import dims, weight_of
-from optimize.surgery.scopes import all_nodes
-from optimize.surgery.value_types import bodies_of
+from optimize.surgery.scopes import all_nodes, bodies_of
+from vampnet_models.onnxfile.operators import HEAVY_OPS, WEIGHT_OPS
 
 _INDEX = "leads to an index: rounding would move it"
 _LENGTH = "leads to a length: rounding would change the shape"

@@ -12,13 +12,13 @@ from optimize.precision.fp16.angles import by_angles
 from optimize.precision.fp16.effects import by_facts
 from optimize.precision.fp16.extremes import Extremes, constants_extremes
 from optimize.precision.fp16.facts import facts_of
-from optimize.precision.fp16.forms import BRANCHING, FLOAT, HalfForm, half_form, is_float
+from optimize.precision.fp16.forms import FLOAT, HalfForm, half_form, is_float
 from optimize.precision.fp16.indices import by_indices
 from optimize.precision.fp16.kernels import by_kernels
 from optimize.precision.shared.plan import code_path
-from optimize.surgery.scopes import all_nodes
-from optimize.surgery.value_types import bodies_of
+from optimize.surgery.scopes import all_nodes, bodies_of
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.operators import BRANCHING_OPS
 
 _LOST_SHARE = 0.01
 """A weight that loses more of its values is warned about."""
@@ -124,14 +124,14 @@ def _forms(graph: ir.Graph, reasons: dict[ir.Node, str]) -> dict[ir.Node, HalfFo
     shut = {
         inside
         for node in all_nodes(graph)
-        if node.op_type not in BRANCHING
+        if node.op_type not in BRANCHING_OPS
         for body in bodies_of(node)
         for inside in body.all_nodes()
     }
     forms = {}
     for node in all_nodes(graph):
         values = (*node.inputs, *node.outputs)
-        if node.op_type in BRANCHING or all(v is None or v.dtype != FLOAT for v in values):
+        if node.op_type in BRANCHING_OPS or all(v is None or v.dtype != FLOAT for v in values):
             continue
         found = "it is in a body that is not converted" if node in shut else half_form(node, graph)
         if isinstance(found, str):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from optimize.surgery.graph import weight_of
+from vampnet_models.onnxfile.operators import RESHAPING_OPS
 
 _JOINED_OPS = frozenset(
     {
@@ -26,9 +27,7 @@ _JOINED_OPS = frozenset(
 )
 """Operators that become integer kernels between a DequantizeLinear and a QuantizeLinear."""
 
-_MOVING_OPS = frozenset(
-    {"Flatten", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
-)
+_PASSED_OPS = RESHAPING_OPS | {"MaxPool", "Slice", "Transpose"}
 """Operators that the runtime moves either of the two past."""
 
 _QUANTIZED_OPS = ("MatMul", "QuantizeLinear")
@@ -51,5 +50,5 @@ def _readers(value: ir.Value) -> Iterator[ir.Node]:
     """What reads a value, directly or behind operators that move it."""
     for use in value.uses():
         yield use.node
-        if use.node.op_type in _MOVING_OPS and use.idx == 0:
+        if use.node.op_type in _PASSED_OPS and use.idx == 0:
             yield from _readers(use.node.outputs[0])

@@ -11,21 +11,7 @@ import onnx_ir as ir
 from optimize.precision.contract import Conversion, FloatNode, MixedNode, Plan, Traits
 from optimize.surgery.graph import dims, int_of, rank_of, read, tensor_of, weight_of
 from optimize.surgery.scopes import all_nodes, body_nodes
-from vampnet_models.onnxfile.native import ATTENTION_OPS
-
-RECURRENT_OPS = ("LSTM", "GRU", "RNN")
-WEIGHT_OPS = ("MatMul", "Gemm", "Conv", "ConvTranspose", *RECURRENT_OPS)
-HEAVY_OPS = (
-    *WEIGHT_OPS,
-    "MultiHeadAttention",
-    "Attention",
-    *ATTENTION_OPS,
-    "Softmax",
-    "SimplifiedLayerNormalization",
-    "RMSNormalization",
-    "LayerNormalization",
-)
-"""Operators whose precision is reported one by one; elementwise operators are not."""
+from vampnet_models.onnxfile.operators import HEAVY_OPS, WEIGHT_INPUTS, WEIGHT_OPS
 
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
@@ -92,8 +78,7 @@ def with_finite_weights(graph: ir.Graph, found: Plan) -> Plan:
 
 
 def _is_finite(node: ir.Node) -> bool:
-    indices = {"Gather": (0,), **dict.fromkeys(RECURRENT_OPS, (1, 2))}.get(node.op_type, (1,))
-    for tensor in (weight_of(node, index) for index in indices):
+    for tensor in (weight_of(node, index) for index in WEIGHT_INPUTS[node.op_type]):
         if tensor is not None and tensor.size:
             values = read(tensor)
             if not (np.isfinite(values.min()) and np.isfinite(values.max())):

@@ -10,10 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.shared.plan import RECURRENT_OPS
 from optimize.precision.shared.quantize import quantize_by, vector_scales
 from optimize.surgery.graph import (
-    MICROSOFT,
     Array,
     add_constant,
     add_weight,
@@ -26,6 +24,7 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.scopes import all_nodes, derived
+from vampnet_models.onnxfile.operators import MICROSOFT, RECURRENT_OPS
 
 _INT8 = ir.DataType.INT8
 

@@ -26,7 +26,6 @@ from optimize.precision.contract import NO_TRAITS, Conversion, MixedNode, Plan, 
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_channels, of_product
 from optimize.precision.shared.plan import (
-    RECURRENT_OPS,
     code_path,
     conversion,
     embedding_projections,
@@ -46,7 +45,6 @@ from optimize.precision.shared.quantize import (
 )
 from optimize.precision.shared.spread_weights import without_spread_weights
 from optimize.surgery.graph import (
-    MICROSOFT,
     Array,
     add_constant,
     add_weight,
@@ -61,6 +59,7 @@ from optimize.surgery.graph import (
 from optimize.surgery.scopes import derived
 from optimize.surgery.stand_ins import restore
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.operators import MICROSOFT, RECURRENT_OPS
 
 _MIN_ELEMENTS = 2048
 """Smaller weights stay: their scales and the extra node would eat the saving."""

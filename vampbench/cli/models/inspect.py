@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from optimize.runtime.check import ATTENTION_OPS
-from optimize.runtime.kernels import PRODUCTS
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord
 from vampbench.cli import options
@@ -18,6 +16,7 @@ from vampbench.work.runtime import Checked, check, record_beside
 from vampbench.work.workspace import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import find_models, open_artifact
+from vampnet_models.onnxfile.operators import ATTENTION_OPS, PRODUCT_OPS
 from vampnet_models.repair.inspection import Inspection, inspect_model
 from vampnet_models.spec import TensorSpec
 from vampnet_models.text import megabytes
@@ -92,7 +91,7 @@ def _show_runtime(
 ) -> None:
     if record is not None:
         voice.say(f"  variant     {record.recipe} of {record.source.name}")
-        known = PRODUCTS | ATTENTION_OPS if facts is not None else ()
+        known = PRODUCT_OPS | ATTENTION_OPS if facts is not None else ()
         for line in float_lines(n for n in record.float_nodes if n.op_type not in known):
             voice.say(f"  left        {line}")
     if facts is not None:
