@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.resume import resume
-from bench.same_results import differences
+from bench.resume import differences, resume
 from tests.profiles import graphs
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -5,8 +5,8 @@ import itertools
 import onnx_ir as ir
 from onnx import TensorProto, helper
 
+from optimize.fusions.attention.known_mask import uniform
 from optimize.surgery.jumps import output_traits
-from optimize.surgery.uniform import uniform
 
 ONE = helper.make_tensor("one", TensorProto.FLOAT, [], [1.0])
 

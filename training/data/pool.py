@@ -9,12 +9,24 @@ import numpy as np
 import soxr
 import torch
 
+from calibration.audio.samples import sample_pack
 from training.config import SAMPLE_RATE_HZ
 from training.data.arrange import arrangement
 from training.data.audio import Audio, normalise
-from training.data.pack import pack_tracks
 from training.data.sounds import TRAIN_RECORDINGS, recordings, sounds
 from training.data.synth import melody
+
+# The pack that ships for calibration and evaluation is seed 0.
+_FIRST_SEED = 1000
+
+
+def _pack_tracks(count: int) -> list[Audio]:
+    """`count` tracks `[16 * 4 s]`, each the sixteen clips of one seed end to end."""
+    return [
+        np.concatenate([clip.samples for clip in sample_pack(_FIRST_SEED + index)])
+        for index in range(count)
+    ]
+
 
 _SPEEDS = (1.0, 0.8, 0.9, 1.12, 1.5, 2.0)
 TRACK_S = 30.0
@@ -62,7 +74,7 @@ def build_pool(
             normalise(melody(rng, int(TRACK_S * SAMPLE_RATE_HZ))).astype(np.float16)
             for _ in range(n_melodies)
         ],
-        "pack": [track.astype(np.float16) for track in pack_tracks(n_packs)],
+        "pack": [track.astype(np.float16) for track in _pack_tracks(n_packs)],
     }
     return Pool(tracks, _WEIGHTS)
 

@@ -5,13 +5,43 @@ Weights are not read: only their types and shapes go to ONNX.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import onnx_ir as ir
 
-from vampnet_models.library_log import kept_log
 from vampnet_models.onnxfile.followed import infer_shapes
+
+
+class _Kept(logging.Handler):
+    """Keeps the first line of each record."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record's text without its traceback."""
+        self.lines.append(record.getMessage().split("\n", 1)[0])
+
+
+@contextmanager
+def _kept_log(*libraries: str) -> Iterator[list[str]]:
+    """The warnings that these libraries log meanwhile; none reaches the standard error."""
+    handler = _Kept()
+    loggers = [logging.getLogger(name) for name in libraries]
+    before = [each.propagate for each in loggers]
+    for each in loggers:
+        each.addHandler(handler)
+        each.propagate = False
+    try:
+        yield handler.lines
+    finally:
+        for each, propagate in zip(loggers, before, strict=True):
+            each.removeHandler(handler)
+            each.propagate = propagate
+
 
 _SMALL_ELEMENTS = 1024
 """Constants up to this size are shown to ONNX: they may be the shapes of others."""
@@ -22,7 +52,7 @@ def infer(model: ir.Model) -> str | None:
 
     Sequences and optionals get their own types. What was known and is not told anew stays.
     """
-    with kept_log("onnx_ir"):
+    with _kept_log("onnx_ir"):
         with _light(model):
             proto = ir.to_proto(model)
         try:

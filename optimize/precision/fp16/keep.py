@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,11 +14,40 @@ from optimize.precision.fp16.extremes import Extremes, constants_extremes
 from optimize.precision.fp16.facts import facts_of
 from optimize.precision.fp16.forms import FLOAT, HalfForm, half_form, is_float
 from optimize.precision.fp16.indices import by_indices
-from optimize.precision.fp16.kernels import by_kernels
 from optimize.precision.shared.plan import code_path
 from optimize.surgery.scopes import all_nodes, bodies_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import BRANCHING_OPS
+
+_BATCH_TRANSPOSED = "the runtime ends when it joins this to a product in float16"
+
+
+def _by_kernels(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Transpositions of the batch axes that a product reads, in a graph and its bodies.
+
+    The runtime (1.31) joins both into one operator, of which it has no float16 kernel, and ends by
+    a segmentation fault while it loads the model. A Cast between them keeps them apart.
+    """
+    return {
+        node: _BATCH_TRANSPOSED
+        for node in all_nodes(graph)
+        if node.op_type == "Transpose" and _moves_batch(node) and _feeds_a_product(node)
+    }
+
+
+def _moves_batch(node: ir.Node) -> bool:
+    """Whether the first axis goes before the last one, and the others stay in their order."""
+    attribute = node.attributes.get("perm")
+    if attribute is None:
+        return False
+    axes: Sequence[int] = attribute.as_ints()
+    last = len(axes) - 1
+    return last >= 2 and list(axes) == [*range(1, last), 0, last]
+
+
+def _feeds_a_product(node: ir.Node) -> bool:
+    return any(use.node.op_type == "MatMul" for use in node.outputs[0].uses())
+
 
 _LOST_SHARE = 0.01
 """A weight that loses more of its values is warned about."""
@@ -84,7 +113,7 @@ def keeping(
     _add(reasons, by_facts(graph, facts))
     _add(reasons, by_angles(graph, facts))
     _add(reasons, by_indices(graph))
-    _add(reasons, by_kernels(graph))
+    _add(reasons, _by_kernels(graph))
     forms = {node: form for node, form in forms.items() if node not in reasons}
     return Keeping(reasons, forms, tuple(_losses(forms, extremes)))
 

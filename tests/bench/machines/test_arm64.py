@@ -1,23 +1,23 @@
 import numpy as np
 import pytest
 
-from bench.machines import arm64, arm64_child, arm64_machine
+from bench.machines import arm64, arm64_child
 from tests.profiles import graphs
 from vampnet_models.onnxfile.session import open_session
 
 
 def test_an_old_qemu_is_refused_and_a_new_one_taken():
-    with pytest.raises(arm64_machine.NoMachine, match=r"7\.2\.15 miscomputes.*10"):
-        arm64_machine.checked_version("qemu-aarch64 version 7.2.15 (Debian)")
-    assert arm64_machine.checked_version("qemu-aarch64 version 10.0.13 (Debian)") == "10.0.13"
-    with pytest.raises(arm64_machine.NoMachine, match="does not start"):
-        arm64_machine.checked_version("")
+    with pytest.raises(arm64.NoMachine, match=r"7\.2\.15 miscomputes.*10"):
+        arm64.checked_version("qemu-aarch64 version 7.2.15 (Debian)")
+    assert arm64.checked_version("qemu-aarch64 version 10.0.13 (Debian)") == "10.0.13"
+    with pytest.raises(arm64.NoMachine, match="does not start"):
+        arm64.checked_version("")
 
 
 def test_without_debians_tools_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(arm64_machine.NoMachine, match="apt-get is missing"):
-        arm64_machine.machine(tmp_path / "machine")
+    with pytest.raises(arm64.NoMachine, match="apt-get is missing"):
+        arm64.machine(tmp_path / "machine")
 
 
 def test_the_child_runs_each_state_as_a_session_here_would(tmp_path):

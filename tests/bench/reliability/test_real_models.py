@@ -15,17 +15,20 @@ from onnx import TensorProto, helper
 
 from bench.reliability import real_models
 from bench.reliability.real_converters import CONVERTERS, OURS
-from bench.reliability.real_features import (
+from bench.reliability.real_models import ERROR, OK, REFUSED, WORSE, judge, key_of, recorded, run
+from bench.reliability.real_results import DOCS, RESULTS, section, with_section
+from bench.reliability.real_tasks import (
+    RECORDINGS,
+    TASKS,
+    Material,
     frames_of,
     log_mel,
+    materials,
     mixed,
     overlap_added,
     plc_features,
     si_sdr_db,
 )
-from bench.reliability.real_models import ERROR, OK, REFUSED, WORSE, judge, key_of, recorded, run
-from bench.reliability.real_results import DOCS, RESULTS, section, with_section
-from bench.reliability.real_tasks import RECORDINGS, TASKS, Material, materials
 from bench.reliability.real_wheels import SHIPPED, Shipped, fetched
 from vampnet_models.onnxfile.artifact import InputError
 from vampnet_models.onnxfile.session import Feeds

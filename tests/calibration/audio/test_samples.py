@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from calibration.audio.instruments import pitch_hz, pluck
 from calibration.audio.load import load_audio_set
-from calibration.audio.samples import builtin_audio_set, sample_pack, write_samples
+from calibration.audio.samples import builtin_audio_set, pitch_hz, pluck, sample_pack, write_samples
 from vampnet_models.errors import InputError
 
 RATE_HZ = 44_100

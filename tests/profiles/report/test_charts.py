@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from profiles.report.audio import _levels, png, spectrogram
 from profiles.report.charts import figures
 from profiles.report.charts.marks import marks_for, outline
 from profiles.report.charts.panel import Panel
@@ -21,7 +22,6 @@ from profiles.report.charts.scales import (
     linear_axis,
     seconds_axis,
 )
-from profiles.report.charts.spectrogram import _levels, png, spectrogram
 from profiles.report.charts.tradeoff import Point, best, tradeoff_chart
 from profiles.report.render import render_report
 from profiles.report.views.read import read_run

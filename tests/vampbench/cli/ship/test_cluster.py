@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.same_results import differences
+from bench.resume import differences
 
 HAS_DASK = importlib.util.find_spec("distributed") is not None
 needs_dask = pytest.mark.skipif(not HAS_DASK, reason="the extra dask is not installed")
