@@ -20,6 +20,9 @@ from vampnet_models.errors import InputError
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import spec_of
 
+REFERENCE = "reference"
+"""How the model that the others are timed against is called."""
+
 _Json = dict[str, Any]
 
 

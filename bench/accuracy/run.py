@@ -27,7 +27,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Json, Limits, Tool, make
+from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSizes
+from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, Ground, lay_ground, side_feeds
 from calibration.feeds.feedset import FeedSet
 from optimize.fusions.codec import pointwise_conv
 from optimize.fusions.order import fuse
@@ -36,14 +38,6 @@ from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
 from vampbench.cli.console import Voice
-from vampbench.work.ground import (
-    CALIBRATION,
-    EVALUATION,
-    Ground,
-    lay_ground,
-    load_audio,
-    side_feeds,
-)
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import (

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.audio.two_folders import load_audio
+from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, lay_ground, side_feeds
 from optimize.build import build_variant
 from optimize.recipes import Recipe
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.qnn import short_states
-from vampbench.work.ground import CALIBRATION, EVALUATION, lay_ground, load_audio, side_feeds
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import NotApplicable
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact

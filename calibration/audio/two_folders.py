@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet, Clip, Dropped
-from calibration.audio.load import Progress, fetch, read_folder
+from calibration.audio.load import Progress, fetch, load_audio_set, read_folder
 from calibration.audio.samples import builtin_audio_set
 from calibration.audio.split import one_side
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Reporter
+
+_MAX_CLIPS = 8
+"""Clips per side: what the codec is fed, and where the transformers' codes come from."""
 
 
 def load_two_folders(
@@ -60,3 +64,26 @@ def _calibration(
     found = read_folder(folder, clip_s)
     pieces, dropped = one_side(found.recordings, known, max_clips)
     return fetch(pieces, found.kept), (*found.dropped, *dropped)
+
+
+def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None) -> AudioSet:
+    """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
+
+    Raises InputError when nothing is usable.
+    """
+    for given in (folder, judged):
+        if given is not None and given.is_file():
+            raise InputError(f"{given}: is a file; give the folder that holds it")
+    with voice.task("reading audio") as update:
+        if judged is not None:
+            audio = load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
+        elif folder is not None:
+            audio = load_audio_set(folder, max_clips=_MAX_CLIPS, progress=update)
+        else:
+            audio = builtin_audio_set()
+        update(1, 1)
+    for dropped in audio.dropped:
+        voice.warn(f"{dropped.name}: not used: {dropped.reason}")
+    for warning in audio.warnings:
+        voice.warn(warning)
+    return audio

@@ -347,3 +347,8 @@ def _groups_of(n_bytes: Mapping[str, int], most_bytes: int) -> list[list[str]]:
         groups[-1].append(name)
         held += size
     return groups
+
+
+def kept_calibration(folder: Path, model: str, recipe: str) -> Terms:
+    """Ranges in a file of the model and the recipe, where an interrupted calibration goes on."""
+    return Terms(store=Store(folder / f"{model}.{recipe}.npz"))

@@ -10,13 +10,14 @@ from urllib.parse import urldefrag
 import pytest
 
 from calibration.audio.decode import _MAX_CHANNELS, _MAX_MINUTES, _MAX_RATE_HZ, _MIN_RATE_HZ
+from calibration.audio.two_folders import _MAX_CLIPS
 from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize.recipes import ALL_RECIPES
-from optimize.tuning import no_smaller
+from optimize.tuning import no_smaller, worth
 from optimize.tuning.search import Near
 from profiles.overview import (
     _FASTEST,
@@ -29,8 +30,6 @@ from profiles.overview import (
 )
 from profiles.target import STORE_LIMITS
 from vampbench.cli.main import cli
-from vampbench.search import worth
-from vampbench.work.ground import _MAX_CLIPS
 from vampnet_models.errors import TRACEBACK_VARIABLE
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
 

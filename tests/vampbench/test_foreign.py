@@ -11,10 +11,10 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 
+from calibration.feeds import chain_inputs
 from calibration.feeds.chain_feeds import FeedSizes
 from tests.vampbench.conftest import Finished
 from tests.vampnet_models.others import FIXTURES, foreign, split_form
-from vampbench.work import ground
 from vampnet_models.onnxfile.artifact import save_model
 
 FRAMES = 57
@@ -24,8 +24,8 @@ RECIPES = ("fused", "int8-static", "int4-weights")
 @pytest.fixture(autouse=True)
 def few_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     few = FeedSizes(clips=2, coarse_states=6, c2f_states=6)
-    monkeypatch.setattr(ground, "CALIBRATION_SIZES", few)
-    monkeypatch.setattr(ground, "EVALUATION_SIZES", few)
+    monkeypatch.setattr(chain_inputs, "CALIBRATION_SIZES", few)
+    monkeypatch.setattr(chain_inputs, "EVALUATION_SIZES", few)
 
 
 def fixed_encoder(path: Path, out: Path) -> None:

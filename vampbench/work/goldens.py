@@ -11,13 +11,12 @@ import numpy as np
 
 from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.feedset import write_npz
-from vampbench.work.workspace import Workspace, key_of
-from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from calibration.feeds.foresight import profile_feed
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import key_of
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds, open_session
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
 
-_PROFILE_S = 2.0
 _FACTS = "golden.json"
 
 
@@ -29,19 +28,6 @@ class Golden:
     output: str
     feeds: Feeds
     reference: Array
-
-
-def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
-    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
-    cut = {
-        Role.CODEC_ENCODER: int(_PROFILE_S * SAMPLE_RATE_HZ),
-        Role.CODEC_DECODER: int(_PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
-        Role.BEATS: int(_PROFILE_S * BEAT_RATE_HZ),
-    }.get(artifact.role)
-    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
-    if cut is None or fixed:
-        return feed
-    return {name: values[..., :cut] for name, values in feed.items()}
 
 
 def golden_of(source: Artifact, evaluation: FeedSet) -> Golden | None:

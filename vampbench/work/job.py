@@ -9,39 +9,40 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet, save_feed
+from calibration.feeds.chain_inputs import Ground, check_feeds, feeds_key, feeds_of, lay_ground
+from calibration.feeds.foresight import profile_feed
+from calibration.feeds.kept_feeds import kept_feeds
+from calibration.feeds.lengths import accepted_by
+from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
-from profiles.profile import profile_variants
+from profiles.profile import REFERENCE, profile_variants
 from profiles.report.render import write_report
 from profiles.target import Target, parse_targets
-from vampbench.work.goldens import keep_golden, profile_feed
-from vampbench.work.ground import Ground, check_feeds, feeds_of, lay_ground, load_audio
-from vampbench.work.kept import FORMAT, kept_calibration, kept_feeds
-from vampbench.work.lengths import accepted_by
-from vampbench.work.models import in_turn, open_all
+from vampbench.work.goldens import keep_golden
 from vampbench.work.outside import look_outside
-from vampbench.work.provenance import provenance_of
-from vampbench.work.results import results_of
+from vampbench.work.results import provenance_of, results_of
 from vampbench.work.runtime import check_variants, warn_not_probed
-from vampbench.work.workspace import Json, Workspace, key_of, recall, relative_to, remember
+from vampbench.work.workspace import Workspace, relative_to
+from vampnet_models.cache import Json, key_of, recall, remember
+from vampnet_models.chain.members import in_turn, open_all
 from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_output,
     load_model,
     open_artifact,
-    sha256_of,
     write_text,
 )
 from vampnet_models.progress import Reporter
 from vampnet_models.repair.inspection import problems_of
 from vampnet_models.spec import Role
 
-REFERENCE = "reference"
 EXIT_OK, EXIT_MISSED = 0, 1
 
 _LOOKING = "looking at the model"
@@ -203,18 +204,6 @@ def both_feeds(
         feeds_key(artifact, ground, job.feeds),
         lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
         voice,
-    )
-
-
-def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
-    """All that a model's feeds come from."""
-    return key_of(
-        FORMAT,
-        artifact.sha256,
-        ground.audio.sha256,
-        ground.calibration.upstream,
-        ground.conditioning,
-        sha256_of((feeds,)) if feeds is not None else "",
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import soundfile
 
-from vampbench.work.workspace import Json, Workspace
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import Json
 from vampnet_models.chain.pipeline import Audio, decode
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.onnxfile.artifact import beside

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, spread
-from calibration.ranges.collect import Terms
+from calibration.ranges.collect import Terms, kept_calibration
 from calibration.ranges.outside import Outside
 from optimize.build import outside_ranges
 from optimize.recipes import RECIPES, Recipe
-from vampbench.work.kept import kept_calibration
-from vampbench.work.workspace import Json, Workspace, key_of, recall, remember
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import Json, key_of, recall, remember
 from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter

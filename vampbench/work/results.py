@@ -8,14 +8,18 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+import onnx_ir as ir
+
+from calibration.feeds.chain_inputs import Ground
 from profiles.host import describe_host
-from vampbench.search.sets import chains_of, counted, sets_of, totals_of
-from vampbench.work.ground import Ground
 from vampbench.work.listening import write_listening
-from vampbench.work.workspace import Json, Workspace
+from vampbench.work.sets import chains_of, counted, sets_of, totals_of
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.json_text import parse_json
 from vampnet_models.progress import Reporter
+from vampnet_models.spec import ROLE_KEY, WEIGHTS_KEY
 
 
 def results_of(
@@ -75,3 +79,11 @@ def _import_record(root: Path, models: list[Json]) -> Json | None:
             if isinstance(record, dict):
                 return record
     return None
+
+
+def provenance_of(model: ir.Model) -> Json:
+    """The kind of weights, and whether this workbench wrote the graph."""
+    return {
+        "weights": model.metadata_props.get(WEIGHTS_KEY, "unknown"),
+        "made_here": ROLE_KEY in model.metadata_props,
+    }

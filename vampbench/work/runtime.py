@@ -8,7 +8,7 @@ from pathlib import Path
 from optimize.runtime.check import missed_promise, read_back, with_runtime
 from optimize.runtime_facts import RuntimeFacts
 from optimize.variant import VariantRecord, read_record, record_path
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Feeds

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vampnet_models.json_text import parse_json
-from vampnet_models.onnxfile.artifact import cannot_write, write_text
-
-Json = dict[str, Any]
+from vampnet_models.onnxfile.artifact import cannot_write
 
 
 @dataclass(frozen=True)
@@ -59,32 +52,3 @@ def relative_to(root: Path, path: Path) -> str:
     """The path as a file in `root` names it, so that both can be moved together."""
     there = path.parent.resolve() / path.name
     return Path(os.path.relpath(there, root.resolve())).as_posix()
-
-
-def key_of(*parts: object) -> str:
-    """A content key over hashes, names and numbers."""
-    return hashlib.sha256(json.dumps([str(p) for p in parts]).encode()).hexdigest()
-
-
-def recall(path: Path, key: str) -> Json | None:
-    """The value that was remembered under this key; None when it is another or unreadable."""
-    try:
-        stored = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(stored, dict) or stored.get("key") != key:
-        return None
-    value = stored.get("value")
-    return value if isinstance(value, dict) else None
-
-
-def remember(path: Path, key: str, value: Json) -> Json:
-    """Keep a step's value for the next run of the same inputs."""
-    write_text(path, json.dumps({"key": key, "value": value}, allow_nan=False))
-    return value
-
-
-def remembered(path: Path, key: str, compute: Callable[[], Json]) -> Json:
-    """The value of a step: from an earlier run of the same inputs, or computed now."""
-    found = recall(path, key)
-    return found if found is not None else remember(path, key, compute())

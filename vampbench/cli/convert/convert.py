@@ -10,7 +10,17 @@ from typing import Any
 import click
 
 from calibration.audio.clips import AudioSet
+from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet
+from calibration.feeds.chain_inputs import (
+    CALIBRATION,
+    EVALUATION,
+    check_feeds,
+    given_feeds,
+    lay_ground,
+    side_feeds,
+    sizes_of,
+)
 from calibration.feeds.foresight import longest_feed
 from calibration.ranges.collect import Terms
 from optimize.backends.fusion import fused_recipe
@@ -21,19 +31,9 @@ from optimize.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
-from vampbench.work.ground import (
-    CALIBRATION,
-    EVALUATION,
-    check_feeds,
-    given_feeds,
-    lay_ground,
-    load_audio,
-    side_feeds,
-    sizes_of,
-)
-from vampbench.work.neighbours import with_neighbours, with_upstream
 from vampbench.work.outside import tell_outside
 from vampbench.work.runtime import warn_not_probed
+from vampnet_models.chain.members import with_neighbours, with_upstream
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
     Artifact,

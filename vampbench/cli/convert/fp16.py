@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet
+from calibration.feeds.chain_inputs import feeds_of, lay_ground
 from calibration.ranges.observers import Range
 from optimize.build import build_variant
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
@@ -18,8 +20,7 @@ from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.convert.convert import convert
 from vampbench.cli.judge.verify import show
-from vampbench.work.ground import feeds_of, lay_ground, load_audio
-from vampbench.work.neighbours import with_neighbours
+from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.outputs import model_output

@@ -12,7 +12,7 @@ from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.listening import write_wav
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.chain.pipeline import decode, encode
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, open_artifact

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import click
 
+from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import save_feed
+from calibration.feeds.chain_inputs import EVALUATION, check_feeds, lay_ground, side_feeds
+from calibration.feeds.lengths import in_step
 from profiles.host import describe_host
 from profiles.measure.compare import compare, document
 from profiles.measure.rounds import Plan
@@ -19,16 +22,8 @@ from vampbench.cli.console import Voice
 from vampbench.cli.judge.verify import check_same_interface
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
-from vampbench.work.ground import (
-    EVALUATION,
-    check_feeds,
-    lay_ground,
-    load_audio,
-    side_feeds,
-)
-from vampbench.work.lengths import in_step
-from vampbench.work.neighbours import with_neighbours
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
+from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text

@@ -7,20 +7,15 @@ from pathlib import Path
 
 import click
 
+from calibration.audio.two_folders import load_audio
+from calibration.feeds.chain_inputs import EVALUATION, check_feeds, lay_ground, side_feeds
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.verify import check_same_interface
-from vampbench.work.ground import (
-    EVALUATION,
-    check_feeds,
-    lay_ground,
-    load_audio,
-    side_feeds,
-)
-from vampbench.work.neighbours import with_neighbours
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
+from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
 from vampnet_models.onnxfile.session import Feeds

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import click
 
-from optimize.truth.free_running import FreeRun
+from calibration.audio.two_folders import load_audio
+from optimize.truth.free_running import FreeRun, floor_session, free_runs
 from optimize.truth.swap import SwapRow, swap_table
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.vamp import find_stages, open_chain
-from vampbench.work.free_runs import floor_session, free_runs
-from vampbench.work.ground import load_audio
 from vampnet_models.chain.pipeline import Chain, encode
 from vampnet_models.chain.tokens import Codes, SamplingOptions
 from vampnet_models.onnxfile.artifact import Artifact

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import click
 
+from calibration.audio.two_folders import load_audio
+from calibration.feeds.chain_inputs import (
+    EVALUATION,
+    check_feeds,
+    given_feeds,
+    lay_ground,
+    side_feeds,
+)
+from calibration.feeds.lengths import check_fed, in_step
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.golden import load_golden, save_golden
@@ -14,18 +23,9 @@ from optimize.variant import read_record, record_path
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.runtime import tell
-from vampbench.work.ground import (
-    EVALUATION,
-    check_feeds,
-    given_feeds,
-    lay_ground,
-    load_audio,
-    side_feeds,
-)
 from vampbench.work.job import judge
-from vampbench.work.lengths import check_fed, in_step
-from vampbench.work.neighbours import with_neighbours
 from vampbench.work.runtime import Checked, check
+from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.portable import stand_in

@@ -10,7 +10,7 @@ import click
 from profiles.imported.times import import_profile as read
 from vampbench.cli import options
 from vampbench.cli.console import Voice
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import write_text

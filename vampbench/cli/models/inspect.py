@@ -13,7 +13,7 @@ from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.runtime import float_lines, not_checked, tell
 from vampbench.work.runtime import Checked, check, record_beside
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import find_models, open_artifact
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, PRODUCT_OPS

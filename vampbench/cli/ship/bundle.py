@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 import numpy as np
 
+from calibration.audio.two_folders import load_audio
+from calibration.feeds.chain_inputs import EVALUATION, lay_ground, side_feeds
 from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import Part, check_free, promise, reached, write_bundle
@@ -23,9 +25,9 @@ from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
-from vampbench.work.ground import EVALUATION, lay_ground, load_audio, side_feeds
 from vampbench.work.job import Job, run_job
-from vampbench.work.workspace import Json, Workspace
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import (

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from calibration.feeds.chain_feeds import FeedSet
+from calibration.feeds.chain_inputs import Ground, feeds_key
+from calibration.feeds.kept_feeds import kept_feeds
 from optimize.build import versions
 from optimize.recipes import find_recipe
 from vampbench.cli.console import Voice
-from vampbench.work.ground import Ground
-from vampbench.work.job import Ahead, Job, both_feeds, build, feeds_key, profile, verify
-from vampbench.work.kept import kept_feeds
-from vampbench.work.workspace import Json, Workspace
+from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.progress import Reporter

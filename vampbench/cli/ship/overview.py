@@ -20,7 +20,7 @@ from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.summary import agreement_told, missing_rows, variants_told
 from vampbench.cli.tables import filled
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.text import megabytes

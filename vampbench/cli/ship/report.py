@@ -12,7 +12,7 @@ from profiles.report.views.read import load_results
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import results_path
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
 

@@ -15,7 +15,7 @@ from vampbench.cli.console import Voice
 from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
 from vampbench.work.job import Ahead, Job, run_job
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_folder, find_models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.text import end_of, megabytes, percent
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")

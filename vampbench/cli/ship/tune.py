@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from optimize.tuning.search import Prefer
+from optimize.tuning.wish import Wish
 from profiles.target import parse_targets
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
-from vampbench.search.tuning import tune_set
-from vampbench.search.wish import Wish
-from vampbench.work.workspace import Json
+from vampbench.work.tune import tune_set
+from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart

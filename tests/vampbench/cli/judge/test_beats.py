@@ -15,8 +15,8 @@ from tests.beat_tracker import clicks, save_tracker
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.beats import codec_frames, track_beats
 from vampbench.cli.judge.vamp import Prompt, vamp_command
-from vampbench.search.sets import counted, totals_of
 from vampbench.work.job import Job, judge, run_job
+from vampbench.work.sets import counted, totals_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ

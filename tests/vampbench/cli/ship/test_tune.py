@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from optimize.tuning import candidates, shared_budget, trials
 from optimize.tuning.sensitivity import Trials
-from vampbench.search import candidates, shared_budget, trials
 from vampnet_models.onnxfile.artifact import open_artifact
 
 

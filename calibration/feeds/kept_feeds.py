@@ -11,9 +11,7 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import Encoded, FeedSet, load_feed_set, save_feed
-from calibration.ranges.collect import Terms
-from calibration.ranges.kept_ranges import Store
-from vampbench.work.workspace import key_of
+from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Reporter
 
@@ -55,8 +53,3 @@ def kept_feeds(
     for feed_set, path in zip(found, paths, strict=True):
         feed_set.save_npz(path)
     return found
-
-
-def kept_calibration(folder: Path, model: str, recipe: str) -> Terms:
-    """Ranges in a file of the model and the recipe, where an interrupted calibration goes on."""
-    return Terms(store=Store(folder / f"{model}.{recipe}.npz"))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from optimize.tuning.search import Budget, Candidate, ModelSet, Prefer, rank
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.text import megabytes, percent
 
 Code = Literal["none", "tuned-alone", "uniform", "tuned-better"]

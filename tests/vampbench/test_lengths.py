@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from vampbench.cli.console import Voice
-from vampbench.work.lengths import in_step
+from calibration.feeds.lengths import in_step
 from vampnet_models.onnxfile.artifact import open_artifact
+from vampnet_models.progress import Reporter
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_verify_feeds_the_length_of_a_static_variant(vampbench, tiny, recordings
 
 def test_a_transformer_is_fed_both_inputs_of_its_variants_size(tiny, static):
     source, made = open_artifact(tiny / "coarse.onnx"), open_artifact(static("coarse"))
-    fed = in_step(source, [source, made], Voice(as_json=True))
+    fed = in_step(source, [source, made], Reporter())
     assert [t.shape for t in fed.spec.inputs] == [(1, 4, 173), (1, 4, 173)]
-    assert in_step(source, [source], Voice(as_json=True)) == source
-    assert in_step(made, [source], Voice(as_json=True)) == made
+    assert in_step(source, [source], Reporter()) == source
+    assert in_step(made, [source], Reporter()) == made
 
 
 def test_profile_feeds_the_length_of_a_static_variant(vampbench, tiny, recordings, static):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from optimize.tuning.candidates import Tuned, add_candidates
 from optimize.tuning.joint import Curve, Point, proposal
+from optimize.tuning.quality import damage_power
 from optimize.tuning.search import damage_of
-from vampbench.search.candidates import Tuned, add_candidates
-from vampbench.search.quality import damage_power
-from vampbench.search.wish import Wish
-from vampbench.work.workspace import Workspace
+from optimize.tuning.wish import Wish
 from vampnet_models.progress import Reporter
 
 _MOST_ROUNDS = 4
 """Of proposing and measuring; each ties the predictions to what was measured last."""
 
 
-def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Reporter) -> None:
+def spend(tuned: Mapping[str, Tuned], cache: Path, wish: Wish, voice: Reporter) -> None:
     """Add the candidates that a bound on size or time asks for; none where neither is bounded."""
     if wish.max_bytes is None and wish.max_latency is None:
         return
@@ -32,7 +32,7 @@ def spend(tuned: Mapping[str, Tuned], space: Workspace, wish: Wish, voice: Repor
         )
         for name, assignment in wanted.items():
             voice.plan(0)
-            add_candidates(tuned[name], [assignment], (), space, wish, voice)
+            add_candidates(tuned[name], [assignment], (), cache, wish, voice)
         voice.plan(0)
 
 

@@ -13,12 +13,11 @@ from optimize.truth.accuracy import reference_truth
 from optimize.tuning import mixed
 from optimize.tuning.mixed import Calibrated
 from optimize.tuning.sensitivity import Trials
+from optimize.tuning.trials import Bench
+from optimize.tuning.wish import Wish
 from profiles.target import parse_targets
+from tests.heard import Heard
 from tests.optimize.graphs import model, normal
-from vampbench.cli.console import Voice
-from vampbench.search.trials import Bench
-from vampbench.search.wish import Wish
-from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 
@@ -37,9 +36,7 @@ def bench(tmp_path: Path) -> Bench:
     artifact = open_artifact(path)
     blocks = mixed.blocks_of(load_model(path).graph)
     truth = reference_truth(artifact, feeds)
-    return Bench(
-        artifact, path, truth, blocks, Calibrated(), "key", Workspace(tmp_path), Voice(as_json=True)
-    )
+    return Bench(artifact, path, truth, blocks, Calibrated(), "key", tmp_path, Heard())
 
 
 def wish(least: float | None) -> Wish:
@@ -76,7 +73,7 @@ def test_blocks_that_change_no_token_alone_may_all_be_small(bench: Bench) -> Non
 
 
 def test_a_precision_that_does_not_run_is_told_and_left_out(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = Trials.measure
 
@@ -88,5 +85,6 @@ def test_a_precision_that_does_not_run_is_told_and_left_out(
     monkeypatch.setattr(Trials, "measure", measure)
     effects = bench.effects(OPTIONS)
     assert [len(each) for each in effects.values()] == [3, 3, 3]
-    assert "p1 as int4-weights: no kernel for it" in capsys.readouterr().err
+    assert isinstance(bench.voice, Heard)
+    assert "m: p1 as int4-weights: no kernel for it" in bench.voice.warnings
     assert np.isfinite([e.damage for each in effects.values() for e in each]).all()

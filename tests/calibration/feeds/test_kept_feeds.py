@@ -8,8 +8,8 @@ import numpy as np
 
 from calibration.audio.clips import make_clip
 from calibration.feeds.chain_feeds import Encoded, FeedLabel, FeedSet
-from vampbench.cli.console import Voice
-from vampbench.work.kept import kept_codes, kept_feeds
+from calibration.feeds.kept_feeds import kept_codes, kept_feeds
+from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
 
 
@@ -52,11 +52,11 @@ def test_feeds_come_back_with_their_labels_and_hash(tmp_path: Path) -> None:
         labels = (FeedLabel("a"), FeedLabel("b", step=1, mask_ratio=0.5))
         return FeedSet(Role.CODEC_DECODER, feeds, labels, "pack", "abc", ("careful",))
 
-    voice = Voice()
-    made = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(1), side(2)), voice)
-    found = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(3), side(4)), voice)
+    reporter = Reporter()
+    made = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(1), side(2)), reporter)
+    found = kept_feeds(tmp_path, "m", "k" * 64, lambda: (side(3), side(4)), reporter)
     assert [f.sha256 for f in found] == [f.sha256 for f in made]
     assert found[0].labels == made[0].labels
     assert found[0].warnings == ("careful",)
-    other = kept_feeds(tmp_path, "m", "other key" * 8, lambda: (side(3), side(4)), voice)
+    other = kept_feeds(tmp_path, "m", "other key" * 8, lambda: (side(3), side(4)), reporter)
     assert other[0].sha256 != made[0].sha256

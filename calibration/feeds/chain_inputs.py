@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from calibration.audio.clips import AudioSet, Clip
-from calibration.audio.load import load_audio_set
-from calibration.audio.samples import builtin_audio_set
-from calibration.audio.two_folders import load_two_folders
 from calibration.feeds.chain_feeds import (
     CALIBRATION_SHARES,
     CALIBRATION_SIZES,
@@ -23,12 +20,12 @@ from calibration.feeds.chain_feeds import (
     make_feeds,
     read_feeds,
 )
+from calibration.feeds.kept_feeds import FORMAT, kept_codes
 from calibration.feeds.parts import UPSTREAM, encode_by_parts, part_feeds
-from vampbench.work.kept import kept_codes
-from vampbench.work.workspace import key_of
+from vampnet_models.cache import key_of
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError, WorkbenchError, contained
-from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact, sha256_of
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
@@ -42,8 +39,6 @@ _T = TypeVar("_T")
 
 _EncodeSide = Callable[[Sequence[Clip], Progress], Encoded]
 
-_MAX_CLIPS = 8
-"""Clips per side: what the codec is fed, and where the transformers' codes come from."""
 
 LARGE_BYTES = 256 * 1024 * 1024
 """Models of this size and more are fed fewer states: each takes seconds."""
@@ -97,29 +92,6 @@ class Ground:
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
     c2f: Artifact | None = None
-
-
-def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None) -> AudioSet:
-    """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
-
-    Raises InputError when nothing is usable.
-    """
-    for given in (folder, judged):
-        if given is not None and given.is_file():
-            raise InputError(f"{given}: is a file; give the folder that holds it")
-    with voice.task("reading audio") as update:
-        if judged is not None:
-            audio = load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
-        elif folder is not None:
-            audio = load_audio_set(folder, max_clips=_MAX_CLIPS, progress=update)
-        else:
-            audio = builtin_audio_set()
-        update(1, 1)
-    for dropped in audio.dropped:
-        voice.warn(f"{dropped.name}: not used: {dropped.reason}")
-    for warning in audio.warnings:
-        voice.warn(warning)
-    return audio
 
 
 def lay_ground(
@@ -391,3 +363,15 @@ def check_feeds(path: Path | None) -> None:
     """Raise InputError when a feeds file was named and is not there."""
     if path is not None and not path.is_file():
         raise InputError(f"{path}: no such file; give an .npz with the model's inputs")
+
+
+def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
+    """All that a model's feeds come from."""
+    return key_of(
+        FORMAT,
+        artifact.sha256,
+        ground.audio.sha256,
+        ground.calibration.upstream,
+        ground.conditioning,
+        sha256_of((feeds,)) if feeds is not None else "",
+    )

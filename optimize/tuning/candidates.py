@@ -9,6 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, save_feed
+from calibration.feeds.chain_inputs import (
+    LARGE_BYTES,
+    SEARCH,
+    Ground,
+    feeds_key,
+    feeds_of,
+    side_feeds,
+)
+from calibration.feeds.foresight import profile_feed
+from calibration.feeds.kept_feeds import kept_feeds
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import traits_of
@@ -17,20 +27,16 @@ from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.tuning import mixed
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
+from optimize.tuning.quality import first_agreement, loss_of
 from optimize.tuning.refine import TARGETS
 from optimize.tuning.search import Candidate, assignments
 from optimize.tuning.sensitivity import Effect
+from optimize.tuning.trials import Bench
+from optimize.tuning.wish import Wish
 from profiles.measure.rounds import Plan
-from profiles.profile import profile_variants
+from profiles.profile import REFERENCE, profile_variants
 from profiles.target import Target
-from vampbench.search.quality import first_agreement, loss_of
-from vampbench.search.trials import Bench
-from vampbench.search.wish import Wish
-from vampbench.work.goldens import profile_feed
-from vampbench.work.ground import LARGE_BYTES, SEARCH, Ground, feeds_of, side_feeds
-from vampbench.work.job import REFERENCE, feeds_key
-from vampbench.work.kept import kept_feeds
-from vampbench.work.workspace import Json, Workspace, key_of, remembered
+from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.progress import Reporter
@@ -70,7 +76,7 @@ class Tuned:
 def candidates_of(
     artifact: Artifact,
     ground: Ground,
-    space: Workspace,
+    cache: Path,
     wish: Wish,
     voice: Reporter,
 ) -> Tuned:
@@ -85,7 +91,7 @@ def candidates_of(
     voice.plan(_SEARCH_STEPS + _steps_of(most))
     voice.reach()
     calibration, evaluation = kept_feeds(
-        space.work("feeds"),
+        cache / "feeds",
         artifact.name,
         feeds_key(artifact, ground, None),
         lambda: feeds_of(artifact, ground, None, threads, voice),
@@ -93,24 +99,24 @@ def candidates_of(
     )
     voice.reach()
     search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
-    with _fused(artifact, space) as fused:
+    with _fused(artifact, cache) as fused:
         graph, traits = load_model(fused).graph, traits_of(artifact.spec)
         blocks = mixed.blocks_of(graph, _grain(artifact), traits)
         voice.reach()
         with voice.task(f"{artifact.name}: calibrating") as update:
-            calibrated = mixed.calibrate(fused, calibration.feeds, space.work(), update, traits)
+            calibrated = mixed.calibrate(fused, calibration.feeds, cache, update, traits)
         voice.reach()
         with voice.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
-        bench = Bench(artifact, fused, truth, blocks, calibrated, key, space, voice)
+        bench = Bench(artifact, fused, truth, blocks, calibrated, key, cache, voice)
         voice.reach()
         effects = bench.effects(mixed.options_of(graph, blocks, traits))
         voice.reach()
         near = bench.near_bound(effects, wish)
     proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)
     found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
-    add_candidates(found, [*proposed, *near], RECIPES, space, wish, voice)
+    add_candidates(found, [*proposed, *near], RECIPES, cache, wish, voice)
     if not found.candidates:
         raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
     return found
@@ -120,7 +126,7 @@ def add_candidates(
     found: Tuned,
     assignments: Iterable[Assignment],
     recipes: Iterable[Recipe],
-    space: Workspace,
+    cache: Path,
     wish: Wish,
     voice: Reporter,
 ) -> None:
@@ -136,19 +142,19 @@ def add_candidates(
     built = {}
     for recipe in chosen:
         voice.reach()
-        path = _built(found.artifact, recipe, found.calibration, space, voice)
+        path = _built(found.artifact, recipe, found.calibration, cache, voice)
         if path is not None:
             built[recipe.name] = path
     found.built.update(built)
     voice.expect(_steps_of(len(built)) - len(built))
     voice.reach()
-    profiles = _profiles(found, built, space, wish, voice)
+    profiles = _profiles(found, built, cache, wish, voice)
     # Ratios are of one run each; the reference's own time is the first run's for all.
     found.profiles.update({name: each for name, each in profiles.items() if name in built})
     found.profiles.setdefault(REFERENCE, profiles[REFERENCE])
     for name, path in built.items():
         voice.reach()
-        accuracy = accuracy_of(found, path, found.search, lambda: found.truth, space, voice)
+        accuracy = accuracy_of(found, path, found.search, lambda: found.truth, cache, voice)
         profile = profiles.get(name, {}).get(wish.target.name, {})
         if accuracy["nonfinite"] or profile.get("kind") != "measurement":
             why = _why(accuracy, profile)
@@ -169,9 +175,9 @@ def _grain(artifact: Artifact) -> Grain:
 
 
 @contextmanager
-def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
+def _fused(artifact: Artifact, cache: Path) -> Iterator[Path]:
     """The fused float32 model that lends its weights to the trials; removed afterwards."""
-    path = space.work("fused", f"{artifact.name}.onnx")
+    path = cache / "fused" / f"{artifact.name}.onnx"
     model = load_model(artifact.path)
     fuse(model, Form.MIXTURE.rules)
     save_model(model, path)
@@ -184,9 +190,9 @@ def _fused(artifact: Artifact, space: Workspace) -> Iterator[Path]:
 
 
 def _built(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Reporter
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, cache: Path, voice: Reporter
 ) -> Path | None:
-    path = space.work("candidates", recipe.name, f"{artifact.name}.onnx")
+    path = cache / "candidates" / recipe.name / f"{artifact.name}.onnx"
     try:
         with voice.task(f"{artifact.name}: {recipe.name}") as update:
             build_variant(artifact, recipe, path, calibration=calibration, progress=update)
@@ -203,7 +209,7 @@ def accuracy_of(
     path: Path,
     feeds: FeedSet,
     truth: Callable[[], Truth],
-    space: Workspace,
+    cache: Path,
     voice: Reporter,
 ) -> Json:
     """The comparison of a built candidate on some feeds, remembered."""
@@ -216,17 +222,17 @@ def accuracy_of(
         with voice.task(f"{name}: verifying {path.parent.name}") as update:
             return compare(reference, variant, update).as_json()
 
-    return remembered(space.work("accuracy", name, f"{key[:16]}.json"), key, measure)
+    return remembered(cache / "accuracy" / name / f"{key[:16]}.json", key, measure)
 
 
 def _profiles(
-    found: Tuned, built: Mapping[str, Path], space: Workspace, wish: Wish, voice: Reporter
+    found: Tuned, built: Mapping[str, Path], cache: Path, wish: Wish, voice: Reporter
 ) -> dict[str, dict[str, Json]]:
     """The source and some candidates, timed in turns."""
     artifact, target, rounds = found.artifact, wish.target, wish.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
     key = key_of(artifact.sha256, *hashes, found.evaluation.sha256, target, rounds, *_versions())
-    feed = space.work("feeds", f"{artifact.name}.npz")
+    feed = cache / "feeds" / f"{artifact.name}.npz"
 
     def measure() -> Json:
         save_feed(profile_feed(artifact, found.evaluation.feeds[0]), feed)
@@ -239,7 +245,7 @@ def _profiles(
                 progress=lambda done, total, _text: update(done, total),
             )
 
-    return remembered(space.work("profiles", artifact.name, f"{key[:16]}.json"), key, measure)
+    return remembered(cache / "profiles" / artifact.name / f"{key[:16]}.json", key, measure)
 
 
 def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Target) -> Candidate:

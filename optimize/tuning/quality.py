@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from optimize.tuning.search import Budget
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
 
 

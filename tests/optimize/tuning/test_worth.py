@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimize.tuning.search import Budget, Candidate, ModelSet
-from vampbench.search.worth import reverted, verdict
+from optimize.tuning.worth import reverted, verdict
 
 
 def one(recipe: str, size: int, *, loss: float = 0.01, uniform: bool = True) -> ModelSet:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from optimize.truth.accuracy import Truth
 from optimize.tuning.mixed import FLOAT, Assignment, Blocks, Calibrated
+from optimize.tuning.quality import damage_power, excess
 from optimize.tuning.refine import MOST_TRIALS, TARGETS, refined
 from optimize.tuning.search import worst_damage
 from optimize.tuning.sensitivity import Effect, Trials
-from vampbench.search.quality import damage_power, excess
-from vampbench.search.wish import Wish
-from vampbench.work.workspace import Json, Workspace, key_of, remembered
+from optimize.tuning.wish import Wish
+from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter
@@ -36,7 +36,7 @@ class Bench:
     blocks: Blocks
     calibrated: Calibrated
     key: str
-    space: Workspace
+    cache: Path
     voice: Reporter
 
     def effects(self, options: Mapping[str, tuple[str, ...]]) -> dict[str, list[Effect]]:
@@ -55,7 +55,7 @@ class Bench:
                     return self._few.measure(block, precision).as_json()
 
                 key = key_of(self.key, precision, *self.blocks[block])
-                path = self.space.work("sensitivity", name, f"{key[:16]}.json")
+                path = self.cache / "sensitivity" / name / f"{key[:16]}.json"
                 n_kept += path.is_file()
                 each = found.setdefault(block, [Effect(block, FLOAT, 0.0, 1.0, 0, 1.0)])
                 try:
@@ -97,7 +97,7 @@ class Bench:
     def _compared(self, mixture: Assignment) -> Json:
         given = [(p, *self.blocks[b]) for b, p in sorted(mixture.items()) if p != FLOAT]
         key = key_of(self.key, *given)
-        path = self.space.work("mixtures", self.artifact.name, f"{key[:16]}.json")
+        path = self.cache / "mixtures" / self.artifact.name / f"{key[:16]}.json"
         return remembered(path, key, lambda: self._all.compare(mixture).as_json())
 
     def _start(self, effects: Mapping[str, list[Effect]], wish: Wish) -> float | None:
