@@ -6,6 +6,7 @@ writes the table again. No torch is needed.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import tempfile
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ def table(counts: dict[Export, dict[str, int]]) -> str:
 
 def main() -> None:
     """Write the table into its page."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     counts = {export: export.fused()[1].counts for export in exports()}
     text = _PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
