@@ -1,23 +1,28 @@
 """The commands that the documents show, and what they print.
 
 A `console` block shows `$ command` and its output, in which a line `...` stands for any lines. A
-command without output below it shows none of it, as all commands of an `sh` block.
+command without output below it shows none of it, as all commands of an `sh` block. A command may
+also stand in a sentence, or among the examples of a command's help.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 ROOT = Path(__file__).resolve().parents[1]
 ELIDED = "..."
 _BLOCK = re.compile(r"^```(console|sh)(?: title=\"[^\"]*\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_SPAN = re.compile(r"`((?:vampbench|python|make) [^`\n]+)`")
 _FIGURE = re.compile(r"~?\d[\d,.:-]*")
 """A figure of another machine, noisy or not."""
 
@@ -41,6 +46,17 @@ def shown(page: str) -> Iterator[Shown]:
         at = [n for n, line in enumerate(lines) if line.startswith("$ ")]
         for start, stop in zip(at, [*at[1:], len(lines)], strict=True):
             yield Shown(lines[start][2:], tuple(lines[start + 1 : stop]) or None)
+
+
+def in_sentences(page: str) -> Iterator[str]:
+    """What stands in backticks outside of blocks and begins with a program's name."""
+    yield from _SPAN.findall(_CODE.sub("", page))
+
+
+def examples(command: click.Command) -> list[Shown]:
+    """The examples at the end of a command's help."""
+    _, _, text = inspect.cleandoc(command.help or "").partition("\nExample")
+    return [Shown(line.strip(), None) for line in text.splitlines()[1:] if line.strip()]
 
 
 def run_shown(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -73,8 +89,3 @@ def agrees(expected: tuple[str, ...], printed: str, *, figures: bool) -> bool:
 def _lines(text: tuple[str, ...] | list[str], figures: bool) -> list[str]:
     kept = (" ".join(line.split()) for line in text)
     return [line if figures else _FIGURE.sub("#", line) for line in kept if line]
-
-
-def programs(page: str) -> set[str]:
-    """The first words of all shown commands."""
-    return {shlex.split(each.command)[0] for each in shown(page)}
