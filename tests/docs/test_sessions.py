@@ -1,4 +1,4 @@
-"""Every command that README and the pages show runs, and prints what they show."""
+"""The shown commands are read as they are meant, and have the options that there are."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ import click
 import pytest
 
 from docs.pages import README, pages
-from docs.sessions import Shown, agrees, programs, run_shown, shown
+from docs.sessions import Shown, agrees, examples, in_sentences, run_shown, shown
 from vampbench.cli.main import cli
-from vampnet_models.chain.builtin import _CHECKPOINTS
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 SHOWING = [n for n, p in PAGES.items() if any(shown(p.read_text(encoding="utf-8")))]
-NOT_HERE = ("make", ".", "git", "cd")
-"""Of README's first lines: they set up what these tests run in."""
-
 FAST = ("vampbench import", "vampbench inspect")
 
 
@@ -35,7 +31,6 @@ def test_a_page_is_read_as_it_is_meant() -> None:
     assert first == Shown("a b", ("one 1.5 s", "...", "last"))
     assert second == Shown("c", None)
     assert third.command.split() == ["d", "e"] and third.output is None
-    assert programs(text) == {"a", "c", "d"}
     assert agrees(first.output or (), "one  2.0 s\n\nx\ny\nlast\n", figures=False)
     assert not agrees(first.output or (), "one 2.0 s\nlast\n", figures=True)
     assert not agrees(first.output or (), "two 1.5 s\nlast\n", figures=False)
@@ -67,73 +62,32 @@ def test_named_commands_and_options_exist(name: str) -> None:
     assert named <= options | OTHERS | {"--help", "--version"}
 
 
-def _furnish(folder: Path) -> None:
-    for name in _CHECKPOINTS:
-        shutil.copy(README.parent / "vampnet_models" / "reference" / name, folder / name)
+def test_examples_of_help_and_commands_in_sentences_are_found() -> None:
+    page = "Say `vampbench run x -o y` or `coarse`.\n\n```sh\nvampbench a `b c`\n```\n`make it`\n"
+    assert list(in_sentences(page)) == ["vampbench run x -o y", "make it"]
+    help_text = "Do.\n\n\b\nExamples:\n  a b\n  c d\n"
+    command = click.Command("x", help=help_text)
+    assert examples(command) == [Shown("a b", None), Shown("c d", None)]
 
 
-def _brief(command: str) -> str:
-    """The command with the fewest timed runs: what it prints and writes is the same."""
-    program, *words = shlex.split(command)
-    if program != "vampbench" or "--rounds" in words:
-        return command
-    options = {o for p in cli.commands[words[0]].params for o in p.opts}
-    return f"{command} --rounds 3" if "--rounds" in options else command
-
-
-def _judge(each: Shown, folder: Path, *, figures: bool) -> None:
-    done = run_shown(_brief(each.command), folder)
-    assert done.returncode == 0, f"{each.command}\n{done.stderr}"
-    if each.output is not None:
-        assert agrees(each.output, done.stdout, figures=figures), f"{each.command}\n{done.stdout}"
+@pytest.mark.parametrize("name", [n for n, c in cli.commands.items() if not c.hidden])
+def test_every_commands_help_has_an_example(name: str) -> None:
+    found = examples(cli.commands[name])
+    assert any(each.command.startswith(f"vampbench {name}") for each in found)
+    for each in found:
+        program, *words = shlex.split(each.command)
+        if program == "vampbench":
+            cli.commands[words[0]].make_context(words[0], words[1:])
 
 
 def test_what_is_quick_prints_what_readme_shows(tmp_path: Path) -> None:
-    _furnish(tmp_path)
+    for checkpoint in README.parent.glob("vampnet_models/reference/*.pth"):
+        shutil.copy(checkpoint, tmp_path)
     quick = [c for c in _commands("README.md") if c.command.startswith(FAST)]
     assert len(quick) >= 2
     for each in quick:
-        _judge(each, tmp_path, figures=True)
-
-
-class Desk:
-    """A folder in which shown commands are run, each once: a bundle is not written twice."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._done: set[str] = set()
-
-    def follow(self, name: str) -> None:
-        """Run what a page shows, in order."""
-        for each in _commands(name):
-            if each.command.split()[0] not in NOT_HERE and each.command not in self._done:
-                _judge(each, self.folder, figures=False)
-                self._done.add(each.command)
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A folder with checkpoints and recordings, in which README was followed."""
-    folder = tmp_path_factory.mktemp("shown")
-    _furnish(folder)
-    done = run_shown("vampbench samples -o recordings && cp recordings/01-*.wav song.wav", folder)
-    assert done.returncode == 0, done.stderr
-    found = Desk(folder)
-    found.follow("README.md")
-    return found
-
-
-@pytest.mark.shown
-def test_readmes_code_runs(desk: Desk) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    path = desk.folder / "load.py"
-    path.write_text(code + "assert sound.size >= 88_200\n", encoding="utf-8")
-    done = run_shown("python load.py", desk.folder)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.shown
-@pytest.mark.parametrize("name", [name for name in SHOWING if name != "README.md"])
-def test_what_a_page_shows_runs(name: str, desk: Desk) -> None:
-    desk.follow(name)
-    assert desk.folder.joinpath("out", "mine", "results.json").is_file()
+        done = run_shown(each.command, tmp_path)
+        assert done.returncode == 0, f"{each.command}\n{done.stderr}"
+        assert agrees(each.output or (), done.stdout, figures=True), (
+            f"{each.command}\n{done.stdout}"
+        )

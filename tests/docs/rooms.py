@@ -1,0 +1,138 @@
+"""Folders in which shown commands run, with what the documents take as given."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from calibration.audio.samples import sample_pack
+from docs.pages import README
+from tests.beat_tracker import save_tracker
+from tests.vampbench.conftest import write_tiny
+from tests.vampnet_models.make_checkpoint import Stored, write_saved
+from vampnet_models.spec import SAMPLE_RATE_HZ
+
+REFERENCE = README.parent / "vampnet_models" / "reference"
+CLIPS, CLIP_S = (0, 8), 2
+"""Plucked strings and a voice: what is shown of audio holds of short recordings too."""
+
+WIDE = ("int8", "native")
+"""Commands that find nothing to convert in the least decoder: its channels are too few."""
+
+DEMO = "vampbench demo -o out/demo --audio recordings --rounds 3"
+
+Run = Callable[[str, Path], None]
+"""Runs a command line in a folder; it must succeed."""
+
+
+def furnish(folder: Path) -> Path:
+    """A folder with the shipped checkpoints, two recordings and a song."""
+    recordings = folder / "recordings"
+    recordings.mkdir(parents=True)
+    for checkpoint in REFERENCE.glob("*.pth"):
+        shutil.copy(checkpoint, folder)
+    clips = sample_pack()
+    for number in CLIPS:
+        sound = clips[number].samples[SAMPLE_RATE_HZ : (1 + CLIP_S) * SAMPLE_RATE_HZ]
+        soundfile.write(recordings / f"{clips[number].name}.wav", sound, SAMPLE_RATE_HZ)
+    shutil.copy(min(recordings.iterdir()), folder / "song.wav")
+    return folder
+
+
+def _linked(source: Path, target: Path) -> None:
+    """The same files again: a command writes a new file and renames it."""
+    shutil.copytree(source, target, copy_function=os.link)
+
+
+@dataclass
+class Rooms:
+    """What the rooms of the commands' own examples have in common, each made on first demand."""
+
+    root: Path
+    run: Run
+
+    def _pair(self) -> Path:
+        """Two of the least models alone: a search tries hundreds of variants."""
+        folder = self.root / "pair"
+        if not folder.exists():
+            furnish(folder)
+            (folder / "models").mkdir()
+            for name in ("codec_encoder.onnx", "coarse.onnx"):
+                shutil.copy(self._tiny() / name, folder / "models")
+        return folder
+
+    def of(self, command: str) -> Path:
+        """The room of a command's examples."""
+        if command == "pair":
+            return self._pair()
+        folder = self.root / command
+        if not folder.exists():
+            furnish(folder)
+            if command in WIDE:
+                self.run("vampbench import codec.pth coarse.pth c2f.pth -o models", folder)
+            else:
+                shutil.copytree(self._tiny(), folder / "models")
+            for name in ("codec_decoder", "coarse", "c2f"):
+                shutil.copy(folder / "models" / f"{name}.onnx", folder / f"{name}.onnx")
+            self._add(command, folder)
+        return folder
+
+    def _add(self, command: str, folder: Path) -> None:
+        """What the examples of one command take beside models and sounds."""
+        if command in ("bundle", "compare", "overview", "report", "swap"):
+            _linked(self._demo(), folder / "out" / "demo")
+        if command == "report":
+            for name in ("before", "after"):
+                _linked(self._demo(), folder / "out" / name)
+        if command in ("inspect", "int8", "profile", "vamp", "verify"):
+            self.run("vampbench int8 coarse.onnx --mode dynamic -o coarse.int8.onnx", folder)
+        if command == "verify":
+            for name in ("a.onnx", "b.onnx"):
+                shutil.copy(folder / "coarse.int8.onnx", folder / name)
+        if command == "qnn":
+            self.run("vampbench npu coarse.onnx --precision fp16 -o coarse.npu.onnx", folder)
+        if command == "make-dynamic":
+            fixed = "vampbench make-static coarse.onnx --frames 32 -o coarse_transformer_v2.onnx"
+            self.run(fixed, folder)
+        if command == "import-profile":
+            lines = (f"coarse,0.0{n},1000000,90,{n}\n" for n in range(1, 4))
+            (folder / "coarse.csv").write_text("".join(lines), encoding="utf-8")
+        if command == "vamp":
+            save_tracker(folder / "models" / "wavebeat.onnx")
+        if command == "import":
+            self._answers(folder)
+
+    def _answers(self, folder: Path) -> None:
+        """A LoRA file that changes nothing of coarse.pth, and answers of the codec."""
+        layer = "transformer.layers.0.self_attn.fc"
+        parts = {"lora_A": np.ones((8, 160)), "lora_B": np.zeros((160, 8))}
+        stored = {f"{layer}.{n}": Stored(v.astype(np.float32)) for n, v in parts.items()}
+        write_saved(folder / "lora.pth", stored)
+        self.run("vampbench import codec.pth coarse.pth -o again", folder)
+        sound = soundfile.read(folder / "song.wav", frames=8 * 768, dtype="float32")[0]
+        np.savez(folder / "sound.npz", audio=sound[None, None])
+        code = (
+            "import numpy as np, onnxruntime as ort; audio = np.load('sound.npz')['audio'];"
+            "codes = ort.InferenceSession('again/codec_encoder.onnx').run(None, {'audio': audio});"
+            "np.savez('golden.npz', codec_audio=audio, codec_codes=codes[0])"
+        )
+        self.run(f'python -c "{code}"', folder)
+
+    def _tiny(self) -> Path:
+        folder = self.root / "tiny"
+        if not folder.exists():
+            folder.mkdir()
+            write_tiny(folder)
+        return folder
+
+    def _demo(self) -> Path:
+        out = self.of("demo") / "out" / "demo"
+        if not out.exists():
+            self.run(DEMO, self.of("demo"))
+        return out

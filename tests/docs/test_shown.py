@@ -1,0 +1,245 @@
+"""Every command that README, the pages and the commands' help show runs, and prints what they show.
+
+They run in the order of the pages, in one folder: a later one takes what an earlier one made.
+What makes a run shorter and changes nothing that is shown is given beside: short recordings, the
+fewest timed runs. The examples of each command's help run on the least models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from docs.pages import README, pages
+from docs.sessions import Shown, agrees, examples, in_sentences, run_shown, shown
+from optimize.backends.inc import inc_version
+from profiles.targets.qnn import unavailable
+from tests.docs.rooms import Rooms, furnish
+from vampbench.cli.main import cli
+from vampbench.cli.options import DEFAULT_INTERPRETER
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.native import CACHE_VARIABLE, compiler
+
+pytestmark = pytest.mark.shown
+
+FIRST = ("README.md", "docs/start/vampnet.md", "docs/start/onnx.md", "docs/how-to/ship.md")
+"""What the other pages build on."""
+
+STANDS_FOR = {
+    "FOLDER": "models",
+    "OUT": "out/mine",
+    "BUNDLE": "out/android",
+    "FP32.onnx": "models/codec_encoder.onnx",
+    "THEIRS.onnx": "encoder.theirs.onnx",
+    "vampnet": "small",  # 3 GB of models
+    "selfcheck.py": "out/android/selfcheck.py",
+}
+"""What a reader puts in the place of a word."""
+
+CONVERTED = r"[\d.]+ MB \(\d+% of [\d.]+ MB\)"
+REPORTED = r"(?m)^report +\S+\.html$"
+SAYS = {
+    "bundle": r"manifest sha256 [0-9a-f]{64}",
+    "check": r"\bok\b",
+    "demo": REPORTED,
+    "fp16": CONVERTED,
+    "fuse": CONVERTED,
+    "import": r"(?s)\b0 unaccounted\b.*models/import\.json",
+    "int8": CONVERTED,
+    "make-static": r" alone$",
+    "npu": CONVERTED,
+    "run": REPORTED,
+    "tune": r"(?m)^tuned +tuned/tune\.json\b",
+    "verify": r"(?m)^status +ok$",
+    "weights": CONVERTED,
+}
+"""What the answer of a command holds, whatever the models are."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command where it is shown: a page, or the help of a command."""
+
+    place: str
+    shown: Shown
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.shown.command}"
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a line in a sentence is a command to type, and not just the name of one."""
+    program, *words = shlex.split(line)
+    if program != "vampbench" or words[0].startswith("-"):
+        return True
+    if len(words) == 1:
+        return words[0] == "native"
+    command = cli.commands[words[0]]
+    try:
+        command.make_context(words[0], words[1:])
+    except click.UsageError:
+        return False
+    return True
+
+
+def _steps() -> Iterator[Step]:
+    found = {path.relative_to(README.parent).as_posix(): path for path in pages()}
+    done: set[str] = set()
+    for name in dict.fromkeys((*FIRST, *found)):
+        text = found[name].read_text(encoding="utf-8")
+        spans = (Shown(line, None) for line in in_sentences(text) if _is_whole(line))
+        for each in (*shown(text), *spans):
+            if each.command not in done:
+                yield Step(name, each)
+            done.add(each.command)
+    for name, command in sorted(cli.commands.items()):
+        if not command.hidden:
+            yield from (Step(name, each) for each in examples(command))
+
+
+STEPS = list(_steps())
+
+
+def _missing(command: str) -> str | None:
+    """What a command needs that is not here; None where it can run."""
+    program, *words = shlex.split(command)
+    if program == ".":
+        return "the environment that it enters is the one of these tests"
+    if program not in ("vampbench", "python", "make") and shutil.which(program) is None:
+        return f"{program} is not installed"
+    if program != "vampbench":
+        return None
+    native = words[0] == "native" or "--native" in words or ".native." in command
+    if native and compiler() is None:
+        return "no C++ compiler (g++) is here"
+    if words[0] == "qnn":
+        return unavailable()
+    if "neural-compressor" in words:
+        try:
+            inc_version(DEFAULT_INTERPRETER)
+        except InputError as error:
+            return str(error)
+    return None
+
+
+def _brief(command: str, folder: Path) -> str:
+    """The command with a reader's own words in it, the fewest timed runs, and short audio."""
+    program, *words = shlex.split(command)
+    if program == "make":
+        return f"make -n -C {shlex.quote(str(README.parent))} {shlex.join(words)}"
+    if program == "python" and words[0] in ("-m", "docs/update.py"):
+        # These take hours, or other tools, or write into the checkout.
+        path = words[0] if words[0] == "-m" else str(README.parent / words[0])
+        return shlex.join([program, path, *words[1:], "--help"])
+    words = [STANDS_FOR.get(word, word) for word in words]
+    if "HEX" in words:
+        manifest = (folder / "out" / "android" / "manifest.json").read_bytes()
+        words = [w.replace("HEX", hashlib.sha256(manifest).hexdigest()) for w in words]
+    if program == "vampbench" and not words[0].startswith("-"):
+        options = {o for p in cli.commands[words[0]].params for o in p.opts} - set(words)
+        if "--audio" in options:
+            words += ["--audio", "recordings"]
+        if "--rounds" in options:
+            words += ["--rounds", "3"]
+    return shlex.join([program, *words])
+
+
+def _outputs(command: str) -> list[str]:
+    words = shlex.split(command)
+    return [after for word, after in pairwise(words) if word == "-o"]
+
+
+def _run(command: str, folder: Path) -> str:
+    """Run a command line that succeeds, writes what it was told to, and prints no error."""
+    began = time.time()
+    done = run_shown(command, folder)
+    print(f"$ {command}\n{done.stdout}{done.stderr}")
+    assert done.returncode == 0, f"exit code {done.returncode}"
+    assert "Traceback" not in done.stderr
+    assert not re.search(r"^error: ", done.stderr, re.MULTILINE)
+    for name in _outputs(command) if command.startswith("vampbench") else ():
+        made = folder / name
+        files = [made] if made.is_file() else [p for p in made.rglob("*") if p.is_file()]
+        assert files, f"{name} was not written"
+        assert all(file.stat().st_size for file in files if file.suffix != ".lock")
+        assert max(file.stat().st_mtime for file in files) > began - 5, f"{name} is an old one"
+    return done.stdout
+
+
+def _judged(each: Shown, folder: Path) -> None:
+    command = _brief(each.command, folder)
+    printed = _run(command, folder)
+    words = shlex.split(command)
+    if each.output is not None:
+        assert agrees(each.output, printed, figures=False)
+    if "--json" in words:
+        json.loads(printed)
+    elif words[0] == "vampbench":
+        assert re.search(SAYS.get(words[1], r"\S"), printed)
+
+
+def _room_of(step: Step) -> str:
+    """Where it runs: with the pages' commands, with a command's own examples, or in a search."""
+    if {"tune", "tuned"} & set(shlex.split(step.shown.command)):
+        return "pair"
+    return {"check": "bundle"}.get(step.place, step.place if step.place in cli.commands else "")
+
+
+@dataclass
+class Desk:
+    """Runs every step once, after those of its room that are shown before it."""
+
+    folder: Path
+    rooms: Rooms
+    _failed: dict[Step, Exception | None] = field(default_factory=dict)
+
+    def run(self, step: Step) -> None:
+        """Raise what this step failed with."""
+        room = _room_of(step)
+        for each in STEPS[: STEPS.index(step) + 1]:
+            if each in self._failed or _room_of(each) != room or _missing(each.shown.command):
+                continue
+            try:
+                _judged(each.shown, self.rooms.of(room) if room else self.folder)
+                self._failed[each] = None
+            except (AssertionError, OSError, ValueError) as error:
+                self._failed[each] = error
+        failed = self._failed[step]
+        if failed is not None:
+            raise failed
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A folder with checkpoints and recordings."""
+    root = tmp_path_factory.mktemp("shown")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(root / "cache"))
+        yield Desk(furnish(root / "pages"), Rooms(root, _run))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_it_runs(step: Step, desk: Desk) -> None:
+    missing = _missing(step.shown.command)
+    if missing is not None:
+        pytest.skip(f"{step.shown.command}: {missing}")
+    desk.run(step)
+
+
+def test_readmes_code_runs(desk: Desk) -> None:
+    desk.run(next(s for s in STEPS if s.shown.command.startswith("python out/android/selfcheck")))
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    code += "assert sound.shape[:2] == (1, 1) and sound.size >= audio.size\n"
+    (desk.folder / "load.py").write_text(code, encoding="utf-8")
+    _run("python load.py", desk.folder)
