@@ -18,6 +18,8 @@ from pathlib import Path
 
 import click
 
+from optimize.recipes import ALL_RECIPES
+
 ROOT = Path(__file__).resolve().parents[1]
 ELIDED = "..."
 _BLOCK = re.compile(r"^```(console|sh)(?: title=\"[^\"]*\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -25,6 +27,9 @@ _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`((?:vampbench|python|make) [^`\n]+)`")
 _FIGURE = re.compile(r"~?\d[\d,.:-]*")
 """A figure of another machine, noisy or not."""
+
+_RECIPE = re.compile("|".join(sorted((rf"\b{r.name}\b" for r in ALL_RECIPES), key=len)[::-1]))
+"""What is recommended follows from what was measured."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,9 @@ def run_shown(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def agrees(expected: tuple[str, ...], printed: str, *, figures: bool) -> bool:
-    """Whether the output is what a page shows; without `figures`, numbers may be others.
+    """Whether the output is what a page shows.
 
+    Without `figures`, numbers and the recipes that they recommend may be others.
     Empty lines and runs of spaces do not count: a table's width follows its figures.
     """
     one, two = (_lines(text, figures) for text in (expected, printed.splitlines()))
@@ -88,4 +94,4 @@ def agrees(expected: tuple[str, ...], printed: str, *, figures: bool) -> bool:
 
 def _lines(text: tuple[str, ...] | list[str], figures: bool) -> list[str]:
     kept = (" ".join(line.split()) for line in text)
-    return [line if figures else _FIGURE.sub("#", line) for line in kept if line]
+    return [line if figures else _FIGURE.sub("#", _RECIPE.sub("#", line)) for line in kept if line]

@@ -32,6 +32,8 @@ def test_a_page_is_read_as_it_is_meant() -> None:
     assert second == Shown("c", None)
     assert third.command.split() == ["d", "e"] and third.output is None
     assert agrees(first.output or (), "one  2.0 s\n\nx\ny\nlast\n", figures=False)
+    assert agrees(("ship fp16",), "ship npu-fp16\n", figures=False)
+    assert not agrees(("ship fp16",), "ship npu-fp16\n", figures=True)
     assert not agrees(first.output or (), "one 2.0 s\nlast\n", figures=True)
     assert not agrees(first.output or (), "two 1.5 s\nlast\n", figures=False)
 
