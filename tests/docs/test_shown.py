@@ -25,11 +25,10 @@ from docs.pages import README, pages
 from docs.sessions import Shown, agrees, examples, in_sentences, run_shown, shown
 from optimize.backends.inc import inc_version
 from profiles.targets.qnn import unavailable
-from tests.docs.rooms import Rooms, furnish
+from tests.docs.rooms import Rooms
 from vampbench.cli.main import cli
-from vampbench.cli.options import DEFAULT_INTERPRETER
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.native import CACHE_VARIABLE, compiler
+from vampnet_models.onnxfile.native import compiler
 
 pytestmark = pytest.mark.shown
 
@@ -50,7 +49,7 @@ STANDS_FOR = {
 CONVERTED = r"[\d.]+ MB \(\d+% of [\d.]+ MB\)"
 REPORTED = r"(?m)^report +\S+\.html$"
 SAYS = {
-    "bundle": r"manifest sha256 [0-9a-f]{64}",
+    "bundle": r"(?m)^ +sha256 +[0-9a-f]{64} of the manifest",
     "check": r"\bok\b",
     "demo": REPORTED,
     "fp16": CONVERTED,
@@ -126,8 +125,11 @@ def _missing(command: str) -> str | None:
     if words[0] == "qnn":
         return unavailable()
     if "neural-compressor" in words:
+        (interpreter,) = (
+            p.default for p in cli.commands[words[0]].params if "--inc-python" in p.opts
+        )
         try:
-            inc_version(DEFAULT_INTERPRETER)
+            inc_version(Path(str(interpreter)))
         except InputError as error:
             return str(error)
     return None
@@ -148,7 +150,7 @@ def _brief(command: str, folder: Path) -> str:
         words = [w.replace("HEX", hashlib.sha256(manifest).hexdigest()) for w in words]
     if program == "vampbench" and not words[0].startswith("-"):
         options = {o for p in cli.commands[words[0]].params for o in p.opts} - set(words)
-        if "--audio" in options:
+        if "--audio" in options and "--golden" not in words:
             words += ["--audio", "recordings"]
         if "--rounds" in options:
             words += ["--rounds", "3"]
@@ -189,10 +191,17 @@ def _judged(each: Shown, folder: Path) -> None:
         assert re.search(SAYS.get(words[1], r"\S"), printed)
 
 
+SEARCHED = {"tune", "tuned", "out/npu", "out/coreml", "out/static"}
+"""Words of commands that try much of each model: two of the least ones will do."""
+
+
 def _room_of(step: Step) -> str:
-    """Where it runs: with the pages' commands, with a command's own examples, or in a search."""
-    if {"tune", "tuned"} & set(shlex.split(step.shown.command)):
+    """Where it runs: with the pages' commands, with a command's own examples, or with the least."""
+    words = set(shlex.split(step.shown.command))
+    if words & SEARCHED or step.place == "run":
         return "pair"
+    if "lora.pth" in words:
+        return "import"
     return {"check": "bundle"}.get(step.place, step.place if step.place in cli.commands else "")
 
 
@@ -200,7 +209,6 @@ def _room_of(step: Step) -> str:
 class Desk:
     """Runs every step once, after those of its room that are shown before it."""
 
-    folder: Path
     rooms: Rooms
     _failed: dict[Step, Exception | None] = field(default_factory=dict)
 
@@ -211,7 +219,7 @@ class Desk:
             if each in self._failed or _room_of(each) != room or _missing(each.shown.command):
                 continue
             try:
-                _judged(each.shown, self.rooms.of(room) if room else self.folder)
+                _judged(each.shown, self.rooms.of(room))
                 self._failed[each] = None
             except (AssertionError, OSError, ValueError) as error:
                 self._failed[each] = error
@@ -222,11 +230,11 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A folder with checkpoints and recordings."""
+    """All rooms, in a folder of their own."""
     root = tmp_path_factory.mktemp("shown")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(root / "cache"))
-        yield Desk(furnish(root / "pages"), Rooms(root, _run))
+        patch.setenv("VAMPBENCH_CACHE", str(root / "cache"))
+        yield Desk(Rooms(root, _run))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
@@ -241,5 +249,5 @@ def test_readmes_code_runs(desk: Desk) -> None:
     desk.run(next(s for s in STEPS if s.shown.command.startswith("python out/android/selfcheck")))
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     code += "assert sound.shape[:2] == (1, 1) and sound.size >= audio.size\n"
-    (desk.folder / "load.py").write_text(code, encoding="utf-8")
-    _run("python load.py", desk.folder)
+    (desk.rooms.of("") / "load.py").write_text(code, encoding="utf-8")
+    _run("python load.py", desk.rooms.of(""))
