@@ -11,13 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bench.printed import Printed
 from profiles.host import describe_host
 from profiles.measure.measure import measure
 from profiles.measure.rounds import Plan
 from profiles.target import cpu
-from vampbench.cli.main import main as vampbench
+from vampbench.work.job import Job, run_job
+from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.onnxfile.artifact import find_models, write_text
 
 _RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
 _SOURCE = "source"
@@ -67,11 +69,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     chosen = parser.parse_args()
     if not (chosen.run / "results.json").is_file():
-        try:
-            vampbench(["demo", "-o", str(chosen.run)])
-        except SystemExit as stop:
-            if stop.code not in (0, 1):
-                raise
+        models = tuple(find_models(builtin_models(chosen.run)))
+        run_job(Job(models, chosen.run, "make bench"), Printed())
     timed = time_recipes(
         chosen.run, Plan(rounds=chosen.rounds, cold=False, yardstick=False), chosen.threads
     )

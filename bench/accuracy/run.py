@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Json, Limits, Tool, make
+from bench.printed import Printed
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, Ground, lay_ground, side_feeds
@@ -37,7 +38,6 @@ from optimize.truth.accuracy import Truth, compare, judge, reference_truth
 from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
-from vampbench.cli.console import Voice
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import (
@@ -112,11 +112,11 @@ class Bench:
         return judge(self.truth, _reduced(self.truth, answers))
 
     def _feeds(self, *, judged: bool) -> tuple[FeedSet, Path]:
-        side, ground, voice = EVALUATION if judged else CALIBRATION, self._ground, Voice()
+        side, ground, reporter = EVALUATION if judged else CALIBRATION, self._ground, Printed()
         if self._sizes is not None:
             sizes = _scaled(self._sizes, _EVALUATION_FACTOR) if judged else self._sizes
             side = replace(side, sizes=sizes, large_sizes=sizes)
-        found = side_feeds(self.artifact, ground, side, None, 0, voice)
+        found = side_feeds(self.artifact, ground, side, None, 0, reporter)
         path = self.work / f"{side.name}.npz"
         found.save_npz(path)
         return found, path
@@ -238,14 +238,14 @@ def main() -> None:
     limits = Limits(chosen.max_memory_gb * 1e9, chosen.max_seconds)
     # So that the tool's process ends with this one, and the work folder goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    voice = Voice()
+    reporter = Printed()
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         work = Path(folder)
         models = chosen.models if chosen.models is not None else builtin_models(work)
         artifacts = [open_artifact(path) for path in find_models(models)]
-        audio = load_audio(None, voice, chosen.evaluation_audio)
+        audio = load_audio(None, reporter, chosen.evaluation_audio)
         content = opened(chosen.out, chosen.resume, audio.name, sizes)
-        ground = lay_ground(artifacts, audio, chosen.work or work / "ground", 0, voice)
+        ground = lay_ground(artifacts, audio, chosen.work or work / "ground", 0, reporter)
         if chosen.only:
             by_name = {artifact.name: artifact for artifact in artifacts}
             artifacts = [by_name[name] for name in chosen.only]

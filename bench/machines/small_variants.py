@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.printed import Printed
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, lay_ground, side_feeds
+from calibration.feeds.lengths import short_states
 from optimize.build import build_variant
 from optimize.recipes import Recipe
-from vampbench.cli.console import Voice
-from vampbench.cli.judge.qnn import short_states
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import NotApplicable
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
@@ -32,16 +32,16 @@ def small_variants(
     folder: Path, recipes: Sequence[Recipe], sizes: dict[str, tuple[int, int]]
 ) -> list[Small]:
     """Build what is missing below `folder`; `sizes` are (frames, states) by model name."""
-    voice = Voice(as_json=True)
+    reporter = Printed()
     artifacts = [open_artifact(path) for path in find_models(builtin_models(folder))]
     found = []
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        ground = lay_ground(artifacts, load_audio(None, voice), Path(scratch), 0, voice)
+        ground = lay_ground(artifacts, load_audio(None, reporter), Path(scratch), 0, reporter)
         for artifact in artifacts:
             if artifact.name not in sizes:
                 continue
-            calibration = side_feeds(artifact, ground, CALIBRATION, None, 0, voice)
-            evaluation = side_feeds(artifact, ground, EVALUATION, None, 0, voice)
+            calibration = side_feeds(artifact, ground, CALIBRATION, None, 0, reporter)
+            evaluation = side_feeds(artifact, ground, EVALUATION, None, 0, reporter)
             variants = {}
             for recipe in recipes:
                 out = folder / recipe.name / artifact.path.name

@@ -8,14 +8,10 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import FeedSizes, spread
-from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.chain.pipeline import C2F_WINDOW_FRAMES, COARSE_WINDOW_FRAMES
-from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
-from vampnet_models.spec import HOP_SAMPLES, N_CODEBOOKS, SAMPLE_RATE_HZ, ModelSpec, Role
-
-_PROFILE_S = 2.0
+from vampnet_models.spec import HOP_SAMPLES, N_CODEBOOKS, ModelSpec, Role
 
 
 def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Feeds | None:
@@ -47,16 +43,3 @@ def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Fe
 
 def _fixed(size: int | str | None, otherwise: int) -> int:
     return size if isinstance(size, int) else otherwise
-
-
-def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
-    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
-    cut = {
-        Role.CODEC_ENCODER: int(_PROFILE_S * SAMPLE_RATE_HZ),
-        Role.CODEC_DECODER: int(_PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
-        Role.BEATS: int(_PROFILE_S * BEAT_RATE_HZ),
-    }.get(artifact.role)
-    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
-    if cut is None or fixed:
-        return feed
-    return {name: values[..., :cut] for name, values in feed.items()}

@@ -1,4 +1,4 @@
-"""Models for one length beside models for any: what all of them can be fed."""
+"""How long the feeds are: what models of one length and of any can share, what is timed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.progress import Reporter
 from vampnet_models.repair.baked import accepted_lengths
-from vampnet_models.spec import Role, TensorSpec
+from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role, TensorSpec
+
+_PROFILE_S = 2.0
 
 
 def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Reporter) -> Artifact:
@@ -77,6 +80,41 @@ def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:
                     f"{path}: holds {tensor.name} {shape}, and {variant.path.name} takes "
                     f"{list(tensor.shape)} alone; write golden vectors with it as VARIANT"
                 )
+
+
+def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
+    """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
+    cut = {
+        Role.CODEC_ENCODER: int(_PROFILE_S * SAMPLE_RATE_HZ),
+        Role.CODEC_DECODER: int(_PROFILE_S * SAMPLE_RATE_HZ / HOP_SAMPLES),
+        Role.BEATS: int(_PROFILE_S * BEAT_RATE_HZ),
+    }.get(artifact.role)
+    fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
+    if cut is None or fixed:
+        return feed
+    return {name: values[..., :cut] for name, values in feed.items()}
+
+
+def short_states(
+    source: Artifact, feeds: list[Feeds] | tuple[Feeds, ...], frames: int, states: int
+) -> list[Feeds]:
+    """`states` of the feeds, evenly spread, each cut to `frames` in its middle.
+
+    Raises InputError where the time axis is not known or the feeds are shorter.
+    """
+    if source.role in (Role.GENERIC, Role.BEATS):
+        return list(feeds[:states])
+    unit = HOP_SAMPLES if source.role is Role.CODEC_ENCODER else 1
+    step = max(1, len(feeds) // states)
+    cut = []
+    for each in feeds[::step][:states]:
+        length = next(iter(each.values())).shape[-1] // unit
+        if length < frames:
+            raise InputError(f"{source.path}: the feeds have {length} frames, fewer than {frames}")
+        first = (length - frames) // 2
+        part = slice(first * unit, (first + frames) * unit)
+        cut.append({name: values[..., part] for name, values in each.items()})
+    return cut
 
 
 def _apart(name: str, axis: int, one: Artifact, other: Artifact) -> str:

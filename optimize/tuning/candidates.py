@@ -17,8 +17,8 @@ from calibration.feeds.chain_inputs import (
     feeds_of,
     side_feeds,
 )
-from calibration.feeds.foresight import profile_feed
 from calibration.feeds.kept_feeds import kept_feeds
+from calibration.feeds.lengths import profile_feed
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import traits_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.feedset import write_npz
-from calibration.feeds.foresight import profile_feed
+from calibration.feeds.lengths import profile_feed
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of
 from vampnet_models.onnxfile.artifact import Artifact

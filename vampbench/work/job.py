@@ -12,9 +12,8 @@ from pathlib import Path
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import Ground, check_feeds, feeds_key, feeds_of, lay_ground
-from calibration.feeds.foresight import profile_feed
 from calibration.feeds.kept_feeds import kept_feeds
-from calibration.feeds.lengths import accepted_by
+from calibration.feeds.lengths import accepted_by, profile_feed
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe

@@ -14,7 +14,6 @@ from optimize.build import build_variant
 from optimize.runtime.check import missed_promise, promised_share, with_runtime
 from optimize.variant import Variant
 from tests.optimize.graphs import model, normal
-from vampbench.cli.options import _DEFAULT_INTERPRETER
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
@@ -28,7 +27,7 @@ AT_THE_INPUT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, v) }"
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
     """An interpreter that has neural-compressor; relative, as the default is."""
-    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", _DEFAULT_INTERPRETER))
+    path = Path(os.environ.get("VAMPBENCH_INC_PYTHON", ".venv-inc/bin/python"))
     path = Path(os.path.relpath(path.absolute()))
     try:
         inc.inc_version(path)

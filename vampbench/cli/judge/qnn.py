@@ -9,6 +9,7 @@ import click
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import EVALUATION, check_feeds, lay_ground, side_feeds
+from calibration.feeds.lengths import short_states
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.cli import options
@@ -17,10 +18,8 @@ from vampbench.cli.judge.verify import check_same_interface
 from vampnet_models.cache import Json
 from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
-from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.onnxfile.artifact import check_output, open_artifact, write_text
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.spec import HOP_SAMPLES, Role
 from vampnet_models.text import megabytes, percent
 
 _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
@@ -123,28 +122,6 @@ def qnn(
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
     voice.json(result)
     return code
-
-
-def short_states(
-    source: Artifact, feeds: list[Feeds] | tuple[Feeds, ...], frames: int, states: int
-) -> list[Feeds]:
-    """`states` of the feeds, evenly spread, each cut to `frames` in its middle.
-
-    Raises InputError where the time axis is not known or the feeds are shorter.
-    """
-    if source.role in (Role.GENERIC, Role.BEATS):
-        return list(feeds[:states])
-    unit = HOP_SAMPLES if source.role is Role.CODEC_ENCODER else 1
-    step = max(1, len(feeds) // states)
-    cut = []
-    for each in feeds[::step][:states]:
-        length = next(iter(each.values())).shape[-1] // unit
-        if length < frames:
-            raise InputError(f"{source.path}: the feeds have {length} frames, fewer than {frames}")
-        first = (length - frames) // 2
-        part = slice(first * unit, (first + frames) * unit)
-        cut.append({name: values[..., part] for name, values in each.items()})
-    return cut
 
 
 def _tell(name: str, made: Compiled, voice: Voice) -> None:
