@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -57,13 +57,11 @@ from vampnet_models.onnxfile.native import HOW, built_library
 from vampnet_models.onnxfile.operators import NATIVE_DOMAIN, WEIGHT_OPS
 from vampnet_models.onnxfile.portable import name_portable
 from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.progress import Progress
 from vampnet_models.repair.opset import raise_opset
 from vampnet_models.repair.opset_adapters import CannotRaise
 from vampnet_models.repair.training_mode import training_warning
 from vampnet_models.spec import ROLE_KEY
-
-_Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all) of calibration, then of writing."""
 
 _NO_PREPACKING = {"session.disable_prepacking": "1"}
 """The runtime otherwise copies each MatMul's weights into a layout of its own."""
@@ -81,7 +79,7 @@ def build_variant(
     terms: Terms | None = None,
     check_load: bool = True,
     portable: Path | None = None,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> Variant:
     """Make the variant `out` of a model and write its record beside it.
 
@@ -293,7 +291,7 @@ def _calibrated(
     feeds: FeedSet,
     out: Path,
     terms: Terms | None,
-    progress: _Progress | None,
+    progress: Progress | None,
 ) -> Conversion:
     """Convert with ranges of the fused float32 model, and with second moments where asked for."""
     assert recipe.observe is not None

@@ -19,6 +19,7 @@ from optimize.precision.int8 import static as int8_static
 from optimize.precision.weights import weight_only
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.progress import Progress
 from vampnet_models.spec import OPSET
 
 _Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]
@@ -27,9 +28,7 @@ traits are those of its source."""
 
 _Ranges = Mapping[str, Range | ChannelRange]
 
-_Calibrate = Callable[
-    [ir.Model, Path, Sequence[Feeds], Callable[[int, int], None] | None, Traits], Conversion
-]
+_Calibrate = Callable[[ir.Model, Path, Sequence[Feeds], Progress | None, Traits], Conversion]
 """The same with the fused float32 model on disk, the feeds to run it on, and progress."""
 
 _Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path, Traits], Conversion]

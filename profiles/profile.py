@@ -12,11 +12,12 @@ from profiles.measure.measure import DEFAULT_PLAN, measure
 from profiles.measure.operators import profile_operators
 from profiles.measure.records import Failure
 from profiles.measure.roofline import measure_peaks, roofline
-from profiles.measure.rounds import Plan, Progress
+from profiles.measure.rounds import Plan
 from profiles.target import CUDA, Kind, Target
 from profiles.targets.cuda import measure_cuda, not_measured, unavailable
 from profiles.targets.mobile import profile_mobile
 from vampnet_models.errors import InputError
+from vampnet_models.progress import StepProgress
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import spec_of
 
@@ -33,7 +34,7 @@ def profile_variants(
     *,
     plan: Plan = DEFAULT_PLAN,
     operators: bool = False,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> dict[str, dict[str, _Json]]:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
@@ -66,7 +67,7 @@ def _cpu(
     target: Target,
     plan: Plan,
     operators: bool,
-    tell: Progress,
+    tell: StepProgress,
 ) -> dict[str, _Json]:
     peaks = None
     if operators:
@@ -94,7 +95,7 @@ def _cuda(
     feeds_path: Path,
     shapes: Mapping[str, Shape],
     plan: Plan,
-    tell: Progress,
+    tell: StepProgress,
 ) -> dict[str, _Json]:
     reason = unavailable()
     if reason is not None:
@@ -125,7 +126,7 @@ def _each(
     variants: Mapping[str, Path],
     shapes: Mapping[str, Shape],
     target: Target,
-    tell: Progress,
+    tell: StepProgress,
     work: Callable[[Examined], _Json],
 ) -> dict[str, _Json]:
     """Look at one variant after the other, so that only one graph is in memory."""
@@ -150,7 +151,7 @@ def _derived(examined: Examined, shapes: Mapping[str, Shape], seconds: float) ->
     }
 
 
-def _prefixed(progress: Progress | None, name: str) -> Progress:
+def _prefixed(progress: StepProgress | None, name: str) -> StepProgress:
     def tell(done: int, total: int, what: str) -> None:
         if progress is not None:
             progress(done, total, f"{name}: {what}")

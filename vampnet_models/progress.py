@@ -13,6 +13,9 @@ _MINUTES_FROM_S = 90.0
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
+StepProgress = Callable[[int, int, str], None]
+"""Called with (done, total, what is being done)."""
+
 
 def untold(_done: int, _total: int) -> None:
     """The progress of a step that says nothing."""

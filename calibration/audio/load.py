@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +14,11 @@ from calibration.audio.decode import RAW_SUFFIX, decode
 from calibration.audio.loudness import TARGET_LUFS, normalise_loudness
 from calibration.audio.split import Piece, Recording, split, survey
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Progress
 from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 __all__ = ["AudioSet", "Clip", "Dropped", "load_audio_set", "normalise_loudness", "read_audio"]
 
-Progress = Callable[[int, int], None]
-"""Called with (files read, files in all)."""
 
 _SILENT_PEAK = 10 ** (-90 / 20)
 """A recording whose peak lies below -90 dBFS holds nothing that a codec could be judged on."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet, Clip, Dropped
-from calibration.audio.load import Progress, fetch, load_audio_set, read_folder
+from calibration.audio.load import fetch, load_audio_set, read_folder
 from calibration.audio.samples import builtin_audio_set
 from calibration.audio.split import one_side
 from vampnet_models.errors import InputError
-from vampnet_models.progress import Reporter
+from vampnet_models.progress import Progress, Reporter
 
 _MAX_CLIPS = 8
 """Clips per side: what the codec is fed, and where the transformers' codes come from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -39,6 +39,7 @@ from vampnet_models.chain.pipeline import (
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Session
+from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
     conditioning_of,
     inputs_of,
@@ -66,7 +67,6 @@ __all__ = [
     "save_feed",
 ]
 
-_Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 
@@ -118,7 +118,7 @@ def encode_clips(
     audio: str,
     upstream: str = "reference",
     length: int | None = None,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> Encoded:
     """Run the encoder on every clip, cut or filled up to `length` where that is fixed."""
     length = length or encoder.raw.get_inputs()[0].shape[-1]
@@ -139,7 +139,7 @@ def make_feeds(
     coarse: Session | None = None,
     c2f: Session | None = None,
     seed: int = 0,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> FeedSet:
     """Feeds for the model that `spec` describes, from one side of an audio set.
 
@@ -233,7 +233,7 @@ def _transformer_feeds(
     session: Session,
     coarse: Session | None,
     seed: int,
-    progress: _Progress | None,
+    progress: Progress | None,
 ) -> FeedSet:
     n, frames = inputs_of(spec).codes.shape[1:]
     if not isinstance(n, int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from vampnet_models.chain.tokens import (
     with_upper_codebooks,
 )
 from vampnet_models.onnxfile.session import Session
+from vampnet_models.progress import Progress
 from vampnet_models.spec import N_COARSE_CODEBOOKS
 
 PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
@@ -70,7 +71,7 @@ def draw_states(
     sources: Sequence[tuple[str, Codes]],
     n_states: int,
     how: Trajectories,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[StateFeed]:
     """`n_states` states from the codes of clips `(name, [1, n, frames])`.
 

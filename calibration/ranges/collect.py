@@ -31,9 +31,7 @@ from calibration.ranges.observers import (
 from calibration.ranges.side_graph import extremes_of, fetch, open_side, output_name, run, stream
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
-
-Progress = Callable[[int, int], None]
-"""Called with (runs done, runs in all)."""
+from vampnet_models.progress import Progress
 
 GROUP_BYTES = 96 * 1024 * 1024
 """The most bytes of tensors and counts that the second pass holds at once, unless one tensor
@@ -220,7 +218,7 @@ class _Kept:
         store: Store | None,
     ) -> None:
         self.store = store
-        self.state = kept_ranges.Progress()
+        self.state = kept_ranges.Collected()
         self.n_samples = len(samples)
         if store is not None:
             self.key = kept_ranges.key_of(model_path, samples, axes, observer)

@@ -55,7 +55,7 @@ class Store:
 
 
 @dataclass
-class Progress:
+class Collected:
     """How far a calibration has come.
 
     `extremes` and `peak_elements` hold the first `n_feeds` feeds, `finished` what the second pass
@@ -86,13 +86,13 @@ def key_of(
     )
 
 
-def load(store: Store, key: Key) -> Progress:
+def load(store: Store, key: Key) -> Collected:
     """What is kept under this key; nothing where the file is absent or another calibration's.
 
     Raises InputError where the user named a file that is unreadable or another calibration's.
     """
     if not store.path.exists():
-        return Progress()
+        return Collected()
     try:
         facts, arrays = _read(store.path)
     except _UNREADABLE as error:
@@ -100,37 +100,37 @@ def load(store: Store, key: Key) -> Progress:
             raise InputError(
                 f"{store.path}: no calibration file; name another, or one that is to be written"
             ) from error
-        return Progress()
+        return Collected()
     found = {name: facts.get("key", {}).get(name) for name in asdict(key)}
     if found != asdict(key):
         if store.given:
             raise InputError(f"{store.path}: {_difference(found, key)}; name another file")
-        return Progress()
+        return Collected()
     with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
-        return _progress(facts, arrays)
-    return Progress()
+        return _collected(facts, arrays)
+    return Collected()
 
 
-def save(store: Store, key: Key, progress: Progress) -> None:
+def save(store: Store, key: Key, collected: Collected) -> None:
     """Write all that is known so far, atomically. Raises InputError when it cannot be written."""
-    names = list(progress.extremes)
-    seen = [progress.extremes[name].channels() for name in names]
-    chosen = list(progress.finished.values())
+    names = list(collected.extremes)
+    seen = [collected.extremes[name].channels() for name in names]
+    chosen = list(collected.finished.values())
     lows, highs = ([np.atleast_1d(e).astype(np.float64) for e in ends] for ends in _ends(chosen))
     facts = {
         "key": asdict(key),
-        "n_feeds": progress.n_feeds,
+        "n_feeds": collected.n_feeds,
         "names": names,
-        "peak_elements": [progress.peak_elements[name] for name in names],
-        "counts": [progress.extremes[name].count for name in names],
-        "finished": list(progress.finished),
+        "peak_elements": [collected.peak_elements[name] for name in names],
+        "counts": [collected.extremes[name].count for name in names],
+        "finished": list(collected.finished),
         "whole": [isinstance(r, Range) for r in chosen],
     }
     arrays = {
         "sizes": np.array([len(r.low) for r in seen], np.int64),
         "low": np.concatenate([_NOTHING, *(r.low for r in seen)]),
         "high": np.concatenate([_NOTHING, *(r.high for r in seen)]),
-        "total": np.concatenate([_NOTHING, *(_totals(progress.extremes[n]) for n in names)]),
+        "total": np.concatenate([_NOTHING, *(_totals(collected.extremes[n]) for n in names)]),
         "finished_sizes": np.array([len(low) for low in lows], np.int64),
         "finished_low": np.concatenate([_NOTHING, *lows]),
         "finished_high": np.concatenate([_NOTHING, *highs]),
@@ -157,8 +157,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     return facts, arrays
 
 
-def _progress(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Progress:
-    found = Progress(n_feeds=int(facts["n_feeds"]))
+def _collected(facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Collected:
+    found = Collected(n_feeds=int(facts["n_feeds"]))
     seen, cuts = _parts(arrays, ""), np.cumsum(arrays["sizes"])[:-1]
     totals = np.split(arrays["total"].astype(np.float64), cuts)[: len(seen)]
     told = zip(facts["names"], seen, totals, facts["counts"], facts["peak_elements"], strict=True)

@@ -9,7 +9,7 @@ graph-optimization level.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,10 +29,9 @@ from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import conditioning_of, mask_of
 from vampnet_models.spec import Role
-
-_Progress = Callable[[int, int], None]
 
 _LOGIT_EPSILON = 0.1
 """Nats: a top-2 margin below this is a near-tie of a transformer."""
@@ -65,7 +64,7 @@ _Answers = Iterable[Feeds]
 def reference_truth(
     reference: Artifact,
     feeds: Sequence[Feeds],
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
     steps: Sequence[int | None] = (),
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
@@ -110,7 +109,7 @@ def _require_finite(truth: Truth) -> None:
                 )
 
 
-def compare(truth: Truth, variant: Artifact, progress: _Progress | None = None) -> AccuracyReport:
+def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
     spec = truth.reference.spec
     return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))

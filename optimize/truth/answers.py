@@ -6,17 +6,16 @@ and an even sample of the rows of logits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.onnxfile.artifact import Artifact, load_model
 from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
+from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import mask_of, transformer_answer
 from vampnet_models.spec import ModelSpec, Role
-
-_Progress = Callable[[int, int], None]
 
 _MARGIN_PREFIX = "margin."
 _IN_MEMORY_BYTES = 256 * 1024 * 1024
@@ -35,7 +34,7 @@ def answers_of(
     graph_optimization: GraphOptimization = "all",
     details: bool = True,
     margins: bool = False,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Feeds]:
     """Run the feeds one by one and yield each answer, reduced by `reduce_answer`.
 

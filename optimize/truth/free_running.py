@@ -7,7 +7,7 @@ how much of the result is still the same?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,13 +27,10 @@ from vampnet_models.chain.tokens import (
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session, open_session
+from vampnet_models.progress import Progress
 from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
 
 _FLOOR_THREADS = 1
-
-
-Progress = Callable[[int, int], None]
-"""Called with (prompts done, prompts in all)."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ one stage exchanged, with all but one, with all, and (the floor) in FP32 on anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +19,7 @@ from vampnet_models.chain.tokens import (
     periodic_mask,
     with_upper_codebooks,
 )
-
-_Progress = Callable[[int, int], None]
-"""Called with (runs done, runs in all)."""
+from vampnet_models.progress import Progress
 
 _STAGES = ("encoder", "coarse", "c2f", "decoder")
 FLOOR, ALL = "floor", "all"
@@ -51,7 +49,7 @@ def swap_table(
     floor: Chain,
     clips: Sequence[Audio],
     sampling: SamplingOptions,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[SwapRow, ...]:
     """One row per exchange; `floor` is the FP32 chain in other sessions."""
     chains: dict[str, tuple[Chain, tuple[str, ...]]] = {FLOOR: (floor, ())}

@@ -38,6 +38,7 @@ from optimize.surgery.graph import weight_of
 from optimize.surgery.stand_ins import restore
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.progress import Progress
 
 FLOAT = "float32"
 STATIC, DYNAMIC = "int8-static", "int8-dynamic"
@@ -229,7 +230,7 @@ def calibrate(
     fused: Path,
     feeds: Sequence[Feeds],
     scratch: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     traits: Traits = NO_TRAITS,
 ) -> Calibrated:
     """What any mixture of a model fused as a mixture may ask for; empty where none can.
@@ -269,7 +270,7 @@ def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) ->
         model: ir.Model,
         _fused: Path,
         _feeds: Sequence[Feeds],
-        _progress: Callable[[int, int], None] | None,
+        _progress: Progress | None,
         traits: Traits,
     ) -> Conversion:
         return convert(model, blocks, assignment, calibrated, traits)

@@ -21,11 +21,12 @@ from profiles.files import model_files, size_of
 from profiles.measure import stats
 from profiles.measure.process import ChildFailed, child
 from profiles.measure.records import Failure, Measurement
-from profiles.measure.rounds import Entry, Plan, Progress, measure_group
+from profiles.measure.rounds import Entry, Plan, measure_group
 from profiles.measure.yardstick import NAME as YARDSTICK
 from profiles.measure.yardstick import write_yardstick
 from profiles.target import Target, cpu
 from vampnet_models.errors import InputError
+from vampnet_models.progress import StepProgress
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
 
@@ -43,7 +44,7 @@ def _measure_cpu(
     *,
     rounds: int = Plan.rounds,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> dict[str, Measurement | Failure]:
     """`measure` on the CPU provider."""
     return measure(models, feeds_path, cpu(threads), plan=Plan(rounds=rounds), progress=progress)
@@ -56,7 +57,7 @@ def measure(
     *,
     plan: Plan = DEFAULT_PLAN,
     bind: str = "",
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> dict[str, Measurement | Failure]:
     """Measure (name, model file) pairs, the first being the reference, with one set of feeds.
 
@@ -232,7 +233,7 @@ def _yardstick(folder: Path) -> Entry:
     return Entry(YARDSTICK, path, feeds, size_of(model_files(path)))
 
 
-def _prefixed(tell: Progress, label: str) -> Progress:
+def _prefixed(tell: StepProgress, label: str) -> StepProgress:
     return lambda done, total, what: tell(done, total, label + what)
 
 

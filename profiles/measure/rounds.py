@@ -16,9 +16,7 @@ from profiles.files import model_files
 from profiles.measure import stats
 from profiles.measure.process import Child, ChildFailed, child
 from profiles.target import Target
-
-Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, what is being done)."""
+from vampnet_models.progress import StepProgress
 
 _LEAD_S = 0.1
 """Untimed running before a timed run. A process that wakes up finds its threads on one core until
@@ -71,7 +69,7 @@ def measure_group(
     target: Target,
     plan: Plan,
     bind: str,
-    tell: Progress,
+    tell: StepProgress,
 ) -> float | None:
     """Fill the entries; the share of the cores' time that other processes used, if known."""
     steps = len(entries) + plan.rounds

@@ -17,10 +17,11 @@ from profiles.count.coverage import Coverage, coverage
 from profiles.count.examine import Examined
 from profiles.measure.measure import measure
 from profiles.measure.records import Failure, Measurement
-from profiles.measure.rounds import Plan, Progress
+from profiles.measure.rounds import Plan
 from profiles.target import CUDA
 from profiles.targets.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
 from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, MICROSOFT
+from vampnet_models.progress import StepProgress
 from vampnet_models.shapes.tensor_shapes import Shapes
 
 _STANDARD = frozenset(
@@ -125,7 +126,7 @@ def measure_cuda(
     feeds_path: Path,
     *,
     plan: Plan,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> dict[str, CudaMeasurement | Failure]:
     """Time the models by I/O binding on device 0, then once more with host copies.
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from vampnet_models.errors import InputError
 from vampnet_models.importing.importer import RECORD_NAME, import_models
-from vampnet_models.importing.sources import Progress
 from vampnet_models.onnxfile.artifact import sha256_of
+from vampnet_models.progress import StepProgress
 from vampnet_models.spec import FILE_STEMS, Role
 
 _CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
@@ -21,7 +21,7 @@ _HASHES_NAME = "sha256.json"
 _BUILTIN_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F)
 
 
-def builtin_models(folder: Path, progress: Progress | None = None) -> Path:
+def builtin_models(folder: Path, progress: StepProgress | None = None) -> Path:
     """The folder with the four built-in models, imported below `folder` unless they are there.
 
     Raises InputError when a shipped checkpoint is not the one that was trained, or when

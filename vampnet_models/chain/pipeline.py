@@ -20,6 +20,7 @@ from vampnet_models.chain.tokens import (
 )
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Session
+from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
     logits_name,
     session_spec,
@@ -33,7 +34,6 @@ C2F_WINDOW_FRAMES = -(-3 * SAMPLE_RATE_HZ // HOP_SAMPLES)
 
 Audio = NDArray[np.float32]
 _OnStates = Callable[[Sequence[State]], None]
-_Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def vamp(
     make_mask: Callable[[tuple[int, ...]], Codes],
     coarse_options: SamplingOptions = COARSE_SAMPLING,
     c2f_options: SamplingOptions = C2F_SAMPLING,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Audio, Codes]:
     """Audio of the same length, generated where the mask says, and its codes.
 

@@ -18,7 +18,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.importing.accounting import Account, account_json, open_account, require_read
 from vampnet_models.importing.golden import verify_golden
 from vampnet_models.importing.selfcheck import check_with_torch, has_torch
-from vampnet_models.importing.sources import Ignored, Progress, Source, find_sources, require_fit
+from vampnet_models.importing.sources import Ignored, Source, find_sources, require_fit
 from vampnet_models.importing.verification import Verification
 from vampnet_models.onnxfile.artifact import (
     owned_data,
@@ -28,6 +28,7 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
     written,
 )
+from vampnet_models.progress import StepProgress
 from vampnet_models.spec import FILE_STEMS, Role, spec_of
 
 RECORD_NAME = "import.json"
@@ -67,7 +68,7 @@ def import_models(
     golden: Path | None = None,
     self_check: bool = True,
     weights: str = "imported",
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> ImportResult:
     """Write the models of these checkpoints (files, or folders of them) and import.json to `out`.
 
@@ -124,10 +125,10 @@ def _build(sources: Sequence[Source], weights: str) -> dict[Role, ir.Model]:
     return {role: models[role] for role in sorted(models, key=order.index)}
 
 
-def _write(model: ir.Model, path: Path, progress: Progress | None) -> None:
+def _write(model: ir.Model, path: Path, progress: StepProgress | None) -> None:
     def report(done: int, total: int) -> None:
         if progress is not None:
-            progress(f"write {path.name}", done, total)
+            progress(done, total, f"write {path.name}")
 
     report(0, len(model.graph.initializers))
     try:

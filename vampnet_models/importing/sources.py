@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
@@ -17,12 +17,10 @@ from vampnet_models.checkpoints.tensors import Ledger
 from vampnet_models.checkpoints.zip_entries import shortened
 from vampnet_models.errors import InputError
 from vampnet_models.importing.configs import NAMED_TENSORS, Config, config_of, tensors_left
+from vampnet_models.progress import StepProgress
 from vampnet_models.spec import Role
 
 _SUFFIXES = (".pth", ".pt", ".ckpt")
-
-Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, tensors done, tensors in all)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Ignored:
 
 
 def find_sources(
-    inputs: Sequence[Path], progress: Progress | None = None, bases: Sequence[Path] = ()
+    inputs: Sequence[Path], progress: StepProgress | None = None, bases: Sequence[Path] = ()
 ) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
     """Read the checkpoints among files and folders, and look at every value once.
 
@@ -105,7 +103,7 @@ def _source(checkpoint: Checkpoint) -> Source:
     return Source(checkpoint, config, ledger, (*checkpoint.notes, *notes))
 
 
-def _require_finite(source: Source, progress: Progress | None = None) -> None:
+def _require_finite(source: Source, progress: StepProgress | None = None) -> None:
     """Raise InputError that names every tensor with NaN or infinite values (as float32).
 
     Tensors that no model needs are not looked at.
@@ -118,7 +116,7 @@ def _require_finite(source: Source, progress: Progress | None = None) -> None:
         if not np.isfinite(tensors.read(name)).all():
             damaged.append(name)
         if progress is not None:
-            progress(f"check {file}", done, len(names))
+            progress(done, len(names), f"check {file}")
     if damaged:
         raise InputError(
             f"{checkpoint.path}: NaN or infinite values in {', '.join(damaged[:8])}"

@@ -20,6 +20,7 @@ from vampnet_models.onnxfile.graph_check import check_graph, open_shapes
 from vampnet_models.onnxfile.header import check_header
 from vampnet_models.onnxfile.normal_form import to_normal_form
 from vampnet_models.onnxfile.wire import skeleton
+from vampnet_models.progress import Progress
 from vampnet_models.scratch import locked_folder
 from vampnet_models.spec import ModelSpec, Role, spec_of
 
@@ -34,9 +35,6 @@ _IN_FLIGHT_BYTES = 64 * 1024 * 1024
 
 _HASHED_BYTES = 1 << 20
 """Read at a time to be hashed: small enough to stay in a core's cache."""
-
-_Progress = Callable[[int, int], None]
-"""Called with (tensors written, tensors in all)."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ def save_model(
     path: Path,
     *,
     external: bool | None = None,
-    progress: _Progress | None = None,
+    progress: Progress | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model so that a reader sees the old one or the new one, never half of it.
@@ -383,7 +381,7 @@ def _free_data_name(path: Path, owned: frozenset[Path]) -> str:
 
 
 def _callback(
-    progress: _Progress,
+    progress: Progress,
 ) -> Callable[[ir.TensorProtocol, ir.external_data.CallbackInfo], None]:
     started = count(1)
 

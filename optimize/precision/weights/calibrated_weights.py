@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.ranges.collect import Progress, collect_moments
+from calibration.ranges.collect import collect_moments
 from optimize.precision.contract import NO_TRAITS, Conversion, Traits
 from optimize.precision.shared.gptq import SharedMoments, error_compensated
 from optimize.precision.shared.plan import with_finite_weights
@@ -28,6 +28,7 @@ from optimize.surgery.graph import Array, dims, graph_of, read, weight_of
 from optimize.surgery.scopes import scope_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -218,13 +218,13 @@ def test_progress_names_each_file_and_ends_at_its_total(tmp_path):
     small.write_codec(tmp_path / "codec.pth")
     seen = []
     import_models([tmp_path], tmp_path / "out", progress=lambda *step: seen.append(step))
-    names = dict.fromkeys(name for name, _, _ in seen)
+    names = dict.fromkeys(name for _, _, name in seen)
     assert list(names) == [
         "check codec.pth",
         "write codec_encoder.onnx",
         "write codec_decoder.onnx",
     ]
-    last = {name: (done, total) for name, done, total in seen}
+    last = {name: (done, total) for done, total, name in seen}
     assert all(done == total > 0 for done, total in last.values())
 
 
@@ -344,7 +344,7 @@ def test_values_that_are_not_finite_are_refused_with_their_tensors_named(tmp_pat
 def test_a_file_that_shrinks_while_it_is_imported_is_one_line_and_leaves_nothing(tmp_path):
     path = small.write_codec(tmp_path / "codec.pth")
 
-    def cut(what, _done, _total):
+    def cut(_done, _total, what):
         if what.startswith("write"):
             path.write_bytes(path.read_bytes()[:2000])
 

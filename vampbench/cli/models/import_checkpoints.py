@@ -66,7 +66,7 @@ def import_checkpoints(
             bases=bases,
             golden=golden,
             self_check=self_check,
-            progress=lambda _name, done, total: update(done, total),
+            progress=lambda done, total, _what: update(done, total),
         )
     _show(result, voice)
     for account in result.accounts if parameters else ():
