@@ -33,18 +33,10 @@ from optimize.interface import (
     warnings_on,
 )
 from optimize.origin import check_origin
-from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits, traits_of
-from optimize.probe import Probe, probe
+from optimize.precision.contract import Conversion, RangeLike, Traits, traits_of
+from optimize.probe import probe
 from optimize.recipes import Recipe
-from optimize.variant import (
-    CalibrationFacts,
-    SourceFacts,
-    Variant,
-    VariantRecord,
-    read_record,
-    record_path,
-    write_record,
-)
+from optimize.variant import Variant, read_record, record_path, write_record
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import (
     Artifact,
@@ -58,6 +50,13 @@ from vampnet_models.onnxfile.operators import NATIVE_DOMAIN, WEIGHT_OPS
 from vampnet_models.onnxfile.portable import name_portable
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.progress import Progress
+from vampnet_models.records.variant import (
+    CalibrationFacts,
+    FloatNode,
+    Probe,
+    SourceFacts,
+    VariantRecord,
+)
 from vampnet_models.repair.opset import raise_opset
 from vampnet_models.repair.opset_adapters import CannotRaise
 from vampnet_models.repair.training_mode import training_warning

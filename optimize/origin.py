@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from optimize.variant import VariantRecord, read_record, record_path
+from optimize.variant import read_record, record_path
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.native import PORTABLE_KEY
 from vampnet_models.onnxfile.operators import MICROSOFT, NATIVE_DOMAIN, QUANTIZED_OPS
+from vampnet_models.records.variant import VariantRecord
 
 _FUSED_OPS = frozenset({"Attention"})
 

@@ -18,6 +18,7 @@ from optimize.surgery.jumps import Traits, output_traits
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model
 from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
+from vampnet_models.records.variant import Probe
 
 _MOST_BYTES = 256_000_000
 """Larger sources are not run while they are converted: the weights would be in memory twice."""
@@ -35,19 +36,6 @@ _SEEDS = 3
 """Random feeds that are tried while the error is over the bound."""
 
 _OPTIMIZATIONS: tuple[GraphOptimization, ...] = ("all", "disabled")
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What came of a probe: the largest relative error (RMS) of the outputs that were compared.
-
-    `not_probed` is the reason where the model was not run.
-    """
-
-    feed: str = "none"
-    error: float | None = None
-    bound: float | None = None
-    not_probed: str | None = None
 
 
 def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] = ()) -> Probe:

@@ -35,7 +35,6 @@ from calibration.feeds.feedset import FeedSet
 from optimize.fusions.codec import pointwise_conv
 from optimize.fusions.order import fuse
 from optimize.truth.accuracy import Truth, compare, judge, reference_truth
-from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
 from vampnet_models.chain.builtin import builtin_models
@@ -49,6 +48,7 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
 )
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.text import megabytes, percent
 
 _EVALUATION_FACTOR = 2

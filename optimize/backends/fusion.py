@@ -20,10 +20,10 @@ from typing import Any
 import onnx_ir as ir
 
 from optimize.fusions.order import Form, Fusion
-from optimize.fusions.rule import Unmatched
 from optimize.recipes import Recipe
 from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, save_model
+from vampnet_models.records.variant import Unmatched
 from vampnet_models.text import end_of
 
 _SCRIPT = Path(__file__).with_name("fusion_script.py")

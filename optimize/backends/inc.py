@@ -18,13 +18,14 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.order import Form
-from optimize.precision.contract import Conversion, FloatNode, RangeLike, Traits
+from optimize.precision.contract import Conversion, RangeLike, Traits
 from optimize.precision.shared.plan import float_node, table_lookups
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import save_model
 from vampnet_models.onnxfile.operators import HEAVY_OPS, INTEGER_PRODUCT_OPS, NBITS, WEIGHT_OPS
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.records.variant import FloatNode
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 

@@ -25,7 +25,7 @@ from optimize.fusions.attention import (
 )
 from optimize.fusions.cleanup import clean
 from optimize.fusions.codec import conv_transpose, native_snake, pointwise_conv, snake
-from optimize.fusions.rule import Rule, Unmatched, apply
+from optimize.fusions.rule import Rule, apply
 from optimize.fusions.weights import (
     codebook_lookup,
     gemm,
@@ -38,6 +38,7 @@ from optimize.fusions.weights import (
 )
 from optimize.surgery.graph import infer_shapes
 from optimize.surgery.scopes import name_nodes_apart, renew
+from vampnet_models.records.variant import Unmatched
 from vampnet_models.repair.opset import raise_opset, without_kernel
 
 

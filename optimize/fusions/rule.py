@@ -9,17 +9,9 @@ from typing import Generic, TypeVar
 import onnx_ir as ir
 
 from optimize.surgery.graph import NoMatch
+from vampnet_models.records.variant import Unmatched
 
 _Match = TypeVar("_Match")
-
-
-@dataclass(frozen=True)
-class Unmatched:
-    """A candidate that a rule left alone, and why."""
-
-    rule: str
-    node: str
-    reason: str
 
 
 @dataclass(frozen=True)

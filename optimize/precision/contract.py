@@ -15,26 +15,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from vampnet_models.records.variant import FloatNode, MixedNode
 from vampnet_models.spec import ModelSpec, Part, Role
-
-
-@dataclass(frozen=True)
-class FloatNode:
-    """A node left in float, and why."""
-
-    node: str
-    op_type: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class MixedNode:
-    """A node that was converted to another precision than the rest, and why."""
-
-    node: str
-    op_type: str
-    precision: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, FloatNode, Plan, RangeLike, Traits
+from optimize.precision.contract import NO_TRAITS, Conversion, Plan, RangeLike, Traits
 from optimize.precision.int8.conv import extremes
 from optimize.precision.int8.conv_weight import bias_units, wide_enough
 from optimize.precision.shared.plan import (
@@ -43,6 +43,7 @@ from optimize.surgery.graph import (
     read,
     weight_of,
 )
+from vampnet_models.records.variant import FloatNode
 
 ActivationBits = Literal[8, 16]
 _DTYPES = {8: (ir.DataType.UINT8, np.uint8), 16: (ir.DataType.UINT16, np.uint16)}

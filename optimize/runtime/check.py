@@ -17,8 +17,7 @@ from optimize.runtime.kernels import (
     runtime_graph,
     stored_weight,
 )
-from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
-from optimize.variant import VariantRecord, record_path, write_record
+from optimize.variant import record_path, write_record
 from vampnet_models.chain.typical import typical_shapes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile import native
@@ -32,6 +31,8 @@ from vampnet_models.onnxfile.operators import (
     VIEW_OPS,
 )
 from vampnet_models.onnxfile.session import CPU
+from vampnet_models.records.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
+from vampnet_models.records.variant import VariantRecord
 from vampnet_models.shapes.flops import flops_of
 from vampnet_models.shapes.tensor_shapes import Shape, Shapes, infer_shapes
 from vampnet_models.spec import Role

@@ -16,12 +16,6 @@ import numpy as np
 
 from optimize.truth import agreement, beats
 from optimize.truth.accuracy_generic import generic_report
-from optimize.truth.accuracy_report import (
-    AccuracyReport,
-    BeatShare,
-    NearTies,
-    StepShare,
-)
 from optimize.truth.accuracy_shares import shares_of
 from optimize.truth.agreement import Comparison, kl_nats
 from optimize.truth.answers import answers_of
@@ -30,6 +24,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.progress import Progress
+from vampnet_models.records.accuracy import AccuracyReport, BeatShare, NearTies, StepShare
 from vampnet_models.repair.layouts import conditioning_of, mask_of
 from vampnet_models.spec import Role
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.accuracy_shares import shares_of
 from optimize.truth.agreement import Comparison
 from optimize.truth.audio_metrics import snr_db
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.spec import Part
 
 _FLAT_LOGITS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)

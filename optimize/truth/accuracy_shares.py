@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from optimize.truth import agreement
-from optimize.truth.accuracy_report import CodebookShare, RatioShare
 from optimize.truth.agreement import Comparison, Share
+from vampnet_models.records.accuracy import CodebookShare, RatioShare
 
 
 def shares_of(

@@ -17,15 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from optimize.fusions.order import Form
-from optimize.precision.contract import (
-    NO_TRAITS,
-    Conversion,
-    FloatNode,
-    MixedNode,
-    Plan,
-    RangeLike,
-    Traits,
-)
+from optimize.precision.contract import NO_TRAITS, Conversion, Plan, RangeLike, Traits
 from optimize.precision.fp16 import weights as fp16_weights
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
@@ -39,6 +31,7 @@ from optimize.surgery.stand_ins import restore
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Progress
+from vampnet_models.records.variant import FloatNode, MixedNode
 
 FLOAT = "float32"
 STATIC, DYNAMIC = "int8-static", "int8-dynamic"

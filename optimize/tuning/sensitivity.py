@@ -20,12 +20,12 @@ import onnx_ir as ir
 
 from optimize.precision.contract import traits_of
 from optimize.truth.accuracy import Truth, judge
-from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.answers import reduce_answer
 from optimize.tuning import mixed
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.onnxfile.session import Feeds, Session, open_session
+from vampnet_models.records.accuracy import AccuracyReport
 
 _FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 

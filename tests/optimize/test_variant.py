@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from optimize.fusions.rule import Unmatched
-from optimize.precision.contract import FloatNode, MixedNode
-from optimize.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
-from optimize.variant import (
-    CalibrationFacts,
-    SourceFacts,
-    VariantRecord,
-    read_record,
-    record_path,
-    write_record,
-)
+from optimize.variant import read_record, record_path, write_record
 from vampnet_models.errors import InputError
+from vampnet_models.records.generic import VARIANT, versioned
+from vampnet_models.records.runtime_facts import Dequantized, FloatKernels, RuntimeFacts, Upcast
+from vampnet_models.records.variant import (
+    CalibrationFacts,
+    FloatNode,
+    MixedNode,
+    SourceFacts,
+    Unmatched,
+    VariantRecord,
+)
 
 RECORD = VariantRecord(
     recipe="int8-static",
@@ -75,9 +75,9 @@ def test_a_record_survives_its_file(record: VariantRecord, tmp_path: Path) -> No
     ("text", "message"),
     [
         ("{", "no readable variant record"),
-        ('{"schema": 99}', "not a variant record of schema 2"),
-        ('{"schema": 1}', "damaged variant record"),
-        ("[]", "not a variant record"),
+        ('{"schema": 99}', r"schema: 99 is no version .* \(1, 2\); build it again"),
+        ('{"schema": 1}', "recipe: is missing; build it again"),
+        ("[]", "is no variant record"),
     ],
 )
 def test_a_damaged_record_is_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -88,13 +88,13 @@ def test_a_damaged_record_is_one_line(text: str, message: str, tmp_path: Path) -
 
 
 def test_a_record_of_the_first_schema_counts_as_not_checked(tmp_path: Path) -> None:
-    old = RECORD.as_json() | {"schema": 1}
+    old = versioned(RECORD, VARIANT) | {"schema": 1}
     del old["runtime"]
     path = tmp_path / "x.variant.json"
     path.write_text(json.dumps(old))
     found = read_record(path)
     assert found == RECORD
-    assert (found.schema, found.runtime_checked, found.runtime) == (2, False, None)
+    assert (found.runtime_checked, found.runtime) == (False, None)
 
 
 def test_a_missing_record_is_one_line(tmp_path: Path) -> None:

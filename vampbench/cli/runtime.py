@@ -9,11 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from optimize.precision.contract import FloatNode, MixedNode
 from optimize.runtime.check import promised_share
-from optimize.runtime_facts import RuntimeFacts
-from optimize.variant import VariantRecord
 from vampbench.cli.console import Voice
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import FloatNode, MixedNode, VariantRecord
 from vampnet_models.text import megabytes, percent
 
 _LARGE_BYTES = 64 * 1024 * 1024

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from optimize.runtime.check import missed_promise, read_back, with_runtime
-from optimize.runtime_facts import RuntimeFacts
-from optimize.variant import VariantRecord, read_record, record_path
+from optimize.variant import read_record, record_path
 from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Reporter
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import VariantRecord
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from optimize.fusions.codec import native_snake, snake
 from optimize.fusions.codec.native_snake import insert_native_snake
 from optimize.fusions.codec.snake import Bytes, channels_of
 from optimize.fusions.rule import apply
-from optimize.precision.contract import FloatNode, RangeLike
+from optimize.precision.contract import RangeLike
 from optimize.precision.int8 import conv_weight
 from optimize.precision.int8.one_scale import takes_one_scale
 from optimize.precision.int8.snake_polynomial import insert_snake
@@ -42,6 +42,7 @@ from optimize.surgery.graph import (
     int_of,
     weight_of,
 )
+from vampnet_models.records.variant import FloatNode
 
 CHANNEL_AXIS = 1
 

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, MixedNode, Plan, Traits
+from optimize.precision.contract import NO_TRAITS, Conversion, Plan, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
@@ -46,6 +46,7 @@ from optimize.surgery.graph import (
 )
 from optimize.surgery.scopes import derived
 from optimize.surgery.stand_ins import restore
+from vampnet_models.records.variant import MixedNode
 
 _UNSIGNED_ZERO = 128
 

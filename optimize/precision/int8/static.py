@@ -19,16 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges.observers import ChannelRange, Range
-from optimize.precision.contract import (
-    NO_TRAITS,
-    Conversion,
-    FloatNode,
-    MixedNode,
-    MomentsOf,
-    Plan,
-    RangeLike,
-    Traits,
-)
+from optimize.precision.contract import NO_TRAITS, Conversion, MomentsOf, Plan, RangeLike, Traits
 from optimize.precision.int8 import compensated, conv_exclusions, row_scales, smooth_quant
 from optimize.precision.int8 import conv as int8_conv
 from optimize.precision.int8 import dynamic as int8_dynamic
@@ -61,6 +52,7 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.stand_ins import restore
+from vampnet_models.records.variant import FloatNode, MixedNode
 
 _DYNAMIC = "int8-dynamic"
 

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import Conversion, FloatNode, MixedNode, Plan, Traits
+from optimize.precision.contract import Conversion, Plan, Traits
 from optimize.surgery.graph import dims, int_of, rank_of, read, tensor_of, weight_of
 from optimize.surgery.scopes import all_nodes, body_nodes
 from vampnet_models.onnxfile.operators import HEAVY_OPS, WEIGHT_INPUTS, WEIGHT_OPS
+from vampnet_models.records.variant import FloatNode, MixedNode
 
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""

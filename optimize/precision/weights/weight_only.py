@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, MixedNode, Plan, Traits
+from optimize.precision.contract import NO_TRAITS, Conversion, Plan, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_channels, of_product
 from optimize.precision.shared.plan import (
@@ -60,6 +60,7 @@ from optimize.surgery.scopes import derived
 from optimize.surgery.stand_ins import restore
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import MICROSOFT, RECURRENT_OPS
+from vampnet_models.records.variant import MixedNode
 
 _MIN_ELEMENTS = 2048
 """Smaller weights stay: their scales and the extra node would eat the saving."""

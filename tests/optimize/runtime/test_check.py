@@ -8,18 +8,18 @@ import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
-from optimize.precision.contract import FloatNode
 from optimize.precision.int8 import conv_exclusions
 from optimize.recipes import find_recipe
 from optimize.runtime import check as runtime_check
 from optimize.runtime.check import missed_promise, read_back, with_runtime
 from optimize.runtime.kernels import Origins, plain_name, runtime_graph
-from optimize.runtime_facts import RuntimeFacts
-from optimize.variant import SourceFacts, VariantRecord, read_record, record_path, write_record
+from optimize.variant import read_record, record_path, write_record
 from tests.optimize.fusions.test_order import feeds_of
 from tests.optimize.graphs import Array, model, normal
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact, save_model
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import FloatNode, SourceFacts, VariantRecord
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ROWS, WIDTH = 6, 64

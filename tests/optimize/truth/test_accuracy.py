@@ -7,11 +7,11 @@ import onnx_ir as ir
 import pytest
 
 from optimize.truth.accuracy import compare, reference_truth
-from optimize.truth.accuracy_report import AccuracyReport
 from vampnet_models.architectures.graph_writer import GraphBuilder
 from vampnet_models.architectures.synth import probe_audio
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.records.accuracy import AccuracyReport
 
 
 def disturbed(path, out, name, change):

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.precision.contract import Conversion, FloatNode
+from optimize.precision.contract import Conversion
 from optimize.recipes import INT8_DYNAMIC
-from optimize.runtime_facts import facts_of
 from optimize.variant import read_record, record_path, write_record
 from vampbench.cli.runtime import float_lines, lines_of
+from vampnet_models.records.generic import read
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import FloatNode
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_float_nodes_are_counted_per_reason():
 
 def test_large_checks_tell_their_disk(vampbench, generic):
     done = vampbench("inspect", generic / "product.onnx", "--runtime", "--json")
-    small = facts_of(json.loads(done.stdout)["models"][0]["runtime"])
+    small = read(RuntimeFacts, json.loads(done.stdout)["models"][0]["runtime"], "it", "mend it")
     facts = replace(small, graph_bytes=1_330_000_000)
     assert ("disk", "the check took 1.33 GB for a moment") in lines_of(facts, promised=False)
     said = dict(lines_of(replace(small, unmapped=("a", "b")), promised=False))

@@ -15,7 +15,6 @@ from optimize.build import build_variant
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
 from optimize.recipe_settings import Fp16Settings, fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
-from optimize.truth.accuracy_report import AccuracyReport
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.convert.convert import convert
@@ -24,6 +23,7 @@ from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.outputs import model_output
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.scratch import scratch_folder
 
 

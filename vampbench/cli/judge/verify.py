@@ -17,7 +17,6 @@ from calibration.feeds.chain_inputs import (
 )
 from calibration.feeds.lengths import check_fed, in_step
 from optimize.truth.accuracy import Truth, compare, reference_truth
-from optimize.truth.accuracy_report import AccuracyReport
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from vampbench.cli import options
@@ -30,6 +29,7 @@ from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.portable import stand_in
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import TensorSpec
 from vampnet_models.text import percent

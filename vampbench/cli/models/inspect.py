@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from optimize.runtime_facts import RuntimeFacts
-from optimize.variant import VariantRecord
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.runtime import float_lines, not_checked, tell
@@ -17,6 +15,9 @@ from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import find_models, open_artifact
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, PRODUCT_OPS
+from vampnet_models.records.generic import VARIANT, versioned
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import VariantRecord
 from vampnet_models.repair.inspection import Inspection, inspect_model
 from vampnet_models.spec import TensorSpec
 from vampnet_models.text import megabytes
@@ -65,7 +66,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
         found.append(
             inspection.as_json()
             | {
-                "variant": None if record is None else record.as_json(),
+                "variant": None if record is None else versioned(record, VARIANT),
                 "runtime": None if facts is None else asdict(facts),
             }
         )

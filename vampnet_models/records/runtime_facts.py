@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -82,21 +80,3 @@ class RuntimeFacts:
     def unlisted(self) -> tuple[FloatKernels, ...]:
         """Kernels in float that no listed exclusion explains."""
         return tuple(group for group in self.float_kernels if not group.listed)
-
-
-def facts_of(values: Mapping[str, Any]) -> RuntimeFacts:
-    """The facts of their JSON. Raises KeyError or TypeError when it is damaged."""
-    return RuntimeFacts(
-        **{
-            **values,
-            "shapes": {name: tuple(shape) for name, shape in values["shapes"].items()},
-            "float_kernels": tuple(
-                FloatKernels(**{**group, "nodes": tuple(group["nodes"])})
-                for group in values["float_kernels"]
-            ),
-            "dequantized": Dequantized(**values["dequantized"]),
-            "upcast": Upcast(**values["upcast"]),
-            "unmapped": tuple(values["unmapped"]),
-            "unresolved": tuple(values["unresolved"]),
-        }
-    )

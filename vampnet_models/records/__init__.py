@@ -1,0 +1,1 @@
+"""What is written as JSON and read again: each record once, typed, with one reader and writer."""

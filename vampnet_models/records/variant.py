@@ -1,0 +1,107 @@
+"""How a variant was made, from what, and what it holds: the contents of variant.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vampnet_models.records.runtime_facts import RuntimeFacts
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A candidate that a rule left alone, and why."""
+
+    rule: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FloatNode:
+    """A node left in float, and why."""
+
+    node: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MixedNode:
+    """A node that was converted to another precision than the rest, and why."""
+
+    node: str
+    op_type: str
+    precision: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of a probe: the largest relative error (RMS) of the outputs that were compared.
+
+    `not_probed` is the reason where the model was not run.
+    """
+
+    feed: str = "none"
+    error: float | None = None
+    bound: float | None = None
+    not_probed: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """The model that a variant was made from."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CalibrationFacts:
+    """The feeds that a variant was calibrated on, what they cover, and who chose the ranges.
+
+    `settings` are the recipe's own, in words.
+    """
+
+    sha256: str
+    n_feeds: int
+    audio: str
+    upstream: str = ""
+    observer: str = "minmax"
+    coverage: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VariantRecord:
+    """The contents of variant.json.
+
+    `fusions` counts what each rule rewrote, `unmatched` lists the candidates that it left.
+    `precision` counts weight-carrying nodes by precision; `mixed_nodes` got another precision than
+    the rest, `float_nodes` none, each with its reason. `custom_operators` need a library;
+    without it the model `portable`, beside this one, is opened. `runtime_checked` says whether the
+    runtime's own optimized graph was read back; `runtime` is what it holds. `probe` is what came of
+    one feed through the source and the variant.
+    """
+
+    recipe: str
+    role: str
+    model: str
+    bytes: int
+    sha256: str
+    source: SourceFacts
+    calibration: CalibrationFacts | None
+    versions: dict[str, str]
+    fusions: dict[str, int]
+    unmatched: tuple[Unmatched, ...]
+    precision: dict[str, int]
+    float_nodes: tuple[FloatNode, ...]
+    mixed_nodes: tuple[MixedNode, ...] = ()
+    warnings: tuple[str, ...] = ()
+    custom_operators: tuple[str, ...] = ()
+    portable: str | None = None
+    runtime_checked: bool = False
+    runtime: RuntimeFacts | None = None
+    probe: Probe | None = None
