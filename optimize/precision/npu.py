@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.precision.contract import NO_TRAITS, Conversion, Plan, RangeLike, Traits
-from optimize.precision.int8.conv import extremes
+from optimize.precision.int8.conv import constant_bias, extremes
 from optimize.precision.int8.conv_weight import bias_units, wide_enough
 from optimize.precision.shared.plan import (
     conversion,
@@ -35,7 +35,6 @@ from optimize.surgery.graph import (
     NoMatch,
     add_constant,
     add_weight,
-    constant,
     dims,
     drop_unused,
     graph_of,
@@ -125,14 +124,7 @@ def _job(node: ir.Node, ranges: Mapping[str, RangeLike], bits: ActivationBits) -
         assert value is not None
         low, high = extremes(value.name or "", ranges)
         steps.append(step_of(float(low.min()), float(high.max()), bits))
-    bias = None
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        bias = constant(node.inputs[2])
-        if bias is None:
-            raise NoMatch("its bias is not constant")
-        if not np.isfinite(bias).all():
-            raise NoMatch("its bias holds NaN or infinity")
-    return _Job(node, steps[0], steps[1], bias)
+    return _Job(node, steps[0], steps[1], constant_bias(node))
 
 
 def _quantize_input(job: _Job, bits: ActivationBits, made: dict[ir.Value, ir.Value]) -> None:

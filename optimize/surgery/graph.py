@@ -263,6 +263,28 @@ def insert(
     return node.outputs
 
 
+def cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph, *, name: str) -> ir.Node:
+    """A Cast that has its names from a graph and no place in it yet."""
+    scope = scope_of(graph)
+    to = ir.AttrInt64("to", dtype)
+    node = ir.Node("", "Cast", [value], [to], name=scope.name_node(name))
+    result = node.outputs[0]
+    result.name = scope.name_value(f"{node.name}.out")
+    result.type, result.shape = ir.TensorType(dtype), value.shape
+    return node
+
+
+def insert_behind(value: ir.Value, nodes: Sequence[ir.Node]) -> None:
+    """Put nodes where the value is made, or first in the graph that it is an input of."""
+    graph, maker = home_of(value), value.producer()
+    if maker is not None:
+        graph.insert_after(maker, nodes)
+    elif len(graph):
+        graph.insert_before(graph[0], nodes)
+    else:
+        graph.extend(nodes)
+
+
 def graph_of(node: ir.Node) -> ir.Graph:
     """The graph that holds a node; TypeError inside a function."""
     if not isinstance(node.graph, ir.Graph):

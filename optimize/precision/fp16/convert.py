@@ -23,11 +23,13 @@ from optimize.precision.fp16.keep import KEEP_OPS, Keeping, keeping
 from optimize.precision.shared.plan import CODE_PATH, float_node
 from optimize.surgery.graph import (
     Array,
+    cast,
     derived_weight,
     dims,
     drop_unused,
     home_of,
     infer_shapes,
+    insert_behind,
     read,
     tensor_of,
 )
@@ -181,13 +183,7 @@ def _as(value: ir.Value, dtype: ir.DataType, state: _State) -> ir.Value:
     key = (value, dtype)
     if key not in state.casts:
         node = _cast(value, dtype, home_of(value))
-        graph, maker = home_of(value), value.producer()
-        if maker is not None:
-            graph.insert_after(maker, node)
-        elif len(graph):
-            graph.insert_before(graph[0], node)
-        else:
-            graph.append(node)
+        insert_behind(value, [node])
         state.casts[key] = node.outputs[0]
     return state.casts[key]
 
@@ -197,13 +193,7 @@ def _rounded(tensor: ir.TensorProtocol) -> Array:
 
 
 def _cast(value: ir.Value, dtype: ir.DataType, graph: ir.Graph) -> ir.Node:
-    scope = scope_of(graph)
-    name = scope.name_node(f"{value.name}/{'half' if dtype == _HALF else 'float'}")
-    node = ir.Node("", "Cast", [value], [ir.AttrInt64("to", dtype)], name=name)
-    result = node.outputs[0]
-    result.name = scope.name_value(f"{name}.out")
-    result.type, result.shape = ir.TensorType(dtype), value.shape
-    return node
+    return cast(value, dtype, graph, name=f"{value.name}/{'half' if dtype == _HALF else 'float'}")
 
 
 def _convert_output(graph: ir.Graph, index: int, dtype: ir.DataType, state: _State) -> None:

@@ -20,10 +20,12 @@ from optimize.precision.fp16.forms import FLOAT, is_float
 from optimize.precision.fp16.keep import keeping
 from optimize.surgery.graph import (
     Array,
+    cast,
     derived_weight,
     dims,
     home_of,
     infer_shapes,
+    insert_behind,
     read,
     tensor_of,
 )
@@ -93,24 +95,10 @@ def _there_and_back(value: ir.Value) -> ir.Value:
     tensor = tensor_of(value)
     if tensor is not None:
         return derived_weight(value, "rounded", FLOAT, dims(tensor), partial(_rounded, tensor))
-    graph, maker = home_of(value), value.producer()
-    scope = scope_of(graph)
-    nodes: list[ir.Node] = []
-    source = value
-    for suffix, dtype in (("rounded/half", _HALF), ("rounded", FLOAT)):
-        name = scope.name_node(f"{value.name}/{suffix}")
-        node = ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], name=name)
-        source = node.outputs[0]
-        source.name = scope.name_value(f"{name}.out")
-        source.type, source.shape = ir.TensorType(dtype), value.shape
-        nodes.append(node)
-    if maker is not None:
-        graph.insert_after(maker, nodes)
-    elif len(graph):
-        graph.insert_before(graph[0], nodes)
-    else:
-        graph.extend(nodes)
-    return source
+    half = cast(value, _HALF, home_of(value), name=f"{value.name}/rounded/half")
+    back = cast(half.outputs[0], FLOAT, home_of(value), name=f"{value.name}/rounded")
+    insert_behind(value, [half, back])
+    return back.outputs[0]
 
 
 def _rounded(tensor: ir.TensorProtocol) -> Array:

@@ -173,16 +173,22 @@ def quantize(jobs: Iterable[ConvJob], native: bool = False, tiled: bool = True) 
         tile_snakes(graph, rates)
 
 
+def constant_bias(node: ir.Node) -> Array | None:
+    """The bias at the third input, None without one. Raises NoMatch where it cannot be stored."""
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        return None
+    bias = constant(node.inputs[2])
+    if bias is None:
+        raise NoMatch("its bias is not constant")
+    if not np.isfinite(bias).all():
+        raise NoMatch("its bias holds NaN or infinity")
+    return bias
+
+
 def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> ConvJob:
     x = node.inputs[0]
     assert x is not None
-    bias = None
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        bias = constant(node.inputs[2])
-        if bias is None:
-            raise NoMatch("its bias is not constant")
-        if not np.isfinite(bias).all():
-            raise NoMatch("its bias holds NaN or infinity")
+    bias = constant_bias(node)
     of_input, of_output = (
         steps_of(*extremes(name, ranges), symmetric) for name in tensors_of(node)
     )
