@@ -9,22 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Array, Feeds
-from vampnet_models.spec import (
-    CODEBOOK_SIZE,
-    HOP_SAMPLES,
-    ModelSpec,
-    Role,
-    TensorSpec,
-    transformer_inputs,
-)
+from vampnet_models.spec import ModelSpec, Role, TensorSpec, transformer_inputs
 
 ROLE_LENGTHS = {
-    Role.CODEC_ENCODER: 24 * HOP_SAMPLES,
+    Role.CODEC_ENCODER: 24 * VAMPNET.hop_samples,
     Role.CODEC_DECODER: 24,
     Role.COARSE: 24,
     Role.C2F: 24,
-    Role.BEATS: 24 * HOP_SAMPLES,
+    Role.BEATS: 24 * VAMPNET.hop_samples,
 }
 """Of the last axis, where the model leaves it open: enough for every kernel to see its own."""
 
@@ -63,7 +57,7 @@ def _of_role(tensor: TensorSpec, spec: ModelSpec, rng: np.random.Generator) -> A
     sizes = _shape(tensor, ROLE_LENGTHS[spec.role], 1)
     pair = transformer_inputs(spec.inputs)
     is_mask = pair is not None and tensor.name == pair.mask.name
-    values = _draw(tensor, sizes, 2 if is_mask else CODEBOOK_SIZE, rng)
+    values = _draw(tensor, sizes, 2 if is_mask else VAMPNET.codebook_size, rng)
     if is_mask and tensor.dtype.startswith("float"):
         return (values > 0).astype(values.dtype)
     return 0.1 * values if tensor.dtype == "float32" and len(sizes) == 3 else values

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import onnx_ir as ir
 
+from vampnet_models.family import VAMPNET
 from vampnet_models.structure import codebooks_read, operators_of
 
 OPSET = 21
@@ -15,13 +16,6 @@ OPSET = 21
 IR_VERSION = 10
 """The ONNX IR version that belongs to opset 21; newer defaults do not load in ONNX Runtime."""
 
-SAMPLE_RATE_HZ = 44_100
-HOP_SAMPLES = 768
-N_CODEBOOKS = 14
-N_COARSE_CODEBOOKS = 4
-CODEBOOK_SIZE = 1024
-CODEBOOK_DIM = 8
-MASK_TOKEN = 1024
 TENSOR, SEQUENCE, OPTIONAL, OTHER = "tensor", "sequence", "optional", "other"
 """The forms of a graph's inputs and outputs."""
 
@@ -177,7 +171,7 @@ def recognise(
                 return Role.CODEC_DECODER
     transformer = transformer_inputs(inputs)
     if transformer is not None:
-        by_codebooks = {N_COARSE_CODEBOOKS: Role.COARSE, N_CODEBOOKS: Role.C2F}
+        by_codebooks = {VAMPNET.n_coarse_codebooks: Role.COARSE, VAMPNET.n_codebooks: Role.C2F}
         return by_codebooks.get(_size(transformer.codes.shape[1]), Role.GENERIC)
     return Role.GENERIC
 
@@ -222,15 +216,15 @@ def part_of(
         if "Gather" not in operators or (width and width % max(n, 1)):
             return None
         return {
-            N_COARSE_CODEBOOKS: Part.COARSE_EMBEDDINGS,
-            N_CODEBOOKS: Part.C2F_EMBEDDINGS,
+            VAMPNET.n_coarse_codebooks: Part.COARSE_EMBEDDINGS,
+            VAMPNET.n_codebooks: Part.C2F_EMBEDDINGS,
         }.get(n)
     if not source.dtype.startswith("float"):
         return None
     if "Softmax" in operators:
         return {
-            N_COARSE_CODEBOOKS * CODEBOOK_DIM: Part.COARSE_TRANSFORMER,
-            N_CODEBOOKS * CODEBOOK_DIM: Part.C2F_TRANSFORMER,
+            VAMPNET.n_coarse_codebooks * VAMPNET.codebook_dim: Part.COARSE_TRANSFORMER,
+            VAMPNET.n_codebooks * VAMPNET.codebook_dim: Part.C2F_TRANSFORMER,
         }.get(n)
     has_snake = "Sin" in operators and operators.isdisjoint(_PHASE_OPS)
     if n == 1:

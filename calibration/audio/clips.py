@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Clip:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.samples) / SAMPLE_RATE_HZ
+        return len(self.samples) / VAMPNET.sample_rate_hz
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 from vampnet_models.text import is_text
 
 _MIN_RATE_HZ = 4_000
@@ -130,8 +130,8 @@ class _Resampler:
     def __init__(self, rate_hz: int) -> None:
         self._parts: list[NDArray[np.float32]] = []
         self._stream = None
-        if rate_hz != SAMPLE_RATE_HZ:
-            self._stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+        if rate_hz != VAMPNET.sample_rate_hz:
+            self._stream = soxr.ResampleStream(rate_hz, VAMPNET.sample_rate_hz, 1, dtype="float32")
 
     def add(self, block: NDArray[np.float32]) -> None:
         """The next block."""

@@ -29,15 +29,10 @@ from calibration.feeds.states import (
     generated_codes,
 )
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from vampnet_models.chain.pipeline import (
-    C2F_WINDOW_FRAMES,
-    COARSE_WINDOW_FRAMES,
-    Audio,
-    encode,
-    forward_of,
-)
+from vampnet_models.chain.pipeline import Audio, encode, forward_of
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
@@ -47,7 +42,7 @@ from vampnet_models.repair.layouts import (
     session_spec,
     transformer_feed,
 )
-from vampnet_models.spec import SAMPLE_RATE_HZ, ModelSpec, Role
+from vampnet_models.spec import ModelSpec, Role
 
 __all__ = [
     "CALIBRATION_SIZES",
@@ -183,7 +178,7 @@ def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedS
 
 def at_beat_rate(samples: Audio) -> Audio:
     """float32 `[n]` at 44.1 kHz, resampled to the beat trackers' 22.05 kHz."""
-    return np.asarray(soxr.resample(samples, SAMPLE_RATE_HZ, BEAT_RATE_HZ), np.float32)
+    return np.asarray(soxr.resample(samples, VAMPNET.sample_rate_hz, BEAT_RATE_HZ), np.float32)
 
 
 def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
@@ -191,7 +186,7 @@ def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     chosen = spread(encoded.clips, sizes.clips)
     feeds = []
     for clip in chosen:
-        samples = at_beat_rate(clip.samples[: int(_BEAT_CLIP_S * SAMPLE_RATE_HZ)])
+        samples = at_beat_rate(clip.samples[: int(_BEAT_CLIP_S * VAMPNET.sample_rate_hz)])
         feeds.append(
             {source.name: fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
         )
@@ -239,7 +234,7 @@ def _transformer_feeds(
     if not isinstance(n, int):
         raise InputError(f"{spec.role.value}: its number of codebooks is not fixed; export it so")
     given = conditioning_of(spec.role)
-    window = C2F_WINDOW_FRAMES if spec.role is Role.C2F else COARSE_WINDOW_FRAMES
+    window = VAMPNET.c2f_window_frames if spec.role is Role.C2F else VAMPNET.coarse_window_frames
     if isinstance(frames, int):
         window = frames
     elif sizes.max_frames is not None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import beside
 from vampnet_models.onnxfile.session import Array, Feeds
-from vampnet_models.spec import CODEBOOK_SIZE, TENSOR, ModelSpec, Role
+from vampnet_models.spec import TENSOR, ModelSpec, Role
 
 _RATIO_BINS = 10
 _LABELS_KEY = "feedset.json"
@@ -91,7 +92,7 @@ class FeedSet:
             n_feeds=len(self.feeds),
             mask_ratios=tuple(bins.count(i) for i in range(_RATIO_BINS)) if ratios else (),
             prompts=prompts,
-            entries_seen=tuple(len(book) / CODEBOOK_SIZE for book in seen),
+            entries_seen=tuple(len(book) / VAMPNET.codebook_size for book in seen),
             lengths={str(n): count for n, count in sorted(_lengths(self.feeds).items())},
             classes=_counted(label.audio_class for label in self.labels),
             codes_from=_counted(label.codes_from for label in self.labels),

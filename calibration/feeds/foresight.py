@@ -8,10 +8,10 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import FeedSizes, spread
-from vampnet_models.chain.pipeline import C2F_WINDOW_FRAMES, COARSE_WINDOW_FRAMES
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
-from vampnet_models.spec import HOP_SAMPLES, N_CODEBOOKS, ModelSpec, Role
+from vampnet_models.spec import ModelSpec, Role
 
 
 def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Feeds | None:
@@ -25,15 +25,15 @@ def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Fe
     codec = spec.role in (Role.CODEC_ENCODER, Role.CODEC_DECODER)
     fed = spread(tuple(clips), sizes.clips) if codec else clips
     samples = max(len(clip.samples) for clip in fed)
-    frames = -(-samples // HOP_SAMPLES)
+    frames = -(-samples // VAMPNET.hop_samples)
     if codec:
         source = spec.inputs[0]
         wanted = samples if spec.role is Role.CODEC_ENCODER else frames
-        channels = 1 if spec.role is Role.CODEC_ENCODER else N_CODEBOOKS
+        channels = 1 if spec.role is Role.CODEC_ENCODER else VAMPNET.n_codebooks
         shape = (1, _fixed(source.shape[1], channels), _fixed(source.shape[2], wanted))
         return {source.name: np.zeros(shape, source.dtype)}
     n, length = inputs_of(spec).codes.shape[1:]
-    window = C2F_WINDOW_FRAMES if spec.role is Role.C2F else COARSE_WINDOW_FRAMES
+    window = VAMPNET.c2f_window_frames if spec.role is Role.C2F else VAMPNET.coarse_window_frames
     window = min(window, sizes.max_frames or window)
     # States of c2f are filled up to the window, those of coarse are as long as the clip.
     longest = window if spec.role is Role.C2F else min(window, frames)

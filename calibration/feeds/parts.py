@@ -10,12 +10,12 @@ from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import Encoded, FeedSizes, fitted, spread
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from calibration.feeds.states import PROMPTS, prompt_mask
-from vampnet_models.chain.pipeline import C2F_WINDOW_FRAMES, COARSE_WINDOW_FRAMES
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Feeds, Session
 from vampnet_models.repair.layouts import session_spec
-from vampnet_models.spec import MASK_TOKEN, N_COARSE_CODEBOOKS, ModelSpec, Part
+from vampnet_models.spec import ModelSpec, Part
 
 UPSTREAM = {
     Part.QUANTIZER: Part.ENCODER,
@@ -113,8 +113,8 @@ def _first_feeds(
 def _masked(codes: Codes, part: Part, prompt: str, rng: np.random.Generator) -> Codes:
     """A window of codes with MASK where the prompt would have it generated."""
     fine = part is Part.C2F_EMBEDDINGS
-    window = codes[:, :, : C2F_WINDOW_FRAMES if fine else COARSE_WINDOW_FRAMES]
-    first = N_COARSE_CODEBOOKS if fine else 0
+    window = codes[:, :, : VAMPNET.c2f_window_frames if fine else VAMPNET.coarse_window_frames]
+    first = VAMPNET.n_coarse_codebooks if fine else 0
     mask = prompt_mask(prompt, window.shape, first, rng)
     mask[:, :first] = 0
-    return np.where(mask == 1, MASK_TOKEN, window)
+    return np.where(mask == 1, VAMPNET.mask_token, window)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.feeds.feedset import FeedLabel
-from vampnet_models.chain.pipeline import C2F_WINDOW_FRAMES, generate_coarse, generate_fine, joined
+from vampnet_models.chain.pipeline import generate_coarse, generate_fine, joined
 from vampnet_models.chain.tokens import (
     C2F_SAMPLING,
     Codes,
@@ -24,9 +24,9 @@ from vampnet_models.chain.tokens import (
     sample,
     with_upper_codebooks,
 )
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
-from vampnet_models.spec import N_COARSE_CODEBOOKS
 
 PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
 """What a trajectory is given to start from, by what is to be generated or kept."""
@@ -103,9 +103,9 @@ def generated_codes(
     """
     rng = np.random.default_rng([seed, number])
     prompt = PROMPTS[number % len(PROMPTS)]
-    window = codes[:, :, :C2F_WINDOW_FRAMES]
+    window = codes[:, :, : VAMPNET.c2f_window_frames]
     mask = prompt_mask(prompt, window.shape, 0, rng)
-    given = slice(0, N_COARSE_CODEBOOKS)
+    given = slice(0, VAMPNET.n_coarse_codebooks)
     options = SamplingOptions(seed=int(rng.integers(1 << 31)))
     whole = window.copy()
     whole[:, given] = generate_coarse(coarse, window[:, given], mask[:, given], options)
@@ -154,11 +154,11 @@ def _trajectory(
     origin = "encoder"
     # Prompts alternate between the two origins; every second round the other way about.
     if how.coarse is not None and (number + number // (2 * len(PROMPTS))) % 2:
-        given = window[:, :N_COARSE_CODEBOOKS]
+        given = window[:, : VAMPNET.n_coarse_codebooks]
         own = prompt_mask("periodic", given.shape, 0, rng)
         options = SamplingOptions(seed=int(rng.integers(1 << 31)))
         generated = generate_coarse(how.coarse, given, own, options)
-        window = np.concatenate([generated, window[:, N_COARSE_CODEBOOKS:]], axis=1)
+        window = np.concatenate([generated, window[:, VAMPNET.n_coarse_codebooks :]], axis=1)
         origin = "coarse"
     if how.pad:
         widths = ((0, 0), (0, 0), (0, how.window - frames))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 _Audio = NDArray[Any]
 
@@ -59,9 +59,9 @@ def log_mel_spectrogram(samples: _Audio) -> NDArray[np.float32]:
 
 def mel_filters() -> NDArray[np.float64]:
     """Triangular filters, equally spaced in mel (O'Shaughnessy 1987), `[N_MELS, bins]`."""
-    top_mel = 2595 * np.log10(1 + SAMPLE_RATE_HZ / 2 / 700)
+    top_mel = 2595 * np.log10(1 + VAMPNET.sample_rate_hz / 2 / 700)
     edges_hz = 700 * (10 ** (np.linspace(0, top_mel, _N_MELS + 2) / 2595) - 1)
-    bins_hz = np.fft.rfftfreq(_N_FFT, 1 / SAMPLE_RATE_HZ)
+    bins_hz = np.fft.rfftfreq(_N_FFT, 1 / VAMPNET.sample_rate_hz)
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from optimize.truth.agreement import Comparison
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ
-from vampnet_models.spec import HOP_SAMPLES
-from vampnet_models.spec import SAMPLE_RATE_HZ as CODEC_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 _Logits = NDArray[Any]
 Times = NDArray[np.float64]
@@ -140,7 +139,7 @@ def comparison(times: tuple[Times, Times], found: Match) -> Comparison:
     `times` are the two lists that were matched. Row 0 holds the reference's, row 1 the
     variant's; the share of positions that agree is the F-measure.
     """
-    frames = [np.floor(t * CODEC_RATE_HZ / HOP_SAMPLES).astype(int) for t in times]
+    frames = [np.floor(t * VAMPNET.sample_rate_hz / VAMPNET.hop_samples).astype(int) for t in times]
     length = 1 + max((int(f[-1]) for f in frames if len(f)), default=0)
     same, counted = np.zeros((2, length), bool), np.zeros((2, length), bool)
     for row, (at, hit) in enumerate(zip(frames, (found.reference, found.variant), strict=True)):

@@ -25,10 +25,11 @@ from vampnet_models.chain.tokens import (
     sample,
 )
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress
-from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
+from vampnet_models.spec import Role
 
 _FLOOR_THREADS = 1
 
@@ -143,17 +144,19 @@ def free_runs(
     """
     coarse = role is Role.COARSE
     prompts = [
-        Prompt(each[:, :N_COARSE_CODEBOOKS] if coarse else each, _mask(role, each), seed)
+        Prompt(each[:, : VAMPNET.n_coarse_codebooks] if coarse else each, _mask(role, each), seed)
         for seed, each in enumerate(codes)
     ]
-    predicted = N_COARSE_CODEBOOKS if coarse else codes[0].shape[1] - N_COARSE_CODEBOOKS
+    predicted = (
+        VAMPNET.n_coarse_codebooks if coarse else codes[0].shape[1] - VAMPNET.n_coarse_codebooks
+    )
     sampling = SamplingOptions(steps=coarse_steps) if coarse else C2F_SAMPLING
     return free_running(reference, dict(others), prompts, predicted, sampling, progress)
 
 
 def _mask(role: Role, codes: Codes) -> Codes:
     if role is Role.COARSE:
-        return periodic_mask(codes[:, :N_COARSE_CODEBOOKS].shape, PERIOD_FRAMES)
+        return periodic_mask(codes[:, : VAMPNET.n_coarse_codebooks].shape, PERIOD_FRAMES)
     mask = full_mask(codes.shape)
-    mask[:, :N_COARSE_CODEBOOKS] = 0
+    mask[:, : VAMPNET.n_coarse_codebooks] = 0
     return mask

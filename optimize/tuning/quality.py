@@ -6,7 +6,8 @@ import math
 
 from optimize.tuning.search import Budget
 from vampnet_models.cache import Json
-from vampnet_models.spec import N_COARSE_CODEBOOKS, Role
+from vampnet_models.family import VAMPNET
+from vampnet_models.spec import Role
 
 
 def loss_of(accuracy: Json) -> float:
@@ -26,7 +27,7 @@ def first_agreement(role: Role, accuracy: Json) -> float | None:
     """An encoder's agreement over the codebooks that the coarse model predicts."""
     if role is not Role.CODEC_ENCODER:
         return None
-    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < N_COARSE_CODEBOOKS]
+    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < VAMPNET.n_coarse_codebooks]
     total = sum(r["n_positions"] for r in rows)
     return sum(r["agreement"] * r["n_positions"] for r in rows) / total if total else None
 

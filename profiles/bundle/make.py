@@ -21,6 +21,7 @@ from profiles.bundle.telemetry import TELEMETRY, TURNED_OFF, telemetry_note
 from profiles.count.packaging import store_fit, zipped_size
 from profiles.target import place
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_output,
@@ -28,7 +29,7 @@ from vampnet_models.onnxfile.artifact import (
     staging_beside,
     written,
 )
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import Role
 
 _Array = NDArray[Any]
 _Json = dict[str, Any]
@@ -232,5 +233,5 @@ def _audio_s(part: Part) -> float | None:
     if not part.sounds:
         return None
     length = next(iter(part.feeds.values())).shape[-1]
-    samples = length if part.artifact.role is Role.CODEC_ENCODER else length * HOP_SAMPLES
-    return float(samples / SAMPLE_RATE_HZ)
+    samples = length if part.artifact.role is Role.CODEC_ENCODER else length * VAMPNET.hop_samples
+    return float(samples / VAMPNET.sample_rate_hz)

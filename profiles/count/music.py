@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from vampnet_models.family import VAMPNET
 from vampnet_models.shapes.tensor_shapes import Shape
-from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import CHAIN_ROLES, Role
 
 _COARSE_STEPS = 12
 _C2F_STEPS = 2
@@ -40,8 +41,8 @@ def audio_s(role: Role, shapes: Mapping[str, Shape]) -> float | None:
     shape = shapes[name]
     if role is Role.BEATS:
         return shape[0] * shape[-1] / BEAT_RATE_HZ
-    samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * HOP_SAMPLES
-    return shape[0] * samples / SAMPLE_RATE_HZ
+    samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * VAMPNET.hop_samples
+    return shape[0] * samples / VAMPNET.sample_rate_hz
 
 
 def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def seconds_per_piece(
     """
     if any(role not in times for role in CHAIN_ROLES):
         return None
-    frames = math.ceil(piece_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
+    frames = math.ceil(piece_s * VAMPNET.sample_rate_hz / VAMPNET.hop_samples)
     notes = [f"{_COARSE_STEPS} coarse and {_C2F_STEPS} c2f steps"]
     total = 0.0
     for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
@@ -100,7 +101,7 @@ def seconds_per_piece(
         (Role.COARSE, _COARSE_STEPS, _COARSE_FRAMES),
         (Role.C2F, _C2F_STEPS, _C2F_FRAMES),
     ):
-        measured = round(times[role].audio_s * SAMPLE_RATE_HZ / HOP_SAMPLES)
+        measured = round(times[role].audio_s * VAMPNET.sample_rate_hz / VAMPNET.hop_samples)
         if measured != min(window, frames):
             notes.append(f"{role.value} scaled from {measured} to {min(window, frames)} frames")
         padded = math.ceil(frames / window) * window if role is Role.C2F else frames

@@ -16,7 +16,7 @@ from docs.pages import README
 from tests.beat_tracker import save_tracker
 from tests.vampbench.conftest import write_tiny
 from tests.vampnet_models.make_checkpoint import Stored, write_saved
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 REFERENCE = README.parent / "vampnet_models" / "reference"
 CLIPS, CLIP_S = (0, 8), 2
@@ -39,8 +39,10 @@ def furnish(folder: Path) -> Path:
         shutil.copy(checkpoint, folder)
     clips = sample_pack()
     for number in CLIPS:
-        sound = clips[number].samples[SAMPLE_RATE_HZ : (1 + CLIP_S) * SAMPLE_RATE_HZ]
-        soundfile.write(recordings / f"{clips[number].name}.wav", sound, SAMPLE_RATE_HZ)
+        sound = clips[number].samples[
+            VAMPNET.sample_rate_hz : (1 + CLIP_S) * VAMPNET.sample_rate_hz
+        ]
+        soundfile.write(recordings / f"{clips[number].name}.wav", sound, VAMPNET.sample_rate_hz)
     shutil.copy(min(recordings.iterdir()), folder / "song.wav")
     return folder
 

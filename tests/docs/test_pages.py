@@ -31,7 +31,7 @@ from profiles.overview import (
 from profiles.target import STORE_LIMITS
 from vampbench.cli.main import cli
 from vampnet_models.errors import TRACEBACK_VARIABLE
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 UNITS = ("%", "x", "dB", "kB", "MB", "GB", "KiB", "MiB", "ns", "ms", "s", "GFLOP/s", "GOP/s")
@@ -93,9 +93,9 @@ def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
 def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
     text = PAGES["docs/how-to/calibrate.md"].read_text(encoding="utf-8")
     assert f"{_MIN_RATE_HZ:,} to {_MAX_RATE_HZ:,} samples per second" in text
-    assert f"all become {SAMPLE_RATE_HZ:,}" in text
+    assert f"all become {VAMPNET.sample_rate_hz:,}" in text
     assert f"1 to {_MAX_CHANNELS};" in text
-    assert f"one token frame ({HOP_SAMPLES} samples) to {_MAX_MINUTES} minutes" in text
+    assert f"one token frame ({VAMPNET.hop_samples} samples) to {_MAX_MINUTES} minutes" in text
 
 
 def test_the_page_of_streams_names_what_the_commands_read() -> None:

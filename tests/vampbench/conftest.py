@@ -18,7 +18,8 @@ from vampbench.cli import progress
 from vampbench.cli.main import main
 from vampnet_models.architectures import synth
 from vampnet_models.architectures.synth import Preset
-from vampnet_models.spec import IR_VERSION, OPSET, SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
+from vampnet_models.spec import IR_VERSION, OPSET
 
 TINY = Preset(
     "tiny",
@@ -38,7 +39,7 @@ def write_tiny(folder: Path) -> Path:
 
 
 def tone(
-    path: Path, seconds: float = 1.0, rate_hz: int = SAMPLE_RATE_HZ, channels: int = 1
+    path: Path, seconds: float = 1.0, rate_hz: int = VAMPNET.sample_rate_hz, channels: int = 1
 ) -> Path:
     """Write a seeded chord with noise; no two paths' names give the same sound."""
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))

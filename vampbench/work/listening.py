@@ -12,11 +12,12 @@ from vampbench.work.workspace import Workspace
 from vampnet_models.cache import Json
 from vampnet_models.chain.pipeline import Audio, decode
 from vampnet_models.chain.tokens import Codes
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import beside
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import Role
 
-_EXCERPT_FRAMES = 3 * SAMPLE_RATE_HZ // HOP_SAMPLES
+_EXCERPT_FRAMES = 3 * VAMPNET.sample_rate_hz // VAMPNET.hop_samples
 _LARGE_BYTES = 100_000_000
 """Decoders larger than this take too long to run for each variant just to be heard."""
 
@@ -47,6 +48,6 @@ def write_wav(path: Path, samples: Audio) -> None:
     """
     # Made in memory: the library calls a full disk a "System error".
     sound = io.BytesIO()
-    soundfile.write(sound, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    soundfile.write(sound, samples, VAMPNET.sample_rate_hz, subtype="PCM_16", format="WAV")
     with beside(path) as staged:
         staged.write_bytes(sound.getbuffer())

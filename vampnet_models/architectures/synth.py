@@ -17,10 +17,11 @@ from vampnet_models.architectures.seeded import SeededTensors
 from vampnet_models.architectures.transformer import TransformerConfig, build_transformer
 from vampnet_models.checkpoints.tensors import Ledger
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import save_model
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.spec import FILE_STEMS, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import FILE_STEMS, Role
 
 _Array = NDArray[np.float32]
 _Report = Callable[[str], None]
@@ -52,7 +53,7 @@ def _codec(
         n_codebooks=14,
         codebook_size=1024,
         codebook_dim=8,
-        sample_rate=SAMPLE_RATE_HZ,
+        sample_rate=VAMPNET.sample_rate_hz,
     )
 
 
@@ -146,8 +147,8 @@ def _build(
 def probe_audio(seed: int) -> _Array:
     """Six seeded decaying chords over noise, float32 `[samples]`, PROBE_S seconds."""
     rng = np.random.default_rng(seed)
-    n = int(_PROBE_S * SAMPLE_RATE_HZ)
-    time_s = np.arange(n) / SAMPLE_RATE_HZ
+    n = int(_PROBE_S * VAMPNET.sample_rate_hz)
+    time_s = np.arange(n) / VAMPNET.sample_rate_hz
     beat_s = _PROBE_S / 6
     envelope = np.exp(-6 * (time_s % beat_s))
     beat = (time_s / beat_s).astype(int).clip(0, 5)
@@ -198,7 +199,7 @@ def _latent(tensors: SeededTensors, config: CodecConfig, audio: _Array) -> _Arra
     model.graph.outputs.clear()
     model.graph.outputs.append(latent)
     RemoveUnusedNodesPass()(model)
-    samples = audio[: int(_PROBE_S * SAMPLE_RATE_HZ)][None, None, :]
+    samples = audio[: int(_PROBE_S * VAMPNET.sample_rate_hz)][None, None, :]
     # Through a file, so that the weights are streamed and exist once in memory.
     with scratch_folder() as folder:
         path = folder / "latent.onnx"

@@ -19,6 +19,7 @@ from vampnet_models.chain.tokens import (
     sample_all,
 )
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
@@ -27,10 +28,6 @@ from vampnet_models.repair.layouts import (
     transformer_answer,
     transformer_feed,
 )
-from vampnet_models.spec import HOP_SAMPLES, MASK_TOKEN, N_COARSE_CODEBOOKS, SAMPLE_RATE_HZ
-
-COARSE_WINDOW_FRAMES = -(-10 * SAMPLE_RATE_HZ // HOP_SAMPLES)
-C2F_WINDOW_FRAMES = -(-3 * SAMPLE_RATE_HZ // HOP_SAMPLES)
 
 Audio = NDArray[np.float32]
 _OnStates = Callable[[Sequence[State]], None]
@@ -59,8 +56,8 @@ def decode(decoder: Session, codes: Codes) -> Audio:
 
     MASK becomes code 0, and frames that are masked in all codebooks become silence.
     """
-    empty = (codes == MASK_TOKEN).all(axis=1)[0]
-    known = np.where(codes == MASK_TOKEN, 0, codes)
+    empty = (codes == VAMPNET.mask_token).all(axis=1)[0]
+    known = np.where(codes == VAMPNET.mask_token, 0, codes)
     audio: Audio = decoder.run({decoder.input_names[0]: known})[decoder.output_names[0]][0, 0]
     if empty.any():
         silent = np.repeat(empty, len(audio) // len(empty))
@@ -100,8 +97,8 @@ def generate_coarse(
     are kept in every codebook: the only join between windows.
     """
     forward, out = forward_of(coarse), codes.copy()
-    for number, start in enumerate(range(0, codes.shape[2], COARSE_WINDOW_FRAMES)):
-        window = slice(start, start + COARSE_WINDOW_FRAMES)
+    for number, start in enumerate(range(0, codes.shape[2], VAMPNET.coarse_window_frames)):
+        window = slice(start, start + VAMPNET.coarse_window_frames)
         own = joined(mask[:, :, window])
         seeded = replace(options, seed=options.seed + number)
         final, states = sample_all(forward, codes[:, :, window], own, codes.shape[1], seeded)
@@ -133,14 +130,14 @@ def generate_fine(
     and cut back.
     """
     frames = codes.shape[2]
-    missing = -frames % C2F_WINDOW_FRAMES
+    missing = -frames % VAMPNET.c2f_window_frames
     widths = ((0, 0), (0, 0), (0, missing))
     padded = np.pad(codes, widths)
     padded_mask = np.pad(mask, widths, constant_values=1)
-    predicted = codes.shape[1] - N_COARSE_CODEBOOKS
+    predicted = codes.shape[1] - VAMPNET.n_coarse_codebooks
     forward = forward_of(c2f)
-    for number, start in enumerate(range(0, padded.shape[2], C2F_WINDOW_FRAMES)):
-        window = slice(start, start + C2F_WINDOW_FRAMES)
+    for number, start in enumerate(range(0, padded.shape[2], VAMPNET.c2f_window_frames)):
+        window = slice(start, start + VAMPNET.c2f_window_frames)
         seeded = replace(options, seed=options.seed + number)
         final, states = sample_all(
             forward, padded[:, :, window], padded_mask[:, :, window], predicted, seeded
@@ -164,8 +161,8 @@ def vamp(
     `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
     coarse model, the others c2f. `progress` counts encoding, both models' windows and decoding.
     """
-    frames = -(-len(samples) // HOP_SAMPLES)
-    total = 2 - (-frames // COARSE_WINDOW_FRAMES) - (-frames // C2F_WINDOW_FRAMES)
+    frames = -(-len(samples) // VAMPNET.hop_samples)
+    total = 2 - (-frames // VAMPNET.coarse_window_frames) - (-frames // VAMPNET.c2f_window_frames)
     done = 0
 
     def advance(_states: Sequence[State] = ()) -> None:
@@ -179,14 +176,14 @@ def vamp(
     mask = make_mask(codes.shape)
     coarse = generate_coarse(
         chain.coarse,
-        codes[:, :N_COARSE_CODEBOOKS],
-        mask[:, :N_COARSE_CODEBOOKS],
+        codes[:, : VAMPNET.n_coarse_codebooks],
+        mask[:, : VAMPNET.n_coarse_codebooks],
         coarse_options,
         advance,
     )
-    whole = np.concatenate([coarse, codes[:, N_COARSE_CODEBOOKS:]], axis=1)
+    whole = np.concatenate([coarse, codes[:, VAMPNET.n_coarse_codebooks :]], axis=1)
     # A frame whose coarse codes were generated anew has no fine codes to keep.
-    fine_mask = np.maximum(mask, mask[:, :N_COARSE_CODEBOOKS].max(axis=1, keepdims=True))
+    fine_mask = np.maximum(mask, mask[:, : VAMPNET.n_coarse_codebooks].max(axis=1, keepdims=True))
     complete = generate_fine(chain.c2f, whole, fine_mask, c2f_options, advance)
     audio = decode(chain.decoder, complete)[: len(samples)]
     advance()

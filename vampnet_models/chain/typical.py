@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
+from vampnet_models.family import VAMPNET
 from vampnet_models.repair.baked import WINDOWS
 from vampnet_models.shapes.tensor_shapes import Shape
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, ModelSpec, Role
+from vampnet_models.spec import ModelSpec, Role
 
 _CODEC_FRAMES = 288
 """5 s of audio."""
@@ -14,10 +15,10 @@ _UNKNOWN_SIZE = 64
 """Stands in for an axis of a generic model whose size nobody gave."""
 
 _LENGTHS = {
-    Role.CODEC_ENCODER: _CODEC_FRAMES * HOP_SAMPLES,
+    Role.CODEC_ENCODER: _CODEC_FRAMES * VAMPNET.hop_samples,
     Role.CODEC_DECODER: _CODEC_FRAMES,
     **WINDOWS,
-    Role.BEATS: _CODEC_FRAMES * HOP_SAMPLES * BEAT_RATE_HZ // SAMPLE_RATE_HZ,
+    Role.BEATS: _CODEC_FRAMES * VAMPNET.hop_samples * BEAT_RATE_HZ // VAMPNET.sample_rate_hz,
 }
 
 

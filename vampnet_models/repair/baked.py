@@ -18,10 +18,11 @@ import onnx_ir as ir
 from onnxruntime import RunOptions
 
 from vampnet_models.errors import reason_of
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Array, Feeds, Session
 from vampnet_models.repair.layouts import conditioning_of, inputs_of
-from vampnet_models.spec import HOP_SAMPLES, ROLE_KEY, ModelSpec, Role, TensorSpec
+from vampnet_models.spec import ROLE_KEY, ModelSpec, Role, TensorSpec
 from vampnet_models.structure import constant_of
 
 _PROBED_FRAMES = (37, 61)
@@ -107,7 +108,7 @@ def accepted_lengths(path: Path, spec: ModelSpec, session: Session) -> Accepted:
     model = load_model(path)
     if ROLE_KEY in model.metadata_props:
         return declared or Accepted()
-    unit = HOP_SAMPLES if timed[0].shape[1] == 1 else 1
+    unit = VAMPNET.hop_samples if timed[0].shape[1] == 1 else 1
     found = _accepted(model, _Probe(spec, session), unit, declared)
     if found.usable or spec.role not in WINDOWS:
         return found

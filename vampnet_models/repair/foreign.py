@@ -5,20 +5,13 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.repair.baked import Accepted, accepted_lengths, data_shaped
 from vampnet_models.repair.graph_problems import Problem
 from vampnet_models.repair.layouts import inputs_of, logits_name
-from vampnet_models.spec import (
-    CODEBOOK_DIM,
-    CODEBOOK_SIZE,
-    MASK_TOKEN,
-    ROLE_KEY,
-    ModelSpec,
-    Part,
-    Role,
-)
+from vampnet_models.spec import ROLE_KEY, ModelSpec, Part, Role
 
 _TRANSFORMERS = (Role.COARSE, Role.C2F)
 _TRANSFORMER_PARTS = (Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
@@ -121,9 +114,10 @@ def _of_answer(spec: ModelSpec) -> Problem | None:
 def _of_classes(spec: ModelSpec) -> Problem | None:
     name = logits_name(spec)
     shape = spec.output(name).shape if name is not None else ()
-    if CODEBOOK_SIZE + 1 not in shape:
+    if VAMPNET.codebook_size + 1 not in shape:
         return None
-    text = f"{name} has a class for MASK itself ({CODEBOOK_SIZE + 1}): it is left out of tokens"
+    n_classes = VAMPNET.codebook_size + 1
+    text = f"{name} has a class for MASK itself ({n_classes}): it is left out of tokens"
     return Problem("mask-class", text)
 
 
@@ -135,12 +129,16 @@ def _of_architecture(spec: ModelSpec, model: ir.Model) -> Problem | None:
         for value in model.graph.initializers.values()
         if value.const_value is not None and value.const_value.dtype is ir.DataType.FLOAT
     ]
-    own = [s for s in tables if len(s) == 2 and s[0] == MASK_TOKEN + 1 and s[1] != CODEBOOK_DIM]
+    own = [
+        s
+        for s in tables
+        if len(s) == 2 and s[0] == VAMPNET.mask_token + 1 and s[1] != VAMPNET.codebook_dim
+    ]
     if not isinstance(n, int) or len(own) < n:
         return None
     text = (
         f"{len(own)} embedding tables of {own[0][0]} x {own[0][1]}: another architecture than the "
-        f"checkpoints' (the codec's {CODEBOOK_SIZE} x {CODEBOOK_DIM}), so their weights do not fit "
-        "it: `vampbench import` writes the original"
+        f"checkpoints' (the codec's {VAMPNET.codebook_size} x {VAMPNET.codebook_dim}), so their "
+        "weights do not fit it: `vampbench import` writes the original"
     )
     return Problem("other-architecture", text)

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Feeds, Session
 from vampnet_models.spec import (
-    CODEBOOK_SIZE,
-    N_COARSE_CODEBOOKS,
     ModelSpec,
     Role,
     TensorSpec,
@@ -56,7 +55,7 @@ def mask_of(spec: ModelSpec, feed: Feeds) -> _Array:
 
 def conditioning_of(role: Role) -> int:
     """How many codebooks the role is given and never predicts."""
-    return N_COARSE_CODEBOOKS if role is Role.C2F else 0
+    return VAMPNET.n_coarse_codebooks if role is Role.C2F else 0
 
 
 def logits_name(spec: ModelSpec) -> str | None:
@@ -110,7 +109,7 @@ def _logits(name: str, values: _Array, codes: tuple[int, ...], predicted: int) -
     if values.ndim != 4 or values.shape[2] != frames or values.shape[1] not in (n, predicted):
         raise InputError(f"{name} {list(values.shape)} does not fit codes {list(codes)}")
     classes = values.shape[3]
-    return values[:, -predicted:, :, : classes - (classes == CODEBOOK_SIZE + 1)]
+    return values[:, -predicted:, :, : classes - (classes == VAMPNET.codebook_size + 1)]
 
 
 def session_spec(session: Session) -> ModelSpec:

@@ -3,7 +3,7 @@ import pytest
 
 from calibration.audio.classes import _CLASSES, class_of
 from calibration.audio.samples import sample_pack
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
 
 PACK = {clip.name: clip.samples for clip in sample_pack()}
 
@@ -19,7 +19,7 @@ def test_kinds_of_the_pack(name: str, kind: str) -> None:
 
 def test_hisses_between_vowels_with_pauses_are_like_speech() -> None:
     rng = np.random.default_rng(0)
-    time_s = np.arange(int(0.2 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    time_s = np.arange(int(0.2 * VAMPNET.sample_rate_hz)) / VAMPNET.sample_rate_hz
     swell = np.hanning(len(time_s))
     vowel = 0.3 * np.sin(2 * np.pi * 150 * time_s) * swell
     hiss = 0.2 * rng.standard_normal(len(time_s)) * swell

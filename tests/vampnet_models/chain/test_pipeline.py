@@ -3,8 +3,8 @@ import pytest
 
 from vampnet_models.architectures.synth import probe_audio
 from vampnet_models.chain import pipeline, tokens
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.spec import MASK_TOKEN
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,8 @@ def chain(small_models):
 
 
 def test_windows_are_ten_and_three_seconds():
-    assert pipeline.COARSE_WINDOW_FRAMES == 575
-    assert pipeline.C2F_WINDOW_FRAMES == 173
+    assert VAMPNET.coarse_window_frames == 575
+    assert VAMPNET.c2f_window_frames == 173
 
 
 def test_vamp_gives_audio_of_the_same_length_and_repeats(chain):
@@ -36,7 +36,7 @@ def test_vamp_gives_audio_of_the_same_length_and_repeats(chain):
     assert np.array_equal(first, again)
     kept = pipeline.encode(chain.encoder, audio)[:, :3, ::7]
     assert (codes[:, :3, ::7] == kept).all()
-    assert codes.max() < MASK_TOKEN
+    assert codes.max() < VAMPNET.mask_token
 
 
 def test_joined_keeps_the_edges_only_where_something_is_kept():
@@ -63,7 +63,7 @@ def test_fine_windows_are_padded_and_cut_back(chain):
 
 def test_fully_masked_frames_decode_to_silence(chain):
     codes = np.zeros((1, 14, 4), np.int64)
-    codes[:, :, 2] = MASK_TOKEN
+    codes[:, :, 2] = VAMPNET.mask_token
     audio = pipeline.decode(chain.decoder, codes)
     assert audio.shape == (4 * 768,)
     assert not audio[2 * 768 : 3 * 768].any()

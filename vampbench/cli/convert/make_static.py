@@ -13,11 +13,12 @@ from optimize.origin import check_origin
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact
 from vampnet_models.onnxfile.outputs import model_output
 from vampnet_models.shapes.fix_shapes import fix_shapes
 from vampnet_models.shapes.tensor_shapes import Shape
-from vampnet_models.spec import HOP_SAMPLES, ModelSpec, Role
+from vampnet_models.spec import ModelSpec, Role
 from vampnet_models.text import megabytes
 
 _MOST_INPUT_BYTES = 256 * 1000 * 1000
@@ -87,7 +88,7 @@ def _shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[st
     """Input shapes `[batch, channels, frames]`, of the encoder in samples. Raises InputError."""
     if spec.role in (Role.GENERIC, Role.BEATS):
         raise InputError(f"{path}: its axes have no known meaning; only VampNet's models are taken")
-    length = frames * HOP_SAMPLES if spec.role is Role.CODEC_ENCODER else frames
+    length = frames * VAMPNET.hop_samples if spec.role is Role.CODEC_ENCODER else frames
     shapes = {}
     for tensor in spec.inputs:
         channels = [size for size in tensor.shape[1:-1] if isinstance(size, int)]

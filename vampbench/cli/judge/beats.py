@@ -11,9 +11,10 @@ from optimize.truth.beats import Times, beat_times_s, frame_s
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.chain.pipeline import Audio
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import Role
 
 
 def check_tracker(model: Path) -> Artifact:
@@ -48,9 +49,9 @@ def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
         times = beat_times_s(logits, frame_s(len(window), logits.shape[-1]))
         found += [start / BEAT_RATE_HZ + t for t in times]
     together = np.unique(np.concatenate([np.zeros(0), *found]))
-    return together[together < len(samples) / SAMPLE_RATE_HZ]
+    return together[together < len(samples) / VAMPNET.sample_rate_hz]
 
 
 def codec_frames(times_s: Times) -> tuple[int, ...]:
     """The token frames in which these times lie, ascending, each once."""
-    return tuple(sorted({int(t * SAMPLE_RATE_HZ / HOP_SAMPLES) for t in times_s}))
+    return tuple(sorted({int(t * VAMPNET.sample_rate_hz / VAMPNET.hop_samples) for t in times_s}))

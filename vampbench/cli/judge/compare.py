@@ -15,9 +15,10 @@ from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
 from vampnet_models.chain.pipeline import decode, encode
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import check_output, open_artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import Role
 from vampnet_models.text import percent
 
 
@@ -57,7 +58,9 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     files = [out / f"{number}-{name}.wav" for number, name in enumerate(names)]
     for file in files:
         check_output(file, recording)
-    samples = read_audio(recording).samples[: max(HOP_SAMPLES, int(duration_s * SAMPLE_RATE_HZ))]
+    samples = read_audio(recording).samples[
+        : max(VAMPNET.hop_samples, int(duration_s * VAMPNET.sample_rate_hz))
+    ]
     write_wav(files[0], samples)
     rows: list[Json] = []
     reference = reference_codes = None
@@ -88,7 +91,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
         "log-mel to original",
     )
     voice.table(
-        f"{recording.name}, {len(samples) / SAMPLE_RATE_HZ:.1f} s",
+        f"{recording.name}, {len(samples) / VAMPNET.sample_rate_hz:.1f} s",
         columns,
         [
             (

@@ -26,10 +26,11 @@ from vampnet_models.chain.tokens import (
     with_upper_codebooks,
 )
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact, check_output, find_models, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.spec import CHAIN_ROLES, HOP_SAMPLES, SAMPLE_RATE_HZ, Role
+from vampnet_models.spec import CHAIN_ROLES, Role
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Prompt:
 
     def mask(self, shape: tuple[int, ...]) -> Codes:
         """int64 `[1, codebooks, frames]`, 1 where music is generated."""
-        frame_s = HOP_SAMPLES / SAMPLE_RATE_HZ
+        frame_s = VAMPNET.hop_samples / VAMPNET.sample_rate_hz
         ends = inpainting_mask(
             shape, round(self.prefix_s / frame_s), round(self.suffix_s / frame_s)
         )
@@ -198,7 +199,7 @@ def vamp_command(
             for role, a in stages.items()
         }
     if duration_s is not None:
-        samples = samples[: max(HOP_SAMPLES, round(duration_s * SAMPLE_RATE_HZ))]
+        samples = samples[: max(VAMPNET.hop_samples, round(duration_s * VAMPNET.sample_rate_hz))]
     heard = () if beats is None else _heard(beats, samples, threads, voice)
     prompt = Prompt(
         period, width, prefix_s, suffix_s, upper_codebook, seed, beats=heard, beat_width=beat_width
@@ -213,7 +214,8 @@ def vamp_command(
     tokens_sha256 = hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
     kept = float(1 - prompt.mask(codes.shape).mean())
     voice.say(
-        f"{out}  {len(audio) / SAMPLE_RATE_HZ:.2f} s, {kept:.0%} of the recording's tokens kept"
+        f"{out}  {len(audio) / VAMPNET.sample_rate_hz:.2f} s, "
+        f"{kept:.0%} of the recording's tokens kept"
     )
     voice.say(f"  tokens sha256  {tokens_sha256[:16]}")
     for role, name in names.items():

@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.tiny_graphs import product
 from tests.vampbench.conftest import tone
-from vampnet_models.spec import SAMPLE_RATE_HZ
+from vampnet_models.family import VAMPNET
+
+RATE_HZ = VAMPNET.sample_rate_hz
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +166,10 @@ def test_settings_are_named_and_recorded(vampbench, tiny, recordings, tmp_path):
 def test_evaluation_audio_outside_the_ranges_is_told(vampbench, tiny, tmp_path):
     quiet, loud = tmp_path / "quiet", tmp_path / "loud"
     quiet.mkdir(), loud.mkdir()
-    time_s = np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    time_s = np.arange(2 * RATE_HZ) / RATE_HZ
     rng = np.random.default_rng(0)
-    soundfile.write(quiet / "tone.wav", 0.1 * np.sin(2 * np.pi * 100 * time_s), SAMPLE_RATE_HZ)
-    soundfile.write(loud / "noise.wav", 0.1 * rng.standard_normal(len(time_s)), SAMPLE_RATE_HZ)
+    soundfile.write(quiet / "tone.wav", 0.1 * np.sin(2 * np.pi * 100 * time_s), RATE_HZ)
+    soundfile.write(loud / "noise.wav", 0.1 * rng.standard_normal(len(time_s)), RATE_HZ)
     command = ("int8", tiny / "codec_encoder.onnx", "--audio", quiet)
     done = vampbench(*command, "--evaluation-audio", loud, "-o", tmp_path / "out.onnx")
     assert done.code == 0
@@ -216,13 +218,13 @@ def test_audio_that_cannot_calibrate(vampbench, tiny, tmp_path):
     folders = {name: tmp_path / name for name in ("short", "silent", "clipped", "one", "same")}
     for folder in folders.values():
         folder.mkdir()
-    soundfile.write(folders["short"] / "a.wav", 0.1 * np.ones(800), SAMPLE_RATE_HZ)
-    soundfile.write(folders["silent"] / "a.wav", np.zeros(SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
-    soundfile.write(folders["silent"] / "b.wav", np.zeros(30_000), SAMPLE_RATE_HZ)
+    soundfile.write(folders["short"] / "a.wav", 0.1 * np.ones(800), RATE_HZ)
+    soundfile.write(folders["silent"] / "a.wav", np.zeros(RATE_HZ), RATE_HZ)
+    soundfile.write(folders["silent"] / "b.wav", np.zeros(30_000), RATE_HZ)
     tone(folders["one"] / "a.wav")
     for name in ("a.wav", "b.wav"):
         loud = soundfile.read(tone(folders["clipped"] / name))[0]
-        soundfile.write(folders["clipped"] / name, np.clip(9 * loud, -1, 1), SAMPLE_RATE_HZ)
+        soundfile.write(folders["clipped"] / name, np.clip(9 * loud, -1, 1), RATE_HZ)
     code, said = lines(folders["short"])
     assert code == 2 and "too little different audio" in said
     code, said = lines(folders["silent"])

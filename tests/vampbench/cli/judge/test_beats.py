@@ -18,8 +18,8 @@ from vampbench.cli.judge.vamp import Prompt, vamp_command
 from vampbench.work.job import Job, judge, run_job
 from vampbench.work.sets import counted, totals_of
 from vampnet_models.errors import InputError
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
-from vampnet_models.spec import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def tracker(tmp_path_factory):
 
 
 def test_a_recording_is_tracked_at_its_own_rate(tracker):
-    found = track_beats(tracker, clicks(6, SAMPLE_RATE_HZ))
+    found = track_beats(tracker, clicks(6, VAMPNET.sample_rate_hz))
     assert (np.diff(found) > 0).all() and found[0] >= 0 and found[-1] < 6
     onsets = np.arange(0.5, 6, 0.5)
     assert match(onsets, found, tolerance_s=0.06).recall > 0.8
     frames = codec_frames(found)
-    assert all(0 <= f * HOP_SAMPLES < 6 * SAMPLE_RATE_HZ for f in frames)
+    assert all(0 <= f * VAMPNET.hop_samples < 6 * VAMPNET.sample_rate_hz for f in frames)
     assert codec_frames(np.array([0.0, 0.001, 1.0])) == (0, 57)
 
 
@@ -41,7 +41,7 @@ def test_a_tracker_of_fixed_length_hears_window_by_window(tracker, tmp_path):
     model = load_model(tracker)
     model.graph.inputs[0].shape = ir.Shape([1, 1, 44_032])
     save_model(model, tmp_path / "fixed.onnx")
-    sound = clicks(5, SAMPLE_RATE_HZ)
+    sound = clicks(5, VAMPNET.sample_rate_hz)
     whole, parts = track_beats(tracker, sound), track_beats(tmp_path / "fixed.onnx", sound)
     assert parts[-1] > 4 and parts[-1] < 5
     assert match(whole, parts).f_measure > 0.8
@@ -49,7 +49,7 @@ def test_a_tracker_of_fixed_length_hears_window_by_window(tracker, tmp_path):
 
 def test_another_model_is_refused(small_models):
     with pytest.raises(InputError, match="is a coarse model, not a beats one"):
-        track_beats(small_models / "coarse.onnx", clicks(1, SAMPLE_RATE_HZ))
+        track_beats(small_models / "coarse.onnx", clicks(1, VAMPNET.sample_rate_hz))
 
 
 def test_beats_join_the_periodic_prompt_or_stand_alone():
@@ -69,7 +69,7 @@ def test_beats_join_the_periodic_prompt_or_stand_alone():
 def vamp_clicks(tracker, models, folder, *options):
     """Vamp on a second of clicks, in one step."""
     song = folder / "song.wav"
-    soundfile.write(song, clicks(1, SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    soundfile.write(song, clicks(1, VAMPNET.sample_rate_hz), VAMPNET.sample_rate_hz)
     call = [str(song), "-o", str(folder / "out.wav"), "--models", str(models), "--steps", "1"]
     call += ["--period", "0", "--beats", str(tracker), *options]
     result = CliRunner().invoke(vamp_command, call, catch_exceptions=False)
@@ -96,8 +96,8 @@ def test_the_main_job_takes_a_tracker_alone(tracker, tmp_path):
     sounds = tmp_path / "sounds"
     sounds.mkdir()
     for i in range(4):
-        sound = clicks(3, SAMPLE_RATE_HZ, period_s=0.4 + 0.05 * i, seed=i)
-        soundfile.write(sounds / f"{i}.wav", sound, SAMPLE_RATE_HZ)
+        sound = clicks(3, VAMPNET.sample_rate_hz, period_s=0.4 + 0.05 * i, seed=i)
+        soundfile.write(sounds / f"{i}.wav", sound, VAMPNET.sample_rate_hz)
     job = Job(
         models=(tracker,),
         out=tmp_path / "out",
