@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from docs.json_schema import SCHEMAS, schema_text
 from docs.kept import LATENCY, RECORDS, RUNS, all_kept, trimmed
 from docs.pages import pages, parts, with_parts
 from docs.tuned import trimmed_search
@@ -42,6 +43,8 @@ def main() -> None:
     for run, path in chosen.items():
         if path is not None:
             keep(run, trimmed(json.loads(path.read_text(encoding="utf-8"))))
+    for path, (kind, version) in SCHEMAS.items():
+        path.write_text(schema_text(kind, version), encoding="utf-8")
     made = parts(all_kept())
     for page in pages():
         text = page.read_text(encoding="utf-8")

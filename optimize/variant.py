@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vampnet_models.records import generic
+from vampnet_models.records import files
 from vampnet_models.records.generic import VARIANT
 from vampnet_models.records.variant import VariantRecord
 
@@ -26,9 +26,9 @@ def record_path(model: Path) -> Path:
 
 def write_record(record: VariantRecord, path: Path) -> None:
     """Write a record as JSON, atomically. Raises InputError when it cannot be written."""
-    generic.write_record(record, VARIANT, path)
+    files.write_record(record, VARIANT, path)
 
 
 def read_record(path: Path) -> VariantRecord:
     """Read a record. Raises InputError when the file is missing, damaged or of another version."""
-    return generic.read_record(VariantRecord, VARIANT, path)
+    return files.read_record(VariantRecord, VARIANT, path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,6 +65,18 @@ class Finished:
     code: int
     stdout: str
     stderr: str
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        found: dict[str, Any] = json.loads(self.stdout)
+        assert list(found) == ["schema", "command", "result", "warnings", "errors"]
+        return found
+
+    @property
+    def result(self) -> Any:
+        """The result in what `--json` printed."""
+        return self.answer["result"]
 
     @property
     def lines(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 from pathlib import Path
@@ -81,13 +80,13 @@ def test_the_rest_of_a_folder_is_done(vampbench, damaged, tiny, tmp_path):
     shutil.copy(tiny / "coarse.onnx", damaged)
     done = vampbench("fp16", damaged, "-o", tmp_path / "out", "--json")
     assert done.code == 2
-    assert [Path(v["path"]).name for v in json.loads(done.stdout)["variants"]] == ["coarse.onnx"]
+    assert [Path(v["path"]).name for v in done.result["variants"]] == ["coarse.onnx"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "coarse.onnx",
         "coarse.variant.json",
     ]
     assert sum(line.startswith("error: ") for line in done.lines) == 3
-    assert len(json.loads(done.stdout)["errors"]) == 3
+    assert len(done.answer["errors"]) == 3
 
 
 def test_names_with_spaces_accents_and_brackets(vampbench, tiny, tmp_path):

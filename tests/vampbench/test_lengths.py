@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from calibration.feeds.lengths import in_step
@@ -26,7 +24,7 @@ def test_verify_feeds_the_length_of_a_static_variant(vampbench, tiny, recordings
     made = static(model, "--frames", 40)
     done = vampbench("verify", tiny / f"{model}.onnx", made, "--audio", recordings, "--json")
     assert done.code == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = done.result
     accuracy = found["accuracy"]
     assert accuracy["token_agreement"] == 1 or accuracy["si_sdr_db"] > 100
     assert "40]" in done.stderr or f"{40 * 768}]" in done.stderr
@@ -45,7 +43,7 @@ def test_profile_feeds_the_length_of_a_static_variant(vampbench, tiny, recording
     options = ("--audio", recordings, "--target", "cpu:1", "--rounds", 3, "--json")
     done = vampbench("profile", tiny / "codec_decoder.onnx", made, *options)
     assert done.code == 0, done.stderr
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = done.result["models"]
     assert {v["profiles"]["cpu"]["kind"] for v in model["variants"]} == {"measurement"}
 
 

@@ -17,7 +17,7 @@ def test_make_static_keeps_the_tokens(vampbench, tiny, tmp_path):
     out = tmp_path / "coarse.onnx"
     done = vampbench("make-static", tiny / "coarse.onnx", "--frames", "20", "-o", out, "--json")
     assert done.code == 0
-    assert json.loads(done.stdout)["inputs"] == {"codes": [1, 4, 20], "mask": [1, 4, 20]}
+    assert done.result["inputs"] == {"codes": [1, 4, 20], "mask": [1, 4, 20]}
     rng = np.random.default_rng(0)
     feeds = {
         "codes": rng.integers(0, 1024, (1, 4, 20)),

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
@@ -17,6 +18,7 @@ from rich.progress import Progress as Bars
 from vampbench.cli.progress import told
 from vampbench.cli.tables import hanging, shown, stacked, table_of
 from vampnet_models.progress import Progress, Reporter, untold
+from vampnet_models.records.generic import ANSWER, versioned
 from vampnet_models.text import one_line, visible
 
 _PIPE_COLUMNS = 80
@@ -26,6 +28,36 @@ QUIET = "vampbench.quiet"
 """Where click's context holds that `--quiet` was given."""
 
 _LINE_FEED = "\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command prints with `--json`, whatever it is and however it ends.
+
+    command: its name; null where no known one was given.
+    result: what it found or wrote; null where it failed before it had anything.
+    warnings: what was not done, and why, a line each.
+    errors: what could not be done, a line each; the exit code is the process's.
+    """
+
+    command: str | None
+    result: Any
+    warnings: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+class Said:
+    """What one call of the command line has told so far; click's context holds it as `obj`."""
+
+    def __init__(self, command: str | None = None) -> None:
+        self.command = command
+        self.warnings: list[str] = []
+        self.errors: list[str] = []
+
+    def answer(self, result: Any) -> None:
+        """Print the answer for machines."""
+        found = Answer(self.command, result, tuple(self.warnings), tuple(self.errors))
+        _dump(versioned(found, ANSWER), sys.stdout)
 
 
 class Voice(Reporter):
@@ -43,6 +75,7 @@ class Voice(Reporter):
         self.out = _console(stderr=as_json)
         self.err = _console(stderr=True)
         self._bars: Bars | None = None
+        self._said = _said_here()
 
     @property
     def _answers(self) -> bool:
@@ -66,10 +99,12 @@ class Voice(Reporter):
 
     def warn(self, text: str) -> None:
         """A warning: something that was not done, and why."""
+        self._said.warnings.append(one_line(text))
         self.err.print(f"[yellow]warning:[/yellow] {shown(one_line(text))}")
 
     def error(self, text: str) -> None:
         """An input that cannot be used, while the others go on."""
+        self._said.errors.append(one_line(text))
         self.err.print(f"[red]error:[/red] {shown(one_line(text))}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -92,7 +127,7 @@ class Voice(Reporter):
     def json(self, value: Any) -> None:
         """The command's result for machines (only with `as_json`); nothing may fail after it."""
         if self.as_json:
-            _dump(value, sys.stdout)
+            self._said.answer(value)
 
     def finished(self, text: str, took_s: float) -> None:
         """A line for each finished step, where no terminal showed its bar."""
@@ -144,6 +179,12 @@ def _asked_to_be_quiet() -> bool:
     return context is not None and bool(context.meta.get(QUIET))
 
 
+def _said_here() -> Said:
+    context = click.get_current_context(silent=True)
+    found = None if context is None else context.find_object(Said)
+    return Said() if found is None else found
+
+
 def _console(*, stderr: bool) -> Console:
     made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
@@ -151,15 +192,15 @@ def _console(*, stderr: bool) -> Console:
     return made
 
 
-def fail(message: str, exit_code: int, *, as_json: bool) -> None:
+def fail(message: str, said: Said, *, as_json: bool) -> None:
     """The last line of a command that failed; with `as_json` for machines too, on stdout."""
     message = one_line(message)
     click.echo(message, err=True)
     if as_json:
-        error = {"message": message.removeprefix("error: "), "exit_code": exit_code}
+        said.errors.append(message.removeprefix("error: "))
         # A stdout that is full or closed is told on stderr already.
         with suppress(OSError):
-            _dump({"error": error}, sys.stdout)
+            said.answer(None)
             sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from vampbench.cli.commands import InSections, all_commands, quiet
-from vampbench.cli.console import fail
+from vampbench.cli.console import Said, fail
 from vampnet_models.errors import (
     TRACEBACK_VARIABLE,
     UNFORESEEN_LOG,
@@ -64,15 +64,16 @@ cli.params.append(quiet())
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every error is one line and an exit code.
 
-    With `--json` it is also `{"error": {"message", "exit_code"}}` on stdout: a command prints its
-    own JSON last, so that one which fails has not.
+    With `--json` it is also in the answer on stdout: a command prints its own last, so that one
+    which fails has not.
     """
     given = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
     _set_up_logs()
-    code, message = _ended(given)
+    said = Said(next((word for word in given if word in cli.commands), None))
+    code, message = _ended(given, said)
     if message is not None:
-        fail(message, code, as_json="--json" in given)
+        fail(message, said, as_json="--json" in given)
     _let_go_of_stdout()
     sys.exit(code)
 
@@ -137,11 +138,11 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ended(arguments: list[str]) -> tuple[int, str | None]:
+def _ended(arguments: list[str], said: Said) -> tuple[int, str | None]:
     """How the command ended: its exit code, and what the user must read where it failed."""
     try:
         with _sigterm_raises():
-            code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False)
+            code = cli.main(args=arguments, prog_name="vampbench", standalone_mode=False, obj=said)
         # A disk that is full shows here, where it still is an error of the command.
         sys.stdout.flush()
         return code if isinstance(code, int) else 0, None

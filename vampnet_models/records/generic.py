@@ -7,18 +7,14 @@ in `VERSIONS` here, nowhere else.
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
-from vampnet_models.onnxfile.artifact import write_text
 
 _T = TypeVar("_T")
 _SCHEMA = "schema"
@@ -37,6 +33,9 @@ class Version:
 
 VARIANT = Version("variant record", 2, (1, 2), "build it again")
 """Version 1 has no `runtime`: its variants count as not checked."""
+
+ANSWER = Version("answer", 1, (1,), "give the command again")
+"""What a command prints with `--json`."""
 
 
 class _Wrong(Exception):
@@ -60,24 +59,6 @@ def as_json(record: Any) -> Any:
 def versioned(record: Any, version: Version) -> dict[str, Any]:
     """The contents of a file: the version, then the record."""
     return {_SCHEMA: version.written, **as_json(record)}
-
-
-def write_record(record: Any, version: Version, path: Path) -> None:
-    """Write a record as JSON, atomically. Raises InputError when it cannot be written."""
-    text = json.dumps(versioned(record, version), indent=1, allow_nan=False)
-    write_text(path, text + "\n")
-
-
-def read_record(kind: type[_T], version: Version, path: Path) -> _T:
-    """Read a record. Raises InputError when the file is missing, damaged or of another version."""
-    try:
-        values = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{path}: no readable {version.name} ({reason}); {version.remedy}"
-        ) from error
-    return record_of(kind, values, version, str(path))
 
 
 def record_of(kind: type[_T], values: object, version: Version, where: str) -> _T:

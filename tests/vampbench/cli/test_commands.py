@@ -54,7 +54,7 @@ def test_json_stands_alone_on_stdout(vampbench, tiny, recordings, tmp_path):
     ):
         done = vampbench(*arguments, "--json")
         assert done.code == 0
-        assert json.loads(done.stdout)[key]
+        assert done.result[key]
 
 
 def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
@@ -62,12 +62,12 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     assert vampbench("weights", encoder, "-o", small).code == 0
     command = ("verify", encoder, small, "--audio", recordings, "--json")
     done = vampbench(*command)
-    found = json.loads(done.stdout)
+    found = done.result
     assert (done.code, found["status"], found["reason"]) == (0, "ok", None)
     share = found["accuracy"]["token_agreement"]
     missed = vampbench(*command, "--min-agreement", f"{share + 0.01}")
     assert missed.code == 1
-    assert json.loads(missed.stdout)["status"] == "missed"
+    assert missed.result["status"] == "missed"
 
 
 def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, recordings, tmp_path):
@@ -78,7 +78,7 @@ def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, record
     first = vampbench(*command, "--audio", recordings, "--write-golden", golden)
     again = vampbench(*command, "--golden", golden)
     assert (first.code, again.code) == (0, 0)
-    assert json.loads(again.stdout)["accuracy"] == json.loads(first.stdout)["accuracy"]
+    assert again.result["accuracy"] == first.result["accuracy"]
     both = vampbench(*command, "--golden", golden, "--audio", recordings)
     assert both.code == 2
     assert "leave out --audio" in both.stderr
@@ -91,7 +91,7 @@ def test_profile_compares_with_the_first_model(vampbench, generic, tmp_path):
     models = (generic / "product.onnx", fused)
     done = vampbench("profile", *models, "--target", "cpu:1,mobile", "--rounds", 3, "--json")
     assert done.code == 0
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = done.result["models"]
     profiles = {v["recipe"]: v["profiles"] for v in model["variants"]}
     assert list(profiles) == ["product", "fused"]
     assert profiles["product"]["cpu"]["ratio_to_reference"] == 1
@@ -107,7 +107,7 @@ def test_profile_compares_with_an_earlier_one(vampbench, generic, tmp_path):
         "profile", generic / "product.onnx", *options, "--compare", then, "--json", "-o", now
     )
     assert done.code == 0, done.stderr
-    (found,) = json.loads(done.stdout)["compared"]
+    (found,) = done.result["compared"]
     assert (found["recipe"], found["target"]) == ("product", "cpu")
     assert found["verdict"] in tuple(Verdict)
     assert found["machine"]["value"] > 0 and found["levelled"]["low"] <= found["levelled"]["high"]
@@ -130,7 +130,7 @@ def test_a_pipe_gets_one_line_per_step(vampbench, tiny, tmp_path):
 
 def test_inspect_says_what_a_model_is(vampbench, tiny):
     done = vampbench("inspect", tiny, "--json")
-    found = {m["path"].rsplit("/", 1)[-1]: m for m in json.loads(done.stdout)["models"]}
+    found = {m["path"].rsplit("/", 1)[-1]: m for m in done.result["models"]}
     assert found["coarse.onnx"]["role"] == "coarse"
     assert found["codec_decoder.onnx"]["role"] == "codec-decoder"
     assert found["coarse.onnx"]["opset"] == 21
@@ -138,7 +138,7 @@ def test_inspect_says_what_a_model_is(vampbench, tiny):
 
 def test_synth_writes_what_it_says(vampbench, tmp_path):
     done = vampbench("synth", "-o", tmp_path / "models", "--json")
-    written = json.loads(done.stdout)["models"]
+    written = done.result["models"]
     assert sorted(m["bytes"] for m in written) == sorted(
         p.stat().st_size for p in (tmp_path / "models").iterdir()
     )
@@ -154,7 +154,7 @@ def test_emulated_fp16_is_in_the_json(vampbench, tiny, recordings, tmp_path):
     encoder, half = tiny / "codec_encoder.onnx", tmp_path / "half.onnx"
     done = vampbench("fp16", encoder, "--emulate", "--audio", recordings, "-o", half, "--json")
     assert done.code == 0
-    found = json.loads(done.stdout)
+    found = done.result
     assert [each["recipe"] for each in found["variants"]] == ["fp16"]
     reports = found["emulated"]
     assert set(reports) == {"weights rounded", "every result rounded"}
@@ -207,16 +207,17 @@ def test_a_command_that_fails_says_so_in_json_too(vampbench, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     done = vampbench(name, "--nosuch", "--json")
     (line,) = done.stderr.splitlines()
-    error = json.loads(done.stdout)["error"]
-    assert error == {"message": line.removeprefix("error: "), "exit_code": done.code}
+    message = line.removeprefix("error: ")
+    told = {"command": name, "result": None, "warnings": [], "errors": [message]}
+    assert done.answer == {"schema": 1} | told
     assert done.code == 2
 
 
 def test_the_error_of_an_input_is_json_once(vampbench, tiny, tmp_path):
     done = vampbench("inspect", tmp_path / "absent.onnx", "--json")
-    found = json.loads(done.stdout)
-    assert found["error"]["exit_code"] == done.code == 2
-    assert f"error: {found['error']['message']}" == done.stderr.strip()
+    assert done.code == 2 and done.answer["result"] is None
+    (message,) = done.answer["errors"]
+    assert f"error: {message}" == done.stderr.strip()
     assert vampbench("inspect", tmp_path / "absent.onnx").stdout == ""
 
 

@@ -37,17 +37,17 @@ def test_inspect_tells_whether_the_runtime_was_checked(vampbench, tiny, tmp_path
     assert "% of the MatMul and Conv FLOPs: " in done.stdout
     assert "DynamicQuantizeMatMul" in done.stdout
     assert " Attention: two activations multiplied, in float" in done.stdout
-    (model,) = json.loads(vampbench("inspect", path, "--json").stdout)["models"]
+    (model,) = vampbench("inspect", path, "--json").result["models"]
     assert model["variant"]["runtime_checked"] is True
     assert model["runtime"] == model["variant"]["runtime"]
     assert model["runtime"]["kernels"]["DynamicQuantizeMatMul"] > 0
-    (source,) = json.loads(vampbench("inspect", tiny / "coarse.onnx", "--json").stdout)["models"]
+    (source,) = vampbench("inspect", tiny / "coarse.onnx", "--json").result["models"]
     assert source["variant"] is source["runtime"] is None
 
 
 def test_inspect_reads_the_graph_of_any_model(vampbench, generic):
     done = vampbench("inspect", generic / "product.onnx", "--runtime", "--json")
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = done.result["models"]
     assert (done.code, model["variant"]) == (0, None)
     assert model["runtime"]["float_flops"] == 2 * 1 * 8 * 512
     assert [path.name for path in generic.iterdir()] == ["product.onnx"]
@@ -56,11 +56,11 @@ def test_inspect_reads_the_graph_of_any_model(vampbench, generic):
 def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tmp_path):
     done = vampbench("inspect", misnamed, "--runtime", "--json")
     assert done.code == 1
-    (said,) = json.loads(done.stdout)["missed"]
+    (said,) = done.result["missed"]
     assert "int8-dynamic promises 95% of the MatMul and Conv FLOPs" in said
     assert "[no listed exclusion]" in vampbench("inspect", misnamed, "--runtime").stdout
     judged = vampbench("verify", generic / "product.onnx", misnamed, "--json")
-    found = json.loads(judged.stdout)
+    found = judged.result
     assert (judged.code, found["status"]) == (1, "missed")
     assert "int8-dynamic promises" in found["reason"]
     assert found["runtime"]["integer_share"] == 0
@@ -88,7 +88,7 @@ def test_a_record_of_another_file_is_no_check(vampbench, misnamed, generic):
     assert inspected.code == 2
     assert "describes another file" in inspected.stderr
     judged = vampbench("verify", generic / "product.onnx", misnamed, "--json")
-    assert (judged.code, json.loads(judged.stdout)["runtime"]) == (0, None)
+    assert (judged.code, judged.result["runtime"]) == (0, None)
     assert "the runtime was not checked" in judged.stderr
 
 
@@ -100,7 +100,7 @@ def test_float_nodes_are_counted_per_reason():
 
 def test_large_checks_tell_their_disk(vampbench, generic):
     done = vampbench("inspect", generic / "product.onnx", "--runtime", "--json")
-    small = read(RuntimeFacts, json.loads(done.stdout)["models"][0]["runtime"], "it", "mend it")
+    small = read(RuntimeFacts, done.result["models"][0]["runtime"], "it", "mend it")
     facts = replace(small, graph_bytes=1_330_000_000)
     assert ("disk", "the check took 1.33 GB for a moment") in lines_of(facts, promised=False)
     said = dict(lines_of(replace(small, unmapped=("a", "b")), promised=False))

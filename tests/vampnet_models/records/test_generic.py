@@ -7,7 +7,8 @@ from typing import Any, Literal
 import pytest
 
 from vampnet_models.errors import InputError
-from vampnet_models.records.generic import Version, read, read_record, versioned, write_record
+from vampnet_models.records.files import read_record, write_record
+from vampnet_models.records.generic import Version, read, versioned
 
 KIND = Version("nest", 3, (2, 3), "build it again")
 

@@ -165,13 +165,12 @@ def convert(
             f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
             f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
         )
-    artifacts, errors = _open(paths, voice)
-    code = 2 if errors else 0
+    artifacts = _open(paths, voice)
+    code = 0 if len(artifacts) == len(paths) else 2
     made: list[Variant] = []
 
     def failed(artifact: Artifact, error: Exception) -> int:
-        errors.append(f"{artifact.path.name}: {error}")
-        voice.error(errors[-1])
+        voice.error(f"{artifact.path.name}: {error}")
         return max(code, getattr(error, "exit_code", 1))
 
     for artifact in artifacts:
@@ -211,7 +210,7 @@ def convert(
             _tell(artifact, made[-1], explain, voice)
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
-    voice.json({"variants": records, "errors": errors} | more)
+    voice.json({"variants": records} | more)
     return code
 
 
@@ -239,9 +238,9 @@ def _native_variant(
         )
 
 
-def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], list[str]]:
-    """The models that can be read, and why the others of a folder cannot."""
-    artifacts, errors = [], []
+def _open(paths: list[Path], voice: Voice) -> list[Artifact]:
+    """The models that can be read; why the others of a folder cannot is told."""
+    artifacts = []
     for path in paths:
         try:
             with contained():
@@ -249,9 +248,8 @@ def _open(paths: list[Path], voice: Voice) -> tuple[list[Artifact], list[str]]:
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
-            errors.append(str(error))
-            voice.error(errors[-1])
-    return artifacts, errors
+            voice.error(str(error))
+    return artifacts
 
 
 def _calibration(

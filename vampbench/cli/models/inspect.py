@@ -46,7 +46,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     voice = Voice(as_json=as_json)
     paths = [p for given in models for p in (find_models(given) if given.is_dir() else [given])]
     found: list[Json] = []
-    failed: list[str] = []
+    failed = False
     missed: list[str] = []
     for path in paths:
         try:
@@ -57,7 +57,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
-            failed.append(str(error))
+            failed = True
             voice.error(str(error))
             continue
         facts = record.runtime if record is not None else None
@@ -78,7 +78,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
         if checked is not None and checked.missed is not None:
             missed.append(f"{path}: {checked.missed}")
             voice.error(missed[-1])
-    voice.json({"models": found, "errors": failed, "missed": missed})
+    voice.json({"models": found, "missed": missed})
     return 2 if failed else int(bool(missed))
 
 

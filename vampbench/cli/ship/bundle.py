@@ -180,9 +180,9 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     if found["manifest_sha256"] is not None:
         compared = "as given" if manifest_sha256 is not None else selfcheck.UNSIGNED
         voice.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
-    voice.json(found)
     if found["problems"]:
         voice.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
+    voice.json(found)
     return int(bool(found["problems"]))
 
 

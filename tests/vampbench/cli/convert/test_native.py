@@ -1,6 +1,5 @@
 """`--native`: two models per name, and a library that the sessions find by themselves."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,13 +21,13 @@ def test_a_native_variant_lies_beside_its_portable_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "cache"))
-    built = json.loads(vampbench("native", "--json").stdout)
+    built = vampbench("native", "--json").result
     assert built["built"] and Path(built["library"]).is_file()
-    assert not json.loads(vampbench("native", "--json").stdout)["built"]
+    assert not vampbench("native", "--json").result["built"]
     source, out = small_models / "codec_decoder.onnx", tmp_path / "decoder.onnx"
     done = vampbench("fuse", source, "-o", out, "--native", "--json")
     assert done.code == 0, done.stderr
-    portable, native = json.loads(done.stdout)["variants"]
+    portable, native = done.result["variants"]
     assert (portable["custom_operators"], portable["portable"]) == ([], None)
     assert (native["custom_operators"], native["portable"]) == (["Snake"], "decoder.onnx")
     assert native["fusions"]["native_snake"] == portable["fusions"]["snake"]
@@ -59,10 +58,10 @@ def test_verify_says_in_json_that_the_portable_model_was_judged(
     source, out = tiny / "codec_encoder.onnx", tmp_path / "encoder.onnx"
     assert vampbench("fuse", source, "-o", out, "--native").code == 0
     command = ("verify", source, tmp_path / "encoder.native.onnx", "--audio", recordings, "--json")
-    here = json.loads(vampbench(*command).stdout)
+    here = vampbench(*command).result
     assert here["opened_instead"] == {"reference": None, "variant": None}
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "empty"))
-    there = json.loads(vampbench(*command).stdout)
+    there = vampbench(*command).result
     assert there["opened_instead"] == {"reference": None, "variant": str(out)}
 
 
@@ -71,7 +70,7 @@ def test_left_in_float_are_the_operators_that_the_graph_has(
 ) -> None:
     out = tmp_path / "coarse.onnx"
     command = ("int8", tiny / "coarse.onnx", "--mode", "dynamic", "--native", "-o", out, "--json")
-    for made in json.loads(vampbench(*command).stdout)["variants"]:
+    for made in vampbench(*command).result["variants"]:
         operators = {n.name: n.op_type for n in load_model(Path(made["path"])).graph}
         left = {n["node"]: n["op_type"] for n in made["float_nodes"]}
         assert left.items() <= operators.items()

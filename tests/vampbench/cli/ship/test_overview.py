@@ -63,7 +63,7 @@ def test_no_model_is_opened(finished):
 
 
 def test_lengths_are_values_in_json_and_words_in_the_table(finished, vampbench):
-    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    found = vampbench("overview", finished, "--json").result
     assert found["lengths"]["coarse"] == FIXED
     assert found["lengths"]["c2f"] == UNKNOWN
     assert found["imported"] is None
@@ -93,14 +93,14 @@ def test_lengths_that_another_version_noted_are_unknown(finished, vampbench, not
     results["models"][0]["lengths"] = noted
     del results["models"][1]["lengths"]
     path.write_text(json.dumps(results))
-    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    found = vampbench("overview", finished, "--json").result
     assert found["lengths"] == {"coarse": UNKNOWN, "c2f": UNKNOWN}
     said = vampbench("overview", finished).stdout
     assert "unknown lengths: coarse, c2f; " in said
 
 
 def test_reasons_of_the_advice_are_values_with_words_beside_them(finished, vampbench):
-    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    found = vampbench("overview", finished, "--json").result
     for advice in found["recommendations"]:
         assert set(advice["why"]) == {"code", "text"}
         assert all(set(caveat) == {"code", "model", "text"} for caveat in advice["caveats"])
@@ -117,5 +117,5 @@ def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):
 
 
 def test_targets_have_the_names_that_bundle_takes(finished, vampbench):
-    found = json.loads(vampbench("overview", finished, "--json").stdout)
+    found = vampbench("overview", finished, "--json").result
     assert [r["target"] for r in found["recommendations"]] == ["cuda", "android", "ios"]

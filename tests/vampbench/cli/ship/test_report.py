@@ -33,7 +33,7 @@ def test_two_runs_are_compared(then, tmp_path, vampbench):
     before = (now / "results.json").read_bytes()
     done = vampbench("report", "--compare", then, now, "--json")
     assert done.code == 0
-    said = json.loads(done.stdout)
+    said = done.result
     (row,) = said["rows"]
     assert (row["then"]["bytes"], row["now"]["bytes"], row["kept"]) == (50, 40, "not compared")
     (time,) = row["times"]

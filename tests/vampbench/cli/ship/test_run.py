@@ -144,7 +144,7 @@ def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbe
     folder = tmp_path / "shipped"
     made = vampbench("bundle", out, "--target", "android", "--ort", "-o", folder, "--json")
     assert made.code == 0, made.stderr
-    manifest = json.loads(made.stdout)
+    manifest = made.result
     for model in manifest["models"]:
         assert (model["ort_reason"] is None) == model["file"].endswith(".ort")
     assert "MatMul" in (folder / "required_operators.config").read_text(encoding="utf-8")
@@ -174,7 +174,7 @@ def test_ort_format_is_refused_where_the_onnx_file_is_wanted(out, tmp_path, vamp
 def test_results_of_json_are_results_json(again, codec, recordings, vampbench):
     done = vampbench(*arguments(codec, recordings, again, "--json"))
     assert done.code == 0
-    assert json.loads(done.stdout) == results_of(again)
+    assert done.result == results_of(again)
 
 
 def test_a_second_run_makes_nothing_again(again, codec, recordings, vampbench):

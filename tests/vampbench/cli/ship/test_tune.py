@@ -36,7 +36,7 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     arguments = ["tune", pair, "--audio", recordings, "-o", out, "--rounds", "3"]
     done = vampbench(*arguments, "--min-agreement", "0.9", "--json")
     assert done.code == 0
-    result = json.loads(done.stdout)
+    result = done.result
     assert result == read(out / "tune.json")
     assert result["met"] and result["seeded"]
     assert "seeded weights: not an accuracy claim" in done.stderr
@@ -71,11 +71,11 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
 
     monkeypatch.setattr(Trials, "__init__", lambda *_: pytest.fail("a trial was run again"))
     again = vampbench(*arguments, "--min-agreement", "0.9", "--json")
-    assert json.loads(again.stdout)["chosen"] == result["chosen"]
+    assert again.result["chosen"] == result["chosen"]
 
     impossible = vampbench(*arguments, "--max-bytes", "1kB", "--json")
     assert impossible.code == 1
-    refused = json.loads(impossible.stdout)
+    refused = impossible.result
     assert not refused["met"] and refused["nearest"]
     assert "nothing meets the budget" in impossible.stderr
     assert "still holds the models and the report of an earlier search" in impossible.stderr
@@ -94,7 +94,7 @@ def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypat
     monkeypatch.setattr(shared_budget, "_MOST_ROUNDS", 0)
     unspent = vampbench(*arguments, *budget, "-o", tmp_path / "unspent")
     assert unspent.code == 0 and "shared budget" not in unspent.stderr
-    found, before = (json.loads(done.stdout) for done in (spent, unspent))
+    found, before = (done.result for done in (spent, unspent))
     assert before["chosen"]["bytes"] < found["chosen"]["bytes"] <= limit
     recipes, known = ({p["recipe"] for p in r["chosen"]["parts"]} for r in (found, before))
     assert recipes - known
@@ -155,12 +155,12 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     assert "kept from before: feeds, " in done.stderr and " trials" in done.stderr
 
     def chosen(found: Any) -> Any:
-        result = json.loads(found.stdout)
+        result = found.result
         parts = [(p["recipe"], p["bytes"], p["agreement"]) for p in result["chosen"]["parts"]]
         return parts, result["uniform"] and result["uniform"]["recipe"]
 
     assert chosen(done) == chosen(whole)
-    (model,) = json.loads(done.stdout)["models"]
+    (model,) = done.result["models"]
     free = model["free_running"]
     assert free["floor"]["kept"] >= free["variant"]["kept"] > 0.5
     assert free["variant"]["n_tokens"] == free["floor"]["n_tokens"] > 0

@@ -1,0 +1,32 @@
+"""Records in files: one a file, as JSON, with its version first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
+from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.generic import Version, record_of, versioned
+
+_T = TypeVar("_T")
+
+
+def write_record(record: Any, version: Version, path: Path) -> None:
+    """Write a record as JSON, atomically. Raises InputError when it cannot be written."""
+    text = json.dumps(versioned(record, version), indent=1, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def read_record(kind: type[_T], version: Version, path: Path) -> _T:
+    """Read a record. Raises InputError when the file is missing, damaged or of another version."""
+    try:
+        values = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{path}: no readable {version.name} ({reason}); {version.remedy}"
+        ) from error
+    return record_of(kind, values, version, str(path))
