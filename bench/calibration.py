@@ -26,7 +26,7 @@ from calibration.ranges.memory import Prediction
 from optimize.build import build_variant
 from optimize.fusions.order import fuse
 from optimize.precision.contract import traits_of
-from optimize.precision.int8 import static as int8_static
+from optimize.precision.int8.static import StaticInt8
 from optimize.recipes import INT8_STATIC
 from profiles.measure.child import peak_rss_bytes
 from vampnet_models.onnxfile.artifact import (
@@ -87,11 +87,7 @@ def _child(path: Path, case: str, n_samples: int, frames: int) -> dict[str, Any]
     terms = Terms(on_prediction=told.append)
     graph = load_model(path)
     n_bytes, traits = weights_bytes(graph), traits_of(spec_of(graph))
-    axes = (
-        int8_static.tensors_to_observe(graph.graph, traits)
-        if case not in (_SESSION, _RECIPE)
-        else {}
-    )
+    axes = StaticInt8().plan(graph.graph, traits).ranges if case not in (_SESSION, _RECIPE) else {}
     del graph
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     if case == _SESSION:

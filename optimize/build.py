@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx_ir as ir
@@ -33,10 +32,11 @@ from optimize.interface import (
     warnings_on,
 )
 from optimize.origin import check_origin
-from optimize.precision.contract import Conversion, RangeLike, Traits, traits_of
+from optimize.precision.contract import Conversion, Evidence, Float32, Needs, Plan, traits_of
 from optimize.probe import probe
 from optimize.recipes import Recipe
-from optimize.variant import Variant, read_record, record_path, write_record
+from optimize.surgery.stand_ins import restore
+from optimize.variant import Variant, read_record, record_path, versions, write_record
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import (
     Artifact,
@@ -46,7 +46,7 @@ from vampnet_models.onnxfile.artifact import (
     staging_beside,
 )
 from vampnet_models.onnxfile.native import HOW, built_library
-from vampnet_models.onnxfile.operators import NATIVE_DOMAIN, WEIGHT_OPS
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 from vampnet_models.onnxfile.portable import name_portable
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.progress import Progress
@@ -64,8 +64,6 @@ from vampnet_models.spec import ROLE_KEY
 
 _NO_PREPACKING = {"session.disable_prepacking": "1"}
 """The runtime otherwise copies each MatMul's weights into a layout of its own."""
-
-_PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
 
 
 @blaming_the_source
@@ -110,57 +108,90 @@ def build_variant(
     model = load_model(source.path)
     check_origin(model, source, as_exported=recipe.as_exported)
     record_path(out).unlink(missing_ok=True)
-    training = training_warning(model)
-    interface, warnings = _prepared(model, source.path, recipe)
-    warnings += [] if training is None else [training]
-    fusion = fuse(model, recipe.form.rules) if recipe.fuse is None else recipe.fuse(model)
-    warnings += _expectations(model, recipe, fusion, source.path)
-    traits = traits_of(source.spec)
-    if recipe.calibrate is not None and used is not None:
-        with _fused(model, out) as fused:
-            conversion = _applied(recipe.calibrate(model, fused, used.feeds, progress, traits))
-    elif used is not None:
-        conversion = _calibrated(model, recipe, traits, used, out, terms, progress)
-    else:
-        conversion = _convert(model, recipe, {}, traits)
-    finish = finished(model, recipe.form.finish)
-    warnings += _expectations(model, recipe, finish, source.path)
-    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
-    if portable is not None and custom:
+    made = _convert(model, source, recipe, out, used, terms, progress)
+    if portable is not None and made.custom:
         name_portable(model, portable)
-    keep(model, interface, io=recipe.io)
     probed: list[Probe] = []
 
     def check(staged: Path) -> None:
         if check_load:
             feeds = () if calibration is None else calibration.feeds
-            probed.append(_checked(source, recipe, staged, out, feeds, needs_library=bool(custom)))
+            probed.append(_checked(source, recipe, staged, out, feeds, made.custom))
 
     save_model(model, out, progress=progress, check=check)
-    made = open_artifact(out)
-    if made.bytes > source.bytes:
-        warnings.append(f"{made.bytes} bytes: larger than the source with {source.bytes}")
-    record = VariantRecord(
+    record = _record(source, recipe, open_artifact(out), made)
+    record = replace(record, calibration=facts, probe=probed[0] if probed else None)
+    if portable is not None and made.custom:
+        record = replace(record, portable=portable.name)
+    write_record(record, record_path(out))
+    return Variant(out, record)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What became of a model: by rules before and after its precision, and by that.
+
+    `custom` are the operators of the optional library that it needs now.
+    """
+
+    fusions: tuple[Fusion, Fusion]
+    conversion: Conversion
+    warnings: tuple[str, ...]
+    custom: tuple[str, ...]
+
+
+def _convert(
+    model: ir.Model,
+    source: Artifact,
+    recipe: Recipe,
+    out: Path,
+    feeds: FeedSet | None,
+    terms: Terms | None,
+    progress: Progress | None,
+) -> _Made:
+    """Follow the recipe in place, from the source's graph to that of the variant."""
+    training = training_warning(model)
+    interface, warnings = _prepared(model, source.path, recipe)
+    warnings += [] if training is None else [training]
+    fusion = fuse(model, recipe.form.rules) if recipe.fuse is None else recipe.fuse(model)
+    warnings += _expectations(model, recipe, fusion, source.path)
+    plan = recipe.precision.plan(model.graph, traits_of(source.spec))
+    with _evidence(model, recipe, plan, out, feeds, terms, progress) as evidence:
+        conversion = recipe.precision.apply(model, plan, evidence)
+    _check_converted(recipe, conversion)
+    restore(model)
+    finish = finished(model, recipe.form.finish)
+    warnings += _expectations(model, recipe, finish, source.path)
+    keep(model, interface, io=recipe.io)
+    conversion = replace(conversion, float_nodes=_as_finished(conversion.float_nodes, model.graph))
+    custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
+    return _Made((fusion, finish), conversion, (*warnings, *conversion.warnings), custom)
+
+
+def _record(source: Artifact, recipe: Recipe, artifact: Artifact, made: _Made) -> VariantRecord:
+    """What is recorded of every variant."""
+    fusion, finish = made.fusions
+    warnings = made.warnings
+    if artifact.bytes > source.bytes:
+        line = f"{artifact.bytes} bytes: larger than the source with {source.bytes}"
+        warnings = (*warnings, line)
+    return VariantRecord(
         recipe=recipe.name,
         role=source.role.value,
-        model=out.name,
-        bytes=made.bytes,
-        sha256=made.sha256,
+        model=artifact.path.name,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
         source=SourceFacts(source.path.name, source.bytes, source.sha256),
-        calibration=facts,
+        calibration=None,
         versions=versions(),
         fusions={**fusion.counts, **finish.counts},
         unmatched=(*fusion.unmatched, *finish.unmatched),
-        precision=conversion.precision,
-        float_nodes=_as_finished(conversion.float_nodes, model.graph),
-        mixed_nodes=conversion.mixed_nodes,
-        warnings=(*warnings, *conversion.warnings),
-        custom_operators=custom,
-        portable=portable.name if portable is not None and custom else None,
-        probe=probed[0] if probed else None,
+        precision=made.conversion.precision,
+        float_nodes=made.conversion.float_nodes,
+        mixed_nodes=made.conversion.mixed_nodes,
+        warnings=warnings,
+        custom_operators=made.custom,
     )
-    write_record(record, record_path(out))
-    return Variant(out, record)
 
 
 def outside_ranges(
@@ -176,19 +207,15 @@ def outside_ranges(
     With the store that `out` was built with, nothing is calibrated again. Raises InputError as
     `build_variant` does.
     """
-    if recipe.observe is None or recipe.limits is None:
+    if Needs.RANGES not in recipe.precision.needs:
         return ()
-    model = load_model(source.path)
-    _prepared(model, source.path, recipe)
-    fuse(model, recipe.form.rules)
-    traits = traits_of(source.spec)
-    axes = recipe.observe(model.graph, traits)
+    model, plan = _planned(source, recipe)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
-            fused, calibration.feeds, axes, recipe.observer, terms=terms
+            fused, calibration.feeds, plan.ranges, recipe.observer, terms=terms
         )
-        limits = recipe.limits(model.graph, ranges, traits)
-        return shares_outside(fused, feeds, limits, axes)
+        limits = recipe.precision.apply(model, plan, Evidence(ranges)).limits
+        return shares_outside(fused, feeds, limits, plan.ranges)
 
 
 def check_memory(
@@ -198,17 +225,21 @@ def check_memory(
 
     For before the feeds are made: the calibration itself looks again, at what then is held.
     """
-    if recipe.observe is None:
+    if Needs.RANGES not in recipe.precision.needs:
         return
+    model, plan = _planned(source, recipe)
+    later = moments_bytes(plan.moments)
+    with _fused(model, out) as fused:
+        predicted = predict(fused, longest, plan.ranges, recipe.observer, GROUP_BYTES, later)
+    group_within(predicted, max_memory_bytes, GROUP_BYTES)
+
+
+def _planned(source: Artifact, recipe: Recipe) -> tuple[ir.Model, Plan]:
+    """The fused model, and what the recipe's precision would do to it."""
     model = load_model(source.path)
     _prepared(model, source.path, recipe)
     fuse(model, recipe.form.rules)
-    traits = traits_of(source.spec)
-    axes = recipe.observe(model.graph, traits)
-    later = moments_bytes({} if recipe.moments is None else recipe.moments(model.graph, traits))
-    with _fused(model, out) as fused:
-        predicted = predict(fused, longest, axes, recipe.observer, GROUP_BYTES, later)
-    group_within(predicted, max_memory_bytes, GROUP_BYTES)
+    return model, recipe.precision.plan(model.graph, traits_of(source.spec))
 
 
 def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
@@ -218,21 +249,10 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
         audio=feeds.audio,
         upstream=feeds.upstream,
         observer=recipe.observer,
-        settings=dict(recipe.settings),
+        settings=dict(recipe.precision.settings),
         # As it will be read again: JSON has no tuples.
         coverage=json.loads(json.dumps(asdict(feeds.coverage()))),
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that decide what a variant is; `source` when not installed."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "source"
-    return found
 
 
 def _reusable(
@@ -283,35 +303,37 @@ def _expectations(model: ir.Model, recipe: Recipe, fusion: Fusion, path: Path) -
     return [*fusion.warnings, *lines]
 
 
-def _calibrated(
+@contextmanager
+def _evidence(
     model: ir.Model,
     recipe: Recipe,
-    traits: Traits,
-    feeds: FeedSet,
+    plan: Plan,
     out: Path,
+    feeds: FeedSet | None,
     terms: Terms | None,
     progress: Progress | None,
-) -> Conversion:
-    """Convert with ranges of the fused float32 model, and with second moments where asked for."""
-    assert recipe.observe is not None
-    axes = recipe.observe(model.graph, traits)
-    if not axes:
-        return _convert(model, recipe, {}, traits)
-    widths = {} if recipe.moments is None else recipe.moments(model.graph, traits)
+) -> Iterator[Evidence]:
+    """What the plan asks for, of the fused float32 model; second moments are taken when read."""
+    given = () if feeds is None else feeds.feeds
+    if not plan.ranges and not plan.moments:
+        yield Evidence(feeds=given)
+        return
     with _fused(model, out) as fused:
-        ranges = collect_channel_ranges(
-            fused,
-            feeds.feeds,
-            axes,
-            recipe.observer,
-            terms=terms,
-            later_bytes=moments_bytes(widths),
-            progress=progress,
+        ranges = (
+            collect_channel_ranges(
+                fused,
+                given,
+                plan.ranges,
+                recipe.observer,
+                terms=terms,
+                later_bytes=moments_bytes(plan.moments),
+                progress=progress,
+            )
+            if plan.ranges
+            else {}
         )
-        if recipe.compensate is None or not widths:
-            return _convert(model, recipe, ranges, traits)
-        moments_of = partial(collect_moments, fused, feeds.feeds, progress=progress)
-        return _applied(recipe.compensate(model, ranges, moments_of, fused.parent, traits))
+        moments_of = partial(collect_moments, fused, given, progress=progress)
+        yield Evidence(ranges, moments_of if plan.moments else None, given, fused.parent)
 
 
 @contextmanager
@@ -322,22 +344,13 @@ def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
         yield staging / "fused.onnx"
 
 
-def _convert(
-    model: ir.Model, recipe: Recipe, ranges: Mapping[str, RangeLike], traits: Traits
-) -> Conversion:
-    if recipe.convert is None:
-        n_weights = sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)
-        return Conversion({"float32": n_weights})
-    return _applied(recipe.convert(model, ranges, traits))
-
-
-def _applied(conversion: Conversion) -> Conversion:
-    """The conversion; raises NotApplicable when it converted nothing."""
-    if not set(conversion.precision) - {"float32"}:
-        reasons = sorted({node.reason for node in conversion.float_nodes})
-        detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
-        raise NotApplicable(f"no node was converted: {detail}")
-    return conversion
+def _check_converted(recipe: Recipe, conversion: Conversion) -> None:
+    """Raise NotApplicable where a precision converted nothing."""
+    if isinstance(recipe.precision, Float32) or set(conversion.precision) - {"float32"}:
+        return
+    reasons = sorted({node.reason for node in conversion.float_nodes})
+    detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
+    raise NotApplicable(f"no node was converted: {detail}")
 
 
 def _as_finished(nodes: Iterable[FloatNode], graph: ir.Graph) -> tuple[FloatNode, ...]:
@@ -359,8 +372,7 @@ def _checked(
     staged: Path,
     out: Path,
     feeds: Sequence[Feeds],
-    *,
-    needs_library: bool,
+    custom: Sequence[str],
 ) -> Probe:
     """Open a variant that has no name yet in ONNX Runtime, and run it beside its source.
 
@@ -368,7 +380,7 @@ def _checked(
     on disk, so that opening needs none of the memory that running the model takes. Raises
     PromiseMissed.
     """
-    if needs_library and built_library() is None:
+    if custom and built_library() is None:
         return Probe(not_probed=f"the operator library that it needs is not here; {HOW}")
     try:
         open_session(staged, graph_optimization="disabled", config=_NO_PREPACKING)

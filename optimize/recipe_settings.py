@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import onnx_ir as ir
 
-from calibration.ranges.observers import OBSERVERS, Range
+from calibration.ranges.observers import OBSERVERS
 from optimize.fusions.order import Form
-from optimize.precision.contract import Conversion, RangeLike, Traits
-from optimize.precision.fp16 import convert as fp16
-from optimize.precision.fp16 import emulate as fp16_emulate
-from optimize.precision.fp16 import ranges as fp16_ranges
-from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.int8 import static as int8_static
-from optimize.precision.weights import calibrated_weights, weight_only
-from optimize.recipes import (
-    BEYOND,
-    FP16,
-    INT8_DYNAMIC,
-    INT8_STATIC,
-    NEAR_INT8,
-    Recipe,
-    with_static_settings,
-)
+from optimize.precision.fp16.convert import Float16
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.int8.static import StaticInt8
+from optimize.precision.weights.calibrated_weights import CalibratedWeights
+from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, WeightOnly
+from optimize.recipes import BEYOND, FP16, INT8_DYNAMIC, INT8_STATIC, NEAR_INT8, Recipe
 from vampnet_models.errors import InputError
 
 
@@ -40,65 +28,21 @@ class StaticSettings:
     tables: bool = False
 
 
-@dataclass(frozen=True)
-class Fp16Settings:
-    """What stays in float32, and whether inputs and outputs do; `ranges` were measured before."""
-
-    keep_nodes: tuple[str, ...] = ()
-    keep_ops: tuple[str, ...] = ()
-    keep_io: bool = True
-    ranges: Mapping[str, Range] | None = None
-    measure: bool = False
-    on_ranges: Callable[[Mapping[str, Range]], None] | None = None
-    emulated: bool = False
-
-
-def fp16_recipe(settings: Fp16Settings) -> Recipe:
+def fp16_recipe(precision: Float16) -> Recipe:
     """FP16 with settings of its own.
 
-    With `measure` the recipe is calibrated: nodes whose values float16 cannot hold stay. What was
-    measured is handed to `on_ranges`, so such a variant is always made anew. `emulated` gives the
-    float32 graph that rounds each result.
+    What is measured is handed on, so such a variant is always made anew.
     """
-
-    def convert(model: ir.Model, given: Mapping[str, RangeLike], traits: Traits) -> Conversion:
-        ranges = given if settings.measure else settings.ranges or {}
-        whole = {name: Range(float(r.low), float(r.high)) for name, r in ranges.items()}
-        if settings.measure and settings.on_ranges is not None:
-            settings.on_ranges(whole)
-        measured = fp16_ranges.nodes_to_keep(model.graph, whole)
-        keep_nodes, keep_ops = settings.keep_nodes, settings.keep_ops
-        if settings.emulated:
-            count = fp16_emulate.emulate(
-                model,
-                keep_nodes=keep_nodes,
-                keep_ops=keep_ops,
-                measured=measured,
-                traits=traits,
-            )
-            return Conversion({"float16, emulated": count})
-        return fp16.convert(
-            model,
-            keep_nodes=keep_nodes,
-            keep_ops=keep_ops,
-            measured=measured,
-            keep_io=settings.keep_io,
-            traits=traits,
-        )
-
     return replace(
         FP16,
-        name=_fp16_name(settings),
-        convert=convert,
-        reusable=not settings.measure,
-        observe=(lambda graph, _traits: fp16_ranges.tensors_to_measure(graph))
-        if settings.measure
-        else None,
-        io=None if settings.keep_io else ir.DataType.FLOAT16,
+        name=_fp16_name(precision),
+        precision=precision,
+        reusable=not precision.measure,
+        io=None if precision.keep_io else ir.DataType.FLOAT16,
     )
 
 
-def _fp16_name(settings: Fp16Settings) -> str:
+def _fp16_name(settings: Float16) -> str:
     """`fp16`, and a hash of the settings that differ: other settings make another variant."""
     name = "fp16-emulated" if settings.emulated else "fp16"
     ranges = None if settings.ranges is None else sorted(settings.ranges.items())
@@ -119,7 +63,7 @@ def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
         raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
     if chosen.activations not in ("u8", "s8"):
         raise InputError(f"{chosen.activations}: no such activations; choose u8 or s8")
-    settings = int8_static.Settings(
+    settings = StaticInt8(
         signed=chosen.activations == "s8",
         correct_bias=chosen.bias_correction,
         tables=chosen.tables,
@@ -131,22 +75,15 @@ def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
     parts += ["tables"] if settings.tables else []
     if len(parts) == 1:
         return INT8_STATIC
-    return replace(
-        with_static_settings(INT8_STATIC, settings), name="-".join(parts), observer=observer
-    )
+    return replace(INT8_STATIC, name="-".join(parts), precision=settings, observer=observer)
 
 
 def dynamic_recipe(tables: bool = False) -> Recipe:
     """Dynamic INT8, of tables too where asked for."""
     if not tables:
         return INT8_DYNAMIC
-    return replace(
-        INT8_DYNAMIC,
-        name=f"{INT8_DYNAMIC.name}-tables",
-        convert=lambda model, _ranges, traits: int8_dynamic.convert(
-            model, traits=traits, with_tables=True
-        ),
-    )
+    name = f"{INT8_DYNAMIC.name}-tables"
+    return replace(INT8_DYNAMIC, name=name, precision=DynamicInt8(tables=True))
 
 
 def weights_recipe(
@@ -161,13 +98,11 @@ def weights_recipe(
     methods = ("symmetric", "asymmetric", "fitted", "gptq")
     if method not in methods or compute not in ("float", "int8"):
         raise InputError(f"{method}, {compute}: not offered; see `weights --help`")
-    settings = weight_only.Settings(
+    settings = WeightOnly(
         bits=4 if bits == "4" else 8,
         block=None if block == "channel" else int(block),
-        accuracy_level=(
-            weight_only.INT8_COMPUTE if compute == "int8" else weight_only.FLOAT_COMPUTE
-        ),
-        method=method,  # type: ignore[arg-type]
+        accuracy_level=INT8_COMPUTE if compute == "int8" else FLOAT_COMPUTE,
+        method="asymmetric" if method == "gptq" else method,  # type: ignore[arg-type]
         tables=tables,
     )
     given = ((block, "32"), (method, "symmetric"), (compute, "float"))
@@ -177,9 +112,6 @@ def weights_recipe(
         "-".join(parts),
         f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
         Form.WEIGHTS,
-        None
-        if method == "gptq"
-        else lambda model, _ranges, traits: weight_only.convert(model, settings, traits=traits),
-        calibrate=partial(calibrated_weights.convert, settings) if method == "gptq" else None,
+        CalibratedWeights(settings) if method == "gptq" else settings,
         probe_bound=NEAR_INT8 if bits == "8" else BEYOND,
     )

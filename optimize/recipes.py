@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import onnx_ir as ir
 
-from calibration.ranges.observers import ChannelRange, Range
 from optimize.fusions.order import Form, Fusion
-from optimize.precision import npu
-from optimize.precision.contract import Conversion, MomentsOf, RangeLike, Traits
-from optimize.precision.fp16 import convert as fp16
-from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.int8 import static as int8_static
-from optimize.precision.weights import weight_only
+from optimize.precision.contract import Float32, Needs, Precision
+from optimize.precision.fp16.convert import Float16
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.int8.static import StaticInt8
+from optimize.precision.npu import ActivationBits, NpuInt8
+from optimize.precision.weights.weight_only import WeightOnly
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.session import Feeds
-from vampnet_models.progress import Progress
 from vampnet_models.spec import OPSET
-
-_Convert = Callable[[ir.Model, Mapping[str, RangeLike], Traits], Conversion]
-"""Changes the precision of a fused model in place; the ranges are empty unless calibrated, the
-traits are those of its source."""
-
-_Ranges = Mapping[str, Range | ChannelRange]
-
-_Calibrate = Callable[[ir.Model, Path, Sequence[Feeds], Progress | None, Traits], Conversion]
-"""The same with the fused float32 model on disk, the feeds to run it on, and progress."""
-
-_Compensate = Callable[[ir.Model, Mapping[str, RangeLike], MomentsOf, Path, Traits], Conversion]
-"""`_Convert` with a way to the second moments of the fused float32 model's activations."""
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
@@ -54,17 +38,16 @@ state). Two answers that have nothing to do with each other differ by 1.4: what 
 blows up, has another form or is not finite."""
 
 
+_FLOAT32 = Float32()
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Raise an older model to `opset`, fuse it for `form` (or by `fuse`, another tool's way),
-    `convert`, then finish it for `form`.
+    convert it to `precision`, then finish it for `form`.
 
     `expect` names the rules that must match every one of their candidates (as many attentions as
-    there are Softmaxes, ...). A calibrated recipe gets the ranges of the tensors that `observe`
-    names, per channel of the axis given with a name, or as a whole, chosen by `observer`;
-    `limits` says what its quantizers then cover. One that learns more than ranges has `calibrate`
-    in place of `convert`; where the graph has activations that `moments` names, `compensate` takes
-    its place, with a way to their second moments. `settings` are recorded with the calibration.
+    there are Softmaxes, ...). Ranges that the precision asks for are chosen by `observer`.
     `integer_share` of the MatMul and Conv FLOPs must run in integer
     kernels, but for nodes that are left with a reason. A variant that is there already is used
     again where it was made by a `reusable` recipe of the same name.
@@ -77,14 +60,8 @@ class Recipe:
     name: str
     summary: str
     form: Form
-    convert: _Convert | None = None
-    observe: Callable[[ir.Graph, Traits], Mapping[str, int | None]] | None = None
+    precision: Precision[Any] = _FLOAT32
     observer: str = "minmax"
-    limits: Callable[[ir.Graph, Mapping[str, RangeLike], Traits], _Ranges] | None = None
-    calibrate: _Calibrate | None = None
-    moments: Callable[[ir.Graph, Traits], Mapping[str, int]] | None = None
-    compensate: _Compensate | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
     opset: int = OPSET
     expect: tuple[str, ...] = ("rms_norm", "relative_attention", "snake")
     integer_share: float | None = None
@@ -98,7 +75,7 @@ class Recipe:
     @property
     def needs_calibration(self) -> bool:
         """Whether feeds are needed."""
-        return self.observe is not None or self.calibrate is not None
+        return self.precision.needs is not Needs.NOTHING
 
 
 _EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
@@ -115,48 +92,19 @@ FP16 = Recipe(
     "fp16",
     "float16 weights and arithmetic; float32 where float16 would change the codes or overflow",
     Form.FLOAT,
-    lambda model, _ranges, traits: fp16.convert(model, traits=traits),
+    Float16(),
     probe_bound=_NEAR_FP16,
 )
 
 
-def with_static_settings(recipe: Recipe, settings: int8_static.Settings) -> Recipe:
-    """A recipe that converts with these settings."""
-    return replace(
-        recipe,
-        convert=lambda model, ranges, traits: int8_static.convert(
-            model, ranges, settings=settings, traits=traits
-        ),
-        compensate=lambda model, ranges, moments_of, scratch, traits: int8_static.convert(
-            model,
-            ranges,
-            settings=settings,
-            moments_of=moments_of,
-            scratch=scratch,
-            traits=traits,
-        ),
-        settings={
-            "activations": "s8" if settings.signed else "u8",
-            "rounding": "gptq",
-            "bias correction": "on" if settings.correct_bias else "off",
-            **({"tables": "int8"} if settings.tables else {}),
-        },
-    )
-
-
-INT8_STATIC = with_static_settings(
-    Recipe(
-        "int8-static",
-        "8-bit weights and activations, ranges calibrated on audio",
-        Form.STATIC,
-        observe=int8_static.tensors_to_observe,
-        moments=int8_static.moments_to_collect,
-        limits=int8_static.limits,
-        expect=_EXPECTED,
-        integer_share=INTEGER_SHARE,
-        probe_bound=NEAR_INT8,
-    ),
-    int8_static.Settings(),
+INT8_STATIC = Recipe(
+    "int8-static",
+    "8-bit weights and activations, ranges calibrated on audio",
+    Form.STATIC,
+    StaticInt8(),
+    expect=_EXPECTED,
+    integer_share=INTEGER_SHARE,
+    probe_bound=NEAR_INT8,
 )
 
 _NATIVE_EXPECTED = (*_EXPECTED[:2], "native_snake", "split_products", "native_attention")
@@ -172,10 +120,11 @@ _FUSED_NATIVE = replace(
 )
 
 _INT8_STATIC_NATIVE = replace(
-    with_static_settings(INT8_STATIC, int8_static.Settings(native=True)),
+    INT8_STATIC,
     name="int8-static-native",
     summary="8-bit weights and activations, with the optional library's Snake and attention",
     form=Form.STATIC_NATIVE,
+    precision=StaticInt8(native=True),
     expect=(*_EXPECTED[:-1], "native_attention"),
     is_native=True,
 )
@@ -184,7 +133,7 @@ INT8_DYNAMIC = Recipe(
     "int8-dynamic",
     "8-bit weights and activations, ranges taken at run time",
     Form.DYNAMIC,
-    lambda model, _ranges, traits: int8_dynamic.convert(model, traits=traits),
+    DynamicInt8(),
     expect=(*_EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
     probe_bound=NEAR_INT8,
@@ -199,13 +148,11 @@ _INT8_DYNAMIC_NATIVE = replace(
     is_native=True,
 )
 
-BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
-
 _INT8_WEIGHTS = Recipe(
     "int8-weights",
     "8-bit weights; activations stay float between operators",
     Form.WEIGHTS,
-    lambda model, _ranges, traits: weight_only.convert(model, BITS_8, traits=traits),
+    WeightOnly(bits=8),
     probe_bound=NEAR_INT8,
 )
 
@@ -213,17 +160,16 @@ _INT4_WEIGHTS = Recipe(
     "int4-weights",
     "4-bit weights in blocks of 32; activations stay float between operators",
     Form.WEIGHTS,
-    lambda model, _ranges, traits: weight_only.convert(model, BITS_4, traits=traits),
+    WeightOnly(bits=4),
 )
 
 
-def _npu(bits: npu.ActivationBits) -> Recipe:
+def _npu(bits: ActivationBits) -> Recipe:
     return Recipe(
         f"npu-a{bits}w8",
         f"Qualcomm NPU: {bits}-bit activations and 8-bit weights in products, FP16 elsewhere",
         Form.PHONE,
-        partial(npu.convert, bits=bits),
-        observe=partial(npu.tensors_to_observe, bits=bits),
+        NpuInt8(bits),
         expect=("snake",),
         as_exported=True,
         probe_bound=NEAR_INT8,
@@ -244,7 +190,7 @@ _COREML_FP16 = Recipe(
     "coreml-fp16",
     "iOS: float16 in ONNX's own operators, which CoreML takes where it refuses fused attention",
     Form.PHONE,
-    lambda model, _ranges, traits: fp16.convert(model, traits=traits),
+    Float16(),
     expect=("snake",),
     as_exported=True,
     probe_bound=_NEAR_FP16,

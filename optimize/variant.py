@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vampnet_models.records import files
 from vampnet_models.records.generic import VARIANT
 from vampnet_models.records.variant import VariantRecord
+
+_PACKAGES = ("vampnet-workbench", "onnx", "onnxruntime", "onnx-ir", "onnxscript", "numpy")
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,17 @@ class Variant:
     path: Path
     record: VariantRecord
     reused: bool = False
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a variant is; `source` when not installed."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "source"
+    return found
 
 
 def record_path(model: Path) -> Path:

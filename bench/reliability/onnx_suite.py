@@ -37,8 +37,8 @@ from bench.reliability.onnx_suite_case import (
     take_every_size,
 )
 from bench.reliability.onnx_suite_results import DOCS, RESULTS, counted, with_section
-from optimize.build import versions
 from optimize.recipes import RECIPES
+from optimize.variant import versions
 from vampnet_models.onnxfile.artifact import write_text
 
 ROOT = Path(__file__).resolve().parents[2]

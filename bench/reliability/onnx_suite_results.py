@@ -20,7 +20,7 @@ from bench.reliability.onnx_suite_case import (
     UNRUNNABLE,
     Row,
 )
-from optimize.build import versions
+from optimize.variant import versions
 
 _Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]

@@ -32,7 +32,7 @@ from bench.reliability.real_converters import CONVERTERS, OURS
 from bench.reliability.real_results import DOCS, RESULTS, gathered, with_section
 from bench.reliability.real_tasks import RECORDINGS, TASKS, Material, materials
 from bench.reliability.real_wheels import SHIPPED, Shipped, fetched, files_in
-from optimize.build import versions
+from optimize.variant import versions
 from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import write_text
 from vampnet_models.onnxfile.session import Feeds, open_session

@@ -10,7 +10,7 @@ from bench.reliability.onnx_suite_results import DOCS, ROOT, put_section
 from bench.reliability.real_converters import CONVERTERS
 from bench.reliability.real_tasks import TASKS
 from bench.reliability.real_wheels import SHIPPED
-from optimize.build import versions
+from optimize.variant import versions
 from vampnet_models.onnxfile.artifact import sha256_of
 
 __all__ = ["DOCS", "RESULTS", "gathered", "section", "with_section"]

@@ -10,15 +10,15 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from optimize.fusions.order import Form
-from optimize.precision.contract import Conversion, RangeLike, Traits
+from optimize.precision.contract import Conversion, Evidence, Needs, Plan, Precision, Traits
 from optimize.precision.shared.plan import float_node, table_lookups
 from optimize.recipes import INTEGER_SHARE, Recipe
 from vampnet_models.errors import InputError, PromiseMissed
@@ -80,25 +80,40 @@ def weights_recipe(bits: str, block: str, method: str, interpreter: Path) -> Rec
 
 
 def _recipe(name: str, method: str, interpreter: Path, arguments: Sequence[str] = ()) -> Recipe:
-    def calibrated(
-        model: ir.Model, fused: Path, feeds: Sequence[Feeds], _progress: object, _traits: Traits
-    ) -> Conversion:
-        return _quantized(model, fused, feeds, method, interpreter, arguments)
-
-    def converted(model: ir.Model, _ranges: Mapping[str, RangeLike], _traits: Traits) -> Conversion:
-        with scratch_folder() as folder:
-            fused = folder / "fused.onnx"
-            save_model(model, fused)
-            return _quantized(model, fused, (), method, interpreter, arguments)
-
     return Recipe(
         name,
         f"Neural Compressor, {method}",
         Form.FLOAT,
-        convert=None if method in _CALIBRATED else converted,
-        calibrate=calibrated if method in _CALIBRATED else None,
+        _NeuralCompressor(method, interpreter, tuple(arguments)),
         integer_share=INTEGER_SHARE if method in ("static", "dynamic", "smoothquant") else None,
     )
+
+
+@dataclass(frozen=True)
+class _NeuralCompressor(Precision[Plan]):
+    """What the tool's `method` makes of a model, run by this `interpreter`."""
+
+    method: str
+    interpreter: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def needs(self) -> Needs:
+        """The feeds, where the method runs the model."""
+        return Needs.FEEDS if self.method in _CALIBRATED else Needs.NOTHING
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """The nodes with weights; which of them it leaves the tool tells afterwards."""
+        return Plan(tuple(n for n in graph if n.op_type in WEIGHT_OPS), (), traits=traits)
+
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """Hand the model to the tool, and take over what it made."""
+        with scratch_folder() as folder:
+            fused = folder / "fused.onnx"
+            save_model(model, fused)
+            return _quantized(
+                model, fused, evidence.feeds, self.method, self.interpreter, self.arguments
+            )
 
 
 def _quantized(

@@ -7,34 +7,55 @@ by its traits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Flag, auto
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from calibration.ranges.observers import ChannelRange, Range
+from vampnet_models.onnxfile.operators import WEIGHT_OPS
+from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.records.variant import FloatNode, MixedNode
 from vampnet_models.spec import ModelSpec, Part, Role
 
 
 @dataclass(frozen=True)
+class Traits:
+    """The family's rules that hold for a model; for one of another kind, none does.
+
+    `is_family`: its graph is one on which the speed of integer kernels was measured.
+    `is_calibrated_on_audio`: it has a place in the chain, through which its calibration comes.
+    """
+
+    is_family: bool = False
+    decides_codes: bool = False
+    has_waveform: bool = False
+    embeds_codes: bool = False
+    is_decoder: bool = False
+    is_calibrated_on_audio: bool = False
+
+
+NO_TRAITS = Traits()
+
+
+@dataclass(frozen=True)
 class Conversion:
-    """What a precision did: weight-carrying nodes by precision, nodes left or converted apart."""
+    """What a precision did: weight-carrying nodes by precision, nodes left or converted apart.
+
+    `limits` are the values that static quantizers cover, of each tensor that was observed.
+    """
 
     precision: dict[str, int]
     float_nodes: tuple[FloatNode, ...] = ()
     mixed_nodes: tuple[MixedNode, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The nodes to convert, and the heavy nodes to leave."""
-
-    chosen: tuple[ir.Node, ...]
-    left: tuple[FloatNode, ...]
+    limits: Mapping[str, Range | ChannelRange] = field(default_factory=dict)
 
 
 class RangeLike(Protocol):
@@ -55,23 +76,96 @@ MomentsOf = Callable[[Mapping[str, int]], Iterable[tuple[str, NDArray[np.float64
 """From activations and their numbers of channels to X^T X of each, in that order."""
 
 
-@dataclass(frozen=True)
-class Traits:
-    """The family's rules that hold for a model; for one of another kind, none does.
+class Needs(Flag):
+    """What sample data has to tell before a precision can convert a model.
 
-    `is_family`: its graph is one on which the speed of integer kernels was measured.
-    `is_calibrated_on_audio`: it has a place in the chain, through which its calibration comes.
+    `RANGES` and `MOMENTS` are those that its plan names; `FEEDS` are the model's inputs themselves.
     """
 
-    is_family: bool = False
-    decides_codes: bool = False
-    has_waveform: bool = False
-    embeds_codes: bool = False
-    is_decoder: bool = False
-    is_calibrated_on_audio: bool = False
+    NOTHING = 0
+    RANGES = auto()
+    MOMENTS = auto()
+    FEEDS = auto()
 
 
-NO_TRAITS = Traits()
+@dataclass(frozen=True)
+class Plan:
+    """What a precision would do to a graph, before anything is changed.
+
+    `chosen` nodes are converted, heavy ones that are not are `left` with reasons. `ranges` are the
+    tensors whose values calibration has to observe, by name: per channel of that axis, or (None) as
+    a whole. `moments` are the activations whose second moments are made use of, with their numbers
+    of channels. `traits` are those of the model.
+    """
+
+    chosen: tuple[ir.Node, ...]
+    left: tuple[FloatNode, ...]
+    ranges: Mapping[str, int | None] = field(default_factory=dict)
+    moments: Mapping[str, int] = field(default_factory=dict)
+    traits: Traits = NO_TRAITS
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What sample data said of the fused float32 model, as far as a plan asked for it.
+
+    What waits until the model is written may lie in `scratch` (None: where temporary files are).
+    """
+
+    ranges: Mapping[str, RangeLike] = field(default_factory=dict)
+    moments_of: MomentsOf | None = None
+    feeds: Sequence[Feeds] = ()
+    scratch: Path | None = None
+
+
+_P = TypeVar("_P", bound=Plan)
+
+
+class Precision(ABC, Generic[_P]):
+    """How a fused model's weights and arithmetic are stored.
+
+    One is a frozen dataclass of its settings. `optimize.build` does the rest for each: it raises
+    the opset and fuses before, gathers the evidence, puts stand-ins back and drops what nothing
+    reads, and then checks the interface, saves, loads and probes.
+    """
+
+    @property
+    def needs(self) -> Needs:
+        """What has to be known of sample data; nothing unless a precision says so."""
+        return Needs.NOTHING
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What is recorded with the calibration: other settings make another variant of it."""
+        return {}
+
+    @abstractmethod
+    def plan(self, graph: ir.Graph, traits: Traits) -> _P:
+        """What is converted and what is left, and what calibration has to tell for it.
+
+        Nothing is changed. Raises InputError for settings that do not fit the graph.
+        """
+
+    @abstractmethod
+    def apply(self, model: ir.Model, plan: _P, evidence: Evidence) -> Conversion:
+        """Convert a model in place by the plan of its graph; weights are read as they are written.
+
+        A node of the plan that the evidence does not allow stays in float, and says so.
+        """
+
+
+@dataclass(frozen=True)
+class Float32(Precision[Plan]):
+    """Everything as it is; the weights are counted."""
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """Nothing is converted."""
+        return Plan((), (), traits=traits)
+
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """Count the nodes with weights."""
+        return Conversion({"float32": sum(1 for node in model.graph if node.op_type in WEIGHT_OPS)})
+
 
 _ENCODER = Traits(is_family=True, decides_codes=True, has_waveform=True)
 _DECODER = Traits(is_family=True, has_waveform=True, is_decoder=True)

@@ -10,14 +10,23 @@ the pairs: it tells the rounding, never the speed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, Plan, RangeLike, Traits
+from calibration.ranges.observers import Range
+from optimize.precision.contract import (
+    Conversion,
+    Evidence,
+    Needs,
+    Plan,
+    Precision,
+    RangeLike,
+    Traits,
+)
 from optimize.precision.int8.conv import constant_bias, extremes
 from optimize.precision.int8.conv_weight import bias_units, wide_enough
 from optimize.precision.shared.plan import (
@@ -36,7 +45,6 @@ from optimize.surgery.graph import (
     add_constant,
     add_weight,
     dims,
-    drop_unused,
     graph_of,
     insert,
     read,
@@ -56,58 +64,55 @@ class _Job:
     input: tuple[np.float32, int]
     output: tuple[np.float32, int]
     bias: Array | None
+    limits: Mapping[str, Range]
 
 
-def targets(graph: ir.Graph, bits: ActivationBits, traits: Traits = NO_TRAITS) -> Plan:
-    """The nodes that become integer ones, and the heavy ones that stay in FP16, with reasons.
+@dataclass(frozen=True)
+class NpuInt8(Precision[Plan]):
+    """8-bit weights and activations of 8 or 16 `bits`, in products; the rest is left to FP16."""
 
-    In 8 bits the head stays too.
-    """
-    exclusions = merged(family_exclusions(graph, traits), {} if bits == 16 else heads(graph))
-    return plan(graph, tuple(_OUTPUT_CHANNELS), exclusions)
+    bits: ActivationBits
 
+    @property
+    def needs(self) -> Needs:
+        """One range over each input and output."""
+        return Needs.RANGES
 
-def tensors_to_observe(
-    graph: ir.Graph, traits: Traits = NO_TRAITS, *, bits: ActivationBits
-) -> dict[str, int | None]:
-    """The values whose ranges `convert` needs; one range over each."""
-    found: dict[str, int | None] = {}
-    for node in targets(graph, bits, traits).chosen:
-        for value in (node.inputs[0], node.outputs[0]):
-            if value is not None and value.name:
-                found[value.name] = None
-    return found
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """The nodes that become integer ones, and the heavy ones that stay in FP16, with reasons.
 
+        In 8 bits the head stays too.
+        """
+        kept = {} if self.bits == 16 else heads(graph)
+        exclusions = merged(family_exclusions(graph, traits), kept)
+        found = plan(graph, tuple(_OUTPUT_CHANNELS), exclusions)
+        values = [v for node in found.chosen for v in (node.inputs[0], node.outputs[0])]
+        ranges = {v.name: None for v in values if v is not None and v.name}
+        return replace(found, ranges=ranges, traits=traits)
 
-def convert(
-    model: ir.Model,
-    ranges: Mapping[str, RangeLike],
-    traits: Traits = NO_TRAITS,
-    *,
-    bits: ActivationBits,
-) -> Conversion:
-    """Insert the pairs into a model in place; weights are read when they are written.
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """Insert the pairs into a model in place; weights are read when they are written.
 
-    A node whose ranges are missing or not finite stays in float and says so.
-    """
-    graph = model.graph
-    found = with_finite_weights(graph, targets(graph, bits, traits))
-    left: list[FloatNode] = list(found.left)
-    jobs: list[_Job] = []
-    for node in found.chosen:
-        try:
-            jobs.append(_job(node, ranges, bits))
-        except NoMatch as reason:
-            left.append(float_node(node, str(reason)))
-    made: dict[ir.Value, ir.Value] = {}
-    for job in jobs:
-        _quantize_input(job, bits, made)
-        scales = _quantize_weight(graph, job)
-        if job.bias is not None:
-            _quantize_bias(graph, job, job.bias, scales)
-        _quantize_output(job, bits)
-    drop_unused(model)
-    return conversion(graph, len(jobs), f"a{bits}w8", left)
+        A node whose ranges are missing or not finite stays in float and says so.
+        """
+        graph, bits = model.graph, self.bits
+        found = with_finite_weights(graph, plan)
+        left: list[FloatNode] = list(found.left)
+        jobs: list[_Job] = []
+        for node in found.chosen:
+            try:
+                jobs.append(_job(node, evidence.ranges, bits))
+            except NoMatch as reason:
+                left.append(float_node(node, str(reason)))
+        made: dict[ir.Value, ir.Value] = {}
+        for job in jobs:
+            _quantize_input(job, bits, made)
+            scales = _quantize_weight(graph, job)
+            if job.bias is not None:
+                _quantize_bias(graph, job, job.bias, scales)
+            _quantize_output(job, bits)
+        limits = {name: each for job in jobs for name, each in job.limits.items()}
+        return replace(conversion(graph, len(jobs), f"a{bits}w8", left), limits=limits)
 
 
 def step_of(low: float, high: float, bits: ActivationBits) -> tuple[np.float32, int]:
@@ -119,12 +124,14 @@ def step_of(low: float, high: float, bits: ActivationBits) -> tuple[np.float32, 
 
 def _job(node: ir.Node, ranges: Mapping[str, RangeLike], bits: ActivationBits) -> _Job:
     """Everything that can fail, before the graph is touched."""
-    steps = []
+    steps, limits = [], {}
     for value in (node.inputs[0], node.outputs[0]):
         assert value is not None
         low, high = extremes(value.name or "", ranges)
-        steps.append(step_of(float(low.min()), float(high.max()), bits))
-    return _Job(node, steps[0], steps[1], constant_bias(node))
+        least, most = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
+        steps.append(step_of(least, most, bits))
+        limits[value.name or ""] = Range(least, most)
+    return _Job(node, steps[0], steps[1], constant_bias(node), limits)
 
 
 def _quantize_input(job: _Job, bits: ActivationBits, made: dict[ir.Value, ir.Value]) -> None:

@@ -41,13 +41,13 @@ class Signature:
                     yield value, *formal[min(index, len(formal) - 1)]
 
 
-def fill_types(model: ir.Model) -> None:
-    """Give every value of the main graph and its bodies a type, after shape inference.
+def fill_types(graph: ir.Graph) -> None:
+    """Give every value of a main graph and its bodies a type, after shape inference.
 
     Raises InputError naming a value that something reads and whose type nothing tells.
     """
-    _fill(model.graph, model.graph)
-    for node in all_nodes(model.graph):
+    _fill(graph, graph)
+    for node in all_nodes(graph):
         for value in node.outputs:
             if value.type is None and (value.uses() or value.is_graph_output()):
                 raise InputError(

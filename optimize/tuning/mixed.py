@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from optimize.fusions.order import Form
-from optimize.precision.contract import NO_TRAITS, Conversion, Plan, RangeLike, Traits
+from optimize.precision.contract import (
+    NO_TRAITS,
+    Conversion,
+    Evidence,
+    Needs,
+    Plan,
+    Precision,
+    RangeLike,
+    Traits,
+)
 from optimize.precision.fp16 import weights as fp16_weights
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
@@ -26,8 +35,7 @@ from optimize.precision.shared.shelf import Shelf, Shelved
 from optimize.precision.weights import calibrated_weights, codebook_rows, weight_only
 from optimize.precision.weights.calibrated_weights import Packed
 from optimize.recipes import Recipe
-from optimize.surgery.graph import weight_of
-from optimize.surgery.stand_ins import restore
+from optimize.surgery.graph import Array, weight_of
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Progress
@@ -38,8 +46,8 @@ STATIC, DYNAMIC = "int8-static", "int8-dynamic"
 _PRECISIONS = (FLOAT, "float16-weights", STATIC, DYNAMIC, "int8-weights", "int4-weights")
 """What a weight may have, from the truest to the smallest; `FLOAT` leaves it as it is."""
 
-BITS_8, BITS_4 = weight_only.Settings(bits=8), weight_only.Settings(bits=4)
-_GPTQ_4 = weight_only.Settings(bits=4, method="asymmetric")
+BITS_8, BITS_4 = weight_only.WeightOnly(bits=8, tables=True), weight_only.WeightOnly(bits=4)
+_GPTQ_4 = weight_only.WeightOnly(bits=4, method="asymmetric")
 """With zero points: of fifteen levels each counts."""
 
 Assignment = Mapping[str, str]
@@ -103,9 +111,9 @@ def _targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
     """What each precision would convert and leave."""
     return {
         STATIC: int8_static.targets(graph, traits),
-        DYNAMIC: int8_dynamic.targets(graph, traits),
-        "int8-weights": weight_only.targets(graph, traits, with_tables=True),
-        "int4-weights": weight_only.targets(graph, traits),
+        DYNAMIC: int8_dynamic.DynamicInt8().plan(graph, traits),
+        "int8-weights": BITS_8.plan(graph, traits),
+        "int4-weights": BITS_4.plan(graph, traits),
         "float16-weights": fp16_weights.targets(graph),
     }
 
@@ -142,81 +150,118 @@ class Calibrated:
     blocks: Mapping[str, Mapping[str, Packed]] = field(default_factory=dict)
 
 
-def convert(
-    model: ir.Model,
-    blocks: Blocks,
-    assignment: Assignment,
-    calibrated: Calibrated,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Give each block of a fused model its precision, in place.
+@dataclass(frozen=True)
+class MixturePlan(Plan):
+    """The part of each precision's plan that is about its blocks, and the codebooks' tables.
 
-    Every plan is made before anything is changed: a converted weight would hide what decides the
-    codes. Codebooks are stored once, see `codebook_rows`. A node that its precision leaves stays
-    float32, with the reason.
+    All are made before anything is changed: a converted weight would hide what decides the codes.
     """
-    graph = model.graph
-    names = {p: _names(blocks, assignment, p) for p in _PRECISIONS}
-    plans = {p: restricted(found, names[p]) for p, found in _targets(graph, traits).items()}
-    read_by_integers = names[STATIC] | names[DYNAMIC]
-    touched = {
-        value.name
-        for node in graph
-        if node.name in read_by_integers
-        for value in (*node.inputs, *node.outputs)
-        if value is not None
-    }
-    kept = {name: seen for name, seen in calibrated.ranges.items() if name in touched}
 
-    def in_blocks(settings: weight_only.Settings, precision: str) -> Conversion:
+    parts: Mapping[str, Plan] = field(default_factory=dict)
+    tables: Mapping[ir.Node, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mixture(Precision[MixturePlan]):
+    """Each block of a fused model in the precision that it is assigned.
+
+    Codebooks are stored once, see `codebook_rows`. A node that its precision leaves stays float32,
+    with the reason.
+    """
+
+    blocks: Blocks
+    assignment: Assignment
+    calibrated: Calibrated
+
+    @property
+    def needs(self) -> Needs:
+        """Feeds, where activations are quantized: those that `calibrated` was made of."""
+        quantized = {STATIC, DYNAMIC} & set(self.assignment.values())
+        return Needs.FEEDS if quantized else Needs.NOTHING
+
+    def _names(self, precision: str) -> set[str]:
+        return {
+            name
+            for block, nodes in self.blocks.items()
+            if self.assignment.get(block, FLOAT) == precision
+            for name in nodes
+        }
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> MixturePlan:
+        """What each precision converts of its blocks, and leaves."""
+        parts = {
+            precision: restricted(found, self._names(precision))
+            for precision, found in _targets(graph, traits).items()
+        }
+        return MixturePlan(
+            tuple(node for part in parts.values() for node in part.chosen),
+            tuple(node for part in parts.values() for node in part.left),
+            traits=traits,
+            parts=parts,
+            tables=codebook_rows.codebooks(graph, traits),
+        )
+
+    def apply(self, model: ir.Model, plan: MixturePlan, evidence: Evidence) -> Conversion:
+        """Give each block its precision, in place, by what the mixture was calibrated with."""
+        precision: Counter[str] = Counter()
+        left: dict[str, FloatNode] = {}
+        mixed: list[MixedNode] = []
+        for name, done in self._steps(model, plan):
+            precision.update(
+                {name if n in ("int8", "int4") else n: c for n, c in done.precision.items()}
+            )
+            left.update({node.node: node for node in done.float_nodes})
+            mixed.extend(done.mixed_nodes)
+        codebook_rows.share(model, plan.traits, plan.tables)
+        # A step that came before another's lookups counts them among what stays.
+        for node in (node for node in plan.chosen if node.op_type == "Gather"):
+            left.pop(node.name or "", None)
+        ops = {node.name: node.op_type for node in model.graph}
+        for name in sorted(self._names(FLOAT)):
+            left[name] = FloatNode(name, ops.get(name, ""), "the search left it in float32")
+            precision[FLOAT] += 1
+        return Conversion(dict(precision), tuple(left.values()), tuple(mixed))
+
+    def _steps(self, model: ir.Model, plan: MixturePlan) -> Iterator[tuple[str, Conversion]]:
+        """One precision after the other, those that have something to do."""
+        kept = self._ranges(model.graph)
+        for name, part in plan.parts.items():
+            if not part.chosen and not part.left:
+                continue
+            if isinstance(part, int8_static.StaticPlan):
+                known, integers = Evidence(ranges=kept), self.calibrated.integers
+                yield name, int8_static.StaticInt8().apply(model, part, known, integers)
+            elif name == DYNAMIC:
+                yield name, int8_dynamic.DynamicInt8().apply(model, part, Evidence())
+            elif name == "float16-weights":
+                yield name, fp16_weights.convert(model, part)
+            else:
+                bits = BITS_8 if name == "int8-weights" else BITS_4
+                rounded = self._rounded(name, part, kept)
+                yield name, bits.apply(model, part, Evidence(), rounded)
+
+    def _ranges(self, graph: ir.Graph) -> dict[str, RangeLike]:
+        """Those of what nodes in INT8 read and write: nothing else is smoothed."""
+        read_by_integers = self._names(STATIC) | self._names(DYNAMIC)
+        touched = {
+            value.name
+            for node in graph
+            if node.name in read_by_integers
+            for value in (*node.inputs, *node.outputs)
+            if value is not None
+        }
+        return {name: seen for name, seen in self.calibrated.ranges.items() if name in touched}
+
+    def _rounded(
+        self, precision: str, part: Plan, kept: Mapping[str, RangeLike]
+    ) -> dict[ir.Node, weight_only.Rounded]:
         """By GPTQ, but where smoothing changed a weight's rows: its input has a reader in INT8."""
-        found = calibrated.blocks.get(precision, {})
-        rounded = {
+        found = self.calibrated.blocks.get(precision, {})
+        return {
             node: found[node.name or ""].of(node)
-            for node in plans[precision].chosen
+            for node in part.chosen
             if node.name in found and node.inputs[0] is not None and node.inputs[0].name not in kept
         }
-        return weight_only.convert(model, settings, rounded, plans[precision])
-
-    steps: tuple[tuple[str, Callable[[Plan], Conversion]], ...] = (
-        (STATIC, lambda plan: int8_static.convert(model, kept, plan, integers=calibrated.integers)),
-        (DYNAMIC, lambda plan: int8_dynamic.convert(model, plan)),
-        ("int8-weights", lambda _: in_blocks(BITS_8, "int8-weights")),
-        ("int4-weights", lambda _: in_blocks(BITS_4, "int4-weights")),
-        ("float16-weights", lambda plan: fp16_weights.convert(model, plan)),
-    )
-    tables = codebook_rows.codebooks(graph, traits)
-    precision: Counter[str] = Counter()
-    left: dict[str, FloatNode] = {}
-    mixed: list[MixedNode] = []
-    for name, step in steps:
-        if not plans[name].chosen and not plans[name].left:
-            continue
-        done = step(plans[name])
-        precision.update(
-            {name if n in ("int8", "int4") else n: c for n, c in done.precision.items()}
-        )
-        left.update({node.node: node for node in done.float_nodes})
-        mixed.extend(done.mixed_nodes)
-    restore(model)
-    codebook_rows.share(model, traits, tables)
-    # A step that came before another's lookups counts them among what stays.
-    for node in (n for found in plans.values() for n in found.chosen if n.op_type == "Gather"):
-        left.pop(node.name or "", None)
-    ops = {node.name: node.op_type for node in graph}
-    for name in sorted(names[FLOAT]):
-        left[name] = FloatNode(name, ops.get(name, ""), "the search left it in float32")
-        precision[FLOAT] += 1
-    return Conversion(dict(precision), tuple(left.values()), tuple(mixed))
-
-
-def _names(blocks: Blocks, assignment: Assignment, precision: str) -> set[str]:
-    return {
-        name
-        for block, nodes in blocks.items()
-        if assignment.get(block, FLOAT) == precision
-        for name in nodes
-    }
 
 
 def calibrate(
@@ -232,11 +277,11 @@ def calibrate(
     precision; the integers wait in files in `scratch`. Raises InputError as `collect_ranges` does.
     """
     smoothed, plain = load_model(fused), load_model(fused)
-    axes = int8_static.tensors_to_observe(smoothed.graph, traits)
-    if not axes:
+    plan = int8_static.targets(smoothed.graph, traits)
+    if not plan.ranges:
         return Calibrated()
-    ranges = collect_channel_ranges(fused, feeds, axes, progress=progress)
-    readers = calibrated_weights.readers_of(weight_only.targets(plain.graph, traits).chosen)
+    ranges = collect_channel_ranges(fused, feeds, plan.ranges, progress=progress)
+    readers = calibrated_weights.readers_of(BITS_4.plan(plain.graph, traits).chosen)
     shelf = Shelf(scratch)
     blocks: dict[str, dict[str, Packed]] = {"int8-weights": {}, "int4-weights": {}}
 
@@ -251,33 +296,18 @@ def calibrate(
             if name in widths:
                 yield name, moments
 
-    integers = int8_static.rounded_products(smoothed, ranges, moments_of, scratch, traits)
+    evidence = Evidence(ranges, moments_of, scratch=scratch)
+    integers = int8_static.rounded_products(smoothed, plan, evidence)
     return Calibrated(ranges, integers, blocks)
 
 
 def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) -> Recipe:
     """The recipe that makes this mixture; its name holds a hash of the assignment."""
-    needs_feeds = {STATIC, DYNAMIC} & set(assignment.values())
-
-    def with_feeds(
-        model: ir.Model,
-        _fused: Path,
-        _feeds: Sequence[Feeds],
-        _progress: Progress | None,
-        traits: Traits,
-    ) -> Conversion:
-        return convert(model, blocks, assignment, calibrated, traits)
-
     return Recipe(
         name_of(assignment),
         "a precision of its own for each weight, by search",
         Form.MIXTURE,
-        convert=None
-        if needs_feeds
-        else lambda model, _ranges, traits: convert(
-            model, blocks, assignment, Calibrated(), traits
-        ),
-        calibrate=with_feeds if needs_feeds else None,
+        Mixture(blocks, assignment, calibrated),
         expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
     )
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import traits_of
+from optimize.precision.contract import Evidence, traits_of
+from optimize.surgery.stand_ins import restore
 from optimize.truth.accuracy import Truth, judge
 from optimize.truth.answers import reduce_answer
 from optimize.tuning import mixed
@@ -73,9 +74,7 @@ class Trials:
     @cached_property
     def _base_bytes(self) -> int:
         """What a mixture weighs where every block stays float32."""
-        model = load_model(self._fused)
-        mixed.convert(model, self._blocks, {}, self._calibrated, self._traits)
-        return weights_bytes(model)
+        return weights_bytes(self._mixture({}))
 
     @cached_property
     def _base(self) -> Session:
@@ -100,9 +99,15 @@ class Trials:
         session, _ = self._converted(assignment)
         return judge(self._truth, self._answers(session, None))
 
-    def _converted(self, assignment: Assignment) -> tuple[Session, int]:
+    def _mixture(self, assignment: Assignment) -> ir.Model:
         model = load_model(self._fused)
-        mixed.convert(model, self._blocks, assignment, self._calibrated, self._traits)
+        mixture = mixed.Mixture(self._blocks, assignment, self._calibrated)
+        mixture.apply(model, mixture.plan(model.graph, self._traits), Evidence())
+        restore(model)
+        return model
+
+    def _converted(self, assignment: Assignment) -> tuple[Session, int]:
+        model = self._mixture(assignment)
         graph = ir.to_proto(model).SerializeToString()
         folder = str(self._fused.resolve().parent)
         return open_session(graph, config={_FOLDER_KEY: folder}), weights_bytes(model)

@@ -1,7 +1,10 @@
 """Tiny graphs written as text, and what the runtime makes of them."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,18 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from optimize.precision.contract import (
+    NO_TRAITS,
+    Conversion,
+    Evidence,
+    MomentsOf,
+    Plan,
+    Precision,
+    RangeLike,
+    Traits,
+)
 from optimize.surgery.graph import infer_shapes
+from optimize.surgery.stand_ins import restore
 from vampnet_models.onnxfile.operators import ONLY_IN_RUNTIME_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
 
@@ -67,3 +81,34 @@ def snr_db(expected: Array, found: Array) -> float:
 def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
     """Normal noise."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def convert(
+    made: ir.Model,
+    precision: Precision[Any],
+    ranges: Mapping[str, RangeLike] = MappingProxyType({}),
+    *,
+    moments_of: MomentsOf | None = None,
+    traits: Traits = NO_TRAITS,
+) -> Conversion:
+    """What `optimize.build` does with a precision, of ranges and moments that are known."""
+    plan = precision.plan(made.graph, traits)
+    done = precision.apply(made, plan, Evidence(ranges, moments_of))
+    restore(made)
+    return done
+
+
+@dataclass(frozen=True)
+class Doing(Precision[Plan]):
+    """A precision that changes a model as a test says, and calls that one integer node."""
+
+    change: Callable[[ir.Model], None]
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """Nothing that it would tell."""
+        return Plan((), (), traits=traits)
+
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """The change."""
+        self.change(model)
+        return Conversion({"int8": 1})

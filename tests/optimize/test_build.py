@@ -8,10 +8,9 @@ import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
-from optimize.precision.contract import Conversion
 from optimize.recipes import RECIPES, find_recipe
 from tests.optimize.fusions.test_order import feeds_of
-from tests.optimize.graphs import model, normal, snr_db
+from tests.optimize.graphs import Doing, model, normal, snr_db
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
@@ -136,11 +135,10 @@ def test_a_larger_variant_says_so(tmp_path: Path) -> None:
 def test_a_variant_that_does_not_load_is_removed(tmp_path: Path) -> None:
     path = linear(tmp_path)
 
-    def spoil(made: ir.Model, _ranges: object, _traits: object) -> Conversion:
+    def spoil(made: ir.Model) -> None:
         made.graph[0].op_type = "NoSuchOperator"
-        return Conversion({"int8": 1})
 
-    recipe = replace(find_recipe("fused"), convert=spoil)
+    recipe = replace(find_recipe("fused"), precision=Doing(spoil))
     with pytest.raises(PromiseMissed, match="cannot load it"):
         build_variant(open_artifact(path), recipe, tmp_path / "out" / "linear.onnx")
     assert list((tmp_path / "out").iterdir()) == []

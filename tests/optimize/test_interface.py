@@ -10,9 +10,8 @@ import pytest
 
 from optimize.build import build_variant
 from optimize.interface import interface_of, keep, repeated_node_names
-from optimize.precision.contract import Conversion
 from optimize.recipes import _FUSED, _INT8_WEIGHTS
-from tests.optimize.graphs import model, normal
+from tests.optimize.graphs import Doing, model, normal
 from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
@@ -65,13 +64,14 @@ def test_a_body_may_hand_out_a_constant_of_its_own(tmp_path: Path) -> None:
 def test_a_recipe_that_swaps_outputs_makes_nothing(tmp_path: Path) -> None:
     save_model(model(LINEAR, w=normal(64, 64)), tmp_path / "m.onnx")
 
-    def swap(made: ir.Model, _ranges: object, _traits: object) -> Conversion:
+    def swap(made: ir.Model) -> None:
         made.graph.outputs.reverse()
-        return Conversion({"int8": 1})
 
     out = tmp_path / "out" / "m.onnx"
     with pytest.raises(PromiseMissed, match="outputs"):
-        build_variant(open_artifact(tmp_path / "m.onnx"), replace(_FUSED, convert=swap), out)
+        build_variant(
+            open_artifact(tmp_path / "m.onnx"), replace(_FUSED, precision=Doing(swap)), out
+        )
     assert not out.exists()
 
 

@@ -11,12 +11,11 @@ import pytest
 
 from optimize import probe as probing
 from optimize.build import build_variant
-from optimize.precision.contract import Conversion
 from optimize.probe import probe
 from optimize.probe_feed import drawn_feeds, smallest
 from optimize.recipes import _FUSED, _INT4_WEIGHTS, INT8_DYNAMIC
 from optimize.surgery.jumps import output_traits
-from tests.optimize.graphs import model, normal
+from tests.optimize.graphs import Doing, model, normal
 from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact, save_model
 from vampnet_models.spec import ModelSpec, Role, TensorSpec
@@ -28,14 +27,6 @@ def saved(path: Path, text: str = LINEAR, **weights: np.ndarray) -> Artifact:
     made = model(text, **(weights or {"w": normal(8, 8)}))
     save_model(made, path)
     return open_artifact(path)
-
-
-def spoiled(change: Callable[[ir.Model], None]) -> Callable[..., Conversion]:
-    def convert(made: ir.Model, *_: object) -> Conversion:
-        change(made)
-        return Conversion({"int8": 1})
-
-    return convert
 
 
 def negate(made: ir.Model) -> None:
@@ -57,7 +48,7 @@ def test_a_wrong_graph_gets_no_name(
     source, out = saved(tmp_path / "m.onnx"), tmp_path / "out" / "m.onnx"
     kept = build_variant(source, _FUSED, out).record.sha256
     with pytest.raises(PromiseMissed, match=reason) as told:
-        build_variant(source, replace(_FUSED, name="spoiled", convert=spoiled(change)), out)
+        build_variant(source, replace(_FUSED, name="spoiled", precision=Doing(change)), out)
     assert str(told.value).startswith(f"{out}: it is wrong on the random feed")
     # What was there before is there still.
     assert open_artifact(out).sha256 == kept

@@ -10,6 +10,7 @@ from calibration.feeds.chain_feeds import FeedSet, spread
 from calibration.ranges.collect import Terms, kept_calibration
 from calibration.ranges.outside import Outside
 from optimize.build import outside_ranges
+from optimize.precision.contract import Needs
 from optimize.recipes import RECIPES, Recipe
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import Json, key_of, recall, remember
@@ -34,8 +35,6 @@ def _find_outside(
     terms: Terms | None,
 ) -> tuple[Outside, ...]:
     """The tensors of which evaluation has values outside their ranges; none without ranges."""
-    if recipe.limits is None:
-        return ()
     feeds = spread(evaluation.feeds, _MAX_FEEDS)
     return outside_ranges(artifact, recipe, out, calibration, feeds, terms)
 
@@ -69,7 +68,7 @@ def look_outside(
 ) -> list[Json]:
     """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
     found: list[Json] = []
-    for recipe in (each for each in RECIPES if each.limits is not None):
+    for recipe in (each for each in RECIPES if Needs.RANGES in each.precision.needs):
         made = next((v for v in variants if v["recipe"] == recipe.name), None)
         if made is None or made["status"] != "ok":
             continue

@@ -9,24 +9,26 @@ are converted with the rest: what a branch makes may be float16, what a loop car
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, Traits
+from calibration.ranges.observers import Range
+from optimize.precision.contract import Conversion, Evidence, Needs, Plan, Precision, Traits
+from optimize.precision.fp16.emulate import emulate
 from optimize.precision.fp16.extremes import halved
 from optimize.precision.fp16.forms import FLOAT, is_float
 from optimize.precision.fp16.keep import KEEP_OPS, Keeping, keeping
+from optimize.precision.fp16.ranges import nodes_to_keep, tensors_to_measure
 from optimize.precision.shared.plan import CODE_PATH, float_node
 from optimize.surgery.graph import (
     Array,
     cast,
     derived_weight,
     dims,
-    drop_unused,
     home_of,
     infer_shapes,
     insert_behind,
@@ -39,6 +41,9 @@ from vampnet_models.onnxfile.operators import HEAVY_OPS, WEIGHT_OPS
 
 _HALF = ir.DataType.FLOAT16
 
+_IR_VERSION = 10
+"""Types do not depend on it."""
+
 
 @dataclass
 class _State:
@@ -49,38 +54,77 @@ class _State:
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = field(default_factory=dict)
 
 
-def convert(
-    model: ir.Model,
-    *,
-    keep_nodes: Collection[str] = (),
-    keep_ops: Collection[str] = (),
-    measured: Mapping[str, str] | None = None,
-    keep_io: bool = True,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Convert a model in place; graph inputs and outputs stay float32 unless `keep_io` is False.
+@dataclass(frozen=True)
+class HalfPlan(Plan):
+    """A plan with the form of each node, and the record of the conversion that it is for."""
 
-    `keep_nodes` and `keep_ops` name nodes and operators that stay in float32, `measured` nodes
-    that do so by measured ranges, with reasons. Raises InputError when the type of a value cannot
-    be inferred, or when the graph does not have what is named.
+    kept: Keeping = field(kw_only=True)
+    record: Conversion = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Float16(Precision[HalfPlan]):
+    """Float16 weights and arithmetic; inputs and outputs stay float32 unless `keep_io` is False.
+
+    `keep_nodes` and `keep_ops` name nodes and operators that stay in float32. So do nodes whose
+    values float16 cannot hold, by `ranges` that were measured before, or that are measured now
+    (`measure`, which hands them to `on_ranges`). `emulated` gives the float32 graph that rounds
+    each result.
     """
-    infer_shapes(model)
-    fill_types(model)
-    graph = model.graph
-    kept = keeping(model, keep_nodes, keep_ops, measured, traits)
-    named = {*keep_nodes, *(measured or {})}
-    done = _conversion(graph, kept, (*HEAVY_OPS, *KEEP_OPS, *keep_ops), named)
-    state = _State(kept)
-    outputs = [index for index, value in enumerate(graph.outputs) if is_float(value)]
-    if not keep_io:
-        for value in graph.inputs:
-            if is_float(value):
-                _become_half(value, state)
-    _convert_nodes(graph, state)
-    for index in outputs:
-        _convert_output(graph, index, FLOAT if keep_io else _HALF, state)
-    drop_unused(model)
-    return done
+
+    keep_nodes: tuple[str, ...] = ()
+    keep_ops: tuple[str, ...] = ()
+    keep_io: bool = True
+    ranges: Mapping[str, Range] | None = None
+    measure: bool = False
+    on_ranges: Callable[[Mapping[str, Range]], None] | None = None
+    emulated: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        """Ranges, where they are measured."""
+        return Needs.RANGES if self.measure else Needs.NOTHING
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> HalfPlan:
+        """Which nodes become float16; the graph's values get their types.
+
+        Raises InputError when the type of a value cannot be inferred, or when the graph does not
+        have what is named.
+        """
+        infer_shapes(ir.Model(graph, ir_version=_IR_VERSION))
+        fill_types(graph)
+        found = self._planned(graph, traits, self.ranges or {})
+        return replace(found, ranges=tensors_to_measure(graph)) if self.measure else found
+
+    def _planned(self, graph: ir.Graph, traits: Traits, ranges: Mapping[str, Range]) -> HalfPlan:
+        measured = nodes_to_keep(graph, ranges)
+        kept = keeping(graph, self.keep_nodes, self.keep_ops, measured, traits)
+        reported = (*HEAVY_OPS, *KEEP_OPS, *self.keep_ops)
+        record = _conversion(graph, kept, reported, {*self.keep_nodes, *measured})
+        chosen = tuple(kept.forms)
+        return HalfPlan(chosen, record.float_nodes, traits=traits, kept=kept, record=record)
+
+    def apply(self, model: ir.Model, plan: HalfPlan, evidence: Evidence) -> Conversion:
+        """Convert a model in place, by what was measured where that was asked for."""
+        graph = model.graph
+        if self.measure:
+            seen = {name: (float(r.low), float(r.high)) for name, r in evidence.ranges.items()}
+            ranges = {name: Range(low, high) for name, (low, high) in seen.items()}
+            if self.on_ranges is not None:
+                self.on_ranges(ranges)
+            plan = self._planned(graph, plan.traits, ranges)
+        if self.emulated:
+            return Conversion({"float16, emulated": emulate(graph, plan.kept.forms)})
+        state = _State(plan.kept)
+        outputs = [index for index, value in enumerate(graph.outputs) if is_float(value)]
+        if not self.keep_io:
+            for value in graph.inputs:
+                if is_float(value):
+                    _become_half(value, state)
+        _convert_nodes(graph, state)
+        for index in outputs:
+            _convert_output(graph, index, FLOAT if self.keep_io else _HALF, state)
+        return plan.record
 
 
 def _conversion(

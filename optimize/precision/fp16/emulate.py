@@ -8,48 +8,31 @@ too; this rounds results only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.fp16.extremes import halved
-from optimize.precision.fp16.forms import FLOAT, is_float
-from optimize.precision.fp16.keep import keeping
+from optimize.precision.fp16.forms import FLOAT, HalfForm, is_float
 from optimize.surgery.graph import (
     Array,
     cast,
     derived_weight,
     dims,
     home_of,
-    infer_shapes,
     insert_behind,
     read,
     tensor_of,
 )
 from optimize.surgery.scopes import all_nodes, scope_of
-from optimize.surgery.value_types import fill_types
 
 _HALF = ir.DataType.FLOAT16
 
 
-def emulate(
-    model: ir.Model,
-    *,
-    keep_nodes: Collection[str] = (),
-    keep_ops: Collection[str] = (),
-    measured: Mapping[str, str] | None = None,
-    traits: Traits = NO_TRAITS,
-) -> int:
-    """Round what `fp16.convert` would make float16, in place; returns how many values.
-
-    The arguments are those of `fp16.convert`, and so are the nodes that it leaves.
-    """
-    infer_shapes(model)
-    fill_types(model)
-    forms = keeping(model, keep_nodes, keep_ops, measured, traits).forms
+def emulate(graph: ir.Graph, forms: Mapping[ir.Node, HalfForm]) -> int:
+    """Round what `forms` would make float16, in place; returns how many values."""
     made = [node.outputs[i] for node, form in forms.items() for i in sorted(form.outputs)]
     behind = [value for value in made if value.uses() or value.is_graph_output()]
     read: dict[ir.Value, list[tuple[ir.Node, int]]] = {}
@@ -63,7 +46,7 @@ def emulate(
         rounded = _there_and_back(value)
         for node, index in places:
             node.replace_input_with(index, rounded)
-    order = {node: place for place, node in enumerate(all_nodes(model.graph))}
+    order = {node: place for place, node in enumerate(all_nodes(graph))}
     for value in sorted(behind, key=lambda v: order[_maker(v)]):
         _round_behind(value)
     return len(read) + len(behind)

@@ -87,20 +87,20 @@ class Keeping:
 
 
 def keeping(
-    model: ir.Model,
+    graph: ir.Graph,
     keep_nodes: Collection[str] = (),
     keep_ops: Collection[str] = (),
     measured: Mapping[str, str] | None = None,
     traits: Traits = NO_TRAITS,
 ) -> Keeping:
-    """What stays in float32, and what of the rest becomes float16, of a model with types.
+    """What stays in float32, and what of the rest becomes float16, of a graph with types.
 
     Each float constant is read once, to find its extremes. `measured` are nodes that measured
     ranges keep, with reasons.
 
     Raises InputError when `keep_nodes` or `keep_ops` names what the graph does not have.
     """
-    graph, extremes = model.graph, constants_extremes()
+    extremes = constants_extremes()
     reasons = _by_caller(graph, keep_nodes, keep_ops, measured or {})
     _add(reasons, code_path(graph, traits))
     for node in all_nodes(graph):

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from optimize.precision.contract import Conversion, Plan
 from optimize.precision.shared.plan import constant_lookups, conversion, plan
-from optimize.surgery.graph import Array, derived_weight, dims, drop_unused, insert, read, weight_of
+from optimize.surgery.graph import Array, derived_weight, dims, insert, read, weight_of
 
 _MIN_ELEMENTS = 512
 """Smaller weights stay: the extra node would eat the saving."""
@@ -51,7 +51,6 @@ def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
             shapes=[half.shape],
         )
         node.replace_input_with(index, restored)
-    drop_unused(model)
     return conversion(model.graph, len(found.chosen), "float16", found.left)
 
 

@@ -11,12 +11,13 @@ nodes read it, in bodies of If, Loop and Scan too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, Plan, Traits
+from optimize.precision.contract import Conversion, Evidence, Plan, Precision, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
@@ -35,7 +36,6 @@ from optimize.surgery.graph import (
     add_constant,
     add_weight,
     dims,
-    drop_unused,
     graph_of,
     home_of,
     insert,
@@ -45,7 +45,6 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.scopes import derived
-from optimize.surgery.stand_ins import restore
 from vampnet_models.records.variant import MixedNode
 
 _UNSIGNED_ZERO = 128
@@ -54,52 +53,42 @@ STORED = "int8-weights"
 WEIGHTS_ALONE = "the runtime has no integer kernel for ConvTranspose: its weights alone take 8 bits"
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = False) -> Plan:
-    """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons.
+@dataclass(frozen=True)
+class DynamicInt8(Precision[Plan]):
+    """8-bit weights and activations, ranges taken at run time; of all long `tables` where asked."""
 
-    Lookups come last: those of tables that a product shares, `with_tables` all long ones.
-    """
-    exclusions = merged(family_exclusions(graph, traits), recurrent.exclusions(graph))
-    # In a codec's decoder they stay in float: few weights, much of the error.
-    stored = () if traits.is_family else ("ConvTranspose",)
-    found = plan(graph, ("MatMul", "Conv", "LSTM", *stored), exclusions, batched=True)
-    more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
-    return Plan((*found.chosen, *more), found.left)
+    tables: bool = False
 
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons.
 
-def convert(
-    model: ir.Model,
-    chosen: Plan | None = None,
-    *,
-    with_tables: bool = False,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Quantize the targets of a model in place; weights are read when they are written.
+        Lookups come last: those of tables that a product shares, with `tables` all long ones.
+        """
+        exclusions = merged(family_exclusions(graph, traits), recurrent.exclusions(graph))
+        # In a codec's decoder they stay in float: few weights, much of the error.
+        stored = () if traits.is_family else ("ConvTranspose",)
+        found = plan(graph, ("MatMul", "Conv", "LSTM", *stored), exclusions, batched=True)
+        more = tables.lookups_of(found.chosen, graph, traits, every=self.tables)
+        return Plan((*found.chosen, *more), found.left, traits=traits)
 
-    `chosen` are its `targets` or a part of them.
-    """
-    graph = model.graph
-    found = with_finite_weights(graph, chosen or targets(graph, traits, with_tables=with_tables))
-    found = without_spread_weights(found)
-    convert_nodes(found.chosen, tables.products_of(found.chosen))
-    drop_unused(model)
-    mixed = [
-        MixedNode(node.name or "", node.op_type, STORED, WEIGHTS_ALONE)
-        for node in found.chosen
-        if node.op_type == "ConvTranspose"
-    ]
-    done = conversion(graph, len(found.chosen) - len(mixed), "int8", found.left, mixed)
-    if chosen:
-        return done
-    done = tables.told(done, graph, traits)
-    restore(model)
-    return done
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """Quantize the nodes of the plan in place; weights are read when they are written."""
+        graph = model.graph
+        found = without_spread_weights(with_finite_weights(graph, plan))
+        convert_nodes(found.chosen, tables.products_of(found.chosen))
+        mixed = [
+            MixedNode(node.name or "", node.op_type, STORED, WEIGHTS_ALONE)
+            for node in found.chosen
+            if node.op_type == "ConvTranspose"
+        ]
+        done = conversion(graph, len(found.chosen) - len(mixed), "int8", found.left, mixed)
+        return tables.told(done, graph, plan.traits)
 
 
 def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
     """The targets that static ranges cannot be had for or have no kernel for, with the reason."""
     bodies, found = in_bodies(graph), {}
-    for node in targets(graph, traits).chosen:
+    for node in DynamicInt8().plan(graph, traits).chosen:
         tensor = weight_of(node)
         if node in bodies:
             found[node] = f"{bodies[node]}, its range is taken at run time"
@@ -113,7 +102,7 @@ def unobserved(graph: ir.Graph, traits: Traits) -> dict[ir.Node, str]:
 
 
 def convert_nodes(nodes: Sequence[ir.Node], multiplied: Mapping[ir.Value, bool]) -> None:
-    """Quantize these nodes, a part of the `targets`, in their order.
+    """Quantize these nodes, a part of the plan's, in their order.
 
     `multiplied` are the `tables.products_of` all nodes that are converted in the model.
     """

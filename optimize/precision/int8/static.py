@@ -12,14 +12,21 @@ are at hand (`compensated`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges.observers import ChannelRange, Range
-from optimize.precision.contract import NO_TRAITS, Conversion, MomentsOf, Plan, RangeLike, Traits
+from optimize.precision.contract import (
+    Conversion,
+    Evidence,
+    Needs,
+    Plan,
+    Precision,
+    RangeLike,
+    Traits,
+)
 from optimize.precision.int8 import compensated, conv_exclusions, row_scales, smooth_quant
 from optimize.precision.int8 import conv as int8_conv
 from optimize.precision.int8 import dynamic as int8_dynamic
@@ -46,29 +53,13 @@ from optimize.surgery.graph import (
     NoMatch,
     add_constant,
     dims,
-    drop_unused,
     graph_of,
     insert,
     weight_of,
 )
-from optimize.surgery.stand_ins import restore
 from vampnet_models.records.variant import FloatNode, MixedNode
 
 _DYNAMIC = "int8-dynamic"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How activations are stored, and whether biases make up for the mean error of weights.
-
-    `native` takes the optional library's Snakes, which know uint8 alone. `tables` gives the rows of
-    long tables 8 bits too.
-    """
-
-    signed: bool = False
-    correct_bias: bool = False
-    native: bool = False
-    tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,8 +79,20 @@ class _Job:
     by_row: bool = False
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
-    """The nodes that static INT8 converts, and the heavy ones that it leaves, with reasons."""
+@dataclass(frozen=True)
+class StaticPlan(Plan):
+    """A plan with the nodes that are converted `apart`, with reasons, and `lookups` in tables.
+
+    Those apart are what calibration cannot observe, or has no kernel for known ranges: they become
+    dynamic INT8 by the same integers.
+    """
+
+    apart: Mapping[ir.Node, str] = field(default_factory=dict)
+    lookups: tuple[ir.Node, ...] = ()
+
+
+def targets(graph: ir.Graph, traits: Traits) -> StaticPlan:
+    """The products and convolutions that static INT8 converts, and what it leaves, with reasons."""
     exclusions = merged(
         family_exclusions(graph, traits),
         in_bodies(graph),
@@ -99,14 +102,17 @@ def targets(graph: ir.Graph, traits: Traits = NO_TRAITS) -> Plan:
         recurrent.exclusions(graph),
         recurrent.at_run_time(graph),
     )
-    return plan(graph, ("MatMul", "Conv"), exclusions)
+    found = plan(graph, ("MatMul", "Conv"), exclusions)
+    ranges = _observed(graph, found)
+    moments = compensated.widths_of(found.chosen) if ranges else {}
+    return StaticPlan(found.chosen, found.left, ranges, moments, traits)
 
 
-def tensors_to_observe(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int | None]:
-    """The values whose ranges `convert` needs, by name: per channel of that axis, or as a whole."""
+def _observed(graph: ir.Graph, found: Plan) -> dict[str, int | None]:
+    """The values whose ranges are needed, by name: per channel of that axis, or as a whole."""
     scoring, smoothed = heads(graph), smooth_quant.sites(graph)
     axes: dict[str, int | None] = {}
-    for node in targets(graph, traits).chosen:
+    for node in found.chosen:
         if node.op_type == "Conv":
             axes.update(dict.fromkeys(int8_conv.tensors_of(node), int8_conv.CHANNEL_AXIS))
         elif node not in scoring and node.inputs[0] is not None:
@@ -115,61 +121,93 @@ def tensors_to_observe(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str,
     return axes
 
 
-def moments_to_collect(graph: ir.Graph, traits: Traits = NO_TRAITS) -> dict[str, int]:
-    """The activations whose second moments `convert` makes use of, with their channels."""
-    return compensated.widths_of(targets(graph, traits).chosen)
+@dataclass(frozen=True)
+class StaticInt8(Precision[StaticPlan]):
+    """How activations are stored, and whether biases make up for the mean error of weights.
 
-
-def convert(
-    model: ir.Model,
-    ranges: Mapping[str, RangeLike],
-    chosen: Plan | None = None,
-    settings: Settings = Settings(),
-    moments_of: MomentsOf | None = None,
-    scratch: Path | None = None,
-    integers: Mapping[str, Shelved] | None = None,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Insert QDQ into a model in place; weights are read when they are written.
-
-    What calibration cannot observe, or has no kernel for known ranges, becomes dynamic INT8 by the
-    same integers; not where activations are signed, whose targets know no such operators.
-
-    `chosen` are its `targets` or a part of them. With `moments_of` the model's activations,
-    products are rounded by GPTQ, unless `integers` of `rounded_products` are given. A node whose
-    ranges are missing or not finite stays in float and says so.
+    `signed` activations are symmetric, for targets that know no operators of dynamic INT8. `native`
+    takes the optional library's Snakes, which know uint8 alone. `tables` gives the rows of long
+    tables 8 bits too.
     """
-    graph = model.graph
-    smoothed = smooth_quant.smooth(graph, ranges)
-    found = with_finite_weights(graph, chosen or targets(graph, traits))
-    found = without_spread_weights(found)
-    apart = {} if chosen or settings.signed else int8_dynamic.unobserved(graph, traits)
-    finite = without_spread_weights(with_finite_weights(graph, Plan(tuple(apart), ()))).chosen
-    apart = {node: apart[node] for node in finite}
-    products = (*found.chosen, *apart)
-    more = () if chosen else tables.lookups_of(products, graph, traits, every=settings.tables)
-    more = with_finite_weights(graph, Plan(more, ())).chosen
-    multiplied = tables.products_of(products)
-    convs = [node for node in found.chosen if node.op_type == "Conv"]
-    conv_jobs, left_convs = int8_conv.prepare(
-        convs, _roomy(smoothed, traits, LEAST_SHARE), settings.correct_bias, settings.signed
-    )
-    roomy = _roomy(smoothed, traits)
-    jobs, left_products = _jobs(graph, found, roomy, settings.signed)
-    names = {node.name for node in apart}
-    left = [each for each in found.left if each.node not in names]
-    left += [*left_convs, *left_products]
-    if integers is None and moments_of is not None:
-        integers = _rounded(jobs, ranges, smoothed, moments_of, scratch)
-    int8_conv.quantize(conv_jobs, settings.native, tiled=not settings.signed)
-    pairs: dict[ir.Value, ir.Value] = {}
-    for job in jobs:
-        _quantize_node(graph, job, pairs, (integers or {}).get(job.node.name or ""))
-    if settings.signed:
-        make_signed(graph)
-    int8_dynamic.convert_nodes((*apart, *more), multiplied)
-    drop_unused(model)
-    mixed = [
+
+    signed: bool = False
+    correct_bias: bool = False
+    native: bool = False
+    tables: bool = False
+
+    @property
+    def needs(self) -> Needs:
+        """Ranges of what is quantized, and second moments of what products read."""
+        return Needs.RANGES | Needs.MOMENTS
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """By name, in words."""
+        return {
+            "activations": "s8" if self.signed else "u8",
+            "rounding": "gptq",
+            "bias correction": "on" if self.correct_bias else "off",
+            **({"tables": "int8"} if self.tables else {}),
+        }
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> StaticPlan:
+        """The targets, what is converted apart, and the lookups of tables that products share."""
+        found = targets(graph, traits)
+        apart = {} if self.signed else int8_dynamic.unobserved(graph, traits)
+        names = {node.name for node in apart}
+        left = tuple(each for each in found.left if each.node not in names)
+        products = (*found.chosen, *apart)
+        lookups = tables.lookups_of(products, graph, traits, every=self.tables)
+        return replace(found, left=left, apart=apart, lookups=lookups)
+
+    def apply(
+        self,
+        model: ir.Model,
+        plan: StaticPlan,
+        evidence: Evidence,
+        integers: Mapping[str, Shelved] | None = None,
+    ) -> Conversion:
+        """Insert QDQ into a model in place; weights are read when they are written.
+
+        With the moments of the model's activations, products are rounded by GPTQ, unless `integers`
+        of `rounded_products` are given. A node whose ranges are missing or not finite stays in
+        float and says so.
+        """
+        graph, ranges = model.graph, evidence.ranges
+        smoothed = smooth_quant.smooth(graph, ranges)
+        limits = _limits(graph, ranges, smoothed, plan.traits)
+        found = without_spread_weights(with_finite_weights(graph, plan))
+        apart = _convertible(graph, plan.apart)
+        multiplied = tables.products_of((*found.chosen, *apart))
+        tied = [node for node in plan.lookups if self.tables or node.inputs[0] in multiplied]
+        more = with_finite_weights(graph, Plan(tuple(tied), ())).chosen
+        convs = [node for node in found.chosen if node.op_type == "Conv"]
+        roomy = _roomy(smoothed, plan.traits, LEAST_SHARE)
+        conv_jobs, left_convs = int8_conv.prepare(convs, roomy, self.correct_bias, self.signed)
+        jobs, left_products = _jobs(graph, found, _roomy(smoothed, plan.traits), self.signed)
+        if integers is None and evidence.moments_of is not None:
+            integers = _rounded(jobs, smoothed, evidence)
+        int8_conv.quantize(conv_jobs, self.native, tiled=not self.signed)
+        pairs: dict[ir.Value, ir.Value] = {}
+        for job in jobs:
+            _quantize_node(graph, job, pairs, (integers or {}).get(job.node.name or ""))
+        if self.signed:
+            make_signed(graph)
+        int8_dynamic.convert_nodes((*apart, *more), multiplied)
+        left = (*found.left, *left_convs, *left_products)
+        n_static = len(conv_jobs) + len(jobs) + len(more)
+        done = conversion(graph, n_static, "int8", left, _mixed(apart))
+        return replace(tables.told(done, graph, plan.traits), limits=limits)
+
+
+def _convertible(graph: ir.Graph, apart: Mapping[ir.Node, str]) -> dict[ir.Node, str]:
+    """Those whose weights integers can hold."""
+    finite = with_finite_weights(graph, Plan(tuple(apart), ()))
+    return {node: apart[node] for node in without_spread_weights(finite).chosen}
+
+
+def _mixed(apart: Mapping[ir.Node, str]) -> list[MixedNode]:
+    return [
         MixedNode(
             node.name or "",
             node.op_type,
@@ -178,43 +216,28 @@ def convert(
         )
         for node, reason in apart.items()
     ]
-    done = conversion(graph, len(conv_jobs) + len(jobs) + len(more), "int8", left, mixed)
-    if chosen:
-        return done
-    done = tables.told(done, graph, traits)
-    restore(model)
-    return done
 
 
-def rounded_products(
-    model: ir.Model,
-    ranges: Mapping[str, RangeLike],
-    moments_of: MomentsOf,
-    scratch: Path | None = None,
-    traits: Traits = NO_TRAITS,
-) -> dict[str, Shelved]:
-    """The integers that `convert` finds for the products by GPTQ, by the names of their nodes.
+def rounded_products(model: ir.Model, plan: Plan, evidence: Evidence) -> dict[str, Shelved]:
+    """The integers that `apply` finds for the products by GPTQ, by the names of their nodes.
 
     They are the same when only a part of the products is converted: what smoothing an activation
     does to the columns of the product before it changes scales, not integers. The graph is smoothed
     in place.
     """
     graph = model.graph
-    smoothed = smooth_quant.smooth(graph, ranges)
-    found = without_spread_weights(with_finite_weights(graph, targets(graph, traits)))
+    smoothed = smooth_quant.smooth(graph, evidence.ranges)
+    found = without_spread_weights(with_finite_weights(graph, plan))
     jobs, _ = _jobs(graph, found, smoothed, signed=False)
-    return _rounded(jobs, ranges, smoothed, moments_of, scratch)
+    return _rounded(jobs, smoothed, evidence)
 
 
 def _rounded(
-    jobs: list[_Job],
-    before: Mapping[str, RangeLike],
-    after: Mapping[str, RangeLike],
-    moments_of: MomentsOf,
-    scratch: Path | None,
+    jobs: list[_Job], smoothed: Mapping[str, RangeLike], evidence: Evidence
 ) -> dict[str, Shelved]:
-    nodes = [job.node for job in jobs]
-    found = compensated.rounded(nodes, before, after, moments_of, scratch)
+    assert evidence.moments_of is not None
+    nodes, ranges = [job.node for job in jobs], evidence.ranges
+    found = compensated.rounded(nodes, ranges, smoothed, evidence.moments_of, evidence.scratch)
     return {node.name or "": integers for node, integers in found.items()}
 
 
@@ -250,27 +273,34 @@ def _roomy(
     return dict(ranges) if traits.is_calibrated_on_audio else with_room(ranges, least_share)
 
 
-def limits(
-    graph: ir.Graph, ranges: Mapping[str, RangeLike], traits: Traits = NO_TRAITS
+def _limits(
+    graph: ir.Graph,
+    ranges: Mapping[str, RangeLike],
+    smoothed: Mapping[str, RangeLike],
+    traits: Traits,
 ) -> dict[str, Range | ChannelRange]:
-    """The values that the quantizers of `convert` cover, wider than what calibration saw.
+    """The values that the quantizers cover, wider than what calibration saw, of a smoothed graph.
 
-    A smoothed activation has one range, in units of each channel's own divisor. The graph is
-    smoothed in place.
+    A smoothed activation has one range, in units of each channel's own divisor.
     """
-    after = _roomy(smooth_quant.smooth(graph, ranges), traits)
-    of_convs = _roomy(ranges, traits, LEAST_SHARE)
+    after, of_convs = _roomy(smoothed, traits), _roomy(ranges, traits, LEAST_SHARE)
+    sites = smooth_quant.sites(graph)
     found: dict[str, Range | ChannelRange] = {}
     for name, seen in ranges.items():
-        low, high = extremes(name, ranges)
-        whole = extremes(name, after)
+        try:
+            low, high = extremes(name, ranges)
+            whole = extremes(name, after)
+            wide = extremes(name, of_convs)
+        except NoMatch:
+            # Nothing is quantized by it.
+            continue
         least, most = float(min(whole[0].min(), 0)), float(max(whole[1].max(), 0))
-        if name in smooth_quant.sites(graph):
+        if name in sites:
             spread, left = high - low, whole[1] - whole[0]
             divisors = np.divide(spread, left, out=np.ones_like(spread), where=left > 0)
             found[name] = ChannelRange(divisors * least, divisors * most)
         elif isinstance(seen, ChannelRange):
-            steps = int8_conv.steps_of(*extremes(name, of_convs))
+            steps = int8_conv.steps_of(*wide)
             below, above = -steps.zero_point, 255 - steps.zero_point
             found[name] = ChannelRange(steps.sizes * below, steps.sizes * above)
         else:

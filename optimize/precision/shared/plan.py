@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +18,8 @@ from vampnet_models.records.variant import FloatNode, MixedNode
 
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
+
+_P = TypeVar("_P", bound=Plan)
 
 _KIB_UP_TO = 1024
 
@@ -48,15 +52,16 @@ def plan(
     return Plan(tuple(chosen), tuple(left))
 
 
-def restricted(found: Plan, names: Collection[str]) -> Plan:
+def restricted(found: _P, names: Collection[str]) -> _P:
     """The part of a plan that is about nodes of these names."""
-    return Plan(
-        tuple(node for node in found.chosen if node.name in names),
-        tuple(left for left in found.left if left.node in names),
+    return replace(
+        found,
+        chosen=tuple(node for node in found.chosen if node.name in names),
+        left=tuple(left for left in found.left if left.node in names),
     )
 
 
-def with_finite_weights(graph: ir.Graph, found: Plan) -> Plan:
+def with_finite_weights(graph: ir.Graph, found: _P) -> _P:
     """The plan without nodes whose weights hold NaN or infinity, and without their readers.
 
     No integer stands for either, so that such a model would give numbers where it gave none. Each
@@ -75,7 +80,8 @@ def with_finite_weights(graph: ir.Graph, found: Plan) -> Plan:
             spoiled.update(node.outputs)
             reasons.setdefault(node, "reads what NaN or infinity in a weight before it makes")
     left = tuple(float_node(node, reasons[node]) for node in found.chosen if node in reasons)
-    return Plan(tuple(node for node in found.chosen if node not in reasons), (*found.left, *left))
+    chosen = tuple(node for node in found.chosen if node not in reasons)
+    return replace(found, chosen=chosen, left=(*found.left, *left))
 
 
 def _is_finite(node: ir.Node) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 import numpy as np
 import onnx_ir as ir
 
@@ -10,13 +13,15 @@ from optimize.precision.shared.plan import float_node
 from optimize.precision.shared.quantize import SMALLEST_SCALE, Bits
 from optimize.surgery.graph import Array, read, weight_of
 
+_P = TypeVar("_P", bound=Plan)
+
 _LOST_SHARE = 0.5
 """Of the values that are not 0, how many may become 0. Of normal ones a hundredth does in 8 bits
 and an eighth in 4; so many do where values of one scale are hundreds of times as large as the rest,
 which may never be read."""
 
 
-def without_spread_weights(found: Plan, bits: Bits = 8, block: int | None = None) -> Plan:
+def without_spread_weights(found: _P, bits: Bits = 8, block: int | None = None) -> _P:
     """The plan without products and convolutions that integers would make mostly of zeros.
 
     Values share a scale by output channel, or in blocks of that many rows of a product's matrix.
@@ -25,7 +30,8 @@ def without_spread_weights(found: Plan, bits: Bits = 8, block: int | None = None
     spread = {node for node in found.chosen if _lost_share(node, bits, block) > _LOST_SHARE}
     reason = f"most of its values are too small beside its largest ones for {bits} bits"
     left = tuple(float_node(node, reason) for node in found.chosen if node in spread)
-    return Plan(tuple(node for node in found.chosen if node not in spread), (*found.left, *left))
+    chosen = tuple(node for node in found.chosen if node not in spread)
+    return replace(found, chosen=chosen, left=(*found.left, *left))
 
 
 def _lost_share(node: ir.Node, bits: Bits, block: int | None) -> float:

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from calibration.ranges.collect import collect_moments
-from optimize.precision.contract import NO_TRAITS, Conversion, Traits
+from optimize.precision.contract import Conversion, Evidence, Needs, Plan, Precision, Traits
 from optimize.precision.shared.gptq import SharedMoments, error_compensated
-from optimize.precision.shared.plan import with_finite_weights
 from optimize.precision.shared.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shared.shelf import Shelf, Shelved
-from optimize.precision.shared.spread_weights import without_spread_weights
-from optimize.precision.weights.weight_only import Rounded, Settings, targets
-from optimize.precision.weights.weight_only import convert as convert_weights
+from optimize.precision.weights.weight_only import Rounded, WeightOnly
 from optimize.surgery.graph import Array, dims, graph_of, read, weight_of
 from optimize.surgery.scopes import scope_of
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.session import Feeds
-from vampnet_models.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -52,38 +45,41 @@ class Packed:
         return self.blob.read().view(np.uint8).reshape(self.shape)
 
 
-def convert(
-    settings: Settings,
-    model: ir.Model,
-    fused: Path,
-    feeds: Sequence[Feeds],
-    progress: Progress | None = None,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Quantize the weights of a model in place, its MatMuls by GPTQ; convolutions to nearest.
+@dataclass(frozen=True)
+class CalibratedWeights(Precision[Plan]):
+    """Weights as `weights` stores them, those of MatMuls by GPTQ; convolutions to nearest."""
 
-    `fused` is the same model on disk. Raises InputError without blocks, and as `collect_moments`
-    does.
-    """
-    if settings.block is None:
-        raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
-    found = with_finite_weights(model.graph, targets(model.graph, traits))
-    found = without_spread_weights(found, settings.bits, settings.block)
-    readers = readers_of(found.chosen)
-    widths = widths_of(readers)
-    shelf = Shelf(fused.parent)
-    rounded: dict[ir.Node, Rounded] = {}
-    shared = SharedMoments(readers)
-    moments_of = collect_moments(fused, feeds, widths, progress=progress) if widths else ()
-    for name, moments in moments_of:
-        for group, known in shared.complete(name, moments):
-            done: dict[ir.Value | None, Rounded] = {}
-            for node in group:
-                value = node.inputs[1]
-                if value not in done:
-                    done[value] = packed(node, known, settings, shelf).of(node)
-                rounded[node] = done[value]
-    return convert_weights(model, settings, rounded, traits=traits)
+    weights: WeightOnly
+
+    @property
+    def needs(self) -> Needs:
+        """The second moments of what the products read."""
+        return Needs.MOMENTS
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """That of the weights alone, with the moments. Raises InputError without blocks."""
+        if self.weights.block is None:
+            raise InputError("gptq: takes blocks; give --block 32, 64 or 128")
+        found = self.weights.plan(graph, traits)
+        return replace(found, moments=widths_of(readers_of(found.chosen)))
+
+    def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
+        """Quantize the weights of a model in place. Raises OSError when the disk is full."""
+        readers = readers_of(self.weights.convertible(model.graph, plan).chosen)
+        shelf = Shelf(evidence.scratch)
+        rounded: dict[ir.Node, Rounded] = {}
+        shared = SharedMoments(readers)
+        widths = widths_of(readers)
+        found = evidence.moments_of(widths) if evidence.moments_of and widths else ()
+        for name, moments in found:
+            for group, known in shared.complete(name, moments):
+                done: dict[ir.Value | None, Rounded] = {}
+                for node in group:
+                    value = node.inputs[1]
+                    if value not in done:
+                        done[value] = packed(node, known, self.weights, shelf).of(node)
+                    rounded[node] = done[value]
+        return self.weights.apply(model, plan, evidence, rounded)
 
 
 def readers_of(nodes: Collection[ir.Node]) -> dict[str, list[ir.Node]]:
@@ -106,7 +102,9 @@ def widths_of(readers: Mapping[str, Sequence[ir.Node]]) -> dict[str, int]:
     return {name: dims(_tensor(nodes[0]))[0] for name, nodes in readers.items()}
 
 
-def packed(node: ir.Node, moments: NDArray[np.float64], settings: Settings, shelf: Shelf) -> Packed:
+def packed(
+    node: ir.Node, moments: NDArray[np.float64], settings: WeightOnly, shelf: Shelf
+) -> Packed:
     """A product's weight by GPTQ, in the blocks and bits of `settings`, put on a shelf.
 
     Blocks have zero points unless the method is `symmetric`. `moments` is X^T X of its input,

@@ -7,18 +7,20 @@ it loads the model: the file loses a table per codebook, and the speed stays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx_ir as ir
 
 from optimize.precision.contract import Traits
 from optimize.precision.shared.plan import code_path, constant_lookups
-from optimize.surgery.graph import Array, add_constant, dims, drop_unused, insert, read, weight_of
+from optimize.surgery.graph import Array, add_constant, dims, insert, read, weight_of
 
 _CLOSE = 1e-6
 """Rows of length one differ by no more where they are the same: a few roundings."""
 
 
-def share(model: ir.Model, traits: Traits, tables: dict[ir.Node, Array] | None = None) -> int:
+def share(model: ir.Model, traits: Traits, tables: Mapping[ir.Node, Array] | None = None) -> int:
     """Make each searched matrix from its codebook, in place; how many are made.
 
     `tables` are the codebooks of lookups whose table is no float32 constant any more.
@@ -35,7 +37,6 @@ def share(model: ir.Model, traits: Traits, tables: dict[ir.Node, Array] | None =
             continue
         _make(graph, node, lookup)
         done += 1
-    drop_unused(model)
     return done
 
 

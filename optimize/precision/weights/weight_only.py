@@ -7,7 +7,7 @@ channel, 4 bits (opset 21's INT4) with one scale per block of input channels and
 unpacks the convolutions' weights in each run and computes them in float. Stacks of matrices and
 recurrent layers: 8 bits, unpacked at load. Lookups, where asked for: 8-bit tables with one scale
 per row, which is looked up beside it (`tables`). MatMulNBits may quantize its input too, block by
-block, and compute in integers (`Settings.accuracy_level`): faster, and no longer weights alone. A
+block, and compute in integers (`accuracy_level`): faster, and no longer weights alone. A
 weight is stored once, however many nodes read it.
 """
 
@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import NO_TRAITS, Conversion, Plan, Traits
+from optimize.precision.contract import Conversion, Evidence, Plan, Precision, Traits
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_channels, of_product
 from optimize.precision.shared.plan import (
@@ -49,7 +49,6 @@ from optimize.surgery.graph import (
     add_constant,
     add_weight,
     dims,
-    drop_unused,
     home_of,
     insert,
     read,
@@ -57,7 +56,6 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.scopes import derived
-from optimize.surgery.stand_ins import restore
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import MICROSOFT, RECURRENT_OPS
 from vampnet_models.records.variant import MixedNode
@@ -76,25 +74,7 @@ _EIGHT_BIT_TABLE = "a table: its rows are too short for 4 bits and a scale"
 _TIED = "its weight is a table too: both read the same 8 bits"
 _STACK = "its weight is a stack of matrices: no kernel takes fewer bits; 8, unpacked at load"
 
-Method = Literal["symmetric", "asymmetric", "fitted", "gptq"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Bits of the weights, values per scale, and how MatMulNBits computes.
-
-    `block` None gives each column (output channel) one scale. `method` other than `symmetric`
-    gives blocks of MatMul a zero point: from the extremes (`asymmetric`) or
-    with the range that fits best (`fitted`), or as `asymmetric` with rounding calibrated on inputs
-    (`gptq`, see `calibrated_weights`). `tables` takes the tables of lookups too, always to 8 bits:
-    the small models lose a tenth of their size, c2f 0.9 points of its tokens, the decoder 1.5 dB.
-    """
-
-    bits: Bits
-    block: int | None = 32
-    accuracy_level: int = FLOAT_COMPUTE
-    method: Method = "symmetric"
-    tables: bool = False
+Method = Literal["symmetric", "asymmetric", "fitted"]
 
 
 @dataclass(frozen=True)
@@ -109,54 +89,81 @@ class Rounded:
     blob: Callable[[], Array]
 
 
-def convert(
-    model: ir.Model,
-    settings: Settings,
-    rounded: Mapping[ir.Node, Rounded] | None = None,
-    chosen: Plan | None = None,
-    *,
-    traits: Traits = NO_TRAITS,
-) -> Conversion:
-    """Quantize the weights of a model in place; each is read once for its scales, once to write.
+@dataclass(frozen=True)
+class WeightOnly(Precision[Plan]):
+    """Bits of the weights, values per scale, and how MatMulNBits computes.
 
-    MatMuls that are `rounded` already get those values. `chosen` are its `targets` or a part of
-    them.
-
-    Raises InputError where 4 bits are asked for without blocks: no kernel takes them.
+    `block` None gives each column (output channel) one scale. `method` other than `symmetric`
+    gives blocks of MatMul a zero point: from the extremes (`asymmetric`) or
+    with the range that fits best (`fitted`). `tables` takes the tables of lookups too, always to 8
+    bits: the small models lose a tenth of their size, c2f 0.9 points of its tokens, the decoder
+    1.5 dB.
     """
-    if settings.bits == 4 and settings.block is None:
-        raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
-    graph = model.graph
-    found = with_finite_weights(
-        graph, chosen or targets(graph, traits, with_tables=settings.tables)
-    )
-    found = without_spread_weights(found, settings.bits, settings.block)
-    multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
-    mixed: list[MixedNode] = []
-    for node in found.chosen:
-        reason = _in_eight_bits(node, settings, node in tied)
-        if settings.bits == 4 and reason is not None:
-            mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
-        if node.op_type == "Gather":
-            tables.convert(node, multiplied.get(_operand(node), False))
-        elif node.op_type in RECURRENT_OPS:
-            recurrent.unpacked(node)
-        elif node.op_type == "MatMul" and reason is not None:
-            _cast_matmul(node)
-        elif node.op_type == "MatMul":
-            _quantize_matmul(graph, node, settings, (rounded or {}).get(node))
-        elif reason is not None:
-            per_channel(node)
-        else:
-            _block_convolution(node, settings.block or 0)
-    drop_unused(model)
-    n_converted = len(found.chosen) - len(mixed)
-    done = conversion(graph, n_converted, f"int{settings.bits}", found.left, mixed)
-    if chosen:
-        return done
-    done = tables.told(done, graph, traits)
-    restore(model)
-    return done
+
+    bits: Bits
+    block: int | None = 32
+    accuracy_level: int = FLOAT_COMPUTE
+    method: Method = "symmetric"
+    tables: bool = False
+
+    def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
+        """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
+
+        Lookups come last: those of tables that a product shares, with `tables` all long ones.
+        Raises InputError where 4 bits are asked for without blocks: no kernel takes them.
+        """
+        if self.bits == 4 and self.block is None:
+            raise InputError("4 bits per channel: too coarse, and no kernel takes it; give a block")
+        exclusions = merged(
+            code_path(graph, traits),
+            single_channel_ends(graph, traits),
+            embedding_projections(graph, traits),
+            recurrent.without_weights(graph),
+        )
+        ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
+        found = plan(graph, ops, exclusions, _MIN_ELEMENTS, batched=True)
+        more = tables.lookups_of(found.chosen, graph, traits, every=self.tables)
+        return Plan((*found.chosen, *more), found.left, traits=traits)
+
+    def convertible(self, graph: ir.Graph, chosen: Plan) -> Plan:
+        """The plan without weights that integers cannot hold; each is read once."""
+        finite = with_finite_weights(graph, chosen)
+        return without_spread_weights(finite, self.bits, self.block)
+
+    def apply(
+        self,
+        model: ir.Model,
+        plan: Plan,
+        evidence: Evidence,
+        rounded: Mapping[ir.Node, Rounded] | None = None,
+    ) -> Conversion:
+        """Quantize the weights of a model in place; each is read once more to write it.
+
+        MatMuls that are `rounded` already get those values.
+        """
+        graph = model.graph
+        found = self.convertible(graph, plan)
+        multiplied, tied = tables.products_of(found.chosen), tables.tied_to_lookups(found.chosen)
+        mixed: list[MixedNode] = []
+        for node in found.chosen:
+            reason = _in_eight_bits(node, self, node in tied)
+            if self.bits == 4 and reason is not None:
+                mixed.append(MixedNode(node.name or "", node.op_type, "int8", reason))
+            if node.op_type == "Gather":
+                tables.convert(node, multiplied.get(_operand(node), False))
+            elif node.op_type in RECURRENT_OPS:
+                recurrent.unpacked(node)
+            elif node.op_type == "MatMul" and reason is not None:
+                _cast_matmul(node)
+            elif node.op_type == "MatMul":
+                _quantize_matmul(graph, node, self, (rounded or {}).get(node))
+            elif reason is not None:
+                per_channel(node)
+            else:
+                _block_convolution(node, self.block or 0)
+        n_converted = len(found.chosen) - len(mixed)
+        done = conversion(graph, n_converted, f"int{self.bits}", found.left, mixed)
+        return tables.told(done, graph, plan.traits)
 
 
 def _operand(node: ir.Node) -> ir.Value:
@@ -165,7 +172,7 @@ def _operand(node: ir.Node) -> ir.Value:
     return value
 
 
-def _in_eight_bits(node: ir.Node, settings: Settings, is_tied: bool) -> str | None:
+def _in_eight_bits(node: ir.Node, settings: WeightOnly, is_tied: bool) -> str | None:
     """Why a node gets 8 bits with a scale per channel or row; None where it gets blocks."""
     if node.op_type == "Gather":
         return _EIGHT_BIT_TABLE
@@ -185,25 +192,8 @@ def _in_eight_bits(node: ir.Node, settings: Settings, is_tied: bool) -> str | No
     return f"its {n_in} input channels are no whole blocks of {settings.block}"
 
 
-def targets(graph: ir.Graph, traits: Traits = NO_TRAITS, *, with_tables: bool = False) -> Plan:
-    """The nodes whose weights are quantized, and the heavy ones that stay, with reasons.
-
-    Lookups come last: those of tables that a product shares, `with_tables` all long ones.
-    """
-    exclusions = merged(
-        code_path(graph, traits),
-        single_channel_ends(graph, traits),
-        embedding_projections(graph, traits),
-        recurrent.without_weights(graph),
-    )
-    ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
-    found = plan(graph, ops, exclusions, _MIN_ELEMENTS, batched=True)
-    more = tables.lookups_of(found.chosen, graph, traits, every=with_tables)
-    return Plan((*found.chosen, *more), found.left)
-
-
 def _quantize_matmul(
-    graph: ir.Graph, node: ir.Node, settings: Settings, rounded: Rounded | None = None
+    graph: ir.Graph, node: ir.Node, settings: WeightOnly, rounded: Rounded | None = None
 ) -> None:
     """Replace a MatMul with a constant matrix by MatMulNBits."""
     value = node.inputs[1]
@@ -229,7 +219,7 @@ def _quantize_matmul(
 
 
 def _blob(
-    node: ir.Node, value: ir.Value, settings: Settings, rounded: Rounded | None
+    node: ir.Node, value: ir.Value, settings: WeightOnly, rounded: Rounded | None
 ) -> list[ir.Value]:
     """MatMulNBits' packed weight, scales and, with a method that has some, zero points."""
     tensor, (n_rows, n_columns) = weight_of(node), _shape(node)
@@ -317,7 +307,7 @@ def _packed_int4(
 
 
 def has_four_bits(node: ir.Node, block: int = 32) -> bool:
-    """Whether a node among the `targets` gets 4 bits, and not 8 for want of whole blocks."""
+    """Whether a node of the plan gets 4 bits, and not 8 for want of whole blocks."""
     if node.op_type == "MatMul":
         return len(_shape(node)) == 2
     return node.op_type in ("Conv", "ConvTranspose") and _has_blocks(node, block)

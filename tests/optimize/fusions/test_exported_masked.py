@@ -9,9 +9,9 @@ import pytest
 
 from bench.exporters import _PAGE, BEGIN, END, Export, exports, table
 from optimize.fusions.order import Fusion
-from optimize.precision.fp16.emulate import emulate
+from optimize.precision.fp16.convert import Float16
 from optimize.surgery.graph import Array
-from tests.optimize.graphs import ops
+from tests.optimize.graphs import convert, ops
 from vampnet_models.onnxfile.artifact import save_model
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.repair.training_mode import training_nodes
@@ -67,7 +67,7 @@ def test_float16_takes_masks_and_rows_without_anything_to_see(
     export: Export, tmp_path: Path
 ) -> None:
     model, _ = export.fused()
-    emulate(model)
+    convert(model, Float16(emulated=True))
     before, after = sessions(tmp_path, export.load(), model)
     given = feeds(export, 2, 12)
     expected, logits = (each.run(given)["logits"] for each in (before, after))

@@ -11,13 +11,16 @@ import pytest
 
 from calibration.ranges.observers import ChannelRange
 from optimize.fusions.order import Form, fuse
-from optimize.precision import npu
-from optimize.precision.contract import Conversion, traits_of
+from optimize.precision.contract import NO_TRAITS, Conversion, Plan, Precision, traits_of
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.int8.static import StaticInt8
+from optimize.precision.npu import NpuInt8
 from optimize.precision.shared.plan import _NO_INTEGER_KERNEL
 from optimize.precision.weights import weight_only
-from tests.optimize.graphs import Array, Feeds, check, model, normal, ops, run, runtime_ops
+from optimize.precision.weights.weight_only import WeightOnly
+from tests.optimize.graphs import Array, Feeds, check, convert, model, normal, ops, run, runtime_ops
 from vampnet_models.spec import spec_of
 
 CHANNELS = 8
@@ -118,41 +121,41 @@ def ranges_of(
 
 def static(made: ir.Model, feeds: list[Feeds], signed: bool = False) -> Conversion:
     fuse(made, Form.STATIC.rules)
-    names = int8_static.tensors_to_observe(made.graph)
-    settings = int8_static.Settings(signed=signed, correct_bias=not signed)
-    return int8_static.convert(made, ranges_of(made, feeds, names), settings=settings)
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
+    settings = StaticInt8(signed=signed, correct_bias=not signed)
+    return convert(made, settings, ranges_of(made, feeds, names))
 
 
 def dynamic(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
     fuse(made, Form.DYNAMIC.rules)
-    return int8_dynamic.convert(made)
+    return convert(made, DynamicInt8())
 
 
 def weights(made: ir.Model, _feeds: list[Feeds]) -> Conversion:
     fuse(made, Form.STATIC.rules)
-    return weight_only.convert(made, weight_only.Settings(bits=8))
+    return convert(made, WeightOnly(bits=8))
 
 
 def phone(made: ir.Model, feeds: list[Feeds]) -> Conversion:
-    names = npu.tensors_to_observe(made.graph, bits=8)
-    return npu.convert(made, ranges_of(made, feeds, names), bits=8)
+    names = NpuInt8(8).plan(made.graph, NO_TRAITS).ranges
+    return convert(made, NpuInt8(8), ranges_of(made, feeds, names))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("convert", [static, partial(static, signed=True), dynamic, weights, phone])
+@pytest.mark.parametrize("way", [static, partial(static, signed=True), dynamic, weights, phone])
 def test_every_kind_says_what_it_said(
     rank: int,
-    convert: Callable[[ir.Model, list[Feeds]], Conversion],
+    way: Callable[[ir.Model, list[Feeds]], Conversion],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(weight_only, "_MIN_ELEMENTS", 1)
     feeds, truth, made = feeds_of(rank), graph_of(rank), graph_of(rank)
-    done = convert(made, feeds)
+    done = way(made, feeds)
     check(made)
     # Kinds and the two in a row. Of two transposed ones, one of one axis has a form as Conv.
-    n_integer = {weights: 12, dynamic: 11 if rank == 1 else 10}.get(convert, 10)
+    n_integer = {weights: 12, dynamic: 11 if rank == 1 else 10}.get(way, 10)
     assert sum(n for name, n in done.precision.items() if name.endswith("8")) == n_integer
-    stored = 12 - n_integer if convert in (static, dynamic) else 0
+    stored = 12 - n_integer if way in (static, dynamic) else 0
     assert done.precision.get("int8-weights", 0) == stored
     assert {node.reason for node in done.mixed_nodes} <= {int8_dynamic.WEIGHTS_ALONE}
     assert {node.reason for node in done.float_nodes} <= {_NO_INTEGER_KERNEL}
@@ -226,9 +229,9 @@ def test_biases_of_small_channels_are_exact_to_a_step() -> None:
     wide = normal(8, 8, 3, 3) * WEIGHT_SIZES.reshape(8, 1, 1, 1)
     biases = np.clip(BIASES, -2, 2)
     feeds = [{"x": normal(2, 8, 8, 8, seed=4)}]
-    for convert, steps in ((static, 1.5), (phone, 1.5)):
+    for way, steps in ((static, 1.5), (phone, 1.5)):
         truth, made = (model(BIASED, w=wide, bias=biases) for _ in range(2))
-        convert(made, feeds)
+        way(made, feeds)
         expected, found = run(truth, feeds[0])["y"], run(made, feeds[0])["y"]
         step = (expected.max() - expected.min()) / 255
         worst = np.abs(found - expected).max(axis=(0, 2, 3))
@@ -240,13 +243,13 @@ def test_a_bias_without_a_number_leaves_its_node_in_float() -> None:
     biases[3] = np.nan
     made = model(BIASED, w=normal(8, 8, 3, 3), bias=biases)
     seen = ChannelRange(np.full(8, -4, np.float32), np.full(8, 4, np.float32))
-    done = int8_static.convert(made, {"x": seen, "y": seen})
+    done = convert(made, StaticInt8(), {"x": seen, "y": seen})
     assert [node.reason for node in done.float_nodes] == ["its bias holds NaN or infinity"]
 
 
-@pytest.mark.parametrize("convert", [int8_dynamic.convert, None])
+@pytest.mark.parametrize("precision", [DynamicInt8(), WeightOnly(bits=8)])
 def test_weights_without_numbers_stay_and_so_do_their_readers(
-    convert: Callable[[ir.Model], Conversion] | None,
+    precision: Precision[Plan],
 ) -> None:
     text = """(float[b, 8, n] x) => (float[b, 8, m] y, float[b, 8, k] z) {
      c = Conv (x, bad) r = Relu (c) y = Conv (r, good) z = Conv (x, fine) }"""
@@ -254,7 +257,7 @@ def test_weights_without_numbers_stay_and_so_do_their_readers(
     bad[0, 0, 0], bad[1, 1, 1] = np.nan, np.inf
     made = model(text, bad=bad, good=normal(8, 8, 32), fine=normal(8, 8, 32, seed=1))
     truth = model(text, bad=bad, good=normal(8, 8, 32), fine=normal(8, 8, 32, seed=1))
-    done = convert(made) if convert else weight_only.convert(made, weight_only.Settings(bits=8))
+    done = convert(made, precision)
     assert done.precision == {"int8": 1, "float32": 2}
     assert ["NaN or infinity in a weight" in n.reason for n in done.float_nodes] == [False, True]
     feeds = {"x": normal(1, 8, 80)}
@@ -269,8 +272,8 @@ def test_a_first_convolution_of_one_channel_reads_no_waveform_here() -> None:
     made = model(text, first=normal(8, 1, 5), second=normal(4, 8, 5))
     traits = traits_of(spec_of(made))
     assert len(int8_static.targets(made.graph, traits).chosen) == 2
-    assert len(int8_dynamic.targets(made.graph, traits).chosen) == 2
-    assert len(npu.targets(made.graph, 8, traits).chosen) == 2
+    assert len(DynamicInt8().plan(made.graph, traits).chosen) == 2
+    assert len(NpuInt8(8).plan(made.graph, traits).chosen) == 2
     feeds = [{"x": normal(2, 1, n, seed=n)} for n in (40, 64)]
     truth = model(text, first=normal(8, 1, 5), second=normal(4, 8, 5))
     assert static(made, feeds).precision == {"int8": 2}

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from optimize.precision.fp16.convert import convert
-from optimize.precision.fp16.emulate import emulate
-from tests.optimize.graphs import check, model, normal, run, snr_db
+from optimize.precision.fp16.convert import Float16
+from tests.optimize.graphs import check, convert, model, normal, run, snr_db
 
 X = {"x": normal(4, 32)}
 W = {"w": normal(32, 32) / 6, "v": normal(32, 32, seed=1) / 6, "n": np.int64(3)}
@@ -39,9 +38,9 @@ WEIGHTS = {**W, "s": np.float32(0.5), "zeros": np.zeros(32, np.float32), "one": 
 @pytest.mark.parametrize("kind", BODIES)
 def test_bodies_are_converted_and_keep_their_interface(kind: str) -> None:
     expected = run(model(BODIES[kind], **WEIGHTS), X)
-    for change in (convert, emulate):
+    for precision in (Float16(), Float16(emulated=True)):
         made = model(BODIES[kind], **WEIGHTS)
-        change(made)
+        convert(made, precision)
         check(made)
         found = run(made, X)
         assert list(found) == list(expected)
@@ -52,7 +51,7 @@ def test_bodies_are_converted_and_keep_their_interface(kind: str) -> None:
 def test_interfaces_of_float16_go_with_bodies(kind: str) -> None:
     expected = run(model(BODIES[kind], **WEIGHTS), X)
     made = model(BODIES[kind], **WEIGHTS)
-    convert(made, keep_io=False)
+    convert(made, Float16(keep_io=False))
     check(made)
     found = run(made, {"x": X["x"].astype(np.float16)})
     assert {value.dtype for value in found.values()} == {np.dtype(np.float16)}
@@ -66,7 +65,7 @@ def test_a_weight_that_bodies_share_is_stored_once_and_in_float16_alone() -> Non
                 else_branch = e () => (float[b, 32] r) { q = MatMul(h, w) r = Tanh(q) }>
      y = MatMul(i, w) }"""
     made = model(text, w=W["w"])
-    done = convert(made)
+    done = convert(made, Float16())
     assert done.precision == {"float16": 4}
     (weight,) = made.graph.initializers.values()
     assert weight.dtype is not None
@@ -81,7 +80,7 @@ def test_a_name_that_is_taken_is_not_given_again() -> None:
         (n.outputs[0] for n in made.graph), ("x/half.out", "y.half"), strict=False
     ):
         value.name = name
-    convert(made)
+    convert(made, Float16())
     names = [value.name for node in made.graph for value in node.outputs]
     assert len(names) == len(set(names))
     check(made)

@@ -1,6 +1,6 @@
 """Values that float16 cannot hold, and numbers that must stay exact, in float16 arithmetic.
 
-`emulate` rounds every result that the converted model would hold in float16.
+`Float16(emulated=True)` rounds every result that the converted model would hold in float16.
 """
 
 import numpy as np
@@ -8,11 +8,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from optimize.precision.fp16.convert import convert
-from optimize.precision.fp16.emulate import emulate
+from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.forms import half_form
 from optimize.surgery.graph import Array, infer_shapes
-from tests.optimize.graphs import check, model, normal, run, snr_db
+from tests.optimize.graphs import check, convert, model, normal, run, snr_db
 
 F = np.float32
 X = normal(4, 32)
@@ -55,7 +54,7 @@ def test_masks_leave_fully_masked_rows_as_they_are(kind: str) -> None:
 def test_a_fill_that_only_softmax_sees_costs_no_float32() -> None:
     interface, nodes, fill = MASKS["fill"]
     made = model(f"{interface} {{ {nodes} }}", w=W, v=V, c=F(fill))
-    assert convert(made).float_nodes == ()
+    assert convert(made, Float16()).float_nodes == ()
 
 
 SQUARES = """t = Mul(x, k) a = MatMul(t, w) b = MatMul(t, v) c = Mul(a, a) d = Mul(b, b)
@@ -178,7 +177,7 @@ def test_what_decides_a_length_is_float32_up_to_the_inputs() -> None:
      k = Cast<to = 7>(l) i = Mod(k, four) t = Gather(h, i) y = MatMul(t, w) }"""
     weights = {"w": W, "n": normal(32, 1), "z": np.int64(0), "o": np.int64(1), "hop": F(3.7)}
     made = model(text, **weights, four=np.int64(4))
-    reasons = {n.op_type: n.reason for n in convert(made).float_nodes}
+    reasons = {n.op_type: n.reason for n in convert(made, Float16()).float_nodes}
     assert reasons["Ceil"] == "leads to a length: rounding would change the shape"
     _compare(text, {"x": X}, {**weights, "four": np.int64(4)})
 
@@ -187,7 +186,7 @@ def test_rounding_to_levels_is_float32_up_to_the_weights() -> None:
     text = """(float[b, 32] x) => (float[b, 32] y, int64[b, 32] k) {
      h = MatMul(x, w) t = Tanh(h) s = Mul(t, l) r = Round(s) k = Cast<to = 7>(r) y = Div(r, l) }"""
     made = model(text, w=W, l=F(7))
-    done = convert(made)
+    done = convert(made, Float16())
     assert [n.op_type for n in done.float_nodes] == ["Tanh", "Mul", "Round"]
     assert done.precision == {"float16": 1}
 
@@ -197,7 +196,7 @@ def test_scales_of_resize_stay_float32_and_the_rest_does_not() -> None:
      h = Conv(x, k) r = Resize<mode = "linear">(h, , s) y = Conv(r, k) }"""
     weights = {"k": normal(4, 4, 3) / 3, "s": np.array([1, 1, 1.7], F)}
     made = model(text, **weights)
-    done = convert(made)
+    done = convert(made, Float16())
     assert done.float_nodes == ()
     feeds = {"x": normal(1, 4, 50)}
     assert snr_db(run(model(text, **weights), feeds)["y"], run(made, feeds)["y"]) > 55
@@ -207,7 +206,7 @@ def test_scales_of_resize_stay_float32_and_the_rest_does_not() -> None:
 def test_operators_without_a_float16_kernel_stay_and_are_named(op_type: str) -> None:
     text = f"{IO} {{ h = MatMul(x, w) o = {op_type}(h) y = MatMul(o, v) }}"
     made = model(text, w=W, v=V)
-    done = convert(made)
+    done = convert(made, Float16())
     assert [n.op_type for n in done.float_nodes] == [op_type]
     assert "float16" in done.float_nodes[0].reason
     assert run(made, {"x": X})["y"].shape == (4, 32)
@@ -218,16 +217,16 @@ def test_infinities_and_nan_are_float16_numbers() -> None:
     k = np.where(np.arange(32) % 3, F(1), F(np.inf)) * np.where(np.arange(32) % 2, F(1), F(-1))
     k[5] = np.nan
     made = model(text, k=k.astype(F))
-    assert convert(made).float_nodes == ()
+    assert convert(made, Float16()).float_nodes == ()
     np.testing.assert_allclose(run(made, {"x": X})["y"], X + k, atol=2e-3)
 
 
 def _compare(text: str, feeds: dict[str, Array], weights: dict[str, Array]) -> None:
     """Equal shapes, the same finite values, and close, converted and in float16 arithmetic."""
     expected = run(model(text, **weights), feeds)
-    for change in (convert, emulate):
+    for precision in (Float16(), Float16(emulated=True)):
         made = model(text, **weights)
-        change(made)
+        convert(made, precision)
         check(made)
         for name, found in run(made, feeds).items():
             assert found.shape == expected[name].shape
@@ -244,7 +243,7 @@ def test_a_transposed_batch_stays_where_the_runtime_would_not_survive(
     feeds, wide = {"x": normal(3, 32, 32)}, normal(32, 32) / 6
     source = model(f"{rank_3} {{ {body} }}", w=wide)
     expected = run(source, feeds)
-    found = convert(source).float_nodes
+    found = convert(source, Float16()).float_nodes
     assert [node.op_type for node in found] == (["Transpose"] if stays else [])
     assert snr_db(expected["y"], run(source, feeds)["y"]) > 50
 
@@ -278,5 +277,5 @@ def test_what_attributes_of_a_tree_give_is_not_made_float16() -> None:
     feeds = {"x": normal(3, 1), "i": np.array([[1], [2], [1]])}
     made = ir.from_proto(proto)
     expected = run(made, feeds)["y"]
-    convert(made)
+    convert(made, Float16())
     np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=2e-3)

@@ -1,6 +1,7 @@
 """A weight with many readers is stored once in each precision: layers, scopes, tables, biases."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ import pytest
 from calibration.ranges.collect import collect_channel_ranges, collect_moments
 from calibration.ranges.observers import Range
 from optimize.fusions.order import Form, fuse
-from optimize.precision.contract import Conversion, Traits
-from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.int8 import static as int8_static
+from optimize.precision.contract import NO_TRAITS, Conversion, Traits
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.int8.static import StaticInt8
 from optimize.precision.shared import tables
-from optimize.precision.weights import calibrated_weights, weight_only
-from optimize.precision.weights.weight_only import Settings
+from optimize.precision.weights import weight_only
+from optimize.precision.weights.calibrated_weights import CalibratedWeights
+from optimize.precision.weights.weight_only import WeightOnly
 from optimize.surgery.scopes import all_nodes
-from tests.optimize.graphs import Array, check, model, normal, run, snr_db
+from tests.optimize.graphs import Array, check, convert, model, normal, run, snr_db
 from vampnet_models.onnxfile.artifact import save_model
 
 LAYERS = """(float[b, t, 64] x) => (float[b, t, 64] y) {
@@ -46,10 +48,10 @@ BRANCHES = """(float[b, 64] x, bool c) => (float[b, 64] y) {
 
 Convert = Callable[[ir.Model], Conversion]
 WAYS: dict[str, Convert] = {
-    "dynamic": int8_dynamic.convert,
-    "weights8": lambda made: weight_only.convert(made, Settings(8)),
-    "channel": lambda made: weight_only.convert(made, Settings(8, None)),
-    "weights4": lambda made: weight_only.convert(made, Settings(4)),
+    "dynamic": lambda made: convert(made, DynamicInt8()),
+    "weights8": lambda made: convert(made, WeightOnly(8)),
+    "channel": lambda made: convert(made, WeightOnly(8, None)),
+    "weights4": lambda made: convert(made, WeightOnly(4)),
 }
 DECIBELS = {"dynamic": 25, "weights8": 35, "channel": 35, "weights4": 12}
 
@@ -128,10 +130,10 @@ def test_a_turned_table_of_any_size_is_stored_once_by_the_whole_way(n_rows: int)
     made = model(text, **weights)
     fuse(made)
     assert stored(made) == n_bytes
-    for convert in WAYS.values():
+    for converted in WAYS.values():
         made = model(text, **weights)
         fuse(made, Form.WEIGHTS.rules)
-        convert(made)
+        converted(made)
         assert stored(made) < 0.35 * n_bytes
 
 
@@ -142,7 +144,7 @@ def test_a_tied_product_that_stays_float_is_not_stored_twice() -> None:
     feeds = {"x": normal(1, 2, 8), "ids": np.arange(3)}
     expected = run(made, feeds)
     fuse(made, Form.WEIGHTS.rules)
-    done = int8_dynamic.convert(made, traits=Traits(is_family=True))
+    done = convert(made, DynamicInt8(), traits=Traits(is_family=True))
     assert done.precision == {"float32": 1}, "eight channels are too few"
     assert stored(made) == 1000 * 8 * 4
     for name, values in run(made, feeds).items():
@@ -155,11 +157,9 @@ def test_static_int8_shares_weights_too_and_takes_bodies_by_run_time_ranges(
     path, made = tmp_path / "m.onnx", nested()
     save_model(made, path)
     feeds = [{"x": normal(40, 64, seed=n), "c": np.array(n % 2 == 0)} for n in range(3)]
-    axes = int8_static.tensors_to_observe(made.graph)
+    axes = StaticInt8().plan(made.graph, NO_TRAITS).ranges
     ranges = collect_channel_ranges(path, feeds, axes)
-    done = int8_static.convert(
-        made, ranges, moments_of=lambda widths: collect_moments(path, feeds, widths)
-    )
+    done = convert(made, StaticInt8(), ranges, moments_of=partial(collect_moments, path, feeds))
     assert done.precision == {"int8": 2, "int8-dynamic": 3}
     assert all("body of an If, Loop or Scan" in node.reason for node in done.mixed_nodes)
     assert stored(made) < 0.35 * 2 * 64 * 64 * 4
@@ -183,14 +183,23 @@ def test_gptq_rounds_a_shared_weight_by_the_inputs_of_all_its_readers(
     expected = run(model(LAYERS, **weights), unseen)["y"]
     made, plain = model(LAYERS, **weights), model(LAYERS, **weights)
     if way == "static":
-        ranges = collect_channel_ranges(path, feeds, int8_static.tensors_to_observe(made.graph))
-        int8_static.convert(plain, ranges)
-        int8_static.convert(
-            made, ranges, moments_of=lambda widths: collect_moments(path, feeds, widths)
+        ranges = collect_channel_ranges(
+            path, feeds, StaticInt8().plan(made.graph, NO_TRAITS).ranges
+        )
+        convert(plain, StaticInt8(), ranges)
+        convert(
+            made,
+            StaticInt8(),
+            ranges,
+            moments_of=partial(collect_moments, path, feeds),
         )
     else:
-        weight_only.convert(plain, Settings(4, method="asymmetric"))
-        calibrated_weights.convert(Settings(4, method="gptq"), made, path, feeds)
+        convert(plain, WeightOnly(4, method="asymmetric"))
+        convert(
+            made,
+            CalibratedWeights(WeightOnly(4, method="asymmetric")),
+            moments_of=partial(collect_moments, path, feeds),
+        )
     assert stored(made) < 0.35 * 64 * 64 * 4
     closer = snr_db(expected, run(made, unseen)["y"])
     assert closer > snr_db(expected, run(plain, unseen)["y"]) - (0.5 if way == "static" else -1)
@@ -206,15 +215,15 @@ def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     weights = {"table": normal(300, 64), "w": normal(64, 64) / 8}
     feeds = {"ids": np.arange(20)}
     expected = run(model(text, **weights), feeds)["y"]
-    for convert in (int8_dynamic.convert, lambda m: weight_only.convert(m, Settings(8))):
-        done = convert(model(text, **weights))
+    for precision in (DynamicInt8(), WeightOnly(8)):
+        done = convert(model(text, **weights), precision)
         assert done.warnings == (
             "tables of 0.1 MB stay float: --tables stores their rows in 8 bits",
         )
         left = [node.reason for node in done.float_nodes if node.op_type == "Gather"]
         assert left == ["a table of 75 KiB: its rows are looked up, not summed"] * 2
     made = model(text, **weights)
-    done = int8_dynamic.convert(made, with_tables=True)
+    done = convert(made, DynamicInt8(tables=True))
     assert (done.precision, done.warnings) == ({"int8": 3}, ())
     assert stored(made) < 0.3 * sum(array.nbytes for array in weights.values())
     assert snr_db(expected, run(made, feeds)["y"]) > 30
@@ -228,7 +237,7 @@ def test_static_int8_takes_tables_where_asked_for() -> None:
     expected = run(model(text, **weights), feeds)["y"]
     made = model(text, **weights)
     seen = Range(float(weights["table"].min()), float(weights["table"].max()))
-    done = int8_static.convert(made, {"e": seen}, settings=int8_static.Settings(tables=True))
+    done = convert(made, StaticInt8(tables=True), {"e": seen})
     assert done.precision == {"int8": 2}
     assert stored(made) < 0.3 * sum(array.nbytes for array in weights.values())
     assert snr_db(expected, run(made, feeds)["y"]) > 30
@@ -240,10 +249,10 @@ def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> N
     weights = {"half": (normal(64, 64) / 8).astype(np.float16), "one": normal(1, 64, 64) / 8}
     feeds = {"x": normal(2, 64, 5)}
     expected = run(model(text, **weights), feeds)["y"]
-    for way, convert in WAYS.items():
+    for way, converted in WAYS.items():
         made = model(text, **weights)
         fuse(made, Form.WEIGHTS.rules)
-        done = convert(made)
+        done = converted(made)
         assert sum(done.precision.values()) == 2 and "float32" not in done.precision
         assert stored(made) < 0.4 * 2 * 64 * 64 * 4
         assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
@@ -272,16 +281,16 @@ def test_a_half_precision_table_that_stays_is_cast_as_before() -> None:
     weights = {"stored": normal(3000, 64).astype(np.float16), "w": normal(64, 64) / 8}
     feeds = {"ids": np.arange(0, 3000, 70)}
     expected = run(model(text, **weights), feeds)["y"]
-    for way, convert in WAYS.items():
+    for way, converted in WAYS.items():
         made = model(text, **weights)
         fuse(made, Form.WEIGHTS.rules)
-        done = convert(made)
+        done = converted(made)
         assert [n.op_type for n in done.float_nodes] == ["Gather"]
         assert stored(made) < weights["stored"].nbytes + 0.4 * weights["w"].nbytes
         assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
     made = model(text, **weights)
     fuse(made, Form.WEIGHTS.rules)
-    int8_dynamic.convert(made, with_tables=True)
+    convert(made, DynamicInt8(tables=True))
     assert stored(made) < 0.3 * 2 * weights["stored"].nbytes
 
 

@@ -13,7 +13,7 @@ def test_the_runtimes_schemas_tell_what_inference_cannot() -> None:
         g=normal(32),
         w=normal(32, 32),
     )
-    fill_types(made)
+    fill_types(made.graph)
     values = [node.outputs[0] for node in made.graph]
     assert [value.dtype for value in values] == [ir.DataType.FLOAT] * 4
     values[0].dtype = ir.DataType.FLOAT16
@@ -39,5 +39,5 @@ def test_types_reach_bodies_and_come_back() -> None:
                     else_branch = e () => (r) { r = com.microsoft.FastGelu(h) }>
          y = com.microsoft.QuickGelu(i) }"""
     )
-    fill_types(made)
+    fill_types(made.graph)
     assert {v.dtype for n in made.graph.all_nodes() for v in n.outputs} == {ir.DataType.FLOAT}

@@ -7,13 +7,13 @@ import pytest
 
 from calibration.ranges.observers import ChannelRange
 from optimize.fusions.order import Form, fuse
-from optimize.precision.contract import traits_of
-from optimize.precision.int8.static import tensors_to_observe
+from optimize.precision.contract import NO_TRAITS, traits_of
+from optimize.precision.int8.static import StaticInt8
 from optimize.truth.accuracy import reference_truth
 from optimize.tuning import mixed
-from optimize.tuning.mixed import Calibrated
+from optimize.tuning.mixed import Calibrated, Mixture
 from optimize.tuning.sensitivity import Trials
-from tests.optimize.graphs import Array, check, model, normal, ops, run, snr_db
+from tests.optimize.graphs import Array, check, convert, model, normal, ops, run, snr_db
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model, weights_bytes
 from vampnet_models.spec import spec_of
 
@@ -33,7 +33,7 @@ def chain() -> "mixed.ir.Model":
 
 def ranges_of(feeds: dict[str, Array]) -> dict[str, ChannelRange]:
     made = chain()
-    names = [name for name in tensors_to_observe(made.graph) if name != "x"]
+    names = [name for name in StaticInt8().plan(made.graph, NO_TRAITS).ranges if name != "x"]
     for node in made.graph:
         made.graph.outputs.extend(v for v in node.outputs if v.name in names)
     seen = run(made, feeds) | feeds
@@ -68,7 +68,7 @@ def test_each_block_gets_its_precision() -> None:
     wanted = dict(
         zip(NAMES, ("int8-static", "int8-dynamic", "int4-weights", "float32"), strict=True)
     )
-    done = mixed.convert(made, blocks, wanted, Calibrated(ranges_of(feeds)))
+    done = convert(made, Mixture(blocks, wanted, Calibrated(ranges_of(feeds))))
     assert done.precision == {
         "int8-static": 1,
         "int8-dynamic": 1,
@@ -88,7 +88,7 @@ def test_float16_weights_are_nearly_exact_and_half_the_size() -> None:
     expected = run(chain(), feeds)["y"]
     made = chain()
     blocks = mixed.blocks_of(made.graph, "kind")
-    mixed.convert(made, blocks, dict.fromkeys(blocks, "float16-weights"), Calibrated())
+    convert(made, Mixture(blocks, dict.fromkeys(blocks, "float16-weights"), Calibrated()))
     halves = [v for v in made.graph.initializers.values() if v.dtype == mixed.ir.DataType.FLOAT16]
     assert len(halves) == 4
     assert snr_db(expected, run(made, feeds)["y"]) > 60
@@ -125,7 +125,7 @@ def test_products_of_a_mixture_are_rounded_by_gptq_of_the_whole(tmp_path: Path) 
 
     def weight(assignment: dict[str, str], given: Calibrated) -> Array:
         made = gated()
-        mixed.convert(made, blocks, assignment, given)
+        convert(made, Mixture(blocks, assignment, given))
         check(made)
         (found,) = [
             v.const_value
@@ -159,7 +159,7 @@ def test_weights_in_blocks_are_rounded_by_gptq(tmp_path: Path, precision: str) -
         found = []
         for given in (plain, calibrated):
             made = gated()
-            mixed.convert(made, blocks, {"a": precision, "z": behind}, given)
+            convert(made, Mixture(blocks, {"a": precision, "z": behind}, given))
             check(made)
             found.append(snr_db(expected, run(made, other)["z"]))
         assert found[1] > found[0] + least_db
@@ -173,7 +173,7 @@ def test_without_products_nothing_is_calibrated(tmp_path: Path) -> None:
 def test_a_block_without_ranges_stays_float_and_says_so() -> None:
     made = chain()
     blocks = mixed.blocks_of(made.graph)
-    done = mixed.convert(made, blocks, {NAMES[0]: "int8-static"}, Calibrated())
+    done = convert(made, Mixture(blocks, {NAMES[0]: "int8-static"}, Calibrated()))
     reasons = {node.node: node.reason for node in done.float_nodes}
     assert reasons[NAMES[0]] == "calibration gave no range for x"
     assert done.precision == {"float32": 4}
@@ -227,11 +227,11 @@ def test_tables_are_blocks_too(precision: str, dtype: str, least_db: float) -> N
     assert blocks == {"embedding/Gather_*": ("embedding/Gather_2",), "out/MatMul": ("out/MatMul",)}
     assert precision in mixed.options_of(made.graph, blocks)["embedding/Gather_*"]
     wanted = {"embedding/Gather_*": precision, "out/MatMul": "int8-dynamic"}
-    done = mixed.convert(made, blocks, wanted, Calibrated())
+    done = convert(made, Mixture(blocks, wanted, Calibrated()))
     assert not [node for node in done.float_nodes if node.op_type == "Gather"]
     assert any(v.dtype.name == dtype for v in made.graph.initializers.values())
     plain = lookup()
-    mixed.convert(plain, blocks, {"out/MatMul": "int8-dynamic"}, Calibrated())
+    convert(plain, Mixture(blocks, {"out/MatMul": "int8-dynamic"}, Calibrated()))
     assert snr_db(run(plain, feeds)["y"], run(made, feeds)["y"]) > least_db
     check(made)
 
@@ -262,6 +262,6 @@ def test_what_decides_the_codes_may_be_stored_in_float16(small_models: Path) -> 
     assert four and "encoder.block.2" not in four
     before = weights_bytes(made)
     wanted = dict.fromkeys(codebooks, "float16-weights")
-    done = mixed.convert(made, blocks, wanted, Calibrated(), traits)
+    done = convert(made, Mixture(blocks, wanted, Calibrated()), traits=traits)
     assert done.precision["float16"] == sum(len(blocks[name]) for name in codebooks)
     assert weights_bytes(made) < before - 400_000

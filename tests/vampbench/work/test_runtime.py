@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.precision.contract import Conversion
 from optimize.recipes import INT8_DYNAMIC
 from optimize.variant import read_record, record_path, write_record
+from tests.optimize.graphs import Doing
 from vampbench.cli.runtime import float_lines, lines_of
 from vampnet_models.records.generic import read
 from vampnet_models.records.runtime_facts import RuntimeFacts
@@ -69,7 +69,7 @@ def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tm
 def test_a_run_marks_a_variant_that_breaks_its_promise(
     vampbench, generic, recordings, tmp_path, monkeypatch
 ):
-    idle = replace(INT8_DYNAMIC, convert=lambda _model, _ranges, _traits: Conversion({"int8": 1}))
+    idle = replace(INT8_DYNAMIC, precision=Doing(lambda _model: None))
     monkeypatch.setattr("vampbench.work.job.ALL_RECIPES", (idle,))
     out = tmp_path / "out"
     options = ("--recipes", "int8-dynamic", "--target", "mobile", "--audio", recordings)

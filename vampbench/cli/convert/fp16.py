@@ -12,8 +12,9 @@ from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import feeds_of, lay_ground
 from calibration.ranges.observers import Range
 from optimize.build import build_variant
+from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
-from optimize.recipe_settings import Fp16Settings, fp16_recipe
+from optimize.recipe_settings import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from vampbench.cli import options
 from vampbench.cli.console import Voice
@@ -100,7 +101,7 @@ def fp16(
         out = model_output(out, model)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
-    settings = Fp16Settings(
+    settings = Float16(
         keep_nodes=keep_nodes,
         keep_ops=keep_ops,
         keep_io=io == "float32",
@@ -115,7 +116,7 @@ def fp16(
             _save(save_ranges_to, model, found, voice)
         if not emulate:
             return {}
-        kept = Fp16Settings(keep_nodes, keep_ops, True, found or given)
+        kept = Float16(keep_nodes, keep_ops, True, found or given)
         compared.update(_emulated(model, out, kept, audio, voice))
         return {"emulated": {title: report.as_json() for title, report in compared.items()}}
 
@@ -134,12 +135,12 @@ def _save(path: Path, model: Path, found: dict[str, Range], voice: Voice) -> Non
 
 
 def _emulated(
-    model: Path, out: Path, settings: Fp16Settings, audio: Path | None, voice: Voice
+    model: Path, out: Path, settings: Float16, audio: Path | None, voice: Voice
 ) -> dict[str, AccuracyReport]:
     """Say what rounding the weights costs, and what rounding every result does."""
     source = open_artifact(model)
     variant = open_artifact(out / model.name if out.suffix != ".onnx" else out)
-    emulated = Fp16Settings(
+    emulated = Float16(
         settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
     )
     with scratch_folder() as scratch:

@@ -18,8 +18,8 @@ from typing import Any
 from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import Ground, feeds_key
 from calibration.feeds.kept_feeds import kept_feeds
-from optimize.build import versions
 from optimize.recipes import find_recipe
+from optimize.variant import versions
 from vampbench.cli.console import Voice
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from optimize.fusions.attention.split_products import RULE
 from optimize.fusions.order import fuse
-from optimize.precision.int8.dynamic import convert
+from optimize.precision.int8.dynamic import DynamicInt8
+from tests.optimize.graphs import convert
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import IR_VERSION, OPSET
 
@@ -53,7 +54,7 @@ def test_each_part_has_its_own_columns():
 def test_the_shared_input_is_quantized_once_for_all_parts():
     made = ir.from_proto(model())
     fuse(made, (RULE,))
-    convert(made)
+    convert(made, DynamicInt8())
     kinds = [node.op_type for node in made.graph]
     assert kinds.count("DynamicQuantizeLinear") == 1
     assert kinds.count("MatMulInteger") == 2

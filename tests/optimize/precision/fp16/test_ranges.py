@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from calibration.ranges.observers import Range
-from optimize.precision.fp16.convert import convert
-from optimize.precision.fp16.emulate import emulate
+from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import (
     load_ranges,
     nodes_to_keep,
     save_ranges,
     tensors_to_measure,
 )
-from tests.optimize.graphs import check, model, normal, ops, run, snr_db
+from tests.optimize.graphs import check, convert, model, normal, ops, run, snr_db
 from vampnet_models.errors import InputError
 
 TEXT = """(float[b, 32] x) => (float[b, 32] y) {
@@ -61,12 +60,12 @@ def test_emulation_overflows_where_float16_would_and_measured_ranges_mend_it() -
     for made in (bare, kept, variant):
         for node in made.graph:
             node.name = node.outputs[0].name
-    assert emulate(bare) > 0
+    assert convert(bare, Float16(emulated=True)).precision["float16, emulated"] > 0
     assert not np.isfinite(run(bare, FEEDS)["y"]).all()
-    emulate(kept, measured=named())
+    convert(kept, Float16(ranges=RANGES, emulated=True))
     found = run(kept, FEEDS)["y"]
     assert 50 < snr_db(expected, found) < 80
-    done = convert(variant, measured=named())
+    done = convert(variant, Float16(ranges=RANGES))
     assert {n.node for n in done.float_nodes} == {"big", "small"}
     assert snr_db(found, run(variant, FEEDS)["y"]) > 50
     check(kept)
@@ -76,7 +75,7 @@ def test_emulation_overflows_where_float16_would_and_measured_ranges_mend_it() -
 def test_emulation_rounds_every_result_and_the_weights() -> None:
     text = "(float[b, 32] x) => (float[b, 32] y) { h = MatMul(x, w) g = Sigmoid(h) y = Neg(g) }"
     made = model(text, w=normal(32, 32))
-    assert emulate(made) == 5
+    assert convert(made, Float16(emulated=True)).precision == {"float16, emulated": 5}
     assert ops(made)["Cast"] == 8
     x, w = FEEDS["x"].astype(np.float16), normal(32, 32).astype(np.float16)
     h = (x.astype(np.float32) @ w.astype(np.float32)).astype(np.float16).astype(np.float32)
@@ -88,10 +87,10 @@ def test_emulation_rounds_every_result_and_the_weights() -> None:
 
 def test_operators_are_kept_by_type() -> None:
     made = model(TEXT, **WEIGHTS)
-    done = convert(made, keep_ops=("Mul",))
+    done = convert(made, Float16(keep_ops=("Mul",)))
     assert [n.reason for n in done.float_nodes] == ["its operator is kept by the caller"] * 2
     with pytest.raises(InputError, match="Softmax: no operator of that type"):
-        convert(model(TEXT, **WEIGHTS), keep_ops=("Softmax",))
+        convert(model(TEXT, **WEIGHTS), Float16(keep_ops=("Softmax",)))
 
 
 def test_ranges_are_kept_for_their_model_alone(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges.observers import ChannelRange
-from optimize.precision.int8 import static as int8_static
+from optimize.precision.contract import NO_TRAITS, MomentsOf
 from optimize.precision.int8.compensated import rounded, widths_of
-from tests.optimize.graphs import Array, check, model, normal, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import Array, check, convert, model, normal, run, runtime_ops, snr_db
 
 MIX = normal(6, 48, seed=7)
 """Six causes behind 48 channels: what rounding one weight costs another can make up for."""
@@ -32,7 +33,7 @@ def normed(x: Array) -> Array:
     return run(made, {"x": x})["n"]
 
 
-def moments_of(values: Array) -> int8_static.MomentsOf:
+def moments_of(values: Array) -> MomentsOf:
     def collect(widths: Mapping[str, int]) -> Iterable[tuple[str, Array]]:
         assert widths == {"n": 48}
         yield "n", (values.T @ values).astype(np.float64)
@@ -48,7 +49,7 @@ def test_products_of_smoothed_inputs_lose_less_on_other_data(tmp_path: Path) -> 
     errors = []
     for moments in (None, moments_of(seen)):
         made = model(TEXT, **WEIGHTS)
-        done = int8_static.convert(made, ranges, moments_of=moments)
+        done = convert(made, StaticInt8(), ranges, moments_of=moments)
         assert done.precision == {"int8": 2}
         check(made)
         assert runtime_ops(made, tmp_path)["MatMulIntegerToFloat"] == 2
@@ -82,7 +83,7 @@ def test_a_weight_of_more_rows_than_columns_is_rounded_to_nearest() -> None:
     text = "(float[t, 48] x) => (float[t, 32] z) { y = MatMul(x, w) z = MatMul(y, v) }"
     made = model(text, w=normal(48, 64), v=normal(64, 32))
     assert widths_of(list(made.graph)) == {"x": 48}
-    assert int8_static.moments_to_collect(made.graph) == {"x": 48}
+    assert StaticInt8().plan(made.graph, NO_TRAITS).moments == {"x": 48}
 
 
 def test_without_such_products_nothing_is_collected() -> None:

@@ -9,8 +9,18 @@ from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.conv import steps_of
 from optimize.precision.int8.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs
-from optimize.precision.int8.static import convert, tensors_to_observe
-from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import (
+    Array,
+    check,
+    convert,
+    model,
+    normal,
+    ops,
+    run,
+    runtime_ops,
+    snr_db,
+)
 
 SNAKES = """(float[b, 24, n] x) => (float[b, 24, n] y) {
  a = Mul(alpha, x) s = Sin(a) q = Mul(s, s) z = Mul(inverse, q) h = Add(x, z)
@@ -56,8 +66,8 @@ def converted(per_channel: bool) -> tuple[float, ir.Model]:
     feeds = {"x": normal(2, 24, 400)}
     made = model(SNAKES, **WEIGHTS)
     expected = run(made, feeds)["y"]
-    assert set(tensors_to_observe(made.graph).values()) == {1}
-    convert(made, ranges_of(feeds, per_channel))
+    assert set(StaticInt8().plan(made.graph, NO_TRAITS).ranges.values()) == {1}
+    convert(made, StaticInt8(), ranges_of(feeds, per_channel))
     return snr_db(expected, run(made, feeds)["y"]), made
 
 

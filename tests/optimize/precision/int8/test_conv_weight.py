@@ -5,9 +5,9 @@ import pytest
 
 from calibration.ranges.observers import ChannelRange
 from optimize.precision.int8 import conv_exclusions
-from optimize.precision.int8 import static as int8_static
 from optimize.precision.int8.conv_weight import mean_error
-from tests.optimize.graphs import Array, model, normal, run
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import Array, convert, model, normal, run
 
 TEXT = "(float[b, 24, n] x) => (float[b, 32, m] y) { y = Conv (x, w, bias) }"
 WEIGHTS = {"w": normal(32, 24, 5) / 8, "bias": normal(32)}
@@ -28,8 +28,8 @@ def mean_shift(correct: bool) -> Array:
     x = normal(2, 24, 400, seed=3) + 3 * normal(24, 1, seed=4)
     truth = run(model(TEXT, **WEIGHTS), {"x": x})["y"]
     made = model(TEXT, **WEIGHTS)
-    settings = int8_static.Settings(correct_bias=correct)
-    int8_static.convert(made, {"x": seen(x), "y": seen(truth)}, settings=settings)
+    settings = StaticInt8(correct_bias=correct)
+    convert(made, settings, {"x": seen(x), "y": seen(truth)})
     found = run(made, {"x": x})["y"]
     return np.asarray((found - truth).mean(axis=(0, 2)))
 
@@ -49,7 +49,7 @@ def test_without_mean_inputs_the_bias_is_rounded_alone() -> None:
     made = model(TEXT, **WEIGHTS)
     whole = ChannelRange(np.full(24, -9, np.float32), np.full(24, 9, np.float32))
     out = ChannelRange(np.full(32, -20, np.float32), np.full(32, 20, np.float32))
-    int8_static.convert(made, {"x": whole, "y": out})
+    convert(made, StaticInt8(), {"x": whole, "y": out})
     stored = made.graph.initializers["conv_0/bias.int32"].const_value
     scales = made.graph.initializers["conv_0/bias.scales"].const_value
     assert stored is not None and scales is not None

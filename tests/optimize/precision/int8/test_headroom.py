@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from calibration.ranges.observers import ChannelRange, MinMax, Range
-from optimize.precision.contract import Traits
+from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.int8.headroom import _ENOUGH_VALUES, with_room
-from optimize.precision.int8.static import convert, limits, tensors_to_observe
-from tests.optimize.graphs import Array, model, normal, run
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import Array, convert, model, normal, run
 
 TEXT = """(float[b, 8, n] x) => (float[b, 6, m] y) {
  c = Conv <pads = [1, 1]> (x, w, bias) r = Relu (c) y = Conv (r, v) }"""
@@ -56,13 +56,13 @@ def test_other_input_is_less_clipped_but_in_the_family(is_family: bool) -> None:
     short, other = ({"x": normal(1, 8, n, seed=n)} for n in (40, 4000))
     truth = run(model(with_all, **WEIGHTS), short) | short
     made = model(TEXT, **WEIGHTS)
-    names = tensors_to_observe(made.graph)
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
     ranges = {name: seen(truth[name]) for name in names}
     expected = run(made, other)["y"]
-    covered = limits(model(TEXT, **WEIGHTS).graph, ranges, traits)["x"]
+    covered = convert(model(TEXT, **WEIGHTS), StaticInt8(), ranges, traits=traits).limits["x"]
     beyond = (other["x"] < covered.low[:, None]) | (other["x"] > covered.high[:, None])
     assert (beyond.mean() < 1e-3) != is_family
     if not is_family:
-        convert(made, ranges, traits=traits)
+        convert(made, StaticInt8(), ranges, traits=traits)
         error = np.sqrt(np.mean((run(made, other)["y"] - expected) ** 2) / np.mean(expected**2))
         assert error < 0.05

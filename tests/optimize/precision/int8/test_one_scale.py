@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimize.precision.contract import NO_TRAITS
 from optimize.precision.int8 import conv_exclusions
-from optimize.precision.int8 import static as int8_static
 from optimize.precision.int8.one_scale import _JOINED_OPS, takes_one_scale
-from tests.optimize.graphs import model, normal, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import convert, model, normal, run, runtime_ops, snr_db
 from tests.optimize.precision.test_conv_ranks import ranges_of
 
 UNARY = {
@@ -51,8 +52,8 @@ def test_what_the_runtime_joins_loads_and_says_what_it_said(
     made = model(text_of(kind), **weights)
     feeds = {"x": normal(2, 24, 16, 16, seed=3)}
     expected = run(made, feeds)["y"]
-    names = int8_static.tensors_to_observe(made.graph)
-    int8_static.convert(made, ranges_of(made, [feeds], names))
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
+    convert(made, StaticInt8(), ranges_of(made, [feeds], names))
     assert snr_db(expected, run(made, feeds)["y"]) > 20
     assert runtime_ops(made, tmp_path)["QLinearConv"] >= 1
 

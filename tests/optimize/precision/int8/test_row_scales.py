@@ -4,9 +4,9 @@ import numpy as np
 import onnx_ir as ir
 
 from calibration.ranges.observers import Range
-from optimize.precision.int8 import static as int8_static
 from optimize.precision.int8.row_scales import row_scaled
-from tests.optimize.graphs import check, model, normal, run, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import check, convert, model, normal, run, snr_db
 
 PRODUCT = "(float[b, t, 24] x) => (float[b, t, 40] y) { y = MatMul(x, w) }"
 
@@ -44,7 +44,7 @@ def test_static_int8_keeps_small_rows_beside_a_large_one() -> None:
     x[0, 7] *= 50
     expected, values = (run(with_gate(), {"x": x})[name] for name in ("y", "m"))
     made = gated()
-    done = int8_static.convert(made, {"m": Range(float(values.min()), float(values.max()))})
+    done = convert(made, StaticInt8(), {"m": Range(float(values.min()), float(values.max()))})
     check(made)
     # The first product has no range, so that what is lost comes from the second alone.
     assert done.precision == {"int8": 1, "float32": 1}

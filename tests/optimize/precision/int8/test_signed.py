@@ -7,10 +7,11 @@ import onnx_ir as ir
 import pytest
 
 from calibration.ranges.observers import ChannelRange
+from optimize.precision.contract import NO_TRAITS
 from optimize.precision.int8 import conv_exclusions
-from optimize.precision.int8 import static as int8_static
 from optimize.precision.int8.signed import make_signed
-from tests.optimize.graphs import Array, check, model, normal, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import Array, check, convert, model, normal, run, runtime_ops, snr_db
 
 CONVS = """(float[b, 24, n] x) => (float[b, 32, k] y) {
  c = Conv (x, w, bias) y = Conv (c, v, bias) }"""
@@ -20,7 +21,7 @@ CONV_WEIGHTS = {
     "bias": normal(32),
 }
 PRODUCT = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, w) }"
-SIGNED = int8_static.Settings(signed=True)
+SIGNED = StaticInt8(signed=True)
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +51,8 @@ def test_convolutions_take_signed_values_in_the_integer_kernel(tmp_path: Path) -
     with_all = CONVS.replace("=> (", "=> (float[b, 32, m] c, ")
     truth = run(model(with_all, **CONV_WEIGHTS), feeds) | feeds
     made = model(CONVS, **CONV_WEIGHTS)
-    names = int8_static.tensors_to_observe(made.graph)
-    int8_static.convert(made, {name: seen(truth[name], 1) for name in names}, settings=SIGNED)
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
+    convert(made, SIGNED, {name: seen(truth[name], 1) for name in names})
     check(made)
     assert len(zero_points(made)) == 3
     assert all(zero.dtype == np.int8 and not zero.any() for zero in zero_points(made))
@@ -63,10 +64,10 @@ def test_products_take_signed_values_in_the_integer_kernel(tmp_path: Path) -> No
     feeds, weights = {"x": np.abs(normal(2, 30, 64))}, {"w": normal(64, 64)}
     expected = run(model(PRODUCT, **weights), feeds)["y"]
     ratios = []
-    for settings in (SIGNED, int8_static.Settings()):
+    for settings in (SIGNED, StaticInt8()):
         made = model(PRODUCT, **weights)
         low_high = ChannelRange(np.zeros(1, np.float32), feeds["x"].max(keepdims=True).reshape(1))
-        int8_static.convert(made, {"x": low_high}, settings=settings)
+        convert(made, settings, {"x": low_high})
         check(made)
         assert runtime_ops(made, tmp_path)["MatMulIntegerToFloat"] == 1
         ratios.append(snr_db(expected, run(made, feeds)["y"]))
@@ -77,6 +78,6 @@ def test_products_take_signed_values_in_the_integer_kernel(tmp_path: Path) -> No
 def test_another_zero_point_is_refused() -> None:
     made = model(PRODUCT, w=normal(64, 64))
     one = ChannelRange(np.float32([-1]), np.float32([5]))
-    int8_static.convert(made, {"x": one})
+    convert(made, StaticInt8(), {"x": one})
     with pytest.raises(ValueError, match="zero point is not 128"):
         make_signed(made.graph)

@@ -7,9 +7,10 @@ import onnx_ir as ir
 import pytest
 
 from calibration.ranges.observers import ChannelRange, Range
-from optimize.precision.int8 import static as int8_static
+from optimize.precision.contract import NO_TRAITS
 from optimize.precision.int8.smooth_quant import best_scales, sites, smooth
-from tests.optimize.graphs import Array, check, model, normal, run, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import Array, check, convert, model, normal, run, snr_db
 
 SPREAD = np.float32(2.0) ** np.linspace(-5, 5, 32, dtype=np.float32)
 
@@ -94,14 +95,14 @@ def test_integers_lose_less(text: str, weights: Mapping[str, Array], name: str) 
     feeds = {"x": normal(2, 50, width, seed=2)}
     made = made_of(text, weights)
     expected = run(made, feeds)["y"]
-    asked = int8_static.tensors_to_observe(made.graph)
+    asked = StaticInt8().plan(made.graph, NO_TRAITS).ranges
     assert asked[name] == -1
     channels = {n: seen(value_of(text, weights, n, feeds)) for n in asked if n != "x"}
     whole = {n: Range(float(r.low.min()), float(r.high.max())) for n, r in channels.items()}
     results = []
     for ranges in (channels, whole):
         made = made_of(text, weights)
-        int8_static.convert(made, {**ranges, "x": Range(-4, 4)})
+        convert(made, StaticInt8(), {**ranges, "x": Range(-4, 4)})
         check(made)
         results.append(snr_db(expected, run(made, feeds)["y"]))
     # A scale per row takes most of the error of what attention and gated units give already.
@@ -163,7 +164,7 @@ def test_limits_follow_the_smoothing(text: str, weights: Mapping[str, Array], na
     feeds = {"x": normal(3, 20, int(channels), seed=5)}
     found = seen(value_of(text, weights, name, feeds))
     whole = made_of(text, weights)
-    limits = int8_static.limits(whole.graph, {name: found})[name]
+    limits = convert(whole, StaticInt8(), {name: found}).limits[name]
     assert isinstance(limits, ChannelRange)
     slack = 0.01 * (found.high - found.low)
     assert (limits.low <= found.low + slack).all() and (limits.high >= found.high - slack).all()
@@ -174,5 +175,5 @@ def test_limits_follow_the_smoothing(text: str, weights: Mapping[str, Array], na
 
 def test_limits_of_a_tensor_that_is_not_smoothed_are_its_range() -> None:
     made = model("(float[t, 32] x) => (float[t, 48] y) { y = MatMul(x, w) }", w=normal(32, 48))
-    found = int8_static.limits(made.graph, {"x": Range(0.5, 3.0)})
+    found = convert(made, StaticInt8(), {"x": Range(0.5, 3.0)}).limits
     assert found == {"x": Range(0.0, 3.0)}

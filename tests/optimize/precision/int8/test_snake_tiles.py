@@ -6,8 +6,8 @@ import pytest
 
 from optimize.precision.int8 import conv_exclusions, snake_tiles
 from optimize.precision.int8.snake_tiles import samples_per_frame, tile_channels
-from optimize.precision.int8.static import convert
-from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8
+from tests.optimize.graphs import check, convert, model, normal, ops, run, runtime_ops, snr_db
 from tests.optimize.precision.int8.test_conv import Seen
 
 CHANNELS = 24
@@ -34,7 +34,7 @@ def quantized(batch: int = 2) -> tuple[ir.Model, dict[str, np.ndarray], np.ndarr
     shown = ", ".join(f"float[b, 24, m] {name}" for name in NAMES)
     truth = run(model(DECODER.replace("=> (", f"=> ({shown}, "), **WEIGHTS), feeds)
     seen = {name: Seen(truth[name].min((0, 2)), truth[name].max((0, 2))) for name in NAMES}
-    convert(made, seen)
+    convert(made, StaticInt8(), seen)
     return made, feeds, truth["y"]
 
 

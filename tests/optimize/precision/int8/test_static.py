@@ -4,11 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize.precision.contract import Traits
+from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.conv import steps_of
-from optimize.precision.int8.static import activation_of, convert, tensors_to_observe
-from tests.optimize.graphs import Array, check, model, normal, ops, run, runtime_ops, snr_db
+from optimize.precision.int8.static import StaticInt8, activation_of
+from tests.optimize.graphs import (
+    Array,
+    check,
+    convert,
+    model,
+    normal,
+    ops,
+    run,
+    runtime_ops,
+    snr_db,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +55,9 @@ def test_convolutions_become_integer_kernels(tmp_path: Path) -> None:
     )
     truth = run(model(with_all, **CONV_WEIGHTS), feeds) | feeds
     made = model(CONVS, **CONV_WEIGHTS)
-    names = tensors_to_observe(made.graph)
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
     assert set(names) == {"x", "c", "r", "d"}
-    done = convert(made, {name: seen(truth[name]) for name in names})
+    done = convert(made, StaticInt8(), {name: seen(truth[name]) for name in names})
     assert done.precision == {"int8": 2}
     found = runtime_ops(made, tmp_path)
     assert found["QLinearConv"] == 2
@@ -63,8 +73,8 @@ def test_a_conv_read_by_a_conv_shares_its_pair(tmp_path: Path) -> None:
     feeds = {"x": normal(2, 24, 50)}
     truth = run(model(text.replace("=> (", "=> (float[b, 32, m] c, "), **weights), feeds) | feeds
     made = model(text, **weights)
-    names = tensors_to_observe(made.graph)
-    convert(made, {name: seen(truth[name]) for name in names})
+    names = StaticInt8().plan(made.graph, NO_TRAITS).ranges
+    convert(made, StaticInt8(), {name: seen(truth[name]) for name in names})
     assert ops(made)["QuantizeLinear"] == 3
     assert [value.name for value in made.graph.outputs] == ["y"]
     assert runtime_ops(made, tmp_path)["DequantizeLinear"] == 1
@@ -78,8 +88,8 @@ def test_matmul_keeps_a_float_output(tmp_path: Path) -> None:
     feeds = {"x": normal(2, 5, 64)}
     expected = run(model(text, **weights), feeds)
     made = model(text, **weights)
-    assert tensors_to_observe(made.graph) == {"x": None}
-    convert(made, {"x": seen(feeds["x"])})
+    assert StaticInt8().plan(made.graph, NO_TRAITS).ranges == {"x": None}
+    convert(made, StaticInt8(), {"x": seen(feeds["x"])})
     assert ops(made)["QuantizeLinear"] == 1
     found = runtime_ops(made, tmp_path)
     assert found["MatMulIntegerToFloat"] == 2
@@ -96,7 +106,7 @@ def test_a_bias_outlives_columns_of_zero_and_of_nearly_zero() -> None:
     weights, feeds = {"w": weight, "b": bias}, {"x": normal(9, 32)}
     truth = run(model(text.replace("=> (", "=> (float[n, 32] r, "), **weights), feeds)
     made = model(text, **weights)
-    convert(made, {"x": seen(feeds["x"]), "r": seen(truth["r"])})
+    convert(made, StaticInt8(), {"x": seen(feeds["x"]), "r": seen(truth["r"])})
     # The runtime itself joins product and bias, and stores the bias in integers.
     assert snr_db(truth["y"], run(made, feeds)["y"]) > 30
     check(made)
@@ -106,8 +116,8 @@ def test_the_head_has_a_scale_per_row_and_needs_no_range(tmp_path: Path) -> None
     text = """(float[b, t, 64] x) => (int64[b, t] y) {
      h = MatMul(x, w) l = MatMul(h, v) y = ArgMax <axis = -1, keepdims = 0> (l) }"""
     made = model(text, w=normal(64, 64), v=normal(64, 96, seed=1))
-    assert tensors_to_observe(made.graph) == {"x": None}
-    done = convert(made, {"x": Seen(-4, 4)})
+    assert StaticInt8().plan(made.graph, NO_TRAITS).ranges == {"x": None}
+    done = convert(made, StaticInt8(), {"x": Seen(-4, 4)})
     assert done.precision == {"int8": 2}
     assert ops(made)["ReduceMax"] == 1
     assert runtime_ops(made, tmp_path)["MatMulIntegerToFloat"] == 2
@@ -127,7 +137,7 @@ def test_without_a_usable_range_a_node_stays_float_and_says_so(
     made = model(
         "(float[b, t, 64] x) => (float[b, t, 48] y) { y = MatMul(x, w) }", w=normal(64, 48)
     )
-    done = convert(made, ranges)
+    done = convert(made, StaticInt8(), ranges)
     assert done.precision == {"float32": 1}
     assert [node.reason for node in done.float_nodes] == [reason]
     assert ops(made) == {"MatMul": 1}
@@ -146,7 +156,7 @@ def test_the_bias_is_an_integer_in_the_products_units() -> None:
     text = "(float[b, 24, n] x) => (float[b, 32, m] y) { y = Conv (x, w, bias) }"
     bias = 100 * normal(32)
     made = model(text, w=normal(32, 24, 1) / 8, bias=bias)
-    convert(made, {"x": Seen(-4, 4), "y": Seen(-300, 300)})
+    convert(made, StaticInt8(), {"x": Seen(-4, 4), "y": Seen(-300, 300)})
     stored = made.graph.initializers["conv_0/bias.int32"].const_value
     scales = made.graph.initializers["conv_0/bias.scales"].const_value
     assert stored is not None and scales is not None
@@ -168,7 +178,7 @@ def test_the_embedding_stays_float_and_says_so() -> None:
         v=normal(64, 48),
     )
     traits = Traits(embeds_codes=True)
-    assert tensors_to_observe(made.graph, traits) == {"y": None}
-    done = convert(made, {"y": Seen(-4, 4)}, traits=traits)
+    assert StaticInt8().plan(made.graph, traits).ranges == {"y": None}
+    done = convert(made, StaticInt8(), {"y": Seen(-4, 4)}, traits=traits)
     assert done.precision == {"int8": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +7,10 @@ import pytest
 from calibration.ranges.collect import collect_moments
 from optimize.precision.shared.gptq import error_compensated
 from optimize.precision.shared.quantize import asymmetric_blocks, pack_matmul, quantize_asymmetric
-from optimize.precision.weights import calibrated_weights, weight_only
-from optimize.precision.weights.weight_only import Settings
+from optimize.precision.weights.calibrated_weights import CalibratedWeights
+from optimize.precision.weights.weight_only import WeightOnly
 from optimize.recipe_settings import weights_recipe
-from tests.optimize.graphs import check, model, normal, ops, run, snr_db
+from tests.optimize.graphs import check, convert, model, normal, ops, run, snr_db
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import save_model
 
@@ -88,8 +89,12 @@ def test_a_model_is_closer_than_rounded_to_nearest(tmp_path: Path, block: int) -
     unseen = {"x": correlated(50, 50)[None]}
     expected = run(model(TEXT, **WEIGHTS), unseen)
     plain, made = model(TEXT, **WEIGHTS), model(TEXT, **WEIGHTS)
-    weight_only.convert(plain, Settings(4, block, method="asymmetric"))
-    done = calibrated_weights.convert(Settings(4, block, method="gptq"), made, path, feeds)
+    convert(plain, WeightOnly(4, block, method="asymmetric"))
+    done = convert(
+        made,
+        CalibratedWeights(WeightOnly(4, block, method="asymmetric")),
+        moments_of=partial(collect_moments, path, feeds),
+    )
     assert done.precision == {"int4": 3}
     assert ops(made) == {"MatMulNBits": 3, "Relu": 1}
     check(made)
@@ -104,7 +109,11 @@ def test_what_is_written_is_what_was_chosen(tmp_path: Path) -> None:
     path, feeds = tmp_path / "m.onnx", [{"x": correlated(60, 1)[None]}]
     save_model(model(text, w=WEIGHTS["w"]), path)
     made = model(text, w=WEIGHTS["w"])
-    calibrated_weights.convert(Settings(4, 32, method="gptq"), made, path, feeds)
+    convert(
+        made,
+        CalibratedWeights(WeightOnly(4, 32, method="asymmetric")),
+        moments_of=partial(collect_moments, path, feeds),
+    )
     scales, zeros = asymmetric_blocks(WEIGHTS["w"], 0, 32, 4)
     (_, moments), *_ = collect_moments(path, feeds, {"x": 80})
     chosen = error_compensated(WEIGHTS["w"], moments, scales, zeros, 32, 4)
@@ -121,6 +130,8 @@ def test_gptq_asks_for_blocks_and_for_feeds(tmp_path: Path) -> None:
     assert recipe.name == "int4-weights-64-gptq"
     assert not weights_recipe("4", "64", "fitted", "float").needs_calibration
     with pytest.raises(InputError, match="gptq: takes blocks"):
-        calibrated_weights.convert(
-            Settings(8, None, method="gptq"), model(TEXT, **WEIGHTS), tmp_path / "m.onnx", []
+        convert(
+            model(TEXT, **WEIGHTS),
+            CalibratedWeights(WeightOnly(8, None, method="asymmetric")),
+            moments_of=partial(collect_moments, tmp_path / "m.onnx", []),
         )

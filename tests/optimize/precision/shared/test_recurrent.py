@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize.precision.int8 import dynamic as int8_dynamic
-from optimize.precision.weights import weight_only
-from optimize.precision.weights.weight_only import Settings
-from tests.optimize.graphs import Array, model, normal, ops, run, runtime_ops, snr_db
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.weights.weight_only import WeightOnly
+from tests.optimize.graphs import Array, convert, model, normal, ops, run, runtime_ops, snr_db
 
 HIDDEN, WIDTH = 32, 40
 
@@ -46,7 +45,7 @@ def test_an_lstm_runs_in_integers(tmp_path: Path, direction: str, extra: str) ->
     text, fed = lstm(direction, extra), feeds(directions)
     expected = run(model(text, **given), fed)
     made = model(text, **given)
-    assert int8_dynamic.convert(made).precision == {"int8": 1}
+    assert convert(made, DynamicInt8()).precision == {"int8": 1}
     assert runtime_ops(made, tmp_path)["DynamicQuantizeLSTM"] == 1
     found = run(made, fed)
     for name in ("y", "h"):
@@ -62,14 +61,14 @@ def test_activations_and_clipping_stay_those_of_the_lstm() -> None:
     )
     expected = run(model(text, **weights(1)), feeds(1))["y"]
     made = model(text, **weights(1))
-    int8_dynamic.convert(made)
+    convert(made, DynamicInt8())
     assert snr_db(expected, run(made, feeds(1))["y"]) > 20
 
 
 @pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("RNN", 1)])
 def test_gru_and_rnn_stay_float_in_dynamic_int8_and_say_so(op: str, gates: int) -> None:
     made = model(lstm("forward", op=op), **weights(1, gates))
-    done = int8_dynamic.convert(made)
+    done = convert(made, DynamicInt8())
     assert done.precision == {"float32": 1}
     assert [n.reason for n in done.float_nodes] == [
         f"the runtime has no integer kernel for {op}, only for LSTM"
@@ -79,12 +78,12 @@ def test_gru_and_rnn_stay_float_in_dynamic_int8_and_say_so(op: str, gates: int) 
 def test_an_lstm_that_no_kernel_takes_stays_with_the_reason() -> None:
     text = """(float[2, 7, 40] x) => (float[2, 7, d, 32] y) {
      y = LSTM <hidden_size = 32, layout = 1> (x, w, r, b) }"""
-    done = int8_dynamic.convert(model(text, **weights(1)))
+    done = convert(model(text, **weights(1)), DynamicInt8())
     assert "its batch comes first" in done.float_nodes[0].reason
     text = lstm("forward").replace("int32[2] lens", "int32[2] lens, float[d, 128, 32] r")
     given = weights(1)
     del given["r"]
-    done = int8_dynamic.convert(model(text, **given))
+    done = convert(model(text, **given), DynamicInt8())
     assert done.float_nodes[0].reason == "not both of its weights are float32 constants"
 
 
@@ -94,7 +93,7 @@ def test_weights_alone_are_taken_for_every_recurrent_layer(op: str, gates: int, 
     text, given = lstm("bidirectional", op=op), weights(2, gates)
     expected = run(model(text, **given), feeds(2))["y"]
     made = model(text, **given)
-    done = weight_only.convert(made, Settings(8 if bits == 8 else 4))
+    done = convert(made, WeightOnly(8 if bits == 8 else 4))
     assert done.precision == {"int8": 1}
     assert [node.precision for node in done.mixed_nodes] == (["int8"] if bits == 4 else [])
     assert ops(made)[op] == 1

@@ -8,8 +8,10 @@ import onnx_ir as ir
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import Traits, traits_of
 from optimize.precision.weights import codebook_rows
+from optimize.surgery.graph import drop_unused
 from optimize.tuning import mixed
-from tests.optimize.graphs import Array, check, model, normal, ops, run
+from optimize.tuning.mixed import Mixture
+from tests.optimize.graphs import Array, check, convert, model, normal, ops, run
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.spec import spec_of
 
@@ -40,6 +42,7 @@ def test_the_searched_rows_are_made_of_the_codebook() -> None:
     made = search(unit(table), table)
     before = weights_bytes(made)
     assert codebook_rows.share(made, ENCODER) == 1
+    drop_unused(made)
     assert before - weights_bytes(made) >= table.nbytes - 8
     assert ops(made)["ReduceL2"] == 1
     found = run(made, feeds)
@@ -65,7 +68,7 @@ def test_the_encoder_says_the_same(small_models: Path) -> None:
     fuse(made, Form.MIXTURE.rules)
     before = weights_bytes(made)
     blocks = mixed.blocks_of(made.graph, traits=traits)
-    mixed.convert(made, blocks, {}, mixed.Calibrated(), traits)
+    convert(made, Mixture(blocks, {}, mixed.Calibrated()), traits=traits)
     assert before - weights_bytes(made) > 13 * 32_000
     found = run(made, feeds)
     (name,) = found

@@ -18,9 +18,9 @@ from optimize.precision.shared.quantize import (
     quantize_blocks,
 )
 from optimize.precision.shared.tables import lookups
-from optimize.precision.weights.weight_only import FLOAT_COMPUTE, Method, Settings, convert
+from optimize.precision.weights.weight_only import FLOAT_COMPUTE, Method, WeightOnly
 from optimize.surgery.graph import tensor_of
-from tests.optimize.graphs import check, model, normal, ops, run, runtime_ops, snr_db
+from tests.optimize.graphs import check, convert, model, normal, ops, run, runtime_ops, snr_db
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.spec import spec_of
@@ -41,7 +41,7 @@ def test_matmul_becomes_nbits_and_the_runtime_agrees(
     feeds = {"x": normal(2, 5, rows)}
     expected = run(model(text, **weights), feeds)["y"]
     made = model(text, **weights)
-    done = convert(made, Settings(bits))
+    done = convert(made, WeightOnly(bits))
     assert done.precision == {f"int{bits}": 1}
     assert ops(made) == {"MatMulNBits": 1}
     assert weights_bytes(made) < rows * 64 * 4 * (bits + 4) / 32
@@ -56,7 +56,7 @@ def test_convolutions_keep_packed_weights_in_the_runtime(
     feeds = {"x": normal(2, 64, 30)}
     expected = run(model(CONVS, **CONV_WEIGHTS), feeds)["y"]
     made = model(CONVS, **CONV_WEIGHTS)
-    done = convert(made, Settings(bits))
+    done = convert(made, WeightOnly(bits))
     assert done.precision == {f"int{bits}": 2}
     assert runtime_ops(made, tmp_path)["DequantizeLinear"] == 2
     assert snr_db(expected, run(made, feeds)["y"]) > least_db
@@ -70,7 +70,7 @@ def test_channels_of_a_transposed_convolution_have_scales_of_their_own() -> None
     feeds = {"x": normal(1, 64, 30)}
     expected = run(model(text, **weights), feeds)["y"]
     made = model(text, **weights)
-    convert(made, Settings(8))
+    convert(made, WeightOnly(8))
     found = run(made, feeds)["y"]
     for channel in (0, 31, 63):
         assert snr_db(expected[:, channel], found[:, channel]) > 38
@@ -79,7 +79,7 @@ def test_channels_of_a_transposed_convolution_have_scales_of_their_own() -> None
 def test_partial_blocks_get_eight_bits_and_say_so() -> None:
     text = "(float[b, 40, n] x) => (float[b, 64, m] y) { y = Conv (x, w) }"
     made = model(text, w=normal(64, 40, 3))
-    done = convert(made, Settings(4))
+    done = convert(made, WeightOnly(4))
     assert done.precision == {"int8": 1}
     assert [(node.precision, node.reason) for node in done.mixed_nodes] == [
         ("int8", "its 40 input channels are no whole blocks of 32")
@@ -88,7 +88,7 @@ def test_partial_blocks_get_eight_bits_and_say_so() -> None:
 
 def test_weights_are_read_when_they_are_written_only() -> None:
     made = model(MATMUL, w=normal(96, 64))
-    convert(made, Settings(8))
+    convert(made, WeightOnly(8))
     (packed,) = (v for name, v in made.graph.initializers.items() if name.endswith("int8"))
     assert type(packed.const_value).__name__ == "LazyTensor"
     assert "w" not in made.graph.initializers
@@ -103,7 +103,7 @@ def test_every_block_size_and_method_computes_what_its_numbers_say(
 ) -> None:
     weight = normal(rows, 64) + 0.7 * normal(1, 64, seed=3)
     made = model(MATMUL.replace("96", str(rows)), w=weight)
-    convert(made, Settings(bits, block, method=method))
+    convert(made, WeightOnly(bits, block, method=method))
     feeds = {"x": normal(2, 5, rows)}
     if method == "symmetric":
         scales = block_scales(weight, 0, block, bits)
@@ -143,7 +143,7 @@ def test_zero_points_of_an_odd_number_of_blocks_are_padded_per_column() -> None:
 def test_one_scale_per_column_is_computed_in_float(tmp_path: Path) -> None:
     weight, feeds = normal(96, 64), {"x": normal(2, 5, 96)}
     made = model(MATMUL, w=weight)
-    done = convert(made, Settings(8, None))
+    done = convert(made, WeightOnly(8, None))
     assert done.precision == {"int8": 1}
     assert weights_bytes(made) == 96 * 64 + 64 * 4
     scales = np.abs(weight).max(axis=0) / 127
@@ -154,12 +154,12 @@ def test_one_scale_per_column_is_computed_in_float(tmp_path: Path) -> None:
 
 def test_four_bits_without_blocks_are_refused() -> None:
     with pytest.raises(InputError, match="give a block"):
-        convert(model(MATMUL, w=normal(96, 64)), Settings(4, None))
+        convert(model(MATMUL, w=normal(96, 64)), WeightOnly(4, None))
 
 
 def test_weights_alone_means_that_activations_stay_float() -> None:
     made = model(MATMUL, w=normal(96, 64))
-    convert(made, Settings(8))
+    convert(made, WeightOnly(8))
     (node,) = list(made.graph)
     assert node.attributes["accuracy_level"].as_int() == FLOAT_COMPUTE
 
@@ -176,7 +176,7 @@ def test_the_embedding_stays_float_and_says_so(bits: Bits) -> None:
         w=normal(64, 64),
         v=normal(64, 48),
     )
-    done = convert(made, Settings(bits=bits), traits=Traits(embeds_codes=True))
+    done = convert(made, WeightOnly(bits=bits), traits=Traits(embeds_codes=True))
     assert done.precision == {f"int{bits}": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
 
@@ -192,7 +192,7 @@ def test_rows_of_long_tables_are_looked_up_in_eight_bits(bits: Bits) -> None:
     feeds = {"i": np.arange(0, 1000, 10).reshape(4, 25), "j": np.full((4, 25), 7)}
     expected = run(model(TABLES, **weights), feeds)
     made = model(TABLES, **weights)
-    done = convert(made, Settings(bits, tables=True))
+    done = convert(made, WeightOnly(bits, tables=True))
     assert done.precision == {"int8": 1, "float32": 1}
     assert [node.reason for node in done.float_nodes if node.op_type == "Gather"] == [
         "a table of 0 KiB: its rows are looked up, not summed"
@@ -226,9 +226,9 @@ def test_a_matrix_with_rows_far_apart_stays_float_and_one_with_few_of_them_does_
     spread[::32] *= 3000
     made = model(MATMUL, w=spread)
     expected = run(made, {"x": normal(2, 5, 96)})["y"]
-    (left,) = convert(made, Settings(bits)).float_nodes
+    (left,) = convert(made, WeightOnly(bits)).float_nodes
     assert left.reason.endswith(f"too small beside its largest ones for {bits} bits")
     assert snr_db(expected, run(made, {"x": normal(2, 5, 96)})["y"]) > 100
     one_block = normal(96, 64)
     one_block[0] *= 3000
-    assert convert(model(MATMUL, w=one_block), Settings(bits)).precision == {f"int{bits}": 1}
+    assert convert(model(MATMUL, w=one_block), WeightOnly(bits)).precision == {f"int{bits}": 1}
