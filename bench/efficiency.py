@@ -22,8 +22,8 @@ import numpy as np
 
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
+from profiles.place import cpu
 from profiles.profile import profile_variants
-from profiles.target import cpu
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.spec import Role

@@ -15,7 +15,7 @@ from bench.printed import Printed
 from profiles.host import describe_host
 from profiles.measure.measure import measure
 from profiles.measure.rounds import Plan
-from profiles.target import cpu
+from profiles.place import cpu
 from vampbench.work.job import Job, run_job
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docs.cells import Json, size
-from profiles.target import STORE_LIMITS
+from profiles.targets.order import store_limits
 from vampnet_models.text import percent
 
 GOALS = (
@@ -68,7 +68,7 @@ def goals(latency: Json) -> str:
 
 def phone_sets(demo: Json) -> str:
     """How large the built-in sets for phones are, and the stores' limits."""
-    limits = ", ".join(f"{each.store}'s {each.part} {size(each.bytes)}" for each in STORE_LIMITS)
+    limits = ", ".join(f"{each.store}'s {each.part} {size(each.bytes)}" for each in store_limits())
     sets = {each["name"]: each["bytes"] for each in demo["sets"]}
     default = sets["int8-dynamic transformers, fp16 codec"]
     fp16 = demo["totals"]["fp16"]

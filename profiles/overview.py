@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from profiles.full_size import is_far_smaller
-from profiles.target import ANDROID, ANDROID_NPU, IOS, MB, STORE_LIMITS
+from profiles.targets import order
+from profiles.targets.contract import Target, Why
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _Json = dict[str, Any]
@@ -19,9 +20,6 @@ _KEEPS_DB = 30.0
 
 _ENOUGH = f"enough agreement ({_KEEPS:.0%} of tokens, {_KEEPS_DB:g} dB)"
 
-_NPU = ("npu-fp16", "npu-a8w8", "npu-a16w8")
-"""Recipes for Qualcomm's NPU alone: a CPU computes them in float."""
-
 ACCEPTS = {
     "any": "any length",
     "declared": "as declared",
@@ -33,28 +31,8 @@ ACCEPTS = {
 
 _ROLES = tuple(role.value for role in CHAIN_ROLES)
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
-_CODEC_BESIDE_NPU = ("fp16",)
-"""The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound."""
-
-_COREML = ("coreml-fp16",)
-"""Float16 in operators that CoreML takes."""
-
-
-@dataclass(frozen=True)
-class Why:
-    """A reason: a code for programs, words for a person."""
-
-    code: str
-    text: str
-
-
 _FASTEST = Why("fastest", f"fastest measured here of those with {_ENOUGH}")
 _SMALLEST = Why("smallest", f"smallest of those with {_ENOUGH}")
-_FP16_ON_CUDA = Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels")
-_FP16_ON_IOS = Why("fp16-alone", "FP16: CoreML has no QDQ path")
-_NPU_AND_CPU = Why(
-    "npu-and-cpu", "transformers in what Qualcomm's compiler takes whole; the codec on the CPU"
-)
 
 
 @dataclass(frozen=True)
@@ -110,44 +88,51 @@ def storage_by_use(results: _Json) -> list[tuple[str, str, int]]:
 
 def recommendations(results: _Json) -> list[Recommendation]:
     """One set per target, each part the best of its model by that target's own measure."""
-    found = []
-    ios = _COREML if _has_all(results, _COREML) else ("fp16", "fused")
-    for target, allowed, measure, why in (
-        ("cpu", None, _cpu_time, _FASTEST),
-        ("cuda", ("fp16", "fused"), _bytes, _FP16_ON_CUDA),
-        (ANDROID, None, _bytes, _SMALLEST),
-        (ANDROID_NPU, _NPU, _bytes, _NPU_AND_CPU),
-        (IOS, ios, _bytes, _FP16_ON_IOS),
-    ):
-        chosen = {}
-        caveats = []
-        for model in _counted(results):
-            usable = [v for v in model["variants"] if v["status"] == "ok"]
-            usual = [v["recipe"] for v in usable if v["recipe"] not in _NPU + _COREML]
-            offered = _CODEC_BESIDE_NPU if allowed is _NPU and model["role"] in _CODEC else allowed
-            usable = [v for v in usable if v["recipe"] in (offered or usual)]
-            keeping = [v for v in usable if keeps(v)]
-            costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
-            if not costs:
-                continue
-            if not keeping:
-                lost = f"no variant of {model['name']} has {_ENOUGH}"
-                caveats.append(Caveat("tokens-lost", model["name"], lost))
-            chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
-        unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
-        caveats += [
-            Caveat("model-left-out", name, f"without {name}: it has no usable variant")
-            for name in unusable
-        ]
-        if measure is _cpu_time and any(
-            _is_noisy(v) for m in results["models"] for v in m["variants"]
-        ):
-            caveats.append(_NOISY)
-        if chosen and len(chosen) + len(unusable) == len(_counted(results)):
-            parts = {name: v["recipe"] for name, v in chosen.items()}
-            total = sum(v["bytes"] for v in chosen.values())
-            found.append(Recommendation(target, parts, total, why, tuple(caveats)))
-    return found
+    made = [_recommendation(results, target) for target in order.TARGETS]
+    return [each for each in made if each is not None]
+
+
+def _recommendation(results: _Json, target: Target) -> Recommendation | None:
+    """None where some model has a usable variant, but none of what the target takes."""
+    measure = _cpu_time if target.by_time else _bytes
+    chosen = {}
+    caveats = []
+    for model in _counted(results):
+        offered = _offered(results, target, model)
+        usable = [v for v in model["variants"] if v["status"] == "ok" and v["recipe"] in offered]
+        keeping = [v for v in usable if keeps(v)]
+        costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
+        if not costs:
+            continue
+        if not keeping:
+            lost = f"no variant of {model['name']} has {_ENOUGH}"
+            caveats.append(Caveat("tokens-lost", model["name"], lost))
+        chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
+    unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
+    caveats += [
+        Caveat("model-left-out", name, f"without {name}: it has no usable variant")
+        for name in unusable
+    ]
+    if target.by_time and any(_is_noisy(v) for m in results["models"] for v in m["variants"]):
+        caveats.append(_NOISY)
+    if not chosen or len(chosen) + len(unusable) < len(_counted(results)):
+        return None
+    parts = {name: v["recipe"] for name, v in chosen.items()}
+    total = sum(v["bytes"] for v in chosen.values())
+    why = target.why or (_FASTEST if target.by_time else _SMALLEST)
+    return Recommendation(target.name, parts, total, why, tuple(caveats))
+
+
+def _offered(results: _Json, target: Target, model: _Json) -> tuple[str, ...]:
+    """The recipes of a model that the target may be advised to take."""
+    if target.codec_recipes is not None and model["role"] in _CODEC:
+        return target.codec_recipes
+    if target.recipes is None:
+        elsewhere = {r for t in order.TARGETS if t.name != target.name for r in t.own_recipes}
+        return tuple(v["recipe"] for v in model["variants"] if v["recipe"] not in elsewhere)
+    if target.instead is not None and not _has_all(results, target.recipes):
+        return target.instead
+    return target.recipes
 
 
 def known_issues(results: _Json, lengths: dict[str, _Json], imported: _Json | None) -> list[Issue]:
@@ -171,7 +156,7 @@ def known_issues(results: _Json, lengths: dict[str, _Json], imported: _Json | No
             "about 3.0 GB, the goal was 1.8 GB",
             "no recipe serves every model"
             if smallest is None
-            else f"{results['source_bytes'] / MB:.1f} MB here, {smallest / MB:.1f} MB at the "
+            else f"{results['source_bytes'] / 1e6:.1f} MB here, {smallest / 1e6:.1f} MB at the "
             f"smallest{_store(results, smallest)}",
         ),
     ]
@@ -250,10 +235,11 @@ def _store(results: _Json, n_bytes: int) -> str:
     """What a store says of it; of models far smaller than the published ones that tells nothing."""
     if any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"]):
         return "; these are small models, the goal is about those of full size"
-    for limit in STORE_LIMITS:
+    for limit in order.store_limits():
         if n_bytes <= limit.bytes:
             return f": fits {limit.store}'s {limit.part}"
-    return f": over the limits of {' and '.join(dict.fromkeys(s.store for s in STORE_LIMITS))}"
+    stores = dict.fromkeys(limit.store for limit in order.store_limits())
+    return f": over the limits of {' and '.join(stores)}"
 
 
 def _is_noisy(variant: _Json) -> bool:

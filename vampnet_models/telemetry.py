@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 
-_VARIABLE = "ORT_DISABLE_TELEMETRY"
+VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
 def turn_off() -> None:
     """Set the variable for this process and its children, whatever it was."""
-    os.environ[_VARIABLE] = "1"
+    os.environ[VARIABLE] = "1"

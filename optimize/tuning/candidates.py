@@ -34,8 +34,8 @@ from optimize.tuning.sensitivity import Effect
 from optimize.tuning.trials import Bench
 from optimize.tuning.wish import Wish
 from profiles.measure.rounds import Plan
+from profiles.place import Place
 from profiles.profile import REFERENCE, profile_variants
-from profiles.target import Target
 from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
@@ -248,9 +248,9 @@ def _profiles(
     return remembered(cache / "profiles" / artifact.name / f"{key[:16]}.json", key, measure)
 
 
-def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, target: Target) -> Candidate:
-    profile = found.profiles[recipe][target.name]
-    reference = found.profiles[REFERENCE][target.name]
+def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, place: Place) -> Candidate:
+    profile = found.profiles[recipe][place.name]
+    reference = found.profiles[REFERENCE][place.name]
     return Candidate(
         model=found.artifact.name,
         recipe=recipe,

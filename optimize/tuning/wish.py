@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optimize.tuning.search import Budget, Prefer
-from profiles.target import Target
+from profiles.place import Place
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Wish:
     max_bytes: int | None
     max_latency: float | None
     prefer: Prefer
-    target: Target
+    target: Place
     rounds: int = 10
     threads: int = 0
     min_first_agreement: float | None = None

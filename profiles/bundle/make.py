@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import math
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiles.bundle.ort_format import CONFIG, Shipped, config_text
-from profiles.bundle.telemetry import TELEMETRY, TURNED_OFF, telemetry_note
 from profiles.count.packaging import store_fit, zipped_size
-from profiles.target import place
+from profiles.targets.contract import Target, TelemetrySwitch
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import (
@@ -36,6 +36,7 @@ _Json = dict[str, Any]
 
 _SCHEMA = 1
 MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
+TELEMETRY = "TELEMETRY-NOTE.txt"
 _SCRIPTS = ("selfcheck.py", "example.py")
 
 _AUDIO_MARGIN_DB = 3.0
@@ -90,9 +91,7 @@ class Part:
         return "tokens" if np.issubdtype(self.reference.dtype, np.integer) else "audio"
 
 
-def write_bundle(
-    parts: Sequence[Part], out: Path, *, target: str, provider: str, weights: str
-) -> _Json:
+def write_bundle(parts: Sequence[Part], out: Path, *, target: Target, weights: str) -> _Json:
     """Write the bundle and return its manifest; the folder appears whole or not at all.
 
     Raises InputError when `out` is there already, or cannot be written.
@@ -100,7 +99,7 @@ def write_bundle(
     check_free(out)
     with staging_beside(out) as staging, written(out):
         staging.chmod(0o755)
-        manifest = _fill(parts, staging, target, provider, weights)
+        manifest = _fill(parts, staging, target, weights)
         if out.exists():
             out.rmdir()
         staging.replace(out)
@@ -114,7 +113,7 @@ def check_free(out: Path) -> None:
     check_output(out / MANIFEST)
 
 
-def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weights: str) -> _Json:
+def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> _Json:
     models = folder / "models"
     models.mkdir()
     for part in parts:
@@ -137,22 +136,22 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     if not any(part.sounds for part in parts):
         note = _GENERIC_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
-    (folder / TELEMETRY).write_text(telemetry_note(target), encoding="utf-8")
+    (folder / TELEMETRY).write_text(_telemetry_note(target.telemetry), encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest: _Json = {
         "schema": _SCHEMA,
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "target": target,
-        "provider": provider,
-        "target_provider": place(target).provider,
-        "telemetry": TURNED_OFF[target].as_json(),
+        "target": target.name,
+        "provider": target.checked_on,
+        "target_provider": target.provider,
+        "telemetry": target.telemetry.as_json(),
         "weights": weights,
         "versions": {
             name: importlib.metadata.version(name)
             for name in ("vampnet-workbench", "onnxruntime", "numpy")
         },
         "models": [_entry(part) for part in parts],
-        "packaging": _packaging_of([file for part in parts for file in part.files]),
+        "packaging": _packaging_of([file for part in parts for file in part.files], target),
         "files": [
             {
                 "name": path.relative_to(folder).as_posix(),
@@ -164,6 +163,19 @@ def _fill(parts: Sequence[Part], folder: Path, target: str, provider: str, weigh
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+def _telemetry_note(switch: TelemetrySwitch) -> str:
+    """The text that ships beside the models."""
+    paragraphs = (
+        "ONNX Runtime's official packages report their use to Microsoft by default (Privacy.md in "
+        "its repository says what).",
+        f"To turn it off in an app: {switch.text}.",
+        "OrtApi::DisableTelemetryEvents stops later events on every platform, not the one that is "
+        "sent when the runtime starts. A runtime of your own that is built with --no_telemetry "
+        "sends nothing.",
+    )
+    return "\n\n".join(textwrap.fill(each, 96) for each in paragraphs) + "\n"
 
 
 def _entry(part: Part) -> _Json:
@@ -184,14 +196,14 @@ def _entry(part: Part) -> _Json:
     }
 
 
-def _packaging_of(files: Sequence[Path]) -> _Json:
-    """The models' size as a store delivers it, and which limits hold it."""
+def _packaging_of(files: Sequence[Path], target: Target) -> _Json:
+    """The models' size as a store delivers it, and which of the target's limits hold it."""
     zipped = zipped_size(tuple(files))
     return {
         "bytes": sum(file.stat().st_size for file in files),
         "zipped_bytes": zipped.bytes,
         "zipped_exact": zipped.exact,
-        "stores": store_fit(zipped.bytes),
+        "stores": store_fit(zipped.bytes, target.stores),
     }
 
 

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from profiles import host
-from profiles.target import STORE_LIMITS
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 
@@ -23,6 +23,15 @@ UNFOLDED = 1.5
 
 _CONVERSION_FACTOR = 4
 """Predicted memory of the conversion over the size of the files, from 354 MB and 1.3 GB models."""
+
+
+@dataclass(frozen=True)
+class StoreLimit:
+    """The most bytes that a store takes of one part of an app, as delivered (compressed)."""
+
+    store: str
+    part: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,12 @@ class OrtFormat:
 
 @dataclass(frozen=True)
 class Packaging:
-    """All of it for one variant."""
+    """All of it for one variant, with the limits that it is held against."""
 
     bytes: int
     zipped: Zipped
     ort: OrtFormat
+    limits: tuple[StoreLimit, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The record of results.json."""
@@ -59,13 +69,13 @@ class Packaging:
             "ort_bytes": self.ort.bytes,
             "ort_reason": self.ort.reason,
             "required_operators": {d: list(ops) for d, ops in self.ort.operators.items()},
-            "stores": store_fit(self.zipped.bytes),
+            "stores": store_fit(self.zipped.bytes, self.limits),
         }
 
 
-def package(files: tuple[Path, ...], size_bytes: int) -> Packaging:
+def package(files: tuple[Path, ...], size_bytes: int, limits: tuple[StoreLimit, ...]) -> Packaging:
     """Measure the packaging of a model given by its files, the .onnx file first."""
-    return Packaging(size_bytes, zipped_size(files), to_ort(files, size_bytes))
+    return Packaging(size_bytes, zipped_size(files), to_ort(files, size_bytes), limits)
 
 
 def zipped_size(files: tuple[Path, ...]) -> Zipped:
@@ -140,7 +150,7 @@ def parse_operators(text: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def store_fit(delivered_bytes: int) -> list[dict[str, Any]]:
+def store_fit(delivered_bytes: int, limits: Sequence[StoreLimit]) -> list[dict[str, Any]]:
     """Each store limit and whether a part of this size, as delivered, is within it."""
     return [
         {
@@ -149,7 +159,7 @@ def store_fit(delivered_bytes: int) -> list[dict[str, Any]]:
             "limit_bytes": limit.bytes,
             "fits": delivered_bytes <= limit.bytes,
         }
-        for limit in STORE_LIMITS
+        for limit in limits
     ]
 
 

@@ -12,7 +12,6 @@ from functools import cache
 from importlib import metadata, resources
 
 import onnx_ir as ir
-from onnxruntime.capi import _pybind_state
 
 from profiles.count.caveats import caveat
 from profiles.count.coverage import Supports
@@ -139,6 +138,9 @@ def _refusal(
 
 @cache
 def _cpu_kernels() -> frozenset[tuple[str, str]]:
+    # Reports and overviews read the targets' facts, which lie above this file, without a runtime.
+    from onnxruntime.capi import _pybind_state
+
     return frozenset((k.domain, k.op_name) for k in _pybind_state.get_all_opkernel_def())
 
 

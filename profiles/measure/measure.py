@@ -24,7 +24,7 @@ from profiles.measure.records import Failure, Measurement
 from profiles.measure.rounds import Entry, Plan, measure_group
 from profiles.measure.yardstick import NAME as YARDSTICK
 from profiles.measure.yardstick import write_yardstick
-from profiles.target import Target, cpu
+from profiles.place import Place, cpu
 from vampnet_models.errors import InputError
 from vampnet_models.progress import StepProgress
 from vampnet_models.scratch import scratch_folder
@@ -53,7 +53,7 @@ def _measure_cpu(
 def measure(
     models: Sequence[tuple[str, Path]],
     feeds_path: Path,
-    target: Target,
+    place: Place,
     *,
     plan: Plan = DEFAULT_PLAN,
     bind: str = "",
@@ -70,14 +70,14 @@ def measure(
         raise InputError(f"{feeds_path}: no such file; write the feeds to it as an .npz archive")
     tell = progress or _silent
     tell(0, 1, "measuring the harness")
-    overhead_s = harness_overhead_s(target, bind)
+    overhead_s = harness_overhead_s(place, bind)
     records: dict[str, Measurement | Failure] = {}
     entries = []
     for name, path in models:
         try:
             entries.append(Entry(name, path, feeds_path, size_of(model_files(path))))
         except InputError as error:
-            records[name] = Failure(target.label, str(error))
+            records[name] = Failure(place.label, str(error))
     reference = entries[0].name if entries and entries[0].name == models[0][0] else None
     available = host.memory_bytes()[1]
     groups = plan_groups([e.bytes for e in entries], available, reference is not None)
@@ -87,7 +87,7 @@ def measure(
             chosen = [_fresh(entries[i]) for i in members]
             beside = [_fresh(yardstick)] if yardstick else []
             label = f"group {number} of {len(groups)}: " if len(groups) > 1 else ""
-            share = measure_group([*chosen, *beside], target, plan, bind, _prefixed(tell, label))
+            share = measure_group([*chosen, *beside], place, plan, bind, _prefixed(tell, label))
             around = _Around(overhead_s, share, tuple(s for e in beside for s in e.samples_s))
             for entry in chosen:
                 if entry.name in records:
@@ -95,7 +95,7 @@ def measure(
                 if len(groups) > 1:
                     warning = _grouping(entry, chosen, reference, len(groups), available)
                     entry.warnings.append(warning)
-                records[entry.name] = _record(entry, chosen[0], reference, target, around)
+                records[entry.name] = _record(entry, chosen[0], reference, place, around)
     return {name: records[name] for name, _ in models}
 
 
@@ -137,7 +137,7 @@ def plan_groups(
     return groups + alone
 
 
-def harness_overhead_s(target: Target, bind: str = "", runs: int = 50) -> float:
+def harness_overhead_s(place: Place, bind: str = "", runs: int = 50) -> float:
     """The median time of a model that does nothing, measured as every model is.
 
     Raises InputError when even that model does not run.
@@ -153,23 +153,23 @@ def harness_overhead_s(target: Target, bind: str = "", runs: int = 50) -> float:
         onnx.save(model, path)
         np.savez(feeds, x=np.zeros(1, np.float32))
         try:
-            with child(path, feeds, target, bind) as process:
+            with child(path, feeds, place, bind) as process:
                 process.run(5)
                 return stats.percentile(process.run(runs), 50)
         except ChildFailed as error:
             why = str(error).removeprefix(f"{path}: ")
-            raise InputError(f"{target.name}: cannot run even an identity model: {why}") from None
+            raise InputError(f"{place.name}: cannot run even an identity model: {why}") from None
 
 
 def _record(
     entry: Entry,
     first: Entry,
     reference: str | None,
-    target: Target,
+    place: Place,
     around: _Around,
 ) -> Measurement | Failure:
     if entry.failure:
-        return Failure(target.label, f"{entry.path.name}: {entry.failure}")
+        return Failure(place.label, f"{entry.path.name}: {entry.failure}")
     assert entry.child is not None
     samples = entry.samples_s
     ratio = None
@@ -189,8 +189,8 @@ def _record(
         share = around.overhead_s / summary.median
         entry.warnings.append(f"the harness adds {share:.0%} to each run: use longer feeds")
     return Measurement(
-        target=target.label,
-        threads=target.threads,
+        target=place.label,
+        threads=place.threads,
         bytes=entry.bytes,
         samples_s=tuple(samples),
         warmup_s=tuple(entry.warmup_s),

@@ -18,7 +18,7 @@ from typing import Any
 from profiles.measure.process import ChildFailed, child
 from profiles.measure.rounds import lead_runs
 from profiles.measure.stats import percentile
-from profiles.target import Target
+from profiles.place import Place
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import INTEGER_PRODUCT_OPS, VIEW_OPS
 from vampnet_models.scratch import scratch_folder
@@ -93,7 +93,7 @@ class OperatorProfile:
 
 
 def profile_operators(
-    path: Path, feeds_path: Path, target: Target, *, warmups: int = 3, runs: int = 7
+    path: Path, feeds_path: Path, place: Place, *, warmups: int = 3, runs: int = 7
 ) -> OperatorProfile:
     """Profile a model in a process of its own, after `warmups` runs and those of a lead-in.
 
@@ -101,7 +101,7 @@ def profile_operators(
     """
     with scratch_folder() as folder:
         try:
-            with child(path, feeds_path, target, profile=folder / "profile") as process:
+            with child(path, feeds_path, place, profile=folder / "profile") as process:
                 lead = lead_runs(process.run(warmups))
                 process.run(lead + runs)
                 written = process.end_profile()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from profiles.target import Target
+from profiles.place import Place
 from vampnet_models.text import end_of
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ class Child:
 
 @contextmanager
 def child(
-    model: Path, feeds: Path, target: Target, bind: str = "", profile: Path | None = None
+    model: Path, feeds: Path, place: Place, bind: str = "", profile: Path | None = None
 ) -> Iterator[Child]:
     """Start a fresh process with `model` open; it is gone when the block ends.
 
@@ -102,7 +102,7 @@ def child(
         str(model.resolve()),
         str(feeds.resolve()),
     ]
-    command += [f"--threads={target.threads}", f"--provider={target.provider}"]
+    command += [f"--threads={place.threads}", f"--provider={place.provider}"]
     if bind:
         command.append(f"--bind={bind}")
     if profile is not None:

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from profiles.count.cost import ModelCost
 from profiles.measure.process import ChildFailed, child
-from profiles.target import Target
+from profiles.place import Place
 from vampnet_models.errors import InputError
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
@@ -93,14 +93,14 @@ def roofline(cost: ModelCost, peaks: Peaks, measured_s: float) -> Roofline:
     )
 
 
-def measure_peaks(target: Target, runs: int = 30) -> Peaks:
-    """Measure the three peaks with the target's threads; seconds of work. Raises InputError."""
+def measure_peaks(place: Place, runs: int = 30) -> Peaks:
+    """Measure the three peaks with the place's threads; seconds of work. Raises InputError."""
     operations = 2 * _SIDE**3
     return Peaks(
-        threads=target.threads,
-        fp32_flops_per_s=operations / _product_s(target, integer=False, runs=runs),
-        int8_ops_per_s=operations / _product_s(target, integer=True, runs=runs),
-        copy_bytes_per_s=copy_rate(target.threads),
+        threads=place.threads,
+        fp32_flops_per_s=operations / _product_s(place, integer=False, runs=runs),
+        int8_ops_per_s=operations / _product_s(place, integer=True, runs=runs),
+        copy_bytes_per_s=copy_rate(place.threads),
     )
 
 
@@ -117,7 +117,7 @@ def copy_rate(threads: int, repeats: int = 8) -> float:
     return 2 * sum(source.nbytes for source in sources) / best
 
 
-def _product_s(target: Target, *, integer: bool, runs: int) -> float:
+def _product_s(place: Place, *, integer: bool, runs: int) -> float:
     """The fastest run of a square matrix product with a constant right side."""
     rng = np.random.default_rng(0)
     shape = (_SIDE, _SIDE)
@@ -144,7 +144,7 @@ def _product_s(target: Target, *, integer: bool, runs: int) -> float:
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION), path)
         np.savez(feeds, x=x)
         try:
-            with child(path, feeds, target) as process:
+            with child(path, feeds, place) as process:
                 return min(process.run(runs))
         except ChildFailed as error:
-            raise InputError(f"{target.name}: the peak cannot be measured: {error}") from None
+            raise InputError(f"{place.name}: the peak cannot be measured: {error}") from None

@@ -15,7 +15,7 @@ from profiles import host
 from profiles.files import model_files
 from profiles.measure import stats
 from profiles.measure.process import Child, ChildFailed, child
-from profiles.target import Target
+from profiles.place import Place
 from vampnet_models.progress import StepProgress
 
 _LEAD_S = 0.1
@@ -66,7 +66,7 @@ class Entry:
 
 def measure_group(
     entries: list[Entry],
-    target: Target,
+    place: Place,
     plan: Plan,
     bind: str,
     tell: StepProgress,
@@ -78,8 +78,8 @@ def measure_group(
             tell(i, steps, f"opening {entry.name}")
             try:
                 if plan.cold:
-                    entry.cold_s = _open_cold(entry, target, bind)
-                entry.child = stack.enter_context(child(entry.path, entry.feeds, target, bind))
+                    entry.cold_s = _open_cold(entry, place, bind)
+                entry.child = stack.enter_context(child(entry.path, entry.feeds, place, bind))
                 _warm_up(entry, plan)
             except ChildFailed as error:
                 entry.failure = str(error)
@@ -96,7 +96,7 @@ def measure_group(
     return share
 
 
-def _open_cold(entry: Entry, target: Target, bind: str) -> float | None:
+def _open_cold(entry: Entry, place: Place, bind: str) -> float | None:
     """Session time with the model's files out of the page cache; None when they stayed in it."""
     if not hasattr(os, "posix_fadvise"):
         return None
@@ -107,7 +107,7 @@ def _open_cold(entry: Entry, target: Target, bind: str) -> float | None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
-    with child(entry.path, entry.feeds, target, bind) as process:
+    with child(entry.path, entry.feeds, place, bind) as process:
         read_bytes = int(process.ready["disk_read_bytes"])
         return float(process.ready["session_s"]) if read_bytes >= entry.bytes // 2 else None
 

@@ -28,6 +28,7 @@ from profiles.report.views.units import (
     ratio_text,
     round_bytes_text,
 )
+from profiles.targets.order import profilers
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def verdict_of(run: Run, choices: tuple[Choice, ...]) -> Verdict:
         summary=summary,
         notices=tuple(_notices(run, choices)),
         tiles=tuple(_tiles(choices)),
-        targets=tuple(target_line(run, t) for t in ("cpu", "cuda", "mobile")),
+        targets=tuple(target_line(run, each.name) for each in profilers()),
     )
 
 

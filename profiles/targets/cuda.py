@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import onnx_ir as ir
-import onnxruntime as ort
 
 from profiles.count.cost import integer_units
 from profiles.count.coverage import Coverage, coverage
-from profiles.count.examine import Examined
+from profiles.count.examine import Examined, examine
 from profiles.measure.measure import measure
 from profiles.measure.records import Failure, Measurement
-from profiles.measure.rounds import Plan
-from profiles.target import CUDA
+from profiles.targets.contract import Profiler, Request, Target, Why
+from profiles.targets.cpu import CPU
+from profiles.targets.examined import derived, examine_each
 from profiles.targets.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
+from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, MICROSOFT
-from vampnet_models.progress import StepProgress
 from vampnet_models.shapes.tensor_shapes import Shapes
 
 _STANDARD = frozenset(
@@ -64,6 +62,8 @@ _INPUT_TYPES = {
     "Pad": {"BOOL", "DOUBLE", "FLOAT", "FLOAT16"},
 }
 """Types of the first input, by the same table, of operators that have few."""
+
+_PROVIDER = "CUDAExecutionProvider"
 
 _QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "memory.total")
 
@@ -110,30 +110,56 @@ class CudaMeasurement:
         return record
 
 
-def unavailable() -> str | None:
+def _unavailable() -> str | None:
     """Why CUDA cannot be measured here; None when the provider exists."""
-    if CUDA.provider in ort.get_available_providers():
+    # Reports and overviews read this file's facts without a runtime.
+    import onnxruntime as ort
+
+    if _PROVIDER in ort.get_available_providers():
         return None
     return (
-        f"this onnxruntime {ort.__version__} has no CUDAExecutionProvider; run, on a CUDA "
+        f"this onnxruntime {ort.__version__} has no {_PROVIDER}; run, on a CUDA "
         "machine: make env-cuda, then .venv-cuda/bin/vampbench profile MODELS --target cuda"
     )
 
 
-def measure_cuda(
-    models: Sequence[tuple[str, Path]],
-    examined: dict[str, Examined],
-    feeds_path: Path,
-    *,
-    plan: Plan,
-    progress: StepProgress | None = None,
+def _profile(request: Request) -> dict[str, dict[str, Any]]:
+    """Time the variants where there is CUDA, else say why not, with estimates."""
+    reason = _unavailable()
+    if reason is not None:
+        return examine_each(request, lambda e: not_measured(e, reason).as_json())
+    examined: dict[str, Examined] = {}
+    records: dict[str, dict[str, Any]] = {}
+    for recipe, path in request.variants.items():
+        try:
+            examined[recipe] = examine(path, request.shapes)
+        except InputError as error:
+            records[recipe] = Failure(request.place.name, str(error)).as_json()
+    try:
+        measured = _measure(request, examined)
+    except InputError as error:
+        # The provider is installed but its device or libraries are not there.
+        why = f"no CUDA device can be used here: {error}"
+        return records | {r: not_measured(e, why).as_json() for r, e in examined.items()}
+    for recipe, record in measured.items():
+        records[recipe] = record.as_json()
+        if not isinstance(record, Failure):
+            median_s = record.on_device.summary.median
+            records[recipe] |= derived(request, examined[recipe], median_s)
+    return records
+
+
+def _measure(
+    request: Request, examined: dict[str, Examined]
 ) -> dict[str, CudaMeasurement | Failure]:
     """Time the models by I/O binding on device 0, then once more with host copies.
 
     Raises InputError when the provider exists but cannot run even an identity model.
     """
-    bound = measure(models, feeds_path, CUDA, plan=plan, bind="cuda", progress=progress)
-    copied = measure(models, feeds_path, CUDA, plan=plan, progress=progress)
+    models = [(recipe, request.variants[recipe]) for recipe in examined]
+    feeds, place, plan, tell = request.feeds_path, request.place, request.plan, request.tell
+    bound = measure(models, feeds, place, plan=plan, bind="cuda", progress=tell)
+    copied = measure(models, feeds, place, plan=plan, progress=tell)
     device = _device_facts()
     records: dict[str, CudaMeasurement | Failure] = {}
     for name, record in bound.items():
@@ -213,3 +239,24 @@ def _supports(node: ir.Node, shapes: Shapes) -> str | None:
     if node.domain == MICROSOFT:
         return None if node.op_type in _CONTRIB else "no CUDA kernel"
     return f"no CUDA kernel for the domain {node.domain}"
+
+
+CUDA = Target(
+    name="cuda",
+    provider=_PROVIDER,
+    transformers="fp16",
+    codec="fp16",
+    runs_on="CUDA: it has no INT8 QDQ kernels",
+    telemetry=CPU.telemetry,
+    profiler=Profiler(
+        name="cuda",
+        title="CUDA",
+        profile=_profile,
+        remedy="run, on a machine with a CUDA device: make env-cuda, then "
+        "vampbench profile MODEL... --target cuda",
+        provider=_PROVIDER,
+    ),
+    checked_on=_PROVIDER,
+    why=Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels"),
+    recipes=("fp16", "fused"),
+)

@@ -9,8 +9,9 @@ from profiles.count.coverage import Coverage, coverage
 from profiles.count.examine import Examined
 from profiles.count.packaging import UNFOLDED, Packaging, package
 from profiles.count.runtimes import RUNTIMES, source, supports
-from profiles.target import PHONES
+from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.devices import Device, devices
+from profiles.targets.examined import examine_each
 
 _EFFICIENCY = (0.25, 1.3)
 """Share of the roofline bound that a whole model reaches.
@@ -25,9 +26,6 @@ shares its memory bus, by how much nobody measured.
 
 _APP_SHARE = 0.5
 """Of a phone's memory that one app may hold before the system ends it; iOS allows about half."""
-
-_FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
-"""ONNX Runtime's own operators that only its CPU and CUDA providers have."""
 
 _ASSUMPTIONS = (
     "each node takes the longer of FLOPs over peak and bytes over memory bandwidth (Williams, "
@@ -64,8 +62,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class MobileProfile:
-    """One variant on phones: packaging is fact, coverage is from tables, times are estimated."""
+    """One variant on `phones`: packaging is fact, coverage is from tables, times are estimated."""
 
+    phones: tuple[Target, ...]
     packaging: Packaging
     coverages: tuple[Coverage, ...]
     estimates: tuple[Estimate, ...]
@@ -93,7 +92,7 @@ class MobileProfile:
         """For each kind of phone, the provider that takes the most of the arithmetic."""
         by_runtime = {c.runtime: c for c in self.coverages}
         rows = []
-        for phone in PHONES:
+        for phone in self.phones:
             best = max((by_runtime[r] for r in phone.runtimes), key=lambda c: c.flops_share)
             rows.append(
                 {
@@ -107,15 +106,19 @@ class MobileProfile:
         return rows
 
 
-def profile_mobile(examined: Examined) -> MobileProfile:
+def profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> MobileProfile:
     """Everything that can be told about this variant on phones without one."""
     covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
-    packaging = package(examined.files, examined.bytes)
+    limits = tuple(dict.fromkeys(limit for phone in phones for limit in phone.stores))
+    packaging = package(examined.files, examined.bytes, limits)
+    by_runtime = {c.runtime: c for c in covered}
+    own = [note for phone in phones for note in phone.notes(examined, by_runtime)]
     return MobileProfile(
+        phones=phones,
         packaging=packaging,
         coverages=covered,
         estimates=tuple(estimate(examined, device) for device in devices()),
-        notes=_notes(examined, covered, packaging),
+        notes=(*_notes(examined, packaging), *own),
     )
 
 
@@ -144,9 +147,8 @@ def estimate(examined: Examined, device: Device) -> Estimate:
     )
 
 
-def _notes(
-    examined: Examined, covered: tuple[Coverage, ...], packaging: Packaging
-) -> tuple[str, ...]:
+def _notes(examined: Examined, packaging: Packaging) -> tuple[str, ...]:
+    """What every phone makes of this variant."""
     notes = []
     dynamic = [
         value.name
@@ -169,14 +171,17 @@ def _notes(
             "without kernels for its types unfolds them to FP32; ship the .onnx file, or convert "
             "on the phone's kind of processor"
         )
-    integer = examined.cost.flops_by("precision").get("int8", 0)
-    coreml = next(c for c in covered if c.runtime == "coreml-mlprogram")
-    if integer and coreml.flops_share < 1:
-        notes.append("CoreML has no path for INT8 operators: ship coreml-fp16 on iOS")
-    fused = {r.op_type for r in coreml.refusals} & _FUSED_OPERATORS
-    if fused:
-        notes.append(
-            f"CoreML refuses {', '.join(sorted(fused))}: {coreml.partitions} parts, "
-            f"{coreml.flops_share:.0%} of the FLOPs; coreml-fp16 keeps to operators that it takes"
-        )
     return tuple(notes)
+
+
+def _profile(request: Request) -> dict[str, dict[str, Any]]:
+    return examine_each(request, lambda e: profile_mobile(e, request.targets).as_json())
+
+
+MOBILE = Profiler(
+    name="mobile",
+    title="Mobile",
+    profile=_profile,
+    remedy="run: vampbench profile MODEL... --target mobile",
+)
+"""All phones at once: one estimate holds the figures of each."""

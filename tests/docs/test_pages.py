@@ -19,16 +19,8 @@ from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize.recipes import ALL_RECIPES
 from optimize.tuning import no_smaller, worth
 from optimize.tuning.search import Near
-from profiles.overview import (
-    _FASTEST,
-    _FP16_ON_CUDA,
-    _FP16_ON_IOS,
-    _NOISY,
-    _NPU_AND_CPU,
-    _SMALLEST,
-    ACCEPTS,
-)
-from profiles.target import STORE_LIMITS
+from profiles.overview import _FASTEST, _NOISY, _SMALLEST, ACCEPTS
+from profiles.targets.order import TARGETS, store_limits
 from vampbench.cli.main import cli
 from vampnet_models.errors import TRACEBACK_VARIABLE
 from vampnet_models.family import VAMPNET
@@ -113,7 +105,7 @@ def test_the_page_of_streams_names_what_the_commands_read() -> None:
 
 def test_the_page_of_json_has_the_codes_that_there_are() -> None:
     text = PAGES["docs/reference/json.md"].read_text(encoding="utf-8")
-    whys = (_FASTEST, _SMALLEST, _FP16_ON_CUDA, _FP16_ON_IOS, _NPU_AND_CPU, _NOISY)
+    whys = (_FASTEST, _SMALLEST, *(t.why for t in TARGETS if t.why is not None), _NOISY)
     codes = {*ACCEPTS, *(each.code for each in whys)}
     for literal in (worth.Code, no_smaller.Code, Near):
         codes |= set(get_args(literal))
@@ -124,7 +116,7 @@ def test_the_built_in_sets_are_below_every_limit_as_the_page_says(runs: dict[str
     sets = {each["name"]: each["bytes"] for each in runs["demo"]["sets"]}
     default = sets["int8-dynamic transformers, fp16 codec"]
     largest = max(default, runs["demo"]["totals"]["fp16"])
-    assert largest < min(limit.bytes for limit in STORE_LIMITS)
+    assert largest < min(limit.bytes for limit in store_limits())
 
 
 def _anchors(text: str) -> set[str]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from profiles.measure.measure import Plan
+from profiles.place import cpu
 from profiles.profile import profile_variants
-from profiles.target import _MOBILE, CUDA, cpu
+from profiles.targets.order import parse_targets
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -25,7 +26,7 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
     records = profile_variants(
         variants,
         feeds,
-        (cpu(1), CUDA, _MOBILE),
+        parse_targets("cpu:1,cuda,mobile"),
         plan=QUICK,
         progress=lambda done, total, what: seen.append(what),
     )
@@ -46,7 +47,7 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
 def test_unreadable_feeds_are_an_input_error(tmp_path):
     path = graphs.save(graphs.matmul(), tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"none\.npz"):
-        profile_variants({"a": path}, tmp_path / "none.npz", (_MOBILE,))
+        profile_variants({"a": path}, tmp_path / "none.npz", parse_targets("mobile"))
 
 
 @pytest.mark.long

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from vampnet_models.telemetry import _VARIABLE
+from vampnet_models.telemetry import VARIABLE
 
 PACKAGES = (
     "vampnet_models",
@@ -65,7 +65,7 @@ def test_every_package_turns_it_off_first(package: str) -> None:
 def test_a_script_that_runs_alone_turns_it_off_before_the_runtime(name: str) -> None:
     path = REPOSITORY / name
     lines = path.read_text(encoding="utf-8").splitlines()
-    off = [i for i, line in enumerate(lines, 1) if f'os.environ["{_VARIABLE}"] = "1"' in line]
+    off = [i for i, line in enumerate(lines, 1) if f'os.environ["{VARIABLE}"] = "1"' in line]
     runtime = [line for line, module in imports_of(path) if module.split(".")[0] == "onnxruntime"]
     ours = [line for line, module in imports_of(path) if module.split(".")[0] in PACKAGES]
     # A nested import runs when its function is called, after the module's own lines.
@@ -89,11 +89,11 @@ def test_no_other_script_loads_the_runtime() -> None:
 def observed(command: list[str], home: Path, *, with_variable: str | None = None) -> list[Path]:
     """What the runtime left in an empty home where nothing else turns its telemetry off."""
     home.mkdir()
-    quiet = (_VARIABLE, "CI", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME")
+    quiet = (VARIABLE, "CI", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_HOME")
     environment = {k: v for k, v in os.environ.items() if k not in quiet}
     environment |= {"HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
     if with_variable is not None:
-        environment[_VARIABLE] = with_variable
+        environment[VARIABLE] = with_variable
     done = subprocess.run(
         command, cwd=home, env=environment, capture_output=True, text=True, check=False
     )

@@ -140,8 +140,8 @@ class _Renamed(click.Option):
         parser.add_option(obj=self, opts=["--targets"], dest=self.name, action="store", nargs=1)
 
 
-def targets(default: str) -> Callable[[_FC], _FC]:
-    """`--target`, where one or several may be measured or estimated."""
+def targets(default: str, words: str) -> Callable[[_FC], _FC]:
+    """`--target`, where one or several of `words` may be measured or estimated."""
     return click.option(
         "--target",
         "targets",
@@ -149,8 +149,7 @@ def targets(default: str) -> Callable[[_FC], _FC]:
         metavar="NAMES",
         default=default,
         show_default=True,
-        help="Comma-separated of cpu, cuda, mobile (android, android-npu, ios); cpu:N measures "
-        "with N threads.",
+        help=f"Comma-separated of {words}; cpu:N measures with N threads.",
     )
 
 

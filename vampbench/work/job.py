@@ -20,9 +20,10 @@ from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
+from profiles.place import Place
 from profiles.profile import REFERENCE, profile_variants
 from profiles.report.render import write_report
-from profiles.target import Target, parse_targets
+from profiles.targets.order import parse_targets, profilers
 from vampbench.work.goldens import keep_golden
 from vampbench.work.outside import look_outside
 from vampbench.work.results import provenance_of, results_of
@@ -68,7 +69,7 @@ class Job:
     evaluation_audio: Path | None = None
     feeds: Path | None = None
     recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
-    targets: tuple[Target, ...] = parse_targets("cpu,cuda,mobile")
+    targets: tuple[Place, ...] = parse_targets(",".join(p.name for p in profilers()))
     min_agreement: float | None = None
     threads: int = 0
     rounds: int = 20

@@ -20,6 +20,7 @@ from profiles.report.charts.scales import Axis, agreement_axis, bytes_axis, db_a
 from profiles.report.charts.sensitivity import sensitivity_chart
 from profiles.report.charts.tradeoff import Point, tradeoff_chart
 from profiles.report.views.run import Accuracy, CodebookAgreement, Model, Profile, Variant
+from profiles.report.views.target_lines import title_of
 from profiles.report.views.units import (
     agreement_text,
     bytes_text,
@@ -176,7 +177,7 @@ def _time_figure(
     source_s = source.median_s if source is not None and source.kind == "measurement" else None
     ends = [e for p in points for e in (p.x_range or (p.x,))]
     kind = "measured" if all(p.measured for p in points) else "estimate"
-    shown = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}.get(target, target)
+    shown = title_of(target)
     return Figure(
         f"{shown} time and {quality.name} ({kind})",
         tradeoff_chart(

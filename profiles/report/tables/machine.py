@@ -22,6 +22,7 @@ from profiles.report.views.units import (
     ratio_text,
     seconds_text,
 )
+from profiles.targets.order import profilers
 
 _LABELS = {
     "cpu": "processor",
@@ -133,7 +134,9 @@ def audio_rows(audio: AudioSet) -> tuple[tuple[str, str], ...]:
 def coverage(run: Run) -> tuple[Coverage, ...]:
     """A line per target: measured, estimated, not measured, and how to get the rest."""
     variants = [v for m in run.models for v in m.variants if v.usable]
-    targets = dict.fromkeys(["cpu", "cuda", "mobile", *(t for v in variants for t in v.profiles)])
+    targets = dict.fromkeys(
+        [*(p.name for p in profilers()), *(t for v in variants for t in v.profiles)]
+    )
     made = []
     for target in targets:
         profiles = [v.profiles.get(target) for v in variants]

@@ -14,6 +14,7 @@ from profiles.report.views.choices import is_small
 from profiles.report.views.fields import Record
 from profiles.report.views.run import Profile, Run
 from profiles.report.views.units import NBSP, bytes_text, percent_text, plural, seconds_range
+from profiles.targets.mobile import MOBILE
 
 SHOWN_AS_PHONES = frozenset(
     {"devices", "coverage", "platforms", "stores", "required_operators", "operators"}
@@ -102,7 +103,7 @@ def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Record]]:
         owners = [("FP32 source", None, "source", model.profiles)]
         owners += [(v.recipe, marks[v.recipe].icon, v.status, v.profiles) for v in model.variants]
         for name, icon, status, profiles in owners:
-            profile = profiles.get("mobile")
+            profile = profiles.get(MOBILE.name)
             if profile is not None and profile.extra:
                 found.append((Row(f"{model.name} · {name}", icon, status, "", ()), profile.extra))
     return found

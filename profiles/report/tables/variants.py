@@ -21,6 +21,8 @@ from profiles.report.views.units import (
     seconds_range,
     seconds_text,
 )
+from profiles.targets.contract import Profiler
+from profiles.targets.order import profilers
 
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -37,8 +39,7 @@ def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
         accuracy,
         "Beats" if model.is_beats else "Positions",
         *cpu_columns,
-        "CUDA",
-        "Mobile",
+        *(each.title for each in _elsewhere()),
     )
     cpu = model.profiles.get("cpu")
     source = Row(
@@ -54,8 +55,7 @@ def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
             _median(cpu),
             fact(1.0, ratio_text) if cpu and cpu.median_s is not None else absent(),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
-            _target_cell(model.profiles.get("cuda")),
-            _target_cell(model.profiles.get("mobile")),
+            *(_target_cell(model.profiles.get(each.name)) for each in _elsewhere()),
         ),
     )
     return Table(columns, (source, *(_variant_row(model, v, marks) for v in model.variants)))
@@ -81,10 +81,14 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
             _median(cpu),
             _ratio_cell(cpu, model.profiles.get("cpu")),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
-            _target_cell(variant.profiles.get("cuda")),
-            _target_cell(variant.profiles.get("mobile")),
+            *(_target_cell(variant.profiles.get(each.name)) for each in _elsewhere()),
         ),
     )
+
+
+def _elsewhere() -> tuple[Profiler, ...]:
+    """Those whose figures are not of the CPU, which has columns of its own."""
+    return tuple(each for each in profilers() if each.name != "cpu")
 
 
 def _accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:

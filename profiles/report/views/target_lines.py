@@ -8,15 +8,15 @@ from profiles.measure.stats import Verdict
 from profiles.report.views.choices import counted, recipes_of
 from profiles.report.views.run import Profile, Run
 from profiles.report.views.units import NBSP, plural, ratio_text, seconds_range
+from profiles.targets.order import profilers
 
-_SHOWN = {"cpu": "CPU", "cuda": "CUDA", "mobile": "Mobile"}
 _Span = tuple[float, float]
 """The low and the high end of an estimate, in seconds."""
 
 
 def target_line(run: Run, target: str) -> tuple[str, str, str]:
     """(target as shown, kind, sentence) of one target."""
-    shown = _SHOWN[target]
+    shown = title_of(target)
     profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
     present = [p for p in profiles if p is not None and p.kind in ("measurement", "estimate")]
     measured = [p for p in present if p.kind == "measurement"]
@@ -98,9 +98,10 @@ def how_to_measure(target: str, profiles: Sequence[Profile | None]) -> str:
     for profile in profiles:
         if profile is not None and (profile.remedy or profile.reason):
             return "; ".join(t for t in (profile.reason, profile.remedy) if t)
-    return {
-        "cpu": "run: vampbench profile MODEL... --target cpu",
-        "cuda": "run, on a machine with a CUDA device: make env-cuda, then "
-        "vampbench profile MODEL... --target cuda",
-        "mobile": "run: vampbench profile MODEL... --target mobile",
-    }.get(target, f"run: vampbench profile MODEL... --target {target}")
+    usual = {each.name: each.remedy for each in profilers()}
+    return usual.get(target, f"run: vampbench profile MODEL... --target {target}")
+
+
+def title_of(target: str) -> str:
+    """How a report calls the figures under this key of `profiles`."""
+    return {each.name: each.title for each in profilers()}.get(target, target)

@@ -15,7 +15,7 @@ from optimize.tuning.mixed import Calibrated
 from optimize.tuning.sensitivity import Trials
 from optimize.tuning.trials import Bench
 from optimize.tuning.wish import Wish
-from profiles.target import parse_targets
+from profiles.targets.order import parse_targets
 from tests.heard import Heard
 from tests.optimize.graphs import model, normal
 from vampnet_models.errors import InputError

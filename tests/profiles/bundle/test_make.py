@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from profiles.bundle.make import Part, promise, write_bundle
+from profiles.targets.order import find_target
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact, sha256_of
 
@@ -53,7 +54,7 @@ def part(folder: Path, answered: np.ndarray | None = None) -> Part:
 
 def bundle(folder: Path, target: str = "cpu") -> Path:
     out = folder / "my bundle"
-    write_bundle([part(folder)], out, target=target, provider="CPUExecutionProvider", weights="x")
+    write_bundle([part(folder)], out, target=find_target(target), weights="x")
     return out
 
 

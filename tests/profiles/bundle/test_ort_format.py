@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 
 from profiles.bundle.make import write_bundle
 from profiles.bundle.ort_format import CONFIG, config_text, in_ort_format
+from profiles.targets.android import ANDROID
 from tests.profiles import graphs
 from tests.profiles.bundle.test_make import part, selfcheck
 from vampnet_models.onnxfile.artifact import open_artifact
@@ -55,8 +56,7 @@ def test_a_bundle_of_ort_files_checks_itself_until_a_byte_changes(tmp_path):
     manifest = write_bundle(
         [replace(given, shipped=shipped)],
         out,
-        target="android",
-        provider="CPUExecutionProvider",
+        target=ANDROID,
         weights="x",
     )
     (entry,) = manifest["models"]

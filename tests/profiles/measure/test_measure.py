@@ -11,7 +11,7 @@ from profiles import host
 from profiles.measure import measure, rounds
 from profiles.measure.measure import Plan
 from profiles.measure.records import Failure, Measurement
-from profiles.target import CUDA, cpu
+from profiles.place import Place, cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -200,5 +200,5 @@ def test_a_timed_run_follows_a_tenth_of_a_second_of_others(warmup_s, runs):
 
 def test_a_device_that_cannot_be_used_is_said_without_our_own_files():
     with pytest.raises(InputError, match=r"cannot run even an identity model: CUDA") as said:
-        measure.harness_overhead_s(CUDA)
+        measure.harness_overhead_s(Place("cuda", "CUDAExecutionProvider"))
     assert "identity.onnx" not in str(said.value)

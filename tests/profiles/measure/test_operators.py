@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from profiles.measure.operators import block_of, profile_operators, summarise_events
-from profiles.target import cpu
+from profiles.place import cpu
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from profiles.measure.process import ChildFailed, child
-from profiles.target import cpu
+from profiles.place import cpu
 from tests.profiles import graphs
 
 

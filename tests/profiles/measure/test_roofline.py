@@ -2,7 +2,7 @@ import pytest
 
 from profiles.count.cost import model_cost
 from profiles.measure.roofline import Peaks, copy_rate, measure_peaks, roofline
-from profiles.target import cpu
+from profiles.place import cpu
 from tests.profiles import graphs
 from vampnet_models.shapes.tensor_shapes import infer_shapes
 

@@ -11,6 +11,7 @@ from profiles.count import packaging
 from profiles.count.examine import examine
 from profiles.targets import mobile
 from profiles.targets.devices import devices, parse_devices
+from profiles.targets.order import sharing, store_limits
 from tests.profiles import graphs
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +93,7 @@ def test_required_operators_are_parsed():
     ],
 )
 def test_store_limits(size, fits):
-    assert [row["fits"] for row in packaging.store_fit(size)] == fits
+    assert [row["fits"] for row in packaging.store_fit(size, store_limits())] == fits
 
 
 def test_the_estimate_is_a_range_by_the_roofline(tmp_path):
@@ -125,7 +126,9 @@ def test_the_efficiency_holds_what_was_measured():
 
 def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     path = graphs.save(graphs.qdq_conv(), tmp_path / "m.onnx")
-    record = mobile.profile_mobile(examine(path, {"x": (1, 8, 200)})).as_json()
+    record = mobile.profile_mobile(
+        examine(path, {"x": (1, 8, 200)}), sharing(mobile.MOBILE)
+    ).as_json()
     record = json.loads(json.dumps(record))
     assert record["kind"] == "estimate"
     assert 0 < record["low_s"] < record["high_s"]
@@ -148,6 +151,6 @@ def test_an_ort_file_that_unfolds_float16_is_pointed_out(tmp_path):
         {"w": np.ones((256, 256), np.float16)},
     )
     path = graphs.save(proto, tmp_path / "m.onnx")
-    record = mobile.profile_mobile(examine(path, {"x": (4, 256)})).as_json()
+    record = mobile.profile_mobile(examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)).as_json()
     assert record["ort_bytes"] > 1.5 * record["bytes"]
     assert any("unfolds them to FP32" in note for note in record["notes"])

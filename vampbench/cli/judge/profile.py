@@ -16,7 +16,7 @@ from profiles.measure.compare import compare, document
 from profiles.measure.rounds import Plan
 from profiles.measure.stats import Ratio
 from profiles.profile import profile_variants
-from profiles.target import check_cores, parse_targets
+from profiles.targets.order import check_cores, parse_targets, profiled_words
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.verify import check_same_interface
@@ -35,7 +35,7 @@ _MAX_OPERATORS = 10
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
-@options.targets("cpu")
+@options.targets("cpu", profiled_words())
 @click.option(
     "--rounds",
     type=click.IntRange(3, options.MOST_ROUNDS),

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from profiles.bundle.make import Part, check_free, promise, reached, write_bundl
 from profiles.bundle.ort_format import in_ort_format
 from profiles.full_size import is_far_smaller
 from profiles.overview import recommendations
-from profiles.target import CUDA, PLACES, cpu, place
+from profiles.place import cpu
+from profiles.targets.contract import Target
+from profiles.targets.order import TARGETS, find_target
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.overview import read_results
@@ -42,41 +45,48 @@ from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
 from vampnet_models.text import end_of, megabytes, percent
 
-_TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
-
 _DEFAULT_ROUNDS = 5
 
+_TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
 
-@click.command()
+
+def _default_lines(targets: Sequence[Target]) -> str:
+    """A line of the help for each target: recipes of the transformers and of the codec."""
+    rows = [(t.name, ", ".join(t.default_recipes), t.runs_on) for t in targets]
+    widths = [max(len(row[column]) for row in rows) + 2 for column in (0, 1)]
+    return "\n".join(f"  {n:<{widths[0]}}{r:<{widths[1]}}{runs}" for n, r, runs in rows)
+
+
+_DEFAULTS = f"""\b
+Default recipes (of the transformers, of the codec), and what runs them:
+{_default_lines(TARGETS)}
+"""
+
+
+@click.command(epilog=_DEFAULTS)
 @click.argument("run_dir", required=False, type=options.PATH)
 @click.option(
     "--target",
-    type=click.Choice([place.name for place in PLACES]),
+    "target_name",
+    type=click.Choice([target.name for target in TARGETS]),
     required=True,
-    help="Where it will run; see above.",
+    help="Where it will run; see below.",
 )
 @click.option(
     "--ort",
     "as_ort",
     is_flag=True,
-    help="Ship ORT-format files, and the operator list of a reduced runtime (cpu, android, ios).",
+    help="Ship ORT-format files, and the operator list of a reduced runtime "
+    f"({', '.join(_TAKING_ORT)}).",
 )
 @options.output
 @options.as_json
-def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: bool) -> None:
+def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_json: bool) -> None:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
     RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
     measured in the target's default recipes. On the device, `python selfcheck.py` needs only
     onnxruntime and numpy.
-
-    \b
-    Default recipes (transformers, codec), and what runs them:
-      cpu          int8-dynamic, fp16      the CPU provider
-      cuda         fp16, fp16              CUDA: it has no INT8 QDQ kernels
-      android      int8-dynamic, fp16      the CPU provider (NNAPI is deprecated)
-      android-npu  npu-a16w8, fp16         Qualcomm's NPU (QNN), the codec on the CPU provider
-      ios          coreml-fp16 for both    CoreML: it refuses INT8 QDQ and fused attention
 
     \b
     Examples:
@@ -85,15 +95,17 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
       python out/android/selfcheck.py
     """
     voice = Voice(as_json=as_json)
-    if as_ort and not place(target).takes_ort:
-        taking = ", ".join(each.name for each in PLACES if each.takes_ort)
-        raise InputError(f"--ort: not for {target}; use it with {taking}")
+    target = find_target(target_name)
+    if as_ort and not target.takes_ort:
+        raise InputError(f"--ort: not for {target.name}; use it with {', '.join(_TAKING_ORT)}")
     check_free(out)
     with scratch_folder() as scratch:
         root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
         results = read_results(root)
         chosen = _tuned(root, results) or (
-            _defaults(target, results) if run_dir is None else _recommended(target, results)
+            {m["name"]: target.default_recipe(m["role"]) for m in results["models"]}
+            if run_dir is None
+            else _recommended(target, results)
         )
         folder_of = root if root.is_dir() else root.parent
         parts = _parts(results, folder_of, chosen, target, scratch, voice)
@@ -104,7 +116,6 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
             parts,
             out,
             target=target,
-            provider=(CUDA if target == "cuda" else cpu()).provider,
             weights=weights.pop() if len(weights) == 1 else "mixed",
         )
     rows = [
@@ -117,7 +128,7 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
         )
         for m in manifest["models"]
     ]
-    voice.table(f"Bundle for {target}", ("model", "recipe", "format", "size", "promise"), rows)
+    voice.table(f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows)
     for m in manifest["models"]:
         if m.get("ort_reason"):
             voice.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
@@ -125,7 +136,7 @@ def bundle(run_dir: Path | None, target: str, as_ort: bool, out: Path, as_json: 
     made_on, meant = manifest["provider"], manifest["target_provider"]
     if meant != made_on:
         voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
-    if place(target).is_phone:
+    if target.stores:
         small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
         voice.say(_stores(manifest["packaging"], small=small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
@@ -254,15 +265,14 @@ def _stores(packaging: Json, *, small: bool) -> str:
     return f"{zipped}; {', '.join(fits)}"
 
 
-def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
+def _default_run(target: Target, scratch: Path, voice: Voice) -> Path:
     """The built-in models in the target's default recipes, built, verified and measured."""
     models = builtin_models(scratch)
-    recipes = _default_recipes(target)
     job = Job(
         models=tuple(find_models(models)),
         out=scratch / "run",
-        command=f"vampbench bundle --target {target}",
-        recipes=tuple(find_recipe(name).name for name in reversed(recipes)),
+        command=f"vampbench bundle --target {target.name}",
+        recipes=tuple(find_recipe(name).name for name in reversed(target.default_recipes)),
         targets=(cpu(),),
         rounds=_DEFAULT_ROUNDS,
     )
@@ -270,29 +280,16 @@ def _default_run(target: str, scratch: Path, voice: Voice) -> Path:
     return job.out
 
 
-def _defaults(target: str, results: Json) -> dict[str, str]:
-    shipped = place(target)
-    return {
-        m["name"]: shipped.transformers if m["role"] in _TRANSFORMERS else shipped.codec
-        for m in results["models"]
-    }
-
-
-def _default_recipes(target: str) -> list[str]:
-    """Of the transformers, then of the codec, each once."""
-    return list(dict.fromkeys((place(target).transformers, place(target).codec)))
-
-
-def _recommended(target: str, results: Json) -> dict[str, str]:
+def _recommended(target: Target, results: Json) -> dict[str, str]:
     """What `overview` advises. Raises InputError when the run has no set for the target."""
     for advice in recommendations(results):
-        if advice.target == target:
+        if advice.target == target.name:
             return advice.parts
-    recipes = ",".join(_default_recipes(target))
-    measured = " --target cpu" if target == "cpu" else ""
+    recipes = ",".join(target.default_recipes)
+    measured = f" --target {target.name}" if target.by_time else ""
     raise InputError(
-        f"the run has no usable variant of every model for {target}; run again with `--recipes "
-        f"{recipes}{measured}`"
+        f"the run has no usable variant of every model for {target.name}; run again with "
+        f"`--recipes {recipes}{measured}`"
     )
 
 
@@ -306,7 +303,7 @@ def _tuned(root: Path, results: Json) -> dict[str, str] | None:
 
 
 def _parts(
-    results: Json, root: Path, chosen: dict[str, str], target: str, scratch: Path, voice: Voice
+    results: Json, root: Path, chosen: dict[str, str], target: Target, scratch: Path, voice: Voice
 ) -> list[Part]:
     """What ships: VampNet's models of a run, or all of them where it has none of those."""
     chain = [role.value for role in CHAIN_ROLES]
@@ -337,12 +334,12 @@ def _goldens(models: list[Json], root: Path, scratch: Path, voice: Voice) -> dic
     return found
 
 
-def _measured(profiles: Json, target: str) -> Json | None:
+def _measured(profiles: Json, target: Target) -> Json | None:
     """The measured profile of the target's own provider, else the CPU's; None without one.
 
     Where the time goes stands in the run's results and would only weigh here.
     """
-    for name in (target, "cpu"):
+    for name in (target.profiler.name, "cpu"):
         found = profiles.get(name) or {}
         if found.get("kind") == "measurement":
             return {k: v for k, v in found.items() if k not in ("operator_times", "peaks")}
@@ -362,7 +359,7 @@ def _source(root: Path, model: Json) -> Artifact:
     return artifact
 
 
-def _part(model: Json, golden: Golden, recipe: str, root: Path, target: str) -> Part:
+def _part(model: Json, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
     record = next(v for v in model["variants"] if v["recipe"] == recipe)
     artifact = open_artifact(root / record["path"])
     if artifact.sha256 != record["record"]["sha256"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from optimize.recipes import ALL_RECIPES, RECIPES
-from profiles.target import check_cores, parse_targets
+from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.cluster import on_cluster
@@ -23,6 +23,7 @@ from vampnet_models.onnxfile.outputs import check_apart
 from vampnet_models.text import megabytes
 
 _RECIPE_NAMES = tuple(r.name for r in RECIPES)
+_OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in _RECIPE_NAMES)
 
 _rounds = click.option(
     "--rounds",
@@ -37,13 +38,13 @@ _rounds = click.option(
 @click.argument("models_dir", type=options.PATH)
 @options.audio
 @options.evaluation_audio
-@options.targets("cpu,cuda,mobile")
+@options.targets(",".join(each.name for each in profilers()), profiled_words())
 @click.option(
     "--recipes",
     default=",".join(_RECIPE_NAMES),
     show_default=True,
     metavar="NAMES",
-    help="Comma-separated; also npu-fp16, npu-a8w8, npu-a16w8, coreml-fp16.",
+    help=f"Comma-separated; also {', '.join(_OTHER_NAMES)}.",
 )
 @options.min_agreement
 @options.feeds

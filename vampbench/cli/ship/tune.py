@@ -8,7 +8,7 @@ import click
 
 from optimize.tuning.search import Prefer
 from optimize.tuning.wish import Wish
-from profiles.target import parse_targets
+from profiles.targets.order import parse_targets
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.ship.run import command_line

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from calibration.audio.load import read_audio
 from optimize.truth.beats import match
-from profiles.target import parse_targets
+from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
 from vampbench.cli.console import Voice
 from vampbench.cli.judge.beats import codec_frames, track_beats

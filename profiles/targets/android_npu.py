@@ -1,0 +1,30 @@
+"""Android phones with Qualcomm's NPU: the QNN provider, whose compiler `qnn` asks."""
+
+from __future__ import annotations
+
+from profiles.targets.android import ANDROID
+from profiles.targets.contract import Target, Why
+from profiles.targets.mobile import MOBILE
+
+_NPU_RECIPES = ("npu-fp16", "npu-a8w8", "npu-a16w8")
+"""A CPU computes them in float."""
+
+ANDROID_NPU = Target(
+    name="android-npu",
+    provider="QNNExecutionProvider",
+    transformers="npu-a16w8",
+    codec="fp16",
+    runs_on="Qualcomm's NPU (QNN), the codec on the CPU provider",
+    telemetry=ANDROID.telemetry,
+    profiler=MOBILE,
+    why=Why(
+        "npu-and-cpu",
+        "transformers in what Qualcomm's compiler takes whole; the codec on the CPU",
+    ),
+    own_recipes=_NPU_RECIPES,
+    recipes=_NPU_RECIPES,
+    # The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound.
+    codec_recipes=("fp16",),
+    stores=ANDROID.stores,
+    runtimes=("nnapi",),
+)

@@ -1,0 +1,149 @@
+"""What is known about a target, in one record: all that differs from target to target asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from profiles.count.coverage import Coverage
+from profiles.count.examine import Examined
+from profiles.count.packaging import StoreLimit
+from profiles.measure.rounds import Plan
+from profiles.place import Place
+from vampnet_models.progress import StepProgress
+from vampnet_models.shapes.tensor_shapes import Shape
+from vampnet_models.spec import Role
+from vampnet_models.telemetry import VARIABLE
+
+_TRANSFORMERS = (Role.COARSE, Role.C2F)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a profiler is asked for.
+
+    variants: model files of one role by recipe; the first is the reference of the ratios.
+    feeds_path: an .npz file with their inputs, whose shapes are `shapes`.
+    place: where to measure.
+    plan: how much to measure.
+    operators: whether to say where the time goes, too.
+    targets: those that share the figures.
+    tell: called as the work goes on.
+    """
+
+    variants: Mapping[str, Path]
+    feeds_path: Path
+    shapes: Mapping[str, Shape]
+    place: Place
+    plan: Plan
+    operators: bool
+    targets: tuple[Target, ...]
+    tell: StepProgress
+
+
+@dataclass(frozen=True)
+class Profiler:
+    """How figures come about, of one target or of a group that shares them.
+
+    name: what the user types, and the key of the figures in results: the target's or a group's.
+    title: its name in a report.
+    profile: gives a record for each recipe, whose `kind` is measurement, estimate, not-measured
+        or failed; one variant that fails does not stop the others.
+    remedy: how to get figures where a run has none.
+    provider: ONNX Runtime's that is measured; empty where times are estimated.
+    takes_threads: whether `name:N` sets the threads.
+    """
+
+    name: str
+    title: str
+    profile: Callable[[Request], dict[str, dict[str, Any]]]
+    remedy: str
+    provider: str = ""
+    takes_threads: bool = False
+
+
+@dataclass(frozen=True)
+class Why:
+    """A reason: a code for programs, words for a person."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class TelemetrySwitch:
+    """How an app turns ONNX Runtime's telemetry off, by Privacy.md of ONNX Runtime 1.29 and later.
+
+    The official packages for Linux, macOS, Android and iOS send events over HTTPS by default,
+    those for Windows hand them to the system (ETW).
+
+    set_with: what sets the environment variable.
+    before: ahead of what.
+    text: that in a sentence.
+    """
+
+    set_with: str
+    before: str
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For a manifest: the official packages report unless the variable has that value."""
+        return {"on_by_default": True, "variable": VARIABLE, "value": "1", **asdict(self)}
+
+
+def _no_notes(_examined: Examined, _covered: Mapping[str, Coverage]) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where models ship to.
+
+    name: what the user types, and the word of every text.
+    provider: ONNX Runtime's that models are meant to run on there.
+    transformers, codec: recipes by name, which a bundle has where no run was given.
+    runs_on: what runs those recipes, a line of the help.
+    telemetry: how an app turns telemetry off there.
+    profiler: how its figures come about.
+    checked_on: the provider of a bundle's self-check.
+    by_time: recommend the fastest recipes that were measured, not the smallest.
+    why: why the recipes are restricted; None where they are not.
+    own_recipes: those that are made for this target alone: no other is advised to ship one.
+    recipes: those to choose from; None is every one that is not another target's own.
+    codec_recipes: the same for the codec's models, where theirs are others.
+    instead: what to choose from where some model of a run has none of `recipes`.
+    takes_ort: whether ORT-format files help there. CUDA and an NPU's compiler want the .onnx file.
+    stores: the most that stores take of an app; none where nothing is delivered by one.
+    runtimes: those whose operator tables say what a phone takes, first choice first.
+    notes: sentences on what this target makes of a graph, by the coverage of each runtime.
+    """
+
+    name: str
+    provider: str
+    transformers: str
+    codec: str
+    runs_on: str
+    telemetry: TelemetrySwitch
+    profiler: Profiler
+    checked_on: str = "CPUExecutionProvider"
+    by_time: bool = False
+    why: Why | None = None
+    own_recipes: tuple[str, ...] = ()
+    recipes: tuple[str, ...] | None = None
+    codec_recipes: tuple[str, ...] | None = None
+    instead: tuple[str, ...] | None = None
+    takes_ort: bool = False
+    stores: tuple[StoreLimit, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    notes: Callable[[Examined, Mapping[str, Coverage]], tuple[str, ...]] = _no_notes
+
+    @property
+    def default_recipes(self) -> tuple[str, ...]:
+        """The transformers', then the codec's, each once."""
+        return tuple(dict.fromkeys((self.transformers, self.codec)))
+
+    def default_recipe(self, role: str) -> str:
+        """The recipe of a model of this role, by name."""
+        return self.transformers if role in _TRANSFORMERS else self.codec

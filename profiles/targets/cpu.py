@@ -1,0 +1,74 @@
+"""The CPU provider of desktops and servers: measured on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from profiles.count.examine import examine
+from profiles.measure.measure import measure
+from profiles.measure.operators import profile_operators
+from profiles.measure.records import Failure
+from profiles.measure.roofline import measure_peaks, roofline
+from profiles.place import cpu
+from profiles.targets.contract import Profiler, Request, Target, TelemetrySwitch
+from profiles.targets.examined import derived
+from vampnet_models.telemetry import VARIABLE
+
+_Json = dict[str, Any]
+
+
+def _profile(request: Request) -> dict[str, _Json]:
+    """Time the variants in turns.
+
+    With `operators`, each record also says where the time goes (`operator_times`) and how far it
+    is (`roofline`) from what this machine allows (`peaks`, measured first).
+    """
+    place, tell = request.place, request.tell
+    peaks = None
+    if request.operators:
+        tell(0, 1, "this machine's peaks")
+        peaks = measure_peaks(place)
+    models = list(request.variants.items())
+    measured = measure(models, request.feeds_path, place, plan=request.plan, progress=tell)
+    records = {}
+    for recipe, record in measured.items():
+        records[recipe] = record.as_json()
+        if not isinstance(record, Failure):
+            path = request.variants[recipe]
+            examined = examine(path, request.shapes)
+            median_s = record.summary.median
+            records[recipe] |= derived(request, examined, median_s)
+            if peaks is not None:
+                tell(0, 1, f"operators of {recipe}")
+                found = profile_operators(path, request.feeds_path, place)
+                records[recipe]["operator_times"] = found.as_json()
+                records[recipe]["peaks"] = peaks.as_json()
+                records[recipe]["roofline"] = roofline(examined.cost, peaks, median_s).as_json()
+    return records
+
+
+CPU = Target(
+    name="cpu",
+    provider=cpu().provider,
+    transformers="int8-dynamic",
+    # FP16 keeps the codec's codes, which INT8 changes.
+    codec="fp16",
+    runs_on="the CPU provider",
+    telemetry=TelemetrySwitch(
+        "environment",
+        "loading onnxruntime",
+        f"on Linux and macOS set {VARIABLE}=1 in the environment before ONNX Runtime is loaded "
+        "(selfcheck.py and example.py do); on Windows call OrtApi::DisableTelemetryEvents "
+        "(Python: onnxruntime.disable_telemetry_events()) first of all",
+    ),
+    profiler=Profiler(
+        name="cpu",
+        title="CPU",
+        profile=_profile,
+        remedy="run: vampbench profile MODEL... --target cpu",
+        provider=cpu().provider,
+        takes_threads=True,
+    ),
+    by_time=True,
+    takes_ort=True,
+)
