@@ -1,7 +1,8 @@
-"""Chains of elementwise operators that compute GELU -> Gelu.
+"""`x Phi(x)`, as `x (1 + erf(x / sqrt 2)) / 2` or
+`x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2` -> Gelu.
 
-Hendrycks and Gimpel 2016, "Gaussian Error Linear Units". Exporters write the tanh form and the
-exact (erf) form as chains whose order and association differ, so a chain is recognised by what it
+Hendrycks and Gimpel 2016, "Gaussian Error Linear Units". Exporters write either form as a chain of
+elementwise operators whose order and association differ, so a chain is recognised by what it
 computes: evaluated at probe points, it must agree with GELU. Mobile compilers know the operator.
 """
 
@@ -19,6 +20,8 @@ from optimize.fusions.rule import Rule
 from optimize.surgery.graph import Array, NoMatch, insert, scalar, substitute
 
 _PROBES = np.linspace(-6.0, 6.0, 97)
+"""Beyond 6 both forms are x or 0 within the tolerance."""
+
 _TOLERANCE = 2e-6
 """Constants are stored in float32, so agreement cannot be closer."""
 

@@ -102,6 +102,7 @@ def _normalised(root: ir.Value, x: ir.Value) -> ir.Value:
 def _rewrite(graph: ir.Graph, match: _RmsNorm) -> None:
     node = match.output.producer()
     assert node is not None
+    # stash_type 1: the mean is taken in float32 also where x becomes float16.
     (new,) = insert(
         node,
         "SimplifiedLayerNormalization",

@@ -33,6 +33,7 @@ def apply(rule: Rule[_Match], graph: ir.Graph) -> tuple[int, list[Unmatched]]:
     """Apply a rule to each of its candidates: how many were rewritten, and the others."""
     count, unmatched = 0, []
     for node in list(rule.candidates(graph)):
+        # The rewrite of a candidate before may have taken this one away.
         if node.graph is None:
             continue
         try:

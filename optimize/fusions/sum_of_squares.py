@@ -1,4 +1,4 @@
-"""ReduceSumSquare -> Mul and ReduceSum, for compilers that do not know the former.
+"""`sum(x^2)`: ReduceSumSquare -> Mul and ReduceSum, for compilers that do not know the former.
 
 Qualcomm's NPU compiler refuses ReduceSumSquare, and the codec's encoder has one per codebook: each
 cut its graph in two.

@@ -1,7 +1,7 @@
-"""A mask that is known to keep everything disappears: `where(false, fill, x)` -> `x`.
+"""`where(false, fill, x)` -> `x`, and `x + 0` -> `x`, of any length.
 
-Exporters write an all-true padding mask of any length as ConstantOfShape or Expand, with Casts,
-comparisons and slices behind it. A bias that is zero in every place goes likewise.
+A mask that is known to keep everything: exporters write an all-true padding mask as ConstantOfShape
+or Expand, with Casts, comparisons and slices behind it.
 """
 
 from __future__ import annotations

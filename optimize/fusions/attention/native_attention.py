@@ -1,17 +1,17 @@
-"""MultiHeadAttention with a relative position bias -> one operator of the optional library.
+"""`softmax(scale q k' + bias[key - query]) v` -> one operator of the optional library.
 
-The bias depends on `key - query` alone, so it is computed for the `2 T - 1` offsets in place of
-`T x T` pairs, and the operator's scores never leave the cache.
+The bias of a MultiHeadAttention depends on `key - query` alone, so it is computed for the `2 T - 1`
+offsets in place of `T x T` pairs, and the operator's scores never leave the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from optimize.fusions.attention.relative_attention import attentions, plain_scale
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import (
     NoMatch,
@@ -23,7 +23,7 @@ from optimize.surgery.graph import (
     scalar,
     substitute,
 )
-from vampnet_models.onnxfile.operators import MICROSOFT, NATIVE_DOMAIN
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 
 _OFFSETS = "/offsets"
 """Ends the name of what was made for all attentions by the first that was rewritten."""
@@ -48,13 +48,6 @@ class _Match:
     length: ir.Value | None
 
 
-def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
-    """The runtime's own attentions."""
-    for node in graph:
-        if node.op_type == "MultiHeadAttention" and node.domain == MICROSOFT:
-            yield node
-
-
 def _match(node: ir.Node) -> _Match:
     scale = _plain(node)
     difference = _difference(node.inputs[5])
@@ -68,14 +61,11 @@ def _match(node: ir.Node) -> _Match:
 
 
 def _plain(node: ir.Node) -> float:
-    """The scale of an attention without masks and caches, in which all attend to all."""
-    inputs = [*node.inputs, *[None] * 6]
-    scale = node.attributes.get("scale")
-    if inputs[3] is not None or inputs[4] is not None or any(inputs[6:]):
-        raise NoMatch(f"{node.name} has a packed bias, a padding mask or a cache")
-    if any(value is None for value in inputs[:3]) or inputs[5] is None or scale is None:
-        raise NoMatch(f"{node.name} has no position bias, or an implied key, value or scale")
-    return scale.as_float()
+    """The scale of an attention of all to all with a position bias."""
+    scale = plain_scale(node)
+    if len(node.inputs) < 6 or node.inputs[5] is None:
+        raise NoMatch(f"{node.name} has no position bias")
+    return scale
 
 
 def _require_heads(node: ir.Node) -> None:
@@ -193,7 +183,7 @@ def _rule(name: str, operator: str) -> Rule[_Match]:
         (new,) = insert(node, operator, inputs, name=f"{node.name}/native", domain=NATIVE_DOMAIN)
         substitute(node.outputs[0], new)
 
-    return Rule(name, _candidates, _match, rewrite)
+    return Rule(name, attentions, _match, rewrite)
 
 
 RULE = _rule("native_attention", "RelativeAttention")

@@ -1,19 +1,18 @@
-"""MatMuls that read the same value -> one MatMul and a Split.
+"""`x Wq, x Wk, x Wv` -> `split(x [Wq Wk Wv])`: one MatMul and a Split.
 
-The projections to query, key and value share their input, so one product with the concatenated
-weights computes all three: the input is quantized and packed once, and the kernel has more columns
-to share among threads.
+The projections to query, key and value share their input: it is quantized and packed once, and the
+kernel has more columns to share among threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
+from optimize.fusions.attention.relative_attention import attentions
 from optimize.fusions.rule import Rule
 from optimize.surgery.graph import (
     Array,
@@ -28,7 +27,6 @@ from optimize.surgery.graph import (
     weight_of,
 )
 from optimize.surgery.scopes import derived
-from vampnet_models.onnxfile.operators import MICROSOFT
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,6 @@ class _Projections:
     nodes: tuple[ir.Node, ...]
     weights: tuple[ir.TensorProtocol, ...]
     name: str
-
-
-def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
-    """Fused attentions."""
-    for node in graph:
-        if node.op_type == "MultiHeadAttention" and node.domain == MICROSOFT:
-            yield node
 
 
 def _match(attention: ir.Node) -> _Projections:
@@ -100,4 +91,4 @@ def _concatenate(weights: tuple[ir.TensorProtocol, ...]) -> Array:
     return np.concatenate([read(weight) for weight in weights], axis=1)
 
 
-RULE = Rule("qkv_packing", _candidates, _match, _rewrite)
+RULE = Rule("qkv_packing", attentions, _match, _rewrite)

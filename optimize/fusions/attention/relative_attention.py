@@ -1,8 +1,8 @@
-"""Attention with an additive score bias -> com.microsoft MultiHeadAttention.
+"""`softmax(scale q k' + bias) v` over heads -> com.microsoft MultiHeadAttention.
 
-`softmax(scale * q k^T + bias) v` over heads, with the relative position bias of T5 (Raffel et al.
-2020) as `attention_bias`. Every layer reads the same bias value, so it is computed once. Products
-may be MatMul or Einsum; heads may stand behind the batch or before it.
+With the relative position bias of T5 (Raffel et al. 2020) as `attention_bias`. Every layer reads
+the same bias value, so it is computed once. Products may be MatMul or Einsum; heads may stand
+behind the batch or before it.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _match(softmax: ir.Node) -> _Attention:
     for name, part in (("query", query), ("key", key)):
         if part[1:] != (heads, size):
             raise NoMatch(f"the {name} has {part[1]} heads of {part[2]}, value {heads} of {size}")
+    # Where heads stand before the batch, so they do in the bias.
     heads_first = layout is _HEADS_FIRST
     _require_bias_shape(bias, heads, -4 if heads_first else -3)
     return _Attention(
@@ -336,6 +337,24 @@ def _of_full_length(node: ir.Node, match: _Attention, bias: ir.Value | None) -> 
     ]
     (full,) = insert(node, "Expand", [bias, target], name=f"{name}/full", shapes=[shape])
     return full
+
+
+def attentions(graph: ir.Graph) -> Iterator[ir.Node]:
+    """What this rule writes, the runtime's own attentions: the candidates of other rules."""
+    for node in graph:
+        if node.op_type == "MultiHeadAttention" and node.domain == MICROSOFT:
+            yield node
+
+
+def plain_scale(node: ir.Node) -> float:
+    """The scale of such an attention of all to all. Raises NoMatch for a mask or a cache."""
+    inputs = [*node.inputs, *[None] * 6]
+    scale = node.attributes.get("scale")
+    if inputs[3] is not None or inputs[4] is not None or any(inputs[6:]):
+        raise NoMatch(f"{node.name} has a packed bias, a padding mask or a cache")
+    if inputs[1] is None or inputs[2] is None or scale is None:
+        raise NoMatch(f"{node.name}: its key, value or scale is implied")
+    return scale.as_float()
 
 
 RULE = Rule("relative_attention", _candidates, _match, _rewrite)

@@ -1,4 +1,4 @@
-"""A MatMul whose result is only split -> one MatMul per part, with the weight's own columns.
+"""`split(x [W1 W2 ..])` -> `x W1, x W2, ..`: one MatMul per part, with the weight's own columns.
 
 Opposite of packing, for graphs whose MatMuls become integer ones: the runtime quantizes the shared
 input once for all of them, and the copy that Split makes of every part goes away. Exporters write

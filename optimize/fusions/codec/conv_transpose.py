@@ -1,10 +1,10 @@
-"""ConvTranspose with kernel 2s and stride s -> Conv with two taps and a pixel shuffle.
+"""`y[s m + p - pad] = W[:, :, p]' x[m] + W[:, :, p + s]' x[m - 1]` for phases `0 <= p < s`
+-> a Conv with two taps that makes all phases, and a pixel shuffle.
 
-Output sample n, with n + padding = s * m + phase, reads input m with tap `phase` and input m - 1
-with tap `phase + s`: a Conv of kernel 2 that makes all s phases of every channel, whose
-`[batch, length + 1, s * channels]` rows are then read as `[batch, s * (length + 1), channels]`
-and cropped (Shi et al. 2016, "sub-pixel convolution"). The runtime has integer kernels for Conv and
-none for ConvTranspose; in float32 neither form is faster.
+That is ConvTranspose with kernel 2 s and stride s. The Conv's `[batch, length + 1, s * channels]`
+rows are read as `[batch, s * (length + 1), channels]` and cropped (Shi et al. 2016, "sub-pixel
+convolution"). The runtime has integer kernels for Conv and none for ConvTranspose; in float32
+neither form is faster.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ def _rewrite(graph: ir.Graph, match: _Upsampling) -> None:
         label = f"{name}/{op_type.lower()}"
         return insert(node, op_type, inputs, attributes, name=label, shapes=[shape])[0]
 
+    # Padded by 1: the first output row has no input m - 1, the last no input m.
     phases = op(
         "Conv", inputs, [batch, stride * n_out, None], kernel_shape=[2], pads=[1, 1], strides=[1]
     )

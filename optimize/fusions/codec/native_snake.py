@@ -1,5 +1,6 @@
-"""Snake -> one operator of the optional library, with the quantization on either side in it.
+"""`y = x + (1 / alpha) sin(alpha x)^2` -> one operator of the optional library.
 
+With the quantization on either side in it where there is one: `y = quantize(snake(dequantize(q)))`.
 The portable Snake is four operators or more, each of which passes over tensors of megabytes.
 """
 

@@ -1,10 +1,9 @@
-"""Conv with kernel 1 beside Transposes -> MatMul, without them.
+"""`Transpose(Conv(Transpose(x), W[out, in, 1]))` -> `MatMul(x, W')`, x `[batch, length, channels]`.
 
-`Transpose(Conv(Transpose(x)))` on `[batch, length, channels]` is a Linear. Exporters write the
-embedding and the classifier of VampNet so; as MatMul they use the runtime's packed and integer
-kernels. A Conv is rewritten when that leaves fewer channels to transpose than before. The
-original's head, whose channels are read as `[classes, codebooks]` and transposed as such
-("b (p c) t -> b p (t c)"), keeps that one Transpose, from rows.
+Exporters write the embedding and the classifier of VampNet so; as MatMul they use the runtime's
+packed and integer kernels. A Conv is rewritten when that leaves fewer channels to transpose than
+before. The original's head, whose channels are read as `[classes, codebooks]` and transposed as
+such ("b (p c) t -> b p (t c)"), keeps that one Transpose, from rows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Snake, however an exporter wrote it -> Mul, Sin, Mul, Mul, Add with constants folded.
+"""`y = x + sin(alpha x)^2 / (alpha + 1e-9)` -> Mul, Sin, Mul, Mul, Add with constants folded.
 
-`x + sin(alpha x)^2 / (alpha + 1e-9)` (Ziyin et al. 2020). The runtime has no Snake kernel; its Sin
+Snake (Ziyin et al. 2020), however an exporter wrote it. The runtime has no kernel for it; its Sin
 takes ten times as long as any other elementwise operator, Pow and Div longer than Mul. So the
 cheapest portable form squares by Mul and multiplies by a stored reciprocal. The cosine form,
 `(1 - cos(2 alpha x)) / (2 alpha)`, takes as many passes over the data and as long.

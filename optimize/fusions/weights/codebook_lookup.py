@@ -1,8 +1,8 @@
-"""A sum of projected codebook lookups -> one projection of all looked-up rows.
+"""`sum_n (W_n table_n[codes_n] + b_n)` -> `[W_1 W_2 ..] [table_1[codes_1]; ..] + sum_n b_n`.
 
-`sum_n W_n table_n[codes_n] + b_n`, as a residual quantizer turns codes into a latent (Zeghidour et
-al. 2021, "SoundStream"), is one pointwise Conv of the rows side by side: the wide latent is written
-once instead of once per codebook and sum. A table of projected rows would be 128 times the size.
+As a residual quantizer turns codes into a latent (Zeghidour et al. 2021, "SoundStream"): one
+pointwise Conv of the rows side by side, so that the wide latent is written once instead of once per
+codebook and sum. A table of projected rows would be 128 times the size.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _lookup(conv: ir.Node) -> ir.Node | None:
 
 
 def _match(conv: ir.Node) -> _Lookups:
+    # Up to the last Add: every Conv of the sum is a candidate, and any of them finds it whole.
     root = conv.outputs[0]
     while not root.is_graph_output():
         readers = root.consumers()
@@ -80,6 +81,7 @@ def _match(conv: ir.Node) -> _Lookups:
     while pending:
         value = pending.pop()
         node = value.producer()
+        # A sum that an exporter wrote as a loop begins with 0.
         if scalar(value) == 0.0:
             continue
         if value is not root and (len(value.consumers()) != 1 or value.is_graph_output()):

@@ -1,7 +1,7 @@
-"""Gemm with a constant operand -> MatMul and Add, the form that the precisions work on.
+"""`alpha A B + beta C` -> MatMul and Add, the form that the precisions work on.
 
-`alpha` and `beta` become factors, of a constant at once; transposed constants are stored as they
-are read, transposed activations get a Transpose.
+For a Gemm with a constant operand. `alpha` and `beta` become factors, of a constant at once;
+transposed constants are stored as they are read, transposed activations get a Transpose.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ def _rewrite(graph: ir.Graph, match: _Merged) -> None:
 
     name, dtype = f"{match.weight.name}.with_lora", match.weight.dtype
     weight = add_weight(graph, name, dtype, dims(match.weight), merged)
+    # `substitute` gives the new value the old one's type and shape, which may be unknown.
     match.output.shape, match.output.type = weight.shape, weight.type
     substitute(match.output, weight)
 

@@ -1,7 +1,7 @@
-"""MatMul's constant -> one matrix, on its right, as the precisions take it.
+"""`W x` -> `(x' W')'`, and `x W[1, .., in, out]` -> `x W[in, out]`: one matrix on the right.
 
-Axes of 1 before a matrix are dropped. A constant left operand goes to the right, `W x = (x' W')'`:
-the transposes of the activation cost little beside the product.
+As the precisions take a MatMul's constant. The transposes of the activation cost little beside the
+product.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Transpose` of a constant -> the constant as it is read.
+"""`W'` of a constant W -> the constant as it is read.
 
 Exporters write a Linear as a product with the transposed weight and fold the Transpose only where
 the weight is small. It is transposed when it is written. A constant that others read as it is

@@ -1,4 +1,4 @@
-"""A weight stored in another float type and cast to float32 -> float32, for a smaller one to come.
+"""`float32(w)` of a constant of another float type -> a float32 constant, to be made smaller.
 
 Only for conversions that store weights in fewer bits; what they leave is cast again (`stand_ins`).
 """
