@@ -1,70 +1,34 @@
-"""`vampbench fuse | npu`, and what every conversion does with one model or a folder of them."""
+"""`vampbench fuse | npu`, and what every conversion says of what it made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from calibration.audio.clips import AudioSet
-from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import (
-    CALIBRATION,
-    EVALUATION,
-    check_feeds,
-    given_feeds,
-    lay_ground,
-    side_feeds,
-    sizes_of,
-)
-from calibration.feeds.foresight import longest_feed
-from calibration.ranges.collect import Terms
 from optimize.backends.fusion import fused_recipe
-from optimize.build import build_variant, check_memory
-from optimize.origin import check_origin
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Voice
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
-from vampbench.work.outside import tell_outside
+from vampbench.work.convert import Calibrating, convert_models
 from vampbench.work.runtime import warn_not_probed
-from vampnet_models.chain.members import with_neighbours, with_upstream
-from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
+from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import (
     Artifact,
-    check_folder,
-    find_models,
-    load_model,
-    open_artifact,
 )
-from vampnet_models.onnxfile.native import build_library
-from vampnet_models.onnxfile.outputs import check_apart, model_output
-from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import megabytes
-
-
-@dataclass(frozen=True)
-class Calibrating:
-    """What a recipe that needs it is calibrated on, and on which terms per output file."""
-
-    audio: Path | None = None
-    evaluation_audio: Path | None = None
-    feeds: Path | None = None
-    upstream: tuple[Path, ...] = ()
-    terms: Callable[[Path], Terms] | None = None
 
 
 def model_command(command: Callable[..., Any]) -> Callable[..., Any]:
     """MODEL, -o and --json, as every conversion takes them."""
     return click.argument("model", type=options.PATH)(options.output(options.as_json(command)))
 
-
-_NATIVE_SUFFIX = ".native.onnx"
 
 native_option = click.option(
     "--native",
@@ -145,163 +109,21 @@ def convert(
     native: bool = False,
     afterwards: Callable[[], dict[str, Any]] | None = None,
 ) -> int:
-    """Apply one recipe; the exit code. A folder's other models go on after a failure.
+    """Apply one recipe and say what came of it; the exit code.
 
     What `afterwards` finds, once all is made, joins the JSON.
     """
     how = calibrating or Calibrating(audio, feeds=feeds)
-    check_feeds(how.feeds)
-    is_folder = model.is_dir()
-    paths = find_models(model) if is_folder else [model]
-    if not is_folder:
-        out = model_output(out, model)
-    check_apart(out, model, how.audio, how.evaluation_audio)
-    if is_folder and (out.is_file() or out.suffix == ".onnx"):
-        raise InputError(f"{out}: {model} is a folder: give a folder as output too")
-    if is_folder:
-        check_folder(out)
-    if native and out.name.endswith(_NATIVE_SUFFIX):
-        raise InputError(
-            f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
-            f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
-        )
-    artifacts = _open(paths, voice)
-    code = 0 if len(artifacts) == len(paths) else 2
-    made: list[Variant] = []
-
-    def failed(artifact: Artifact, error: Exception) -> int:
-        voice.error(f"{artifact.path.name}: {error}")
-        return max(code, getattr(error, "exit_code", 1))
-
-    for artifact in artifacts:
-        target = out / artifact.path.name if is_folder else out
-        try:
-            with contained(NotApplicable):
-                check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
-                terms = None if how.terms is None else how.terms(target)
-                calibration, evaluation = _calibration(recipe, artifact, how, terms, target, voice)
-                with voice.task(f"{artifact.name}: {recipe.name}") as update:
-                    variant = build_variant(
-                        artifact,
-                        recipe,
-                        target,
-                        calibration=calibration,
-                        terms=terms,
-                        progress=update,
-                    )
-                if calibration is not None and evaluation is not None:
-                    tell_outside(artifact, recipe, target, calibration, evaluation, terms, voice)
-        except (WorkbenchError, NotApplicable) as error:
-            if not is_folder and isinstance(error, WorkbenchError):
-                raise
-            code = failed(artifact, error)
-            continue
-        made.append(variant)
-        _tell(artifact, variant, explain, voice)
-        if native:
-            try:
-                with contained(NotApplicable):
-                    made.append(
-                        _native_variant(artifact, recipe, target, calibration, terms, voice)
-                    )
-            except (WorkbenchError, NotApplicable) as error:
-                code = failed(artifact, error)
-                continue
-            _tell(artifact, made[-1], explain, voice)
+    made, code = convert_models(
+        model, out, recipe, how, voice, native=native, on_made=partial(_tell, explain, voice)
+    )
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
     voice.json({"variants": records} | more)
     return code
 
 
-def _native_variant(
-    artifact: Artifact,
-    recipe: Recipe,
-    portable: Path,
-    calibration: FeedSet | None,
-    terms: Terms | None,
-    voice: Voice,
-) -> Variant:
-    """The same with the optional library's operators, which is built where it is missing."""
-    build_library()
-    name = f"{recipe.name}-native"
-    out = portable.with_name(f"{portable.stem}{_NATIVE_SUFFIX}")
-    with voice.task(f"{artifact.name}: {name}") as update:
-        return build_variant(
-            artifact,
-            find_recipe(name),
-            out,
-            calibration=calibration,
-            terms=terms,
-            portable=portable,
-            progress=update,
-        )
-
-
-def _open(paths: list[Path], voice: Voice) -> list[Artifact]:
-    """The models that can be read; why the others of a folder cannot is told."""
-    artifacts = []
-    for path in paths:
-        try:
-            with contained():
-                artifacts.append(open_artifact(path))
-        except WorkbenchError as error:
-            if len(paths) == 1:
-                raise
-            voice.error(str(error))
-    return artifacts
-
-
-def _calibration(
-    recipe: Recipe,
-    artifact: Artifact,
-    how: Calibrating,
-    terms: Terms | None,
-    target: Path,
-    voice: Voice,
-) -> tuple[FeedSet | None, FeedSet | None]:
-    """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
-
-    The second ones are those of evaluation audio, if it was given. All of a user's own feeds
-    calibrate otherwise.
-    """
-    if not recipe.needs_calibration:
-        return None, None
-    given = None if how.evaluation_audio is not None else given_feeds(artifact, how.feeds)
-    if given is not None and how.audio is None and not how.upstream:
-        return given, None
-    beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
-    with scratch_folder() as scratch:
-        audio = load_audio(how.audio, voice, how.evaluation_audio)
-        if terms is not None:
-            _check_memory(recipe, artifact, audio, terms, target)
-        ground = lay_ground(beside, audio, scratch, 0, voice)
-        found = given or side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
-        if how.upstream:
-            named = (open_artifact(path) for path in how.upstream)
-            chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
-            found = replace(found, upstream=chain)
-        for warning in found.warnings:
-            voice.warn(warning)
-        if how.evaluation_audio is None:
-            return found, None
-        return found, side_feeds(artifact, ground, EVALUATION, how.feeds, 0, voice)
-
-
-def _check_memory(
-    recipe: Recipe, artifact: Artifact, audio: AudioSet, terms: Terms, target: Path
-) -> None:
-    """Refuse what would not fit before any feed is made; kept ranges may need no memory at all."""
-    kept = terms.store is not None and terms.store.path.exists()
-    if terms.max_memory_bytes is None or kept:
-        return
-    sizes = sizes_of(artifact, CALIBRATION)
-    longest = longest_feed(artifact.spec, audio.calibration, sizes)
-    if longest is not None:
-        check_memory(artifact, recipe, target, longest, terms.max_memory_bytes)
-
-
-def _tell(artifact: Artifact, variant: Variant, explain: bool, voice: Voice) -> None:
+def _tell(explain: bool, voice: Voice, artifact: Artifact, variant: Variant) -> None:
     record = asdict(variant.record)
     voice.say(
         f"{variant.path}  {megabytes(record['bytes'])} "

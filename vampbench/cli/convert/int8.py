@@ -14,7 +14,8 @@ from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_reci
 from optimize.recipes import INT8_STATIC
 from vampbench.cli import options
 from vampbench.cli.console import Voice
-from vampbench.cli.convert.convert import Calibrating, convert, native_option
+from vampbench.cli.convert.convert import convert, native_option
+from vampbench.work.convert import Calibrating
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output
 
