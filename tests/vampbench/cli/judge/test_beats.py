@@ -77,7 +77,7 @@ def vamp_clicks(tracker, models, folder, *options):
 
 def test_vamp_keeps_the_beats_it_hears(tracker, small_models, tmp_path):
     result = vamp_clicks(tracker, small_models, tmp_path, "--beat-width", "2", "--json")
-    found = result.result
+    found = json.loads(result.stdout)["result"]
     frames = codec_frames(track_beats(tracker, read_audio(tmp_path / "song.wav").samples))
     assert found["beats"] == len(frames) > 0
     expected = Prompt(period=0, beats=frames, beat_width=2).mask((1, 14, 58))
