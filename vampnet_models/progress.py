@@ -17,7 +17,7 @@ StepProgress = Callable[[int, int, str], None]
 """Called with (done, total, what is being done)."""
 
 
-def untold(_done: int, _total: int) -> None:
+def silent(_done: int, _total: int) -> None:
     """The progress of a step that says nothing."""
 
 
@@ -53,7 +53,7 @@ class Reporter:
     @contextmanager
     def shown(self, _text: str) -> Iterator[Progress]:
         """What is shown of a step while it lasts."""
-        yield untold
+        yield silent
 
     def finished(self, text: str, took_s: float) -> None:
         """A step came to its end."""

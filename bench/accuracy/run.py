@@ -30,7 +30,13 @@ from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Json, Limits, Tool,
 from bench.printed import Printed
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSizes
-from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, Ground, lay_ground, side_feeds
+from calibration.feeds.chain_inputs import (
+    CALIBRATION,
+    EVALUATION,
+    ChainInputs,
+    prepare_inputs,
+    side_feeds,
+)
 from calibration.feeds.feedset import FeedSet
 from optimize.fusions.codec import pointwise_conv
 from optimize.fusions.order import fuse
@@ -58,8 +64,10 @@ _EVALUATION_FACTOR = 2
 class Bench:
     """One model with its feeds and its reference's answers, made when a tool first needs them."""
 
-    def __init__(self, artifact: Artifact, ground: Ground, sizes: FeedSizes | None, work: Path):
-        self.artifact, self._ground, self._sizes = artifact, ground, sizes
+    def __init__(
+        self, artifact: Artifact, inputs: ChainInputs, sizes: FeedSizes | None, work: Path
+    ):
+        self.artifact, self._ground, self._sizes = artifact, inputs, sizes
         self.work = work / artifact.name
         self.work.mkdir(exist_ok=True)
 
@@ -112,11 +120,11 @@ class Bench:
         return judge(self.truth, _reduced(self.truth, answers))
 
     def _feeds(self, *, judged: bool) -> tuple[FeedSet, Path]:
-        side, ground, reporter = EVALUATION if judged else CALIBRATION, self._ground, Printed()
+        side, inputs, reporter = EVALUATION if judged else CALIBRATION, self._ground, Printed()
         if self._sizes is not None:
             sizes = _scaled(self._sizes, _EVALUATION_FACTOR) if judged else self._sizes
             side = replace(side, sizes=sizes, large_sizes=sizes)
-        found = side_feeds(self.artifact, ground, side, None, 0, reporter)
+        found = side_feeds(self.artifact, inputs, side, None, 0, reporter)
         path = self.work / f"{side.name}.npz"
         found.save_npz(path)
         return found, path
@@ -142,7 +150,7 @@ def _reduced(truth: Truth, path: Path) -> Iterator[Feeds]:
 
 def compare_tools(
     artifacts: Sequence[Artifact],
-    ground: Ground,
+    inputs: ChainInputs,
     sizes: FeedSizes | None,
     limits: Limits,
     work: Path,
@@ -151,7 +159,7 @@ def compare_tools(
 ) -> None:
     """Add the rows that are missing to the record; it is written after each."""
     for artifact in artifacts:
-        bench = Bench(artifact, ground, sizes, work)
+        bench = Bench(artifact, inputs, sizes, work)
         entry = _entry(content, artifact)
         # What was missing then may be there now.
         entry["tools"] = [r for r in entry["tools"] if NOT_INSTALLED not in r.get("failed", "")]
@@ -245,11 +253,11 @@ def main() -> None:
         artifacts = [open_artifact(path) for path in find_models(models)]
         audio = load_audio(None, reporter, chosen.evaluation_audio)
         content = opened(chosen.out, chosen.resume, audio.name, sizes)
-        ground = lay_ground(artifacts, audio, chosen.work or work / "ground", 0, reporter)
+        inputs = prepare_inputs(artifacts, audio, chosen.work or work / "ground", 0, reporter)
         if chosen.only:
             by_name = {artifact.name: artifact for artifact in artifacts}
             artifacts = [by_name[name] for name in chosen.only]
-        compare_tools(artifacts, ground, sizes, limits, work, chosen.out, content)
+        compare_tools(artifacts, inputs, sizes, limits, work, chosen.out, content)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The built-in sample pack: music, voice, noise and silence, synthesised on the spot.
+"""The built-in sample pack: music, reporter, noise and silence, synthesised on the spot.
 
 Everything runs with no data at all. It is varied rather than beautiful: each kind of sound
 occurs twice, with other notes and other noise, once to calibrate on and once to judge on.
@@ -117,7 +117,7 @@ def _pad(notes: tuple[int, ...], duration_s: float) -> _Wave:
 
 
 def _vowels(text: str, note: float, syllable_s: float, rng: np.random.Generator) -> _Wave:
-    """A voice that glides through the vowels of `text`: harmonics weighted by formants."""
+    """A reporter that glides through the vowels of `text`: harmonics weighted by formants."""
     t = _seconds(syllable_s * len(text))
     position = np.minimum(t / syllable_s, len(text) - 1)
     knots = np.arange(len(text))
@@ -246,7 +246,7 @@ def _pads(take: int, rng: np.random.Generator) -> _Wave:
     return track
 
 
-def _voice(take: int, rng: np.random.Generator) -> _Wave:
+def _reporter(take: int, rng: np.random.Generator) -> _Wave:
     text = ("aeiouaoe", "iaoeuieaou")[take]
     return _vowels(text, (46, 57)[take], _CLIP_S / len(text), rng)
 
@@ -280,7 +280,7 @@ def _ensemble(take: int, rng: np.random.Generator) -> _Wave:
         _drums(take, rng)
         + 0.5 * _plucks(1 - take, rng)
         + 0.6 * _pads(1 - take, rng)
-        + 0.25 * _voice(take, rng)
+        + 0.25 * _reporter(take, rng)
         + 0.02 * _coloured(_CLIP_S, 0.5, rng)
     )
 
@@ -290,7 +290,7 @@ _KINDS: tuple[tuple[str, Callable[[int, np.random.Generator], _Wave]], ...] = (
     ("drums", _drums),
     ("bells", _bells),
     ("pads", _pads),
-    ("voice", _voice),
+    ("reporter", _reporter),
     ("noise-bursts", _bursts),
     ("sweeps", _sweeps),
     ("ensemble", _ensemble),

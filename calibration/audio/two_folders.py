@@ -66,7 +66,7 @@ def _calibration(
     return fetch(pieces, found.kept), (*found.dropped, *dropped)
 
 
-def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None) -> AudioSet:
+def load_audio(folder: Path | None, reporter: Reporter, judged: Path | None = None) -> AudioSet:
     """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
 
     Raises InputError when nothing is usable.
@@ -74,7 +74,7 @@ def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None)
     for given in (folder, judged):
         if given is not None and given.is_file():
             raise InputError(f"{given}: is a file; give the folder that holds it")
-    with voice.task("reading audio") as update:
+    with reporter.task("reading audio") as update:
         if judged is not None:
             audio = load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
         elif folder is not None:
@@ -83,7 +83,7 @@ def load_audio(folder: Path | None, voice: Reporter, judged: Path | None = None)
             audio = builtin_audio_set()
         update(1, 1)
     for dropped in audio.dropped:
-        voice.warn(f"{dropped.name}: not used: {dropped.reason}")
+        reporter.warn(f"{dropped.name}: not used: {dropped.reason}")
     for warning in audio.warnings:
-        voice.warn(warning)
+        reporter.warn(warning)
     return audio

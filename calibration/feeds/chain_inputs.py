@@ -76,7 +76,7 @@ SEARCH = Side(
 
 
 @dataclass(frozen=True)
-class Ground:
+class ChainInputs:
     """The two sides of the audio with their codes.
 
     `coarse` conditions c2f as in the chain, and with `c2f` makes codes for the decoder; they are
@@ -94,9 +94,9 @@ class Ground:
     c2f: Artifact | None = None
 
 
-def lay_ground(
-    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, voice: Reporter
-) -> Ground:
+def prepare_inputs(
+    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, reporter: Reporter
+) -> ChainInputs:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
     Nothing is encoded where no model wants codes.
@@ -110,7 +110,7 @@ def lay_ground(
         one, two = (
             Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
         )
-        return Ground(audio, one, two, coarse=None, conditioning="none", warnings=())
+        return ChainInputs(audio, one, two, coarse=None, conditioning="none", warnings=())
     encode_side = _unless_broken(
         lambda: (
             _own_encoder(artifacts, audio, threads, warnings)
@@ -133,11 +133,11 @@ def lay_ground(
     encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
     sides = []
     for name, clips in (("calibration", audio.calibration), ("evaluation", audio.evaluation)):
-        with voice.task(f"encoding {name} audio") as update:
+        with reporter.task(f"encoding {name} audio") as update:
             sides.append(_encoded(scratch, encoders, clips, encode_side, update))
     for warning in warnings:
-        voice.warn(warning)
-    return Ground(
+        reporter.warn(warning)
+    return ChainInputs(
         audio=audio,
         calibration=sides[0],
         evaluation=sides[1],
@@ -255,7 +255,11 @@ def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
 
 
 def feeds_of(
-    artifact: Artifact, ground: Ground, user_feeds: Path | None, threads: int, voice: Reporter
+    artifact: Artifact,
+    inputs: ChainInputs,
+    user_feeds: Path | None,
+    threads: int,
+    reporter: Reporter,
 ) -> tuple[FeedSet, FeedSet]:
     """Calibration and evaluation feeds of one model; disjoint.
 
@@ -263,8 +267,8 @@ def feeds_of(
     """
     if artifact.spec.role is Role.GENERIC and user_feeds is not None:
         return halves(read_feeds(user_feeds, artifact.spec))
-    fed = _fed(artifact, ground, threads, voice)
-    return _side(fed, CALIBRATION, ground, voice), _side(fed, EVALUATION, ground, voice)
+    fed = _fed(artifact, inputs, threads, reporter)
+    return _side(fed, CALIBRATION, inputs, reporter), _side(fed, EVALUATION, inputs, reporter)
 
 
 def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
@@ -279,11 +283,11 @@ def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
 
 def side_feeds(
     artifact: Artifact,
-    ground: Ground,
+    inputs: ChainInputs,
     side: Side,
     user_feeds: Path | None,
     threads: int,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> FeedSet:
     """The feeds of one side alone, for commands that do not calibrate and verify at once.
 
@@ -291,7 +295,7 @@ def side_feeds(
     """
     if artifact.spec.role is Role.GENERIC and user_feeds is not None:
         return halves(read_feeds(user_feeds, artifact.spec))[side.name == EVALUATION.name]
-    return _side(_fed(artifact, ground, threads, voice), side, ground, voice)
+    return _side(_fed(artifact, inputs, threads, reporter), side, inputs, reporter)
 
 
 @dataclass(frozen=True)
@@ -306,7 +310,7 @@ class _Fed:
     c2f: Session | None
 
 
-def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Reporter) -> _Fed:
+def _fed(artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Reporter) -> _Fed:
     session = open_session(artifact.path, threads=threads)
     lengths = accepted_lengths(artifact.path, artifact.spec, session)
     if not lengths.usable:
@@ -317,21 +321,21 @@ def _fed(artifact: Artifact, ground: Ground, threads: int, voice: Reporter) -> _
             "the checkpoint instead (`vampbench import`)"
         )
     if lengths.fixed is not None and not lengths.declared:
-        voice.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
+        reporter.warn(f"{artifact.name}: {lengths.describe()}; it is fed that length")
     spec = lengths.applied(artifact.spec)
-    before = ground.coarse if spec.role in (Role.C2F, Role.CODEC_DECODER) else None
-    after = ground.c2f if spec.role is Role.CODEC_DECODER else None
+    before = inputs.coarse if spec.role in (Role.C2F, Role.CODEC_DECODER) else None
+    after = inputs.c2f if spec.role is Role.CODEC_DECODER else None
     coarse, c2f = (
         None if model is None else open_session(model.path, threads=threads)
         for model in (before, after)
     )
-    return _Fed(artifact, spec, session, _upstream(spec, ground, threads), coarse, c2f)
+    return _Fed(artifact, spec, session, _upstream(spec, inputs, threads), coarse, c2f)
 
 
-def _side(fed: _Fed, side: Side, ground: Ground, voice: Reporter) -> FeedSet:
+def _side(fed: _Fed, side: Side, inputs: ChainInputs, reporter: Reporter) -> FeedSet:
     sizes = sizes_of(fed.artifact, side)
-    encoded = ground.evaluation if side.name == EVALUATION.name else ground.calibration
-    with voice.task(f"{fed.artifact.name}: {side.name} feeds") as update:
+    encoded = inputs.evaluation if side.name == EVALUATION.name else inputs.calibration
+    with reporter.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
         if part is not None and (fed.upstream is not None or part not in UPSTREAM):
             return part_feeds(fed.spec, encoded, sizes, fed.upstream, side.seed)
@@ -352,10 +356,10 @@ def sizes_of(artifact: Artifact, side: Side) -> FeedSizes:
     return side.large_sizes if artifact.bytes >= LARGE_BYTES else side.sizes
 
 
-def _upstream(spec: ModelSpec, ground: Ground, threads: int) -> Session | None:
+def _upstream(spec: ModelSpec, inputs: ChainInputs, threads: int) -> Session | None:
     """The piece of the split form that feeds this one, if it is there and of any length."""
     before = UPSTREAM.get(spec.part) if spec.part is not None else None
-    artifact = ground.parts.get(before) if before is not None else None
+    artifact = inputs.parts.get(before) if before is not None else None
     return None if artifact is None else open_session(artifact.path, threads=threads)
 
 
@@ -365,13 +369,13 @@ def check_feeds(path: Path | None) -> None:
         raise InputError(f"{path}: no such file; give an .npz with the model's inputs")
 
 
-def feeds_key(artifact: Artifact, ground: Ground, feeds: Path | None) -> str:
+def feeds_key(artifact: Artifact, inputs: ChainInputs, feeds: Path | None) -> str:
     """All that a model's feeds come from."""
     return key_of(
         FORMAT,
         artifact.sha256,
-        ground.audio.sha256,
-        ground.calibration.upstream,
-        ground.conditioning,
+        inputs.audio.sha256,
+        inputs.calibration.upstream,
+        inputs.conditioning,
         sha256_of((feeds,)) if feeds is not None else "",
     )

@@ -41,13 +41,13 @@ def kept_codes(
 
 
 def kept_feeds(
-    folder: Path, model: str, key: str, make: Callable[[], _Feeds], voice: Reporter
+    folder: Path, model: str, key: str, make: Callable[[], _Feeds], reporter: Reporter
 ) -> _Feeds:
     """Calibration and evaluation feeds of a model; `key` stands for all that they come from."""
     paths = [folder / f"{model}.{key[:16]}.{side}.npz" for side in ("calibration", "evaluation")]
     with contextlib.suppress(InputError):
         stored = load_feed_set(paths[0]), load_feed_set(paths[1])
-        voice.keep("feeds")
+        reporter.keep("feeds")
         return stored
     found = make()
     for feed_set, path in zip(found, paths, strict=True):

@@ -19,7 +19,7 @@ from vampnet_models.spec import Role, TensorSpec
 _PROFILE_S = 2.0
 
 
-def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Reporter) -> Artifact:
+def in_step(reference: Artifact, variants: Sequence[Artifact], reporter: Reporter) -> Artifact:
     """The reference, with the sizes of its inputs that a variant fixes: feeds are made for those.
 
     Says so where that is the case. Raises InputError where two variants fix different sizes, or
@@ -47,7 +47,7 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], voice: Reporter) 
         _check_batch(reference, fixed_by.get(0), shape)
         inputs.append(replace(tensor, shape=tuple(shape)))
     for path, sizes in taken.items():
-        voice.note(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
+        reporter.note(f"{path.name} takes {', '.join(sizes)} alone: all are fed that")
     return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
 
 

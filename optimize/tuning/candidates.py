@@ -12,7 +12,7 @@ from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import (
     LARGE_BYTES,
     SEARCH,
-    Ground,
+    ChainInputs,
     feeds_key,
     feeds_of,
     side_feeds,
@@ -25,14 +25,13 @@ from optimize.precision.contract import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.tuning import mixed
+from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
+from optimize.tuning.kept_trials import KeptTrials
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
-from optimize.tuning.quality import first_agreement, loss_of
 from optimize.tuning.refine import TARGETS
 from optimize.tuning.search import Candidate, assignments
 from optimize.tuning.sensitivity import Effect
-from optimize.tuning.trials import Bench
-from optimize.tuning.wish import Wish
 from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import REFERENCE, profile_variants
@@ -52,7 +51,7 @@ _FINE_BYTES = 32 * 1024 * 1024
 
 
 @dataclass
-class Tuned:
+class TunedModel:
     """One model with all that was found out about it.
 
     `truth` is about the feeds of the search. `built` and `profiles` are by recipe, `mixtures` are
@@ -75,92 +74,94 @@ class Tuned:
 
 def candidates_of(
     artifact: Artifact,
-    ground: Ground,
+    inputs: ChainInputs,
     cache: Path,
-    wish: Wish,
-    voice: Reporter,
-) -> Tuned:
+    goal: SearchGoal,
+    reporter: Reporter,
+) -> TunedModel:
     """Measure every block in every precision, then build, compare and time what looks best.
 
     That is a few mixtures over the whole range, those near the bound on what is said, and the
     uniform recipes. Every step is remembered under the hashes of what it depends on. Raises
     InputError when the model cannot be fed or run.
     """
-    threads = wish.threads
+    threads = goal.threads
     most = _MAX_MIXTURES + len(TARGETS) + len(RECIPES)
-    voice.plan(_SEARCH_STEPS + _steps_of(most))
-    voice.reach()
+    reporter.plan(_SEARCH_STEPS + _steps_of(most))
+    reporter.reach()
     calibration, evaluation = kept_feeds(
         cache / "feeds",
         artifact.name,
-        feeds_key(artifact, ground, None),
-        lambda: feeds_of(artifact, ground, None, threads, voice),
-        voice,
+        feeds_key(artifact, inputs, None),
+        lambda: feeds_of(artifact, inputs, None, threads, reporter),
+        reporter,
     )
-    voice.reach()
-    search = side_feeds(artifact, ground, SEARCH, None, threads, voice)
+    reporter.reach()
+    search = side_feeds(artifact, inputs, SEARCH, None, threads, reporter)
     with _fused(artifact, cache) as fused:
         graph, traits = load_model(fused).graph, traits_of(artifact.spec)
         blocks = mixed.blocks_of(graph, _grain(artifact), traits)
-        voice.reach()
-        with voice.task(f"{artifact.name}: calibrating") as update:
+        reporter.reach()
+        with reporter.task(f"{artifact.name}: calibrating") as update:
             calibrated = mixed.calibrate(fused, calibration.feeds, cache, update, traits)
-        voice.reach()
-        with voice.task(f"{artifact.name}: reference tokens of the search") as update:
+        reporter.reach()
+        with reporter.task(f"{artifact.name}: reference tokens of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
-        bench = Bench(artifact, fused, truth, blocks, calibrated, key, cache, voice)
-        voice.reach()
-        effects = bench.effects(mixed.options_of(graph, blocks, traits))
-        voice.reach()
-        near = bench.near_bound(effects, wish)
+        trials = KeptTrials(artifact, fused, truth, blocks, calibrated, key, cache, reporter)
+        reporter.reach()
+        effects = trials.effects(mixed.options_of(graph, blocks, traits))
+        reporter.reach()
+        near = trials.near_bound(effects, goal)
     proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)
-    found = Tuned(artifact, calibration, search, evaluation, truth, calibrated, blocks, effects)
-    add_candidates(found, [*proposed, *near], RECIPES, cache, wish, voice)
-    if not found.candidates:
+    tuned = TunedModel(
+        artifact, calibration, search, evaluation, truth, calibrated, blocks, effects
+    )
+    add_candidates(tuned, [*proposed, *near], RECIPES, cache, goal, reporter)
+    if not tuned.candidates:
         raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
-    return found
+    return tuned
 
 
 def add_candidates(
-    found: Tuned,
+    tuned: TunedModel,
     assignments: Iterable[Assignment],
     recipes: Iterable[Recipe],
     cache: Path,
-    wish: Wish,
-    voice: Reporter,
+    goal: SearchGoal,
+    reporter: Reporter,
 ) -> None:
     """Build mixtures and recipes, compare and time them; what cannot be chosen is told.
 
-    The voice is told how many steps that is: as many as it was promised, or fewer.
+    The reporter is told how many steps that is: as many as it was promised, or fewer.
     """
     mixtures = {mixed.name_of(each): each for each in assignments}
-    found.mixtures.update(mixtures)
-    tuned = (mixed.recipe_of(found.blocks, m, found.calibrated) for m in mixtures.values())
-    chosen = (*recipes, *tuned)
-    voice.expect(_steps_of(len(chosen)))
+    tuned.mixtures.update(mixtures)
+    of_mixtures = (mixed.recipe_of(tuned.blocks, m, tuned.calibrated) for m in mixtures.values())
+    chosen = (*recipes, *of_mixtures)
+    reporter.expect(_steps_of(len(chosen)))
     built = {}
     for recipe in chosen:
-        voice.reach()
-        path = _built(found.artifact, recipe, found.calibration, cache, voice)
+        reporter.reach()
+        path = _built(tuned.artifact, recipe, tuned.calibration, cache, reporter)
         if path is not None:
             built[recipe.name] = path
-    found.built.update(built)
-    voice.expect(_steps_of(len(built)) - len(built))
-    voice.reach()
-    profiles = _profiles(found, built, cache, wish, voice)
+    tuned.built.update(built)
+    reporter.expect(_steps_of(len(built)) - len(built))
+    reporter.reach()
+    profiles = _profiles(tuned, built, cache, goal, reporter)
     # Ratios are of one run each; the reference's own time is the first run's for all.
-    found.profiles.update({name: each for name, each in profiles.items() if name in built})
-    found.profiles.setdefault(REFERENCE, profiles[REFERENCE])
+    tuned.profiles.update({name: each for name, each in profiles.items() if name in built})
+    tuned.profiles.setdefault(REFERENCE, profiles[REFERENCE])
     for name, path in built.items():
-        voice.reach()
-        accuracy = accuracy_of(found, path, found.search, lambda: found.truth, cache, voice)
-        profile = profiles.get(name, {}).get(wish.target.name, {})
+        reporter.reach()
+        accuracy = accuracy_of(tuned, path, tuned.search, lambda: tuned.truth, cache, reporter)
+        profile = profiles.get(name, {}).get(goal.target.name, {})
         if accuracy["nonfinite"] or profile.get("kind") != "measurement":
             why = _why(accuracy, profile)
-            voice.warn(f"{found.artifact.name}: {name}: no candidate: {why}")
+            reporter.warn(f"{tuned.artifact.name}: {name}: no candidate: {why}")
             continue
-        found.candidates.append(_candidate(found, name, path, accuracy, wish.target))
+        tuned.candidates.append(_candidate(tuned, name, path, accuracy, goal.target))
 
 
 def _steps_of(candidates: int) -> int:
@@ -190,53 +191,53 @@ def _fused(artifact: Artifact, cache: Path) -> Iterator[Path]:
 
 
 def _built(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, cache: Path, voice: Reporter
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, cache: Path, reporter: Reporter
 ) -> Path | None:
     path = cache / "candidates" / recipe.name / f"{artifact.name}.onnx"
     try:
-        with voice.task(f"{artifact.name}: {recipe.name}") as update:
+        with reporter.task(f"{artifact.name}: {recipe.name}") as update:
             build_variant(artifact, recipe, path, calibration=calibration, progress=update)
     except NotApplicable:
         return None
     except (InputError, PromiseMissed) as error:
-        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        reporter.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return None
     return path
 
 
 def accuracy_of(
-    found: Tuned,
+    tuned: TunedModel,
     path: Path,
     feeds: FeedSet,
     truth: Callable[[], Truth],
     cache: Path,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> Json:
     """The comparison of a built candidate on some feeds, remembered."""
     variant = open_artifact(path)
-    key = key_of(found.artifact.sha256, variant.sha256, feeds.sha256)
-    name = found.artifact.name
+    key = key_of(tuned.artifact.sha256, variant.sha256, feeds.sha256)
+    name = tuned.artifact.name
 
     def measure() -> Json:
         reference = truth()
-        with voice.task(f"{name}: verifying {path.parent.name}") as update:
+        with reporter.task(f"{name}: verifying {path.parent.name}") as update:
             return compare(reference, variant, update).as_json()
 
     return remembered(cache / "accuracy" / name / f"{key[:16]}.json", key, measure)
 
 
 def _profiles(
-    found: Tuned, built: Mapping[str, Path], cache: Path, wish: Wish, voice: Reporter
+    tuned: TunedModel, built: Mapping[str, Path], cache: Path, goal: SearchGoal, reporter: Reporter
 ) -> dict[str, dict[str, Json]]:
     """The source and some candidates, timed in turns."""
-    artifact, target, rounds = found.artifact, wish.target, wish.rounds
+    artifact, target, rounds = tuned.artifact, goal.target, goal.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
-    key = key_of(artifact.sha256, *hashes, found.evaluation.sha256, target, rounds, *_versions())
+    key = key_of(artifact.sha256, *hashes, tuned.evaluation.sha256, target, rounds, *_versions())
     feed = cache / "feeds" / f"{artifact.name}.npz"
 
     def measure() -> Json:
-        save_feed(profile_feed(artifact, found.evaluation.feeds[0]), feed)
-        with voice.task(f"{artifact.name}: timing {len(built)} candidates") as update:
+        save_feed(profile_feed(artifact, tuned.evaluation.feeds[0]), feed)
+        with reporter.task(f"{artifact.name}: timing {len(built)} candidates") as update:
             return profile_variants(
                 {REFERENCE: artifact.path, **built},
                 feed,
@@ -248,11 +249,13 @@ def _profiles(
     return remembered(cache / "profiles" / artifact.name / f"{key[:16]}.json", key, measure)
 
 
-def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, place: Place) -> Candidate:
-    profile = found.profiles[recipe][place.name]
-    reference = found.profiles[REFERENCE][place.name]
+def _candidate(
+    tuned: TunedModel, recipe: str, path: Path, accuracy: Json, place: Place
+) -> Candidate:
+    profile = tuned.profiles[recipe][place.name]
+    reference = tuned.profiles[REFERENCE][place.name]
     return Candidate(
-        model=found.artifact.name,
+        model=tuned.artifact.name,
         recipe=recipe,
         bytes=open_artifact(path).bytes,
         loss=loss_of(accuracy),
@@ -260,8 +263,8 @@ def _candidate(found: Tuned, recipe: str, path: Path, accuracy: Json, place: Pla
         si_sdr_db=accuracy["si_sdr_db"],
         time_ratio=profile["ratio_to_reference"],
         reference_s=reference["median_s"],
-        uniform=recipe not in found.mixtures,
-        first_agreement=first_agreement(found.artifact.role, accuracy),
+        uniform=recipe not in tuned.mixtures,
+        first_agreement=first_agreement(tuned.artifact.role, accuracy),
     )
 
 
@@ -275,21 +278,21 @@ def _versions() -> tuple[str, ...]:
     return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
 
 
-def effects_json(found: Tuned, recipe: str) -> list[Json]:
+def effects_json(tuned: TunedModel, recipe: str) -> list[Json]:
     """What each block could have had, what it got and why, for tune.json.
 
     In a uniform recipe every block got that recipe, which has its own rules for what it leaves.
     """
-    mixture = found.mixtures.get(recipe)
+    mixture = tuned.mixtures.get(recipe)
     entries = []
-    for block, effects in found.effects.items():
+    for block, effects in tuned.effects.items():
         chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
         whole = WhyNoSmaller("whole-model")
         why = whole if mixture is None else why_no_smaller(effects, chosen)
         entries.append(
             {
                 "block": block,
-                "nodes": len(found.blocks[block]),
+                "nodes": len(tuned.blocks[block]),
                 "chosen": chosen,
                 "why": why.as_json(),
                 "options": [e.as_json() for e in effects],

@@ -5,45 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from optimize.tuning.candidates import Tuned, add_candidates
+from optimize.tuning.candidates import TunedModel, add_candidates
+from optimize.tuning.goal import SearchGoal, damage_power
 from optimize.tuning.joint import Curve, Point, proposal
-from optimize.tuning.quality import damage_power
 from optimize.tuning.search import damage_of
-from optimize.tuning.wish import Wish
 from vampnet_models.progress import Reporter
 
 _MOST_ROUNDS = 4
 """Of proposing and measuring; each ties the predictions to what was measured last."""
 
 
-def spend(tuned: Mapping[str, Tuned], cache: Path, wish: Wish, voice: Reporter) -> None:
+def spend(
+    tuned: Mapping[str, TunedModel], cache: Path, goal: SearchGoal, reporter: Reporter
+) -> None:
     """Add the candidates that a bound on size or time asks for; none where neither is bounded."""
-    if wish.max_bytes is None and wish.max_latency is None:
+    if goal.max_bytes is None and goal.max_latency is None:
         return
     for number in range(_MOST_ROUNDS):
-        curves = {name: _curve(found) for name, found in tuned.items()}
+        curves = {name: _curve(each) for name, each in tuned.items()}
         others = {n: [c for c in f.candidates if c.uniform] for n, f in tuned.items()}
-        wanted = proposal(curves, others, wish.budget, wish.prefer)
+        wanted = proposal(curves, others, goal.budget, goal.prefer)
         if not wanted:
             return
-        voice.note(
+        reporter.note(
             f"shared budget, round {number + 1} of at most {_MOST_ROUNDS}: a mixture more of "
             f"{', '.join(wanted)}"
         )
         for name, assignment in wanted.items():
-            voice.plan(0)
-            add_candidates(tuned[name], [assignment], (), cache, wish, voice)
-        voice.plan(0)
+            reporter.plan(0)
+            add_candidates(tuned[name], [assignment], (), cache, goal, reporter)
+        reporter.plan(0)
 
 
-def _mixtures(found: Tuned) -> tuple[Point, ...]:
+def _mixtures(tuned: TunedModel) -> tuple[Point, ...]:
     return tuple(
-        Point(mixture, damage_of(found.effects, mixture), each)
-        for each in found.candidates
-        if (mixture := found.mixtures.get(each.recipe)) is not None
+        Point(mixture, damage_of(tuned.effects, mixture), each)
+        for each in tuned.candidates
+        if (mixture := tuned.mixtures.get(each.recipe)) is not None
     )
 
 
-def _curve(found: Tuned) -> Curve:
-    power = damage_power(found.artifact.role)
-    return Curve(found.effects, found.artifact.bytes, power, _mixtures(found))
+def _curve(tuned: TunedModel) -> Curve:
+    power = damage_power(tuned.artifact.role)
+    return Curve(tuned.effects, tuned.artifact.bytes, power, _mixtures(tuned))

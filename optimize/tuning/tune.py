@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import Encoded
-from calibration.feeds.chain_inputs import LARGE_BYTES, Ground
+from calibration.feeds.chain_inputs import LARGE_BYTES, ChainInputs
 from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
-from optimize.tuning.candidates import Tuned, accuracy_of, candidates_of
-from optimize.tuning.quality import first_agreement, loss_of
+from optimize.tuning.candidates import TunedModel, accuracy_of, candidates_of
+from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
 from optimize.tuning.search import Candidate, ModelSet, choose, sets_of, uniform_sets
 from optimize.tuning.shared_budget import spend
-from optimize.tuning.wish import Wish
 from optimize.tuning.worth import Reverted, reverted
 from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.chain.members import in_turn
@@ -43,7 +42,7 @@ class Search:
         held_out: gives more figures on held-out audio.
     """
 
-    tuned: dict[str, Tuned]
+    tuned: dict[str, TunedModel]
     sets: list[ModelSet]
     chosen: ModelSet | None
     uniform: ModelSet | None
@@ -52,7 +51,11 @@ class Search:
 
 
 def tune(
-    artifacts: Sequence[Artifact], ground: Ground, cache: Path, wish: Wish, voice: Reporter
+    artifacts: Sequence[Artifact],
+    inputs: ChainInputs,
+    cache: Path,
+    goal: SearchGoal,
+    reporter: Reporter,
 ) -> Search:
     """Search each model alone, then what they share, and judge the best sets on held-out audio.
 
@@ -61,18 +64,18 @@ def tune(
     Raises InputError when a model cannot be fed or run, PromiseMissed when nothing can be made of
     one.
     """
-    tuned: dict[str, Tuned] = {}
-    for artifact in in_turn(artifacts, voice):
-        tuned[artifact.name] = candidates_of(artifact, ground, cache, wish, voice)
-        voice.tell_kept()
-    voice.plan(0)
-    spend(tuned, cache, wish, voice)
-    candidates = {name: found.candidates for name, found in tuned.items()}
+    tuned: dict[str, TunedModel] = {}
+    for artifact in in_turn(artifacts, reporter):
+        tuned[artifact.name] = candidates_of(artifact, inputs, cache, goal, reporter)
+        reporter.tell_kept()
+    reporter.plan(0)
+    spend(tuned, cache, goal, reporter)
+    candidates = {name: each.candidates for name, each in tuned.items()}
     sets = sets_of(candidates)
-    held_out = HeldOut(tuned, ground.evaluation, cache, voice)
-    voice.note("checking sets on held-out audio, the best first")
-    chosen, dropped = held_out.settle(sets, wish)
-    uniform, _ = held_out.settle(uniform_sets(candidates), wish)
+    held_out = HeldOut(tuned, inputs.evaluation, cache, reporter)
+    reporter.note("checking sets on held-out audio, the best first")
+    chosen, dropped = held_out.settle(sets, goal)
+    uniform, _ = held_out.settle(uniform_sets(candidates), goal)
     return Search(tuned, sets, chosen, uniform, dropped, held_out)
 
 
@@ -80,40 +83,40 @@ class HeldOut:
     """Numbers on the audio that nothing was chosen on, found where they are asked for."""
 
     def __init__(
-        self, tuned: Mapping[str, Tuned], heard: Encoded, cache: Path, voice: Reporter
+        self, tuned: Mapping[str, TunedModel], heard: Encoded, cache: Path, reporter: Reporter
     ) -> None:
-        self._tuned, self._heard, self._cache, self._voice = tuned, heard, cache, voice
+        self._tuned, self._heard, self._cache, self._reporter = tuned, heard, cache, reporter
         self._truths: dict[str, Truth] = {}
 
     def accuracy(self, candidate: Candidate) -> Json:
         """The comparison on the evaluation feeds."""
-        found = self._tuned[candidate.model]
-        path = found.built[candidate.recipe]
+        tuned = self._tuned[candidate.model]
+        path = tuned.built[candidate.recipe]
 
         def truth() -> Truth:
             if candidate.model not in self._truths:
-                with self._voice.task(f"{candidate.model}: reference tokens") as update:
+                with self._reporter.task(f"{candidate.model}: reference tokens") as update:
                     self._truths[candidate.model] = reference_truth(
-                        found.artifact, found.evaluation.feeds, update
+                        tuned.artifact, tuned.evaluation.feeds, update
                     )
             return self._truths[candidate.model]
 
-        return accuracy_of(found, path, found.evaluation, truth, self._cache, self._voice)
+        return accuracy_of(tuned, path, tuned.evaluation, truth, self._cache, self._reporter)
 
     def free_running(self, candidate: Candidate) -> Json | None:
         """Transformers left to themselves from the same prompts and seeds, and the floor's run."""
-        found = self._tuned[candidate.model]
-        artifact, role = found.artifact, found.artifact.role
+        tuned = self._tuned[candidate.model]
+        artifact, role = tuned.artifact, tuned.artifact.role
         if role not in (Role.COARSE, Role.C2F) or logits_name(artifact.spec) is None:
             return None
         frames = LARGE_FREE_FRAMES if artifact.bytes >= LARGE_BYTES else FREE_FRAMES
         codes = [each[..., :frames] for each in self._heard.codes[:_FREE_CLIPS]]
-        variant = open_artifact(found.built[candidate.recipe])
+        variant = open_artifact(tuned.built[candidate.recipe])
         key = key_of(artifact.sha256, variant.sha256, frames, *(c.tobytes().hex() for c in codes))
 
         def measure() -> Json:
             others = {"variant": open_session(variant.path), "floor": floor_session(artifact)}
-            with self._voice.task(f"{candidate.model}: free-running") as update:
+            with self._reporter.task(f"{candidate.model}: free-running") as update:
                 runs = free_runs(role, open_session(artifact.path), others, codes, progress=update)
             return {name: run.as_json() for name, run in runs.items()}
 
@@ -121,18 +124,18 @@ class HeldOut:
         return remembered(path, key, measure)
 
     def settle(
-        self, sets: Sequence[ModelSet], wish: Wish
+        self, sets: Sequence[ModelSet], goal: SearchGoal
     ) -> tuple[ModelSet | None, list[Reverted]]:
         """The best set that keeps to the budget here too; what was dropped for not doing so."""
         dropped: list[Reverted] = []
         refused: set[tuple[str, str]] = set()
         while True:
             left = [s for s in sets if not refused & {(p.model, p.recipe) for p in s.parts}]
-            best = choose(left, wish.budget, wish.prefer)
+            best = choose(left, goal.budget, goal.prefer)
             if best is None:
                 return None, dropped
             held = ModelSet(tuple(self._judged(p) for p in best.parts))
-            judged = (reverted(part, wish.budget) for part in held.parts)
+            judged = (reverted(part, goal.budget) for part in held.parts)
             failing = [each for each in judged if each is not None]
             if not failing:
                 return held, dropped
@@ -140,11 +143,11 @@ class HeldOut:
             dropped += failing
 
     def _judged(self, candidate: Candidate) -> Candidate:
-        found = self.accuracy(candidate)
+        accuracy = self.accuracy(candidate)
         return replace(
             candidate,
-            loss=loss_of(found),
-            agreement=found["token_agreement"],
-            si_sdr_db=found["si_sdr_db"],
-            first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, found),
+            loss=loss_of(accuracy),
+            agreement=accuracy["token_agreement"],
+            si_sdr_db=accuracy["si_sdr_db"],
+            first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, accuracy),
         )

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from vampbench.cli.progress import told
 from vampbench.cli.tables import hanging, shown, stacked, table_of
-from vampnet_models.progress import Progress, Reporter, untold
+from vampnet_models.progress import Progress, Reporter, silent
 from vampnet_models.records.generic import ANSWER, versioned
 from vampnet_models.text import one_line, visible
 
@@ -60,7 +60,7 @@ class Said:
         _dump(versioned(found, ANSWER), sys.stdout)
 
 
-class Voice(Reporter):
+class Console(Reporter):
     """What a command says: the answer on stdout, progress, notes, warnings and errors on stderr.
 
     With `as_json`, stdout carries the JSON alone, and the answer for people goes to stderr. Steps
@@ -72,8 +72,8 @@ class Voice(Reporter):
         super().__init__()
         self.as_json = as_json
         self.quiet = _asked_to_be_quiet() if quiet is None else quiet
-        self.out = _console(stderr=as_json)
-        self.err = _console(stderr=True)
+        self.out = _terminal(stderr=as_json)
+        self.err = _terminal(stderr=True)
         self._bars: Bars | None = None
         self._said = _said_here()
 
@@ -138,7 +138,7 @@ class Voice(Reporter):
     def shown(self, text: str) -> Iterator[Progress]:
         """A progress bar on a terminal; elsewhere a long step says how far it is."""
         if self.quiet:
-            yield untold
+            yield silent
             return
         if not self.err.is_terminal:
             with told(text) as update:
@@ -185,8 +185,8 @@ def _said_here() -> Said:
     return Said() if found is None else found
 
 
-def _console(*, stderr: bool) -> Console:
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+def _terminal(*, stderr: bool) -> Terminal:
+    made = Terminal(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PIPE_COLUMNS
     return made

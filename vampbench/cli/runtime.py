@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.runtime.check import promised_share
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FloatNode, MixedNode, VariantRecord
 from vampnet_models.text import megabytes, percent
@@ -30,12 +30,12 @@ def not_checked(path: Path) -> str:
 
 
 def tell(
-    facts: RuntimeFacts, record: VariantRecord | None, voice: Voice, *, indent: str = ""
+    facts: RuntimeFacts, record: VariantRecord | None, console: Console, *, indent: str = ""
 ) -> None:
     """Print what the runtime made of a model, and of which variant it is."""
     promised = record is not None and promised_share(record.recipe) is not None
     for name, text in lines_of(facts, promised=promised):
-        voice.say(f"{indent}{name:<11} {text}" if indent else f"{name:<16} {text}")
+        console.say(f"{indent}{name:<11} {text}" if indent else f"{name:<16} {text}")
 
 
 def lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:

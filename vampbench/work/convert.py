@@ -14,7 +14,7 @@ from calibration.feeds.chain_inputs import (
     EVALUATION,
     check_feeds,
     given_feeds,
-    lay_ground,
+    prepare_inputs,
     side_feeds,
     sizes_of,
 )
@@ -58,7 +58,7 @@ def convert_models(
     out: Path,
     recipe: Recipe,
     how: Calibrating,
-    voice: Reporter,
+    reporter: Reporter,
     *,
     native: bool = False,
     on_made: Callable[[Artifact, Variant], None],
@@ -83,12 +83,12 @@ def convert_models(
             f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
             f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
         )
-    artifacts = _open(paths, voice)
+    artifacts = _open(paths, reporter)
     code = 0 if len(artifacts) == len(paths) else 2
     made: list[Variant] = []
 
     def failed(artifact: Artifact, error: Exception) -> int:
-        voice.error(f"{artifact.path.name}: {error}")
+        reporter.error(f"{artifact.path.name}: {error}")
         return max(code, getattr(error, "exit_code", 1))
 
     for artifact in artifacts:
@@ -97,8 +97,10 @@ def convert_models(
             with contained(NotApplicable):
                 check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
                 terms = None if how.terms is None else how.terms(target)
-                calibration, evaluation = _calibration(recipe, artifact, how, terms, target, voice)
-                with voice.task(f"{artifact.name}: {recipe.name}") as update:
+                calibration, evaluation = _calibration(
+                    recipe, artifact, how, terms, target, reporter
+                )
+                with reporter.task(f"{artifact.name}: {recipe.name}") as update:
                     variant = build_variant(
                         artifact,
                         recipe,
@@ -108,7 +110,7 @@ def convert_models(
                         progress=update,
                     )
                 if calibration is not None and evaluation is not None:
-                    tell_outside(artifact, recipe, target, calibration, evaluation, terms, voice)
+                    tell_outside(artifact, recipe, target, calibration, evaluation, terms, reporter)
         except (WorkbenchError, NotApplicable) as error:
             if not is_folder and isinstance(error, WorkbenchError):
                 raise
@@ -120,7 +122,7 @@ def convert_models(
             try:
                 with contained(NotApplicable):
                     made.append(
-                        _native_variant(artifact, recipe, target, calibration, terms, voice)
+                        _native_variant(artifact, recipe, target, calibration, terms, reporter)
                     )
             except (WorkbenchError, NotApplicable) as error:
                 code = failed(artifact, error)
@@ -135,13 +137,13 @@ def _native_variant(
     portable: Path,
     calibration: FeedSet | None,
     terms: Terms | None,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> Variant:
     """The same with the optional library's operators, which is built where it is missing."""
     build_library()
     name = f"{recipe.name}-native"
     out = portable.with_name(f"{portable.stem}{_NATIVE_SUFFIX}")
-    with voice.task(f"{artifact.name}: {name}") as update:
+    with reporter.task(f"{artifact.name}: {name}") as update:
         return build_variant(
             artifact,
             find_recipe(name),
@@ -153,7 +155,7 @@ def _native_variant(
         )
 
 
-def _open(paths: list[Path], voice: Reporter) -> list[Artifact]:
+def _open(paths: list[Path], reporter: Reporter) -> list[Artifact]:
     """The models that can be read; why the others of a folder cannot is told."""
     artifacts = []
     for path in paths:
@@ -163,7 +165,7 @@ def _open(paths: list[Path], voice: Reporter) -> list[Artifact]:
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
-            voice.error(str(error))
+            reporter.error(str(error))
     return artifacts
 
 
@@ -173,7 +175,7 @@ def _calibration(
     how: Calibrating,
     terms: Terms | None,
     target: Path,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> tuple[FeedSet | None, FeedSet | None]:
     """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
 
@@ -185,22 +187,22 @@ def _calibration(
     given = None if how.evaluation_audio is not None else given_feeds(artifact, how.feeds)
     if given is not None and how.audio is None and not how.upstream:
         return given, None
-    beside = with_upstream(with_neighbours(artifact, voice), artifact, how.upstream)
+    beside = with_upstream(with_neighbours(artifact, reporter), artifact, how.upstream)
     with scratch_folder() as scratch:
-        audio = load_audio(how.audio, voice, how.evaluation_audio)
+        audio = load_audio(how.audio, reporter, how.evaluation_audio)
         if terms is not None:
             _check_memory(recipe, artifact, audio, terms, target)
-        ground = lay_ground(beside, audio, scratch, 0, voice)
-        found = given or side_feeds(artifact, ground, CALIBRATION, how.feeds, 0, voice)
+        inputs = prepare_inputs(beside, audio, scratch, 0, reporter)
+        found = given or side_feeds(artifact, inputs, CALIBRATION, how.feeds, 0, reporter)
         if how.upstream:
             named = (open_artifact(path) for path in how.upstream)
             chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
             found = replace(found, upstream=chain)
         for warning in found.warnings:
-            voice.warn(warning)
+            reporter.warn(warning)
         if how.evaluation_audio is None:
             return found, None
-        return found, side_feeds(artifact, ground, EVALUATION, how.feeds, 0, voice)
+        return found, side_feeds(artifact, inputs, EVALUATION, how.feeds, 0, reporter)
 
 
 def _check_memory(

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet, save_feed
-from calibration.feeds.chain_inputs import Ground, check_feeds, feeds_key, feeds_of, lay_ground
+from calibration.feeds.chain_inputs import (
+    ChainInputs,
+    check_feeds,
+    feeds_key,
+    feeds_of,
+    prepare_inputs,
+)
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
 from calibration.ranges.collect import kept_calibration
@@ -78,10 +84,10 @@ class Job:
     scheduler: str = ""
 
 
-Ahead = Callable[[Job, list[Artifact], Ground, Workspace, Reporter], None]
+Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
 
 
-def run_job(job: Job, voice: Reporter, ahead: Ahead | None = None) -> tuple[Json, int]:
+def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[Json, int]:
     """Do the job; the results and the exit code. results.json is written after every model.
 
     `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
@@ -91,36 +97,38 @@ def run_job(job: Job, voice: Reporter, ahead: Ahead | None = None) -> tuple[Json
     """
     space = Workspace(job.out)
     check_feeds(job.feeds)
-    artifacts, skipped = open_all(job.models, voice)
+    artifacts, skipped = open_all(job.models, reporter)
     if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
-        voice.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
+        reporter.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
     check_output(space.results, *job.models)
-    audio = load_audio(job.audio, voice, job.evaluation_audio)
+    audio = load_audio(job.audio, reporter, job.evaluation_audio)
     space.open()
-    ground = lay_ground(artifacts, audio, space.work(), job.threads, voice)
+    inputs = prepare_inputs(artifacts, audio, space.work(), job.threads, reporter)
     if ahead is not None:
-        ahead(job, artifacts, ground, space, voice)
+        ahead(job, artifacts, inputs, space, reporter)
     models: list[Json] = []
     results: Json = {}
     steps = len(_STEPS) + 2 * len(job.recipes)
-    for artifact in in_turn(artifacts, voice):
-        voice.plan(steps)
-        models.append(_model(artifact, job, space, ground, voice))
-        voice.tell_kept()
-        results = results_of(job.command, ground, models, skipped, space, voice)
+    for artifact in in_turn(artifacts, reporter):
+        reporter.plan(steps)
+        models.append(_model(artifact, job, space, inputs, reporter))
+        reporter.tell_kept()
+        results = results_of(job.command, inputs, models, skipped, space, reporter)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
-    voice.plan(0)
+    reporter.plan(0)
     try:
         with contained():
             write_report(space.results, space.report)
     except WorkbenchError as error:
         # Hours of figures stand in results.json: they are worth more than the page about them.
-        voice.error(f"{space.report}: not written: {error}")
+        reporter.error(f"{space.report}: not written: {error}")
         return results, EXIT_MISSED
     return results, _exit_code(models, skipped)
 
 
-def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Reporter) -> Json:
+def _model(
+    artifact: Artifact, job: Job, space: Workspace, inputs: ChainInputs, reporter: Reporter
+) -> Json:
     """Everything about one model; a step that fails names its reason and the rest goes on.
 
     Where nothing can be fed, every recipe has failed, for that reason.
@@ -139,82 +147,82 @@ def _model(artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice
         "profiles": {},
         "variants": [],
     }
-    voice.reach()
+    reporter.reach()
     try:
         with contained():
-            calibration, evaluation = both_feeds(artifact, job, space, ground, voice)
+            calibration, evaluation = both_feeds(artifact, job, space, inputs, reporter)
     except WorkbenchError as error:
-        voice.warn(f"{artifact.name}: {error}")
+        reporter.warn(f"{artifact.name}: {error}")
         facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
-    with _step(_LOOKING, facts, voice):
+    with _step(_LOOKING, facts, reporter):
         model = load_model(artifact.path)
         facts |= provenance_of(model)
         facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
         facts["lengths"] = accepted_by(artifact)
         for problem in facts["problems"]:
             if problem["fatal"]:
-                voice.warn(f"{artifact.name}: {problem['text']}")
+                reporter.warn(f"{artifact.name}: {problem['text']}")
     if facts["variants"]:
         return facts
     for warning in calibration.warnings:
-        voice.warn(f"{artifact.name}: {warning}")
+        reporter.warn(f"{artifact.name}: {warning}")
     facts["coverage"] = {
         "calibration": asdict(calibration.coverage()),
         "evaluation": asdict(evaluation.coverage()),
     }
     variants = [
-        build(artifact, recipe, calibration, space, voice)
+        build(artifact, recipe, calibration, space, reporter)
         for recipe in ALL_RECIPES
         if recipe.name in job.recipes
     ]
     facts["variants"] = variants
-    with _step(_RANGES, facts, voice):
+    with _step(_RANGES, facts, reporter):
         facts["coverage"]["outside"] = look_outside(
-            artifact, variants, calibration, evaluation, space, voice
+            artifact, variants, calibration, evaluation, space, reporter
         )
-    verify(artifact, variants, evaluation, job, space, voice)
-    with _step(_GRAPHS, facts, voice):
-        check_variants(variants, space.root, evaluation.feeds[0], voice)
-    with _step(_PROFILING, facts, voice):
-        profile(artifact, facts, variants, evaluation, job, space, voice)
-    with _step(_KEEPING, facts, voice):
+    verify(artifact, variants, evaluation, job, space, reporter)
+    with _step(_GRAPHS, facts, reporter):
+        check_variants(variants, space.root, evaluation.feeds[0], reporter)
+    with _step(_PROFILING, facts, reporter):
+        profile(artifact, facts, variants, evaluation, job, space, reporter)
+    with _step(_KEEPING, facts, reporter):
         keep_golden(artifact, evaluation, space)
     return facts
 
 
 @contextmanager
-def _step(what: str, facts: Json, voice: Reporter) -> Iterator[None]:
+def _step(what: str, facts: Json, reporter: Reporter) -> Iterator[None]:
     """A step that others can do without: why it failed is named, and stands in the results."""
-    voice.reach()
+    reporter.reach()
     try:
         with contained():
             yield
     except WorkbenchError as error:
-        voice.warn(f"{facts['name']}: {what} failed: {error}")
+        reporter.warn(f"{facts['name']}: {what} failed: {error}")
         facts["failed_steps"].append({"step": what, "reason": str(error)})
 
 
 def both_feeds(
-    artifact: Artifact, job: Job, space: Workspace, ground: Ground, voice: Reporter
+    artifact: Artifact, job: Job, space: Workspace, inputs: ChainInputs, reporter: Reporter
 ) -> tuple[FeedSet, FeedSet]:
     """Calibration and evaluation feeds, made or found. Raises WorkbenchError without any."""
     return kept_feeds(
         space.work("feeds"),
         artifact.name,
-        feeds_key(artifact, ground, job.feeds),
-        lambda: feeds_of(artifact, ground, job.feeds, job.threads, voice),
-        voice,
+        feeds_key(artifact, inputs, job.feeds),
+        lambda: feeds_of(artifact, inputs, job.feeds, job.threads, reporter),
+        reporter,
     )
 
 
 def build(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, voice: Reporter
+    artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, reporter: Reporter
 ) -> Json:
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
-    voice.reach()
+    reporter.reach()
     try:
-        with contained(NotApplicable), voice.task(f"{artifact.name}: {recipe.name}") as update:
+        with contained(NotApplicable), reporter.task(f"{artifact.name}: {recipe.name}") as update:
             made = build_variant(
                 artifact,
                 recipe,
@@ -226,14 +234,14 @@ def build(
     except NotApplicable as error:
         return _failed(recipe.name, str(error), status="not-applicable")
     except WorkbenchError as error:
-        voice.warn(f"{artifact.name}: {recipe.name} failed: {error}")
+        reporter.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return _failed(recipe.name, str(error))
-    warn_not_probed(path, made.record, voice)
+    warn_not_probed(path, made.record, reporter)
     if made.reused:
-        voice.keep(recipe.name)
+        reporter.keep(recipe.name)
     record = asdict(made.record)
     for warning in record["warnings"]:
-        voice.warn(f"{artifact.name}: {recipe.name}: {warning}")
+        reporter.warn(f"{artifact.name}: {recipe.name}: {warning}")
     return {
         "recipe": recipe.name,
         "path": str(path.relative_to(space.root)),
@@ -265,12 +273,12 @@ def verify(
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> None:
     """Fill in accuracy and status; the reference runs only where something is not remembered."""
     truth: Truth | None = None
     for variant in variants:
-        voice.reach()
+        reporter.reach()
         if variant["status"] != "ok":
             continue
         key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
@@ -279,22 +287,22 @@ def verify(
         if found is None:
             try:
                 with contained():
-                    truth = truth or _truth(artifact, evaluation, voice)
-                    with voice.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
+                    truth = truth or _truth(artifact, evaluation, reporter)
+                    with reporter.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
                         report = compare(truth, open_artifact(space.root / variant["path"]), update)
                     found = remember(path, key, report.as_json())
             except WorkbenchError as error:
-                voice.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
+                reporter.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
                 variant["status"], variant["reason"] = "failed", str(error)
                 continue
         else:
-            voice.keep(f"comparison of {variant['recipe']}")
+            reporter.keep(f"comparison of {variant['recipe']}")
         variant["accuracy"] = found
         variant["status"], variant["reason"] = judge(found, job.min_agreement)
 
 
-def _truth(artifact: Artifact, evaluation: FeedSet, voice: Reporter) -> Truth:
-    with voice.task(f"{artifact.name}: reference tokens") as update:
+def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
+    with reporter.task(f"{artifact.name}: reference tokens") as update:
         return reference_truth(artifact, evaluation.feeds, update)
 
 
@@ -317,7 +325,7 @@ def profile(
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> None:
     """Measure the source and every usable variant against each other."""
     usable = [v for v in variants if v["status"] in ("ok", "missed")]
@@ -339,7 +347,7 @@ def profile(
     if found is None:
         feed = space.work("feeds", f"{artifact.name}.npz")
         save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
-        with voice.task(f"{artifact.name}: profiling") as update:
+        with reporter.task(f"{artifact.name}: profiling") as update:
             found = profile_variants(
                 paths,
                 feed,
@@ -354,14 +362,14 @@ def profile(
             }
         found = remember(path, key, found)
     else:
-        voice.keep("profile")
+        reporter.keep("profile")
     facts["profiles"] = found.get(REFERENCE, {})
     for variant in usable:
         variant["profiles"] = found.get(variant["recipe"], {})
     for name, targets in found.items():
         for target, record in targets.items():
             if record.get("kind") == "failed":
-                voice.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
+                reporter.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
 
 
 def _exit_code(models: list[Json], skipped: list[Json]) -> int:

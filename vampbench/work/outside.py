@@ -46,16 +46,16 @@ def tell_outside(
     calibration: FeedSet,
     evaluation: FeedSet,
     terms: Terms | None,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> None:
     """Warn of what lies outside, or say that nothing does."""
-    with voice.task(f"{artifact.name}: looking at {evaluation.audio}"):
+    with reporter.task(f"{artifact.name}: looking at {evaluation.audio}"):
         found = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
     if found:
-        voice.warn(f"{artifact.name}: {_outside_line(found, artifact.role)}")
+        reporter.warn(f"{artifact.name}: {_outside_line(found, artifact.role)}")
     else:
         what = _fed_with(artifact.role)
-        voice.note(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
+        reporter.note(f"{artifact.name}: the evaluation {what} lies within the calibrated ranges")
 
 
 def look_outside(
@@ -64,7 +64,7 @@ def look_outside(
     calibration: FeedSet,
     evaluation: FeedSet,
     space: Workspace,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> list[Json]:
     """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
     found: list[Json] = []
@@ -80,16 +80,18 @@ def look_outside(
             out = space.root / made["path"]
             try:
                 text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
-                with contained(NotApplicable), voice.task(text):
+                with contained(NotApplicable), reporter.task(text):
                     each = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
             except (WorkbenchError, NotApplicable) as error:
-                voice.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
+                reporter.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
                 continue
             stored = remember(path, key, {"tensors": [asdict(tensor) for tensor in each]})
         tensors = [Outside(**tensor) for tensor in stored["tensors"]]
         found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
         if tensors:
-            voice.warn(f"{artifact.name}: {recipe.name}: {_outside_line(tensors, artifact.role)}")
+            reporter.warn(
+                f"{artifact.name}: {recipe.name}: {_outside_line(tensors, artifact.role)}"
+            )
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from calibration.feeds.chain_inputs import Ground
+from calibration.feeds.chain_inputs import ChainInputs
 from profiles.host import describe_host
 from vampbench.work.listening import write_listening
 from vampbench.work.sets import chains_of, counted, sets_of, totals_of
@@ -24,11 +24,11 @@ from vampnet_models.spec import ROLE_KEY, WEIGHTS_KEY
 
 def results_of(
     command: str,
-    ground: Ground,
+    inputs: ChainInputs,
     models: list[Json],
     skipped: list[Json],
     space: Workspace,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> Json:
     """The contents of results.json: all paths in it are relative to the folder that holds it."""
     sets = sets_of(models)
@@ -42,12 +42,12 @@ def results_of(
         "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "host": describe_host().as_json(),
         "audio_set": {
-            "name": ground.audio.name,
-            "sha256": ground.audio.sha256,
-            "calibration_s": sum(c.duration_s for c in ground.audio.calibration),
-            "evaluation_s": sum(c.duration_s for c in ground.audio.evaluation),
-            "dropped": [asdict(d) for d in ground.audio.dropped],
-            "warnings": [*ground.audio.warnings, *ground.warnings],
+            "name": inputs.audio.name,
+            "sha256": inputs.audio.sha256,
+            "calibration_s": sum(c.duration_s for c in inputs.audio.calibration),
+            "evaluation_s": sum(c.duration_s for c in inputs.audio.evaluation),
+            "dropped": [asdict(d) for d in inputs.audio.dropped],
+            "warnings": [*inputs.audio.warnings, *inputs.warnings],
         },
         "models": models,
         "skipped": skipped,
@@ -55,19 +55,21 @@ def results_of(
         "totals": totals_of(models),
         "sets": sets,
         "chains": chains_of(models, sets),
-        "audio": _listening(models, space, ground, voice),
+        "audio": _listening(models, space, inputs, reporter),
         "imported": _import_record(space.root, models),
-        "steps": [asdict(step) for step in voice.steps],
+        "steps": [asdict(step) for step in reporter.steps],
     }
 
 
-def _listening(models: list[Json], space: Workspace, ground: Ground, voice: Reporter) -> list[Json]:
+def _listening(
+    models: list[Json], space: Workspace, inputs: ChainInputs, reporter: Reporter
+) -> list[Json]:
     """Sounds for the report; none, with a warning, where a decoder does not run."""
     try:
         with contained():
-            return write_listening(models, space, ground.evaluation.codes)
+            return write_listening(models, space, inputs.evaluation.codes)
     except WorkbenchError as error:
-        voice.warn(f"no sounds were written for the report: {error}")
+        reporter.warn(f"no sounds were written for the report: {error}")
         return []
 
 

@@ -40,7 +40,7 @@ def check(artifact: Artifact, feeds: Feeds | None = None) -> Checked:
     return Checked(record.runtime, record, missed_promise(record))
 
 
-def check_variants(variants: list[Json], root: Path, feeds: Feeds, voice: Reporter) -> None:
+def check_variants(variants: list[Json], root: Path, feeds: Feeds, reporter: Reporter) -> None:
     """Complete the records of a run's variants; one that breaks its promise is `missed`.
 
     A variant whose graph cannot be read back stays not checked, with a warning.
@@ -50,15 +50,15 @@ def check_variants(variants: list[Json], root: Path, feeds: Feeds, voice: Report
             continue
         path = root / variant["path"]
         try:
-            with contained(), voice.task(f"{path.stem}: reading back {variant['recipe']}"):
+            with contained(), reporter.task(f"{path.stem}: reading back {variant['recipe']}"):
                 found = check(open_artifact(path), feeds)
         except WorkbenchError as error:
-            voice.warn(f"{path.stem}: {variant['recipe']}: the runtime was not checked: {error}")
+            reporter.warn(f"{path.stem}: {variant['recipe']}: the runtime was not checked: {error}")
             continue
         assert found.record is not None
         variant["record"] = asdict(found.record)
         if found.missed is not None:
-            voice.warn(f"{path.stem}: {found.missed}")
+            reporter.warn(f"{path.stem}: {found.missed}")
             reasons = filter(None, (variant["reason"], found.missed))
             variant["status"], variant["reason"] = "missed", "; ".join(reasons)
 
@@ -69,7 +69,7 @@ def record_beside(model: Path) -> VariantRecord | None:
     return read_record(path) if path.is_file() else None
 
 
-def warn_not_probed(path: Path, record: VariantRecord, voice: Reporter) -> None:
+def warn_not_probed(path: Path, record: VariantRecord, reporter: Reporter) -> None:
     """A warning where no feed went through the variant, with the reason."""
     if record.probe is not None and record.probe.not_probed is not None:
-        voice.warn(f"{path}: not probed: {record.probe.not_probed}")
+        reporter.warn(f"{path}: not probed: {record.probe.not_probed}")

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_inputs import lay_ground
+from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import accepted_by
-from optimize.tuning.candidates import Tuned, effects_json
+from optimize.tuning.candidates import TunedModel, effects_json
+from optimize.tuning.goal import SearchGoal
 from optimize.tuning.search import (
     Candidate,
     ModelSet,
@@ -20,7 +21,6 @@ from optimize.tuning.search import (
     rank,
 )
 from optimize.tuning.tune import HeldOut, tune
-from optimize.tuning.wish import Wish
 from optimize.tuning.worth import verdict
 from optimize.variant import read_record, record_path, write_record
 from profiles.profile import REFERENCE
@@ -49,9 +49,9 @@ def tune_set(
     out: Path,
     audio: Path | None,
     evaluation_audio: Path | None,
-    wish: Wish,
+    goal: SearchGoal,
     command: str,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> Json:
     """Search, choose, verify and write; the contents of tune.json.
 
@@ -60,23 +60,23 @@ def tune_set(
     Raises InputError when a model cannot be read or fed, or when there is no usable audio.
     """
     space = Workspace(out)
-    artifacts, skipped = open_all(paths, voice)
+    artifacts, skipped = open_all(paths, reporter)
     check_output(space.results, *paths)
-    heard = load_audio(audio, voice, evaluation_audio)
+    heard = load_audio(audio, reporter, evaluation_audio)
     space.open()
-    ground = lay_ground(artifacts, heard, space.work(), wish.threads, voice)
-    search = tune(artifacts, ground, space.work(), wish, voice)
+    inputs = prepare_inputs(artifacts, heard, space.work(), goal.threads, reporter)
+    search = tune(artifacts, inputs, space.work(), goal, reporter)
     tuned, sets, chosen = search.tuned, search.sets, search.chosen
-    budget = wish.budget
+    budget = goal.budget
     result: Json = {
         "schema": 1,
         "command": command,
-        "wish": {k: v for k, v in asdict(wish).items() if k != "target"},
-        "target": wish.target.name,
+        "wish": {k: v for k, v in asdict(goal).items() if k != "target"},
+        "target": goal.target.name,
         "met": chosen is not None,
         "chosen": None if chosen is None else _set_json(chosen),
         "uniform": _uniform_json(search.uniform),
-        "verdict": verdict(chosen, search.uniform, wish.prefer).as_json(),
+        "verdict": verdict(chosen, search.uniform, goal.prefer).as_json(),
         "reverted": [each.as_json() for each in search.reverted],
         "noisy": any(
             is_noisy({"profiles": each})
@@ -93,7 +93,7 @@ def tune_set(
         "models": [],
     }
     if chosen is not None:
-        models = [_publish(tuned[p.model], p, search.held_out, out, voice) for p in chosen.parts]
+        models = [_publish(tuned[p.model], p, search.held_out, out, reporter) for p in chosen.parts]
         result["models"] = [
             {
                 "name": p.model,
@@ -106,18 +106,20 @@ def tune_set(
             }
             for p, model in zip(chosen.parts, models, strict=True)
         ]
-        results = results_of(result["command"], ground, models, skipped, space, voice)
+        results = results_of(result["command"], inputs, models, skipped, space, reporter)
         write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
         write_report(space.results, space.report)
     elif space.results.is_file():
-        voice.warn(f"{out} still holds the models and the report of an earlier search")
+        reporter.warn(f"{out} still holds the models and the report of an earlier search")
     write_text(out / "tune.json", json.dumps(result, indent=1, allow_nan=False))
     return result
 
 
-def _publish(found: Tuned, part: Candidate, held_out: HeldOut, out: Path, voice: Reporter) -> Json:
+def _publish(
+    tuned: TunedModel, part: Candidate, held_out: HeldOut, out: Path, reporter: Reporter
+) -> Json:
     """Copy a chosen variant with its record to OUT; the model's entry of results.json."""
-    source = open_artifact(found.built[part.recipe])
+    source = open_artifact(tuned.built[part.recipe])
     path = copy_model(source, out)
     write_record(read_record(record_path(source.path)), record_path(path))
     variant: Json = {
@@ -127,32 +129,32 @@ def _publish(found: Tuned, part: Candidate, held_out: HeldOut, out: Path, voice:
         "status": "ok",
         "reason": None,
         "accuracy": held_out.accuracy(part),
-        "profiles": found.profiles[part.recipe],
+        "profiles": tuned.profiles[part.recipe],
         "record": asdict(read_record(record_path(path))),
     }
-    check_variants([variant], out, found.evaluation.feeds[0], voice)
-    keep_golden(found.artifact, found.evaluation, Workspace(out))
+    check_variants([variant], out, tuned.evaluation.feeds[0], reporter)
+    keep_golden(tuned.artifact, tuned.evaluation, Workspace(out))
     return {
-        "name": found.artifact.name,
-        "blocks": effects_json(found, part.recipe),
+        "name": tuned.artifact.name,
+        "blocks": effects_json(tuned, part.recipe),
         "free_running": held_out.free_running(part),
-        "role": found.artifact.role.value,
-        "path": relative_to(out, found.artifact.path),
-        "source_bytes": found.artifact.bytes,
-        "source_sha256": found.artifact.sha256,
-        **_provenance(found),
-        "lengths": accepted_by(found.artifact),
-        "profiles": found.profiles[REFERENCE],
+        "role": tuned.artifact.role.value,
+        "path": relative_to(out, tuned.artifact.path),
+        "source_bytes": tuned.artifact.bytes,
+        "source_sha256": tuned.artifact.sha256,
+        **_provenance(tuned),
+        "lengths": accepted_by(tuned.artifact),
+        "profiles": tuned.profiles[REFERENCE],
         "coverage": {
-            "calibration": asdict(found.calibration.coverage()),
-            "evaluation": asdict(found.evaluation.coverage()),
+            "calibration": asdict(tuned.calibration.coverage()),
+            "evaluation": asdict(tuned.evaluation.coverage()),
         },
         "variants": [variant],
     }
 
 
-def _provenance(found: Tuned) -> Json:
-    return provenance_of(load_model(found.artifact.path))
+def _provenance(tuned: TunedModel) -> Json:
+    return provenance_of(load_model(tuned.artifact.path))
 
 
 def _best(sets: Sequence[ModelSet], prefer: Prefer) -> ModelSet:
@@ -170,13 +172,13 @@ def _uniform_json(uniform: ModelSet | None) -> Json | None:
     return {"recipe": uniform.parts[0].recipe, **_set_json(uniform)}
 
 
-def _set_json(found: ModelSet) -> Json:
+def _set_json(chosen: ModelSet) -> Json:
     return {
-        "bytes": found.bytes,
-        "agreement": found.agreement,
-        "first_agreement": found.first_agreement,
-        "si_sdr_db": found.si_sdr_db,
-        "latency": found.latency,
-        "loss": found.loss,
-        "parts": [asdict(part) for part in found.parts],
+        "bytes": chosen.bytes,
+        "agreement": chosen.agreement,
+        "first_agreement": chosen.first_agreement,
+        "si_sdr_db": chosen.si_sdr_db,
+        "latency": chosen.latency,
+        "loss": chosen.loss,
+        "parts": [asdict(part) for part in chosen.parts],
     }

@@ -13,7 +13,7 @@ from vampnet_models.progress import Reporter, left_text
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
-def open_all(paths: tuple[Path, ...], voice: Reporter) -> tuple[list[Artifact], list[Json]]:
+def open_all(paths: tuple[Path, ...], reporter: Reporter) -> tuple[list[Artifact], list[Json]]:
     """The models that can be read, in the chain's order, and those that cannot, with reasons."""
     artifacts, skipped = [], []
     for path in paths:
@@ -22,24 +22,24 @@ def open_all(paths: tuple[Path, ...], voice: Reporter) -> tuple[list[Artifact], 
                 artifacts.append(open_artifact(path))
         except WorkbenchError as error:
             skipped.append({"path": path.name, "reason": str(error)})
-            voice.warn(f"skipped: {error}")
+            reporter.warn(f"skipped: {error}")
     if not artifacts:
         raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
     order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
     return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
 
 
-def in_turn(artifacts: Sequence[Artifact], voice: Reporter) -> Iterator[Artifact]:
+def in_turn(artifacts: Sequence[Artifact], reporter: Reporter) -> Iterator[Artifact]:
     """Each model, told with its number and with how long the rest takes by those before."""
     started_s = time.perf_counter()
     for done, artifact in enumerate(artifacts):
         left = left_text(time.perf_counter() - started_s, done, len(artifacts))
         where = f"model {done + 1} of {len(artifacts)}{left}"
-        voice.note(f"{artifact.name} ({artifact.role.value}): {where}")
+        reporter.note(f"{artifact.name} ({artifact.role.value}): {where}")
         yield artifact
 
 
-def with_neighbours(artifact: Artifact, voice: Reporter) -> list[Artifact]:
+def with_neighbours(artifact: Artifact, reporter: Reporter) -> list[Artifact]:
     """The model and the other readable ones of its folder: the chain that it stands in.
 
     A generic model stands in none: whatever lies beside it is no concern of its.
@@ -53,7 +53,7 @@ def with_neighbours(artifact: Artifact, voice: Reporter) -> list[Artifact]:
                 with contained():
                     found.append(open_artifact(path))
             except WorkbenchError as error:
-                voice.warn(str(error))
+                reporter.warn(str(error))
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 from tests.tiny_graphs import product, tensor, write
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.main import _set_up_logs, main
 from vampbench.cli.models import inspect as inspect_command
 from vampnet_models.errors import TRACEBACK_VARIABLE, InputError, Unforeseen, contained
@@ -85,12 +85,12 @@ def test_names_from_a_file_are_spelled_out_everywhere(tmp_path, vampbench):
 
 
 def test_a_voice_lets_no_control_character_through(capsys):
-    voice = Voice()
-    voice.say(f"said {NASTY}")
-    voice.warn(NASTY)
-    voice.error(NASTY)
-    voice.table(NASTY, (NASTY,), [(NASTY,)])
-    with voice.task(NASTY) as update:
+    console = Console()
+    console.say(f"said {NASTY}")
+    console.warn(NASTY)
+    console.error(NASTY)
+    console.table(NASTY, (NASTY,), [(NASTY,)])
+    with console.task(NASTY) as update:
         update(1, 1)
     said = capsys.readouterr()
     for text in said:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from vampbench.cli import progress
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.progress import left_text
 
 
@@ -39,19 +39,19 @@ def test_a_closed_stderr_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_short_step_says_only_what_it_took(capsys) -> None:
-    with Voice().task("reading") as update:
+    with Console().task("reading") as update:
         update(1, 2)
         update(2, 2)
     assert capsys.readouterr().err == "reading: 0.0 s\n"
 
 
 def test_the_answer_is_stdout_and_everything_else_stderr(capsys) -> None:
-    voice = Voice()
-    voice.say("answer")
-    voice.table("Table", ("name", "size"), [("a", "1 MB")])
-    voice.note("about the work")
-    voice.warn("not done")
-    voice.error("cannot be used")
+    console = Console()
+    console.say("answer")
+    console.table("Table", ("name", "size"), [("a", "1 MB")])
+    console.note("about the work")
+    console.warn("not done")
+    console.error("cannot be used")
     said = capsys.readouterr()
     assert [line.split() for line in said.out.splitlines() if "─" not in line] == [
         ["answer"], ["Table"], ["name", "size"], ["a", "1", "MB"], []
@@ -64,38 +64,38 @@ def test_the_answer_is_stdout_and_everything_else_stderr(capsys) -> None:
 
 
 def test_a_quiet_voice_keeps_the_answer_the_warnings_and_the_errors(capsys) -> None:
-    voice = Voice(quiet=True)
-    with voice.task("reading") as update:
+    console = Console(quiet=True)
+    with console.task("reading") as update:
         update(1, 2)
-    voice.keep("feeds")
-    voice.tell_kept()
-    voice.note("about the work")
-    voice.say("answer")
-    voice.warn("not done")
+    console.keep("feeds")
+    console.tell_kept()
+    console.note("about the work")
+    console.say("answer")
+    console.warn("not done")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("answer\n", "warning: not done\n")
 
 
 def test_planned_steps_say_which_they_are(capsys) -> None:
-    voice = Voice()
-    voice.plan(3)
-    voice.reach()
-    voice.reach()
-    with voice.task("c2f: int8-static"):
+    console = Console()
+    console.plan(3)
+    console.reach()
+    console.reach()
+    with console.task("c2f: int8-static"):
         pass
     assert capsys.readouterr().err == "[2/3] c2f: int8-static: 0.0 s\n"
-    assert [step.name for step in voice.steps] == ["c2f: int8-static"]
+    assert [step.name for step in console.steps] == ["c2f: int8-static"]
 
 
 def test_steps_turn_out_to_be_fewer_than_were_planned(capsys) -> None:
-    voice = Voice()
-    voice.plan(9)
-    voice.reach()
-    with voice.task("trials"):
+    console = Console()
+    console.plan(9)
+    console.reach()
+    with console.task("trials"):
         pass
-    voice.expect(2)
-    voice.reach()
-    with voice.task("timing"):
+    console.expect(2)
+    console.reach()
+    with console.task("timing"):
         pass
     assert capsys.readouterr().err == "[1/9] trials: 0.0 s\n[2/3] timing: 0.0 s\n"
 
@@ -115,5 +115,5 @@ def test_colours_are_as_the_environment_says(monkeypatch, capsys, variable, colo
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv(variable, "1")
-    Voice().warn("not done")
+    Console().warn("not done")
     assert ("\x1b[33m" in capsys.readouterr().err) is coloured

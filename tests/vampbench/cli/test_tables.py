@@ -2,7 +2,7 @@
 
 import pytest
 
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.tables import are_numbers, filled
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "why")
@@ -15,7 +15,7 @@ ROWS = [
 @pytest.mark.parametrize("width", [60, 72, 80, 140])
 def test_no_line_is_wider_and_no_value_broken(monkeypatch, capsys, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    Voice().table("Variants", COLUMNS, ROWS)
+    Console().table("Variants", COLUMNS, ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     for value in ("codec_encoder", "int8-static", "12.30 MB"):
@@ -24,7 +24,7 @@ def test_no_line_is_wider_and_no_value_broken(monkeypatch, capsys, width):
 
 def test_text_stands_left_and_numbers_right(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
-    Voice().table("Variants", COLUMNS, ROWS)
+    Console().table("Variants", COLUMNS, ROWS)
     one, two = (line for line in capsys.readouterr().out.splitlines() if "MB" in line)
     assert one.index("int8-static") == two.index("fp16")
     assert one.index("1.02 MB") + len("1.02 MB") == two.index("12.30 MB") + len("12.30 MB")
@@ -32,7 +32,7 @@ def test_text_stands_left_and_numbers_right(monkeypatch, capsys):
 
 def test_where_no_table_fits_the_rows_stand_below_each_other(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
-    Voice().table("Variants", COLUMNS, ROWS)
+    Console().table("Variants", COLUMNS, ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == ["Variants", "codec_encoder", "  recipe int8-static; size 1.02 MB;"]
     assert max(map(len, lines)) <= 40
@@ -50,7 +50,7 @@ def test_what_counts_as_a_number():
 def test_a_long_name_is_broken_behind_a_sign_or_a_word(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     rows = [("layers.0.self_attn/Softmax/qkv", "0.56 x"), ("SimplifiedLayerNormalization", "1 x")]
-    Voice().table("Blocks", ("block", "time, as a multiple of FP32's"), rows)
+    Console().table("Blocks", ("block", "time, as a multiple of FP32's"), rows)
     left = [line[:24].strip() for line in capsys.readouterr().out.splitlines()]
     assert "layers.0.self_attn/" in left and "Softmax/qkv" in left
     assert "SimplifiedLayer" in left and "Normalization" in left
@@ -63,7 +63,7 @@ def test_columns_without_a_value_are_left_out():
 
 def test_a_stacked_value_keeps_its_unit_on_its_line(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "30")
-    Voice().table("Blocks", ("a", "damage", "saves"), [("a" * 24, "5.0e-06", "0.17 MB")] * 2)
+    Console().table("Blocks", ("a", "damage", "saves"), [("a" * 24, "5.0e-06", "0.17 MB")] * 2)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1:4] == ["a" * 24, "  damage 5.0e-06;", "    saves 0.17 MB"]
 
@@ -71,19 +71,19 @@ def test_a_stacked_value_keeps_its_unit_on_its_line(monkeypatch, capsys):
 def test_a_fact_goes_on_below_itself(monkeypatch, capsys):
     text = "  size        2.16 MB, 1,126,986 parameters (uint8 1,001,068, float 125,880)"
     monkeypatch.setenv("COLUMNS", "60")
-    Voice().say(text)
+    Console().say(text)
     assert capsys.readouterr().out.splitlines() == [
         "  size        2.16 MB, 1,126,986 parameters (uint8",
         "              1,001,068, float 125,880)",
     ]
     monkeypatch.delenv("COLUMNS")
-    Voice().say(text)
+    Console().say(text)
     assert capsys.readouterr().out == f"{text}\n"
 
 
 def test_a_fact_with_a_long_label_goes_on_near_the_left(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "30")
-    Voice().say("  a/long/path/of/a.onnx  opens in 160 ms, 123 ms cold")
+    Console().say("  a/long/path/of/a.onnx  opens in 160 ms, 123 ms cold")
     assert capsys.readouterr().out.splitlines() == [
         "  a/long/path/of/a.onnx  opens",
         "    in 160 ms, 123 ms cold",
@@ -92,7 +92,7 @@ def test_a_fact_with_a_long_label_goes_on_near_the_left(monkeypatch, capsys):
 
 def test_what_has_no_label_is_left_to_the_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "20")
-    Voice().say("a sentence that is longer than the width")
+    Console().say("a sentence that is longer than the width")
     assert capsys.readouterr().out == "a sentence that is longer than the width\n"
 
 
@@ -103,7 +103,7 @@ def test_heads_give_way_before_numbers_do(monkeypatch, capsys, width):
         ("codec_encoder", "int8-dynamic", "4.41 MB", "100%", "99.91 %"),
         ("codec_decoder", "fused", "4.41 MB", "100%", "131.7 dB"),
     ]
-    Voice().table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
+    Console().table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     assert any(line.endswith(" 131.7 dB") for line in lines)

@@ -14,7 +14,7 @@ from optimize.backends.fusion import fused_recipe
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
 from vampbench.work.convert import Calibrating, convert_models
 from vampbench.work.runtime import warn_not_probed
@@ -62,8 +62,8 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
     if native and backend != "workbench":
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
     recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
-    voice = Voice(as_json=as_json)
-    return convert(model, out, recipe, voice, explain=explain, native=native)
+    console = Console(as_json=as_json)
+    return convert(model, out, recipe, console, explain=explain, native=native)
 
 
 @click.command()
@@ -92,15 +92,15 @@ def npu(
     Example:
       vampbench npu models --precision a16w8 -o models-npu
     """
-    voice = Voice(as_json=as_json)
-    return convert(model, out, find_recipe(f"npu-{precision}"), voice, audio=audio, feeds=feeds)
+    console = Console(as_json=as_json)
+    return convert(model, out, find_recipe(f"npu-{precision}"), console, audio=audio, feeds=feeds)
 
 
 def convert(
     model: Path,
     out: Path,
     recipe: Recipe,
-    voice: Voice,
+    console: Console,
     *,
     audio: Path | None = None,
     feeds: Path | None = None,
@@ -115,40 +115,40 @@ def convert(
     """
     how = calibrating or Calibrating(audio, feeds=feeds)
     made, code = convert_models(
-        model, out, recipe, how, voice, native=native, on_made=partial(_tell, explain, voice)
+        model, out, recipe, how, console, native=native, on_made=partial(_tell, explain, console)
     )
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
-    voice.json({"variants": records} | more)
+    console.json({"variants": records} | more)
     return code
 
 
-def _tell(explain: bool, voice: Voice, artifact: Artifact, variant: Variant) -> None:
+def _tell(explain: bool, console: Console, artifact: Artifact, variant: Variant) -> None:
     record = asdict(variant.record)
-    voice.say(
+    console.say(
         f"{variant.path}  {megabytes(record['bytes'])} "
         f"({record['bytes'] / artifact.bytes:.0%} of {megabytes(artifact.bytes)})"
     )
     if record["fusions"]:
         fused = ", ".join(f"{n} {rule}" for rule, n in record["fusions"].items() if n)
-        voice.say(f"  fused: {fused or 'nothing'}")
+        console.say(f"  fused: {fused or 'nothing'}")
     if record["custom_operators"]:
         names = ", ".join(record["custom_operators"])
         instead = record["portable"]
-        voice.say(f"  needs the operator library for {names}; without it {instead} is opened")
+        console.say(f"  needs the operator library for {names}; without it {instead} is opened")
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
-        voice.say(f"  weights: {kinds}")
+        console.say(f"  weights: {kinds}")
     for warning in record["warnings"]:
-        voice.warn(warning)
+        console.warn(warning)
     for line in mixed_lines(variant.record.mixed_nodes):
-        voice.say(f"  apart: {line}")
+        console.say(f"  apart: {line}")
     for line in float_lines(variant.record.float_nodes):
-        voice.say(f"  float: {line}")
+        console.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:
-        voice.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
-    warn_not_probed(variant.path, variant.record, voice)
+        console.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
+    warn_not_probed(variant.path, variant.record, console)
     if variant.record.runtime is None:
-        voice.say(f"  runtime: {not_checked(variant.path)}")
+        console.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:
-        voice.say(f"  not fused: {missed['rule']} at {missed['node']}: {missed['reason']}")
+        console.say(f"  not fused: {missed['rule']} at {missed['node']}: {missed['reason']}")

@@ -9,7 +9,7 @@ import click
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import feeds_of, lay_ground
+from calibration.feeds.chain_inputs import feeds_of, prepare_inputs
 from calibration.ranges.observers import Range
 from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
@@ -17,7 +17,7 @@ from optimize.precision.fp16.ranges import load_ranges, save_ranges
 from optimize.recipe_settings import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert
 from vampbench.cli.judge.verify import show
 from vampnet_models.chain.members import with_neighbours
@@ -89,7 +89,7 @@ def fp16(
       vampbench fp16 coarse.onnx -o coarse.fp16.onnx
       vampbench fp16 coarse.onnx --measure --save-ranges r.json --emulate -o coarse.fp16.onnx
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     measure = measure or save_ranges_to is not None
     if measure and ranges is not None:
         raise InputError(f"{ranges}: measured before; leave out --measure and --save-ranges")
@@ -113,29 +113,29 @@ def fp16(
 
     def afterwards() -> dict[str, Any]:
         if save_ranges_to is not None and found:
-            _save(save_ranges_to, model, found, voice)
+            _save(save_ranges_to, model, found, console)
         if not emulate:
             return {}
         kept = Float16(keep_nodes, keep_ops, True, found or given)
-        compared.update(_emulated(model, out, kept, audio, voice))
+        compared.update(_emulated(model, out, kept, audio, console))
         return {"emulated": {title: report.as_json() for title, report in compared.items()}}
 
     recipe = fp16_recipe(settings)
-    code = convert(model, out, recipe, voice, audio=audio, afterwards=afterwards)
+    code = convert(model, out, recipe, console, audio=audio, afterwards=afterwards)
     for title, report in compared.items():
         if report.nonfinite:
-            voice.error(f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure")
+            console.error(f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure")
             code = max(code, PromiseMissed.exit_code)
     return code
 
 
-def _save(path: Path, model: Path, found: dict[str, Range], voice: Voice) -> None:
+def _save(path: Path, model: Path, found: dict[str, Range], console: Console) -> None:
     save_ranges(path, open_artifact(model).sha256, found)
-    voice.say(f"{path}  {len(found)} ranges")
+    console.say(f"{path}  {len(found)} ranges")
 
 
 def _emulated(
-    model: Path, out: Path, settings: Float16, audio: Path | None, voice: Voice
+    model: Path, out: Path, settings: Float16, audio: Path | None, console: Console
 ) -> dict[str, AccuracyReport]:
     """Say what rounding the weights costs, and what rounding every result does."""
     source = open_artifact(model)
@@ -144,24 +144,24 @@ def _emulated(
         settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
     )
     with scratch_folder() as scratch:
-        ground = lay_ground(
-            with_neighbours(source, voice), load_audio(audio, voice), scratch, 0, voice
+        inputs = prepare_inputs(
+            with_neighbours(source, console), load_audio(audio, console), scratch, 0, console
         )
-        _, evaluation = feeds_of(source, ground, None, 0, voice)
+        _, evaluation = feeds_of(source, inputs, None, 0, console)
         made = build_variant(source, fp16_recipe(emulated), scratch / f"{source.name}.onnx")
-        truth = _truth(source, evaluation, voice)
+        truth = _truth(source, evaluation, console)
         paths = {"weights rounded": variant.path, "every result rounded": made.path}
-        return {title: _compared(title, truth, path, voice) for title, path in paths.items()}
+        return {title: _compared(title, truth, path, console) for title, path in paths.items()}
 
 
-def _truth(source: Artifact, evaluation: FeedSet, voice: Voice) -> Truth:
-    with voice.task("reference tokens") as update:
+def _truth(source: Artifact, evaluation: FeedSet, console: Console) -> Truth:
+    with console.task("reference tokens") as update:
         return reference_truth(source, evaluation.feeds, update)
 
 
-def _compared(title: str, truth: Truth, path: Path, voice: Voice) -> AccuracyReport:
-    with voice.task(title) as update:
+def _compared(title: str, truth: Truth, path: Path, console: Console) -> AccuracyReport:
+    with console.task(title) as update:
         report = compare(truth, open_artifact(path), update)
-    voice.say(f"{title}:")
-    show(report, voice)
+    console.say(f"{title}:")
+    show(report, console)
     return report

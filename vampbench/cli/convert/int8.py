@@ -13,7 +13,7 @@ from optimize.backends import inc
 from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
 from optimize.recipes import INT8_STATIC
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, native_option
 from vampbench.work.convert import Calibrating
 from vampnet_models.errors import InputError
@@ -99,7 +99,7 @@ def int8(
       vampbench int8 codec_decoder.onnx --activations s8 -o codec_decoder.s8.onnx
       vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     given = {
         "--observer": observer,
         "--activations": activations,
@@ -128,14 +128,14 @@ def int8(
         if named:
             raise InputError(f"{named[0]}: Neural Compressor calibrates its own way; leave it out")
         recipe = inc.int8_recipe(mode, inc_python)
-        return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
+        return convert(model, out, recipe, console, audio=audio, feeds=feeds)
     if mode == "smoothquant":
         raise InputError("smoothquant: a mode of --backend neural-compressor; ours is static")
     if mode == "dynamic":
         if named:
             raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
         recipe = dynamic_recipe(tables)
-        return convert(model, out, recipe, voice, audio=audio, feeds=feeds, native=native)
+        return convert(model, out, recipe, console, audio=audio, feeds=feeds, native=native)
     if calibration is not None and not calibration.exists():
         check_output(calibration)
     if model.is_dir() and calibration is not None:
@@ -146,10 +146,10 @@ def int8(
         return Terms(
             max_memory_bytes=max_memory,
             store=Store(kept, given=calibration is not None),
-            on_prediction=lambda predicted: voice.note(
+            on_prediction=lambda predicted: console.note(
                 f"{target.name}: calibration takes about {predicted.describe()}"
             ),
         )
 
     how = Calibrating(audio, evaluation_audio, feeds, upstream, terms)
-    return convert(model, out, recipe, voice, calibrating=how, native=native)
+    return convert(model, out, recipe, console, calibrating=how, native=native)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.onnxfile.outputs import model_output
 from vampnet_models.repair.make_dynamic import make_dynamic as free
 
@@ -28,17 +28,17 @@ def make_dynamic(model: Path, out: Path, as_json: bool) -> int:
     Example:
       vampbench make-dynamic coarse_transformer_v2.onnx -o coarse_dynamic.onnx
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     target = model_output(out, model)
-    with voice.task(f"{model.name}: freeing its length"):
+    with console.task(f"{model.name}: freeing its length"):
         found = free(model, target)
     reach = "any length" if found.longest is None else f"up to {found.longest} frames"
-    voice.say(f"{found.path}: was fixed at {found.own_frames} frames, takes {reach}")
-    voice.say(
+    console.say(f"{found.path}: was fixed at {found.own_frames} frames, takes {reach}")
+    console.say(
         f"  verified    differs by {found.largest_difference:.1e} of the largest value at "
         f"{found.own_frames} frames; runs at {', '.join(map(str, found.tried))}"
     )
     for change in found.changes:
-        voice.say(f"  replaced    {change}")
-    voice.json(asdict(found) | {"path": str(found.path)})
+        console.say(f"  replaced    {change}")
+    console.json(asdict(found) | {"path": str(found.path)})
     return 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from optimize.origin import check_origin
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact
@@ -50,7 +50,7 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
       vampbench make-static coarse.onnx --frames 173 -o coarse.173.onnx
       vampbench verify coarse.onnx coarse.173.onnx
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     target = model_output(out, model)
     source = open_artifact(model)
     check_origin(load_model(model), source, as_exported=False)
@@ -59,10 +59,10 @@ def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) 
     found = fix_shapes(model, shapes, target)
     made = open_artifact(target)
     listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-    voice.say(f"{target}  {megabytes(made.bytes)}: takes {listed} alone")
+    console.say(f"{target}  {megabytes(made.bytes)}: takes {listed} alone")
     for node in found.unresolved:
-        voice.warn(f"{node.op_type} {node.node}: its shape stays open: {node.reason}")
-    voice.json(
+        console.warn(f"{node.op_type} {node.node}: its shape stays open: {node.reason}")
+    console.json(
         {
             "path": str(target),
             "bytes": made.bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.onnxfile.native import build_library, built_library
 
 
@@ -23,12 +23,12 @@ def native(as_json: bool) -> int:
       vampbench native --json
       vampbench int8 codec_decoder.onnx --native -o decoder.int8.onnx
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     path = built_library()
     was_there = path is not None
     if path is None:
-        with voice.task("compiling the operators"):
+        with console.task("compiling the operators"):
             path = build_library()
-    voice.say(f"{path}  {'was there already' if was_there else 'built'}")
-    voice.json({"library": str(path), "built": not was_there})
+    console.say(f"{path}  {'was there already' if was_there else 'built'}")
+    console.json({"library": str(path), "built": not was_there})
     return 0

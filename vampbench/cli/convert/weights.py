@@ -9,7 +9,7 @@ import click
 from optimize.backends import inc
 from optimize.recipe_settings import weights_recipe
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, model_command
 from vampnet_models.errors import InputError
 
@@ -90,5 +90,5 @@ def weights(
         raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
     else:
         recipe = weights_recipe(bits, block, method, compute, tables)
-    voice = Voice(as_json=as_json)
-    return convert(model, out, recipe, voice, audio=audio, feeds=feeds)
+    console = Console(as_json=as_json)
+    return convert(model, out, recipe, console, audio=audio, feeds=feeds)

@@ -9,7 +9,7 @@ import click
 from calibration.audio.load import read_audio
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
@@ -51,7 +51,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     Example:
       vampbench compare song.wav --run out/demo -o listen
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     results = read_results(run_dir)
     pairs = _codec_pairs(results, run_dir)
     names = ["original", *(name for name, _, _ in pairs)]
@@ -64,7 +64,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     write_wav(files[0], samples)
     rows: list[Json] = []
     reference = reference_codes = None
-    with voice.task("coding") as update:
+    with console.task("coding") as update:
         for done, (_, encoder, decoder) in enumerate(pairs):
             update(done, len(pairs))
             codes = encode(open_session(encoder), samples)
@@ -90,7 +90,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
         "SI-SDR to original",
         "log-mel to original",
     )
-    voice.table(
+    console.table(
         f"{recording.name}, {len(samples) / VAMPNET.sample_rate_hz:.1f} s",
         columns,
         [
@@ -104,8 +104,8 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
             for r in rows
         ],
     )
-    voice.say(f"{out}")
-    voice.json({"output": str(out), "files": rows})
+    console.say(f"{out}")
+    console.json({"output": str(out), "files": rows})
 
 
 def _codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:

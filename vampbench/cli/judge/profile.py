@@ -9,7 +9,7 @@ import click
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import save_feed
-from calibration.feeds.chain_inputs import EVALUATION, check_feeds, lay_ground, side_feeds
+from calibration.feeds.chain_inputs import EVALUATION, check_feeds, prepare_inputs, side_feeds
 from calibration.feeds.lengths import in_step
 from profiles.host import describe_host
 from profiles.measure.compare import compare, document
@@ -18,7 +18,7 @@ from profiles.measure.stats import Ratio
 from profiles.profile import profile_variants
 from profiles.targets.order import check_cores, parse_targets, profiled_words
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.judge.verify import check_same_interface
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
@@ -78,7 +78,7 @@ def profile(
       vampbench profile coarse.onnx coarse.int8.onnx --target cpu -o today.json
       vampbench profile coarse.onnx coarse.int8.onnx --compare today.json
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     chosen = parse_targets(targets)
     check_cores(chosen)
     if out is not None:
@@ -89,14 +89,14 @@ def profile(
     for artifact in artifacts[1:]:
         check_same_interface(artifacts[0], artifact)
     names = _names(artifacts)
-    fed = in_step(artifacts[0], artifacts[1:], voice)
+    fed = in_step(artifacts[0], artifacts[1:], console)
     with scratch_folder() as scratch:
-        beside = with_neighbours(artifacts[0], voice)
-        ground = lay_ground(beside, load_audio(audio, voice), scratch, 0, voice)
-        evaluation = side_feeds(fed, ground, EVALUATION, feeds, 0, voice)
+        beside = with_neighbours(artifacts[0], console)
+        inputs = prepare_inputs(beside, load_audio(audio, console), scratch, 0, console)
+        evaluation = side_feeds(fed, inputs, EVALUATION, feeds, 0, console)
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
-        with voice.task("profiling") as update:
+        with console.task("profiling") as update:
             found = profile_variants(
                 dict(zip(names, models, strict=True)),
                 feed,
@@ -106,23 +106,23 @@ def profile(
                 progress=lambda done, total, _text: update(done, total),
             )
     for target in chosen:
-        _tell_target(target.label, {name: found[name][target.name] for name in names}, voice)
+        _tell_target(target.label, {name: found[name][target.name] for name in names}, console)
     for name in names:
         for record in found[name].values():
             if "operator_times" in record:
-                _tell_operators(name, record, voice)
+                _tell_operators(name, record, console)
     for name in names:
         for record in found[name].values():
             for warning in record.get("warnings", ()):
-                voice.warn(f"{name}: {warning}")
+                console.warn(f"{name}: {warning}")
             for note in record.get("notes", ()):
-                voice.say(f"note  {name}: {note}")
+                console.say(f"note  {name}: {note}")
     result: Json = document(artifacts[0].name, found, describe_host().as_json())
     if before is not None:
-        result["compared"] = _compare(before, result, other_machine, voice)
+        result["compared"] = _compare(before, result, other_machine, console)
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
-    voice.json(result)
+    console.json(result)
     failed = any(r["kind"] == "failed" for targets in found.values() for r in targets.values())
     return 1 if failed else 0
 
@@ -138,7 +138,7 @@ def _read_profile(path: Path) -> Json:
     return content
 
 
-def _compare(before: Json, now: Json, other_machine: bool, voice: Voice) -> list[Json]:
+def _compare(before: Json, now: Json, other_machine: bool, console: Console) -> list[Json]:
     """What became faster or slower, in the terminal and as JSON."""
     found = compare(before, now, other_machine=other_machine)
     rows = [
@@ -153,10 +153,10 @@ def _compare(before: Json, now: Json, other_machine: bool, voice: Voice) -> list
         for each in found
     ]
     columns = ("model", "target", "now is", "x then", "machine", "x then without it")
-    voice.table("Against the earlier profile", columns, rows)
+    console.table("Against the earlier profile", columns, rows)
     for each in found:
         for warning in each.warnings:
-            voice.warn(f"{each.recipe}, {each.target}: {warning}")
+            console.warn(f"{each.recipe}, {each.target}: {warning}")
     return [each.as_json() for each in found]
 
 
@@ -174,7 +174,7 @@ def _names(artifacts: list[Artifact]) -> list[str]:
     return names
 
 
-def _tell_operators(name: str, record: Json, voice: Voice) -> None:
+def _tell_operators(name: str, record: Json, console: Console) -> None:
     """Where the time goes, the longest first, and how far that is from the machine's peaks."""
     times, peaks, roof = record["operator_times"], record["peaks"], record["roofline"]
     rows = [
@@ -188,8 +188,8 @@ def _tell_operators(name: str, record: Json, voice: Voice) -> None:
         for each in times["by_operator"][:_MAX_OPERATORS]
     ]
     columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
-    voice.table(f"{name}: {record['target']}", columns, rows)
-    voice.say(
+    console.table(f"{name}: {record['target']}", columns, rows)
+    console.say(
         f"  peaks  {peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
         f"{peaks['int8_ops_per_s'] / 1e9:.0f} GOP/s in INT8, "
         f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied, "
@@ -197,21 +197,21 @@ def _tell_operators(name: str, record: Json, voice: Voice) -> None:
         f"bound {roof['floor_s'] * 1e3:.2f} ms, {roof['efficiency']:.0%} of it reached"
     )
     for warning in roof["warnings"]:
-        voice.warn(f"{name}: {warning}")
+        console.warn(f"{name}: {warning}")
 
 
-def _tell_target(label: str, records: dict[str, Json], voice: Voice) -> None:
+def _tell_target(label: str, records: dict[str, Json], console: Console) -> None:
     """Times in a table, with a line for each of what else was seen; what has none in another."""
     timed = {name: r for name, r in records.items() if r["kind"] == "measurement"}
     if timed:
         rows = [(name, *_times(record)) for name, record in timed.items()]
-        voice.table(label, ("model", "median", "p10 to p90", "x reference"), rows)
+        console.table(label, ("model", "median", "p10 to p90", "x reference"), rows)
         for name, record in timed.items():
-            voice.say(f"  {name}  {_seen(record)}")
-        voice.say("")
+            console.say(f"  {name}  {_seen(record)}")
+        console.say("")
     others = [(name, *_untimed(r)) for name, r in records.items() if name not in timed]
     if others:
-        voice.table(label, ("model", "kind", "note"), others)
+        console.table(label, ("model", "kind", "note"), others)
 
 
 def _times(record: Json) -> tuple[str, str, str]:

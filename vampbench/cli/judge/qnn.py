@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_inputs import EVALUATION, check_feeds, lay_ground, side_feeds
+from calibration.feeds.chain_inputs import EVALUATION, check_feeds, prepare_inputs, side_feeds
 from calibration.feeds.lengths import short_states
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.judge.verify import check_same_interface
 from vampnet_models.cache import Json
 from vampnet_models.chain.members import with_neighbours
@@ -79,7 +79,7 @@ def qnn(
     Example:
       vampbench qnn models/coarse.onnx coarse.npu.onnx --frames 24 --states 4
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     check_feeds(feeds)
     if out is not None:
         check_output(out, reference, *variants)
@@ -90,26 +90,26 @@ def qnn(
     missing = unavailable()
     if missing is not None:
         raise InputError(missing)
-    beside = with_neighbours(source, voice)
+    beside = with_neighbours(source, console)
     with scratch_folder() as folder:
-        ground = lay_ground(beside, load_audio(audio, voice), folder, 0, voice)
-        found = side_feeds(source, ground, EVALUATION, feeds, 0, voice)
+        inputs = prepare_inputs(beside, load_audio(audio, console), folder, 0, console)
+        found = side_feeds(source, inputs, EVALUATION, feeds, 0, console)
     short = short_states(source, found.feeds, frames, states)
     records: dict[str, Json] = {}
     code = 0
     for artifact in artifacts:
         try:
-            with voice.task(f"{artifact.path}: compiling{' and emulating' if emulate else ''}"):
+            with console.task(f"{artifact.path}: compiling{' and emulating' if emulate else ''}"):
                 made = compile_variant(
                     artifact.path, reference, short, soc=_SOC_NAMES[soc], emulate=emulate
                 )
         except InputError as error:
-            voice.error(str(error))
+            console.error(str(error))
             records[str(artifact.path)] = {"kind": "failed", "reason": str(error)}
             code = 1
             continue
         records[str(artifact.path)] = made.as_json()
-        _tell(str(artifact.path), made, voice)
+        _tell(str(artifact.path), made, console)
     result: Json = {
         "command": "vampbench qnn",
         "reference": str(reference),
@@ -120,31 +120,31 @@ def qnn(
     }
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
-    voice.json(result)
+    console.json(result)
     return code
 
 
-def _tell(name: str, made: Compiled, voice: Voice) -> None:
+def _tell(name: str, made: Compiled, console: Console) -> None:
     """Print what was found, each figure under its level of evidence."""
-    voice.say(name)
-    voice.say(
+    console.say(name)
+    console.say(
         f"  compiled    for {made.soc}: {made.supported} of {made.nodes} nodes "
         f"({percent(made.flops_share)} of the FLOPs) in {made.partitions} part"
         f"{'' if made.partitions == 1 else 's'}, context binary {megabytes(made.context_bytes)}"
     )
     for refusal in made.refusals:
-        voice.say(f"  refused     {refusal.nodes} {refusal.op_type}: {refusal.reason}")
+        console.say(f"  refused     {refusal.nodes} {refusal.op_type}: {refusal.reason}")
     each = made.emulated
     if each is None:
-        voice.say(f"  emulated    no: {made.not_emulated}")
+        console.say(f"  emulated    no: {made.not_emulated}")
     elif each.measure == "tokens":
-        voice.say(
+        console.say(
             f"  emulated    token agreement {percent(each.to_reference)} "
             f"({each.n_positions:,} tokens); on the CPU {percent(each.variant_to_reference)}; "
             f"{percent(each.to_variant)} as on the CPU"
         )
     else:
-        voice.say(
+        console.say(
             f"  emulated    SI-SDR {each.to_reference:.1f} dB to FP32; the CPU has "
             f"{each.variant_to_reference:.1f} dB; {each.to_variant:.1f} dB to the CPU"
         )

@@ -11,7 +11,7 @@ from calibration.audio.two_folders import load_audio
 from optimize.truth.free_running import FreeRun, floor_session, free_runs
 from optimize.truth.swap import SwapRow, swap_table
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.judge.vamp import find_stages, open_chain
 from vampnet_models.chain.pipeline import Chain, encode
 from vampnet_models.chain.tokens import Codes, SamplingOptions
@@ -64,33 +64,33 @@ def swap(
     Example:
       vampbench swap out/demo/builtin out/demo/variants/int8-dynamic
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     with scratch_folder() as folder:
         none: dict[Role, Path | None] = {}
         references = find_stages(models_dir, none, folder)
         variants = find_stages(variants_dir, none, folder)
-        heard = load_audio(audio, voice).evaluation[:clips]
+        heard = load_audio(audio, console).evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(variants, threads)
         floor = _floor(references)
         samples = [clip.samples[:_CLIP_SAMPLES] for clip in heard]
         sampling = SamplingOptions(steps=steps)
-        with voice.task("exchanging stages") as update:
+        with console.task("exchanging stages") as update:
             rows = swap_table(reference, variant, floor, samples, sampling, update)
         codes = [encode(reference.encoder, clip) for clip in samples]
         runs = {
-            role.value: _free(role, sessions, codes, steps, voice)
+            role.value: _free(role, sessions, codes, steps, console)
             for role, sessions in (
                 (Role.COARSE, (reference.coarse, variant.coarse, floor.coarse)),
                 (Role.C2F, (reference.c2f, variant.c2f, floor.c2f)),
             )
         }
-    voice.table("Whom to blame", ("exchanged", "agreement", "log-mel", "SI-SDR"), _cells(rows))
-    voice.table(
+    console.table("Whom to blame", ("exchanged", "agreement", "log-mel", "SI-SDR"), _cells(rows))
+    console.table(
         "Free-running",
         ("model", "agreement", "never apart", "first apart after step"),
         [(f"{m}, {n}", *_run_cells(r)) for m, found in runs.items() for n, r in found.items()],
     )
-    voice.json(
+    console.json(
         {
             "clips": [clip.name for clip in heard],
             "steps": steps,
@@ -116,10 +116,10 @@ def _free(
     sessions: tuple[Session, Session, Session],
     codes: list[Codes],
     steps: int,
-    voice: Voice,
+    console: Console,
 ) -> dict[str, FreeRun]:
     reference, variant, floor = sessions
-    with voice.task(f"{role.value}: free-running") as update:
+    with console.task(f"{role.value}: free-running") as update:
         others = {"variant": variant, "floor": floor}
         return free_runs(role, reference, others, codes, steps, update)
 

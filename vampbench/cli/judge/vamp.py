@@ -12,7 +12,7 @@ import numpy as np
 
 from calibration.audio.load import read_audio
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.judge.beats import check_tracker, codec_frames, track_beats
 from vampbench.work.listening import write_wav
 from vampnet_models.chain.builtin import builtin_models
@@ -177,7 +177,7 @@ def vamp_command(
       vampbench vamp song.wav -o vamped.wav --models models --coarse coarse.int8.onnx
       vampbench vamp song.wav -o vamped.wav --beats models/wavebeat.onnx --period 0
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     if out.suffix.lower() != ".wav":
         raise InputError(f"{out}: the output is a WAV file; give a name that ends in .wav")
     check_output(out, recording)
@@ -200,26 +200,26 @@ def vamp_command(
         }
     if duration_s is not None:
         samples = samples[: max(VAMPNET.hop_samples, round(duration_s * VAMPNET.sample_rate_hz))]
-    heard = () if beats is None else _heard(beats, samples, threads, voice)
+    heard = () if beats is None else _heard(beats, samples, threads, console)
     prompt = Prompt(
         period, width, prefix_s, suffix_s, upper_codebook, seed, beats=heard, beat_width=beat_width
     )
     sampling = SamplingOptions(
         steps=steps, temperature=temperature, typical_mass=typical_mass, seed=seed
     )
-    with voice.task("vamping") as update:
+    with console.task("vamping") as update:
         update(0, 1)
         audio, codes = vamp(chain, samples, prompt.mask, sampling, progress=update)
     write_wav(out, audio)
     tokens_sha256 = hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
     kept = float(1 - prompt.mask(codes.shape).mean())
-    voice.say(
+    console.say(
         f"{out}  {len(audio) / VAMPNET.sample_rate_hz:.2f} s, "
         f"{kept:.0%} of the recording's tokens kept"
     )
-    voice.say(f"  tokens sha256  {tokens_sha256[:16]}")
+    console.say(f"  tokens sha256  {tokens_sha256[:16]}")
     for role, name in names.items():
-        voice.say(f"  {role.value:<14} {name}")
+        console.say(f"  {role.value:<14} {name}")
     result = {
         "output": str(out),
         "samples": len(audio),
@@ -229,19 +229,19 @@ def vamp_command(
         "beats": None if beats is None else len(heard),
         "models": {role.value: name for role, name in names.items()},
     }
-    voice.json(result)
+    console.json(result)
 
 
-def _heard(tracker: Path, samples: Audio, threads: int, voice: Voice) -> tuple[int, ...]:
+def _heard(tracker: Path, samples: Audio, threads: int, console: Console) -> tuple[int, ...]:
     """The frames of the beats; a recording in which none is heard is worth a word."""
-    with voice.task("tracking beats") as update:
+    with console.task("tracking beats") as update:
         update(0, 1)
         frames = codec_frames(track_beats(tracker, samples, threads))
         update(1, 1)
     if frames:
-        voice.note(f"{tracker.name}: {len(frames)} beats")
+        console.note(f"{tracker.name}: {len(frames)} beats")
     else:
-        voice.warn(f"{tracker.name}: hears no beat: none is kept")
+        console.warn(f"{tracker.name}: hears no beat: none is kept")
     return frames
 
 

@@ -12,7 +12,7 @@ from calibration.feeds.chain_inputs import (
     EVALUATION,
     check_feeds,
     given_feeds,
-    lay_ground,
+    prepare_inputs,
     side_feeds,
 )
 from calibration.feeds.lengths import check_fed, in_step
@@ -20,7 +20,7 @@ from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.runtime import tell
 from vampbench.work.job import judge
 from vampbench.work.runtime import Checked, check
@@ -76,7 +76,7 @@ def verify(
       vampbench verify models/coarse.onnx a.onnx --write-golden golden.npz
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     check_feeds(feeds)
     if write_golden is not None:
         check_output(write_golden, reference, variant)
@@ -86,32 +86,32 @@ def verify(
     if golden is not None and (audio is not None or feeds is not None):
         raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
     if _calibrated(variant, ours, feeds):
-        voice.warn(f"{feeds}: calibrated {variant.name} too; feeds of their own judge it better")
+        console.warn(f"{feeds}: calibrated {variant.name} too; feeds of their own judge it better")
     if golden is not None:
         truth = load_golden(golden, ours)
         check_fed(golden, truth.feeds, theirs)
     else:
-        truth = _truth(ours, in_step(ours, [theirs], voice), audio, feeds, threads, voice)
+        truth = _truth(ours, in_step(ours, [theirs], console), audio, feeds, threads, console)
     if write_golden is not None:
         save_golden(truth, write_golden)
-        voice.say(f"golden           {write_golden}")
-    with voice.task("variant tokens") as update:
+        console.say(f"golden           {write_golden}")
+    with console.task("variant tokens") as update:
         report = compare(truth, theirs, update)
     found = report.as_json()
     status, reason = judge(found, min_agreement)
-    runtime = _runtime(theirs, truth.feeds[0], voice)
+    runtime = _runtime(theirs, truth.feeds[0], console)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"
         reason = "; ".join(filter(None, (reason, runtime.missed)))
-    show(report, voice)
+    show(report, console)
     if runtime is not None:
-        tell(runtime.facts, runtime.record, voice)
+        tell(runtime.facts, runtime.record, console)
     for role, path in instead.items():
         if path is not None:
-            voice.say(f"judged           {path}, the portable model, as the {role}")
-    voice.say(f"status           {status}{f': {reason}' if reason else ''}")
+            console.say(f"judged           {path}, the portable model, as the {role}")
+    console.say(f"status           {status}{f': {reason}' if reason else ''}")
     facts = None if runtime is None else asdict(runtime.facts)
-    voice.json(
+    console.json(
         {
             "status": status,
             "reason": reason,
@@ -129,14 +129,14 @@ def _truth(
     audio: Path | None,
     feeds: Path | None,
     threads: int,
-    voice: Voice,
+    console: Console,
 ) -> Truth:
     """The reference's answers to evaluation feeds of the audio, of the sizes that `fed` takes."""
-    beside = with_neighbours(ours, voice)
+    beside = with_neighbours(ours, console)
     with scratch_folder() as folder:
-        ground = lay_ground(beside, load_audio(audio, voice), folder, threads, voice)
-        evaluation = side_feeds(fed, ground, EVALUATION, feeds, threads, voice)
-        with voice.task("reference tokens") as update:
+        inputs = prepare_inputs(beside, load_audio(audio, console), folder, threads, console)
+        evaluation = side_feeds(fed, inputs, EVALUATION, feeds, threads, console)
+        with console.task("reference tokens") as update:
             steps = [label.step for label in evaluation.labels]
             return reference_truth(ours, evaluation.feeds, update, steps)
 
@@ -151,13 +151,13 @@ def _calibrated(variant: Path, reference: Artifact, feeds: Path | None) -> bool:
     return given is not None and known is not None and known.sha256 == given.sha256
 
 
-def _runtime(variant: Artifact, feeds: Feeds, voice: Voice) -> Checked | None:
+def _runtime(variant: Artifact, feeds: Feeds, console: Console) -> Checked | None:
     """What the runtime makes of the variant; None with a warning where that cannot be read."""
     try:
-        with contained(), voice.task("reading the runtime's graph back"):
+        with contained(), console.task("reading the runtime's graph back"):
             return check(variant, feeds)
     except WorkbenchError as error:
-        voice.warn(f"the runtime was not checked: {error}")
+        console.warn(f"the runtime was not checked: {error}")
         return None
 
 
@@ -199,48 +199,50 @@ def _fits(wanted: TensorSpec, found: TensorSpec) -> bool:
     )
 
 
-def show(report: AccuracyReport, voice: Voice) -> None:
+def show(report: AccuracyReport, console: Console) -> None:
     """Print an accuracy report."""
-    voice.say(f"finite           {report.nonfinite or 'no'} NaN or infinite values in the outputs")
+    console.say(
+        f"finite           {report.nonfinite or 'no'} NaN or infinite values in the outputs"
+    )
     if report.token_agreement is not None:
         low, high = report.interval or (None, None)
-        voice.say(
+        console.say(
             f"token agreement  {percent(report.token_agreement)} "
             f"(95 % interval {percent(low)} to {percent(high)}, "
             f"{report.n_positions:,} positions"
             f"{', mean over mask ratios' if report.per_mask_ratio else ''})"
         )
-        voice.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
+        console.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
     for row in report.per_codebook:
         given = row.given_earlier
         after = "" if given is None else f"; {percent(given):>9} where all earlier agree"
-        voice.say(f"  codebook {row.codebook:<2}    {percent(row.agreement):>9}{after}")
+        console.say(f"  codebook {row.codebook:<2}    {percent(row.agreement):>9}{after}")
     for ratio in report.per_mask_ratio:
         masked = f"masked {ratio.mask_ratio - 0.1:.1f}-{ratio.mask_ratio:.1f}"
         positions = f"{ratio.n_positions:>7,} positions"
-        voice.say(f"  {masked} {percent(ratio.agreement):>9}; {positions}")
+        console.say(f"  {masked} {percent(ratio.agreement):>9}; {positions}")
     if report.per_step:
         steps = ", ".join(f"{each.step}: {percent(each.agreement)}" for each in report.per_step)
-        voice.say(f"  after steps    {steps}")
+        console.say(f"  after steps    {steps}")
     if report.near_ties is not None:
         ties = report.near_ties
-        voice.say(
+        console.say(
             f"near-ties        {percent(ties.share)} of positions (margin below {ties.epsilon:g}); "
             f"agreement without them {percent(ties.agreement_excluding)}"
         )
     if report.logits_kl is not None:
-        voice.say(
+        console.say(
             f"logits           KL {report.logits_kl:.2e} nats, reference's choice among the "
             f"variant's top 5 at {percent(report.top5_containment)}"
         )
     if report.si_sdr_db is not None:
-        voice.say(
+        console.say(
             f"audio            SI-SDR {report.si_sdr_db:.1f} dB (worst clip "
             f"{report.worst_si_sdr_db:.1f}, floor {report.floor_si_sdr_db:.1f}), SNR "
             f"{report.snr_db:.1f} dB, log-mel {report.log_mel_db:.3f} dB, "
             f"{report.clipped} more clipped samples"
         )
     elif report.snr_db is not None:
-        voice.say(f"SQNR             {report.snr_db:.1f} dB")
+        console.say(f"SQNR             {report.snr_db:.1f} dB")
     for note in report.notes:
-        voice.say(f"note             {note}")
+        console.say(f"note             {note}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.importing.accounting import account_summary, account_table
 from vampnet_models.importing.importer import ImportResult, import_models
 from vampnet_models.onnxfile.artifact import check_folder
@@ -58,8 +58,8 @@ def import_checkpoints(
     """
     check_apart(out, *checkpoints)
     check_folder(out)
-    voice = Voice(as_json=as_json)
-    with voice.task("importing") as update:
+    console = Console(as_json=as_json)
+    with console.task("importing") as update:
         result = import_models(
             checkpoints,
             out,
@@ -68,10 +68,10 @@ def import_checkpoints(
             self_check=self_check,
             progress=lambda done, total, _what: update(done, total),
         )
-    _show(result, voice)
+    _show(result, console)
     for account in result.accounts if parameters else ():
-        voice.say(account_table(account))
-    voice.json(json.loads(result.record.read_text(encoding="utf-8")))
+        console.say(account_table(account))
+    console.json(json.loads(result.record.read_text(encoding="utf-8")))
     if result.golden is not None:
         result.golden.require()
     if result.eager is not None:
@@ -79,21 +79,21 @@ def import_checkpoints(
     return 0
 
 
-def _show(result: ImportResult, voice: Voice) -> None:
+def _show(result: ImportResult, console: Console) -> None:
     """Print what was written from what, and what became of the parameters."""
     for model in result.models:
         sources = " + ".join(model.sources)
-        voice.say(
+        console.say(
             f"{model.path}  {model.role.value}, {megabytes(model.bytes)}, "
             f"{model.n_parameters:,} parameters, from {sources}"
         )
     for account in result.accounts:
-        voice.say(account_summary(account))
+        console.say(account_summary(account))
     for ignored in result.ignored:
-        voice.say(f"ignored: {ignored.name}: {ignored.reason}")
+        console.say(f"ignored: {ignored.name}: {ignored.reason}")
     for warning in result.warnings:
-        voice.warn(warning)
+        console.warn(warning)
     for kind, verified in (("golden", result.golden), ("eager", result.eager)):
         for figure in verified.figures if verified is not None else ():
-            voice.say(f"{kind}: {figure.line()}")
-    voice.say(f"record   {result.record}")
+            console.say(f"{kind}: {figure.line()}")
+    console.say(f"record   {result.record}")

@@ -9,7 +9,7 @@ import click
 
 from profiles.imported.times import import_profile as read
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
@@ -39,7 +39,7 @@ def import_profile(
       onnxruntime_perf_test -e cpu -r 100 coarse.onnx coarse.csv
       vampbench import-profile coarse.csv --device "Pixel 9" -o imported.json
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     records = [read(path, device, model).as_json() for path in files]
     rows = []
     for record in records:
@@ -61,13 +61,13 @@ def import_profile(
             )
         )
     columns = ("model", "by", "median", "p10 to p90", "runs", "peak", "operators on")
-    voice.table(f"Measured on {device}, imported", columns, rows)
+    console.table(f"Measured on {device}, imported", columns, rows)
     for record in records:
         for warning in record["warnings"]:
-            voice.warn(f"{record['source']}: {warning}")
+            console.warn(f"{record['source']}: {warning}")
     if out is not None:
         write_text(out, json.dumps({"records": _merged(out, records)}, indent=1) + "\n")
-    voice.json({"records": records})
+    console.json({"records": records})
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, not_checked, tell
 from vampbench.work.runtime import Checked, check, record_beside
 from vampnet_models.cache import Json
@@ -43,7 +43,7 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
       vampbench inspect coarse.onnx
       vampbench inspect coarse.int8.onnx --runtime
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     paths = [p for given in models for p in (find_models(given) if given.is_dir() else [given])]
     found: list[Json] = []
     failed = False
@@ -53,12 +53,12 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
             with contained():
                 inspection = inspect_model(path)
                 record = record_beside(path)
-                checked = _checked(path, voice) if runtime else None
+                checked = _checked(path, console) if runtime else None
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
             failed = True
-            voice.error(str(error))
+            console.error(str(error))
             continue
         facts = record.runtime if record is not None else None
         if checked is not None:
@@ -71,51 +71,53 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
             }
         )
         if not as_json:
-            _show(voice, inspection)
-            _show_runtime(voice, path, record, facts)
+            _show(console, inspection)
+            _show_runtime(console, path, record, facts)
         fatal = [problem for problem in inspection.problems if problem.fatal]
         missed += [f"{path}: {problem.kind}: {problem.text}" for problem in fatal]
         if checked is not None and checked.missed is not None:
             missed.append(f"{path}: {checked.missed}")
-            voice.error(missed[-1])
-    voice.json({"models": found, "missed": missed})
+            console.error(missed[-1])
+    console.json({"models": found, "missed": missed})
     return 2 if failed else int(bool(missed))
 
 
-def _checked(path: Path, voice: Voice) -> Checked:
-    with voice.task(f"{path.stem}: reading the runtime's graph back"):
+def _checked(path: Path, console: Console) -> Checked:
+    with console.task(f"{path.stem}: reading the runtime's graph back"):
         return check(open_artifact(path))
 
 
 def _show_runtime(
-    voice: Voice, path: Path, record: VariantRecord | None, facts: RuntimeFacts | None
+    console: Console, path: Path, record: VariantRecord | None, facts: RuntimeFacts | None
 ) -> None:
     if record is not None:
-        voice.say(f"  variant     {record.recipe} of {record.source.name}")
+        console.say(f"  variant     {record.recipe} of {record.source.name}")
         known = PRODUCT_OPS | ATTENTION_OPS if facts is not None else ()
         for line in float_lines(n for n in record.float_nodes if n.op_type not in known):
-            voice.say(f"  left        {line}")
+            console.say(f"  left        {line}")
     if facts is not None:
-        tell(facts, record, voice, indent="  ")
+        tell(facts, record, console, indent="  ")
     elif record is not None:
-        voice.say(f"  runtime     {not_checked(path)}")
+        console.say(f"  runtime     {not_checked(path)}")
 
 
-def _show(voice: Voice, found: Inspection) -> None:
+def _show(console: Console, found: Inspection) -> None:
     """Print one model's facts."""
-    voice.say(f"{found.path}")
-    voice.say(f"  role        {found.role}{f', split form: {found.part}' if found.part else ''}")
-    voice.say(
+    console.say(f"{found.path}")
+    console.say(f"  role        {found.role}{f', split form: {found.part}' if found.part else ''}")
+    console.say(
         f"  size        {megabytes(found.bytes)}, {found.n_parameters:,} parameters "
         f"({', '.join(f'{d} {n:,}' for d, n in found.dtypes.items())})"
     )
-    voice.say(f"  opset       {found.opset} (IR {found.ir_version}), from {found.producer or '?'}")
-    voice.say(f"  weights     {found.weights}")
+    console.say(
+        f"  opset       {found.opset} (IR {found.ir_version}), from {found.producer or '?'}"
+    )
+    console.say(f"  weights     {found.weights}")
     for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
         for tensor in tensors:
-            voice.say(f"  {kind:<11} {tensor['name']} {TensorSpec(**tensor).described}")
-    voice.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
+            console.say(f"  {kind:<11} {tensor['name']} {TensorSpec(**tensor).described}")
+    console.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
     for problem in found.problems:
-        voice.say(f"  problem     {problem.kind}: {problem.text}")
+        console.say(f"  problem     {problem.kind}: {problem.text}")
     if not found.problems:
-        voice.say("  problems    none known")
+        console.say("  problems    none known")

@@ -8,7 +8,7 @@ import click
 
 from calibration.audio.samples import write_samples
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.onnxfile.artifact import check_folder
 
 
@@ -25,10 +25,10 @@ def samples(out: Path, as_json: bool) -> None:
       vampbench samples -o samples
     """
     check_folder(out)
-    voice = Voice(as_json=as_json)
-    with voice.task("synthesising") as update:
+    console = Console(as_json=as_json)
+    with console.task("synthesising") as update:
         update(0, 1)
         written = write_samples(out)
         update(1, 1)
-    voice.say(f"{len(written)} files in {out}")
-    voice.json({"files": [str(p) for p in written]})
+    console.say(f"{len(written)} files in {out}")
+    console.json({"files": [str(p) for p in written]})

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.audio.samples import sample_pack
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampnet_models.architectures.synth import PRESETS
 from vampnet_models.architectures.synth import synth as write_set
 from vampnet_models.onnxfile.artifact import check_folder, open_artifact
@@ -43,10 +43,10 @@ def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
       vampbench synth --preset vampnet -o models
     """
     check_folder(out)
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     audio = np.concatenate([clip.samples for clip in sample_pack()])
     names: list[str] = []
-    with voice.task(f"writing {preset}") as update:
+    with console.task(f"writing {preset}") as update:
 
         def report(name: str) -> None:
             update(len(names), 4)
@@ -56,6 +56,6 @@ def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
         update(4, 4)
     artifacts = [open_artifact(p) for p in paths]
     for artifact in artifacts:
-        voice.say(f"{artifact.path}  {megabytes(artifact.bytes)}  {artifact.role.value}")
-    voice.say("seeded weights: not an accuracy claim")
-    voice.json({"models": [{"path": str(a.path), "bytes": a.bytes} for a in artifacts]})
+        console.say(f"{artifact.path}  {megabytes(artifact.bytes)}  {artifact.role.value}")
+    console.say("seeded weights: not an accuracy claim")
+    console.json({"models": [{"path": str(a.path), "bytes": a.bytes} for a in artifacts]})

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_inputs import EVALUATION, lay_ground, side_feeds
+from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
 from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import Part, check_free, promise, reached, write_bundle
@@ -25,7 +25,7 @@ from profiles.place import cpu
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.job import Job, run_job
@@ -94,13 +94,13 @@ def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_j
       vampbench bundle out/demo --target android --ort -o out/android-ort
       python out/android/selfcheck.py
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     target = find_target(target_name)
     if as_ort and not target.takes_ort:
         raise InputError(f"--ort: not for {target.name}; use it with {', '.join(_TAKING_ORT)}")
     check_free(out)
     with scratch_folder() as scratch:
-        root = run_dir if run_dir is not None else _default_run(target, scratch, voice)
+        root = run_dir if run_dir is not None else _default_run(target, scratch, console)
         results = read_results(root)
         chosen = _tuned(root, results) or (
             {m["name"]: target.default_recipe(m["role"]) for m in results["models"]}
@@ -108,9 +108,9 @@ def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_j
             else _recommended(target, results)
         )
         folder_of = root if root.is_dir() else root.parent
-        parts = _parts(results, folder_of, chosen, target, scratch, voice)
+        parts = _parts(results, folder_of, chosen, target, scratch, console)
         if as_ort:
-            parts = [_in_ort_format(part, scratch, voice) for part in parts]
+            parts = [_in_ort_format(part, scratch, console) for part in parts]
         weights = {model["weights"] for model in results["models"]}
         manifest = write_bundle(
             parts,
@@ -128,21 +128,23 @@ def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_j
         )
         for m in manifest["models"]
     ]
-    voice.table(f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows)
+    console.table(
+        f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows
+    )
     for m in manifest["models"]:
         if m.get("ort_reason"):
-            voice.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
-    voice.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
+            console.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
+    console.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
     made_on, meant = manifest["provider"], manifest["target_provider"]
     if meant != made_on:
-        voice.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
+        console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
         small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
-        voice.say(_stores(manifest["packaging"], small=small))
+        console.say(_stores(manifest["packaging"], small=small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
-    voice.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
-    voice.say(f"  telemetry  {manifest['telemetry']['text']}")
-    voice.json(manifest | {"manifest_sha256": digest})
+    console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
+    console.say(f"  telemetry  {manifest['telemetry']['text']}")
+    console.json(manifest | {"manifest_sha256": digest})
 
 
 @click.command()
@@ -168,7 +170,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
       vampbench check out/android
       vampbench check out/android --manifest-sha256 HEX
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     if not (bundle_dir / selfcheck.MANIFEST).is_file():
         raise InputError(f"{bundle_dir}: is no bundle; give a folder that `vampbench bundle` made")
     if manifest_sha256 is not None and not re.fullmatch("[0-9A-Fa-f]{64}", manifest_sha256.strip()):
@@ -185,15 +187,15 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
         )
         for row in found["models"]
     ]
-    voice.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
+    console.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
     if found["not_exercised"] is not None:
-        voice.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
+        console.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
     if found["manifest_sha256"] is not None:
         compared = "as given" if manifest_sha256 is not None else selfcheck.UNSIGNED
-        voice.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
+        console.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
     if found["problems"]:
-        voice.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
-    voice.json(found)
+        console.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
+    console.json(found)
     return int(bool(found["problems"]))
 
 
@@ -232,12 +234,12 @@ def _kept(value: float | None, measure: str) -> str:
     return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
 
 
-def _in_ort_format(part: Part, scratch: Path, voice: Voice) -> Part:
+def _in_ort_format(part: Part, scratch: Path, console: Console) -> Part:
     """The part with its ORT-format file, whose answers must keep what the .onnx file promises.
 
     Raises PromiseMissed where they do not.
     """
-    with voice.task(f"{part.name}: converting to ORT format"):
+    with console.task(f"{part.name}: converting to ORT format"):
         shipped = in_ort_format(part.artifact, scratch)
     if shipped.path is None:
         return replace(part, shipped=shipped)
@@ -265,7 +267,7 @@ def _stores(packaging: Json, *, small: bool) -> str:
     return f"{zipped}; {', '.join(fits)}"
 
 
-def _default_run(target: Target, scratch: Path, voice: Voice) -> Path:
+def _default_run(target: Target, scratch: Path, console: Console) -> Path:
     """The built-in models in the target's default recipes, built, verified and measured."""
     models = builtin_models(scratch)
     job = Job(
@@ -276,7 +278,7 @@ def _default_run(target: Target, scratch: Path, voice: Voice) -> Path:
         targets=(cpu(),),
         rounds=_DEFAULT_ROUNDS,
     )
-    run_job(job, voice)
+    run_job(job, console)
     return job.out
 
 
@@ -303,20 +305,25 @@ def _tuned(root: Path, results: Json) -> dict[str, str] | None:
 
 
 def _parts(
-    results: Json, root: Path, chosen: dict[str, str], target: Target, scratch: Path, voice: Voice
+    results: Json,
+    root: Path,
+    chosen: dict[str, str],
+    target: Target,
+    scratch: Path,
+    console: Console,
 ) -> list[Part]:
     """What ships: VampNet's models of a run, or all of them where it has none of those."""
     chain = [role.value for role in CHAIN_ROLES]
     models = [m for m in results["models"] if m["role"] in chain and m["name"] in chosen]
     models = models or [m for m in results["models"] if m["name"] in chosen]
-    goldens = _goldens(models, root, scratch, voice)
+    goldens = _goldens(models, root, scratch, console)
     return [
         _part(model, goldens[model["name"]], chosen[model["name"]], root, target)
         for model in models
     ]
 
 
-def _goldens(models: list[Json], root: Path, scratch: Path, voice: Voice) -> dict[str, Golden]:
+def _goldens(models: list[Json], root: Path, scratch: Path, console: Console) -> dict[str, Golden]:
     """What each source answered: as the run kept it, else by running the sources now."""
     space = Workspace(root)
     kept = {m["name"]: kept_golden(space.golden(m["name"]), m["source_sha256"]) for m in models}
@@ -324,9 +331,11 @@ def _goldens(models: list[Json], root: Path, scratch: Path, voice: Voice) -> dic
     missing = [m for m in models if m["name"] not in found]
     if missing:
         sources = {m["name"]: _source(root, m) for m in models}
-        ground = lay_ground(tuple(sources.values()), load_audio(None, voice), scratch, 0, voice)
+        inputs = prepare_inputs(
+            tuple(sources.values()), load_audio(None, console), scratch, 0, console
+        )
         for name in (m["name"] for m in missing):
-            evaluation = side_feeds(sources[name], ground, EVALUATION, None, 0, voice)
+            evaluation = side_feeds(sources[name], inputs, EVALUATION, None, 0, console)
             golden = golden_of(sources[name], evaluation)
             if golden is None:
                 raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import Ground, feeds_key
+from calibration.feeds.chain_inputs import ChainInputs, feeds_key
 from calibration.feeds.kept_feeds import kept_feeds
 from optimize.recipes import find_recipe
 from optimize.variant import versions
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import Json
@@ -48,7 +48,11 @@ def on_cluster(address: str) -> Ahead:
         ) from error
 
     def ahead(
-        job: Job, artifacts: list[Artifact], ground: Ground, space: Workspace, voice: Reporter
+        job: Job,
+        artifacts: list[Artifact],
+        inputs: ChainInputs,
+        space: Workspace,
+        reporter: Reporter,
     ) -> None:
         try:
             client = distributed.Client(
@@ -57,7 +61,7 @@ def on_cluster(address: str) -> Ahead:
         except (OSError, TimeoutError) as error:
             raise InputError(f"{address}: no scheduler answers there; start one") from error
         with client:
-            _send(client, job, artifacts, ground, space, voice)
+            _send(client, job, artifacts, inputs, space, reporter)
 
     return ahead
 
@@ -66,9 +70,9 @@ def _send(
     client: Any,
     job: Job,
     artifacts: list[Artifact],
-    ground: Ground,
+    inputs: ChainInputs,
     space: Workspace,
-    voice: Reporter,
+    reporter: Reporter,
 ) -> None:
     """Conversions first, then verifications, then profiles, when nothing else runs."""
     hosts = _check_workers(client, space)
@@ -76,32 +80,32 @@ def _send(
     keys = {}
     for artifact in artifacts:
         try:
-            both_feeds(artifact, job, space, ground, voice)
+            both_feeds(artifact, job, space, inputs, reporter)
         except WorkbenchError:
             continue  # the job itself meets it again, and reports it
-        keys[artifact.path.resolve()] = feeds_key(artifact, ground, job.feeds)
+        keys[artifact.path.resolve()] = feeds_key(artifact, inputs, job.feeds)
     one_each = [(path, recipe, key) for path, key in keys.items() for recipe in job.recipes]
-    _together(client, "conversions", [(_convert, (job, *each)) for each in one_each], voice)
-    _together(client, "verifications", [(_verify, (job, *each)) for each in keys.items()], voice)
-    _one_per_host(client, hosts, [(_profile, (job, *each)) for each in keys.items()], voice)
+    _together(client, "conversions", [(_convert, (job, *each)) for each in one_each], reporter)
+    _together(client, "verifications", [(_verify, (job, *each)) for each in keys.items()], reporter)
+    _one_per_host(client, hosts, [(_profile, (job, *each)) for each in keys.items()], reporter)
 
 
 _Task = tuple[Callable[..., None], tuple[Any, ...]]
 
 
-def _together(client: Any, what: str, tasks: Sequence[_Task], voice: Reporter) -> None:
+def _together(client: Any, what: str, tasks: Sequence[_Task], reporter: Reporter) -> None:
     """Wherever there is room."""
     from distributed import as_completed
 
-    with voice.task(f"cluster: {what}") as update:
+    with reporter.task(f"cluster: {what}") as update:
         futures = [client.submit(work, *given, pure=False) for work, given in tasks]
         for done, future in enumerate(as_completed(futures), 1):
-            _told(future, voice)
+            _told(future, reporter)
             update(done, len(futures))
 
 
 def _one_per_host(
-    client: Any, hosts: dict[str, str], tasks: Sequence[_Task], voice: Reporter
+    client: Any, hosts: dict[str, str], tasks: Sequence[_Task], reporter: Reporter
 ) -> None:
     """One task at a time on one worker of each host: two side by side would time each other."""
     from distributed import as_completed
@@ -117,21 +121,21 @@ def _one_per_host(
         return future
 
     busy: dict[str, str] = {}
-    with voice.task("cluster: profiles") as update:
+    with reporter.task("cluster: profiles") as update:
         running = as_completed([start(w) for w in workers[: len(waiting)]])
         for future in running:
             done += 1
-            _told(future, voice)
+            _told(future, reporter)
             update(done, len(tasks))
             if waiting:
                 running.add(start(busy[future.key]))
 
 
-def _told(future: Any, voice: Reporter) -> None:
+def _told(future: Any, reporter: Reporter) -> None:
     """A task that failed is named; the job does it again here, where its error is its own."""
     if future.status != "finished":
         error = future.exception() if future.status == "error" else future.status
-        voice.warn(f"cluster: not done there, so here: {end_of(str(error), 200)}")
+        reporter.warn(f"cluster: not done there, so here: {end_of(str(error), 200)}")
 
 
 def _check_workers(client: Any, space: Workspace) -> dict[str, str]:
@@ -173,7 +177,7 @@ def _look(path: Path) -> tuple[str, dict[str, str]]:
 def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
     artifact, space = open_artifact(model), Workspace(job.out)
     calibration, _ = _feeds(artifact, space, key)
-    build(artifact, find_recipe(recipe), calibration, space, _voice())
+    build(artifact, find_recipe(recipe), calibration, space, _reporter())
 
 
 def _verify(job: Job, model: Path, key: str) -> None:
@@ -185,7 +189,7 @@ def _profile(job: Job, model: Path, key: str) -> None:
     artifact, space = open_artifact(model), Workspace(job.out)
     calibration, evaluation = _feeds(artifact, space, key)
     variants = _verified(job, artifact, space, calibration, evaluation)
-    profile(artifact, {}, variants, evaluation, job, space, _voice())
+    profile(artifact, {}, variants, evaluation, job, space, _reporter())
 
 
 def _verified(
@@ -193,8 +197,8 @@ def _verified(
 ) -> list[Json]:
     """The variants, found made, with their accuracy, found or compared now."""
     recipes = [find_recipe(name) for name in job.recipes]
-    variants = [build(artifact, recipe, calibration, space, _voice()) for recipe in recipes]
-    verify(artifact, variants, evaluation, job, space, _voice())
+    variants = [build(artifact, recipe, calibration, space, _reporter()) for recipe in recipes]
+    verify(artifact, variants, evaluation, job, space, _reporter())
     return variants
 
 
@@ -204,9 +208,9 @@ def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, Fee
     def missing() -> tuple[FeedSet, FeedSet]:
         raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
 
-    return kept_feeds(space.work("feeds"), artifact.name, key, missing, _voice())
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing, _reporter())
 
 
-def _voice() -> Voice:
+def _reporter() -> Console:
     """A worker speaks on its stderr."""
-    return Voice(as_json=True)
+    return Console(as_json=True)

@@ -17,7 +17,7 @@ from profiles.overview import (
 )
 from profiles.report.views.read import read_run
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import agreement_told, missing_rows, variants_told
 from vampbench.cli.tables import filled
 from vampnet_models.cache import Json
@@ -49,7 +49,7 @@ def overview(run_dir: Path, as_json: bool) -> None:
     Example:
       vampbench overview out/demo
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     results = read_results(run_dir)
     models = results["models"]
     rows = [
@@ -64,36 +64,40 @@ def overview(run_dir: Path, as_json: bool) -> None:
         for r, v in variants_told(m)
         if v["bytes"] is not None
     ]
-    voice.table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
+    console.table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
     missing = missing_rows(results)
     if missing:
-        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+        console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
     lengths = {m["name"]: _lengths(m) for m in models}
     told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != _DECLARED]
     if told:
-        voice.table("Lengths", *filled(("model", "takes", "why"), told))
+        console.table("Lengths", *filled(("model", "takes", "why"), told))
     unknown = [name for name, each in lengths.items() if each["accepts"] is None]
     if unknown:
         again = results.get("command") or "vampbench run"
-        voice.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
-        voice.say(f"  start it again, what is made is kept: {again}")
+        console.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
+        console.say(f"  start it again, what is made is kept: {again}")
     storage = storage_by_use(results)
-    voice.table("Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage])
+    console.table(
+        "Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage]
+    )
     advice = recommendations(results)
     names = list(dict.fromkeys(name for a in advice for name in a.parts))
     chosen = [
         (a.target, *(a.parts.get(name, "-") for name in names), megabytes(a.bytes)) for a in advice
     ]
-    voice.table("What to ship", ("target", *names, "size"), chosen)
+    console.table("What to ship", ("target", *names, "size"), chosen)
     longest = max((len(a.target) for a in advice), default=0)
     for a in advice:
-        voice.say(f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
+        console.say(
+            f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}"
+        )
     imported = results.get("imported")
     issues = known_issues(results, lengths, imported)
     if issues:
         columns = ("issue of earlier exports", "before", "now")
-        voice.table("History", columns, [(i.name, i.before, i.now) for i in issues])
-    voice.json(
+        console.table("History", columns, [(i.name, i.before, i.now) for i in issues])
+    console.json(
         {
             "lengths": lengths,
             "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],

@@ -10,7 +10,7 @@ from profiles.report.comparison import change_texts, headline, write_comparison
 from profiles.report.render import render_report
 from profiles.report.views.read import load_results
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.overview import results_path
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
@@ -49,12 +49,12 @@ def report(
       vampbench report out/demo -o report.html
       vampbench report --compare out/before out/after
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     if (results is None) == (pair is None):
         raise InputError("give either one run, or two after --compare")
     if pair is not None:
         then, now = map(results_path, pair)
-        _compare(then, now, out, other_machine, voice)
+        _compare(then, now, out, other_machine, console)
         return
     assert results is not None
     path = results_path(results)
@@ -64,22 +64,24 @@ def report(
     if tuned is not None:
         content = _with_blocks(content, path, results_path(tuned))
     write_text(target, render_report(content, path.parent))
-    voice.say(f"{target}")
-    voice.json({"report": str(target)})
+    console.say(f"{target}")
+    console.json({"report": str(target)})
 
 
-def _compare(then: Path, now: Path, out: Path | None, other_machine: bool, voice: Voice) -> None:
+def _compare(
+    then: Path, now: Path, out: Path | None, other_machine: bool, console: Console
+) -> None:
     target = out if out is not None else now.with_name("comparison.html")
     check_output(target, then, now)
     changes = write_comparison(then, now, target, other_machine=other_machine)
     rows = [change_texts(row) for row in changes.rows]
-    voice.table(
+    console.table(
         headline(changes), ("model", "recipe", "size", "agreement", "time now / then"), rows
     )
     for notice in changes.notices:
-        voice.warn(notice)
-    voice.say(f"{target}")
-    voice.json(
+        console.warn(notice)
+    console.say(f"{target}")
+    console.json(
         {
             "report": str(target),
             "headline": headline(changes),

@@ -11,7 +11,7 @@ import click
 from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
 from vampbench.work.job import Ahead, Job, run_job
@@ -104,7 +104,7 @@ def run(
         operators=operators,
         scheduler=scheduler or "",
     )
-    return _finish(job, Voice(as_json=as_json), on_cluster(scheduler) if scheduler else None)
+    return _finish(job, Console(as_json=as_json), on_cluster(scheduler) if scheduler else None)
 
 
 @click.command()
@@ -138,8 +138,8 @@ def demo(
     """
     check_apart(out, audio, evaluation_audio)
     check_folder(out)
-    voice = Voice(as_json=as_json)
-    with voice.task("writing the built-in models") as update:
+    console = Console(as_json=as_json)
+    with console.task("writing the built-in models") as update:
         update(0, 1)
         models = builtin_models(out)
         update(1, 1)
@@ -152,7 +152,7 @@ def demo(
         rounds=rounds,
         operators=operators,
     )
-    return _finish(job, voice)
+    return _finish(job, console)
 
 
 def command_line() -> str:
@@ -160,21 +160,21 @@ def command_line() -> str:
     return shlex.join(["vampbench", *sys.argv[1:]])
 
 
-def _finish(job: Job, voice: Voice, ahead: Ahead | None = None) -> int:
-    results, code = run_job(job, voice, ahead)
+def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
+    results, code = run_job(job, console, ahead)
     rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
     if rows:
-        voice.table("Variants", COLUMNS, rows)
+        console.table("Variants", COLUMNS, rows)
     if missing:
-        voice.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
-    voice.table("Together", ("", "size", "of FP32", "10 s of music, CPU"), totals)
+        console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    console.table("Together", ("", "size", "of FP32", "10 s of music, CPU"), totals)
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
-        voice.say(NOISY_NOTE)
+        console.say(NOISY_NOTE)
     for skipped in results["skipped"]:
-        voice.warn(f"skipped: {skipped['reason']}")
-    voice.say(f"results  {job.out / 'results.json'}")
-    voice.say(f"report   {job.out / 'report.html'}")
-    voice.json(results)
+        console.warn(f"skipped: {skipped['reason']}")
+    console.say(f"results  {job.out / 'results.json'}")
+    console.say(f"report   {job.out / 'report.html'}")
+    console.json(results)
     return code
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from optimize.tuning.goal import SearchGoal
 from optimize.tuning.search import Prefer
-from optimize.tuning.wish import Wish
 from profiles.targets.order import parse_targets
 from vampbench.cli import options
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
 from vampbench.work.tune import tune_set
@@ -119,11 +119,11 @@ def tune(
     Example:
       vampbench tune models --min-agreement 0.95 --max-bytes 1.0GB -o tuned
     """
-    voice = Voice(as_json=as_json)
+    console = Console(as_json=as_json)
     bounded = max_bytes is not None or max_latency is not None
     if min_agreement is None and not bounded:
         min_agreement = _DEFAULT_MIN_AGREEMENT
-    wish = Wish(
+    goal = SearchGoal(
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
@@ -138,16 +138,16 @@ def tune(
     check_folder(out)
     folder = models_dir if models_dir is not None else builtin_models(out)
     models = tuple(find_models(folder))
-    result = tune_set(models, out, audio, evaluation_audio, wish, command_line(), voice)
-    _tell(result, voice)
-    voice.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
-    voice.json(result)
+    result = tune_set(models, out, audio, evaluation_audio, goal, command_line(), console)
+    _tell(result, console)
+    console.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
+    console.json(result)
     return 0 if result["met"] else 1
 
 
-def _tell(result: Json, voice: Voice) -> None:
+def _tell(result: Json, console: Console) -> None:
     shown = [_row(s) for s in result["front"]]
-    voice.table("Front (on the search's states)", *filled(_COLUMNS, shown))
+    console.table("Front (on the search's states)", *filled(_COLUMNS, shown))
     named = [
         ("smallest of all, on the search's states", result["smallest"]),
         ("fastest of all, on the search's states", result["fastest"]),
@@ -158,10 +158,10 @@ def _tell(result: Json, voice: Voice) -> None:
             uniform = result["uniform"]
             named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
     else:
-        voice.warn("nothing meets the budget; the nearest:")
+        console.warn("nothing meets the budget; the nearest:")
         named = [(_NEAR[each["keeps"]], each) for each in result["nearest"]] + named
     shown = [_row(each, name) for name, each in named if each]
-    voice.table("Sets", *filled(_COLUMNS, shown))
+    console.table("Sets", *filled(_COLUMNS, shown))
     for model in result["models"]:
         rows = [
             (block["block"], block["chosen"], *_option(block))
@@ -169,26 +169,26 @@ def _tell(result: Json, voice: Voice) -> None:
             if len(block["options"]) > 1
         ]
         title = f"{model['name']}: {model['recipe']}"
-        voice.table(title, ("block", "gets", "damage", "time", "saves"), rows)
+        console.table(title, ("block", "gets", "damage", "time", "saves"), rows)
         ties = model["accuracy"]["near_ties"] or {}
         if ties:
-            voice.say(
+            console.say(
                 f"  held out      {percent(model['accuracy']['token_agreement'])}; "
                 f"{percent(ties['share'])} near-ties, without them "
                 f"{percent(ties['agreement_excluding'])}"
             )
         if model["free_running"]:
-            voice.say(f"  free-running  {_free_running(model['free_running'])}")
+            console.say(f"  free-running  {_free_running(model['free_running'])}")
     for each in result["reverted"]:
-        voice.say(f"reverted  {each['text']}")
-    voice.say(f"verdict   {result['verdict']['text']}")
+        console.say(f"reverted  {each['text']}")
+    console.say(f"verdict   {result['verdict']['text']}")
     if result["noisy"]:
-        voice.warn(
+        console.warn(
             "times are noisy: the machine was busy while candidates were timed; another search may "
             "find another set to be the fastest, or within --max-latency"
         )
     if result["seeded"]:
-        voice.warn("seeded weights: not an accuracy claim")
+        console.warn("seeded weights: not an accuracy claim")
 
 
 def _row(found: Json, name: str | None = None) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Beat trackers from the command line: the main job, and what vamping keeps of them."""
 
+import json
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -10,7 +12,7 @@ from calibration.audio.load import read_audio
 from optimize.truth.beats import match
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
-from vampbench.cli.console import Voice
+from vampbench.cli.console import Console
 from vampbench.cli.judge.beats import codec_frames, track_beats
 from vampbench.cli.judge.vamp import Prompt, vamp_command
 from vampbench.work.job import Job, judge, run_job
@@ -106,7 +108,7 @@ def test_the_main_job_takes_a_tracker_alone(tracker, tmp_path):
         rounds=1,
         budget_s=1.0,
     )
-    results, code = run_job(job, Voice())
+    results, code = run_job(job, Console())
     (model,) = results["models"]
     assert model["role"] == "beats"
     assert results["source_bytes"] == open_artifact(tracker).bytes

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from optimize.tuning import candidates, shared_budget, trials
+from optimize.tuning import candidates, kept_trials, shared_budget
 from optimize.tuning.sensitivity import Trials
 from vampnet_models.onnxfile.artifact import open_artifact
 
@@ -30,7 +30,7 @@ def read(path: Path) -> Any:
 
 @pytest.mark.long
 def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(kept_trials, "_TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "_MAX_MIXTURES", 3)
     out = tmp_path / "a tuned set"
     arguments = ["tune", pair, "--audio", recordings, "-o", out, "--rounds", "3"]
@@ -83,7 +83,7 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
 
 @pytest.mark.long
 def test_a_shared_size_is_spent(vampbench, pair, recordings, tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(kept_trials, "_TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "_MAX_MIXTURES", 2)
     arguments = ["tune", pair, "--audio", recordings, "--rounds", "3", "--json"]
     source = sum(open_artifact(pair / name).bytes for name in ("codec_encoder.onnx", "coarse.onnx"))
@@ -105,7 +105,7 @@ def test_an_interrupted_search_goes_on_to_the_same_set(
     vampbench, tiny, recordings, tmp_path, monkeypatch
 ):
     """Times differ from run to run, so the smallest set is asked for: it rests on sizes alone."""
-    monkeypatch.setattr(trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(kept_trials, "_TRIAL_FEEDS", 2)
     monkeypatch.setattr(candidates, "_MAX_MIXTURES", 2)
     (tmp_path / "models").mkdir()
     shutil.copy(tiny / "coarse.onnx", tmp_path / "models")

@@ -10,12 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from optimize.truth.accuracy import Truth
+from optimize.tuning.goal import SearchGoal, damage_power, excess
 from optimize.tuning.mixed import FLOAT, Assignment, Blocks, Calibrated
-from optimize.tuning.quality import damage_power, excess
 from optimize.tuning.refine import MOST_TRIALS, TARGETS, refined
 from optimize.tuning.search import worst_damage
 from optimize.tuning.sensitivity import Effect, Trials
-from optimize.tuning.wish import Wish
 from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
@@ -27,7 +26,7 @@ _TRIAL_FEEDS = 8
 
 
 @dataclass(frozen=True)
-class Bench:
+class KeptTrials:
     """The fused float32 model, and where what was measured is kept under `key`."""
 
     artifact: Artifact
@@ -37,7 +36,7 @@ class Bench:
     calibrated: Calibrated
     key: str
     cache: Path
-    voice: Reporter
+    reporter: Reporter
 
     def effects(self, options: Mapping[str, tuple[str, ...]]) -> dict[str, list[Effect]]:
         """Each block in each precision; what an earlier search measured is not measured again.
@@ -48,7 +47,7 @@ class Bench:
         found: dict[str, list[Effect]] = {}
         todo = [(b, p) for b, precisions in options.items() for p in precisions if p != FLOAT]
         n_kept = 0
-        with self.voice.task(f"{name}: {len(todo)} trials of {len(options)} blocks") as update:
+        with self.reporter.task(f"{name}: {len(todo)} trials of {len(options)} blocks") as update:
             for done, (block, precision) in enumerate(todo):
 
                 def measure(block: str = block, precision: str = precision) -> Json:
@@ -61,20 +60,20 @@ class Bench:
                 try:
                     each.append(Effect.from_json(remembered(path, key, measure)))
                 except InputError as error:
-                    self.voice.warn(f"{name}: {block} as {precision}: {error}")
+                    self.reporter.warn(f"{name}: {block} as {precision}: {error}")
                 update(done + 1, len(todo))
         if n_kept:
-            self.voice.keep(f"{n_kept} of {len(todo)} trials")
+            self.reporter.keep(f"{n_kept} of {len(todo)} trials")
         return found
 
-    def near_bound(self, effects: Mapping[str, list[Effect]], wish: Wish) -> list[Assignment]:
-        """The smallest mixtures that keep to the wish's bounds, and to tighter ones."""
-        budget, role, done = wish.budget.quality, self.artifact.role, 0
-        start = self._start(effects, wish)
+    def near_bound(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> list[Assignment]:
+        """The smallest mixtures that keep to the goal's bounds, and to tighter ones."""
+        budget, role, done = goal.budget.quality, self.artifact.role, 0
+        start = self._start(effects, goal)
         if start is None:
             return []
         name = self.artifact.name
-        with self.voice.task(f"{name}: mixtures near the bound") as update:
+        with self.reporter.task(f"{name}: mixtures near the bound") as update:
 
             def loss(mixture: Assignment) -> float:
                 nonlocal done
@@ -83,7 +82,7 @@ class Bench:
                 return 0.0 if found is None else found
 
             power = damage_power(role)
-            speed = 1.0 if wish.wants_speed else 0.0
+            speed = 1.0 if goal.wants_speed else 0.0
             return list(refined(effects, self.artifact.bytes, loss, start, power, speed))
 
     @cached_property
@@ -100,14 +99,14 @@ class Bench:
         path = self.cache / "mixtures" / self.artifact.name / f"{key[:16]}.json"
         return remembered(path, key, lambda: self._all.compare(mixture).as_json())
 
-    def _start(self, effects: Mapping[str, list[Effect]], wish: Wish) -> float | None:
+    def _start(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> float | None:
         """The damage that the bounds seem to allow; None where nothing bounds this model."""
         some = [e for each in effects.values() for e in each[1:]]
         if self.artifact.role is Role.CODEC_DECODER:
-            return 10 ** (-wish.min_si_sdr_db / 10) if some and wish.min_si_sdr_db else None
-        least = wish.min_agreement
+            return 10 ** (-goal.min_si_sdr_db / 10) if some and goal.min_si_sdr_db else None
+        least = goal.min_agreement
         if least is None and self.artifact.role is Role.CODEC_ENCODER:
-            least = wish.min_first_agreement
+            least = goal.min_first_agreement
         per_square = [
             e.damage / (1 - e.agreement) ** 2
             for e in some

@@ -11,10 +11,10 @@ import pytest
 
 from optimize.truth.accuracy import reference_truth
 from optimize.tuning import mixed
+from optimize.tuning.goal import SearchGoal
+from optimize.tuning.kept_trials import KeptTrials
 from optimize.tuning.mixed import Calibrated
 from optimize.tuning.sensitivity import Trials
-from optimize.tuning.trials import Bench
-from optimize.tuning.wish import Wish
 from profiles.targets.order import parse_targets
 from tests.heard import Heard
 from tests.optimize.graphs import model, normal
@@ -26,7 +26,7 @@ TEXT = """(float[b, t, 64] x) => (float[b, t, 64] y) {
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def trials(tmp_path: Path) -> KeptTrials:
     path = tmp_path / "m.onnx"
     made = model(TEXT, **{f"w{i}": normal(64, 64, seed=i) / 8 for i in range(3)})
     for i, node in enumerate(n for n in made.graph if n.op_type == "MatMul"):
@@ -36,11 +36,11 @@ def bench(tmp_path: Path) -> Bench:
     artifact = open_artifact(path)
     blocks = mixed.blocks_of(load_model(path).graph)
     truth = reference_truth(artifact, feeds)
-    return Bench(artifact, path, truth, blocks, Calibrated(), "key", tmp_path, Heard())
+    return KeptTrials(artifact, path, truth, blocks, Calibrated(), "key", tmp_path, Heard())
 
 
-def wish(least: float | None) -> Wish:
-    return Wish(least, None, None, None, "smallest", parse_targets("cpu")[0])
+def goal(least: float | None) -> SearchGoal:
+    return SearchGoal(least, None, None, None, "smallest", parse_targets("cpu")[0])
 
 
 OPTIONS = dict.fromkeys(
@@ -48,32 +48,32 @@ OPTIONS = dict.fromkeys(
 )
 
 
-def test_mixtures_near_the_bound_keep_to_it(bench: Bench) -> None:
-    effects = bench.effects(OPTIONS)
+def test_mixtures_near_the_bound_keep_to_it(trials: KeptTrials) -> None:
+    effects = trials.effects(OPTIONS)
     assert [len(each) for each in effects.values()] == [4, 4, 4]
-    found = bench.near_bound(effects, wish(0.9))
+    found = trials.near_bound(effects, goal(0.9))
     assert found
-    agreements = [Trials.compare(bench._all, each).token_agreement or 0 for each in found]
+    agreements = [Trials.compare(trials._all, each).token_agreement or 0 for each in found]
     assert min(agreements) >= 0.9
     four, mixture = dict.fromkeys(OPTIONS, "int4-weights"), dict(found[0])
-    assert (Trials.compare(bench._all, four).token_agreement or 0) < 0.9
+    assert (Trials.compare(trials._all, four).token_agreement or 0) < 0.9
     assert mixture != dict.fromkeys(OPTIONS, "float32")
-    assert bench.near_bound(effects, wish(None)) == []
+    assert trials.near_bound(effects, goal(None)) == []
 
 
-def test_blocks_that_change_no_token_alone_may_all_be_small(bench: Bench) -> None:
+def test_blocks_that_change_no_token_alone_may_all_be_small(trials: KeptTrials) -> None:
     effects = {
         block: [replace(e, agreement=None if e.agreement is None else 1.0) for e in each]
-        for block, each in bench.effects(OPTIONS).items()
+        for block, each in trials.effects(OPTIONS).items()
     }
-    found = bench.near_bound(effects, wish(0.9))
+    found = trials.near_bound(effects, goal(0.9))
     assert found
     sizes = [sum(p == "int4-weights" for p in each.values()) for each in found]
     assert max(sizes) > 0
 
 
 def test_a_precision_that_does_not_run_is_told_and_left_out(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    trials: KeptTrials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = Trials.measure
 
@@ -83,8 +83,8 @@ def test_a_precision_that_does_not_run_is_told_and_left_out(
         return really(self, block, precision)
 
     monkeypatch.setattr(Trials, "measure", measure)
-    effects = bench.effects(OPTIONS)
+    effects = trials.effects(OPTIONS)
     assert [len(each) for each in effects.values()] == [3, 3, 3]
-    assert isinstance(bench.voice, Heard)
-    assert "m: p1 as int4-weights: no kernel for it" in bench.voice.warnings
+    assert isinstance(trials.reporter, Heard)
+    assert "m: p1 as int4-weights: no kernel for it" in trials.reporter.warnings
     assert np.isfinite([e.damage for each in effects.values() for e in each]).all()
