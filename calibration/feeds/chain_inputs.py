@@ -46,7 +46,14 @@ LARGE_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Side:
-    """How much one side of the audio gives, and the seed of what is drawn from it."""
+    """How much one side of the audio gives.
+
+    Attributes:
+        name: `calibration`, `evaluation` or `search`.
+        seed: of the masks and tokens that are drawn from this side.
+        sizes: how many clips and states a model is fed.
+        large_sizes: the same for a model of `LARGE_BYTES` and more.
+    """
 
     name: str
     seed: int
@@ -77,11 +84,17 @@ SEARCH = Side(
 
 @dataclass(frozen=True)
 class ChainInputs:
-    """The two sides of the audio with their codes.
+    """The two sides of the audio with their codes: all that feeds of a chain are made of.
 
-    `coarse` conditions c2f as in the chain, and with `c2f` makes codes for the decoder; they are
-    opened for that alone. `conditioning` is a hash of all that feeds may depend on beside their
-    own model; `parts` are the pieces of the split form.
+    Attributes:
+        audio: the clips of both sides, and what was dropped.
+        calibration: its calibration side with the encoder's codes.
+        evaluation: its evaluation side with the encoder's codes.
+        coarse: the model that conditions c2f as in the chain; None where none can be sampled from.
+        conditioning: a hash of all that feeds may depend on beside their own model.
+        warnings: what a feed had to do without, a line each.
+        parts: the pieces of the split form, by part; empty by default.
+        c2f: with `coarse`, the model that makes codes for the decoder; None by default.
     """
 
     audio: AudioSet

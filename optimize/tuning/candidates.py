@@ -54,8 +54,19 @@ _FINE_BYTES = 32 * 1024 * 1024
 class TunedModel:
     """One model with all that was found out about it.
 
-    `truth` is about the feeds of the search. `built` and `profiles` are by recipe, `mixtures` are
-    the assignments of the tuned ones.
+    Attributes:
+        artifact: the float32 model.
+        calibration: what it is calibrated on.
+        search: other feeds of the calibration audio: what a search may look at.
+        evaluation: feeds of held-out audio, for the verdict alone.
+        truth: what the float32 model answers to the feeds of the search.
+        calibrated: ranges and moments, measured once for all mixtures.
+        blocks: the nodes that get one precision together, by the block's name.
+        effects: what each block costs in each precision.
+        mixtures: which precision each block gets, by the name of the tuned recipe.
+        built: the file of each variant that could be built, by recipe.
+        profiles: its times by recipe and target, the reference's among them.
+        candidates: those of `built` that may be chosen.
     """
 
     artifact: Artifact

@@ -14,7 +14,19 @@ from vampnet_models.spec import Role
 
 @dataclass(frozen=True)
 class SearchGoal:
-    """Bounds (see `Budget`), and what to seek within them."""
+    """Bounds on a set of models, and what to seek within them; a bound of None bounds nothing.
+
+    Attributes:
+        min_agreement: least share of equal tokens of each model, 0 to 1.
+        min_si_sdr_db: least SI-SDR of the decoder's sound against float32's.
+        max_bytes: most bytes of all models together.
+        max_latency: most time of all models together, as a multiple of float32's.
+        prefer: what is best among the sets that keep to the bounds.
+        target: where candidates are timed.
+        rounds: timed runs of each candidate; 10 by default.
+        threads: of the runtime; 0, the default, leaves it the choice.
+        min_first_agreement: least share of equal tokens of an encoder's first four codebooks.
+    """
 
     min_agreement: float | None
     min_si_sdr_db: float | None

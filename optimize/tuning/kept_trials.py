@@ -27,7 +27,18 @@ _TRIAL_FEEDS = 8
 
 @dataclass(frozen=True)
 class KeptTrials:
-    """The fused float32 model, and where what was measured is kept under `key`."""
+    """Trials of one model, kept in files so that a search that was stopped goes on from there.
+
+    Attributes:
+        artifact: the float32 model.
+        fused: the file of its fused form, which lends its weights to the trials.
+        truth: what the float32 model answers to the feeds of the search.
+        blocks: the nodes that get one precision together, by the block's name.
+        calibrated: ranges and moments, measured once for all trials.
+        key: a hash of all that a trial depends on beside its block and precision.
+        cache: the folder where results are kept.
+        reporter: told of progress, and of precisions that do not run.
+    """
 
     artifact: Artifact
     fused: Path

@@ -44,7 +44,15 @@ _NATIVE_SUFFIX = ".native.onnx"
 
 @dataclass(frozen=True)
 class Calibrating:
-    """What a recipe that needs it is calibrated on, and on which terms per output file."""
+    """What a recipe that needs it is calibrated on.
+
+    Attributes:
+        audio: the folder of recordings; None, the default, takes the built-in ones.
+        evaluation_audio: a folder whose values outside the ranges are told; none by default.
+        feeds: an .npz of inputs for a model of no known role; none by default.
+        upstream: models that take the place of their stage in the chain; none by default.
+        terms: memory and where ranges are kept, by the output file; none by default.
+    """
 
     audio: Path | None = None
     evaluation_audio: Path | None = None

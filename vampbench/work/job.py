@@ -62,10 +62,23 @@ _STEPS = ("feeds", _LOOKING, _RANGES, _GRAPHS, _PROFILING, _KEEPING)
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with which models. `recipes` are names, in order.
+    """What to do with which models.
 
-    With `operators`, profiles also hold kernel times, the roofline and the cold start. With a
-    `scheduler` the machines that it names have measured, not this one.
+    Attributes:
+        models: files of float32 models, of one chain or of none.
+        out: the folder that receives variants, results and report.
+        command: what the user typed, for the record.
+        audio: a folder of recordings; None, the default, takes the built-in ones.
+        evaluation_audio: a folder for judging alone; none by default.
+        feeds: an .npz of inputs for models of no known role; none by default.
+        recipes: names, in order; all of the main ones by default.
+        targets: where variants are profiled; CPU, CUDA and phones by default.
+        min_agreement: least share of equal tokens, 0 to 1; without one nothing is missed.
+        threads: of the runtime; 0, the default, leaves it the choice.
+        rounds: timed runs of each variant; 20 by default.
+        budget_s: most seconds for the timed runs of a variant; 20 by default.
+        operators: also measure kernel times, the roofline and the cold start.
+        scheduler: the address of a cluster whose machines have measured, not this one.
     """
 
     models: tuple[Path, ...]
