@@ -20,7 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from optimize.backends.inc_script import Feed, of_one_length, read_feeds
 
-_LARGE_BYTES = 1_000_000_000
+_EXTERNAL_FROM_BYTES = 1_000_000_000
 """From here on the weights lie beside the model: a protocol buffer holds 2 GB."""
 
 _DATA_SUFFIX = ".data"
@@ -57,7 +57,7 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
         feeds = of_one_length(feeds)
     files = list(model.parent.glob(f"{model.name}*"))
     external = any(p.suffix == _DATA_SUFFIX for p in files)
-    is_large = sum(p.stat().st_size for p in files) > _LARGE_BYTES
+    is_large = sum(p.stat().st_size for p in files) > _EXTERNAL_FROM_BYTES
     settings |= {"weight_type": ort.QuantType.QInt8, "use_external_data_format": is_large}
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         # Its SmoothQuant wants a string.

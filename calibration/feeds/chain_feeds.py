@@ -12,7 +12,6 @@ import soxr
 from calibration.audio.classes import class_of
 from calibration.audio.clips import Clip
 from calibration.feeds.feedset import (
-    Coverage,
     FeedLabel,
     FeedSet,
     halves,
@@ -47,7 +46,6 @@ from vampnet_models.spec import ModelSpec, Role
 __all__ = [
     "CALIBRATION_SIZES",
     "EVALUATION_SIZES",
-    "Coverage",
     "Encoded",
     "FeedLabel",
     "FeedSet",

@@ -40,7 +40,7 @@ class FeedLabel:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class FeedCoverage:
     """What a feed set exercises.
 
     `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
@@ -77,7 +77,7 @@ class FeedSet:
         """The hash of all arrays with their names, types and shapes; labels do not count."""
         return digest_feeds(self.feeds, self.role.value).hexdigest()
 
-    def coverage(self) -> Coverage:
+    def coverage(self) -> FeedCoverage:
         """Mask ratios, prompts and codebook entries over all feeds."""
         ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]
         bins = [max(0, int(np.ceil(ratio * _RATIO_BINS - 1e-9)) - 1) for ratio in ratios]
@@ -88,7 +88,7 @@ class FeedSet:
                 if book == len(seen):
                     seen.append(set())
                 seen[book].update(np.unique(values).tolist())
-        return Coverage(
+        return FeedCoverage(
             n_feeds=len(self.feeds),
             mask_ratios=tuple(bins.count(i) for i in range(_RATIO_BINS)) if ratios else (),
             prompts=prompts,

@@ -10,7 +10,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from optimize.surgery.scopes import derived, scope_of
-from optimize.surgery.unused import remove_unused
 from vampnet_models.onnxfile.inference import infer
 
 Array = NDArray[Any]
@@ -318,11 +317,6 @@ def _prune(value: ir.Value) -> None:
         inputs = [v for v in node.inputs if v is not None]
         graph_of(node).remove(node, safe=True)
         pending.extend(inputs)
-
-
-def drop_unused(model: ir.Model) -> None:
-    """Remove nodes and initializers that no output needs."""
-    remove_unused(model)
 
 
 def infer_shapes(model: ir.Model) -> None:

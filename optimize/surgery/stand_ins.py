@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from optimize.surgery.graph import drop_unused, home_of, insert, tensor_of
+from optimize.surgery.graph import home_of, insert, tensor_of
 from optimize.surgery.scopes import all_nodes
+from optimize.surgery.unused import remove_unused
 
 _STAND_IN = "optimize.stand_in"
 
@@ -67,7 +68,7 @@ def restore(model: ir.Model) -> None:
             back = None if value is None else _back(node, value)
             if back is not None:
                 node.replace_input_with(index, back)
-    drop_unused(model)
+    remove_unused(model)
 
 
 def _back(before: ir.Node, value: ir.Value) -> ir.Value | None:

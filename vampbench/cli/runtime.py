@@ -15,7 +15,7 @@ from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FloatNode, MixedNode, VariantRecord
 from vampnet_models.text import megabytes, percent
 
-_LARGE_BYTES = 64 * 1024 * 1024
+_TOLD_FROM_BYTES = 64 * 1024 * 1024
 """From this size on the disk that a check takes is worth a line."""
 
 
@@ -68,7 +68,7 @@ def lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:
     for what, names in (("not mapped", facts.unmapped), ("not weighed", facts.unresolved)):
         if names:
             lines.append((what, f"{len(names)} kernels, first {names[0]}"))
-    if facts.graph_bytes >= _LARGE_BYTES:
+    if facts.graph_bytes >= _TOLD_FROM_BYTES:
         lines.append(("disk", f"the check took {megabytes(facts.graph_bytes)} for a moment"))
     return lines
 

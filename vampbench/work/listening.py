@@ -18,14 +18,14 @@ from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import Role
 
 _EXCERPT_FRAMES = 3 * VAMPNET.sample_rate_hz // VAMPNET.hop_samples
-_LARGE_BYTES = 100_000_000
+_HEARD_UP_TO_BYTES = 100_000_000
 """Decoders larger than this take too long to run for each variant just to be heard."""
 
 
 def write_listening(models: list[Json], space: Workspace, codes: Sequence[Codes]) -> list[Json]:
     """Decode the first evaluation clip by every decoder variant, once; what the report plays."""
     decoder = next((m for m in models if m["role"] == Role.CODEC_DECODER.value), None)
-    if decoder is None or decoder["source_bytes"] > _LARGE_BYTES or not codes:
+    if decoder is None or decoder["source_bytes"] > _HEARD_UP_TO_BYTES or not codes:
         return []
     usable = [v for v in decoder["variants"] if v["status"] in ("ok", "missed")]
     sources = [("reference", space.root / decoder["path"], decoder["source_sha256"])]

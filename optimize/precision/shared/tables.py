@@ -24,7 +24,7 @@ _MIN_ELEMENTS = 2048
 _MIN_ROWS = 256
 """Shorter tables stay: a few rows weigh nothing."""
 
-_LARGE_BYTES = 1_000_000
+_TOLD_FROM_BYTES = 1_000_000
 """From this size on tables in float are worth a line."""
 
 
@@ -53,7 +53,7 @@ def told(done: Conversion, graph: ir.Graph, traits: Traits) -> Conversion:
     """A conversion with a warning of the large tables that it left in float."""
     found = {node.inputs[0] for node in lookups(graph, traits)}
     n_bytes = sum(stored_bytes(table) for table in found if table is not None)
-    if n_bytes < _LARGE_BYTES:
+    if n_bytes < _TOLD_FROM_BYTES:
         return done
     line = f"tables of {n_bytes / 1e6:.1f} MB stay float: --tables stores their rows in 8 bits"
     return replace(done, warnings=(*done.warnings, line))

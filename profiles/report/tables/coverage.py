@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from profiles.report.tables.cells import Cell, absent, fact
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Coverage, Model
+from profiles.report.views.run import FeedCoverage, Model
 from profiles.report.views.units import count_text, percent_text, plural
 
 _COLUMNS = (
@@ -35,7 +35,7 @@ def outside_lines(model: Model) -> tuple[str, ...]:
     )
 
 
-def _cells(found: Coverage) -> tuple[Cell, ...]:
+def _cells(found: FeedCoverage) -> tuple[Cell, ...]:
     bins = found.mask_ratios
     ratios = " ".join(count_text(n) for n in bins) if bins else ""
     entries = found.entries_seen

@@ -106,7 +106,7 @@ _BLOCKS_HOW = (
 
 
 @dataclass(frozen=True)
-class Coverage:
+class TargetRow:
     """How far one target is covered by the run's variants."""
 
     target: str
@@ -131,7 +131,7 @@ def audio_rows(audio: AudioSet) -> tuple[tuple[str, str], ...]:
     )
 
 
-def coverage(run: Run) -> tuple[Coverage, ...]:
+def coverage(run: Run) -> tuple[TargetRow, ...]:
     """A line per target: measured, estimated, not measured, and how to get the rest."""
     variants = [v for m in run.models for v in m.variants if v.usable]
     targets = dict.fromkeys(
@@ -150,11 +150,11 @@ def coverage(run: Run) -> tuple[Coverage, ...]:
         notes += ["only the device itself can measure"] if n_estimated else []
         said = ", ".join(f"{n} {word}" for n, word in counts if n)
         text = f"{said} of {plural(len(profiles), 'variant')}" if said else "no variant to measure"
-        made.append(Coverage(target, kind, text, "; ".join(n for n in notes if n)))
+        made.append(TargetRow(target, kind, text, "; ".join(n for n in notes if n)))
     return (*made, *_extras(run))
 
 
-def _extras(run: Run) -> tuple[Coverage, ...]:
+def _extras(run: Run) -> tuple[TargetRow, ...]:
     """What a run measures only when asked to, and how to ask."""
     found = (
         ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), _OPERATORS_HOW),
@@ -164,7 +164,9 @@ def _extras(run: Run) -> tuple[Coverage, ...]:
     for name, n, how in found:
         kind = "measurement" if n else "absent"
         text = f"measured for {n} of {plural(len(run.models), 'model')}" if n else NOT_MEASURED
-        made.append(Coverage(name, kind, text, "" if n and n == len(run.models) else f"run: {how}"))
+        made.append(
+            TargetRow(name, kind, text, "" if n and n == len(run.models) else f"run: {how}")
+        )
     return tuple(made)
 
 

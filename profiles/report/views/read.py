@@ -16,7 +16,7 @@ from profiles.report.views.run import (
     BlockOption,
     Chain,
     CodebookAgreement,
-    Coverage,
+    FeedCoverage,
     FloatKernels,
     FloatNode,
     Kind,
@@ -136,10 +136,10 @@ def _model(record: Record) -> Model:
     )
 
 
-def _coverage(record: Record) -> tuple[Coverage, ...]:
+def _coverage(record: Record) -> tuple[FeedCoverage, ...]:
     sides = ((side, record.record(side)) for side in ("calibration", "evaluation"))
     return tuple(
-        Coverage(
+        FeedCoverage(
             side,
             found.count("n_feeds"),
             found.numbers("mask_ratios"),

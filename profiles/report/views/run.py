@@ -195,7 +195,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class FeedCoverage:
     """What one side's feeds exercise; counts by name, shares per codebook."""
 
     side: str
@@ -242,7 +242,7 @@ class Model:
     profiles: Mapping[str, Profile]
     variants: tuple[Variant, ...]
     blocks: tuple[Block, ...] = ()
-    coverage: tuple[Coverage, ...] = ()
+    coverage: tuple[FeedCoverage, ...] = ()
     outside: tuple[Outside, ...] = ()
     problems: tuple[Problem, ...] = ()
     failed_steps: tuple[str, ...] = ()

@@ -208,7 +208,7 @@ def test_gptq_rounds_a_shared_weight_by_the_inputs_of_all_its_readers(
 def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tables, "_LARGE_BYTES", 50_000)
+    monkeypatch.setattr(tables, "_TOLD_FROM_BYTES", 50_000)
     text = """(int64[n] ids) => (float[n, 64] y) {
      e = Gather<axis = 0>(table, ids) f = Gather<axis = 0>(table, ids) s = Add(e, f)
      y = MatMul(s, w) }"""

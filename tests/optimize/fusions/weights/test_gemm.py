@@ -3,7 +3,7 @@ import pytest
 
 from optimize.fusions.rule import apply
 from optimize.fusions.weights.gemm import RULE
-from optimize.surgery.graph import drop_unused
+from optimize.surgery.unused import remove_unused
 from tests.optimize.graphs import model, normal, ops, run
 
 
@@ -37,7 +37,7 @@ def test_a_weight_and_a_scaled_bias_are_stored_once_for_all_readers() -> None:
      a = Gemm <transB = 1, beta = 3.0> (x, w, c) y = Gemm <transB = 1, beta = 3.0> (a, w, c) }"""
     made = model(text, w=normal(6, 6), c=normal(6, seed=1))
     apply(RULE, made.graph)
-    drop_unused(made)
+    remove_unused(made)
     assert sorted(made.graph.initializers) == ["c.beta", "w.transposed"]
 
 

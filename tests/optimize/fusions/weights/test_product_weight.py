@@ -3,7 +3,7 @@ import pytest
 
 from optimize.fusions.rule import apply
 from optimize.fusions.weights.product_weight import RULE
-from optimize.surgery.graph import drop_unused
+from optimize.surgery.unused import remove_unused
 from tests.optimize.graphs import check, model, normal, ops, run
 
 
@@ -24,7 +24,7 @@ def test_leading_axes_of_one_go_and_the_result_keeps_its_own(
     expected = run(model(text, w=normal(*shape)), feeds)["y"]
     made = model(text, w=normal(*shape))
     assert apply(RULE, made.graph) == (1, [])
-    drop_unused(made)
+    remove_unused(made)
     assert made.graph.initializers["w.matrix"].shape == (64, 32)
     np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=1e-4, atol=1e-5)
     check(made)

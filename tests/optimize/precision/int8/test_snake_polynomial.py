@@ -1,7 +1,8 @@
 import numpy as np
 
 from optimize.precision.int8.snake_polynomial import insert_snake
-from optimize.surgery.graph import drop_unused, substitute
+from optimize.surgery.graph import substitute
+from optimize.surgery.unused import remove_unused
 from tests.optimize.graphs import model, normal, ops, run
 
 ALPHA = np.abs(normal(1, 5, 1, seed=2)) + np.float32(0.2)
@@ -12,7 +13,7 @@ def test_it_is_snake_within_a_thousandth_over_many_periods() -> None:
     node = next(iter(made.graph))
     x = made.graph.inputs[0]
     substitute(node.outputs[0], insert_snake(node, x, ALPHA, 1 / ALPHA, "snake"))
-    drop_unused(made)
+    remove_unused(made)
     assert ops(made)["Sin"] == 0
     values = 8 * normal(2, 5, 400)
     values[:, :, 0] = 0

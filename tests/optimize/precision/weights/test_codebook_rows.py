@@ -8,7 +8,7 @@ import onnx_ir as ir
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import Traits, traits_of
 from optimize.precision.weights import codebook_rows
-from optimize.surgery.graph import drop_unused
+from optimize.surgery.unused import remove_unused
 from optimize.tuning import mixed
 from optimize.tuning.mixed import Mixture
 from tests.optimize.graphs import Array, check, convert, model, normal, ops, run
@@ -42,7 +42,7 @@ def test_the_searched_rows_are_made_of_the_codebook() -> None:
     made = search(unit(table), table)
     before = weights_bytes(made)
     assert codebook_rows.share(made, ENCODER) == 1
-    drop_unused(made)
+    remove_unused(made)
     assert before - weights_bytes(made) >= table.nbytes - 8
     assert ops(made)["ReduceL2"] == 1
     found = run(made, feeds)
