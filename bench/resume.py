@@ -23,12 +23,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from profiles.targets.order import profilers
 from vampnet_models.chain.builtin import builtin_models
 
 _MEASURED = frozenset({"created", "steps", "chains", "host", "command"})
 """Keys of results.json that hold times, or where and when they were taken."""
 
-_TIMED_PROFILES = frozenset({"cpu", "cuda"})
+_TIMED_PROFILES = frozenset(each.name for each in profilers() if each.provider)
 
 _ROUNDING = 1e-9
 """Relative: another number of threads sums in another order."""

@@ -35,7 +35,7 @@ class StoreLimit:
 
 
 @dataclass(frozen=True)
-class Zipped:
+class _Zipped:
     """Deflated size; of large files from evenly spaced blocks, then `exact` is false."""
 
     bytes: int
@@ -43,7 +43,7 @@ class Zipped:
 
 
 @dataclass(frozen=True)
-class OrtFormat:
+class _OrtFormat:
     """The conversion to ORT format: its size and operators, or why there is none."""
 
     bytes: int | None
@@ -56,8 +56,8 @@ class Packaging:
     """All of it for one variant, with the limits that it is held against."""
 
     bytes: int
-    zipped: Zipped
-    ort: OrtFormat
+    zipped: _Zipped
+    ort: _OrtFormat
     limits: tuple[StoreLimit, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def package(files: tuple[Path, ...], size_bytes: int, limits: tuple[StoreLimit, 
     return Packaging(size_bytes, zipped_size(files), to_ort(files, size_bytes), limits)
 
 
-def zipped_size(files: tuple[Path, ...]) -> Zipped:
+def zipped_size(files: tuple[Path, ...]) -> _Zipped:
     """Size after deflate at its default level, which is what app archives use.
 
     Files above 64 MiB are judged by 12 evenly spaced blocks of 4 MiB: weights compress alike
@@ -94,10 +94,10 @@ def zipped_size(files: tuple[Path, ...]) -> Zipped:
         step = (size - _BLOCK_BYTES) // (_SAMPLED_BLOCKS - 1)
         sampled = _deflated(path, range(0, size - _BLOCK_BYTES + 1, step))
         total += round(size * sampled / (_SAMPLED_BLOCKS * _BLOCK_BYTES))
-    return Zipped(total, exact)
+    return _Zipped(total, exact)
 
 
-def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -> OrtFormat:
+def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -> _OrtFormat:
     """Convert for ARM in a temporary folder by onnxruntime's own tool, in a process of its own.
 
     The file itself is dropped, or moved to `keep`.
@@ -137,7 +137,7 @@ def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -
         size = converted[0].stat().st_size
         if keep is not None:
             shutil.move(converted[0], keep)
-        return OrtFormat(size, operators, None)
+        return _OrtFormat(size, operators, None)
 
 
 def parse_operators(text: str) -> dict[str, tuple[str, ...]]:
@@ -173,5 +173,5 @@ def _deflated(path: Path, offsets: range) -> int:
     return total + len(squeezer.flush())
 
 
-def _no_ort(reason: str) -> OrtFormat:
-    return OrtFormat(None, {}, reason)
+def _no_ort(reason: str) -> _OrtFormat:
+    return _OrtFormat(None, {}, reason)

@@ -69,7 +69,7 @@ _QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "m
 
 
 @dataclass(frozen=True)
-class NotMeasured:
+class _NotMeasured:
     """A target that is not here: why, what the files tell without it, and labelled estimates."""
 
     reason: str
@@ -93,7 +93,7 @@ class NotMeasured:
 
 
 @dataclass(frozen=True)
-class CudaMeasurement:
+class _CudaMeasurement:
     """Times with inputs and outputs on the device, and beside them with both copies included."""
 
     on_device: Measurement
@@ -127,7 +127,7 @@ def _profile(request: Request) -> dict[str, dict[str, Any]]:
     """Time the variants where there is CUDA, else say why not, with estimates."""
     reason = _unavailable()
     if reason is not None:
-        return examine_each(request, lambda e: not_measured(e, reason).as_json())
+        return examine_each(request, lambda e: _not_measured(e, reason).as_json())
     examined: dict[str, Examined] = {}
     records: dict[str, dict[str, Any]] = {}
     for recipe, path in request.variants.items():
@@ -140,7 +140,7 @@ def _profile(request: Request) -> dict[str, dict[str, Any]]:
     except InputError as error:
         # The provider is installed but its device or libraries are not there.
         why = f"no CUDA device can be used here: {error}"
-        return records | {r: not_measured(e, why).as_json() for r, e in examined.items()}
+        return records | {r: _not_measured(e, why).as_json() for r, e in examined.items()}
     for recipe, record in measured.items():
         records[recipe] = record.as_json()
         if not isinstance(record, Failure):
@@ -151,7 +151,7 @@ def _profile(request: Request) -> dict[str, dict[str, Any]]:
 
 def _measure(
     request: Request, examined: dict[str, Examined]
-) -> dict[str, CudaMeasurement | Failure]:
+) -> dict[str, _CudaMeasurement | Failure]:
     """Time the models by I/O binding on device 0, then once more with host copies.
 
     Raises InputError when the provider exists but cannot run even an identity model.
@@ -161,30 +161,30 @@ def _measure(
     bound = measure(models, feeds, place, plan=plan, bind="cuda", progress=tell)
     copied = measure(models, feeds, place, plan=plan, progress=tell)
     device = _device_facts()
-    records: dict[str, CudaMeasurement | Failure] = {}
+    records: dict[str, _CudaMeasurement | Failure] = {}
     for name, record in bound.items():
         if isinstance(record, Failure):
             records[name] = record
             continue
         beside = copied[name]
-        records[name] = CudaMeasurement(
+        records[name] = _CudaMeasurement(
             on_device=record,
             with_copies=beside if isinstance(beside, Measurement) else None,
             device=device,
-            notes=_cuda_notes(examined[name], cuda_coverage(examined[name])),
+            notes=_cuda_notes(examined[name], _cuda_coverage(examined[name])),
         )
     return records
 
 
-def not_measured(examined: Examined, reason: str) -> NotMeasured:
+def _not_measured(examined: Examined, reason: str) -> _NotMeasured:
     """The record of a variant where there is no CUDA."""
-    covered = cuda_coverage(examined)
+    covered = _cuda_coverage(examined)
     estimates = tuple(estimate_gpu(examined, gpu) for gpu in GPUS)
     notes = _cuda_notes(examined, covered)
-    return NotMeasured(reason, examined.bytes, covered, notes, estimates)
+    return _NotMeasured(reason, examined.bytes, covered, notes, estimates)
 
 
-def cuda_coverage(examined: Examined) -> Coverage:
+def _cuda_coverage(examined: Examined) -> Coverage:
     """Which nodes have CUDA kernels in the form that they have in this graph."""
     return coverage(examined, "cuda", _supports)
 
@@ -219,10 +219,10 @@ def _device_facts() -> dict[str, str]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return {}
-    return parse_facts(done.stdout)
+    return _parse_facts(done.stdout)
 
 
-def parse_facts(line: str) -> dict[str, str]:
+def _parse_facts(line: str) -> dict[str, str]:
     """Name the comma-separated values of one line of nvidia-smi."""
     values = [value.strip() for value in line.strip().split(",")]
     return dict(zip(_QUERY, values, strict=False))

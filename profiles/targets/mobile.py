@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any, Literal
 
 from profiles.count.coverage import Coverage, coverage
@@ -10,7 +13,6 @@ from profiles.count.examine import Examined
 from profiles.count.packaging import UNFOLDED, Packaging, package
 from profiles.count.runtimes import RUNTIMES, source, supports
 from profiles.targets.contract import Profiler, Request, Target
-from profiles.targets.devices import Device, devices
 from profiles.targets.examined import examine_each
 
 _EFFICIENCY = (0.25, 1.3)
@@ -40,8 +42,39 @@ _ASSUMPTIONS = (
 )
 
 
+_LANES = {"float32": 4, "float16": 8, "int8": 16}
+"""Multiply-accumulates of one 128-bit vector pipe in one cycle."""
+
+
 @dataclass(frozen=True)
-class Estimate:
+class _Cluster:
+    """Cores of one kind."""
+
+    cores: int
+    ghz: float
+    pipes: int
+
+
+@dataclass(frozen=True)
+class _Device:
+    """One phone processor; peaks follow from its clusters."""
+
+    name: str
+    platform: str
+    memory_gb: float
+    memory_gb_per_s: float
+    clusters: tuple[_Cluster, ...]
+    source: str
+    confidence: str
+
+    def peak_ops_per_s(self, precision: str) -> float:
+        """Operations (2 per multiply-accumulate) of all listed cores; unknown ones as float32."""
+        lanes = _LANES.get(precision, _LANES["float32"])
+        return sum(c.cores * c.ghz * 1e9 * c.pipes * lanes * 2 for c in self.clusters)
+
+
+@dataclass(frozen=True)
+class _Estimate:
     """A range of times on one device; never a measurement.
 
     `needs_bytes` is the model as it lies in the file and the tensors of its widest node;
@@ -61,13 +94,13 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class MobileProfile:
+class _MobileProfile:
     """One variant on `phones`: packaging is fact, coverage is from tables, times are estimated."""
 
     phones: tuple[Target, ...]
     packaging: Packaging
     coverages: tuple[Coverage, ...]
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[_Estimate, ...]
     notes: tuple[str, ...]
     kind: Literal["estimate"] = "estimate"
 
@@ -106,23 +139,38 @@ class MobileProfile:
         return rows
 
 
-def profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> MobileProfile:
+@cache
+def _devices() -> tuple[_Device, ...]:
+    """All devices of devices.toml, in its order."""
+    text = (resources.files("profiles.targets") / "devices.toml").read_text(encoding="utf-8")
+    return _parse_devices(text)
+
+
+def _parse_devices(text: str) -> tuple[_Device, ...]:
+    """Read the file's text. Raises TypeError where a device lacks a figure or has another one."""
+    return tuple(
+        _Device(**(entry | {"clusters": tuple(_Cluster(**c) for c in entry["clusters"])}))
+        for entry in tomllib.loads(text)["device"]
+    )
+
+
+def _profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> _MobileProfile:
     """Everything that can be told about this variant on phones without one."""
     covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
     limits = tuple(dict.fromkeys(limit for phone in phones for limit in phone.stores))
     packaging = package(examined.files, examined.bytes, limits)
     by_runtime = {c.runtime: c for c in covered}
     own = [note for phone in phones for note in phone.notes(examined, by_runtime)]
-    return MobileProfile(
+    return _MobileProfile(
         phones=phones,
         packaging=packaging,
         coverages=covered,
-        estimates=tuple(estimate(examined, device) for device in devices()),
+        estimates=tuple(_estimate(examined, device) for device in _devices()),
         notes=(*_notes(examined, packaging), *own),
     )
 
 
-def estimate(examined: Examined, device: Device) -> Estimate:
+def _estimate(examined: Examined, device: _Device) -> _Estimate:
     """The roofline range of one run at the examined input shapes on this device's CPU."""
     bandwidth = device.memory_gb_per_s * 1e9
     bound_s = memory_s = 0.0
@@ -134,7 +182,7 @@ def estimate(examined: Examined, device: Device) -> Estimate:
     low, high = _EFFICIENCY
     widest = max((node.bytes - node.weight_bytes for node in examined.cost.nodes), default=0)
     needs = examined.bytes + widest
-    return Estimate(
+    return _Estimate(
         device=device.name,
         platform=device.platform,
         low_s=bound_s / high,
@@ -175,7 +223,7 @@ def _notes(examined: Examined, packaging: Packaging) -> tuple[str, ...]:
 
 
 def _profile(request: Request) -> dict[str, dict[str, Any]]:
-    return examine_each(request, lambda e: profile_mobile(e, request.targets).as_json())
+    return examine_each(request, lambda e: _profile_mobile(e, request.targets).as_json())
 
 
 MOBILE = Profiler(

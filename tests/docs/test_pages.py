@@ -112,6 +112,18 @@ def test_the_page_of_json_has_the_codes_that_there_are() -> None:
     assert {code for code in codes if f"`{code}`" not in text} == set()
 
 
+def test_the_page_of_choices_has_the_default_recipes_of_every_target() -> None:
+    text = PAGES["docs/how-to/choose.md"].read_text(encoding="utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") > 3]
+    told = {
+        name: (row[2].strip(" `"), row[3].strip(" `"))
+        for row in rows
+        for name in re.findall(r"`([a-z-]+)`", row[1])
+    }
+    for target in TARGETS:
+        assert told[target.name] == (target.transformers, target.codec)
+
+
 def test_the_built_in_sets_are_below_every_limit_as_the_page_says(runs: dict[str, Json]) -> None:
     sets = {each["name"]: each["bytes"] for each in runs["demo"]["sets"]}
     default = sets["int8-dynamic transformers, fp16 codec"]

@@ -89,7 +89,7 @@ def test_float16_is_refused_where_only_float32_is_taken(look):
 
 def test_cuda_without_the_provider_tells_what_the_file_tells(look):
     examined = look(graphs.qdq_conv(), x=(1, 8, 100))
-    record = cuda.not_measured(examined, "no GPU").as_json()
+    record = cuda._not_measured(examined, "no GPU").as_json()
     assert record["kind"] == "not-measured"
     assert record["reason"] == "no GPU"
     assert record["bytes"] == examined.bytes
@@ -98,7 +98,7 @@ def test_cuda_without_the_provider_tells_what_the_file_tells(look):
 
 def test_cuda_without_a_device_carries_a_labelled_estimate(look):
     examined = look(graphs.matmul(inner=512, columns=512), x=(512, 512))
-    record = cuda.not_measured(examined, "no GPU").as_json()
+    record = cuda._not_measured(examined, "no GPU").as_json()
     assert record["kind"] == "not-measured"
     t4 = record["estimates"][0]
     assert (t4["kind"], t4["device"]) == ("estimate", "NVIDIA T4")
@@ -116,7 +116,7 @@ def test_cuda_refuses_integer_contrib_operators(look):
         {"w": np.ones((8, 4), np.int8), "s": np.ones(1, np.float32)},
         contrib=True,
     )
-    covered = cuda.cuda_coverage(look(proto, x=(3, 8)))
+    covered = cuda._cuda_coverage(look(proto, x=(3, 8)))
     assert covered.flops_share == 0
     assert [r.reason for r in covered.refusals] == ["no CUDA kernel"]
 
@@ -129,12 +129,12 @@ def test_cuda_takes_integer_products_of_int8_alone(look, kind, taken):
         [("y", TensorProto.INT32, ["rows", 4])],
         {"w": np.ones((8, 4), np.int8)},
     )
-    reasons = [r.reason for r in cuda.cuda_coverage(look(proto, x=(3, 8))).refusals]
+    reasons = [r.reason for r in cuda._cuda_coverage(look(proto, x=(3, 8))).refusals]
     assert reasons == ([] if taken else ["no CUDA kernel for uint8"])
 
 
 def test_cuda_facts_are_named():
-    facts = cuda.parse_facts("Some GPU, 555.1, 1980 MHz, 2619 MHz, 10 MiB, 81559 MiB\n")
+    facts = cuda._parse_facts("Some GPU, 555.1, 1980 MHz, 2619 MHz, 10 MiB, 81559 MiB\n")
     assert facts["name"] == "Some GPU"
     assert facts["memory.total"] == "81559 MiB"
 

@@ -10,7 +10,6 @@ from onnx import TensorProto, helper
 from profiles.count import packaging
 from profiles.count.examine import examine
 from profiles.targets import mobile
-from profiles.targets.devices import devices, parse_devices
 from profiles.targets.order import sharing, store_limits
 from tests.profiles import graphs
 
@@ -18,21 +17,21 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_device_has_its_source_and_confidence():
-    assert len(devices()) >= 6
-    for device in devices():
+    assert len(mobile._devices()) >= 6
+    for device in mobile._devices():
         assert device.confidence in ("high", "medium", "low")
         assert device.source
         assert device.peak_ops_per_s("int8") == 4 * device.peak_ops_per_s("float32")
 
 
 def test_peak_of_a_known_device():
-    pi = next(d for d in devices() if d.name == "Raspberry Pi 5")
+    pi = next(d for d in mobile._devices() if d.name == "Raspberry Pi 5")
     assert pi.peak_ops_per_s("float32") == pytest.approx(4 * 2.4e9 * 2 * 8)
 
 
 def test_a_device_without_a_figure_is_refused():
     with pytest.raises(TypeError, match="memory_gb"):
-        parse_devices("[[device]]\nname = 'x'\nclusters = []")
+        mobile._parse_devices("[[device]]\nname = 'x'\nclusters = []")
 
 
 def test_small_files_are_deflated_exactly(tmp_path):
@@ -99,16 +98,16 @@ def test_store_limits(size, fits):
 def test_the_estimate_is_a_range_by_the_roofline(tmp_path):
     path = graphs.save(graphs.matmul(inner=512, columns=512), tmp_path / "m.onnx")
     examined = examine(path, {"x": (512, 512)})
-    pi = devices()[0]
-    found = mobile.estimate(examined, pi)
+    pi = mobile._devices()[0]
+    found = mobile._estimate(examined, pi)
     bound = 2 * 512**3 / pi.peak_ops_per_s("float32")
     assert found.low_s == pytest.approx(bound / mobile._EFFICIENCY[1])
     assert found.high_s == pytest.approx(bound / mobile._EFFICIENCY[0])
     assert found.memory_share == 0
     assert found.needs_bytes == examined.bytes + 2 * 512 * 512 * 4
     assert found.fits_memory
-    assert not mobile.estimate(examined, replace(pi, memory_gb=0.005)).fits_memory
-    thin = mobile.estimate(examine(path, {"x": (1, 512)}), pi)
+    assert not mobile._estimate(examined, replace(pi, memory_gb=0.005)).fits_memory
+    thin = mobile._estimate(examine(path, {"x": (1, 512)}), pi)
     assert thin.memory_share == 1
 
 
@@ -126,7 +125,7 @@ def test_the_efficiency_holds_what_was_measured():
 
 def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     path = graphs.save(graphs.qdq_conv(), tmp_path / "m.onnx")
-    record = mobile.profile_mobile(
+    record = mobile._profile_mobile(
         examine(path, {"x": (1, 8, 200)}), sharing(mobile.MOBILE)
     ).as_json()
     record = json.loads(json.dumps(record))
@@ -151,6 +150,8 @@ def test_an_ort_file_that_unfolds_float16_is_pointed_out(tmp_path):
         {"w": np.ones((256, 256), np.float16)},
     )
     path = graphs.save(proto, tmp_path / "m.onnx")
-    record = mobile.profile_mobile(examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)).as_json()
+    record = mobile._profile_mobile(
+        examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)
+    ).as_json()
     assert record["ort_bytes"] > 1.5 * record["bytes"]
     assert any("unfolds them to FP32" in note for note in record["notes"])
