@@ -1,7 +1,15 @@
 import pytest
 
-from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
-from optimize.recipes import _PHONE_RECIPES, INT8_DYNAMIC, INT8_STATIC, RECIPES, find_recipe
+from optimize.recipes import (
+    _PHONE_RECIPES,
+    INT8_DYNAMIC,
+    INT8_STATIC,
+    RECIPES,
+    StaticSettings,
+    dynamic_recipe,
+    find_recipe,
+    static_recipe,
+)
 from optimize.runtime.check import promised_share
 from vampnet_models.errors import InputError
 

@@ -27,9 +27,9 @@ from optimize.precision.shared.plan import (
     merged,
     plan,
     with_finite_weights,
+    without_spread_weights,
 )
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
-from optimize.precision.shared.spread_weights import without_spread_weights
 from optimize.precision.weights.weight_only import per_channel
 from optimize.surgery.graph import (
     Array,

@@ -45,9 +45,9 @@ from optimize.precision.shared.plan import (
     merged,
     plan,
     with_finite_weights,
+    without_spread_weights,
 )
 from optimize.precision.shared.shelf import Integers, Shelved
-from optimize.precision.shared.spread_weights import without_spread_weights
 from optimize.surgery.graph import (
     Array,
     NoMatch,

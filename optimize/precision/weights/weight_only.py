@@ -33,6 +33,7 @@ from optimize.precision.shared.plan import (
     plan,
     single_channel_ends,
     with_finite_weights,
+    without_spread_weights,
 )
 from optimize.precision.shared.quantize import (
     Bits,
@@ -43,7 +44,6 @@ from optimize.precision.shared.quantize import (
     pack_zeros,
     quantize_blocks,
 )
-from optimize.precision.shared.spread_weights import without_spread_weights
 from optimize.surgery.graph import (
     Array,
     add_constant,

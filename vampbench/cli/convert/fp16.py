@@ -14,7 +14,7 @@ from calibration.ranges.observers import Range
 from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
-from optimize.recipe_settings import fp16_recipe
+from optimize.recipes import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from vampbench.cli import options
 from vampbench.cli.console import Console

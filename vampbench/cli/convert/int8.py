@@ -10,8 +10,7 @@ from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store
 from calibration.ranges.observers import OBSERVERS
 from optimize.backends import inc
-from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
-from optimize.recipes import INT8_STATIC
+from optimize.recipes import INT8_STATIC, StaticSettings, dynamic_recipe, static_recipe
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, native_option

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from optimize.backends import inc
-from optimize.recipe_settings import weights_recipe
+from optimize.recipes import weights_recipe
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, model_command
