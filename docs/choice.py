@@ -27,12 +27,12 @@ class Use:
 
 
 USES = (
-    Use("fused", "nothing may change", "CPU, CUDA"),
+    Use("fused", "nothing may change", "CPU, CUDA, phones' CPU"),
     Use("fp16", "the codec; every model on CUDA", "CPU, CUDA, phones' CPU"),
     Use("int8-dynamic", "fast transformers, nothing to calibrate", "CPU, phones' CPU"),
     Use("int8-static", "as fast, higher agreement; needs audio", "CPU, phones' CPU"),
-    Use("int8-weights", "small files, high agreement", "CPU"),
-    Use("int4-weights", "the smallest files, low agreement", "CPU"),
+    Use("int8-weights", "small files, high agreement", "CPU, phones' CPU"),
+    Use("int4-weights", "the smallest files, low agreement", "CPU, phones' CPU"),
 )
 
 

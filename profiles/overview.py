@@ -18,7 +18,16 @@ _KEEPS = 0.99
 _KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
-_ENOUGH = f"enough agreement ({_KEEPS:.0%} of tokens, {_KEEPS_DB:g} dB)"
+RULE = (
+    f"a variant keeps the tokens where its token agreement is at least {_KEEPS:.0%}; a decoder's, "
+    f"where its sound has at least {_KEEPS_DB:g} dB SI-SDR"
+)
+"""By which a recommendation takes a variant or refuses it."""
+
+_NOISY_MARGIN = 0.25
+_MARGIN = 0.02
+"""What two times may differ by and still be no difference, beyond their intervals: where one of
+them is noisy, and where none is."""
 
 ACCEPTS = {
     "any": "any length",
@@ -31,8 +40,11 @@ ACCEPTS = {
 
 _ROLES = tuple(role.value for role in CHAIN_ROLES)
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
-_FASTEST = Why("fastest", f"fastest measured here of those with {_ENOUGH}")
-_SMALLEST = Why("smallest", f"smallest of those with {_ENOUGH}")
+_FASTEST = Why(
+    "fastest",
+    "fastest measured here of those that keep the tokens; the smallest where times do not differ",
+)
+_SMALLEST = Why("smallest", "smallest of those that keep the tokens")
 
 
 @dataclass(frozen=True)
@@ -52,14 +64,27 @@ _NOISY = Caveat("noisy", None, "made of noisy times: another measurement may cho
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A variant that a target could have had, were its tokens kept."""
+
+    model: str
+    recipe: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Recommendation:
-    """A recipe per model for one target, what it weighs, why, and what speaks against it."""
+    """A recipe per model for one target, what it weighs, why, and what speaks against it.
+
+    `refused` are the variants that lose too many tokens.
+    """
 
     target: str
     parts: dict[str, str]
     bytes: int
     why: Why
     caveats: tuple[Caveat, ...]
+    refused: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True)
@@ -94,20 +119,27 @@ def recommendations(results: _Json) -> list[Recommendation]:
 
 def _recommendation(results: _Json, target: Target) -> Recommendation | None:
     """None where some model has a usable variant, but none of what the target takes."""
-    measure = _cpu_time if target.by_time else _bytes
     chosen = {}
     caveats = []
+    refused = []
     for model in _counted(results):
         offered = _offered(results, target, model)
         usable = [v for v in model["variants"] if v["status"] == "ok" and v["recipe"] in offered]
         keeping = [v for v in usable if keeps(v)]
-        costs = [(cost, v) for v in keeping or usable if (cost := measure(v)) is not None]
-        if not costs:
+        open_to = keeping or usable
+        if target.by_time:
+            open_to = _not_slower(open_to)
+        if not open_to:
             continue
         if not keeping:
-            lost = f"no variant of {model['name']} has {_ENOUGH}"
+            lost = f"no variant of {model['name']} keeps the tokens"
             caveats.append(Caveat("tokens-lost", model["name"], lost))
-        chosen[model["name"]] = min(costs, key=lambda pair: pair[0])[1]
+        chosen[model["name"]] = min(open_to, key=lambda v: int(v["bytes"]))
+        refused += [
+            Refusal(model["name"], v["recipe"], _below(v))
+            for v in usable
+            if v is not chosen[model["name"]] and not keeps(v)
+        ]
     unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
     caveats += [
         Caveat("model-left-out", name, f"without {name}: it has no usable variant")
@@ -120,7 +152,7 @@ def _recommendation(results: _Json, target: Target) -> Recommendation | None:
     parts = {name: v["recipe"] for name, v in chosen.items()}
     total = sum(v["bytes"] for v in chosen.values())
     why = target.why or (_FASTEST if target.by_time else _SMALLEST)
-    return Recommendation(target.name, parts, total, why, tuple(caveats))
+    return Recommendation(target.name, parts, total, why, tuple(caveats), tuple(refused))
 
 
 def _offered(results: _Json, target: Target, model: _Json) -> tuple[str, ...]:
@@ -196,6 +228,13 @@ def keeps(variant: _Json) -> bool:
     return bool((accuracy.get("si_sdr_db") or 0) >= _KEEPS_DB)
 
 
+def _below(variant: _Json) -> str:
+    accuracy = variant["accuracy"] or {}
+    if accuracy.get("token_agreement") is not None:
+        return f"below {_KEEPS:.0%}"
+    return "was not compared" if accuracy.get("si_sdr_db") is None else f"below {_KEEPS_DB:g} dB"
+
+
 def _is_usable(model: _Json) -> bool:
     return any(v["status"] == "ok" for v in model["variants"])
 
@@ -253,10 +292,25 @@ def _variant(model: _Json, recipe: str) -> _Json | None:
     return None
 
 
-def _bytes(variant: _Json) -> float | None:
-    return float(variant["bytes"])
+def _not_slower(variants: list[_Json]) -> list[_Json]:
+    """The measured ones of which no other is shown to be faster: their times are no difference."""
+    spans = [(v, span) for v in variants if (span := _cpu_span(v)) is not None]
+    return [
+        variant
+        for variant, (low, _) in spans
+        if not any(
+            high * (1 + (_NOISY_MARGIN if _is_noisy(variant) or _is_noisy(other) else _MARGIN))
+            < low
+            for other, (_, high) in spans
+        )
+    ]
 
 
-def _cpu_time(variant: _Json) -> float | None:
+def _cpu_span(variant: _Json) -> tuple[float, float] | None:
+    """Where the time lies, as a multiple of FP32's; the median alone where no interval is kept."""
     cpu = variant["profiles"].get("cpu") or {}
-    return cpu.get("median_s")
+    if cpu.get("ratio_interval"):
+        low, high = cpu["ratio_interval"]
+        return float(low), float(high)
+    median_s = cpu.get("median_s")
+    return None if median_s is None else (float(median_s), float(median_s))

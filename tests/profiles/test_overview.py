@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from profiles.overview import (
+    RULE,
     import_figures,
     keeps,
     known_issues,
@@ -52,7 +53,7 @@ def results():
 
 def test_each_target_gets_the_best_that_keeps_the_tokens(results):
     advice = {a.target: a for a in recommendations(results)}
-    assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fused"}
+    assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["cuda"].parts == {"coarse": "fp16", "dec": "fp16"}
     assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["android"].bytes == 126
@@ -62,13 +63,41 @@ def test_a_model_that_nothing_keeps_is_named(results):
     results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
     advice = {a.target: a for a in recommendations(results)}
     assert advice["android"].parts["coarse"] == "int4-weights"
-    assert "no variant of coarse has enough agreement (99% of" in advice["android"].caveats[0].text
+    assert advice["android"].caveats[0].text == "no variant of coarse keeps the tokens"
     assert (advice["android"].caveats[0].code, advice["android"].caveats[0].model) == (
         "tokens-lost",
         "coarse",
     )
     assert advice["android"].why.code == "smallest"
     assert "cuda" not in advice
+
+
+def test_what_loses_too_many_tokens_is_refused_by_the_rule_that_is_told(results):
+    advice = {a.target: a for a in recommendations(results)}
+    assert "at least 99%" in RULE and "at least 30 dB" in RULE
+    expected = [("coarse", "int4-weights", "below 99%"), ("dec", "int8-dynamic", "below 30 dB")]
+    for target in ("cpu", "android"):
+        refused = advice[target].refused
+        assert [(r.model, r.recipe, r.text) for r in refused] == expected
+    assert advice["cuda"].refused == ()
+
+
+@pytest.mark.parametrize(
+    ("spans", "noisy", "chosen"),
+    [
+        ({"fused": (0.90, 1.00), "fp16": (0.95, 1.05)}, False, "fp16"),
+        ({"fused": (0.90, 1.00), "fp16": (1.01, 1.05)}, False, "fp16"),
+        ({"fused": (0.90, 1.00), "fp16": (1.10, 1.20)}, False, "fused"),
+        ({"fused": (0.90, 1.00), "fp16": (1.10, 1.20)}, True, "fp16"),
+        ({"fused": (0.90, 1.00), "fp16": (1.40, 1.50)}, True, "fused"),
+    ],
+)
+def test_times_that_do_not_differ_leave_the_choice_to_the_size(results, spans, noisy, chosen):
+    for each in results["models"][1]["variants"]:
+        if each["recipe"] in spans:
+            cpu = each["profiles"]["cpu"]
+            cpu |= {"ratio_interval": spans[each["recipe"]], "noisy": noisy}
+    assert recommendations(results)[0].parts["dec"] == chosen
 
 
 def test_storage_counts_only_what_exists(results):

@@ -9,6 +9,8 @@ import click
 
 from profiles.overview import (
     ACCEPTS,
+    RULE,
+    Recommendation,
     import_figures,
     known_issues,
     lengths_text,
@@ -89,9 +91,12 @@ def overview(run_dir: Path, as_json: bool) -> None:
     console.table("What to ship", ("target", *names, "size"), chosen)
     longest = max((len(a.target) for a in advice), default=0)
     for a in advice:
-        console.say(
-            f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}"
-        )
+        console.say(f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
+    if advice:
+        console.say(f"{'rule':<{longest}}  {RULE}")
+    refused = _refused_rows(models, advice)
+    if refused:
+        console.table("Refused", ("model", "recipe", "agreement", "why", "for"), refused)
     imported = results.get("imported")
     issues = known_issues(results, lengths, imported)
     if issues:
@@ -150,6 +155,20 @@ def read_results(run_dir: Path) -> Json:
 def _listed(record: object, key: str) -> list[Json]:
     found = record.get(key) if isinstance(record, dict) else None
     return found if isinstance(found, list) else []
+
+
+def _refused_rows(models: list[Json], advice: list[Recommendation]) -> list[tuple[str, ...]]:
+    """A row for each variant that loses too many tokens, with the targets that miss it so."""
+    targets: dict[tuple[str, str, str], list[str]] = {}
+    for each in advice:
+        for refusal in each.refused:
+            key = (refusal.model, refusal.recipe, refusal.text)
+            targets.setdefault(key, []).append(each.target)
+    told = {(m["name"], v["recipe"]): v["accuracy"] for m in models for v in m["variants"]}
+    return [
+        (model, recipe, agreement_told(told[model, recipe]), text, ", ".join(names))
+        for (model, recipe, text), names in targets.items()
+    ]
 
 
 def _lengths(model: Json) -> Json:

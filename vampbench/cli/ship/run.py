@@ -9,18 +9,23 @@ from pathlib import Path
 import click
 
 from optimize.recipes import ALL_RECIPES, RECIPES
+from profiles.overview import recommendations
 from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
+from vampbench.search.sets import chains_of, counted
 from vampbench.work.job import Ahead, Job, run_job
 from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
-from vampnet_models.text import megabytes
+from vampnet_models.text import megabytes, percent
+
+_CHOICE = "overview's choice for"
+_ADVISED = ("cpu", "android")
 
 _RECIPE_NAMES = tuple(r.name for r in RECIPES)
 _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in _RECIPE_NAMES)
@@ -167,7 +172,8 @@ def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
         console.table("Variants", COLUMNS, rows)
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
-    console.table("Together", ("", "size", "of FP32", "10 s of music, CPU"), totals)
+    columns = ("", "size", "of FP32", "worst agreement", "10 s of music, CPU")
+    console.table("Together", columns, totals)
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
         console.say(NOISY_NOTE)
     for skipped in results["skipped"]:
@@ -178,21 +184,49 @@ def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
     return code
 
 
-def _totals(results: Json) -> list[tuple[str, str, str, str]]:
-    """Size of the chain per recipe and set, and its time on the CPU where that was measured."""
-    before = results["source_bytes"]
+def _totals(results: Json) -> list[tuple[str, ...]]:
+    """Each recipe and set, and what `overview` advises: size, worst token agreement, CPU time."""
+    before, models = results["source_bytes"], counted(results["models"])
+    sets = [
+        {
+            "name": f"{_CHOICE} {each.target}",
+            "parts": {m["role"]: each.parts[m["name"]] for m in models if m["name"] in each.parts},
+            "bytes": each.bytes,
+        }
+        for each in recommendations(results)
+        if each.target in _ADVISED
+    ]
     music = {
         c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
-        for c in results["chains"]
+        for c in (*results["chains"], *chains_of(results["models"], sets))
         if c["target"] == "cpu"
     }
-    music["source (FP32)"] = music.get("source", "-")
-    named = [("source (FP32)", before), *results["totals"].items()]
-    named += [(s["name"], s["bytes"]) for s in results["sets"]]
-    return [
-        (name, megabytes(size), f"{size / before:.0%}", music.get(name, "-"))
-        for name, size in named
+    rows = [("source (FP32)", megabytes(before), "100%", "-", music.get("source", "-"))]
+    named = [
+        (name, size, {m["role"]: name for m in models}) for name, size in results["totals"].items()
     ]
+    named += [(s["name"], s["bytes"], s["parts"]) for s in (*results["sets"], *sets)]
+    return rows + [
+        (
+            name,
+            megabytes(size),
+            f"{size / before:.0%}",
+            percent(_worst(models, parts)),
+            music.get(name, "-"),
+        )
+        for name, size, parts in named
+    ]
+
+
+def _worst(models: list[Json], parts: dict[str, str]) -> float | None:
+    """The least token agreement of a set; None where none of its models has tokens."""
+    shares = [
+        (v["accuracy"] or {}).get("token_agreement")
+        for m in models
+        for v in m["variants"]
+        if v["recipe"] == parts.get(m["role"])
+    ]
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _recipes(text: str) -> tuple[str, ...]:

@@ -119,3 +119,17 @@ def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):
 def test_targets_have_the_names_that_bundle_takes(finished, vampbench):
     found = vampbench("overview", finished, "--json").result
     assert [r["target"] for r in found["recommendations"]] == ["cuda", "android", "ios"]
+
+
+def test_the_rule_and_what_it_refused_are_told(finished, vampbench):
+    path = finished / "results.json"
+    results = json.loads(path.read_text())
+    for each in results["models"]:
+        lossy = each["variants"][0] | {"recipe": "int8-weights", "bytes": 250_000}
+        each["variants"][1] = lossy | {"accuracy": {"token_agreement": 0.9847}}
+    path.write_text(json.dumps(results))
+    lines = vampbench("overview", finished).stdout.splitlines()
+    (rule,) = [line for line in lines if line.startswith("rule ")]
+    assert "at least 99%" in rule
+    rows = [line.split() for line in lines[lines.index("Refused") :]]
+    assert "coarse int8-weights 98.47 % below 99% android".split() in rows
