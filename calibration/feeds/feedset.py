@@ -168,7 +168,10 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     """
     n = len(feed_set.feeds)
     if n == 1:
-        line = f"{feed_set.audio}: one feed both calibrates and evaluates; give at least two"
+        line = (
+            f"{feed_set.audio}: one feed both calibrates and evaluates; give two or more, as "
+            "NAME/0, NAME/1, ..."
+        )
         both = replace(feed_set, warnings=(*feed_set.warnings, line))
         return both, both
     middle = (n + 1) // 2
@@ -235,7 +238,14 @@ def _checked(path: Path, spec: ModelSpec, number: int, name: str, array: Array) 
     fits = array.ndim == len(tensor.shape) and all(array.shape[i] == d for i, d in fixed)
     if tensor.ranked and not fits:
         shape = "[" + ", ".join(map(str, tensor.shape)) + "]"
-        raise InputError(f"{where}: shape {list(array.shape)}, but the model takes {shape}")
+        several = (
+            f"; several feeds: name the arrays {name}/0, {name}/1, ..."
+            if array.ndim == len(tensor.shape) + 1
+            else ""
+        )
+        raise InputError(
+            f"{where}: shape {list(array.shape)}, but the model takes {shape}{several}"
+        )
     if tensor.dtype == "string":
         if array.dtype.kind not in "US":
             raise InputError(f"{where}: {array.dtype}, but the model takes strings")

@@ -104,7 +104,10 @@ threads = click.option(
     help="Threads; 0 takes all cores.",
 )
 feeds = click.option(
-    "--feeds", type=PATH, help="FILE.npz with the inputs of a model that is none of the four."
+    "--feeds",
+    type=PATH,
+    help="FILE.npz with the inputs of a model that is none of the four: arrays under the inputs' "
+    "names; of several feeds NAME/0, NAME/1, ...",
 )
 tables = click.option(
     "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."

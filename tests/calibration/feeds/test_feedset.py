@@ -97,6 +97,7 @@ def test_user_feeds_single_and_numbered(tmp_path: Path) -> None:
         ({"x": np.ones((1, 5))}, "feed 0 lacks input k"),
         ({"x": np.ones((1, 5)), "k": np.ones(3, int), "z": np.ones(1)}, "has no input z"),
         ({"x": np.ones((2, 5)), "k": np.ones(3, int)}, r"shape \[2, 5\].*takes \[1, t\]"),
+        ({"x": np.ones((3, 1, 5)), "k": np.ones(3, int)}, "name the arrays x/0, x/1, "),
         ({"x": np.ones((1, 5)), "k": np.ones(3)}, "float64, but the model takes int64"),
         ({"x": np.full((1, 5), np.nan), "k": np.ones(3, int)}, "NaN"),
         ({"x/0": np.ones((1, 5)), "x/2": np.ones((1, 5))}, "numbered with gaps"),
