@@ -18,10 +18,7 @@ _KEEPS = 0.99
 _KEEPS_DB = 30.0
 """SI-SDR from which a decoder variant is."""
 
-RULE = (
-    f"a variant keeps the tokens where its token agreement is at least {_KEEPS:.0%}; a decoder's, "
-    f"where its sound has at least {_KEEPS_DB:g} dB SI-SDR"
-)
+RULE = f"keeps the tokens: at least {_KEEPS:.0%} token agreement, a decoder {_KEEPS_DB:g} dB SI-SDR"
 """By which a recommendation takes a variant or refuses it."""
 
 _NOISY_MARGIN = 0.25
@@ -42,7 +39,7 @@ _ROLES = tuple(role.value for role in CHAIN_ROLES)
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 _FASTEST = Why(
     "fastest",
-    "fastest measured here of those that keep the tokens; the smallest where times do not differ",
+    "fastest that keeps the tokens, measured here; the smallest of equals",
 )
 _SMALLEST = Why("smallest", "smallest of those that keep the tokens")
 

@@ -74,7 +74,7 @@ def test_a_model_that_nothing_keeps_is_named(results):
 
 def test_what_loses_too_many_tokens_is_refused_by_the_rule_that_is_told(results):
     advice = {a.target: a for a in recommendations(results)}
-    assert "at least 99%" in RULE and "at least 30 dB" in RULE
+    assert "at least 99%" in RULE and "30 dB SI-SDR" in RULE
     expected = [("coarse", "int4-weights", "below 99%"), ("dec", "int8-dynamic", "below 30 dB")]
     for target in ("cpu", "android"):
         refused = advice[target].refused

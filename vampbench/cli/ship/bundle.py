@@ -20,12 +20,12 @@ from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import Part, check_free, promise, reached, write_bundle
 from profiles.bundle.ort_format import in_ort_format
 from profiles.full_size import is_far_smaller
-from profiles.overview import recommendations
 from profiles.place import cpu
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampbench.cli.ship.chosen import chosen_for
 from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.job import Job, run_job
@@ -58,7 +58,7 @@ def _default_lines(targets: Sequence[Target]) -> str:
 
 
 _DEFAULTS = f"""\b
-Default recipes (of the transformers, of the codec), and what runs them:
+Default recipes, without RUN_DIR (of the transformers, of the codec), and what runs them:
 {_default_lines(TARGETS)}
 """
 
@@ -73,6 +73,12 @@ Default recipes (of the transformers, of the codec), and what runs them:
     help="Where it will run; see below.",
 )
 @click.option(
+    "--recipe",
+    metavar="MODEL=RECIPE,...",
+    help="Pack these in place of overview's choice; `codec` is encoder and decoder, and one recipe "
+    "alone is for every model.",
+)
+@click.option(
     "--ort",
     "as_ort",
     is_flag=True,
@@ -81,17 +87,28 @@ Default recipes (of the transformers, of the codec), and what runs them:
 )
 @options.output
 @options.as_json
-def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_json: bool) -> None:
+def bundle(
+    run_dir: Path | None,
+    target_name: str,
+    recipe: str | None,
+    as_ort: bool,
+    out: Path,
+    as_json: bool,
+) -> None:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
-    RUN_DIR is what `vampbench run` or `tune` wrote; without it the built-in models are built and
-    measured in the target's default recipes. On the device, `python selfcheck.py` needs only
-    onnxruntime and numpy.
+    RUN_DIR is what `vampbench run` or `tune` wrote. Of a run, the set is packed that `overview`
+    chose: it keeps the tokens. --recipe packs another. On a machine with Python, onnxruntime and
+    numpy, `python selfcheck.py` checks it.
+
+    Without RUN_DIR the built-in models are built and measured in the target's default recipes;
+    with INT8 that set is faster, and loses some tokens.
 
     \b
     Examples:
       vampbench bundle out/demo --target android -o out/android
       vampbench bundle out/demo --target android --ort -o out/android-ort
+      vampbench bundle out/demo --target cpu --recipe coarse=int8-dynamic,codec=fp16 -o out/cpu
       python out/android/selfcheck.py
     """
     console = Console(as_json=as_json)
@@ -102,11 +119,7 @@ def bundle(run_dir: Path | None, target_name: str, as_ort: bool, out: Path, as_j
     with scratch_folder() as scratch:
         root = run_dir if run_dir is not None else _default_run(target, scratch, console)
         results = read_results(root)
-        chosen = _tuned(root, results) or (
-            {m["name"]: target.default_recipe(m["role"]) for m in results["models"]}
-            if run_dir is None
-            else _recommended(target, results)
-        )
+        chosen = chosen_for(target, results, root, recipe, is_default=run_dir is None)
         folder_of = root if root.is_dir() else root.parent
         parts = _parts(results, folder_of, chosen, target, scratch, console)
         if as_ort:
@@ -280,28 +293,6 @@ def _default_run(target: Target, scratch: Path, console: Console) -> Path:
     )
     run_job(job, console)
     return job.out
-
-
-def _recommended(target: Target, results: Json) -> dict[str, str]:
-    """What `overview` advises. Raises InputError when the run has no set for the target."""
-    for advice in recommendations(results):
-        if advice.target == target.name:
-            return advice.parts
-    recipes = ",".join(target.default_recipes)
-    measured = f" --target {target.name}" if target.by_time else ""
-    raise InputError(
-        f"the run has no usable variant of every model for {target.name}; run again with "
-        f"`--recipes {recipes}{measured}`"
-    )
-
-
-def _tuned(root: Path, results: Json) -> dict[str, str] | None:
-    """The set that `tune` chose, where the folder has one."""
-    path = root / "tune.json"
-    if not root.is_dir() or not path.is_file():
-        return None
-    chosen = {m["name"]: v["recipe"] for m in results["models"] for v in m["variants"][:1]}
-    return chosen or None
 
 
 def _parts(

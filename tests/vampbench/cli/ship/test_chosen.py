@@ -1,0 +1,70 @@
+"""What a bundle packs where the user says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from profiles.targets.order import find_target
+from vampbench.cli.ship.chosen import chosen_for
+from vampnet_models.errors import InputError
+
+ROLES = {"encoder": "codec-encoder", "coarse": "coarse", "c2f": "c2f", "decoder": "codec-decoder"}
+
+
+def results():
+    accuracy = {"token_agreement": 0.999}
+    return {
+        "models": [
+            {
+                "name": name,
+                "role": role,
+                "variants": [
+                    {
+                        "recipe": recipe,
+                        "status": "failed" if (name, recipe) == ("c2f", "int8") else "ok",
+                        "bytes": size,
+                        "accuracy": accuracy | {"si_sdr_db": 40},
+                        "profiles": {},
+                    }
+                    for recipe, size in (("fused", 40), ("fp16", 20), ("int8", 10))
+                ],
+            }
+            for name, role in ROLES.items()
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (None, ["int8", "int8", "fp16", "int8"]),
+        ("fused", ["fused"] * 4),
+        ("codec=fp16", ["fp16", "int8", "fp16", "fp16"]),
+        ("coarse=fused, codec-decoder=fp16", ["int8", "fused", "fp16", "fp16"]),
+        ("codec=fused,decoder=int8,coarse=int8,c2f=fp16", ["fused", "int8", "fp16", "int8"]),
+    ],
+)
+def test_what_is_not_named_gets_overviews_choice(wish, expected):
+    chosen = chosen_for(find_target("android"), results(), Path("none"), wish, is_default=False)
+    assert chosen == dict(zip(ROLES, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("int8", "no variant int8 of c2f; it has fused, fp16"),
+        ("coarse=int3", "no variant int3 of coarse; it has fused, fp16, int8"),
+        (
+            "loud=fp16",
+            "loud: the run has no such model; name one of encoder, codec-encoder, codec,",
+        ),
+        ("coarse=fp16,int8", "give MODEL=RECIPE"),
+        ("", "no variant  of encoder"),
+    ],
+)
+def test_what_the_run_does_not_have_is_refused(wish, said):
+    with pytest.raises(InputError, match=r"^--recipe") as error:
+        chosen_for(find_target("cpu"), results(), Path("none"), wish, is_default=False)
+    assert said in str(error.value)
