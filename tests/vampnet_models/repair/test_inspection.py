@@ -46,6 +46,21 @@ def test_freshly_initialised_weights_are_suspected(tmp_path, kind):
     assert "random-looking-weights" not in kinds(linear(tmp_path / "t.onnx", trained))
 
 
+@pytest.mark.parametrize(("n_fresh", "said"), [(1, False), (2, True)])
+def test_a_single_weight_of_many_is_no_evidence(tmp_path, n_fresh, said):
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("m")
+    y = b.input("codes", ir.DataType.FLOAT, ["b", "n", 128])
+    for i in range(12):
+        values = rng.standard_normal((128, 128)).astype(np.float32)
+        if i >= n_fresh:
+            values *= np.exp(0.3 * rng.standard_normal((1, 128))).astype(np.float32)
+        y = b.op("MatMul", y, b.weight(f"w{i}", values.shape, lambda v=values: v))
+    b.output(y, "y", ir.DataType.FLOAT, ["b", "n", 128])
+    save_model(b.finish({}), tmp_path / "m.onnx")
+    assert ("random-looking-weights" in kinds(tmp_path / "m.onnx")) == said
+
+
 def test_the_reference_models_have_no_problems(tmp_path):
     for path in builtin_models(tmp_path).glob("*.onnx"):
         assert kinds(path) == set(), path.name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from profiles.overview import recommendations
 from profiles.targets.contract import Target
-from vampbench.work.workspace import Json
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.spec import Role
 

@@ -15,8 +15,8 @@ from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
-from vampbench.search.sets import chains_of, counted
 from vampbench.work.job import Ahead, Job, run_job
+from vampbench.work.sets import chains_of, counted
 from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
