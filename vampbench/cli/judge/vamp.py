@@ -215,7 +215,7 @@ def vamp_command(
     kept = float(1 - prompt.mask(codes.shape).mean())
     console.say(
         f"{out}  {len(audio) / VAMPNET.sample_rate_hz:.2f} s, "
-        f"{kept:.0%} of the recording's tokens kept"
+        f"{kept:.0%} of the recording's tokens were left as they are"
     )
     console.say(f"  tokens sha256  {tokens_sha256[:16]}")
     for role, name in names.items():
