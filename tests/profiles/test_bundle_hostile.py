@@ -171,7 +171,7 @@ def test_check_executes_nothing_of_the_bundle(
     own = (folder / "selfcheck.py").read_text()
     assert rewritten(folder, spread) == []
     done = vampbench("check", folder)
-    assert done.code == 0 and "not who made the bundle" in done.stdout
+    assert done.code == 0 and "detect damage, not tampering" in done.stdout
     # Nor does the bundle's own script, run where it lies, import its neighbours.
     (folder / "selfcheck.py").write_text(own)
     ran = subprocess.run(

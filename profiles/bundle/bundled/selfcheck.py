@@ -41,9 +41,9 @@ LISTED = 10_000
 SHOWN = 20
 """Problems of files that are told one by one."""
 
-UNSIGNED = (
-    "the hashes show damage, not who made the bundle: compare the manifest's own by another way"
-)
+UNSIGNED = "the hashes detect damage, not tampering; to rule that out send this sha256 separately"
+
+MARGIN = "promised: what was measured where it was made, less a margin for other hardware"
 
 Json = dict[str, Any]
 
@@ -318,15 +318,22 @@ def took(row: Json) -> str:
     )
 
 
+def told(row: Json, key: str) -> str:
+    """A figure with its unit: token agreement, or the sound's SI-SDR."""
+    if row["measure"] == "tokens":
+        return f"{100 * row[key]:.2f} % of tokens"
+    return f"{row[key]:.1f} dB"
+
+
 def show(found: Json) -> None:
     """Print the result for people."""
     for row in found["models"]:
-        unit = "token agreement" if row["measure"] == "tokens" else "dB SI-SDR"
         print(
-            f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} {row['to_reference']:.4g} "
-            f"{unit} (promised {row['promise']:.4g}), {row['to_maker']:.4g} as where "
-            f"it was made; {took(row)}"
+            f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} to FP32: "
+            f"{told(row, 'to_reference')} (promised {told(row, 'promise')}); to the output on the "
+            f"build machine: {told(row, 'to_maker')}; {took(row)}"
         )
+    print(MARGIN)
     for problem in found["problems"]:
         print(f"FAIL: {problem}", file=sys.stderr)
     if found["manifest_sha256"] is None:

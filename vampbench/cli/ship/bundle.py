@@ -17,9 +17,8 @@ from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
 from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
-from profiles.bundle.make import Part, check_free, promise, reached, write_bundle
+from profiles.bundle.make import TELEMETRY, Part, check_free, promise, reached, write_bundle
 from profiles.bundle.ort_format import in_ort_format
-from profiles.full_size import is_far_smaller
 from profiles.place import cpu
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
@@ -152,11 +151,10 @@ def bundle(
     if meant != made_on:
         console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
-        small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
-        console.say(_stores(manifest["packaging"], small=small))
+        console.say(_stores(manifest["packaging"]))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
-    console.say(f"  telemetry  {manifest['telemetry']['text']}")
+    console.say(f"  telemetry  ONNX Runtime's is on by default in an app: {TELEMETRY} turns it off")
     console.json(manifest | {"manifest_sha256": digest})
 
 
@@ -266,12 +264,10 @@ def _in_ort_format(part: Part, scratch: Path, console: Console) -> Part:
     return made
 
 
-def _stores(packaging: Json, *, small: bool) -> str:
-    """Size as delivered, and the stores' limits; those say nothing of `small` models."""
+def _stores(packaging: Json) -> str:
+    """Size as delivered, and the stores' limits."""
     about = "" if packaging["zipped_exact"] else "about "
     zipped = f"  zipped     {about}{megabytes(packaging['zipped_bytes'])}"
-    if small:
-        return f"{zipped}; far smaller than VampNet's, which stores' limits are about"
     fits = [
         f"{'fits' if row['fits'] else 'too large for'} {row['store']} {row['part']} "
         f"({megabytes(row['limit_bytes'])})"
