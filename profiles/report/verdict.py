@@ -12,6 +12,7 @@ from profiles.report.views.choices import (
     closest,
     counted,
     fastest,
+    headline,
     is_small,
     smallest,
     source_bytes,
@@ -63,28 +64,33 @@ class Verdict:
 
 def verdict_of(run: Run, choices: tuple[Choice, ...]) -> Verdict:
     """Judge the run: total before, what the best choices weigh and keep."""
-    total, least = source_bytes(run), smallest(choices)
+    total, least = source_bytes(run), headline(choices)
     if not run.models:
-        headline, summary = "No model in this run", "The results list no model."
+        title, summary = "No model in this run", "The results list no model."
     elif total is None:
-        headline = "The sizes were not recorded"
+        title = "The sizes were not recorded"
         summary = "Without them there is no before and after; the tables show what is there."
     elif least is None:
-        headline = f"{bytes_text(total)} in FP32, no recipe served all of it"
+        title = f"{bytes_text(total)} in FP32, no recipe served all of it"
         summary = (
             "No recipe and no set served every model as asked; the reasons stand in the tables "
             "below."
         )
     else:
-        headline = f"{bytes_text(total)} in FP32, {_size(least.bytes)} at the smallest"
+        title = f"{bytes_text(total)} in FP32, {_size(least.bytes)} {_rank(least, choices)}"
         summary = _summary(run, least)
     return Verdict(
-        headline=headline,
+        headline=title,
         summary=summary,
         notices=tuple(_notices(run, choices)),
         tiles=tuple(_tiles(choices)),
         targets=tuple(target_line(run, each.name) for each in profilers()),
     )
+
+
+def _rank(shown: Choice, choices: tuple[Choice, ...]) -> str:
+    """A smaller set that loses most tokens is no headline, and is not kept quiet about."""
+    return "at the smallest" if shown == smallest(choices) else f"in {shown.name}"
 
 
 def _summary(run: Run, least: Choice) -> str:

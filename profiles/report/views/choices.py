@@ -15,6 +15,10 @@ GOAL_TEXT = "1.8\u00a0GB"
 """What the original project set out to reach for all four full-size models together."""
 
 
+_HEADLINE = 0.9
+"""Token agreement of the worst model below which no size is worth a headline."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """A way to serve every model of the run. Bytes, shares 0 to 1, decibels.
@@ -111,6 +115,15 @@ def choices_of(run: Run) -> tuple[Choice, ...]:
 def smallest(choices: Sequence[Choice]) -> Choice | None:
     """The smallest complete choice that missed no promise."""
     return min(_eligible(choices), key=lambda c: c.bytes or 0.0, default=None)
+
+
+def headline(choices: Sequence[Choice]) -> Choice | None:
+    """The smallest of those with enough token agreement to be shown off, if there is one.
+
+    Without one, the smallest of all: its agreement is told with it.
+    """
+    worth = [c for c in choices if c.worst_agreement is None or c.worst_agreement >= _HEADLINE]
+    return smallest(worth) or smallest(choices)
 
 
 def fastest(choices: Sequence[Choice]) -> Choice | None:

@@ -25,6 +25,18 @@ def test_small_models_say_so_and_what_full_size_weighs(results: dict[str, Any]) 
         assert size in plain(notice.text)
 
 
+def test_no_headline_is_a_set_that_loses_a_tenth_of_the_tokens(results: dict[str, Any]) -> None:
+    before = judge(results)
+    for model in results["models"]:
+        for variant in model["variants"]:
+            if variant["recipe"] == "int8-weights" and model["name"] == "coarse":
+                variant["accuracy"]["token_agreement"] = 0.7
+    verdict = judge(results)
+    assert "70" not in verdict.summary and verdict.headline != before.headline
+    assert verdict.tiles[0].name == "int8-weights", "the tile says what it costs"
+    assert "70" in verdict.tiles[0].lines[-1]
+
+
 def test_full_size_models_are_held_against_the_goal(results: dict[str, Any]) -> None:
     for model, size in zip(results["models"], (91.4e6, 1.33e9, 1.10e9, 510e6), strict=True):
         factor = size / model["source_bytes"]
