@@ -91,7 +91,9 @@ def overview(run_dir: Path, as_json: bool) -> None:
     console.table("What to ship", ("target", *names, "size"), chosen)
     longest = max((len(a.target) for a in advice), default=0)
     for a in advice:
-        console.say(f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}")
+        console.say(
+            f"{a.target:<{longest}}  {'; '.join([a.why.text, *(c.text for c in a.caveats)])}"
+        )
     if advice:
         console.say(f"{'rule':<{longest}}  {RULE}")
     refused = _refused_rows(models, advice)

@@ -187,14 +187,14 @@ def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
 def _totals(results: Json) -> list[tuple[str, ...]]:
     """Each recipe and set, and what `overview` advises: size, worst token agreement, CPU time."""
     before, models = results["source_bytes"], counted(results["models"])
+    advised = [each for each in recommendations(results) if each.target in _ADVISED]
     sets = [
         {
             "name": f"{_CHOICE} {each.target}",
-            "parts": {m["role"]: each.parts[m["name"]] for m in models if m["name"] in each.parts},
-            "bytes": each.bytes,
+            "parts": {m["role"]: each.parts[m["name"]] for m in models},
         }
-        for each in recommendations(results)
-        if each.target in _ADVISED
+        for each in advised
+        if len(each.parts) == len(models)
     ]
     music = {
         c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
@@ -203,9 +203,14 @@ def _totals(results: Json) -> list[tuple[str, ...]]:
     }
     rows = [("source (FP32)", megabytes(before), "100%", "-", music.get("source", "-"))]
     named = [
-        (name, size, {m["role"]: name for m in models}) for name, size in results["totals"].items()
+        (name, size, dict.fromkeys((m["name"] for m in models), name))
+        for name, size in results["totals"].items()
     ]
-    named += [(s["name"], s["bytes"], s["parts"]) for s in (*results["sets"], *sets)]
+    named += [
+        (s["name"], s["bytes"], {m["name"]: s["parts"].get(m["role"]) for m in models})
+        for s in results["sets"]
+    ]
+    named += [(f"{_CHOICE} {each.target}", each.bytes, each.parts) for each in advised]
     return rows + [
         (
             name,
@@ -224,7 +229,7 @@ def _worst(models: list[Json], parts: dict[str, str]) -> float | None:
         (v["accuracy"] or {}).get("token_agreement")
         for m in models
         for v in m["variants"]
-        if v["recipe"] == parts.get(m["role"])
+        if v["recipe"] == parts.get(m["name"])
     ]
     return min((share for share in shares if share is not None), default=None)
 
