@@ -9,7 +9,10 @@ COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
 NOISY = "~"
 """Before a time, or what is made of times, that were taken while the machine was busy."""
 
-NOISY_NOTE = "~ noisy: the machine was busy while this was timed; time again before you trust it"
+NOISY_NOTE = "~ noisy: the machine was busy while this was timed; once it is idle: run --time-again"
+
+_REASON_CHARACTERS = 240
+"""Of a reason in a table, which wraps it; all of it stands in the results."""
 
 
 def summary_rows(results: Json) -> list[tuple[str, ...]]:
@@ -68,5 +71,5 @@ def _cells(model: Json, variant: Json) -> tuple[str, ...]:
 
 
 def _short(reason: str | None) -> str:
-    """A reason for a table cell: its end, where libraries say why; all of it is in the results."""
-    return end_of(reason or "", 80)
+    """A reason for a table cell: cut only where a library tells a story, whose end says why."""
+    return end_of(reason or "", _REASON_CHARACTERS)
