@@ -95,6 +95,7 @@ class Job:
     budget_s: float = 20.0
     operators: bool = False
     scheduler: str = ""
+    time_again: bool = False
 
 
 Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
@@ -356,7 +357,7 @@ def profile(
         importlib.metadata.version("onnxruntime"),
     )
     path = space.work("profiles", f"{artifact.name}.json")
-    found = recall(path, key)
+    found = None if job.time_again else recall(path, key)
     if found is None:
         feed = space.work("feeds", f"{artifact.name}.npz")
         save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)

@@ -57,6 +57,11 @@ _rounds = click.option(
 @_rounds
 @options.operators
 @click.option(
+    "--time-again",
+    is_flag=True,
+    help="Time once more what an earlier run timed, and keep the rest; not with --scheduler.",
+)
+@click.option(
     "--scheduler",
     metavar="dask://HOST:PORT",
     help="Convert, verify and profile on this Dask cluster (extra dask; a shared file system).",
@@ -74,6 +79,7 @@ def run(
     threads: int,
     rounds: int,
     operators: bool,
+    time_again: bool,
     scheduler: str | None,
     out: Path,
     as_json: bool,
@@ -88,6 +94,8 @@ def run(
     Example:
       vampbench run models --audio recordings --target cpu,mobile -o out
     """
+    if time_again and scheduler is not None:
+        raise InputError("--time-again: not with --scheduler; leave one of them out")
     paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
     check_apart(out, models_dir, audio, evaluation_audio)
     check_folder(out)
@@ -108,6 +116,7 @@ def run(
         rounds=rounds,
         operators=operators,
         scheduler=scheduler or "",
+        time_again=time_again,
     )
     return _finish(job, Console(as_json=as_json), on_cluster(scheduler) if scheduler else None)
 

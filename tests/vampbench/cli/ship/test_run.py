@@ -198,6 +198,13 @@ def test_a_second_run_makes_nothing_again(again, codec, recordings, vampbench):
     )
 
 
+def test_times_are_taken_again_where_that_is_asked_for(again, codec, recordings, vampbench):
+    done = vampbench(*arguments(codec, recordings, again, "--time-again"))
+    assert done.code == 0
+    (kept,) = {line.strip() for line in done.stderr.splitlines() if "kept from before" in line}
+    assert kept.endswith("comparison of int8-weights")
+
+
 def test_a_missed_promise(again, codec, recordings, vampbench):
     done = vampbench(*arguments(codec, recordings, again, "--min-agreement", 0.999))
     assert done.code == 1
