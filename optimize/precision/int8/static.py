@@ -323,12 +323,15 @@ def _job(
     x = node.inputs[0]
     assert x is not None
     if node in by_row:
-        return _Job(node, activation_of(-1.0, 1.0), by_row=True)
-    lows, highs = extremes(x.name or "", ranges)
-    low, high = float(lows.min()), float(highs.max())
-    if symmetric:
-        low, high = min(low, -high), max(high, -low)
-    return _Job(node, activation_of(low, high))
+        low, high = -1.0, 1.0
+    else:
+        lows, highs = extremes(x.name or "", ranges)
+        low, high = float(lows.min()), float(highs.max())
+    if not symmetric:
+        return _Job(node, activation_of(low, high), node in by_row)
+    found = activation_of(min(low, -high), max(high, -low))
+    # Half a step beside 0, which rounding may take to either side: signed values have it at 128.
+    return _Job(node, replace(found, zero_point=np.uint8(128)), node in by_row)
 
 
 def _quantize_node(

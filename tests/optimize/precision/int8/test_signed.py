@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.ranges.observers import ChannelRange
+from calibration.ranges.observers import ChannelRange, Range
 from optimize.precision.contract import NO_TRAITS
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.signed import make_signed
@@ -58,6 +58,16 @@ def test_convolutions_take_signed_values_in_the_integer_kernel(tmp_path: Path) -
     assert all(zero.dtype == np.int8 and not zero.any() for zero in zero_points(made))
     assert runtime_ops(made, tmp_path)["QLinearConv"] == 2
     assert snr_db(truth["y"], run(made, feeds)["y"]) > 28
+
+
+@pytest.mark.parametrize("top", [0.11963927855711423, 0.5, 1.0, 3.7])
+def test_products_of_any_range_have_their_zero_in_the_middle(top: float) -> None:
+    made = model(PRODUCT, w=normal(64, 64))
+    assert convert(made, SIGNED, {"x": Range(-top, top)}).precision == {"int8": 1}
+    stored = [v.const_value for v in made.graph.initializers.values()]
+    zeros = [t for t in stored if t is not None and t.dtype == ir.DataType.INT8 and t.size == 1]
+    assert [zero.numpy().item() for zero in zeros] == [0]
+    check(made)
 
 
 def test_products_take_signed_values_in_the_integer_kernel(tmp_path: Path) -> None:
