@@ -50,13 +50,16 @@ WEIGHT_INPUTS = {
 }
 """Where the weight, or the table, of such a layer may stand among its inputs."""
 
-NATIVE_ATTENTION_OPS = ("RelativeAttention", "RelativeAttentionBfloat16")
 NATIVE_BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
 """The library's operators whose output is uint8; all outputs are shaped as the first input."""
 
 ATTENTION_OPS = frozenset(
-    {"Attention", "MultiHeadAttention", "GroupQueryAttention", *NATIVE_ATTENTION_OPS}
+    {
+        *("Attention", "MultiHeadAttention", "GroupQueryAttention"),
+        *("RelativeAttention", "RelativeAttentionBfloat16"),
+    }
 )
+"""Attentions of ONNX, of the runtime and of the library."""
 
 NORM_OPS = {
     "RMSNormalization": 4,  # square, mean, scale by the root, scale by the weight
