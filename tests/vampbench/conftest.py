@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
-from vampbench.cli import progress
+from vampbench.cli import console
 from vampbench.cli.main import main
 from vampnet_models.architectures import synth
 from vampnet_models.architectures.synth import Preset
@@ -55,7 +55,7 @@ def tone(
 @pytest.fixture(autouse=True)
 def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal a step says after a while how far it is: no test may depend on when."""
-    monkeypatch.setattr(progress, "_LINE_EVERY_S", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(console, "_LINE_EVERY_S", threading.TIMEOUT_MAX)
 
 
 @dataclass(frozen=True)

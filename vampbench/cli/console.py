@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,11 +17,13 @@ from rich.console import Console as Terminal
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from vampbench.cli.progress import told
 from vampbench.cli.tables import hanging, shown, stacked, table_of
-from vampnet_models.progress import Progress, Reporter, silent
+from vampnet_models.progress import Progress, Reporter, left_text, silent
 from vampnet_models.records.generic import ANSWER, versioned
 from vampnet_models.text import one_line, visible
+
+_LINE_EVERY_S = 5.0
+"""How often a long step says how far it is: nobody waits 10 s for a sign of life."""
 
 _PIPE_COLUMNS = 80
 """The width of tables that no terminal shows; COLUMNS in the environment says another."""
@@ -141,7 +145,7 @@ class Console(Reporter):
             yield silent
             return
         if not self.err.is_terminal:
-            with told(text) as update:
+            with _told(text) as update:
                 yield update
             return
         if self._bars is not None:
@@ -183,6 +187,44 @@ def _said_here() -> Said:
     context = click.get_current_context(silent=True)
     found = None if context is None else context.find_object(Said)
     return Said() if found is None else found
+
+
+@contextmanager
+def _told(text: str) -> Iterator[Progress]:
+    """A step that says on stderr how far it is, so that a log shows that work goes on.
+
+    A thread says it, for from one call of the update to the next it may take minutes.
+    """
+    started_s = time.perf_counter()
+    reached = (0, 0, 0.0)
+    over = threading.Event()
+
+    def update(done: int, total: int) -> None:
+        nonlocal reached
+        reached = (done, total, time.perf_counter() - started_s)
+
+    def tell() -> None:
+        # A stderr that was closed is no reason to stop the work.
+        with suppress(OSError):
+            while not over.wait(_LINE_EVERY_S):
+                took_s = time.perf_counter() - started_s
+                click.echo(f"{visible(text)}: {_far(*reached, took_s)}", err=True)
+
+    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield update
+    finally:
+        over.set()
+        teller.join()
+
+
+def _far(done: int, total: int, reached_s: float, took_s: float) -> str:
+    """How far a step is that came to `done` after `reached_s`."""
+    so_far = f"{took_s:.0f} s so far"
+    if done >= total:
+        return so_far
+    return f"{done} of {total}, {so_far}{left_text(reached_s, done, total)}"
 
 
 def _terminal(*, stderr: bool) -> Terminal:

@@ -76,7 +76,7 @@ class Job:
         min_agreement: least share of equal tokens, 0 to 1; without one nothing is missed.
         threads: of the runtime; 0, the default, leaves it the choice.
         rounds: timed runs of each variant; 20 by default.
-        budget_s: most seconds for the timed runs of a variant; 20 by default.
+        budget_s: after so many seconds a model's timed runs stop early; 20 by default.
         operators: also measure kernel times, the roofline and the cold start.
         scheduler: the address of a cluster whose machines have measured, not this one.
     """

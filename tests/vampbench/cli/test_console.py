@@ -6,16 +6,16 @@ import threading
 
 import pytest
 
-from vampbench.cli import progress
+from vampbench.cli import console as face
 from vampbench.cli.console import Console
 from vampnet_models.progress import left_text
 
 
 def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.001)
+    monkeypatch.setattr(face, "_LINE_EVERY_S", 0.001)
     said: queue.Queue[str] = queue.Queue()
-    monkeypatch.setattr(progress.click, "echo", lambda line, err: said.put(line))
-    with progress.told("calibrating") as update:
+    monkeypatch.setattr(face.click, "echo", lambda line, err: said.put(line))
+    with face._told("calibrating") as update:
         first = said.get(timeout=60)
         update(4, 10)
         later = next(line for line in iter(said.get, None) if "of" in line)
@@ -25,15 +25,15 @@ def test_a_long_step_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys)
 
 
 def test_a_closed_stderr_does_not_stop_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY_S", 0.001)
+    monkeypatch.setattr(face, "_LINE_EVERY_S", 0.001)
     asked = threading.Event()
 
     def closed(line: str, err: bool) -> None:
         asked.set()
         raise BrokenPipeError(line)
 
-    monkeypatch.setattr(progress.click, "echo", closed)
-    with progress.told("calibrating") as update:
+    monkeypatch.setattr(face.click, "echo", closed)
+    with face._told("calibrating") as update:
         assert asked.wait(60)
         update(1, 1)
 
