@@ -15,7 +15,7 @@ _MAX_CLIPS = 8
 """Clips per side: what the codec is fed, and where the transformers' codes come from."""
 
 
-def load_two_folders(
+def _load_two_folders(
     calibration: Path | None,
     evaluation: Path,
     *,
@@ -76,7 +76,7 @@ def load_audio(folder: Path | None, reporter: Reporter, judged: Path | None = No
             raise InputError(f"{given}: is a file; give the folder that holds it")
     with reporter.task("reading audio") as update:
         if judged is not None:
-            audio = load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
+            audio = _load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
         elif folder is not None:
             audio = load_audio_set(folder, max_clips=_MAX_CLIPS, progress=update)
         else:

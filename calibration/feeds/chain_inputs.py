@@ -45,7 +45,7 @@ LARGE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Side:
+class _Side:
     """How much one side of the audio gives.
 
     Attributes:
@@ -61,7 +61,7 @@ class Side:
     large_sizes: FeedSizes
 
 
-CALIBRATION = Side(
+CALIBRATION = _Side(
     "calibration",
     0,
     CALIBRATION_SIZES,
@@ -69,11 +69,11 @@ CALIBRATION = Side(
         clips=3, coarse_states=32, c2f_states=16, window_shares=CALIBRATION_SHARES, generated=1
     ),
 )
-EVALUATION = Side(
+EVALUATION = _Side(
     "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
 )
 
-SEARCH = Side(
+SEARCH = _Side(
     "search",
     2,
     FeedSizes(clips=4, coarse_states=32, c2f_states=32),
@@ -297,7 +297,7 @@ def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
 def side_feeds(
     artifact: Artifact,
     inputs: ChainInputs,
-    side: Side,
+    side: _Side,
     user_feeds: Path | None,
     threads: int,
     reporter: Reporter,
@@ -345,7 +345,7 @@ def _fed(artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Report
     return _Fed(artifact, spec, session, _upstream(spec, inputs, threads), coarse, c2f)
 
 
-def _side(fed: _Fed, side: Side, inputs: ChainInputs, reporter: Reporter) -> FeedSet:
+def _side(fed: _Fed, side: _Side, inputs: ChainInputs, reporter: Reporter) -> FeedSet:
     sizes = sizes_of(fed.artifact, side)
     encoded = inputs.evaluation if side.name == EVALUATION.name else inputs.calibration
     with reporter.task(f"{fed.artifact.name}: {side.name} feeds") as update:
@@ -364,7 +364,7 @@ def _side(fed: _Fed, side: Side, inputs: ChainInputs, reporter: Reporter) -> Fee
         )
 
 
-def sizes_of(artifact: Artifact, side: Side) -> FeedSizes:
+def sizes_of(artifact: Artifact, side: _Side) -> FeedSizes:
     """How much one side gives to a model: less to a large one."""
     return side.large_sizes if artifact.bytes >= LARGE_BYTES else side.sizes
 

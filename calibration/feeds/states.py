@@ -38,7 +38,7 @@ C2F_STEPS = (2, 8)
 
 
 @dataclass(frozen=True)
-class StateFeed:
+class _StateFeed:
     """One state, `codes` and `mask` int64 `[1, n, frames]`, with its label."""
 
     codes: Codes
@@ -72,14 +72,14 @@ def draw_states(
     n_states: int,
     how: Trajectories,
     progress: Progress | None = None,
-) -> list[StateFeed]:
+) -> list[_StateFeed]:
     """`n_states` states from the codes of clips `(name, [1, n, frames])`.
 
     Each trajectory takes the next clip, prompt and number of steps, runs the reference's own
     sampling and gives up to four states, spread over its steps from the first on; every fourth
     ends with a state of one masked frame. Fixed by the codes and `how.seed` alone.
     """
-    found: list[StateFeed] = []
+    found: list[_StateFeed] = []
     number = 0
     while len(found) < n_states:
         # Shifted after each round, so that a clip meets every prompt.
@@ -141,7 +141,7 @@ def prompt_mask(kind: str, shape: tuple[int, ...], first: int, rng: np.random.Ge
 
 def _trajectory(
     name: str, codes: Codes, prompt: str, number: int, how: Trajectories
-) -> Iterator[StateFeed]:
+) -> Iterator[_StateFeed]:
     key = hashlib.sha256(f"{how.seed}/{number}/".encode() + codes.tobytes()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:8], "little"))
     # Another share for each round of prompts, shifted so that every prompt meets every share.
@@ -178,14 +178,14 @@ def _trajectory(
         final = after
         if state.step in chosen:
             label = FeedLabel(name, state.step, state.mask_ratio, prompt, origin)
-            yield StateFeed(state.codes, state.mask, label)
+            yield _StateFeed(state.codes, state.mask, label)
         if not to_the_end and state.step >= max(chosen):
             return
     if to_the_end:
         last = np.zeros_like(window)
         last[:, -how.predicted :, int(rng.integers(0, frames))] = 1
         ratio = 1 / window.shape[2]
-        yield StateFeed(final, last, FeedLabel(name, steps, ratio, prompt, origin))
+        yield _StateFeed(final, last, FeedLabel(name, steps, ratio, prompt, origin))
 
 
 def _run(

@@ -151,7 +151,7 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
-class MixturePlan(Plan):
+class _MixturePlan(Plan):
     """The part of each precision's plan that is about its blocks, and the codebooks' tables.
 
     All are made before anything is changed: a converted weight would hide what decides the codes.
@@ -162,7 +162,7 @@ class MixturePlan(Plan):
 
 
 @dataclass(frozen=True)
-class Mixture(Precision[MixturePlan]):
+class Mixture(Precision[_MixturePlan]):
     """Each block of a fused model in the precision that it is assigned.
 
     Codebooks are stored once, see `codebook_rows`. A node that its precision leaves stays float32,
@@ -187,13 +187,13 @@ class Mixture(Precision[MixturePlan]):
             for name in nodes
         }
 
-    def plan(self, graph: ir.Graph, traits: Traits) -> MixturePlan:
+    def plan(self, graph: ir.Graph, traits: Traits) -> _MixturePlan:
         """What each precision converts of its blocks, and leaves."""
         parts = {
             precision: restricted(found, self._names(precision))
             for precision, found in _targets(graph, traits).items()
         }
-        return MixturePlan(
+        return _MixturePlan(
             tuple(node for part in parts.values() for node in part.chosen),
             tuple(node for part in parts.values() for node in part.left),
             traits=traits,
@@ -201,7 +201,7 @@ class Mixture(Precision[MixturePlan]):
             tables=codebook_rows.codebooks(graph, traits),
         )
 
-    def apply(self, model: ir.Model, plan: MixturePlan, evidence: Evidence) -> Conversion:
+    def apply(self, model: ir.Model, plan: _MixturePlan, evidence: Evidence) -> Conversion:
         """Give each block its precision, in place, by what the mixture was calibrated with."""
         precision: Counter[str] = Counter()
         left: dict[str, FloatNode] = {}
@@ -222,7 +222,7 @@ class Mixture(Precision[MixturePlan]):
             precision[FLOAT] += 1
         return Conversion(dict(precision), tuple(left.values()), tuple(mixed))
 
-    def _steps(self, model: ir.Model, plan: MixturePlan) -> Iterator[tuple[str, Conversion]]:
+    def _steps(self, model: ir.Model, plan: _MixturePlan) -> Iterator[tuple[str, Conversion]]:
         """One precision after the other, those that have something to do."""
         kept = self._ranges(model.graph)
         for name, part in plan.parts.items():

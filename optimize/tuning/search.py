@@ -215,11 +215,11 @@ def _finite(values: Iterable[float]) -> list[float]:
 
 def sets_of(candidates: Mapping[str, Sequence[Candidate]]) -> list[ModelSet]:
     """Every combination of the candidates of each model that no other one dominates."""
-    kept = [undominated(each) for each in candidates.values()]
+    kept = [_undominated(each) for each in candidates.values()]
     return [ModelSet(parts) for parts in itertools.product(*kept)]
 
 
-def undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _undominated(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other one equals or beats in size, loss, first codebooks and time at once."""
 
     def of(c: Candidate) -> tuple[float, ...]:

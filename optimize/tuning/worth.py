@@ -70,7 +70,7 @@ def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -
 
 
 @dataclass(frozen=True)
-class Missed:
+class _Missed:
     """A bound, and what was found where it was judged."""
 
     bound: str
@@ -83,7 +83,7 @@ class Reverted:
     """A candidate that did not keep to the bounds on held-out audio, and was dropped."""
 
     part: Candidate
-    missed: tuple[Missed, ...]
+    missed: tuple[_Missed, ...]
 
     def as_json(self) -> Json:
         """The values, and beside them the words for a person."""
@@ -107,7 +107,7 @@ def reverted(part: Candidate, budget: Budget) -> Reverted | None:
         ("min_si_sdr_db", budget.min_si_sdr_db, part.si_sdr_db),
     )
     missed = tuple(
-        Missed(name, least, found)
+        _Missed(name, least, found)
         for name, least, found in bounds
         if least is not None and found is not None and found < least
     )

@@ -52,7 +52,7 @@ _PLACES = {
 """Where a command lies, below this package."""
 
 
-class OnDemand(MutableMapping[str, click.Command]):
+class _OnDemand(MutableMapping[str, click.Command]):
     """Commands by name. Names are known at once, a command is imported at its first use."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
@@ -90,9 +90,9 @@ class InSections(click.Group):
                 formatter.write_dl([(n, self.commands[n].get_short_help_str(90)) for n in names])
 
 
-def all_commands() -> OnDemand:
+def all_commands() -> _OnDemand:
     """Every command of every section."""
-    return OnDemand(
+    return _OnDemand(
         {name: f"vampbench.cli.{_PLACES[name]}" for _, names in _SECTIONS for name in names}
     )
 

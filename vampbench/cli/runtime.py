@@ -34,11 +34,11 @@ def tell(
 ) -> None:
     """Print what the runtime made of a model, and of which variant it is."""
     promised = record is not None and promised_share(record.recipe) is not None
-    for name, text in lines_of(facts, promised=promised):
+    for name, text in _lines_of(facts, promised=promised):
         console.say(f"{indent}{name:<11} {text}" if indent else f"{name:<16} {text}")
 
 
-def lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:
+def _lines_of(facts: RuntimeFacts, *, promised: bool) -> list[tuple[str, str]]:
     """Label and text, a pair per line; `promised` marks what breaks a promise of integers."""
     total = facts.integer_flops + facts.float_flops
     lines = [("runtime", f"onnxruntime {facts.onnxruntime}, {facts.provider}")]

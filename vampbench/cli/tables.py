@@ -44,7 +44,7 @@ def table_of(title: str, columns: Sequence[str], rows: _Rows, width: int) -> Tab
     A column whose values all begin with a number is one of numbers: it stands right, and its
     values are never wrapped.
     """
-    numbers = [are_numbers([row[i] for row in rows]) for i in range(len(columns))]
+    numbers = [_are_numbers([row[i] for row in rows]) for i in range(len(columns))]
     least = [
         max(_least([column], numbers=False), _least([r[i] for r in rows], numbers=numbers[i]))
         for i, column in enumerate(columns)
@@ -160,7 +160,7 @@ def stacked(columns: Sequence[str], rows: _Rows, width: int) -> Iterator[str]:
             yield line.replace(_KEPT_BLANK, " ")
 
 
-def are_numbers(cells: Sequence[str]) -> bool:
+def _are_numbers(cells: Sequence[str]) -> bool:
     """Whether a column's values are numbers, with or without a unit; those without one aside."""
     told = [cell for cell in cells if cell not in ("", NOTHING)]
     return bool(told) and all(_NUMBER.match(cell) for cell in told)

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from calibration.audio.samples import builtin_audio_set
-from calibration.audio.two_folders import load_two_folders
+from calibration.audio.two_folders import _load_two_folders
 from vampnet_models.errors import InputError
 
 RATE_HZ = 44_100
@@ -21,7 +21,7 @@ def write(path: Path, seconds: float, seed: int) -> Path:
 def test_each_folder_is_one_side(tmp_path: Path) -> None:
     write(tmp_path / "a" / "one.wav", 7.0, 1)
     write(tmp_path / "b" / "two.wav", 11.0, 2)
-    audio = load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=5.0)
+    audio = _load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=5.0)
     assert [clip.name for clip in audio.calibration] == ["one@0.0s", "one@5.0s"]
     assert [clip.name for clip in audio.evaluation] == ["two@0.0s", "two@5.0s", "two@10.0s"]
     assert audio.name == "a | b" and not audio.dropped
@@ -29,7 +29,7 @@ def test_each_folder_is_one_side(tmp_path: Path) -> None:
 
 def test_the_pack_calibrates_where_no_folder_is_given(tmp_path: Path) -> None:
     write(tmp_path / "b" / "two.wav", 3.0, 2)
-    audio = load_two_folders(None, tmp_path / "b")
+    audio = _load_two_folders(None, tmp_path / "b")
     pack = [clip.sha256 for clip in builtin_audio_set().calibration]
     assert [clip.sha256 for clip in audio.calibration] == pack
     assert [clip.name for clip in audio.evaluation] == ["two"]
@@ -40,7 +40,7 @@ def test_what_both_sides_have_is_judged_on_alone_and_named(tmp_path: Path) -> No
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "copy.wav").write_bytes(shared.read_bytes())
     write(tmp_path / "a" / "one.wav", 3.0, 1)
-    audio = load_two_folders(tmp_path / "a", tmp_path / "b")
+    audio = _load_two_folders(tmp_path / "a", tmp_path / "b")
     assert [clip.name for clip in audio.calibration] == ["one"]
     assert [(d.name, d.reason) for d in audio.dropped] == [("copy", "the same content as two")]
 
@@ -48,11 +48,11 @@ def test_what_both_sides_have_is_judged_on_alone_and_named(tmp_path: Path) -> No
 def test_one_folder_for_both_sides_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a" / "one.wav", 3.0, 1)
     with pytest.raises(InputError, match="nothing is left to calibrate on"):
-        load_two_folders(tmp_path / "a", tmp_path / "a")
+        _load_two_folders(tmp_path / "a", tmp_path / "a")
 
 
 def test_clips_per_side_are_limited(tmp_path: Path) -> None:
     write(tmp_path / "a" / "one.wav", 4.0, 1)
     write(tmp_path / "b" / "two.wav", 4.0, 2)
-    audio = load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=1.0, max_clips=2)
+    audio = _load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=1.0, max_clips=2)
     assert len(audio.calibration) == len(audio.evaluation) == 2

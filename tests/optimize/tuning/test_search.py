@@ -6,12 +6,12 @@ from optimize.tuning.search import (
     Budget,
     Candidate,
     ModelSet,
+    _undominated,
     assignments,
     choose,
     front,
     nearest,
     sets_of,
-    undominated,
     uniform_sets,
 )
 from optimize.tuning.sensitivity import Effect
@@ -104,8 +104,8 @@ def test_sound_has_a_bound_of_its_own() -> None:
 
 def test_dominated_candidates_are_left_out() -> None:
     worse = candidate("a", "worse", 60, 0.01, 1.1)
-    assert worse not in undominated([*TWO["a"], worse])
-    assert len(undominated(TWO["a"])) == 3
+    assert worse not in _undominated([*TWO["a"], worse])
+    assert len(_undominated(TWO["a"])) == 3
 
 
 def test_uniform_sets_need_the_recipe_in_every_model() -> None:
@@ -124,7 +124,7 @@ def test_the_first_codebooks_have_a_bound_of_their_own() -> None:
     """The truer one overall may be the worse one where it counts, and is not thrown away."""
     firm = replace(candidate("e", "firm", 90, 0.03), first_agreement=0.995)
     loose = replace(candidate("e", "loose", 80, 0.02), first_agreement=0.98)
-    assert undominated([firm, loose]) == [firm, loose]
+    assert _undominated([firm, loose]) == [firm, loose]
     sets = sets_of({"e": [firm, loose]})
     best = choose(sets, Budget(min_agreement=0.97, min_first_agreement=0.99), "smallest")
     assert best is not None

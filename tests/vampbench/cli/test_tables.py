@@ -3,7 +3,7 @@
 import pytest
 
 from vampbench.cli.console import Console
-from vampbench.cli.tables import are_numbers, filled
+from vampbench.cli.tables import _are_numbers, filled
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "why")
 ROWS = [
@@ -39,12 +39,12 @@ def test_where_no_table_fits_the_rows_stand_below_each_other(monkeypatch, capsys
 
 
 def test_what_counts_as_a_number():
-    assert are_numbers(["1.02 MB", "-", "~0.45 x", "-3 dB"])
-    assert not are_numbers(["fp16", "1"])
-    assert not are_numbers(["-", ""])
-    assert are_numbers(["1.00 (0.95 to 1.02)", "5.4e-06", "44.6 to 64.4 ms", "100%", "1, 3"])
-    assert not are_numbers(["1-reference.wav", "2-fp16.wav"])
-    assert not are_numbers(["4bit", "8bit"])
+    assert _are_numbers(["1.02 MB", "-", "~0.45 x", "-3 dB"])
+    assert not _are_numbers(["fp16", "1"])
+    assert not _are_numbers(["-", ""])
+    assert _are_numbers(["1.00 (0.95 to 1.02)", "5.4e-06", "44.6 to 64.4 ms", "100%", "1, 3"])
+    assert not _are_numbers(["1-reference.wav", "2-fp16.wav"])
+    assert not _are_numbers(["4bit", "8bit"])
 
 
 def test_a_long_name_is_broken_behind_a_sign_or_a_word(monkeypatch, capsys):

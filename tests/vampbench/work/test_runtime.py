@@ -10,7 +10,7 @@ import pytest
 from optimize.recipes import INT8_DYNAMIC
 from optimize.variant import read_record, record_path, write_record
 from tests.optimize.graphs import Doing
-from vampbench.cli.runtime import float_lines, lines_of
+from vampbench.cli.runtime import _lines_of, float_lines
 from vampnet_models.records.generic import read
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FloatNode
@@ -102,8 +102,8 @@ def test_large_checks_tell_their_disk(vampbench, generic):
     done = vampbench("inspect", generic / "product.onnx", "--runtime", "--json")
     small = read(RuntimeFacts, done.result["models"][0]["runtime"], "it", "mend it")
     facts = replace(small, graph_bytes=1_330_000_000)
-    assert ("disk", "the check took 1.33 GB for a moment") in lines_of(facts, promised=False)
-    said = dict(lines_of(replace(small, unmapped=("a", "b")), promised=False))
+    assert ("disk", "the check took 1.33 GB for a moment") in _lines_of(facts, promised=False)
+    said = dict(_lines_of(replace(small, unmapped=("a", "b")), promised=False))
     assert "disk" not in said
     assert said["not mapped"] == "2 kernels, first a"
 

@@ -304,10 +304,7 @@ def _parts(
     models = [m for m in results["models"] if m["role"] in chain and m["name"] in chosen]
     models = models or [m for m in results["models"] if m["name"] in chosen]
     goldens = _goldens(models, root, scratch, console)
-    return [
-        _part(model, goldens[model["name"]], chosen[model["name"]], root, target)
-        for model in models
-    ]
+    return [_part(m, goldens[m["name"]], chosen[m["name"]], root, target) for m in models]
 
 
 def _goldens(models: list[Json], root: Path, scratch: Path, console: Console) -> dict[str, Golden]:
