@@ -79,6 +79,7 @@ class Job:
         budget_s: after so many seconds a model's timed runs stop early; 20 by default.
         operators: also measure kernel times, the roofline and the cold start.
         scheduler: the address of a cluster whose machines have measured, not this one.
+        time_again: measure once more what was timed on a busy machine; kept by default.
     """
 
     models: tuple[Path, ...]

@@ -19,6 +19,7 @@ from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import TELEMETRY, Part, check_free, promise, reached, write_bundle
 from profiles.bundle.ort_format import in_ort_format
+from profiles.full_size import is_far_smaller
 from profiles.place import cpu
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
@@ -151,10 +152,12 @@ def bundle(
     if meant != made_on:
         console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
-        console.say(_stores(manifest["packaging"]))
+        small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
+        console.say(_packaging(manifest["packaging"], limits=not small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
-    console.say(f"  telemetry  ONNX Runtime's is on by default in an app: {TELEMETRY} turns it off")
+    note = f"{TELEMETRY} says how to turn it off"
+    console.say(f"  telemetry  ONNX Runtime's is on by default in an app: {note}")
     console.json(manifest | {"manifest_sha256": digest})
 
 
@@ -264,8 +267,8 @@ def _in_ort_format(part: Part, scratch: Path, console: Console) -> Part:
     return made
 
 
-def _stores(packaging: Json) -> str:
-    """Size as delivered, and the stores' limits."""
+def _packaging(packaging: Json, *, limits: bool) -> str:
+    """Size as delivered, and the stores' limits where the models are as large as published ones."""
     about = "" if packaging["zipped_exact"] else "about "
     zipped = f"  zipped     {about}{megabytes(packaging['zipped_bytes'])}"
     fits = [
@@ -273,7 +276,7 @@ def _stores(packaging: Json) -> str:
         f"({megabytes(row['limit_bytes'])})"
         for row in packaging["stores"]
     ]
-    return f"{zipped}; {', '.join(fits)}"
+    return f"{zipped}; {', '.join(fits)}" if limits else zipped
 
 
 def _default_run(target: Target, scratch: Path, console: Console) -> Path:
