@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from profiles.full_size import is_far_smaller
 from profiles.targets import order
 from profiles.targets.contract import Target, Why
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.results import Lengths, Model, Results, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _Json = dict[str, Any]
@@ -93,35 +96,35 @@ class Issue:
     now: str
 
 
-def storage_by_use(results: _Json) -> list[tuple[str, str, int]]:
+def storage_by_use(results: Results) -> list[tuple[str, str, int]]:
     """(use, recipe, bytes): the codec alone and the whole chain, source and every recipe."""
     rows = []
     for use, roles in (("codec only", _CODEC), ("whole chain", None)):
-        models = [m for m in _counted(results) if roles is None or m["role"] in roles]
+        models = [m for m in _counted(results) if roles is None or m.role in roles]
         if not models:
             continue
-        rows.append((use, "source", sum(m["source_bytes"] for m in models)))
-        for recipe in [v["recipe"] for v in models[0]["variants"]]:
+        rows.append((use, "source", sum(m.source_bytes or 0 for m in models)))
+        for recipe in [v.recipe for v in models[0].variants]:
             found = [_variant(m, recipe) for m in models]
             if all(found):
-                rows.append((use, recipe, sum(v["bytes"] for v in found if v)))
+                rows.append((use, recipe, sum(v.bytes or 0 for v in found if v)))
     return rows
 
 
-def recommendations(results: _Json) -> list[Recommendation]:
+def recommendations(results: Results) -> list[Recommendation]:
     """One set per target, each part the best of its model by that target's own measure."""
     made = [_recommendation(results, target) for target in order.TARGETS]
     return [each for each in made if each is not None]
 
 
-def _recommendation(results: _Json, target: Target) -> Recommendation | None:
+def _recommendation(results: Results, target: Target) -> Recommendation | None:
     """None where some model has a usable variant, but none of what the target takes."""
     chosen = {}
     caveats = []
     refused = []
     for model in _counted(results):
         offered = _offered(results, target, model)
-        usable = [v for v in model["variants"] if v["status"] == "ok" and v["recipe"] in offered]
+        usable = [v for v in model.variants if v.status == "ok" and v.recipe in offered]
         keeping = [v for v in usable if keeps(v)]
         open_to = keeping or usable
         if target.by_time:
@@ -129,49 +132,51 @@ def _recommendation(results: _Json, target: Target) -> Recommendation | None:
         if not open_to:
             continue
         if not keeping:
-            lost = f"no variant of {model['name']} keeps the tokens"
-            caveats.append(Caveat("tokens-lost", model["name"], lost))
-        chosen[model["name"]] = min(open_to, key=lambda v: int(v["bytes"]))
+            lost = f"no variant of {model.name} keeps the tokens"
+            caveats.append(Caveat("tokens-lost", model.name, lost))
+        chosen[model.name] = min(open_to, key=lambda v: v.bytes or 0)
         refused += [
-            Refusal(model["name"], v["recipe"], _below(v))
+            Refusal(model.name, v.recipe, _below(v))
             for v in usable
-            if v is not chosen[model["name"]] and not keeps(v)
+            if v is not chosen[model.name] and not keeps(v)
         ]
-    unusable = [m["name"] for m in _counted(results) if not _is_usable(m)]
+    unusable = [m.name for m in _counted(results) if not _is_usable(m)]
     caveats += [
         Caveat("model-left-out", name, f"without {name}: it has no usable variant")
         for name in unusable
     ]
-    if target.by_time and any(_is_noisy(v) for m in results["models"] for v in m["variants"]):
+    if target.by_time and any(_is_noisy(v) for m in results.models for v in m.variants):
         caveats.append(_NOISY)
     if not chosen or len(chosen) + len(unusable) < len(_counted(results)):
         return None
-    parts = {name: v["recipe"] for name, v in chosen.items()}
-    total = sum(v["bytes"] for v in chosen.values())
+    parts = {name: v.recipe for name, v in chosen.items()}
+    total = sum(v.bytes or 0 for v in chosen.values())
     why = target.why or (_FASTEST if target.by_time else _SMALLEST)
     return Recommendation(target.name, parts, total, why, tuple(caveats), tuple(refused))
 
 
-def _offered(results: _Json, target: Target, model: _Json) -> tuple[str, ...]:
+def _offered(results: Results, target: Target, model: Model) -> tuple[str, ...]:
     """The recipes of a model that the target may be advised to take."""
-    if target.codec_recipes is not None and model["role"] in _CODEC:
+    if target.codec_recipes is not None and model.role in _CODEC:
         return target.codec_recipes
     if target.recipes is None:
         elsewhere = {r for t in order.TARGETS if t.name != target.name for r in t.own_recipes}
-        return tuple(v["recipe"] for v in model["variants"] if v["recipe"] not in elsewhere)
+        return tuple(v.recipe for v in model.variants if v.recipe not in elsewhere)
     if target.instead is not None and not _has_all(results, target.recipes):
         return target.instead
     return target.recipes
 
 
-def known_issues(results: _Json, lengths: dict[str, _Json], imported: _Json | None) -> list[Issue]:
+def known_issues(
+    results: Results, lengths: Mapping[str, Lengths], imported: _Json | None
+) -> list[Issue]:
     """The predecessor's issues, where a model of the chain is one of another exporter's.
 
     `lengths` are the models', as the run noted them.
     """
-    if not any(m.get("made_here") is False and m["role"] in _ROLES for m in results["models"]):
+    if not any(m.made_here is False and m.role in _ROLES for m in results.models):
         return []
-    smallest = min(results["totals"].values(), default=None)
+    smallest = min(results.totals.values(), default=None)
     return [
         Issue(
             "fixed length",
@@ -185,18 +190,18 @@ def known_issues(results: _Json, lengths: dict[str, _Json], imported: _Json | No
             "about 3.0 GB, the goal was 1.8 GB",
             "no recipe serves every model"
             if smallest is None
-            else f"{results['source_bytes'] / 1e6:.1f} MB here, {smallest / 1e6:.1f} MB at the "
+            else f"{results.source_bytes / 1e6:.1f} MB here, {smallest / 1e6:.1f} MB at the "
             f"smallest{_store(results, smallest)}",
         ),
     ]
 
 
-def lengths_text(lengths: _Json) -> str:
+def lengths_text(lengths: Lengths) -> str:
     """A model's lengths, as a run notes them, in a few words."""
-    length = lengths["length"]
-    accepts = lengths["accepts"]
+    length = lengths.length
+    accepts = lengths.accepts
     told = "unknown" if accepts is None else ACCEPTS[accepts].format(length)
-    return f"{told}, all masked" if lengths["whole_mask"] else told
+    return f"{told}, all masked" if lengths.whole_mask else told
 
 
 def import_figures(imported: _Json | None) -> _Json | None:
@@ -217,37 +222,36 @@ def import_figures(imported: _Json | None) -> _Json | None:
     }
 
 
-def keeps(variant: _Json) -> bool:
+def keeps(variant: Variant) -> bool:
     """Whether a variant keeps the tokens (or the audio) without a caveat."""
-    accuracy = variant["accuracy"] or {}
-    if accuracy.get("token_agreement") is not None:
-        return bool(accuracy["token_agreement"] >= _KEEPS)
-    return bool((accuracy.get("si_sdr_db") or 0) >= _KEEPS_DB)
+    accuracy = variant.accuracy or AccuracyReport()
+    if accuracy.token_agreement is not None:
+        return accuracy.token_agreement >= _KEEPS
+    return (accuracy.si_sdr_db or 0) >= _KEEPS_DB
 
 
-def _below(variant: _Json) -> str:
-    accuracy = variant["accuracy"] or {}
-    if accuracy.get("token_agreement") is not None:
+def _below(variant: Variant) -> str:
+    accuracy = variant.accuracy or AccuracyReport()
+    if accuracy.token_agreement is not None:
         return f"below {_KEEPS:.0%}"
-    return "was not compared" if accuracy.get("si_sdr_db") is None else f"below {_KEEPS_DB:g} dB"
+    return "was not compared" if accuracy.si_sdr_db is None else f"below {_KEEPS_DB:g} dB"
 
 
-def _is_usable(model: _Json) -> bool:
-    return any(v["status"] == "ok" for v in model["variants"])
+def _is_usable(model: Model) -> bool:
+    return any(v.status == "ok" for v in model.variants)
 
 
-def _has_all(results: _Json, recipes: tuple[str, ...]) -> bool:
+def _has_all(results: Results, recipes: tuple[str, ...]) -> bool:
     return all(
-        any(v["recipe"] in recipes and v["status"] == "ok" for v in model["variants"])
+        any(v.recipe in recipes and v.status == "ok" for v in model.variants)
         for model in _counted(results)
         if _is_usable(model)
     )
 
 
-def _counted(results: _Json) -> list[_Json]:
+def _counted(results: Results) -> tuple[Model, ...]:
     """The models without beat trackers, which the chain can do without, if others are there."""
-    models: list[_Json] = results["models"]
-    return [m for m in models if m["role"] != Role.BEATS.value] or models
+    return tuple(m for m in results.models if m.role != Role.BEATS.value) or results.models
 
 
 def _transferred(imported: _Json | None) -> str:
@@ -267,9 +271,9 @@ def _golden(imported: _Json | None) -> str:
     return f"{equal:.2%} of the original's codes"
 
 
-def _store(results: _Json, n_bytes: int) -> str:
+def _store(results: Results, n_bytes: int) -> str:
     """What a store says of it; of models far smaller than the published ones that tells nothing."""
-    if any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"]):
+    if any(is_far_smaller(m.role, m.source_bytes) for m in results.models):
         return "; these are small models, the goal is about those of full size"
     for limit in order.store_limits():
         if n_bytes <= limit.bytes:
@@ -278,18 +282,18 @@ def _store(results: _Json, n_bytes: int) -> str:
     return f": over the limits of {' and '.join(stores)}"
 
 
-def _is_noisy(variant: _Json) -> bool:
-    return bool((variant["profiles"].get("cpu") or {}).get("noisy"))
+def _is_noisy(variant: Variant) -> bool:
+    return "cpu" in variant.profiles and variant.profiles["cpu"].noisy
 
 
-def _variant(model: _Json, recipe: str) -> _Json | None:
-    for variant in model["variants"]:
-        if variant["recipe"] == recipe and variant["status"] in ("ok", "missed"):
-            return dict(variant)
+def _variant(model: Model, recipe: str) -> Variant | None:
+    for variant in model.variants:
+        if variant.recipe == recipe and variant.status in ("ok", "missed"):
+            return variant
     return None
 
 
-def _not_slower(variants: list[_Json]) -> list[_Json]:
+def _not_slower(variants: list[Variant]) -> list[Variant]:
     """The measured ones of which no other is shown to be faster: their times are no difference."""
     spans = [(v, span) for v in variants if (span := _cpu_span(v)) is not None]
     return [
@@ -303,11 +307,9 @@ def _not_slower(variants: list[_Json]) -> list[_Json]:
     ]
 
 
-def _cpu_span(variant: _Json) -> tuple[float, float] | None:
+def _cpu_span(variant: Variant) -> tuple[float, float] | None:
     """Where the time lies, as a multiple of FP32's; the median alone where no interval is kept."""
-    cpu = variant["profiles"].get("cpu") or {}
-    if cpu.get("ratio_interval"):
-        low, high = cpu["ratio_interval"]
-        return float(low), float(high)
-    median_s = cpu.get("median_s")
-    return None if median_s is None else (float(median_s), float(median_s))
+    cpu = variant.profiles.get("cpu")
+    if cpu is None or cpu.ratio_interval is not None:
+        return None if cpu is None else cpu.ratio_interval
+    return None if cpu.median_s is None else (cpu.median_s, cpu.median_s)

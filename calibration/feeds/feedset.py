@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import beside
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.records.results import FeedCoverage
 from vampnet_models.spec import TENSOR, ModelSpec, Role
 
 _RATIO_BINS = 10
@@ -37,25 +38,6 @@ class FeedLabel:
     prompt: str | None = None
     codes_from: str | None = None
     audio_class: str | None = None
-
-
-@dataclass(frozen=True)
-class FeedCoverage:
-    """What a feed set exercises.
-
-    `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
-    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
-    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
-    `codes_from` by the model that their codes come from.
-    """
-
-    n_feeds: int
-    mask_ratios: tuple[int, ...]
-    prompts: dict[str, int]
-    entries_seen: tuple[float, ...]
-    lengths: dict[str, int] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    codes_from: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         Caution(
             "Clips that were dropped",
             "Neither calibration nor evaluation saw them.",
-            tuple(f"{name}: {reason}" for name, reason in run.audio_set.dropped),
+            tuple(f"{d.name}: {d.reason}" for d in run.audio_set.dropped),
         ),
         Caution("About the audio", "", run.audio_set.warnings),
         Caution(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from profiles.report import audio, cautions
@@ -27,6 +26,7 @@ from profiles.report.views.kernels import timed_kernels
 from profiles.report.views.read import load_results, read_run
 from profiles.report.views.run import Model
 from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.results import Results
 
 
 def write_report(results_path: Path, out: Path) -> str:
@@ -41,11 +41,8 @@ def write_report(results_path: Path, out: Path) -> str:
     return html
 
 
-def render_report(results: Mapping[str, object], folder: Path) -> str:
-    """The page for the content of a results.json; `folder` is where its sounds are.
-
-    Raises InputError when the schema is another one or a field has the wrong type.
-    """
+def render_report(results: Results, folder: Path) -> str:
+    """The page for the content of a results.json; `folder` is where its sounds are."""
     run = read_run(results)
     marks = marks_for(recipes_of(run))
     choices = choices_of(run)

@@ -13,6 +13,9 @@ from profiles.overview import (
     recommendations,
     storage_by_use,
 )
+from tests.profiles.report.example import results_of
+from vampnet_models.records.generic import read
+from vampnet_models.records.results import Lengths, Variant
 
 
 def variant(recipe, size, agreement=None, si_sdr_db=None, time_s=None, status="ok"):
@@ -42,6 +45,7 @@ def results():
         variant("int4-weights", 40, si_sdr_db=5.0, time_s=3.0, status="failed"),
     ]
     return {
+        "schema": 1,
         "models": [
             {"name": "coarse", "role": "coarse", "source_bytes": 101, "variants": coarse},
             {"name": "dec", "role": "codec-decoder", "source_bytes": 201, "variants": decoder},
@@ -52,7 +56,7 @@ def results():
 
 
 def test_each_target_gets_the_best_that_keeps_the_tokens(results):
-    advice = {a.target: a for a in recommendations(results)}
+    advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["cuda"].parts == {"coarse": "fp16", "dec": "fp16"}
     assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
@@ -61,7 +65,7 @@ def test_each_target_gets_the_best_that_keeps_the_tokens(results):
 
 def test_a_model_that_nothing_keeps_is_named(results):
     results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
-    advice = {a.target: a for a in recommendations(results)}
+    advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["android"].parts["coarse"] == "int4-weights"
     assert advice["android"].caveats[0].text == "no variant of coarse keeps the tokens"
     assert (advice["android"].caveats[0].code, advice["android"].caveats[0].model) == (
@@ -73,7 +77,7 @@ def test_a_model_that_nothing_keeps_is_named(results):
 
 
 def test_what_loses_too_many_tokens_is_refused_by_the_rule_that_is_told(results):
-    advice = {a.target: a for a in recommendations(results)}
+    advice = {a.target: a for a in recommendations(results_of(results))}
     assert "at least 99%" in RULE and "30 dB SI-SDR" in RULE
     expected = [("coarse", "int4-weights", "below 99%"), ("dec", "int8-dynamic", "below 30 dB")]
     for target in ("cpu", "android"):
@@ -97,32 +101,32 @@ def test_times_that_do_not_differ_leave_the_choice_to_the_size(results, spans, n
         if each["recipe"] in spans:
             cpu = each["profiles"]["cpu"]
             cpu |= {"ratio_interval": spans[each["recipe"]], "noisy": noisy}
-    assert recommendations(results)[0].parts["dec"] == chosen
+    assert recommendations(results_of(results))[0].parts["dec"] == chosen
 
 
 def test_storage_counts_only_what_exists(results):
-    rows = storage_by_use(results)
+    rows = storage_by_use(results_of(results))
     assert ("codec only", "source", 201) in rows
     assert ("whole chain", "fp16", 150) in rows
     assert not any(use == "whole chain" and recipe == "int4-weights" for use, recipe, _ in rows)
 
 
 def test_keeping_has_a_threshold_for_tokens_and_for_audio():
-    assert keeps(variant("a", 1, 0.99))
-    assert not keeps(variant("a", 1, 0.989))
-    assert keeps(variant("a", 1, si_sdr_db=30))
-    assert not keeps(variant("a", 1, si_sdr_db=29.9))
+    assert keeps(read(Variant, variant("a", 1, 0.99), "it", "mend it"))
+    assert not keeps(read(Variant, variant("a", 1, 0.989), "it", "mend it"))
+    assert keeps(read(Variant, variant("a", 1, si_sdr_db=30), "it", "mend it"))
+    assert not keeps(read(Variant, variant("a", 1, si_sdr_db=29.9), "it", "mend it"))
 
 
-ANY = {"accepts": "any", "length": None, "whole_mask": False, "reason": None}
+ANY = Lengths("any", None, False, None)
 
 
 def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
     for made_here in (True, None):
         results["models"][0]["made_here"] = made_here
-        assert known_issues(results, {"coarse": ANY}, None) == []
+        assert known_issues(results_of(results), {"coarse": ANY}, None) == []
     results["models"][0]["made_here"] = False
-    issues = {i.name: i.now for i in known_issues(results, {"coarse": ANY}, None)}
+    issues = {i.name: i.now for i in known_issues(results_of(results), {"coarse": ANY}, None)}
     assert "coarse: any length" in issues["fixed length"]
     assert "unknown" in issues["incomplete weights"]
     assert "small models" in issues["size on phones"]
@@ -130,7 +134,7 @@ def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
         "accounts": [{"tensors": {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}}],
         "golden": {"figures": [{"measure": "codes equal", "value": 1.0}]},
     }
-    issues = {i.name: i.now for i in known_issues(results, {}, imported)}
+    issues = {i.name: i.now for i in known_issues(results_of(results), {}, imported)}
     assert issues["incomplete weights"].startswith("15 tensors transferred, 1 unused")
     assert issues["quality gap"] == "100.00% of the original's codes"
 
@@ -141,10 +145,10 @@ def test_a_store_is_named_for_models_of_full_size_alone(results):
     decoder |= {"source_bytes": 510_000_000}
     for total, said in ((90e6, ": fits Google Play's base module"), (9e9, ": over the limits of")):
         results["totals"] = {"fp16": total}
-        issues = {i.name: i.now for i in known_issues(results, {}, None)}
+        issues = {i.name: i.now for i in known_issues(results_of(results), {}, None)}
         assert said in issues["size on phones"]
     coarse["source_bytes"] = 8_000_000
-    issues = {i.name: i.now for i in known_issues(results, {}, None)}
+    issues = {i.name: i.now for i in known_issues(results_of(results), {}, None)}
     assert "Google" not in issues["size on phones"]
 
 
@@ -159,8 +163,7 @@ def test_a_store_is_named_for_models_of_full_size_alone(results):
     ],
 )
 def test_lengths_in_words(accepts, length, masked, said):
-    lengths = {"accepts": accepts, "length": length, "whole_mask": masked, "reason": None}
-    assert lengths_text(lengths) == said
+    assert lengths_text(Lengths(accepts, length, masked, None)) == said
 
 
 def test_figures_of_an_import_are_numbers():
@@ -175,9 +178,9 @@ def test_figures_of_an_import_are_numbers():
 
 
 def test_advice_from_noisy_times_says_so(results):
-    assert {a.target: a.caveats for a in recommendations(results)}["cpu"] == ()
+    assert {a.target: a.caveats for a in recommendations(results_of(results))}["cpu"] == ()
     results["models"][0]["variants"][0]["profiles"]["cpu"]["noisy"] = True
-    caveats = {a.target: a.caveats for a in recommendations(results)}
+    caveats = {a.target: a.caveats for a in recommendations(results_of(results))}
     assert caveats["cpu"][0].code == "noisy" and caveats["cpu"][0].model is None
     assert caveats["android"] == ()
 
@@ -185,9 +188,9 @@ def test_advice_from_noisy_times_says_so(results):
 def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
     coarse, decoder = (model["variants"] for model in results["models"])
     decoder.append(variant("npu-fp16", 11, si_sdr_db=60.0, time_s=0.1))
-    assert "android-npu" not in {a.target for a in recommendations(results)}
+    assert "android-npu" not in {a.target for a in recommendations(results_of(results))}
     coarse.append(variant("npu-a16w8", 10, 0.999, time_s=0.1))
-    advice = {a.target: a for a in recommendations(results)}
+    advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["android-npu"].parts == {"coarse": "npu-a16w8", "dec": "fp16"}
     assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
     assert advice["cpu"].parts["coarse"] == "int8-dynamic"
@@ -196,8 +199,10 @@ def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
 def test_ios_gets_what_coreml_takes_once_every_model_has_it(results):
     coarse, decoder = (model["variants"] for model in results["models"])
     coarse.append(variant("coreml-fp16", 55, 0.999, time_s=0.1))
-    assert {a.target: a for a in recommendations(results)}["ios"].parts["coarse"] == "fp16"
+    assert {a.target: a for a in recommendations(results_of(results))}["ios"].parts[
+        "coarse"
+    ] == "fp16"
     decoder.append(variant("coreml-fp16", 110, si_sdr_db=60.0, time_s=0.1))
-    advice = {a.target: a for a in recommendations(results)}
+    advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["ios"].parts == {"coarse": "coreml-fp16", "dec": "coreml-fp16"}
     assert advice["cpu"].parts["coarse"] == "int8-dynamic"

@@ -35,7 +35,7 @@ def test_an_unfinished_run_is_called_so(vampbench, tmp_path):
     ("content", "said"),
     [
         (None, "holds no results.json"),
-        ('{"schema": 1, "mod', "JSON"),
+        ('{"schema": 1, "mod', "no readable results.json"),
         ('{"schema": 1, "models": [{}]}', "; "),
         ('{"schema": 1, "models": 3}', "; "),
         ('{"schema": 9, "models": [{}]}', "version"),
@@ -58,12 +58,12 @@ def test_a_run_that_is_none_is_one_line(vampbench, tmp_path, monkeypatch, comman
 
 
 def test_a_variant_without_its_facts_is_a_damaged_run(vampbench, tmp_path):
-    model = dict.fromkeys(("role", "path", "source_bytes", "source_sha256", "weights"), "x")
+    model = dict.fromkeys(("role", "path", "source_sha256", "weights"), "x")
     model |= {"name": "m", "variants": [{"recipe": "fp16"}]}
     (tmp_path / "results.json").write_text(json.dumps({"schema": 1, "models": [model]}))
     done = vampbench("overview", tmp_path)
     assert (done.code, len(done.lines)) == (2, 1)
-    assert "damaged: it has no accuracy" in done.lines[0]
+    assert "models[0].variants[0].status: is missing" in done.lines[0]
 
 
 def test_a_device_is_never_replaced(vampbench, tiny, tmp_path):

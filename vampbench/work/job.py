@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -43,9 +42,11 @@ from vampnet_models.onnxfile.artifact import (
     check_output,
     load_model,
     open_artifact,
-    write_text,
 )
 from vampnet_models.progress import Reporter
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import RESULTS
+from vampnet_models.records.results import Results
 from vampnet_models.repair.inspection import problems_of
 from vampnet_models.spec import Role
 
@@ -102,7 +103,7 @@ class Job:
 Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
 
 
-def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[Json, int]:
+def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[Results, int]:
     """Do the job; the results and the exit code. results.json is written after every model.
 
     `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
@@ -122,14 +123,14 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[J
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
     models: list[Json] = []
-    results: Json = {}
+    results = Results()
     steps = len(_STEPS) + 2 * len(job.recipes)
     for artifact in in_turn(artifacts, reporter):
         reporter.plan(steps)
         models.append(_model(artifact, job, space, inputs, reporter))
         reporter.tell_kept()
         results = results_of(job.command, inputs, models, skipped, space, reporter)
-        write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+        write_record(results, RESULTS, space.results)
     reporter.plan(0)
     try:
         with contained():

@@ -19,6 +19,8 @@ from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.json_text import parse_json
 from vampnet_models.progress import Reporter
+from vampnet_models.records.generic import RESULTS, read
+from vampnet_models.records.results import Results
 from vampnet_models.spec import ROLE_KEY, WEIGHTS_KEY
 
 
@@ -29,11 +31,10 @@ def results_of(
     skipped: list[Json],
     space: Workspace,
     reporter: Reporter,
-) -> Json:
+) -> Results:
     """The contents of results.json: all paths in it are relative to the folder that holds it."""
     sets = sets_of(models)
-    return {
-        "schema": 1,
+    values = {
         "tool": {
             "name": "vampnet-workbench",
             "version": importlib.metadata.version("vampnet-workbench"),
@@ -59,6 +60,7 @@ def results_of(
         "imported": _import_record(space.root, models),
         "steps": [asdict(step) for step in reporter.steps],
     }
+    return read(Results, values, str(space.results), RESULTS.remedy)
 
 
 def _listening(

@@ -40,6 +40,8 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
 )
 from vampnet_models.progress import Reporter
+from vampnet_models.records import files
+from vampnet_models.records.generic import RESULTS
 
 _MAX_FRONT = 12
 
@@ -107,7 +109,7 @@ def tune_set(
             for p, model in zip(chosen.parts, models, strict=True)
         ]
         results = results_of(result["command"], inputs, models, skipped, space, reporter)
-        write_text(space.results, json.dumps(results, indent=1, allow_nan=False))
+        files.write_record(results, RESULTS, space.results)
         write_report(space.results, space.report)
     elif space.results.is_file():
         reporter.warn(f"{out} still holds the models and the report of an earlier search")

@@ -65,7 +65,7 @@ class AccuracyReport:
     token_agreement: float | None = None
     floor: float | None = None
     interval: tuple[float, float] | None = None
-    n_positions: int = 0
+    n_positions: int | None = 0
     per_codebook: tuple[CodebookShare, ...] = ()
     per_mask_ratio: tuple[RatioShare, ...] = ()
     per_step: tuple[StepShare, ...] = ()
@@ -79,7 +79,7 @@ class AccuracyReport:
     snr_db: float | None = None
     log_mel_db: float | None = None
     clipped: int | None = None
-    nonfinite: int = 0
+    nonfinite: int | None = 0
     notes: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:

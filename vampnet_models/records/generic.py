@@ -34,8 +34,14 @@ class Version:
 VARIANT = Version("variant record", 2, (1, 2), "build it again")
 """Version 1 has no `runtime`: its variants count as not checked."""
 
+RESULTS = Version("results.json", 1, (1,), "run again, or use the version that wrote it")
+
 ANSWER = Version("answer", 1, (1,), "give the command again")
 """What a command prints with `--json`."""
+
+
+REST: Mapping[str, bool] = {"rest": True}
+"""Of a record's field that takes what the others leave: it stands flat in the JSON."""
 
 
 class _Wrong(Exception):
@@ -48,7 +54,11 @@ class _Wrong(Exception):
 def as_json(record: Any) -> Any:
     """A record as JSON values: tuples are lists, enumerations their values."""
     if is_dataclass(record):
-        return {field.name: as_json(getattr(record, field.name)) for field in fields(record)}
+        found: dict[str, Any] = {}
+        for field in fields(record):
+            value = as_json(getattr(record, field.name))
+            found |= value if field.metadata == REST else {field.name: value}
+        return found
     if isinstance(record, Mapping):
         return {str(key): as_json(value) for key, value in record.items()}
     if isinstance(record, tuple | list):
@@ -90,12 +100,12 @@ def read(kind: type[_T], values: object, where: str, remedy: str) -> _T:
 
 @cache
 def _hints(kind: type) -> tuple[tuple[str, Any, bool], ...]:
-    """(name, type, whether it must be there) of each field."""
+    """(name, type, whether it must be there) of each field but the one that takes the rest."""
     hints = get_type_hints(kind)
     return tuple(
         (f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
         for f in fields(kind)
-        if f.init
+        if f.metadata != REST
     )
 
 
@@ -103,12 +113,13 @@ def _record(kind: type, value: object) -> Any:
     if not isinstance(value, dict):
         raise _Wrong("", f"must be an object, is {_shown(value)}")
     hints = _hints(kind)
-    unknown = sorted(value.keys() - {name for name, _, _ in hints} - {_SCHEMA})
-    if unknown:
-        raise _Wrong(f".{unknown[0]}", "no such field")
-    found = {}
+    known = {name for name, _, _ in hints}
+    rest = {name: each for name, each in value.items() if name not in known | {_SCHEMA}}
+    found: dict[str, Any] = {f.name: rest for f in fields(kind) if f.metadata == REST}
+    if rest and not found:
+        raise _Wrong(f".{min(rest)}", "no such field")
     for name, hint, needed in hints:
-        if name in value:
+        if name in value and (needed or value[name] is not None or _takes_none(hint)):
             found[name] = _below(f".{name}", hint, value[name])
         elif needed:
             raise _Wrong(f".{name}", "is missing")
@@ -147,6 +158,10 @@ def _value(hint: Any, value: object) -> Any:
     return made(value)
 
 
+def _takes_none(hint: Any) -> bool:
+    return hint is Any or type(None) in get_args(hint)
+
+
 def _one_of(options: tuple[Any, ...], value: object) -> Any:
     """The first of the types that takes the value; what is wrong is the last one's word."""
     for option in options[:-1]:
@@ -158,7 +173,7 @@ def _one_of(options: tuple[Any, ...], value: object) -> Any:
 
 
 def _tuple(items: tuple[Any, ...], value: object) -> tuple[Any, ...]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise _Wrong("", f"must be a list, is {_shown(value)}")
     if items[-1] is Ellipsis:
         return tuple(_below(f"[{i}]", items[0], each) for i, each in enumerate(value))

@@ -8,8 +8,8 @@ from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.results import Problem
 from vampnet_models.repair.baked import Accepted, accepted_lengths, data_shaped
-from vampnet_models.repair.graph_problems import Problem
 from vampnet_models.repair.layouts import inputs_of, logits_name
 from vampnet_models.spec import ROLE_KEY, ModelSpec, Part, Role
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -15,6 +14,7 @@ from vampnet_models.onnxfile.artifact import EXTERNAL_FROM_BYTES
 from vampnet_models.onnxfile.followed import infer_shapes
 from vampnet_models.onnxfile.operators import RUNTIME_DOMAINS
 from vampnet_models.onnxfile.wire import skeleton
+from vampnet_models.records.results import Problem
 from vampnet_models.text import end_of, one_line
 
 _NAMED = 3
@@ -25,15 +25,6 @@ _SAY_NOTHING = (
     "Cannot parse data from external tensors",
 )
 """How ONNX's shape inference lists what it found, and what of it is no contradiction."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that will hurt, where, and what to do; a `fatal` one makes the model useless."""
-
-    kind: str
-    text: str
-    fatal: bool = False
 
 
 def graph_problems(path: Path) -> list[Problem]:

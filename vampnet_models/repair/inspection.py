@@ -20,8 +20,9 @@ from vampnet_models.onnxfile.operators import (
     RESHAPING_OPS,
 )
 from vampnet_models.onnxfile.session import Array
+from vampnet_models.records.results import Problem
 from vampnet_models.repair.foreign import foreign_problems
-from vampnet_models.repair.graph_problems import Problem, graph_problems
+from vampnet_models.repair.graph_problems import graph_problems
 from vampnet_models.repair.training_mode import training_warning
 from vampnet_models.repair.weights_survey import survey
 from vampnet_models.spec import WEIGHTS_KEY

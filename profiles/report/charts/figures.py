@@ -19,7 +19,7 @@ from profiles.report.charts.marks import Mark
 from profiles.report.charts.scales import Axis, agreement_axis, bytes_axis, db_axis, seconds_axis
 from profiles.report.charts.sensitivity import sensitivity_chart
 from profiles.report.charts.tradeoff import Point, tradeoff_chart
-from profiles.report.views.run import Accuracy, CodebookAgreement, Model, Profile, Variant
+from profiles.report.views.run import Model, Profile, Variant
 from profiles.report.views.target_lines import title_of
 from profiles.report.views.units import (
     agreement_text,
@@ -28,6 +28,7 @@ from profiles.report.views.units import (
     seconds_range,
     seconds_text,
 )
+from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class _Quality:
     """What stands on the vertical axis: token agreement, or decibels for decoders."""
 
     name: str
-    of: Callable[[Accuracy], float | None]
+    of: Callable[[AccuracyReport], float | None]
     text: Callable[[float], str]
     axis: Axis
     floor: float | None
@@ -230,7 +231,7 @@ def _point(
 def _codebooks(
     model: Model,
     marks: dict[str, Mark],
-    value: Callable[[CodebookAgreement], float | None],
+    value: Callable[[CodebookShare], float | None],
     caption: str,
     *,
     with_floor: bool,

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from profiles.report.charts.marks import Mark
 from profiles.report.charts.scales import Axis
 from profiles.report.charts.svg import figure, group, label, line, rectangle, tooltip
-from profiles.report.views.run import Block, BlockOption
+from profiles.report.views.run import Block
+from vampnet_models.records.results import BlockOption
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760.0, 290.0, 14.0, 30.0, 19.0, 44.0
 _LEAST = 1e-8

@@ -5,8 +5,9 @@ from __future__ import annotations
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, fact, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Block, BlockOption, Model
+from profiles.report.views.run import Block, Model
 from profiles.report.views.units import bytes_text
+from vampnet_models.records.results import BlockOption
 
 _COLUMNS = ("Gets", "Damage alone", "Saves")
 

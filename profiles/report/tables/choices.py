@@ -106,7 +106,7 @@ def _music(run: Run, name: str) -> tuple[Cell, ...]:
     found = [c for c in run.chains if c.target == "cpu"]
     if not found:
         return ()
-    seconds = next((c.seconds for c in found if c.name == name), None)
+    seconds = next((c.s_per_10s_of_music for c in found if c.name == name), None)
     return (measured(seconds, seconds_text),)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Accuracy, Model, Variant
+from profiles.report.views.run import Model, Variant
 from profiles.report.views.units import (
     NBSP,
     agreement_text,
@@ -15,6 +15,7 @@ from profiles.report.views.units import (
     percent_text,
     seconds_text,
 )
+from vampnet_models.records.accuracy import AccuracyReport
 
 _TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
 _BEAT_DETAILS = (
@@ -38,7 +39,7 @@ def detail_table(model: Model, marks: dict[str, Mark]) -> Table:
     return Table(columns, tuple(_detail_row(model, v, marks) for v in made))
 
 
-def _beat_figures(accuracy: Accuracy) -> tuple[Cell, ...]:
+def _beat_figures(accuracy: AccuracyReport) -> tuple[Cell, ...]:
     kinds = {k.kind: k for k in accuracy.per_beat_kind}
     cells = [measured(accuracy.snr_db, db_text)]
     for kind in (kinds.get("beat"), kinds.get("downbeat")):
@@ -63,11 +64,11 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
     elif model.is_beats:
         figures = _beat_figures(a)
     else:
-        epsilon = a.near_tie_epsilon
-        ties = () if epsilon is None else (f"margin below {epsilon:g}",)
+        near = a.near_ties
+        ties = () if near is None else (f"margin below {near.epsilon:g}",)
         figures = (
-            measured(a.near_tie_share, percent_text, ties),
-            measured(a.agreement_without_near_ties, agreement_text),
+            measured(None if near is None else near.share, percent_text, ties),
+            measured(None if near is None else near.agreement_excluding, agreement_text),
             measured(a.logits_kl, lambda v: f"{v:.2g}{NBSP}nat"),
             measured(a.top5_containment, agreement_text),
         )

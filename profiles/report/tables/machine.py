@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from profiles.report.tables.phones import SHOWN_AS_PHONES
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.kernels import SHOWN_AS_KERNELS, timed_kernels
-from profiles.report.views.run import AudioSet, Profile, Run
+from profiles.report.views.run import Profile, Run
 from profiles.report.views.target_lines import how_to_measure
 from profiles.report.views.units import (
     NBSP,
@@ -23,6 +23,7 @@ from profiles.report.views.units import (
     seconds_text,
 )
 from profiles.targets.order import profilers
+from vampnet_models.records.results import Audio
 
 _LABELS = {
     "cpu": "processor",
@@ -120,7 +121,7 @@ def host_rows(run: Run) -> tuple[tuple[str, str], ...]:
     return _fact_rows(run.host)
 
 
-def audio_rows(audio: AudioSet) -> tuple[tuple[str, str], ...]:
+def audio_rows(audio: Audio) -> tuple[tuple[str, str], ...]:
     """The audio set's name, hash and length."""
     lengths = (("calibration", audio.calibration_s), ("evaluation", audio.evaluation_s))
     return (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, fact, words
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.choices import recipes_of
-from profiles.report.views.run import Run, RuntimeCheck, Variant
+from profiles.report.views.run import Run, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
+from vampnet_models.records.runtime_facts import RuntimeFacts
 
 _NOT_CHECKED = "not checked"
 _COLUMNS = (
@@ -44,7 +47,7 @@ def runtime_lines(run: Run) -> tuple[str, ...]:
             said.append(f"{' to '.join(ends)} of each model's arithmetic in integer kernels")
         elif shares:
             said.append("all arithmetic in float")
-        upcast = sum(r.upcast_nodes or 0 for r in found)
+        upcast = sum(r.upcast.nodes for r in found)
         if upcast:
             said.append(f"{plural(upcast, 'node')} in float16 computed as float32")
         missing = len(variants) - len(found)
@@ -64,7 +67,7 @@ def _cells(variant: Variant) -> tuple[Cell, ...]:
         _floats(found),
         words(_counted(found.attention) or "none"),
         _dequantized(found),
-        fact(found.upcast_nodes, lambda n: plural(int(n), "node")),
+        fact(found.upcast.nodes, lambda n: plural(int(n), "node")),
         Cell(
             f"{_bytes(found.weights_bytes)}, {_bytes(found.runtime_weights_bytes)}",
             "fact",
@@ -73,22 +76,22 @@ def _cells(variant: Variant) -> tuple[Cell, ...]:
     )
 
 
-def _floats(found: RuntimeCheck) -> Cell:
+def _floats(found: RuntimeFacts) -> Cell:
     """Kernels in float by reason, with their share of the MatMul and Conv FLOPs."""
     total = (found.integer_flops or 0) + (found.float_flops or 0)
     lines = []
     for group in found.float_kernels:
         share = f", {percent_text(group.flops / total)}" if total and group.flops else ""
-        lines.append(f"{count_text(group.count)} {group.op_type}{share}: {group.reason}")
+        lines.append(f"{count_text(len(group.nodes))} {group.op_type}{share}: {group.reason}")
     if found.unresolved:
         lines.append(
             f"{plural(len(found.unresolved), 'kernel')} of unknown shape, not in the share"
         )
-    n_kernels = sum(group.count for group in found.float_kernels)
+    n_kernels = sum(len(group.nodes) for group in found.float_kernels)
     return fact(n_kernels, lambda n: plural(int(n), "kernel"), tuple(lines))
 
 
-def _dequantized(found: RuntimeCheck) -> Cell:
+def _dequantized(found: RuntimeFacts) -> Cell:
     """What became of DequantizeLinear: in kernels, run each time, unpacked at load, left."""
     said = {
         "in_kernels": "weights in integer kernels",
@@ -97,7 +100,7 @@ def _dequantized(found: RuntimeCheck) -> Cell:
         "unmapped": "weights not found again",
         "activations": "between nodes",
     }
-    counts = found.dequantized
+    counts = asdict(found.dequantized)
     lines = tuple(f"{count_text(counts[k])} {text}" for k, text in said.items() if counts.get(k))
     return Cell(lines[0], "fact", lines[0], lines[1:]) if lines else words("none")
 

@@ -6,7 +6,7 @@ from profiles.measure.stats import paired_ratio, verdict
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Accuracy, Model, Profile, Variant
+from profiles.report.views.run import Model, Profile, Variant
 from profiles.report.views.target_lines import estimate_of
 from profiles.report.views.units import (
     NBSP,
@@ -23,6 +23,7 @@ from profiles.report.views.units import (
 )
 from profiles.targets.contract import Profiler
 from profiles.targets.order import profilers
+from vampnet_models.records.accuracy import AccuracyReport
 
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -91,7 +92,7 @@ def _elsewhere() -> tuple[Profiler, ...]:
     return tuple(each for each in profilers() if each.name != "cpu")
 
 
-def _accuracy_cell(model: Model, accuracy: Accuracy) -> Cell:
+def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
     """Token agreement with interval and floor; SI-SDR with log-mel distance for decoders."""
     if model.is_decoder or (accuracy.token_agreement is None and accuracy.si_sdr_db is not None):
         mel = accuracy.log_mel_db

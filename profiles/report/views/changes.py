@@ -8,7 +8,8 @@ from typing import Any
 from profiles.host import differences
 from profiles.measure.stats import OTHER_RUN_MARGIN, Verdict, verdict
 from profiles.measure.two_runs import Shift, Times, shift_of
-from profiles.report.views.run import Accuracy, Model, Profile, Run, Variant
+from profiles.report.views.run import Model, Profile, Run, Variant
+from vampnet_models.records.accuracy import AccuracyReport
 
 _Hosts = tuple[dict[str, object], dict[str, object]]
 """The machines of the two runs, then and now."""
@@ -120,7 +121,7 @@ def _kept(then: Variant | None, now: Variant | None) -> str:
     return "less" if new[1] < old[0] else "no difference"
 
 
-def _interval(accuracy: Accuracy) -> tuple[float, float] | None:
+def _interval(accuracy: AccuracyReport) -> tuple[float, float] | None:
     """A decoder's decibels have no interval: they are the same each time, to 0.1 dB."""
     if accuracy.token_agreement is not None:
         return accuracy.interval

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from profiles.report.views.read import read_run
+from profiles.report.views.run import Run
+from vampnet_models.records import results as records
+from vampnet_models.records.generic import RESULTS, record_of
 
 Results = dict[str, Any]
 
@@ -24,7 +30,31 @@ RECIPES = {  # share of the source, tokens lost, SI-SDR (dB), time relative to F
     "int4-weights": (0.168, 0.094, 18.7, 0.79),
 }
 FLOOR = 0.9994
+RECORD = {  # of a variant, but for what a test is about
+    "recipe": "fused",
+    "role": "coarse",
+    "model": "coarse.onnx",
+    "bytes": 1,
+    "sha256": "ab" * 32,
+    "source": {"name": "coarse.onnx", "bytes": 2, "sha256": "cd" * 32},
+    "calibration": None,
+    "versions": {},
+    "fusions": {},
+    "unmatched": [],
+    "precision": {},
+    "float_nodes": [],
+}
 REASON = "ConvInteger is slower than Conv in float, and the encoder has no MatMul"
+
+
+def results_of(values: Mapping[str, object]) -> records.Results:
+    """The record of these values."""
+    return record_of(records.Results, dict(values), RESULTS, "results")
+
+
+def run_of(values: Mapping[str, object]) -> Run:
+    """What the report shows of these values."""
+    return read_run(results_of(values))
 
 
 def example_results() -> Results:
@@ -119,7 +149,8 @@ def _variant(
             "cuda": _no_cuda(),
             "mobile": _mobile(made, fast_s, recipe),
         },
-        "record": {
+        "record": RECORD
+        | {
             "fusions": {"rms_norm": 9, "relative_attention": 4, "snake": 0},
             "unmatched": [
                 {
@@ -197,8 +228,7 @@ def _tokens(role: str, lost: float) -> Results:
         kept = max(0.02, 1.0 - lost * (0.35 + 1.3 * i / max(n - 1, 1)))
         book = {"codebook": first + i, "agreement": kept, "floor": FLOOR - 4e-5 * i}
         book["n_positions"] = 1720
-        if role == "codec-encoder":
-            book["given_earlier"] = 1.0 - lost * 0.22
+        book["given_earlier"] = 1.0 - lost * 0.22 if role == "codec-encoder" else None
         books.append(book)
     ratios = [] if role == "codec-encoder" else [0.2, 0.4, 0.6, 0.8, 1.0]
     half = 0.0 if lost == 0 else 1.96 * math.sqrt(agreement * lost / 24_080)

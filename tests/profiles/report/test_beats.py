@@ -14,8 +14,8 @@ from profiles.report.tables.details import detail_table
 from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
 from profiles.report.views.choices import choices_of, recipes_of, source_bytes, whole_chain
-from profiles.report.views.read import read_run
 from profiles.report.views.run import Run
+from tests.profiles.report.example import results_of, run_of
 
 
 def with_beats(results: dict[str, Any], agreement: float | None = 0.93) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def with_beats(results: dict[str, Any], agreement: float | None = 0.93) -> dict[
 
 @pytest.fixture
 def run(results: dict[str, Any]) -> Run:
-    return read_run(with_beats(results))
+    return run_of(with_beats(results))
 
 
 def test_its_tables_speak_of_beats(run: Run) -> None:
@@ -69,7 +69,7 @@ def test_its_chart_has_beats_on_the_axis(run: Run) -> None:
 
 
 def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Run) -> None:
-    alone = read_run(results)
+    alone = run_of(results)
     assert whole_chain(run)
     assert source_bytes(run) == source_bytes(alone)
     assert choices_of(run) == choices_of(alone)
@@ -79,7 +79,7 @@ def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Run) -> No
 
 def test_a_run_of_nothing_else_counts_it(results: dict[str, Any]) -> None:
     both = with_beats(results)
-    run = read_run({**both, "models": both["models"][-1:], "totals": {}, "sets": []})
+    run = run_of({**both, "models": both["models"][-1:], "totals": {}, "sets": []})
     assert source_bytes(run) == 1_500_000
     assert "of the beats" in verdict_of(run, choices_of(run)).summary
 
@@ -88,11 +88,13 @@ def test_few_means_fewer_beats(results: dict[str, Any], run: Run) -> None:
     assert not [c for c in cautions_of(run) if c.title == "Few positions"]
     few = with_beats(results)
     few["models"][-1]["variants"][0]["accuracy"]["n_positions"] = 99
-    (caution,) = [c for c in cautions_of(read_run(few)) if c.title == "Few positions"]
+    (caution,) = [c for c in cautions_of(run_of(few)) if c.title == "Few positions"]
     assert caution.lines == ("wavebeat · fused: 99 beats",)
 
 
 def test_the_page_shows_it_with_and_without_beats(results: dict[str, Any], tmp_path: Path) -> None:
-    assert "Beats within 20 ms, interval" in render_report(with_beats(results), tmp_path)
-    silent = render_report(with_beats(results, None), tmp_path)
+    assert "Beats within 20 ms, interval" in render_report(
+        results_of(with_beats(results)), tmp_path
+    )
+    silent = render_report(results_of(with_beats(results, None)), tmp_path)
     assert "the reference finds no beat" in silent

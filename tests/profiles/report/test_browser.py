@@ -16,7 +16,7 @@ import soundfile
 from profiles.report.comparison import render_comparison
 from profiles.report.render import render_report
 from profiles.report.views.changes import changes_of
-from profiles.report.views.read import read_run
+from tests.profiles.report.example import results_of, run_of
 from tests.profiles.report.kernels import with_kernels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -46,7 +46,7 @@ def page(results: dict[str, Any], tmp_path: Path) -> Path:
     for owner in (results["models"][0], *results["models"][0]["variants"][:3]):
         with_kernels(owner["profiles"]["cpu"])
     path = tmp_path / "report é.html"
-    path.write_text(render_report(results, tmp_path), encoding="utf-8")
+    path.write_text(render_report(results_of(results), tmp_path), encoding="utf-8")
     return path
 
 
@@ -96,7 +96,7 @@ def test_the_keyboard_reaches_everything(
     page: Path, compared: bool, results: dict[str, Any]
 ) -> None:
     if compared:
-        run = read_run(results)
+        run = run_of(results)
         page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
     script = """
       document.querySelectorAll('details').forEach(function (d) { d.open = true; });
@@ -121,7 +121,7 @@ def test_the_keyboard_reaches_everything(
 
 
 def test_a_comparison_opens_without_errors(page: Path, results: dict[str, Any]) -> None:
-    run = read_run(results)
+    run = run_of(results)
     page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
     done = browse(page, "--dump-dom")
     assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)

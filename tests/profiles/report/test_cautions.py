@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.report.cautions import cautions_of, left_in_float
-from profiles.report.views.read import read_run
+from tests.profiles.report.example import run_of
 
 
 def lines(results: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {c.title: c.lines for c in cautions_of(read_run(results))}
+    return {c.title: c.lines for c in cautions_of(run_of(results))}
 
 
 def test_warnings_of_the_example(results: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def test_totals_that_disagree_with_their_variants_are_found(results: dict[str, A
 
 
 def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> None:
-    left = {entry.variant: entry for entry in left_in_float(read_run(results))}
+    left = {entry.variant: entry for entry in left_in_float(run_of(results))}
     assert "codec_encoder · fused" not in left
     static = left["codec_encoder · int8-static"]
     assert static.total == 4
@@ -66,6 +66,6 @@ def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> N
 def test_long_lists_start_closed_unless_they_are_grave(results: dict[str, Any]) -> None:
     clips = [{"name": f"{i}.wav", "reason": "silent"} for i in range(9)]
     results["audio_set"]["dropped"] = clips
-    found = {c.title: c.open for c in cautions_of(read_run(results))}
+    found = {c.title: c.open for c in cautions_of(run_of(results))}
     assert not found["Clips that were dropped"]
     assert found["Larger than their source"] and found["Made with a warning"]

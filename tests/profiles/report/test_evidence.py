@@ -8,6 +8,7 @@ import pytest
 
 from profiles.report.render import render_report
 from profiles.report.tables.evidence import evidence_table, missing_evidence
+from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
 
 COMPILED = {
@@ -73,9 +74,9 @@ def test_each_row_says_of_which_level_it_is(tmp_path: Path) -> None:
 def test_what_is_missing_says_how_to_get_it(results: dict[str, Any], tmp_path: Path) -> None:
     assert evidence_table(tmp_path).rows == ()
     assert [line.split(":")[0] for line in missing_evidence(tmp_path)] == ["not measured"] * 3
-    assert "vampbench import-profile FILE" in render_report(results, tmp_path)
+    assert "vampbench import-profile FILE" in render_report(results_of(results), tmp_path)
     write(tmp_path)
-    html = render_report(results, tmp_path)
+    html = render_report(results_of(results), tmp_path)
     assert "Pixel 9" in html
     assert "vampbench import-profile FILE" not in html
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from profiles.report.render import render_report, write_report
+from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
 
 PageOf = Callable[[str], Any]
@@ -18,7 +19,7 @@ PageOf = Callable[[str], Any]
 
 @pytest.fixture
 def html(results: dict[str, Any], tmp_path: Path) -> str:
-    return render_report(results, tmp_path)
+    return render_report(results_of(results), tmp_path)
 
 
 def test_the_verdict_comes_first(html: str, page_of: PageOf) -> None:
@@ -65,7 +66,7 @@ def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
     for model, size in zip(results["models"], (91.4e6, 1.33e9, 1.10e9, 510e6), strict=True):
         model["source_bytes"] = size
     model["name"] = "mine"
-    page = page_of(render_report(results, tmp_path))
+    page = page_of(render_report(results_of(results), tmp_path))
     assert re.search(r"Against the 1\.8\sGB goal", page.sections["totals"])
     assert f"mine {model['role']}" in page.sections["models"]
 
@@ -115,7 +116,9 @@ def test_measured_estimated_and_absent_look_different(html: str, page_of: PageOf
 def test_missing_figures_are_said_never_blank(page_of: PageOf, tmp_path: Path) -> None:
     variant = {"recipe": "fp16", "status": "ok"}
     page = page_of(
-        render_report({"schema": 1, "models": [{"name": "m", "variants": [variant]}]}, tmp_path)
+        render_report(
+            results_of({"schema": 1, "models": [{"name": "m", "variants": [variant]}]}), tmp_path
+        )
     )
     assert page.sections["models"].count("not measured") >= 8
     assert "not recorded" in page.sections["models"]
@@ -125,7 +128,7 @@ def test_missing_figures_are_said_never_blank(page_of: PageOf, tmp_path: Path) -
 
 
 def test_an_empty_run_is_a_page(page_of: PageOf, tmp_path: Path) -> None:
-    page = page_of(render_report({"schema": 1}, tmp_path))
+    page = page_of(render_report(results_of({"schema": 1}), tmp_path))
     assert "No model in this run" in page.sections["verdict"]
 
 
@@ -138,7 +141,7 @@ def test_names_are_escaped(results: dict[str, Any], page_of: PageOf, tmp_path: P
     results["host"][nasty] = nasty
     results["audio_set"]["dropped"][0] = {"name": nasty, "reason": nasty}
     results["audio"] = [{"path": nasty, "name": nasty}]
-    html = render_report(results, tmp_path)
+    html = render_report(results_of(results), tmp_path)
     page = page_of(html)
     assert "<script>alert" not in html
     assert len(page.all("script")) == 1
@@ -150,7 +153,7 @@ def test_seeded_weights_are_said_at_the_model_too(
     results: dict[str, Any], page_of: PageOf, tmp_path: Path
 ) -> None:
     results["models"][0]["weights"] = "seeded"
-    page = page_of(render_report(results, tmp_path))
+    page = page_of(render_report(results_of(results), tmp_path))
     words = "seeded weights: not an accuracy claim"
     assert words in page.sections["verdict"]
     assert words in page.sections["models"]
@@ -178,11 +181,11 @@ def test_write_report_reads_the_file_and_writes_atomically(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file"),
-        (b"{", "not JSON"),
-        (b"[]", "holds no results"),
-        (b"\xff\xfe", "cannot read it"),
-        (b'{"schema": 9}', "schema 9"),
+        (None, r"no readable results.json \(No such file"),
+        (b"{", "no readable results.json .*line 1"),
+        (b"[]", "is no results.json"),
+        (b"\xff\xfe", "no readable results.json .*utf-8"),
+        (b'{"schema": 9}', "schema: 9 is no version"),
     ],
 )
 def test_bad_results_are_one_line_and_write_nothing(

@@ -18,6 +18,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import check_output, open_artifact
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.results import Results
 from vampnet_models.spec import Role
 from vampnet_models.text import percent
 
@@ -108,12 +109,12 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
     console.json({"output": str(out), "files": rows})
 
 
-def _codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:
+def _codec_pairs(results: Results, run_dir: Path) -> list[tuple[str, Path, Path]]:
     """(name, encoder, decoder): the source first, then each recipe that made both.
 
     Raises InputError when the run holds no codec.
     """
-    models = {m["role"]: m for m in results["models"]}
+    models = {m.role: m for m in results.models}
     try:
         encoder, decoder = models[Role.CODEC_ENCODER.value], models[Role.CODEC_DECODER.value]
     except KeyError as error:
@@ -121,11 +122,11 @@ def _codec_pairs(results: Json, run_dir: Path) -> list[tuple[str, Path, Path]]:
             f"{run_dir}: the run holds no {error.args[0]} to listen through"
         ) from error
     root = run_dir if run_dir.is_dir() else run_dir.parent
-    pairs = [("reference", root / encoder["path"], root / decoder["path"])]
-    for one in encoder["variants"]:
-        for two in decoder["variants"]:
-            if one["recipe"] == two["recipe"] and one["path"] and two["path"]:
-                pairs.append((one["recipe"], root / one["path"], root / two["path"]))
+    pairs = [("reference", root / (encoder.path or ""), root / (decoder.path or ""))]
+    for one in encoder.variants:
+        for two in decoder.variants:
+            if one.recipe == two.recipe and one.path and two.path:
+                pairs.append((one.recipe, root / one.path, root / two.path))
     for _, *paths in pairs:
         for path in paths:
             open_artifact(path)

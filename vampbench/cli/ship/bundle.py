@@ -41,6 +41,8 @@ from vampnet_models.onnxfile.artifact import (
     sha256_of,
 )
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.results import Model, Profile, Results
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
 from vampnet_models.text import end_of, megabytes, percent
@@ -124,7 +126,7 @@ def bundle(
         parts = _parts(results, folder_of, chosen, target, scratch, console)
         if as_ort:
             parts = [_in_ort_format(part, scratch, console) for part in parts]
-        weights = {model["weights"] for model in results["models"]}
+        weights = {model.weights for model in results.models}
         manifest = write_bundle(
             parts,
             out,
@@ -152,7 +154,7 @@ def bundle(
     if meant != made_on:
         console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
-        small = any(is_far_smaller(m["role"], m["source_bytes"]) for m in results["models"])
+        small = any(is_far_smaller(m.role, m.source_bytes) for m in results.models)
         console.say(_packaging(manifest["packaging"], limits=not small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
@@ -295,7 +297,7 @@ def _default_run(target: Target, scratch: Path, console: Console) -> Path:
 
 
 def _parts(
-    results: Json,
+    results: Results,
     root: Path,
     chosen: dict[str, str],
     target: Target,
@@ -304,24 +306,24 @@ def _parts(
 ) -> list[Part]:
     """What ships: VampNet's models of a run, or all of them where it has none of those."""
     chain = [role.value for role in CHAIN_ROLES]
-    models = [m for m in results["models"] if m["role"] in chain and m["name"] in chosen]
-    models = models or [m for m in results["models"] if m["name"] in chosen]
+    models = [m for m in results.models if m.role in chain and m.name in chosen]
+    models = models or [m for m in results.models if m.name in chosen]
     goldens = _goldens(models, root, scratch, console)
-    return [_part(m, goldens[m["name"]], chosen[m["name"]], root, target) for m in models]
+    return [_part(m, goldens[m.name], chosen[m.name], root, target) for m in models]
 
 
-def _goldens(models: list[Json], root: Path, scratch: Path, console: Console) -> dict[str, Golden]:
+def _goldens(models: list[Model], root: Path, scratch: Path, console: Console) -> dict[str, Golden]:
     """What each source answered: as the run kept it, else by running the sources now."""
     space = Workspace(root)
-    kept = {m["name"]: kept_golden(space.golden(m["name"]), m["source_sha256"]) for m in models}
+    kept = {m.name: kept_golden(space.golden(m.name), m.source_sha256 or "") for m in models}
     found = {name: golden for name, golden in kept.items() if golden is not None}
-    missing = [m for m in models if m["name"] not in found]
+    missing = [m for m in models if m.name not in found]
     if missing:
-        sources = {m["name"]: _source(root, m) for m in models}
+        sources = {m.name: _source(root, m) for m in models}
         inputs = prepare_inputs(
             tuple(sources.values()), load_audio(None, console), scratch, 0, console
         )
-        for name in (m["name"] for m in missing):
+        for name in (m.name for m in missing):
             evaluation = side_feeds(sources[name], inputs, EVALUATION, None, 0, console)
             golden = golden_of(sources[name], evaluation)
             if golden is None:
@@ -330,39 +332,40 @@ def _goldens(models: list[Json], root: Path, scratch: Path, console: Console) ->
     return found
 
 
-def _measured(profiles: Json, target: Target) -> Json | None:
+def _measured(profiles: dict[str, Profile], target: Target) -> Json | None:
     """The measured profile of the target's own provider, else the CPU's; None without one.
 
     Where the time goes stands in the run's results and would only weigh here.
     """
     for name in (target.profiler.name, "cpu"):
-        found = profiles.get(name) or {}
-        if found.get("kind") == "measurement":
-            return {k: v for k, v in found.items() if k not in ("operator_times", "peaks")}
+        found = profiles.get(name)
+        if found is not None and found.kind == "measurement":
+            left = {k: v for k, v in found.more.items() if k not in ("operator_times", "peaks")}
+            return dict(as_json(replace(found, more=left)))
     return None
 
 
-def _source(root: Path, model: Json) -> Artifact:
-    path = root / model["path"]
+def _source(root: Path, model: Model) -> Artifact:
+    path = root / (model.path or "")
     if not path.is_file():
         raise InputError(
             f"{path}: the source model is not there, and the run kept no answer of it; put it "
             "there, or run again"
         )
     artifact = open_artifact(path)
-    if artifact.sha256 != model["source_sha256"]:
+    if artifact.sha256 != model.source_sha256:
         raise InputError(f"{artifact.path}: changed since the run; run again")
     return artifact
 
 
-def _part(model: Json, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
-    record = next(v for v in model["variants"] if v["recipe"] == recipe)
-    artifact = open_artifact(root / record["path"])
-    if artifact.sha256 != record["record"]["sha256"]:
+def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
+    variant = next(v for v in model.variants if v.recipe == recipe)
+    artifact = open_artifact(root / (variant.path or ""))
+    if variant.record is None or artifact.sha256 != variant.record.sha256:
         raise InputError(f"{artifact.path}: changed since the run; run again")
     reference, output = golden.reference, golden.output
     numbers = (Role.CODEC_DECODER.value, Role.GENERIC.value)
-    if model["role"] not in numbers and not np.issubdtype(reference.dtype, np.integer):
+    if model.role not in numbers and not np.issubdtype(reference.dtype, np.integer):
         raise InputError(
             f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
         )
@@ -373,7 +376,7 @@ def _part(model: Json, golden: Golden, recipe: str, root: Path, target: Target) 
     if "mask" in golden.feeds and output == "tokens":
         counted = golden.feeds["mask"][:, -reference.shape[1] :].astype(bool)
     return Part(
-        name=model["name"],
+        name=model.name,
         artifact=artifact,
         recipe=recipe,
         source_sha256=golden.source_sha256,
@@ -382,7 +385,7 @@ def _part(model: Json, golden: Golden, recipe: str, root: Path, target: Target) 
         reference=reference,
         variant=answers[output],
         counted=counted,
-        accuracy=record["accuracy"],
-        profile=_measured(record["profiles"], target),
-        sounds=model["role"] != Role.GENERIC.value,
+        accuracy=as_json(variant.accuracy),
+        profile=_measured(variant.profiles, target),
+        sounds=model.role != Role.GENERIC.value,
     )

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from profiles.overview import recommendations
 from profiles.targets.contract import Target
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
+from vampnet_models.records.results import Model, Results
 from vampnet_models.spec import Role
 
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 
 
 def chosen_for(
-    target: Target, results: Json, root: Path, wish: str | None, *, is_default: bool
+    target: Target, results: Results, root: Path, wish: str | None, *, is_default: bool
 ) -> dict[str, str]:
     """A recipe by model: what was wished for, what `tune` found, else what `overview` advises.
 
@@ -23,19 +23,19 @@ def chosen_for(
     run does not have, and where there is no set for the target.
     """
     wished = _wished(wish, results) if wish is not None else {}
-    if wished.keys() >= {m["name"] for m in results["models"]}:
+    if wished.keys() >= {m.name for m in results.models}:
         return wished
     rest = _tuned(root, results) or (
-        {m["name"]: target.default_recipe(m["role"]) for m in results["models"]}
+        {m.name: target.default_recipe(m.role) for m in results.models}
         if is_default
         else _recommended(target, results)
     )
     return rest | wished
 
 
-def _wished(wish: str, results: Json) -> dict[str, str]:
+def _wished(wish: str, results: Results) -> dict[str, str]:
     """`coarse=fp16,codec=int8-weights` or one recipe for all, as a recipe by model."""
-    models = results["models"]
+    models = results.models
     if "=" in wish:
         pairs = [word.split("=", 1) for word in wish.split(",") if "=" in word]
         if len(pairs) < len(wish.split(",")):
@@ -43,7 +43,7 @@ def _wished(wish: str, results: Json) -> dict[str, str]:
                 f"--recipe {wish}: give MODEL=RECIPE, with commas, or one recipe alone"
             )
     else:
-        pairs = [[m["name"], wish] for m in models]
+        pairs = [[m.name, wish] for m in models]
     found = {}
     for called, recipe in (map(str.strip, pair) for pair in pairs):
         meant = [m for m in models if called in _names(m)]
@@ -51,24 +51,24 @@ def _wished(wish: str, results: Json) -> dict[str, str]:
             names = ", ".join(dict.fromkeys(name for m in models for name in _names(m)))
             raise InputError(f"--recipe: {called}: the run has no such model; name one of {names}")
         for model in meant:
-            made = [v["recipe"] for v in model["variants"] if v["status"] in ("ok", "missed")]
+            made = [v.recipe for v in model.variants if v.status in ("ok", "missed")]
             if recipe not in made:
                 raise InputError(
-                    f"--recipe: the run has no variant {recipe} of {model['name']}; it has "
+                    f"--recipe: the run has no variant {recipe} of {model.name}; it has "
                     f"{', '.join(made) or 'no variant'}"
                 )
-            found[model["name"]] = recipe
+            found[model.name] = recipe
     return found
 
 
-def _names(model: Json) -> tuple[str, ...]:
+def _names(model: Model) -> tuple[str, ...]:
     """What a user may call a model."""
-    role: str = model["role"]
-    named = {model["name"]: None} | ({role: None} if role != Role.GENERIC.value else {})
+    role = model.role
+    named = {model.name: None} | ({role: None} if role != Role.GENERIC.value else {})
     return (*named, *(("codec",) if role in _CODEC else ()))
 
 
-def _recommended(target: Target, results: Json) -> dict[str, str]:
+def _recommended(target: Target, results: Results) -> dict[str, str]:
     """What `overview` advises. Raises InputError when the run has no set for the target."""
     for advice in recommendations(results):
         if advice.target == target.name:
@@ -81,10 +81,10 @@ def _recommended(target: Target, results: Json) -> dict[str, str]:
     )
 
 
-def _tuned(root: Path, results: Json) -> dict[str, str] | None:
+def _tuned(root: Path, results: Results) -> dict[str, str] | None:
     """The set that `tune` chose, where the folder has one."""
     path = root / "tune.json"
     if not root.is_dir() or not path.is_file():
         return None
-    chosen = {m["name"]: v["recipe"] for m in results["models"] for v in m["variants"][:1]}
+    chosen = {m.name: v.recipe for m in results.models for v in m.variants[:1]}
     return chosen or None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from profiles.overview import (
-    ACCEPTS,
     RULE,
     Recommendation,
     import_figures,
@@ -17,25 +17,21 @@ from profiles.overview import (
     recommendations,
     storage_by_use,
 )
-from profiles.report.views.read import read_run
+from profiles.report.views.read import load_results
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.summary import agreement_told, missing_rows, variants_told
+from vampbench.cli.ship.summary import agreement_told, missing_rows, of_source, variants_told
 from vampbench.cli.tables import filled
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
+from vampnet_models.records.generic import RESULTS, read
+from vampnet_models.records.generic import as_json as plain
+from vampnet_models.records.results import Lengths, Model, Results
 from vampnet_models.text import megabytes
 
-_UNKNOWN: Json = {"accepts": None, "length": None, "whole_mask": None, "reason": None}
-"""The lengths of a model of which a run, one of an earlier version for instance, noted none."""
+_UNKNOWN = Lengths(None, None, None, None)
 
 _DECLARED = "declared"
 """A generic model's lengths say nothing that `inspect` does not."""
-
-_MODEL_KEYS = {"name", "role", "path", "source_bytes", "source_sha256", "weights", "variants"}
-_VARIANT_KEYS = {"recipe", "path", "bytes", "status", "reason", "accuracy", "profiles", "record"}
-"""What commands read of each model and variant of a run."""
 
 
 @click.command()
@@ -53,30 +49,30 @@ def overview(run_dir: Path, as_json: bool) -> None:
     """
     console = Console(as_json=as_json)
     results = read_results(run_dir)
-    models = results["models"]
+    models = results.models
     rows = [
         (
-            m["name"],
+            m.name,
             r,
-            megabytes(v["bytes"]),
-            f"{v['bytes'] / m['source_bytes']:.0%}",
-            agreement_told(v["accuracy"]),
+            megabytes(v.bytes),
+            of_source(m, v),
+            agreement_told(v.accuracy),
         )
         for m in models
         for r, v in variants_told(m)
-        if v["bytes"] is not None
+        if v.bytes is not None
     ]
     console.table("Models", ("model", "recipe", "size", "of FP32", "agreement"), rows)
     missing = missing_rows(results)
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
-    lengths = {m["name"]: _lengths(m) for m in models}
-    told = [_length_row(n, each) for n, each in lengths.items() if each["accepts"] != _DECLARED]
+    lengths = {m.name: _lengths(m) for m in models}
+    told = [_length_row(n, each) for n, each in lengths.items() if each.accepts != _DECLARED]
     if told:
         console.table("Lengths", *filled(("model", "takes", "why"), told))
-    unknown = [name for name, each in lengths.items() if each["accepts"] is None]
+    unknown = [name for name, each in lengths.items() if each.accepts is None]
     if unknown:
-        again = results.get("command") or "vampbench run"
+        again = results.tool.command or "vampbench run"
         console.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
         console.say(f"  start it again, what is made is kept: {again}")
     storage = storage_by_use(results)
@@ -99,14 +95,14 @@ def overview(run_dir: Path, as_json: bool) -> None:
     refused = _refused_rows(models, advice)
     if refused:
         console.table("Refused", ("model", "recipe", "agreement", "why", "for"), refused)
-    imported = results.get("imported")
+    imported = results.imported
     issues = known_issues(results, lengths, imported)
     if issues:
         columns = ("issue of earlier exports", "before", "now")
         console.table("History", columns, [(i.name, i.before, i.now) for i in issues])
     console.json(
         {
-            "lengths": lengths,
+            "lengths": plain(lengths),
             "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],
             "recommendations": [asdict(a) for a in advice],
             "imported": import_figures(imported),
@@ -127,65 +123,41 @@ def results_path(given: Path) -> Path:
     return given / "results.json" if given.is_dir() else given
 
 
-def read_results(run_dir: Path) -> Json:
-    """A run's results.json. Raises InputError when there is none or it is something else."""
+def read_results(run_dir: Path) -> Results:
+    """A run's results.json. Raises InputError when there is none, or nothing to tell of in it."""
     path = results_path(run_dir)
-    try:
-        results = parse_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is no JSON; give the folder of a finished run") from error
-    if not isinstance(results, dict) or results.get("schema") != 1:
-        raise InputError(f"{path}: is no results.json of this version; run again")
-    models = _listed(results, "models")
-    if not models:
-        raise InputError(f"{path}: holds no model; run again")
-    variants = [v for m in models for v in _listed(m, "variants")]
-    for wanted, each in ((_MODEL_KEYS, models), (_VARIANT_KEYS, variants)):
-        for record in each:
-            missing = sorted(wanted - set(record) if isinstance(record, dict) else wanted)
-            if missing:
-                raise InputError(f"{path}: damaged: it has no {missing[0]} somewhere; run again")
-            was_made = record.get("status", "ok") in ("ok", "missed")
-            if was_made and not isinstance(record["path"], str):
-                raise InputError(f"{path}: damaged: a path in it is no text; run again")
-    read_run(results)
+    results = load_results(path)
+    if not results.models:
+        raise InputError(f"{path}: models: holds none; run again")
+    for number, model in enumerate(results.models):
+        made = ((f".variants[{i}]", v.path) for i, v in enumerate(model.variants) if v.usable)
+        for where, file in (("", model.path), *made):
+            if file is None:
+                raise InputError(f"{path}: models[{number}]{where}.path: is missing; run again")
     return results
 
 
-def _listed(record: object, key: str) -> list[Json]:
-    found = record.get(key) if isinstance(record, dict) else None
-    return found if isinstance(found, list) else []
+def _lengths(model: Model) -> Lengths:
+    """What the run noted of a model's lengths; nothing where that is nothing that is known here."""
+    try:
+        return read(Lengths, model.lengths, model.name, RESULTS.remedy)
+    except InputError:
+        return _UNKNOWN
 
 
-def _refused_rows(models: list[Json], advice: list[Recommendation]) -> list[tuple[str, ...]]:
+def _refused_rows(models: Sequence[Model], advice: list[Recommendation]) -> list[tuple[str, ...]]:
     """A row for each variant that loses too many tokens, with the targets that miss it so."""
     targets: dict[tuple[str, str, str], list[str]] = {}
     for each in advice:
         for refusal in each.refused:
             key = (refusal.model, refusal.recipe, refusal.text)
             targets.setdefault(key, []).append(each.target)
-    told = {(m["name"], v["recipe"]): v["accuracy"] for m in models for v in m["variants"]}
+    told = {(m.name, v.recipe): v.accuracy for m in models for v in m.variants}
     return [
         (model, recipe, agreement_told(told[model, recipe]), text, ", ".join(names))
         for (model, recipe, text), names in targets.items()
     ]
 
 
-def _lengths(model: Json) -> Json:
-    """What the run noted of a model's lengths; nulls where that is nothing that is known here."""
-    found = model.get("lengths")
-    if (
-        isinstance(found, dict)
-        and found.keys() >= _UNKNOWN.keys()
-        and found["accepts"] in tuple(ACCEPTS)
-        and isinstance(found["length"], int | None)
-        and isinstance(found["reason"], str | None)
-    ):
-        return {key: found[key] for key in _UNKNOWN}
-    return dict(_UNKNOWN)
-
-
-def _length_row(name: str, lengths: Json) -> tuple[str, str, str]:
-    return (name, lengths_text(lengths), lengths["reason"] or "-")
+def _length_row(name: str, lengths: Lengths) -> tuple[str, str, str]:
+    return (name, lengths_text(lengths), lengths.reason or "-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,9 +13,9 @@ from profiles.report.views.read import load_results
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.overview import results_path
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
+from vampnet_models.records.results import Results
 
 
 @click.command()
@@ -91,14 +92,13 @@ def _compare(
     )
 
 
-def _with_blocks(run: Json, path: Path, tuned: Path) -> Json:
+def _with_blocks(run: Results, path: Path, tuned: Path) -> Results:
     """A run's results with what `tune` found out per block, by the hash of the source.
 
     Raises InputError when the two have no model in common.
     """
-    found: Json = load_results(tuned)
-    blocks = {m["source_sha256"]: m["blocks"] for m in found.get("models", []) if m.get("blocks")}
-    models = [m | {"blocks": blocks.get(m["source_sha256"], [])} for m in run.get("models", [])]
-    if not any(m["blocks"] for m in models):
+    blocks = {m.source_sha256: m.blocks for m in load_results(tuned).models}
+    models = tuple(replace(m, blocks=blocks.get(m.source_sha256, ())) for m in run.models)
+    if not any(m.blocks for m in models):
         raise InputError(f"{tuned}: tuned none of the models of {path}; give what `tune` wrote")
-    return run | {"models": models}
+    return replace(run, models=models)

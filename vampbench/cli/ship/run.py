@@ -22,6 +22,8 @@ from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.records.generic import RESULTS, as_json, versioned
+from vampnet_models.records.results import Results
 from vampnet_models.text import megabytes, percent
 
 _CHOICE = "overview's choice for"
@@ -185,17 +187,18 @@ def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
     console.table("Together", columns, totals)
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
         console.say(NOISY_NOTE)
-    for skipped in results["skipped"]:
-        console.warn(f"skipped: {skipped['reason']}")
+    for skipped in results.skipped:
+        console.warn(f"skipped: {skipped.reason}")
     console.say(f"results  {job.out / 'results.json'}")
     console.say(f"report   {job.out / 'report.html'}")
-    console.json(results)
+    console.json(versioned(results, RESULTS))
     return code
 
 
-def _totals(results: Json) -> list[tuple[str, ...]]:
+def _totals(results: Results) -> list[tuple[str, ...]]:
     """Each recipe and set, and what `overview` advises: size, worst token agreement, CPU time."""
-    before, models = results["source_bytes"], counted(results["models"])
+    values = as_json(results)
+    before, models = results.source_bytes, counted(values["models"])
     advised = [each for each in recommendations(results) if each.target in _ADVISED]
     sets = [
         {
@@ -207,17 +210,19 @@ def _totals(results: Json) -> list[tuple[str, ...]]:
     ]
     music = {
         c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
-        for c in (*results["chains"], *chains_of(results["models"], sets))
+        for c in (*values["chains"], *chains_of(values["models"], sets))
         if c["target"] == "cpu"
     }
-    rows = [("source (FP32)", megabytes(before), "100%", "-", music.get("source", "-"))]
+    rows: list[tuple[str, ...]] = [
+        ("source (FP32)", megabytes(before), "100%", "-", music.get("source", "-"))
+    ]
     named = [
         (name, size, dict.fromkeys((m["name"] for m in models), name))
-        for name, size in results["totals"].items()
+        for name, size in results.totals.items()
     ]
     named += [
         (s["name"], s["bytes"], {m["name"]: s["parts"].get(m["role"]) for m in models})
-        for s in results["sets"]
+        for s in values["sets"]
     ]
     named += [(f"{_CHOICE} {each.target}", each.bytes, each.parts) for each in advised]
     return rows + [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vampnet_models.cache import Json
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.results import Model, Profile, Results, Variant
 from vampnet_models.text import end_of, megabytes, percent
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
@@ -15,57 +16,62 @@ _REASON_CHARACTERS = 240
 """Of a reason in a table, which wraps it; all of it stands in the results."""
 
 
-def summary_rows(results: Json) -> list[tuple[str, ...]]:
+def summary_rows(results: Results) -> list[tuple[str, ...]]:
     """One row per variant that is there, for the terminal."""
     return [
-        (model["name"], recipe, *_cells(model, variant))
-        for model in results["models"]
+        (model.name, recipe, *_cells(model, variant))
+        for model in results.models
         for recipe, variant in variants_told(model)
-        if variant["bytes"] is not None
+        if variant.bytes is not None
     ]
 
 
-def missing_rows(results: Json) -> list[tuple[str, ...]]:
+def missing_rows(results: Results) -> list[tuple[str, ...]]:
     """What is not there, or not as it was asked for: model, recipe or step, status, reason."""
     rows: list[tuple[str, ...]] = []
-    for model in results["models"]:
+    for model in results.models:
         for recipe, variant in variants_told(model):
-            if variant["status"] != "ok":
-                rows.append((model["name"], recipe, variant["status"], _short(variant["reason"])))
-        for step in model.get("failed_steps", ()):
-            rows.append((model["name"], step["step"], "failed", _short(step["reason"])))
+            if variant.status != "ok":
+                rows.append((model.name, recipe, variant.status, _short(variant.reason)))
+        for step in model.failed_steps:
+            rows.append((model.name, step.step, "failed", _short(step.reason)))
     return rows
 
 
-def agreement_told(accuracy: Json | None) -> str:
+def agreement_told(accuracy: AccuracyReport | None) -> str:
     """Token agreement with the source; for sound, which has no tokens, what it is judged by."""
-    found = accuracy or {}
-    if found.get("token_agreement") is None:
-        if found.get("si_sdr_db") is not None:
-            return f"{found['si_sdr_db']:.1f} dB SI-SDR"
-        if found.get("snr_db") is not None:
-            return f"{found['snr_db']:.1f} dB SQNR"
-    return percent(found.get("token_agreement"))
+    found = accuracy or AccuracyReport()
+    if found.token_agreement is None:
+        if found.si_sdr_db is not None:
+            return f"{found.si_sdr_db:.1f} dB SI-SDR"
+        if found.snr_db is not None:
+            return f"{found.snr_db:.1f} dB SQNR"
+    return percent(found.token_agreement)
 
 
-def variants_told(model: Json) -> list[tuple[str, Json]]:
+def variants_told(model: Model) -> list[tuple[str, Variant]]:
     """A model's variants by recipe; one for all of them where they failed for one reason."""
-    variants = model["variants"]
-    reasons = {v["reason"] for v in variants if v["status"] == "failed" and v["bytes"] is None}
-    if len(variants) > 1 and len(reasons) == 1 and all(v["reason"] in reasons for v in variants):
+    variants = model.variants
+    reasons = {v.reason for v in variants if v.status == "failed" and v.bytes is None}
+    if len(variants) > 1 and len(reasons) == 1 and all(v.reason in reasons for v in variants):
         return [("all", variants[0])]
-    return [(v["recipe"], v) for v in variants]
+    return [(v.recipe, v) for v in variants]
 
 
-def _cells(model: Json, variant: Json) -> tuple[str, ...]:
-    cpu = variant["profiles"].get("cpu") or {}
-    noisy = NOISY if cpu.get("noisy") else ""
-    ratio = cpu.get("ratio_to_reference")
+def of_source(model: Model, variant: Variant) -> str:
+    """A variant's size as a share of its source's."""
+    return f"{(variant.bytes or 0) / model.source_bytes:.0%}" if model.source_bytes else "-"
+
+
+def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
+    cpu = variant.profiles.get("cpu", Profile())
+    noisy = NOISY if cpu.noisy else ""
+    ratio, size = cpu.ratio_to_reference, variant.bytes or 0
     return (
-        megabytes(variant["bytes"]),
-        f"{variant['bytes'] / model['source_bytes']:.0%}",
-        agreement_told(variant["accuracy"]),
-        f"{noisy}{cpu['median_s'] * 1000:.1f} ms" if cpu.get("kind") == "measurement" else "-",
+        megabytes(size),
+        of_source(model, variant),
+        agreement_told(variant.accuracy),
+        f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu.median_s is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from profiles.report.render import render_report
 from profiles.report.tables.coverage import _COLUMNS, coverage_table, outside_lines
-from profiles.report.views.read import read_run
+from tests.profiles.report.example import results_of, run_of
 
 COVERAGE = {
     "calibration": {
@@ -24,7 +24,7 @@ COVERAGE = {
 
 def test_each_side_says_what_it_exercises(results: dict[str, Any]) -> None:
     results["models"][0]["coverage"] = COVERAGE
-    model = read_run(results).models[0]
+    model = run_of(results).models[0]
     calibration, evaluation = coverage_table(model).rows
     assert [row.name for row in (calibration, evaluation)] == ["calibration", "evaluation"]
     texts = dict(zip(_COLUMNS, (cell.text for cell in calibration.cells), strict=True))
@@ -40,10 +40,10 @@ def test_each_side_says_what_it_exercises(results: dict[str, Any]) -> None:
 def test_the_page_shows_it_where_it_was_recorded(
     results: dict[str, Any], page_of: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    before = render_report(results, tmp_path)
+    before = render_report(results_of(results), tmp_path)
     assert "was calibrated and judged on" not in before
     results["models"][0]["coverage"] = COVERAGE
-    after = render_report(results, tmp_path)
+    after = render_report(results_of(results), tmp_path)
     assert "was calibrated and judged on" in after
     assert "layers.3/&lt;out&gt;" in after
     assert len(page_of(after).all("table")) == len(page_of(before).all("table")) + 1

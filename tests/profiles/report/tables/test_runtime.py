@@ -4,11 +4,11 @@ from profiles.report.charts.marks import marks_for
 from profiles.report.tables.runtime import _COLUMNS, runtime_lines, runtime_table
 from profiles.report.tables.table import Row
 from profiles.report.views.choices import recipes_of
-from profiles.report.views.read import read_run
+from tests.profiles.report.example import run_of
 
 
 def rows_of(results: dict[str, Any]) -> dict[str, Row]:
-    run = read_run(results)
+    run = run_of(results)
     return {row.name: row for row in runtime_table(run, marks_for(recipes_of(run))).rows}
 
 
@@ -18,9 +18,12 @@ def record_of(results: dict[str, Any], recipe: str) -> dict[str, Any]:
     return record
 
 
+HALF = {"integer_share": 0.5, "upcast": {"nodes": 0, "casts": 0}}
+
+
 def test_each_variant_says_how_it_runs(results: dict[str, Any]) -> None:
     rows = rows_of(results)
-    usable = [v for m in read_run(results).models for v in m.variants if v.usable]
+    usable = [v for m in run_of(results).models for v in m.variants if v.usable]
     assert len(rows) == len(usable) > 0
     name = results["models"][0]["name"]
     integer, floats, attention, weights, upcast, constants = rows[f"{name} · int8-static"].cells
@@ -41,8 +44,11 @@ def test_each_recipe_is_summed_up_in_a_line(results: dict[str, Any]) -> None:
     for model in results["models"][1:]:
         for variant in model["variants"]:
             if variant["recipe"] == "int8-static" and variant["record"]:
-                variant["record"]["runtime"] = runtime | {"integer_share": 0.5, "upcast": {}}
-    lines = [line.replace("\u00a0", " ") for line in runtime_lines(read_run(results))]
+                variant["record"]["runtime"] = runtime | {
+                    "integer_share": 0.5,
+                    "upcast": {"nodes": 0, "casts": 0},
+                }
+    lines = [line.replace("\u00a0", " ") for line in runtime_lines(run_of(results))]
     said = dict(line.split(": ", 1) for line in lines)
     assert said["int8-static"].startswith("50.0 % to 96.2 % of each model's arithmetic in integer")
     assert "3 nodes in float16 computed as float32" in said["int8-static"]

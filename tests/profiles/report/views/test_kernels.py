@@ -14,8 +14,8 @@ from profiles.report.render import render_report
 from profiles.report.tables.machine import coverage
 from profiles.report.views.fields import Record
 from profiles.report.views.kernels import KernelTime, Peaks, kernel_times, timed_kernels
-from profiles.report.views.read import read_run
 from profiles.report.views.run import Profile
+from tests.profiles.report.example import results_of, run_of
 from tests.profiles.report.kernels import with_kernels
 
 Results = dict[str, Any]
@@ -34,7 +34,7 @@ def measured(results: Results) -> Results:
 
 
 def test_a_stack_keeps_the_whole_time(measured: Results) -> None:
-    found = timed_kernels(read_run(measured).models[0])
+    found = timed_kernels(run_of(measured).models[0])
     assert list(found)[:2] == ["FP32 source", "fused"]
     marks = operator_marks(found)
     assert len(marks) == 8 and list(marks)[-1] == OTHERS
@@ -58,7 +58,7 @@ def test_the_bound_takes_each_precision_at_its_peak() -> None:
 def test_the_page_shows_them(
     measured: Results, tmp_path: Path, page_of: Callable[[str], Any]
 ) -> None:
-    html = render_report(measured, tmp_path)
+    html = render_report(results_of(measured), tmp_path)
     page = page_of(html)
     names = [s["aria-label"] for s in page.all("svg", "chart")]
     assert "codec_encoder: time per operator" in names
@@ -77,7 +77,7 @@ def test_the_page_shows_them(
 
 
 def test_what_was_not_measured_names_the_command(measured: Results) -> None:
-    found = {line.target: line for line in coverage(read_run(measured))}
+    found = {line.target: line for line in coverage(run_of(measured))}
     operators = found["operators, roofline"]
     assert operators.counts == "measured for 1 of 4\u00a0models"
     assert "run: make report-full" in operators.note

@@ -7,12 +7,12 @@ import pytest
 
 from profiles.measure.records import Measurement
 from profiles.measure.stats import Noise, Ratio, Summary, Verdict
-from profiles.report.views.read import read_run
+from tests.profiles.report.example import run_of
 from vampnet_models.errors import InputError
 
 
 def test_reads_the_example(results: dict[str, Any]) -> None:
-    run = read_run(results)
+    run = run_of(results)
     assert [m.name for m in run.models] == ["codec_encoder", "coarse", "c2f", "codec_decoder"]
     fused = run.models[0].variants[0]
     assert fused.accuracy.token_agreement == 1.0
@@ -25,7 +25,7 @@ def test_reads_the_example(results: dict[str, Any]) -> None:
 def test_every_optional_field_may_be_missing_or_null() -> None:
     bare = {"name": "m", "variants": [{"recipe": "r", "status": "ok", "accuracy": None}]}
     for extra in ({}, {"host": None, "sets": None, "audio": None, "totals": None, "tool": None}):
-        run = read_run({"schema": 1, "models": [bare], **extra})
+        run = run_of({"schema": 1, "models": [bare], **extra})
         variant = run.models[0].variants[0]
         assert run.models[0].role == "generic"
         assert variant.bytes is None
@@ -36,22 +36,25 @@ def test_every_optional_field_may_be_missing_or_null() -> None:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"schema": 2}, "schema 2"),
-        ({"models": "x"}, "results.models"),
-        ({"models": [{"name": 3}]}, r"results.models\[0\].name"),
+        ({"schema": 2}, "results: schema: 2 is no version"),
+        ({"models": "x"}, "results: models: must be a list"),
+        ({"models": [{"name": 3}]}, r"results: models\[0\].name: must be a text"),
         ({"models": [{"name": "m", "source_bytes": "big"}]}, r"models\[0\].source_bytes"),
         ({"models": [{"name": "m", "source_bytes": True}]}, r"models\[0\].source_bytes"),
-        ({"models": [{"name": "m", "variants": [{"recipe": "r"}]}]}, "status is missing"),
+        (
+            {"models": [{"name": "m", "variants": [{"recipe": "r"}]}]},
+            r"models\[0\].variants\[0\].status: is missing",
+        ),
         (
             {"models": [{"name": "m", "variants": [{"recipe": "r", "status": "good"}]}]},
-            "'good' is none of",
+            "status: must be one of ok, .*, is 'good'",
         ),
         ({"sets": [{"name": "s", "parts": {"coarse": 1}}]}, r"sets\[0\].parts.coarse"),
     ],
 )
 def test_a_wrong_type_is_one_line_that_names_the_place(change: dict[str, Any], place: str) -> None:
     with pytest.raises(InputError, match=place) as caught:
-        read_run({"schema": 1, **change})
+        run_of({"schema": 1, **change})
     assert "\n" not in str(caught.value)
 
 
@@ -79,7 +82,7 @@ def test_reads_what_measuring_writes() -> None:
         warnings=("measure on an idle machine",),
     )
     variant = {"recipe": "r", "status": "ok", "profiles": {"cpu": measurement.as_json()}}
-    run = read_run({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
+    run = run_of({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
     profile = run.models[0].variants[0].profiles["cpu"]
     assert profile.kind == "measurement"
     assert (profile.p10_s, profile.median_s, profile.p90_s) == (0.12, 0.2, 0.28)
@@ -95,5 +98,5 @@ def test_reads_what_measuring_writes() -> None:
 def test_infinite_si_sdr_is_kept() -> None:
     accuracy = {"si_sdr_db": math.inf, "n_positions": 10}
     variant = {"recipe": "r", "status": "ok", "accuracy": accuracy}
-    run = read_run({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
+    run = run_of({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
     assert run.models[0].variants[0].accuracy.si_sdr_db == math.inf

@@ -9,13 +9,15 @@ import pytest
 from profiles.targets.order import find_target
 from vampbench.cli.ship.chosen import chosen_for
 from vampnet_models.errors import InputError
+from vampnet_models.records.generic import read
+from vampnet_models.records.results import Results
 
 ROLES = {"encoder": "codec-encoder", "coarse": "coarse", "c2f": "c2f", "decoder": "codec-decoder"}
 
 
 def results():
     accuracy = {"token_agreement": 0.999}
-    return {
+    values = {
         "models": [
             {
                 "name": name,
@@ -34,6 +36,7 @@ def results():
             for name, role in ROLES.items()
         ]
     }
+    return read(Results, values, "results", "run again")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def model(name: str, role: str, lengths: dict[str, Any] | None) -> dict[str, Any
         "weights": "unknown",
         "made_here": False,
         "lengths": lengths,
-        "variants": [variant | {"record": {}}, failed],
+        "variants": [variant, failed],
     }
 
 
@@ -45,7 +45,7 @@ def model(name: str, role: str, lengths: dict[str, Any] | None) -> dict[str, Any
 def finished(tmp_path: Path) -> Path:
     results = {
         "schema": 1,
-        "command": "vampbench run models -o out",
+        "tool": {"command": "vampbench run models -o out"},
         "models": [model("coarse", "coarse", FIXED), model("c2f", "c2f", None)],
         "source_bytes": 2_000_000,
         "totals": {"fp16": 1_000_000},

@@ -1,0 +1,300 @@
+"""The contents of results.json: what a run found, with paths relative to the file's folder.
+
+A file may lack what an earlier version did not note: such fields have defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.generic import REST
+from vampnet_models.records.variant import VariantRecord
+
+
+@dataclass(frozen=True)
+class FeedCoverage:
+    """What a feed set exercises.
+
+    `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
+    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
+    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
+    `codes_from` by the model that their codes come from.
+    """
+
+    n_feeds: int
+    mask_ratios: tuple[int, ...]
+    prompts: dict[str, int]
+    entries_seen: tuple[float, ...]
+    lengths: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    codes_from: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that will hurt, where, and what to do; a `fatal` one makes the model useless."""
+
+    kind: str
+    text: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A tensor of which evaluation has values outside the ranges that `recipe` calibrated.
+
+    share: of its values, or of its worst channel's (0 to 1).
+    """
+
+    tensor: str
+    recipe: str = "?"
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class BothCoverages:
+    """What the feeds of both sides exercise, and what evaluation has beyond calibration."""
+
+    calibration: FeedCoverage | None = None
+    evaluation: FeedCoverage | None = None
+    outside: tuple[Outside, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One variant on one target, as `kind` says: measurement, estimate, not-measured, failed.
+
+    Times are in seconds; `low_s` and `high_s` bound an estimate. `ratio_to_reference` and `verdict`
+    compare with the FP32 source of the same rounds. `more` holds what this target alone has.
+    """
+
+    kind: str = "not-measured"
+    target: str | None = None
+    median_s: float | None = None
+    p10_s: float | None = None
+    p90_s: float | None = None
+    samples_s: tuple[float, ...] = ()
+    yardstick_s: tuple[float, ...] = ()
+    noisy: bool = False
+    session_s: float | None = None
+    first_run_s: float | None = None
+    peak_rss_bytes: float | None = None
+    threads: int | None = None
+    ratio_to_reference: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    verdict: str | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    assumptions: tuple[str, ...] = ()
+    reason: str | None = None
+    remedy: str | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict, metadata=REST)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe applied to one model; `reason` says why it is not ok.
+
+    path, bytes, record: of the file that was made; None where none was.
+    accuracy: None where it was not compared.
+    profiles: by target.
+    """
+
+    recipe: str
+    status: Literal["ok", "missed", "failed", "not-applicable"]
+    path: str | None = None
+    bytes: int | None = None
+    reason: str | None = None
+    accuracy: AccuracyReport | None = None
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    record: VariantRecord | None = None
+
+    @property
+    def usable(self) -> bool:
+        """A file was made, whether or not it kept the promised accuracy."""
+        return self.status in ("ok", "missed")
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a block got its precision: a code and values for programs, words for a person."""
+
+    text: str
+    code: str | None = None
+    precision: str | None = None
+    saves_bytes: int | None = None
+    damage: float | None = None
+    damage_ratio: float | None = None
+    time_ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class BlockOption:
+    """What a block alone does to the model in one precision; None for a damage that overflows."""
+
+    precision: str
+    damage: float | None = None
+    time_ratio: float | None = None
+    saved_bytes: float | None = None
+    agreement: float | None = None
+    block: str | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a tuned model, and the precision that it got; an old file has words as `why`."""
+
+    block: str
+    chosen: str
+    options: tuple[BlockOption, ...] = ()
+    why: Why | str | None = None
+    nodes: int | None = None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Which lengths a model takes, in samples or frames; None where that was not found out.
+
+    accepts: `any`, `one` and `up-to` (of `length`), `none`, `declared` (a generic model).
+    whole_mask: whether a transformer takes nothing that is partly masked.
+    reason: what the runtime said of another length.
+    """
+
+    accepts: Literal["any", "one", "up-to", "none", "declared"] | None
+    length: int | None
+    whole_mask: bool | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class FailedStep:
+    """A step that could not be done with a model, and why."""
+
+    step: str = "a step"
+    reason: str = "no reason given"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A source model and its variants; `profiles` are the FP32 source's own.
+
+    made_here: whether this workbench wrote the graph.
+    lengths: of `Lengths`; earlier versions noted other values, which count as unknown.
+    blocks, free_running: where a search chose a precision for each block.
+    problems: what `inspect` finds wrong with the source.
+    """
+
+    name: str
+    role: str = "generic"
+    path: str | None = None
+    source_bytes: int | None = None
+    source_sha256: str | None = None
+    weights: str = "unknown"
+    made_here: bool | None = None
+    lengths: Any = None
+    problems: tuple[Problem, ...] = ()
+    failed_steps: tuple[FailedStep, ...] = ()
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    coverage: BothCoverages = field(default_factory=BothCoverages)
+    blocks: tuple[Block, ...] = ()
+    free_running: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What wrote the file."""
+
+    name: str | None = None
+    version: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file or clip that was not used, and why."""
+
+    name: str
+    reason: str = "no reason given"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A model that could not be opened, and why."""
+
+    path: str
+    reason: str = "no reason given"
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The audio that calibration and evaluation saw, in seconds."""
+
+    name: str | None = None
+    sha256: str | None = None
+    calibration_s: float | None = None
+    evaluation_s: float | None = None
+    dropped: tuple[Dropped, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SetOfParts:
+    """A mixture of recipes worth deploying: which recipe serves which role."""
+
+    name: str
+    parts: dict[str, str] = field(default_factory=dict)
+    bytes: int | None = None
+    token_agreement: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Time of the whole chain for 10 s of music, calculated from measured medians."""
+
+    name: str
+    target: str
+    s_per_10s_of_music: float | None = None
+    assumptions: tuple[str, ...] = ()
+    noisy: bool = False
+    kind: str = "derived"
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A sound to listen to."""
+
+    path: str
+    name: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """How long a step of the run took."""
+
+    name: str
+    took_s: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a run found. `imported` is what `vampbench import` wrote beside the models."""
+
+    tool: Tool = field(default_factory=Tool)
+    created: str | None = None
+    host: dict[str, Any] = field(default_factory=dict)
+    audio_set: Audio = field(default_factory=Audio)
+    models: tuple[Model, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    source_bytes: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+    sets: tuple[SetOfParts, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    audio: tuple[Sound | str, ...] = ()
+    imported: dict[str, Any] | None = None
+    steps: tuple[Step, ...] = ()
