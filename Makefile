@@ -21,8 +21,8 @@ install: $(VENV)/.installed  ## the command .venv/bin/vampbench
 test: $(VENV)/.installed-dev  ## the tests that take minutes together
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not long and not shown"
 
-test-long: $(VENV)/.installed-dev  ## the tests that take minutes each
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long
+test-long: $(VENV)/.installed-dev  ## the tests that take minutes each, and every shown command
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "long or shown"
 
 test-inc: $(VENV)/.installed-dev .venv-inc/.installed  ## the tests of the Neural Compressor backend
 	VAMPBENCH_INC_PYTHON=.venv-inc/bin/python $(BIN)/python -m pytest -q tests/optimize/backends/test_inc.py
@@ -40,7 +40,7 @@ format: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs  ## these documents as a site, in out/docs; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-docs-check: $(VENV)/.installed-dev  ## every command that the documents show
+docs-check: $(VENV)/.installed-dev  ## every command that the documents and the commands' help show; part of test-long
 	$(BIN)/python -m pytest -q -m shown tests/docs
 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved

@@ -141,10 +141,7 @@ class Rooms:
         return folder
 
     def _demo(self) -> Path:
-        """What `demo` makes; it finds done what a run of the same models has made."""
         out = self.of("demo") / "out" / "demo"
         if not out.exists():
-            if (mine := self._pages() / "out" / "mine").exists():
-                _linked(mine, out)
             self.run(DEMO, self.of("demo"))
         return out
