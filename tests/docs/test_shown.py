@@ -1,8 +1,8 @@
 """Every command that README, the pages and the commands' help show runs, and prints what they show.
 
 They run in the order of the pages, in one folder: a later one takes what an earlier one made.
-What makes a run shorter and changes nothing that is shown is given beside: short recordings, the
-fewest timed runs. The examples of each command's help run on the least models.
+What makes a run shorter and changes nothing that is shown is given beside: short recordings,
+the fewest timed runs, one thread. The examples of each command's help run on the least models.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _missing(command: str) -> str | None:
 
 
 def _brief(command: str, folder: Path) -> str:
-    """The command with a reader's own words in it, the fewest timed runs, and short audio."""
+    """The command with a reader's own words in it, the least timing, and short audio."""
     program, *words = shlex.split(command)
     if program == "make":
         return f"make -n -C {shlex.quote(str(README.parent))} {shlex.join(words)}"
@@ -154,6 +154,8 @@ def _brief(command: str, folder: Path) -> str:
             words += ["--audio", "recordings"]
         if "--rounds" in options:
             words += ["--rounds", "3"]
+        if "--threads" in options:
+            words += ["--threads", "1"]
     return shlex.join([program, *words])
 
 
