@@ -58,6 +58,12 @@ def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_LINE_EVERY_S", threading.TIMEOUT_MAX)
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have told a width, and long lines would wrap at it."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @dataclass(frozen=True)
 class Finished:
     """How a command ended."""

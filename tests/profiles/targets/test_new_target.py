@@ -16,7 +16,7 @@ from profiles.targets import order
 from profiles.targets.contract import Profiler, Request, Target, TelemetrySwitch, Why
 from tests.profiles import graphs
 from tests.profiles.bundle.test_make import part, selfcheck
-from tests.profiles.report.example import example_results
+from tests.profiles.report.example import example_results, results_of
 from vampnet_models.errors import InputError
 
 
@@ -69,7 +69,9 @@ def test_overview_advises_what_it_takes():
         for recipe, size in (("fused", 9), ("int4-weights", 3), ("int8-dynamic", 1))
     ]
     model = {"name": "c2f", "role": "c2f", "source_bytes": 10, "variants": variants}
-    advice = {a.target: a for a in recommendations({"models": [model]})}
+    advice = {
+        a.target: a for a in recommendations(results_of(example_results() | {"models": [model]}))
+    }
     assert (advice["toy"].parts, advice["toy"].bytes) == ({"c2f": "int4-weights"}, 3)
     assert advice["toy"].why.text == "what the box holds"
     assert advice["android"].parts == {"c2f": "int8-dynamic"}
@@ -77,11 +79,11 @@ def test_overview_advises_what_it_takes():
 
 def test_a_report_has_its_figures_or_how_to_get_them(tmp_path):
     results = example_results()
-    assert "wind it up" in render_report(results, tmp_path)
+    assert "wind it up" in render_report(results_of(results), tmp_path)
     for model in results["models"]:
         for variant in model["variants"]:
             variant["profiles"] = {"toy": {"kind": "estimate", "low_s": 0.25, "high_s": 0.5}}
-    html = render_report(results, tmp_path)
+    html = render_report(results_of(results), tmp_path)
     assert "Toy box" in html and "wind it up" not in html
     assert "0.25" in html or "250" in html
 

@@ -118,7 +118,8 @@ def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):
 
 def test_targets_have_the_names_that_bundle_takes(finished, vampbench):
     found = vampbench("overview", finished, "--json").result
-    assert [r["target"] for r in found["recommendations"]] == ["cuda", "android", "ios"]
+    advised = {r["target"] for r in found["recommendations"]}
+    assert {"cuda", "android", "ios"} <= advised and not {"cpu", "android-npu"} & advised
 
 
 def test_the_rule_and_what_it_refused_are_told(finished, vampbench):
