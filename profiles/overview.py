@@ -60,7 +60,11 @@ class Caveat:
     text: str
 
 
-_NOISY = Caveat("noisy", None, "made of noisy times: another measurement may choose otherwise")
+_NOISY = Caveat(
+    "noisy",
+    None,
+    "its times are noisy: it may be no faster than others; on an idle machine: run --time-again",
+)
 
 
 @dataclass(frozen=True)

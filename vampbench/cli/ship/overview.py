@@ -130,10 +130,14 @@ def read_results(run_dir: Path) -> Results:
     if not results.models:
         raise InputError(f"{path}: models: holds none; run again")
     for number, model in enumerate(results.models):
-        made = ((f".variants[{i}]", v.path) for i, v in enumerate(model.variants) if v.usable)
-        for where, file in (("", model.path), *made):
-            if file is None:
-                raise InputError(f"{path}: models[{number}]{where}.path: is missing; run again")
+        needed = [("path", model.path), ("source_bytes", model.source_bytes)]
+        for i, made in enumerate(model.variants):
+            if made.usable:
+                where = f"variants[{i}]"
+                needed += [(f"{where}.path", made.path), (f"{where}.bytes", made.bytes)]
+        for name, value in needed:
+            if value is None:
+                raise InputError(f"{path}: models[{number}].{name}: is missing; run again")
     return results
 
 

@@ -99,6 +99,18 @@ def test_lengths_that_another_version_noted_are_unknown(finished, vampbench, not
     assert "unknown lengths: coarse, c2f; " in said
 
 
+@pytest.mark.parametrize(("field", "of_variant"), [("source_bytes", False), ("bytes", True)])
+def test_a_size_that_is_missing_counts_as_nothing_nowhere(finished, vampbench, field, of_variant):
+    path = finished / "results.json"
+    results = json.loads(path.read_text())
+    model = results["models"][0]
+    del (model["variants"][0] if of_variant else model)[field]
+    path.write_text(json.dumps(results))
+    done = vampbench("overview", finished)
+    where = "models[0].variants[0]." if of_variant else "models[0]."
+    assert done.code == 2 and f"{where}{field}: is missing; run again" in done.stderr
+
+
 def test_reasons_of_the_advice_are_values_with_words_beside_them(finished, vampbench):
     found = vampbench("overview", finished, "--json").result
     for advice in found["recommendations"]:
