@@ -36,7 +36,7 @@ EXPLAINED = (
     Form(rf"{STEP}(\d+ of \d+, )?\d+ s so far{LEFT}", PROGRESS),
     Form(rf"\S+ \([a-z0-9-]+\): model \d+ of \d+{LEFT}", PROGRESS),
     Form(r"  kept from before: .+", "An interrupted run goes on where it stopped"),
-    Form(r"warning: .+; calibrate on audio like it", "*calibrate on audio like it* and "),
+    Form(r"warning: .+; calibrate on audio like it", "*calibrate on audio like it* (for"),
     Form(
         r"warning: .+ has only \d+\.\d s of audio: .+; add recordings",
         "*add recordings* mean that yours are",
