@@ -1,0 +1,1 @@
+"""What the workbench does, a function per step; `import vampbench` has the main ones."""
