@@ -13,10 +13,10 @@ import click
 from optimize.backends.fusion import fused_recipe
 from optimize.recipes import Recipe, find_recipe
 from optimize.variant import Variant
+from vampbench.api.build import Calibrating, convert_models
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
-from vampbench.work.convert import Calibrating, convert_models
 from vampbench.work.runtime import warn_not_probed
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import (

@@ -11,10 +11,10 @@ from calibration.ranges.kept_ranges import Store
 from calibration.ranges.observers import OBSERVERS
 from optimize.backends import inc
 from optimize.recipes import INT8_STATIC, StaticSettings, dynamic_recipe, static_recipe
+from vampbench.api.build import Calibrating
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, native_option
-from vampbench.work.convert import Calibrating
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output
 
