@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import json
 import math
 import shutil
 import textwrap
@@ -12,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from profiles.bundle.bundled import selfcheck
 from profiles.bundle.ort_format import CONFIG, Shipped, config_text
 from profiles.count.packaging import store_fit, zipped_size
-from profiles.targets.contract import Target, TelemetrySwitch
-from vampnet_models.errors import InputError
+from profiles.targets.contract import Target
+from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import (
     Artifact,
@@ -29,13 +29,21 @@ from vampnet_models.onnxfile.artifact import (
     staging_beside,
     written,
 )
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import MANIFEST
+from vampnet_models.records.manifest import (
+    BundledFile,
+    BundledModel,
+    Delivered,
+    Manifest,
+    TelemetrySwitch,
+)
+from vampnet_models.records.results import Profile
 from vampnet_models.spec import Role
 
 _Array = NDArray[Any]
-_Json = dict[str, Any]
-
-_SCHEMA = 1
-MANIFEST, GOLDEN, NOTICE = "manifest.json", "golden.npz", "LICENSE-NOTE.txt"
+NOTICE = "LICENSE-NOTE.txt"
 TELEMETRY = "TELEMETRY-NOTE.txt"
 _SCRIPTS = ("selfcheck.py", "example.py")
 
@@ -73,8 +81,8 @@ class Part:
     reference: _Array
     variant: _Array
     counted: _Array
-    accuracy: _Json | None
-    profile: _Json | None
+    accuracy: AccuracyReport | None
+    profile: Profile | None
     shipped: Shipped | None = None
     sounds: bool = True
 
@@ -86,15 +94,16 @@ class Part:
         return self.artifact.files
 
     @property
-    def measure(self) -> str:
+    def measure(self) -> Literal["tokens", "audio"]:
         """`tokens` where the output is integer, else `audio`."""
         return "tokens" if np.issubdtype(self.reference.dtype, np.integer) else "audio"
 
 
-def write_bundle(parts: Sequence[Part], out: Path, *, target: Target, weights: str) -> _Json:
+def write_bundle(parts: Sequence[Part], out: Path, *, target: Target, weights: str) -> Manifest:
     """Write the bundle and return its manifest; the folder appears whole or not at all.
 
-    Raises InputError when `out` is there already, or cannot be written.
+    Raises InputError when `out` is there already, or cannot be written; PromiseMissed where a
+    model's answers hold nothing that could be promised.
     """
     check_free(out)
     with staging_beside(out) as staging, written(out):
@@ -110,10 +119,10 @@ def check_free(out: Path) -> None:
     """Raise InputError where no bundle can be written: something is there, or it may not be."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another output or remove it")
-    check_output(out / MANIFEST)
+    check_output(out / selfcheck.MANIFEST)
 
 
-def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> _Json:
+def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> Manifest:
     models = folder / "models"
     models.mkdir()
     for part in parts:
@@ -125,7 +134,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
         golden[f"{part.name}/reference"] = part.reference
         golden[f"{part.name}/variant"] = part.variant
         golden[f"{part.name}/counted"] = np.broadcast_to(part.counted, part.reference.shape)
-    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    np.savez_compressed(folder / selfcheck.GOLDEN, allow_pickle=False, **golden)
     for script in _SCRIPTS:
         text = files("profiles.bundle.bundled").joinpath(script).read_text(encoding="utf-8")
         (folder / script).write_text(text, encoding="utf-8")
@@ -138,30 +147,27 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
     (folder / NOTICE).write_text(note, encoding="utf-8")
     (folder / TELEMETRY).write_text(_telemetry_note(target.telemetry), encoding="utf-8")
     inside = sorted(p for p in folder.rglob("*") if p.is_file())
-    manifest: _Json = {
-        "schema": _SCHEMA,
-        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "target": target.name,
-        "provider": target.checked_on,
-        "target_provider": target.provider,
-        "telemetry": target.telemetry.as_json(),
-        "weights": weights,
-        "versions": {
+    manifest = Manifest(
+        created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        target=target.name,
+        provider=target.checked_on,
+        target_provider=target.provider,
+        telemetry=target.telemetry,
+        weights=weights,
+        versions={
             name: importlib.metadata.version(name)
             for name in ("vampnet-workbench", "onnxruntime", "numpy")
         },
-        "models": [_entry(part) for part in parts],
-        "packaging": _packaging_of([file for part in parts for file in part.files], target),
-        "files": [
-            {
-                "name": path.relative_to(folder).as_posix(),
-                "bytes": path.stat().st_size,
-                "sha256": sha256_of((path,)),
-            }
+        models=tuple(_entry(part) for part in parts),
+        packaging=_packaging_of([file for part in parts for file in part.files], target),
+        files=tuple(
+            BundledFile(
+                path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of((path,))
+            )
             for path in inside
-        ],
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        ),
+    )
+    write_record(manifest, MANIFEST, folder / selfcheck.MANIFEST)
     return manifest
 
 
@@ -178,33 +184,39 @@ def _telemetry_note(switch: TelemetrySwitch) -> str:
     return "\n\n".join(textwrap.fill(each, 96) for each in paragraphs) + "\n"
 
 
-def _entry(part: Part) -> _Json:
-    return {
-        "name": part.name,
-        "role": part.artifact.role.value,
-        "file": f"models/{part.files[0].name}",
-        "bytes": sum(file.stat().st_size for file in part.files),
-        "recipe": part.recipe,
-        "source_sha256": part.source_sha256,
-        "output": part.output,
-        "measure": part.measure,
-        "promise": promise(part),
-        "audio_s": _audio_s(part),
-        "accuracy": part.accuracy,
-        "profile": part.profile,
-        **({} if part.shipped is None else part.shipped.as_json()),
-    }
+def _entry(part: Part) -> BundledModel:
+    promised = promise(part)
+    if not math.isfinite(promised):
+        raise PromiseMissed(f"{part.name}: {part.recipe}: answers NaN or infinity; bundle another")
+    shipped = part.shipped
+    return BundledModel(
+        name=part.name,
+        role=part.artifact.role.value,
+        file=f"models/{part.files[0].name}",
+        bytes=sum(file.stat().st_size for file in part.files),
+        recipe=part.recipe,
+        source_sha256=part.source_sha256,
+        output=part.output,
+        measure=part.measure,
+        promise=promised,
+        audio_s=_audio_s(part),
+        accuracy=part.accuracy,
+        profile=part.profile,
+        format="onnx" if shipped is None or shipped.path is None else "ort",
+        ort_bytes=None if shipped is None else shipped.bytes,
+        ort_reason=None if shipped is None else shipped.reason,
+    )
 
 
-def _packaging_of(files: Sequence[Path], target: Target) -> _Json:
+def _packaging_of(files: Sequence[Path], target: Target) -> Delivered:
     """The models' size as a store delivers it, and which of the target's limits hold it."""
     zipped = zipped_size(tuple(files))
-    return {
-        "bytes": sum(file.stat().st_size for file in files),
-        "zipped_bytes": zipped.bytes,
-        "zipped_exact": zipped.exact,
-        "stores": store_fit(zipped.bytes, target.stores),
-    }
+    return Delivered(
+        bytes=sum(file.stat().st_size for file in files),
+        zipped_bytes=zipped.bytes,
+        zipped_exact=zipped.exact,
+        stores=store_fit(zipped.bytes, target.stores),
+    )
 
 
 def promise(part: Part) -> float:
@@ -224,20 +236,12 @@ def promise(part: Part) -> float:
 def reached(part: Part) -> float:
     """What the part's answers here keep of the reference: share of tokens, or SI-SDR in dB."""
     if part.measure == "audio":
-        return _si_sdr_db(part.reference, part.variant)
+        return selfcheck.si_sdr_db(part.reference, part.variant)
     return float((part.reference == part.variant)[_counted(part)].mean())
 
 
 def _counted(part: Part) -> _Array:
     return np.broadcast_to(part.counted, part.reference.shape).astype(bool)
-
-
-def _si_sdr_db(reference: _Array, estimate: _Array) -> float:
-    reference, estimate = (x.astype(np.float64).ravel() for x in (reference, estimate))
-    reference, estimate = reference - reference.mean(), estimate - estimate.mean()
-    target = reference * (estimate @ reference) / (reference @ reference + 1e-20)
-    noise = estimate - target
-    return float(10 * np.log10((target @ target + 1e-20) / (noise @ noise + 1e-20)))
 
 
 def _audio_s(part: Part) -> float | None:

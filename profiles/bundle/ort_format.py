@@ -10,7 +10,6 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
@@ -32,14 +31,6 @@ class Shipped:
     bytes: int | None
     operators: _Operators
     reason: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        """What the manifest says of it."""
-        return {
-            "format": "onnx" if self.path is None else "ort",
-            "ort_bytes": self.bytes,
-            "ort_reason": self.reason,
-        }
 
 
 def in_ort_format(artifact: Artifact, folder: Path) -> Shipped:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from profiles import host
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.manifest import StoreFit
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 
@@ -69,7 +71,7 @@ class Packaging:
             "ort_bytes": self.ort.bytes,
             "ort_reason": self.ort.reason,
             "required_operators": {d: list(ops) for d, ops in self.ort.operators.items()},
-            "stores": store_fit(self.zipped.bytes, self.limits),
+            "stores": as_json(store_fit(self.zipped.bytes, self.limits)),
         }
 
 
@@ -150,17 +152,12 @@ def parse_operators(text: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def store_fit(delivered_bytes: int, limits: Sequence[StoreLimit]) -> list[dict[str, Any]]:
+def store_fit(delivered_bytes: int, limits: Sequence[StoreLimit]) -> tuple[StoreFit, ...]:
     """Each store limit and whether a part of this size, as delivered, is within it."""
-    return [
-        {
-            "store": limit.store,
-            "part": limit.part,
-            "limit_bytes": limit.bytes,
-            "fits": delivered_bytes <= limit.bytes,
-        }
+    return tuple(
+        StoreFit(limit.store, limit.part, limit.bytes, delivered_bytes <= limit.bytes)
         for limit in limits
-    ]
+    )
 
 
 def _deflated(path: Path, offsets: range) -> int:

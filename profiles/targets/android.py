@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from profiles.count.packaging import StoreLimit
-from profiles.targets.contract import Target, TelemetrySwitch
+from profiles.targets.contract import Target
 from profiles.targets.mobile import MOBILE
+from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.telemetry import VARIABLE
 
 ANDROID = Target(

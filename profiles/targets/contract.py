@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from profiles.count.packaging import StoreLimit
 from profiles.measure.rounds import Plan
 from profiles.place import Place
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import Role
-from vampnet_models.telemetry import VARIABLE
 
 _TRANSFORMERS = (Role.COARSE, Role.C2F)
 
@@ -70,27 +70,6 @@ class Why:
 
     code: str
     text: str
-
-
-@dataclass(frozen=True)
-class TelemetrySwitch:
-    """How an app turns ONNX Runtime's telemetry off, by Privacy.md of ONNX Runtime 1.29 and later.
-
-    The official packages for Linux, macOS, Android and iOS send events over HTTPS by default,
-    those for Windows hand them to the system (ETW).
-
-    set_with: what sets the environment variable.
-    before: ahead of what.
-    text: that in a sentence.
-    """
-
-    set_with: str
-    before: str
-    text: str
-
-    def as_json(self) -> dict[str, Any]:
-        """For a manifest: the official packages report unless the variable has that value."""
-        return {"on_by_default": True, "variable": VARIABLE, "value": "1", **asdict(self)}
 
 
 def _no_notes(_examined: Examined, _covered: Mapping[str, Coverage]) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from profiles.measure.operators import profile_operators
 from profiles.measure.records import Failure
 from profiles.measure.roofline import measure_peaks, roofline
 from profiles.place import cpu
-from profiles.targets.contract import Profiler, Request, Target, TelemetrySwitch
+from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.examined import derived
+from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.telemetry import VARIABLE
 
 _Json = dict[str, Any]

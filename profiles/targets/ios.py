@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from profiles.count.coverage import Coverage
 from profiles.count.examine import Examined
 from profiles.count.packaging import StoreLimit
-from profiles.targets.contract import Target, TelemetrySwitch, Why
+from profiles.targets.contract import Target, Why
 from profiles.targets.mobile import MOBILE
+from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.telemetry import VARIABLE
 
 _FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})

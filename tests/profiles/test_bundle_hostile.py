@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ def rewritten(folder: Path, change: Change) -> list[str]:
     change(manifest)
     path.write_text(json.dumps(manifest))
     found = selfcheck.check(folder, None, None)
-    json.dumps(found, allow_nan=False)
-    assert found["ok"] == (found["problems"] == [])
-    return list(found["problems"])
+    json.dumps(asdict(found), allow_nan=False)
+    assert found.ok == (found.problems == ())
+    return list(found.problems)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_manifest_that_is_not_ours_is_one_problem(
 )
 def test_what_is_no_manifest_is_one_line(folder: Path, content: bytes, said: str) -> None:
     (folder / "manifest.json").write_bytes(content)
-    (problem,) = selfcheck.check(folder, None, None)["problems"]
+    (problem,) = selfcheck.check(folder, None, None).problems
     assert said in problem and problem.isprintable()
 
 
@@ -110,7 +111,7 @@ def test_added_missing_and_linked_files_are_found(folder: Path, tmp_path: Path) 
     (folder / "golden.npz").symlink_to(secret)
     (folder / "example.py").unlink()
     os.mkfifo(folder / "example.py")
-    problems = selfcheck.check(folder, None, None)["problems"]
+    problems = selfcheck.check(folder, None, None).problems
     assert sorted(problems) == [
         "LICENSE-NOTE.txt: missing; copy the bundle again",
         "example.py: is a link or no regular file; copy the bundle again",
@@ -125,13 +126,13 @@ def test_a_linked_folder_and_a_linked_manifest_are_not_followed(
 ) -> None:
     (folder / "models").rename(tmp_path / "elsewhere")
     (folder / "models").symlink_to(tmp_path / "elsewhere")
-    assert selfcheck.check(folder, None, None)["problems"] == [
+    assert selfcheck.check(folder, None, None).problems == (
         "models: is a link or no regular file; copy the bundle again",
         "models/coarse.onnx: missing; copy the bundle again",
-    ]
+    )
     (folder / "manifest.json").rename(tmp_path / "manifest.json")
     (folder / "manifest.json").symlink_to(tmp_path / "manifest.json")
-    (problem,) = selfcheck.check(folder, None, None)["problems"]
+    (problem,) = selfcheck.check(folder, None, None).problems
     assert problem.startswith("manifest.json: is a link")
 
 
@@ -140,8 +141,8 @@ def test_the_manifests_own_hash_is_compared(
     vampbench: Callable[..., Finished],  # noqa: F811
 ) -> None:
     digest = sha256_of((folder / "manifest.json",))
-    assert selfcheck.check(folder, None, digest.upper())["ok"]
-    (problem,) = selfcheck.check(folder, None, "0" * 64)["problems"]
+    assert selfcheck.check(folder, None, digest.upper()).ok
+    (problem,) = selfcheck.check(folder, None, "0" * 64).problems
     assert f"its SHA-256 is {digest}, not the one given" in problem
     done = vampbench("check", folder, "--manifest-sha256", "0" * 64)
     assert done.code == 1 and digest in done.stderr

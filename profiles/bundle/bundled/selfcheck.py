@@ -25,6 +25,7 @@ import re
 import stat
 import time
 import zipfile
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,85 @@ UNSIGNED = "the hashes detect damage, not tampering; to rule that out send this 
 
 MARGIN = "promised: what was measured where it was made, less a margin for other hardware"
 
-Json = dict[str, Any]
-
 
 class Refused(Exception):
     """Why the bundle cannot be checked, in one line."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the bundle, by its path in it."""
+
+    name: str
+    bytes: float
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is read of a model: its file, and what the output `output` must answer.
+
+    promise: a share of tokens (0 to 1) or dB, as `measure` says.
+    audio_s: how much sound the golden inputs stand for; None where they stand for none.
+    """
+
+    name: str
+    role: str
+    file: str
+    output: str
+    measure: str
+    promise: float
+    audio_s: float | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is read of the manifest; `target_provider` is what runs on the target, if known."""
+
+    target: str
+    provider: str
+    target_provider: str | None
+    files: tuple[File, ...]
+    models: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a model answered here, and how fast; None for a sound that is not finite.
+
+    to_reference, to_maker: as near as it comes to the FP32 source and to the maker's own output.
+    median_s, first_s: of the runs after the first, and of that.
+    """
+
+    name: str
+    role: str
+    ok: bool
+    measure: str
+    to_reference: float | None
+    promise: float
+    to_maker: float | None
+    median_s: float
+    first_s: float
+    audio_s: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it. `problems` is empty where everything holds, and then it is ok.
+
+    provider: what the models ran on; `not_exercised` is what they are meant to run on, if another.
+    manifest_compared: whether its SHA-256 was given, and so is known to be the maker's.
+    """
+
+    ok: bool
+    problems: tuple[str, ...]
+    provider: str | None
+    manifest_compared: bool
+    target: str | None = None
+    not_exercised: str | None = None
+    onnxruntime: str | None = None
+    manifest_sha256: str | None = None
+    models: tuple[Checked, ...] = ()
 
 
 def sha256(path: Path) -> str:
@@ -61,7 +136,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_manifest(folder: Path, expected_sha256: str | None = None) -> tuple[Json, str]:
+def read_manifest(folder: Path, expected_sha256: str | None = None) -> tuple[Manifest, str]:
     """The manifest, every field of it that is used checked, and its SHA-256. Raises Refused."""
     path = folder / MANIFEST
     try:
@@ -75,50 +150,63 @@ def read_manifest(folder: Path, expected_sha256: str | None = None) -> tuple[Jso
     if expected_sha256 is not None and digest != expected_sha256.strip().lower():
         raise Refused(f"{MANIFEST}: its SHA-256 is {digest}, not the one given: not that bundle")
     try:
-        manifest = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+        values = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{MANIFEST} is no JSON: {shown(str(error))}") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise Refused(f"{MANIFEST} here is none of schema {SCHEMA}; make the bundle again")
-    _check(manifest)
-    return manifest, digest
+    return _manifest(values), digest
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def _check(manifest: Json) -> None:
-    """Raise Refused unless the manifest's fields are of the kinds that this script reads."""
-    files, models = _list(manifest, "files"), _list(manifest, "models")
-    names = [_text(file, "name", f"files[{i}]") for i, file in enumerate(files)]
-    for file, name in zip(files, names, strict=True):
-        if not inside(name) or name == MANIFEST:
-            raise Refused(f"{MANIFEST}: {name}: leaves the folder, or is no path of a file in it")
-        if not 0 <= _number(file, "bytes", name) <= 2**63:
-            raise Refused(f"{MANIFEST}: {name}: its bytes are no size")
-        if not re.fullmatch("[0-9a-f]{64}", _text(file, "sha256", name)):
-            raise Refused(f"{MANIFEST}: {name}: its sha256 is no hash")
-    if GOLDEN not in names or len(set(names)) < len(names):
+def _manifest(values: dict[str, Any]) -> Manifest:
+    """The fields that this script reads. Raises Refused where one is of another kind."""
+    files = tuple(_file(each, f"files[{i}]") for i, each in enumerate(_list(values, "files")))
+    names = {file.name for file in files}
+    if GOLDEN not in names or len(names) < len(files):
         raise Refused(f"{MANIFEST}: lists no {GOLDEN}, or a file twice; make the bundle again")
-    for i, model in enumerate(models):
-        name = _text(model, "name", f"models[{i}]")
-        for key in ("role", "output"):
-            _text(model, key, name)
-        if _text(model, "file", name) not in names:
-            raise Refused(f"{MANIFEST}: {name}: its file is not in the list of files")
-        if _text(model, "measure", name) not in ("tokens", "audio"):
-            raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio")
-        _number(model, "promise", name)
-        if model.get("audio_s") is not None and _number(model, "audio_s", name) <= 0:
-            raise Refused(f"{MANIFEST}: {name}: stands for no sound")
-    if len({model["name"] for model in models}) < len(models):
+    models = tuple(
+        _entry(each, f"models[{i}]", names) for i, each in enumerate(_list(values, "models"))
+    )
+    if len({model.name for model in models}) < len(models):
         raise Refused(f"{MANIFEST}: lists a model twice; make the bundle again")
-    for key in ("target", "provider", *(["target_provider"] * ("target_provider" in manifest))):
-        _text(manifest, key, "the bundle")
+    # Earlier ones named no provider of the target.
+    keys = ("target", "provider", *(("target_provider",) if "target_provider" in values else ()))
+    target, provider, *meant = (_text(values, key, "the bundle") for key in keys)
+    return Manifest(target, provider, next(iter(meant), None), files, models)
 
 
-def _list(holder: Json, key: str) -> list[Any]:
+def _file(values: Any, where: str) -> File:
+    name = _text(values, "name", where)
+    if not inside(name) or name == MANIFEST:
+        raise Refused(f"{MANIFEST}: {name}: leaves the folder, or is no path of a file in it")
+    file = File(name, _number(values, "bytes", name), _text(values, "sha256", name))
+    if not 0 <= file.bytes <= 2**63:
+        raise Refused(f"{MANIFEST}: {name}: its bytes are no size")
+    if not re.fullmatch("[0-9a-f]{64}", file.sha256):
+        raise Refused(f"{MANIFEST}: {name}: its sha256 is no hash")
+    return file
+
+
+def _entry(values: Any, where: str, files: set[str]) -> Entry:
+    name = _text(values, "name", where)
+    keys = ("role", "file", "output", "measure")
+    role, file, output, measure = (_text(values, key, name) for key in keys)
+    if file not in files:
+        raise Refused(f"{MANIFEST}: {name}: its file is not in the list of files")
+    if measure not in ("tokens", "audio"):
+        raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio")
+    promise = _number(values, "promise", name)
+    audio_s = None if values.get("audio_s") is None else _number(values, "audio_s", name)
+    if audio_s is not None and audio_s <= 0:
+        raise Refused(f"{MANIFEST}: {name}: stands for no sound")
+    return Entry(name, role, file, output, measure, promise, audio_s)
+
+
+def _list(holder: dict[str, Any], key: str) -> list[Any]:
     found = holder.get(key)
     if not isinstance(found, list) or not 0 < len(found) <= LISTED:
         raise Refused(f"{MANIFEST}: {key} is no list of 1 to {LISTED}; make the bundle again")
@@ -153,9 +241,9 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)[:300]
 
 
-def problems_of_files(folder: Path, manifest: Json) -> list[str]:
+def problems_of_files(folder: Path, manifest: Manifest) -> list[str]:
     """Files that are missing, added, links, or not as they were. No link is followed."""
-    listed = {file["name"]: file for file in manifest["files"]}
+    listed = {file.name: file for file in manifest.files}
     found, seen = [], set()
     for parent, folders, names in os.walk(folder):
         for each in [*folders, *names]:
@@ -168,8 +256,8 @@ def problems_of_files(folder: Path, manifest: Json) -> list[str]:
                 found.append(f"{shown(name)}: is a link or no regular file; copy the bundle again")
             elif name not in listed:
                 found.append(f"{shown(name)}: is not of the bundle; remove it")
-            elif path.lstat().st_size != listed[name]["bytes"] or (
-                sha256(path) != listed[name]["sha256"]
+            elif path.lstat().st_size != listed[name].bytes or (
+                sha256(path) != listed[name].sha256
             ):
                 found.append(f"{name}: changed since the bundle was made; copy it again")
             seen.add(name)
@@ -187,52 +275,54 @@ def si_sdr_db(reference: Any, estimate: Any) -> float:
     return 10 * math.log10((target @ target + 1e-20) / (noise @ noise + 1e-20))
 
 
-def score(entry: Json, output: Any, expected: Any, counted: Any) -> float:
-    """Share of equal tokens where they count, or SI-SDR in dB; not finite: the worst."""
+def score(entry: Entry, output: Any, expected: Any, counted: Any) -> float | None:
+    """Share of equal tokens where they count, or SI-SDR in dB; None if not finite."""
     import numpy as np
 
     if not output.shape == expected.shape == counted.shape or not counted.any():
-        raise Refused(f"{entry['name']}: {GOLDEN} and its output {list(output.shape)} do not fit")
-    if entry["measure"] == "tokens":
+        raise Refused(f"{entry.name}: {GOLDEN} and its output {list(output.shape)} do not fit")
+    if entry.measure == "tokens":
         return float((output == expected)[counted.astype(bool)].mean())
-    return si_sdr_db(expected, output) if np.isfinite(output).all() else float("-inf")
+    return si_sdr_db(expected, output) if np.isfinite(output).all() else None
 
 
-def check_model(folder: Path, entry: Json, golden: Any, provider: str) -> Json:
+def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> Checked:
     """Run one model on its golden inputs: what it answers, and how fast. Raises Refused."""
     import numpy as np
     import onnxruntime as ort
 
-    name = entry["name"]
+    name = entry.name
     prefix = f"{name}/in/"
     feeds = {k.removeprefix(prefix): golden[k] for k in golden.files if k.startswith(prefix)}
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(str(folder / entry["file"]), options, providers=[provider])
+    session = ort.InferenceSession(str(folder / entry.file), options, providers=[provider])
     if session.get_providers()[0] != provider:
         raise Refused(f"{provider} fell back to {session.get_providers()[0]}; check its driver")
     times_s = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
-        (output,) = session.run([entry["output"]], feeds)
+        (output,) = session.run([entry.output], feeds)
         times_s.append(time.perf_counter() - start)
     counted = golden[f"{name}/counted"]
     to_reference = score(entry, output, golden[f"{name}/reference"], counted)
-    return {
-        "name": name,
-        "ok": bool(to_reference >= entry["promise"]),
-        "to_reference": to_reference,
-        "promise": entry["promise"],
-        "to_maker": score(entry, output, golden[f"{name}/variant"], counted),
-        "measure": entry["measure"],
-        "median_s": float(np.median(times_s[1:])),
-        "first_s": times_s[0],
-        "audio_s": entry["audio_s"],
-        "role": entry["role"],
-    }
+    return Checked(
+        name=name,
+        role=entry.role,
+        ok=bool(to_reference is not None and to_reference >= entry.promise),
+        measure=entry.measure,
+        to_reference=to_reference,
+        promise=entry.promise,
+        to_maker=score(entry, output, golden[f"{name}/variant"], counted),
+        median_s=float(np.median(times_s[1:])),
+        first_s=times_s[0],
+        audio_s=entry.audio_s,
+    )
 
 
-def check_models(folder: Path, manifest: Json, provider: str) -> tuple[list[Json], list[str]]:
+def check_models(
+    folder: Path, manifest: Manifest, provider: str
+) -> tuple[list[Checked], list[str]]:
     """What the models answer, and what is wrong with that."""
     import numpy as np
     import onnxruntime as ort
@@ -246,106 +336,100 @@ def check_models(folder: Path, manifest: Json, provider: str) -> tuple[list[Json
             if sum(info.file_size for info in archive.infolist()) > GOLDEN_BYTES:
                 raise Refused(f"{GOLDEN}: unpacks to over {GOLDEN_BYTES} bytes")
         with np.load(folder / GOLDEN, allow_pickle=False) as golden:
-            for entry in manifest["models"]:
-                name = entry["name"]
+            for entry in manifest.models:
+                name = entry.name
                 rows.append(check_model(folder, entry, golden, provider))
     except Refused as error:
         problems.append(str(error))
     except Exception as error:  # noqa: BLE001 - whatever the runtime or a damaged array raises
         problems.append(f"{name}: cannot be run: {shown(f'{type(error).__name__}: {error}')}")
     problems += [
-        f"{row['name']}: {row['to_reference']:.4g} to the FP32 reference, "
-        f"promised {row['promise']:.4g}"
+        f"{row.name}: {told(row.to_reference, row.measure)} to the FP32 reference, "
+        f"promised {told(row.promise, row.measure)}"
         for row in rows
-        if not row["ok"]
+        if not row.ok
     ]
     return rows, problems
 
 
-def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Json:
-    """All of it. `problems` is empty where everything holds."""
-    result: Json = {
-        "ok": False,
-        "problems": [],
-        "provider": provider,
-        "not_exercised": None,
-        "onnxruntime": None,
-        "manifest_sha256": None,
-        "manifest_compared": manifest_sha256 is not None,
-        "models": [],
-    }
+def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Report:
+    """Read the manifest, look at the files, and run the models where those are as they were."""
+    found = Report(False, (), provider, manifest_compared=manifest_sha256 is not None)
     try:
-        manifest, result["manifest_sha256"] = read_manifest(folder, manifest_sha256)
+        manifest, digest = read_manifest(folder, manifest_sha256)
+        found = replace(found, manifest_sha256=digest)
         problems = problems_of_files(folder, manifest)
     except (Refused, OSError) as error:
-        result["problems"] = [shown(str(error))]
-        return result
-    result["provider"] = provider = provider or manifest["provider"]
-    meant = manifest.get("target_provider", provider)
-    result["not_exercised"] = None if meant == provider else meant
-    result["target"] = manifest["target"]
+        return replace(found, problems=(shown(str(error)),))
+    provider = provider or manifest.provider
+    models: list[Checked] = []
+    version = None
     try:
         import numpy  # noqa: F401
         import onnxruntime
     except ImportError as error:
         problems = [*problems, f"{shown(str(error))}; pip install onnxruntime numpy"]
     else:
-        result["onnxruntime"] = onnxruntime.__version__
+        version = onnxruntime.__version__
     if not problems:
-        result["models"], problems = check_models(folder, manifest, provider)
-    return result | {"ok": not problems, "problems": problems}
-
-
-def _plain(value: Any) -> Any:
-    """What JSON holds; a figure that is not finite is null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def pace(row: Json) -> str:
-    """What the time means: a transformer's run is one of many sampling steps."""
-    if row["role"] in ("coarse", "c2f"):
-        return "per sampling step"
-    return f"{row['audio_s'] / row['median_s']:.3g} x faster than it plays"
-
-
-def took(row: Json) -> str:
-    """The time of a run, and what it means where the model makes sound."""
-    time = f"{1e3 * row['median_s']:.1f} ms"
-    return (
-        f"{time} for {row['audio_s']:.1f} s of sound, {pace(row)}"
-        if row["audio_s"] is not None
-        else time
+        models, problems = check_models(folder, manifest, provider)
+    return replace(
+        found,
+        ok=not problems,
+        problems=tuple(problems),
+        provider=provider,
+        target=manifest.target,
+        not_exercised=None if manifest.target_provider == provider else manifest.target_provider,
+        onnxruntime=version,
+        models=tuple(models),
     )
 
 
-def told(row: Json, key: str) -> str:
+def pace(row: Checked, audio_s: float) -> str:
+    """What the time means: a transformer's run is one of many sampling steps."""
+    if row.role in ("coarse", "c2f"):
+        return "per sampling step"
+    return f"{audio_s / row.median_s:.3g} x faster than it plays"
+
+
+def took(row: Checked) -> str:
+    """The time of a run, and what it means where the model makes sound."""
+    time = f"{1e3 * row.median_s:.1f} ms"
+    if row.audio_s is None:
+        return time
+    return f"{time} for {row.audio_s:.1f} s of sound, {pace(row, row.audio_s)}"
+
+
+def told(value: float | None, measure: str) -> str:
     """A figure with its unit: token agreement, or the sound's SI-SDR."""
-    if row["measure"] == "tokens":
-        return f"{100 * row[key]:.2f} % of tokens"
-    return f"{row[key]:.1f} dB"
+    if value is None:
+        return "not finite"
+    return f"{100 * value:.2f} % of tokens" if measure == "tokens" else f"{value:.1f} dB"
 
 
-def show(found: Json) -> None:
+def show(found: Report) -> None:
     """Print the result for people."""
-    for row in found["models"]:
+    for row in found.models:
+        reached, promised, kept = (
+            told(value, row.measure) for value in (row.to_reference, row.promise, row.to_maker)
+        )
         print(
-            f"{row['name']:15} {'ok  ' if row['ok'] else 'FAIL'} to FP32: "
-            f"{told(row, 'to_reference')} (promised {told(row, 'promise')}); to the output on the "
-            f"build machine: {told(row, 'to_maker')}; {took(row)}"
+            f"{row.name:15} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} (promised "
+            f"{promised}); to the output on the build machine: {kept}; {took(row)}"
         )
     print(MARGIN)
-    for problem in found["problems"]:
+    for problem in found.problems:
         print(f"FAIL: {problem}", file=sys.stderr)
-    if found["manifest_sha256"] is None:
+    if found.manifest_sha256 is None:
         return
-    verdict = "ok" if found["ok"] else "FAILED"
-    print(f"{verdict} on {shown(found['provider'])}, onnxruntime {found['onnxruntime']}")
-    compared = "as given" if found["manifest_compared"] else UNSIGNED
-    print(f"manifest sha256 {found['manifest_sha256']} ({compared})")
-    meant = found["not_exercised"]
+    verdict = "ok" if found.ok else "FAILED"
+    print(f"{verdict} on {shown(str(found.provider))}, onnxruntime {found.onnxruntime}")
+    compared = "as given" if found.manifest_compared else UNSIGNED
+    print(f"manifest sha256 {found.manifest_sha256} ({compared})")
+    meant = found.not_exercised
     if meant is not None:
         print(
-            f"not exercised: {meant}, which {found['target']} is meant to run on; where "
+            f"not exercised: {meant}, which {found.target} is meant to run on; where "
             f"onnxruntime has it: python selfcheck.py --provider {meant}"
         )
 
@@ -363,11 +447,10 @@ def main() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     found = check(options.folder, options.provider, options.manifest_sha256)
     if options.json:
-        rows = [{k: _plain(v) for k, v in row.items()} for row in found["models"]]
-        print(json.dumps(found | {"models": rows}, allow_nan=False))
+        print(json.dumps(asdict(found), allow_nan=False))
     else:
         show(found)
-    sys.exit(0 if found["ok"] else 1)
+    sys.exit(0 if found.ok else 1)
 
 
 if __name__ == "__main__":

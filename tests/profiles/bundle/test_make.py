@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from profiles.bundle.bundled import selfcheck as script
 from profiles.bundle.make import Part, promise, write_bundle
 from profiles.targets.order import find_target
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import open_artifact, sha256_of
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import MANIFEST
+from vampnet_models.records.manifest import BundledFile, BundledModel, Manifest
 
 FRAMES = 40
 
@@ -128,6 +133,39 @@ def test_what_was_not_exercised_is_said(tmp_path: Path, target: str, provider: s
         [sys.executable, str(out / "selfcheck.py")], capture_output=True, text=True, check=True
     )
     assert (f"not exercised: {provider}" in done.stdout) == (provider is not None)
+
+
+def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    written = write_bundle([part(tmp_path)], out, target=find_target("ios"), weights="x")
+    assert read_record(Manifest, MANIFEST, out / "manifest.json") == written
+    assert {file.name for file in written.files} >= {"models/coarse.onnx", "selfcheck.py"}
+    # The script stands alone, so it has the version and its part of the fields once more.
+    assert MANIFEST.written == script.SCHEMA
+    for own, ours in (
+        (script.Manifest, Manifest),
+        (script.Entry, BundledModel),
+        (script.File, BundledFile),
+    ):
+        assert {f.name for f in fields(own)} <= {f.name for f in fields(ours)}
+
+
+def test_a_field_that_no_manifest_has_is_named(tmp_path: Path) -> None:
+    path = bundle(tmp_path) / "manifest.json"
+    values = json.loads(path.read_text())
+    values["models"][0]["licence"] = "mine"
+    path.write_text(json.dumps(values))
+    said = r"models\[0\].licence: no such field; make the bundle again"
+    with pytest.raises(InputError, match=said):
+        read_record(Manifest, MANIFEST, path)
+
+
+def test_answers_that_are_not_finite_promise_nothing(tmp_path: Path) -> None:
+    sound = np.ones((1, 1, 4), np.float32)
+    broken = replace(part(tmp_path), reference=sound, variant=np.nan * sound)
+    with pytest.raises(PromiseMissed, match="coarse: int8-dynamic: answers NaN or infinity"):
+        write_bundle([broken], tmp_path / "bundle", target=find_target("cpu"), weights="x")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_manifest_of_another_kind_is_one_line(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_required_operators_are_parsed():
     ],
 )
 def test_store_limits(size, fits):
-    assert [row["fits"] for row in packaging.store_fit(size, store_limits())] == fits
+    assert [row.fits for row in packaging.store_fit(size, store_limits())] == fits
 
 
 def test_the_estimate_is_a_range_by_the_roofline(tmp_path):

@@ -13,11 +13,12 @@ from profiles.overview import recommendations
 from profiles.profile import profile_variants
 from profiles.report.render import render_report
 from profiles.targets import order
-from profiles.targets.contract import Profiler, Request, Target, TelemetrySwitch, Why
+from profiles.targets.contract import Profiler, Request, Target, Why
 from tests.profiles import graphs
 from tests.profiles.bundle.test_make import part, selfcheck
 from tests.profiles.report.example import example_results, results_of
 from vampnet_models.errors import InputError
+from vampnet_models.records.manifest import TelemetrySwitch
 
 
 def _profile(request: Request) -> dict[str, dict[str, object]]:
@@ -91,11 +92,11 @@ def test_a_report_has_its_figures_or_how_to_get_them(tmp_path):
 def test_a_bundle_for_it_says_what_it_needs_to_know(tmp_path):
     out = tmp_path / "bundle"
     manifest = write_bundle([part(tmp_path)], out, target=order.find_target("toy"), weights="x")
-    assert (manifest["target"], manifest["target_provider"]) == ("toy", "ToyExecutionProvider")
-    assert manifest["telemetry"]["set_with"] == "winding"
+    assert (manifest.target, manifest.target_provider) == ("toy", "ToyExecutionProvider")
+    assert manifest.telemetry.set_with == "winding"
     assert "take the key out" in (out / "TELEMETRY-NOTE.txt").read_text(encoding="utf-8")
-    (store,) = manifest["packaging"]["stores"]
-    assert (store["store"], store["fits"]) == ("Toy shop", False)
+    (store,) = manifest.packaging.stores
+    assert (store.store, store.fits) == ("Toy shop", False)
     code, found = selfcheck(out)
     assert code == 0, json.dumps(found)
     assert "ToyExecutionProvider" in found["not_exercised"]

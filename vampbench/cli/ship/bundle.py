@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -30,7 +30,6 @@ from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.job import Job, run_job
 from vampbench.work.workspace import Workspace
-from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import (
@@ -41,7 +40,8 @@ from vampnet_models.onnxfile.artifact import (
     sha256_of,
 )
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.records.generic import as_json
+from vampnet_models.records.generic import MANIFEST, read, versioned
+from vampnet_models.records.manifest import Delivered
 from vampnet_models.records.results import Model, Profile, Results
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
@@ -135,32 +135,32 @@ def bundle(
         )
     rows = [
         (
-            m["name"],
-            m["recipe"],
-            Path(m["file"]).suffix.removeprefix("."),
-            megabytes(m["bytes"]),
-            _kept(m["promise"], m["measure"]),
+            m.name,
+            m.recipe,
+            Path(m.file).suffix.removeprefix("."),
+            megabytes(m.bytes),
+            _kept(m.promise, m.measure),
         )
-        for m in manifest["models"]
+        for m in manifest.models
     ]
     console.table(
         f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows
     )
-    for m in manifest["models"]:
-        if m.get("ort_reason"):
-            console.warn(f"{m['name']} ships as .onnx: {m['ort_reason']}")
-    console.say(f"{out}  {megabytes(sum(f['bytes'] for f in manifest['files']))}")
-    made_on, meant = manifest["provider"], manifest["target_provider"]
+    for m in manifest.models:
+        if m.ort_reason is not None:
+            console.warn(f"{m.name} ships as .onnx: {m.ort_reason}")
+    console.say(f"{out}  {megabytes(sum(f.bytes for f in manifest.files))}")
+    made_on, meant = manifest.provider, manifest.target_provider
     if meant != made_on:
         console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
         small = any(is_far_smaller(m.role, m.source_bytes) for m in results.models)
-        console.say(_packaging(manifest["packaging"], limits=not small))
+        console.say(_packaging(manifest.packaging, limits=not small))
     digest = sha256_of((out / selfcheck.MANIFEST,))
     console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
     note = f"{TELEMETRY} says how to turn it off"
     console.say(f"  telemetry  ONNX Runtime's is on by default in an app: {note}")
-    console.json(manifest | {"manifest_sha256": digest})
+    console.json(versioned(manifest, MANIFEST) | {"manifest_sha256": digest})
 
 
 @click.command()
@@ -194,28 +194,28 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     found = _selfchecked(bundle_dir, manifest_sha256)
     rows = [
         (
-            row["name"],
-            "ok" if row["ok"] else "FAILED",
-            _kept(row["to_reference"], row["measure"]),
-            _kept(row["promise"], row["measure"]),
-            f"{row['median_s'] * 1e3:.1f} ms"
-            + (f" for {row['audio_s']:.1f} s" if row["audio_s"] is not None else ""),
+            row.name,
+            "ok" if row.ok else "FAILED",
+            _kept(row.to_reference, row.measure),
+            _kept(row.promise, row.measure),
+            f"{row.median_s * 1e3:.1f} ms"
+            + (f" for {row.audio_s:.1f} s" if row.audio_s is not None else ""),
         )
-        for row in found["models"]
+        for row in found.models
     ]
     console.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
-    if found["not_exercised"] is not None:
-        console.warn(f"checked on {found['provider']}: {found['not_exercised']} was not exercised")
-    if found["manifest_sha256"] is not None:
+    if found.not_exercised is not None:
+        console.warn(f"checked on {found.provider}: {found.not_exercised} was not exercised")
+    if found.manifest_sha256 is not None:
         compared = "as given" if manifest_sha256 is not None else selfcheck.UNSIGNED
-        console.say(f"manifest sha256 {found['manifest_sha256']} ({compared})")
-    if found["problems"]:
-        console.error(f"{bundle_dir}: {'; '.join(found['problems'])}")
-    console.json(found)
-    return int(bool(found["problems"]))
+        console.say(f"manifest sha256 {found.manifest_sha256} ({compared})")
+    if found.problems:
+        console.error(f"{bundle_dir}: {'; '.join(found.problems)}")
+    console.json(asdict(found))
+    return int(not found.ok)
 
 
-def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
+def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
     """What the packaged self-check says of a folder; its models run in a process of their own.
 
     Files and the models' headers are read before anything of the folder reaches the runtime.
@@ -224,9 +224,9 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
     try:
         manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
         if not selfcheck.problems_of_files(folder, manifest):
-            for entry in manifest["models"]:
-                if not entry["file"].endswith(".ort"):
-                    load_model(folder / entry["file"])
+            for entry in manifest.models:
+                if not entry.file.endswith(".ort"):
+                    load_model(folder / entry.file)
     except selfcheck.Refused:
         # The process below says it again, in the form of every other problem.
         pass
@@ -234,13 +234,13 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> Json:
     command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     try:
-        found: Json = json.loads(done.stdout)
+        values = json.loads(done.stdout)
     except ValueError as error:
         reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
         raise PromiseMissed(
             f"{folder}: the self-check did not run: {end_of(reason, 300)}"
         ) from error
-    return found
+    return read(selfcheck.Report, values, f"{folder}: the self-check", "check it again")
 
 
 def _kept(value: float | None, measure: str) -> str:
@@ -269,14 +269,14 @@ def _in_ort_format(part: Part, scratch: Path, console: Console) -> Part:
     return made
 
 
-def _packaging(packaging: Json, *, limits: bool) -> str:
+def _packaging(packaging: Delivered, *, limits: bool) -> str:
     """Size as delivered, and the stores' limits where the models are as large as published ones."""
-    about = "" if packaging["zipped_exact"] else "about "
-    zipped = f"  zipped     {about}{megabytes(packaging['zipped_bytes'])}"
+    about = "" if packaging.zipped_exact else "about "
+    zipped = f"  zipped     {about}{megabytes(packaging.zipped_bytes)}"
     fits = [
-        f"{'fits' if row['fits'] else 'too large for'} {row['store']} {row['part']} "
-        f"({megabytes(row['limit_bytes'])})"
-        for row in packaging["stores"]
+        f"{'fits' if row.fits else 'too large for'} {row.store} {row.part} "
+        f"({megabytes(row.limit_bytes)})"
+        for row in packaging.stores
     ]
     return f"{zipped}; {', '.join(fits)}" if limits else zipped
 
@@ -332,7 +332,7 @@ def _goldens(models: list[Model], root: Path, scratch: Path, console: Console) -
     return found
 
 
-def _measured(profiles: dict[str, Profile], target: Target) -> Json | None:
+def _measured(profiles: dict[str, Profile], target: Target) -> Profile | None:
     """The measured profile of the target's own provider, else the CPU's; None without one.
 
     Where the time goes stands in the run's results and would only weigh here.
@@ -341,7 +341,7 @@ def _measured(profiles: dict[str, Profile], target: Target) -> Json | None:
         found = profiles.get(name)
         if found is not None and found.kind == "measurement":
             left = {k: v for k, v in found.more.items() if k not in ("operator_times", "peaks")}
-            return dict(as_json(replace(found, more=left)))
+            return replace(found, more=left)
     return None
 
 
@@ -385,7 +385,7 @@ def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target)
         reference=reference,
         variant=answers[output],
         counted=counted,
-        accuracy=as_json(variant.accuracy),
+        accuracy=variant.accuracy,
         profile=_measured(variant.profiles, target),
         sounds=model.role != Role.GENERIC.value,
     )

@@ -1,0 +1,119 @@
+"""The contents of a bundle's manifest.json; paths are relative to its folder.
+
+The bundle's own self-check reads a part of it, without this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.results import Profile
+from vampnet_models.telemetry import VARIABLE
+
+
+@dataclass(frozen=True)
+class TelemetrySwitch:
+    """How an app turns ONNX Runtime's telemetry off, by Privacy.md of ONNX Runtime 1.29 and later.
+
+    The official packages for Linux, macOS, Android and iOS send events over HTTPS by default,
+    those for Windows hand them to the system (ETW).
+
+    set_with: what sets the environment variable.
+    before: ahead of what.
+    text: that in a sentence.
+    variable, value: the environment variable, and what turns it off.
+    on_by_default: the official packages report unless it is set so.
+    """
+
+    set_with: str
+    before: str
+    text: str
+    variable: str = VARIABLE
+    value: str = "1"
+    on_by_default: bool = True
+
+
+@dataclass(frozen=True)
+class StoreFit:
+    """A store's limit on one part of an app as delivered, in bytes, and whether it holds this."""
+
+    store: str
+    part: str
+    limit_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a store delivers: size on disk and compressed, in bytes; `zipped_exact` or sampled."""
+
+    bytes: int
+    zipped_bytes: int
+    zipped_exact: bool
+    stores: tuple[StoreFit, ...]
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A model of the bundle, and what it must answer to its golden inputs.
+
+    file, bytes: what is loaded first; the size of all its files.
+    source_sha256: of the FP32 source.
+    output: the output that is judged, as `measure` says: the share of equal tokens, or SI-SDR.
+    promise: what the self-check must reach, a share (0 to 1) or dB.
+    audio_s: how much sound the golden inputs stand for; None where they stand for none.
+    accuracy, profile: what the run measured; None where it did not.
+    format: how it ships, by default as .onnx.
+    ort_bytes: of its ORT-format file; None where none was made.
+    ort_reason: why the .onnx file ships where ORT format was asked for.
+    """
+
+    name: str
+    role: str
+    file: str
+    bytes: int
+    recipe: str
+    source_sha256: str
+    output: str
+    measure: Literal["tokens", "audio"]
+    promise: float
+    audio_s: float | None
+    accuracy: AccuracyReport | None
+    profile: Profile | None
+    format: Literal["onnx", "ort"] = "onnx"
+    ort_bytes: int | None = None
+    ort_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class BundledFile:
+    """A file of the bundle, by its path in it with `/`; the manifest itself is none of them."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of manifest.json.
+
+    created: the day and minute, UTC.
+    target: what the bundle is for.
+    provider: of the golden answers, on the machine that made it; `target_provider` is the target's.
+    weights: of the models' sources: trained, seeded, unknown or mixed.
+    versions: of the packages that made it, by name.
+    """
+
+    created: str
+    target: str
+    provider: str
+    target_provider: str
+    telemetry: TelemetrySwitch
+    weights: str
+    versions: dict[str, str]
+    models: tuple[BundledModel, ...]
+    packaging: Delivered
+    files: tuple[BundledFile, ...]
