@@ -9,7 +9,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedOpsetsPass
 
 from optimize.surgery.equal_nodes import merge_equal_initializers, merge_equal_nodes
-from optimize.surgery.folding import TEXTS, fold
+from optimize.surgery.folding import fold
+from optimize.surgery.graph import TEXT_ATTRIBUTES
 from optimize.surgery.identities import remove_identities
 from optimize.surgery.unused import remove_unused
 
@@ -35,7 +36,7 @@ class _Lifting(LiftConstantsToInitializersPass):
     def _constant_node_attribute_to_tensor(
         self, node: ir.Node, attr_name: str, attr_value: ir.Attr, initializer_name: str
     ) -> ir.TensorProtocol | None:
-        if attr_name in (*TEXTS, "sparse_value"):
+        if attr_name in (*TEXT_ATTRIBUTES, "sparse_value"):
             return None
         return super()._constant_node_attribute_to_tensor(
             node, attr_name, attr_value, initializer_name

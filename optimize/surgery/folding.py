@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import NameFixPass
-from onnxscript.optimizer._constant_folding import FoldConstantsPass, Replacement
 
 from optimize.surgery.graph import SMALL_CONSTANT_ELEMENTS, Array, constant, tensor_of
 from optimize.surgery.identities import is_output, read_instead, take_place
@@ -38,9 +37,6 @@ _GROWING_OPS = frozenset(
 )
 """Operators whose values, not sizes, decide how large their output is."""
 
-TEXTS = ("value_string", "value_strings")
-"""Attributes of a Constant that the library reads as ASCII, or fails."""
-
 _MIN_WEIGHT_ELEMENTS = 2048
 """A second copy of fewer values weighs less than what a precision saves by knowing them as one."""
 
@@ -56,32 +52,15 @@ def fold(model: ir.Model) -> None:
 
 
 def _fold(model: ir.Model) -> None:
-    _Folding(
+    # Imported by who folds: the library takes 0.2 s, and who lists recipes alone needs none of it.
+    from optimize.surgery.folding_pass import Folding
+
+    Folding(
         shape_inference=False,
         input_size_limit=SMALL_CONSTANT_ELEMENTS,
         output_size_limit=SMALL_CONSTANT_ELEMENTS,
         should_fold=partial(_should_fold, model.graph),
     )(model)
-
-
-class _Folding(FoldConstantsPass):
-    """The library's folding, but for an If and a CastLike of its own ways.
-
-    A node that it fails on stays as it is.
-    """
-
-    def process_node(self, node: ir.Node, is_function: bool) -> Replacement | None:
-        """What takes the place of a node; None where it stays."""
-        # Of a CastLike the library makes a Cast without its attributes, which saturates.
-        if node.op_type == "If" or (node.op_type == "CastLike" and node.attributes):
-            return None
-        if node.op_type == "Constant" and not node.attributes.keys().isdisjoint(TEXTS):
-            return None
-        try:
-            return super().process_node(node, is_function)
-        except RuntimeError:
-            # The library's wrapper of whatever an odd node provokes: the node is as it was.
-            return None
 
 
 def _should_fold(main: ir.Graph, node: ir.Node) -> bool | None:

@@ -19,6 +19,9 @@ Dimension = int | ir.SymbolicDim | None
 SMALL_CONSTANT_ELEMENTS = 65_536
 """Constants up to this size are read while a graph is analysed; larger ones only when written."""
 
+TEXT_ATTRIBUTES = ("value_string", "value_strings")
+"""Attributes of a Constant that the libraries read as ASCII, or fail."""
+
 
 class NoMatch(Exception):
     """A node that looked like a candidate is none; the message is the reason."""

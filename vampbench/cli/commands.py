@@ -4,52 +4,171 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from itertools import chain
 
 import click
+from click.shell_completion import CompletionItem
 
 from vampbench.cli.console import QUIET
 
-_SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Everything at once", ("demo", "run", "overview", "report")),
-    ("Models and audio", ("inspect", "import", "synth", "samples")),
-    (
-        "Convert",
-        ("fuse", "fp16", "int8", "weights", "npu", "native", "make-static", "make-dynamic"),
-    ),
-    ("Judge", ("verify", "swap", "profile", "qnn", "import-profile", "tune")),
-    ("Ship", ("bundle", "check")),
-    ("Listen", ("vamp", "compare")),
-)
 
-_PLACES = {
-    "demo": "ship.run:demo",
-    "run": "ship.run:run",
-    "overview": "ship.overview:overview",
-    "report": "ship.report:report",
-    "inspect": "models.inspect:inspect",
-    "import": "models.import_checkpoints:import_checkpoints",
-    "synth": "models.synth:synth",
-    "samples": "models.samples:samples",
-    "fuse": "convert.convert:fuse",
-    "fp16": "convert.fp16:fp16",
-    "int8": "convert.int8:int8",
-    "weights": "convert.weights:weights",
-    "npu": "convert.convert:npu",
-    "native": "convert.native:native",
-    "make-static": "convert.make_static:make_static",
-    "make-dynamic": "convert.make_dynamic:make_dynamic",
-    "verify": "judge.verify:verify",
-    "swap": "judge.swap:swap",
-    "profile": "judge.profile:profile",
-    "qnn": "judge.qnn:qnn",
-    "import-profile": "models.import_profile:import_profile",
-    "tune": "ship.tune:tune",
-    "bundle": "ship.bundle:bundle",
-    "check": "ship.bundle:check",
-    "vamp": "judge.vamp:vamp_command",
-    "compare": "judge.compare:compare",
+@dataclass(frozen=True)
+class Listed:
+    """What is known of a command before it is imported.
+
+    name: how it is called.
+    place: `MODULE:ATTRIBUTE` below this package.
+    help: the first sentence of its docstring, kept here so that a list of commands imports none.
+    """
+
+    name: str
+    place: str
+    help: str
+
+
+SECTIONS = {
+    "Everything at once": (
+        Listed(
+            "demo",
+            "ship.run:demo",
+            "Do the whole job on the built-in models and audio: nothing else is needed.",
+        ),
+        Listed(
+            "run",
+            "ship.run:run",
+            "Make, verify and profile every variant of the models in MODELS_DIR.",
+        ),
+        Listed(
+            "overview",
+            "ship.overview:overview",
+            "Summarise a finished run: size, tokens, lengths, storage by use, what to ship where.",
+        ),
+        Listed(
+            "report",
+            "ship.report:report",
+            "Write the offline HTML report of RESULTS, a results.json or the folder that holds it.",
+        ),
+    ),
+    "Models and audio": (
+        Listed(
+            "inspect",
+            "models.inspect:inspect",
+            "Show inputs, outputs, opset, parameters, operators, role and known problems.",
+        ),
+        Listed(
+            "import",
+            "models.import_checkpoints:import_checkpoints",
+            "Turn CODEC.pth, COARSE.pth and C2F.pth (or a folder of them) into ONNX models.",
+        ),
+        Listed(
+            "synth",
+            "models.synth:synth",
+            "Write the four models with seeded random weights of realistic statistics.",
+        ),
+        Listed(
+            "samples",
+            "models.samples:samples",
+            "Write the synthesised sample pack, about 60 s of varied sounds at 44.1 kHz.",
+        ),
+    ),
+    "Convert": (
+        Listed(
+            "fuse",
+            "convert.convert:fuse",
+            "Fuse the graph in FP32: same tokens, fewer and faster operators.",
+        ),
+        Listed(
+            "fp16",
+            "convert.fp16:fp16",
+            "Convert weights and arithmetic to FP16; what decides the codes stays in FP32.",
+        ),
+        Listed("int8", "convert.int8:int8", "Quantize weights and activations to INT8."),
+        Listed(
+            "weights",
+            "convert.weights:weights",
+            "Quantize the weights alone to INT8 or INT4; activations stay in float.",
+        ),
+        Listed(
+            "npu",
+            "convert.convert:npu",
+            "Make a variant for Qualcomm's NPU, in operators that its compiler takes.",
+        ),
+        Listed(
+            "native",
+            "convert.native:native",
+            "Build the operator library that `fuse --native` and `int8 --native` models use.",
+        ),
+        Listed(
+            "make-static",
+            "convert.make_static:make_static",
+            "Fix a model's length and batch: NNAPI, CoreML and Qualcomm's NPU want fixed shapes.",
+        ),
+        Listed(
+            "make-dynamic",
+            "convert.make_dynamic:make_dynamic",
+            "Turn a transformer of one fixed length into one of any length, where that is exact.",
+        ),
+    ),
+    "Judge": (
+        Listed(
+            "verify",
+            "judge.verify:verify",
+            "Compare VARIANT with REFERENCE on audio that nothing was calibrated on.",
+        ),
+        Listed(
+            "swap",
+            "judge.swap:swap",
+            "Exchange each stage of the chain in MODELS_DIR by the one in VARIANTS_DIR.",
+        ),
+        Listed(
+            "profile",
+            "judge.profile:profile",
+            "Profile MODELS, the first being the reference of the ratios.",
+        ),
+        Listed(
+            "qnn",
+            "judge.qnn:qnn",
+            "Compile VARIANTS for Qualcomm's NPU, without a phone; REFERENCE is their FP32 source.",
+        ),
+        Listed(
+            "import-profile",
+            "models.import_profile:import_profile",
+            "Import FILES that another tool wrote on a real device.",
+        ),
+        Listed(
+            "tune",
+            "ship.tune:tune",
+            "Find a precision for each layer of each model: the best set within a budget.",
+        ),
+    ),
+    "Ship": (
+        Listed(
+            "bundle",
+            "ship.bundle:bundle",
+            "Make the folder that ships: chosen models, promises, golden answers, a check of "
+            "itself.",
+        ),
+        Listed(
+            "check",
+            "ship.bundle:check",
+            "Verify a bundle again: hashes, then tokens and sound as its manifest promises.",
+        ),
+    ),
+    "Listen": (
+        Listed(
+            "vamp",
+            "judge.vamp:vamp_command",
+            "Generate a variation of RECORDING, of the same length.",
+        ),
+        Listed(
+            "compare",
+            "judge.compare:compare",
+            "Send RECORDING through the codec of every recipe and write each as WAV.",
+        ),
+    ),
 }
-"""Where a command lies, below this package."""
+"""Every command, under its heading and in the order of `vampbench --help`."""
 
 
 class _OnDemand(MutableMapping[str, click.Command]):
@@ -85,16 +204,25 @@ class InSections(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a list for each section, each command with its whole first sentence."""
-        for title, names in _SECTIONS:
+        for title, listed in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(n, self.commands[n].get_short_help_str(90)) for n in names])
+                formatter.write_dl([(each.name, each.help) for each in listed])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin like `incomplete`."""
+        # click's own asks each command for its help, and would import all of them at each Tab.
+        names = [each for each in _listed() if each.name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(each.name, help=each.help) for each in names] + options
+
+
+def _listed() -> Iterator[Listed]:
+    return chain.from_iterable(SECTIONS.values())
 
 
 def all_commands() -> _OnDemand:
     """Every command of every section."""
-    return _OnDemand(
-        {name: f"vampbench.cli.{_PLACES[name]}" for _, names in _SECTIONS for name in names}
-    )
+    return _OnDemand({each.name: f"vampbench.cli.{each.place}" for each in _listed()})
 
 
 def quiet() -> click.Option:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import onnx_ir as ir
 import pytest
 
 from profiles.measure.stats import Verdict
-from vampbench.cli.commands import _SECTIONS
+from vampbench.cli.commands import SECTIONS
 from vampbench.cli.main import cli
 from vampnet_models.onnxfile.artifact import load_model, save_model
 
@@ -37,7 +38,7 @@ def test_every_option_is_explained(name):
 
 def test_the_help_lists_every_command_once_by_section(vampbench):
     lines = vampbench("--help").stdout.splitlines()
-    listed = [name for _, names in _SECTIONS for name in names]
+    listed = [each.name for section in SECTIONS.values() for each in section]
     assert sorted(listed) == sorted(cli.commands)
     for name in listed:
         assert sum(line.startswith(f"  {name} ") for line in lines) == 1
@@ -264,17 +265,61 @@ def test_quiet_stands_before_a_command_or_behind_it(vampbench, tiny, tmp_path):
     assert told.stderr != ""
 
 
-def test_a_command_imports_no_other_ones_tools():
-    heavy = "{'onnxruntime', 'onnx_ir', 'soundfile', 'optimize'}"
-    code = f"import vampbench.cli.main, sys; sys.exit(sorted({heavy} & set(sys.modules)) or None)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
+def _imported(*words: str, **environment: str) -> set[str]:
+    """What one call of the command line imports, by top-level name."""
+    code = (
+        "import atexit, sys; "
+        "atexit.register(lambda: print(*{m.split('.')[0] for m in sys.modules}, file=sys.stderr)); "
+        f"{MAIN}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True, text=True, check=True, env=os.environ | environment,
+    )  # fmt: skip
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (["--help"], {}),
+        (["--version"], {}),
+        (
+            [],
+            {"_VAMPBENCH_COMPLETE": "bash_complete", "COMP_WORDS": "vampbench ", "COMP_CWORD": "1"},
+        ),
+    ],
+)
+def test_what_lists_commands_imports_none(words, environment):
+    heavy = {
+        "numpy",
+        "onnx",
+        "onnx_ir",
+        "onnxruntime",
+        "soundfile",
+        "jinja2",
+        "optimize",
+        "profiles",
+    }
+    assert _imported(*words, **environment) & heavy == set()
+
+
+def test_what_only_looks_at_a_model_imports_no_folding(tiny):
+    found = _imported("inspect", str(tiny / "coarse.onnx"))
+    assert "onnx_ir" in found
+    assert found & {"onnxscript", "soundfile", "jinja2"} == set()
+
+
+def test_the_list_says_what_each_command_says_of_itself():
+    for each in itertools.chain.from_iterable(SECTIONS.values()):
+        assert each.help == cli.commands[each.name].get_short_help_str(limit=1000)
 
 
 def test_a_shell_completes_commands_and_options(vampbench, monkeypatch):
     monkeypatch.setenv("_VAMPBENCH_COMPLETE", "bash_complete")
     for words, expected in (
         ("vampbench ove", "plain,overview"),
+        ("vampbench --q", "plain,--quiet"),
         ("vampbench run --rou", "plain,--rounds"),
     ):
         monkeypatch.setenv("COMP_WORDS", words)
