@@ -16,6 +16,7 @@ from profiles.report.views.run import (
     Run,
     Variant,
 )
+from vampnet_models.errors import InputError
 from vampnet_models.records import results as records
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import read_record
@@ -27,6 +28,37 @@ from vampnet_models.records.variant import FloatNode, VariantRecord
 def load_results(path: Path) -> Results:
     """The content of a results.json. Raises InputError when it cannot be read as one."""
     return read_record(Results, RESULTS, path)
+
+
+def results_path(given: Path) -> Path:
+    """A results.json, or the one in a folder. Raises InputError when there is none."""
+    if given.is_dir() and not (given / "results.json").is_file():
+        if (given / "work").is_dir():
+            raise InputError(
+                f"{given}: holds no results.json: its run is not finished; start the same again"
+            )
+        raise InputError(f"{given}: holds no results.json; give one that `run` or `tune` wrote")
+    if not given.exists():
+        raise InputError(f"{given}: no such folder; give one that `run` or `tune` wrote")
+    return given / "results.json" if given.is_dir() else given
+
+
+def read_results(run_dir: Path) -> Results:
+    """A run's results.json. Raises InputError when there is none, or nothing to tell of in it."""
+    path = results_path(run_dir)
+    results = load_results(path)
+    if not results.models:
+        raise InputError(f"{path}: models: holds none; run again")
+    for number, model in enumerate(results.models):
+        needed = [("path", model.path), ("source_bytes", model.source_bytes)]
+        for i, made in enumerate(model.variants):
+            if made.usable:
+                where = f"variants[{i}]"
+                needed += [(f"{where}.path", made.path), (f"{where}.bytes", made.bytes)]
+        for name, value in needed:
+            if value is None:
+                raise InputError(f"{path}: models[{number}].{name}: is missing; run again")
+    return results
 
 
 def read_run(results: Results) -> Run:

@@ -21,12 +21,12 @@ from profiles.bundle.make import TELEMETRY, Part, check_free, promise, reached, 
 from profiles.bundle.ort_format import in_ort_format
 from profiles.full_size import is_far_smaller
 from profiles.place import cpu
+from profiles.report.views.read import read_results
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.chosen import chosen_for
-from vampbench.cli.ship.overview import read_results
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.job import Job, run_job
 from vampbench.work.workspace import Workspace

@@ -17,7 +17,7 @@ from profiles.overview import (
     recommendations,
     storage_by_use,
 )
-from profiles.report.views.read import load_results
+from profiles.report.views.read import read_results
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import agreement_told, missing_rows, of_source, variants_told
@@ -25,7 +25,7 @@ from vampbench.cli.tables import filled
 from vampnet_models.errors import InputError
 from vampnet_models.records.generic import RESULTS, read
 from vampnet_models.records.generic import as_json as plain
-from vampnet_models.records.results import Lengths, Model, Results
+from vampnet_models.records.results import Lengths, Model
 from vampnet_models.text import megabytes
 
 _UNKNOWN = Lengths(None, None, None, None)
@@ -108,37 +108,6 @@ def overview(run_dir: Path, as_json: bool) -> None:
             "imported": import_figures(imported),
         }
     )
-
-
-def results_path(given: Path) -> Path:
-    """A results.json, or the one in a folder. Raises InputError when there is none."""
-    if given.is_dir() and not (given / "results.json").is_file():
-        if (given / "work").is_dir():
-            raise InputError(
-                f"{given}: holds no results.json: its run is not finished; start the same again"
-            )
-        raise InputError(f"{given}: holds no results.json; give one that `run` or `tune` wrote")
-    if not given.exists():
-        raise InputError(f"{given}: no such folder; give one that `run` or `tune` wrote")
-    return given / "results.json" if given.is_dir() else given
-
-
-def read_results(run_dir: Path) -> Results:
-    """A run's results.json. Raises InputError when there is none, or nothing to tell of in it."""
-    path = results_path(run_dir)
-    results = load_results(path)
-    if not results.models:
-        raise InputError(f"{path}: models: holds none; run again")
-    for number, model in enumerate(results.models):
-        needed = [("path", model.path), ("source_bytes", model.source_bytes)]
-        for i, made in enumerate(model.variants):
-            if made.usable:
-                where = f"variants[{i}]"
-                needed += [(f"{where}.path", made.path), (f"{where}.bytes", made.bytes)]
-        for name, value in needed:
-            if value is None:
-                raise InputError(f"{path}: models[{number}].{name}: is missing; run again")
-    return results
 
 
 def _lengths(model: Model) -> Lengths:

@@ -9,10 +9,9 @@ import click
 
 from profiles.report.comparison import change_texts, headline, write_comparison
 from profiles.report.render import render_report
-from profiles.report.views.read import load_results
+from profiles.report.views.read import load_results, results_path
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.overview import results_path
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
 from vampnet_models.records.results import Results

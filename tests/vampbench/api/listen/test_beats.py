@@ -12,9 +12,10 @@ from calibration.audio.load import read_audio
 from optimize.truth.beats import match
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
+from vampbench.api.listen.beats import codec_frames, track_beats
+from vampbench.api.listen.vamp import Prompt
 from vampbench.cli.console import Console
-from vampbench.cli.judge.beats import codec_frames, track_beats
-from vampbench.cli.judge.vamp import Prompt, vamp_command
+from vampbench.cli.judge.vamp import vamp_command
 from vampbench.work.job import Job, judge, run_job
 from vampbench.work.sets import counted, totals_of
 from vampnet_models.errors import InputError
