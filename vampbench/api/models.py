@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from optimize.variant import Variant
 from vampnet_models.chain.members import open_all
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import Artifact, find_models
+from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
 from vampnet_models.progress import Reporter
 
-Models = str | Path | Artifact | Mapping[str, Artifact] | Iterable[str | Path | Artifact]
-"""Models as a caller has them: a file, a folder, or what `open_models` gave, all or some of it."""
+AnyModel = Artifact | Variant | str | Path
+"""A model as a caller has it: of `open_models`, of `build`, or the path of an .onnx file."""
+
+Models = AnyModel | Mapping[str, AnyModel] | Iterable[AnyModel]
+"""Models as a caller has them: one, a folder, or several, by name or not."""
 
 
 def paths_of(models: Models) -> tuple[Path, ...]:
     """The files of models. Raises InputError for a folder that is not there or holds none."""
-    if isinstance(models, Artifact):
+    if isinstance(models, Artifact | Variant):
         return (models.path,)
     if isinstance(models, str | Path):
         given = Path(models)
@@ -36,3 +40,10 @@ def open_models(path: str | Path) -> dict[str, Artifact]:
     if skipped:
         raise InputError(skipped[0]["reason"])
     return {artifact.name: artifact for artifact in found}
+
+
+def as_artifact(model: AnyModel) -> Artifact:
+    """The model, read. Raises InputError where it cannot be."""
+    if isinstance(model, Artifact):
+        return model
+    return open_artifact(model.path if isinstance(model, Variant) else Path(model))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet, save_feed
@@ -322,7 +323,9 @@ def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth
         return reference_truth(artifact, evaluation.feeds, update)
 
 
-def judge(accuracy: Json, min_agreement: float | None) -> tuple[str, str | None]:
+def judge(
+    accuracy: Json, min_agreement: float | None
+) -> tuple[Literal["ok", "missed", "failed"], str | None]:
     """The status of a variant that was compared, and the reason where it is not ok."""
     if accuracy["nonfinite"]:
         return "failed", f"{accuracy['nonfinite']} outputs are NaN or infinite"

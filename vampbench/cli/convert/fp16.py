@@ -7,25 +7,20 @@ from typing import Any
 
 import click
 
-from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import feeds_of, prepare_inputs
 from calibration.ranges.observers import Range
-from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
 from optimize.recipes import fp16_recipe
-from optimize.truth.accuracy import Truth, compare, reference_truth
+from vampbench.api.data import Data
+from vampbench.api.emulate import emulate_fp16
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert
 from vampbench.cli.judge.verify import show
-from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
+from vampnet_models.onnxfile.artifact import check_output, open_artifact
 from vampnet_models.onnxfile.outputs import model_output
 from vampnet_models.records.accuracy import AccuracyReport
-from vampnet_models.scratch import scratch_folder
 
 
 @click.command()
@@ -113,11 +108,15 @@ def fp16(
 
     def afterwards() -> dict[str, Any]:
         if save_ranges_to is not None and found:
-            _save(save_ranges_to, model, found, console)
+            save_ranges(save_ranges_to, open_artifact(model).sha256, found)
+            console.say(f"{save_ranges_to}  {len(found)} ranges")
         if not emulate:
             return {}
-        kept = Float16(keep_nodes, keep_ops, True, found or given)
-        compared.update(_emulated(model, out, kept, audio, console))
+        kept = Float16(keep_nodes, keep_ops, ranges=found or given)
+        compared.update(emulate_fp16(model, out, kept, Data(audio), progress=console))
+        for title, report in compared.items():
+            console.say(f"{title}:")
+            show(report, console)
         return {"emulated": {title: report.as_json() for title, report in compared.items()}}
 
     recipe = fp16_recipe(settings)
@@ -127,41 +126,3 @@ def fp16(
             console.error(f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure")
             code = max(code, PromiseMissed.exit_code)
     return code
-
-
-def _save(path: Path, model: Path, found: dict[str, Range], console: Console) -> None:
-    save_ranges(path, open_artifact(model).sha256, found)
-    console.say(f"{path}  {len(found)} ranges")
-
-
-def _emulated(
-    model: Path, out: Path, settings: Float16, audio: Path | None, console: Console
-) -> dict[str, AccuracyReport]:
-    """Say what rounding the weights costs, and what rounding every result does."""
-    source = open_artifact(model)
-    variant = open_artifact(out / model.name if out.suffix != ".onnx" else out)
-    emulated = Float16(
-        settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True
-    )
-    with scratch_folder() as scratch:
-        inputs = prepare_inputs(
-            with_neighbours(source, console), load_audio(audio, console), scratch, 0, console
-        )
-        _, evaluation = feeds_of(source, inputs, None, 0, console)
-        made = build_variant(source, fp16_recipe(emulated), scratch / f"{source.name}.onnx")
-        truth = _truth(source, evaluation, console)
-        paths = {"weights rounded": variant.path, "every result rounded": made.path}
-        return {title: _compared(title, truth, path, console) for title, path in paths.items()}
-
-
-def _truth(source: Artifact, evaluation: FeedSet, console: Console) -> Truth:
-    with console.task("reference tokens") as update:
-        return reference_truth(source, evaluation.feeds, update)
-
-
-def _compared(title: str, truth: Truth, path: Path, console: Console) -> AccuracyReport:
-    with console.task(title) as update:
-        report = compare(truth, open_artifact(path), update)
-    console.say(f"{title}:")
-    show(report, console)
-    return report

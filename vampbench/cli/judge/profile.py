@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_feeds import save_feed
-from calibration.feeds.chain_inputs import EVALUATION, check_feeds, prepare_inputs, side_feeds
-from calibration.feeds.lengths import in_step
-from profiles.host import describe_host
-from profiles.measure.compare import compare, document
-from profiles.measure.rounds import Plan
+from profiles.measure.compare import compare
 from profiles.measure.stats import Ratio
-from profiles.profile import profile_variants
-from profiles.targets.order import check_cores, parse_targets, profiled_words
+from profiles.targets.order import profiled_words
+from vampbench.api.data import Data
+from vampbench.api.profile import profile as measure
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.judge.verify import check_same_interface
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
 from vampnet_models.cache import Json
-from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
-from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact, write_text
-from vampnet_models.scratch import scratch_folder
+from vampnet_models.onnxfile.artifact import check_output, write_text
 from vampnet_models.text import megabytes
+
+_Record = Mapping[str, Any]
 
 _MAX_OPERATORS = 10
 
@@ -79,52 +75,37 @@ def profile(
       vampbench profile coarse.onnx coarse.int8.onnx --compare today.json
     """
     console = Console(as_json=as_json)
-    chosen = parse_targets(targets)
-    check_cores(chosen)
     if out is not None:
         check_output(out, *models)
-    check_feeds(feeds)
     before = None if old is None else _read_profile(old)
-    artifacts = [open_artifact(path) for path in models]
-    for artifact in artifacts[1:]:
-        check_same_interface(artifacts[0], artifact)
-    names = _names(artifacts)
-    fed = in_step(artifacts[0], artifacts[1:], console)
-    with scratch_folder() as scratch:
-        beside = with_neighbours(artifacts[0], console)
-        inputs = prepare_inputs(beside, load_audio(audio, console), scratch, 0, console)
-        evaluation = side_feeds(fed, inputs, EVALUATION, feeds, 0, console)
-        feed = scratch / "feed.npz"
-        save_feed(evaluation.feeds[0], feed)
-        with console.task("profiling") as update:
-            found = profile_variants(
-                dict(zip(names, models, strict=True)),
-                feed,
-                chosen,
-                plan=Plan(rounds=rounds),
-                operators=operators,
-                progress=lambda done, total, _text: update(done, total),
-            )
-    for target in chosen:
-        _tell_target(target.label, {name: found[name][target.name] for name in names}, console)
-    for name in names:
+    profiled = measure(
+        models,
+        data=Data(audio, feeds=feeds),
+        targets=targets,
+        rounds=rounds,
+        operators=operators,
+        progress=console,
+    )
+    found = profiled.records
+    for target in profiled.targets:
+        _tell_target(target.label, {name: found[name][target.name] for name in found}, console)
+    for name in found:
         for record in found[name].values():
             if "operator_times" in record:
                 _tell_operators(name, record, console)
-    for name in names:
+    for name in found:
         for record in found[name].values():
             for warning in record.get("warnings", ()):
                 console.warn(f"{name}: {warning}")
             for note in record.get("notes", ()):
                 console.say(f"note  {name}: {note}")
-    result: Json = document(artifacts[0].name, found, describe_host().as_json())
+    result: Json = profiled.as_json()
     if before is not None:
         result["compared"] = _compare(before, result, other_machine, console)
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
     console.json(result)
-    failed = any(r["kind"] == "failed" for targets in found.values() for r in targets.values())
-    return 1 if failed else 0
+    return 1 if profiled.failed else 0
 
 
 def _read_profile(path: Path) -> Json:
@@ -164,17 +145,7 @@ def _ratio(ratio: Ratio | None) -> str:
     return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
 
 
-def _names(artifacts: list[Artifact]) -> list[str]:
-    """The files' stems, or their paths where stems repeat. Raises InputError on the same file."""
-    names = [a.name for a in artifacts]
-    if len(set(names)) < len(names):
-        names = [str(a.path) for a in artifacts]
-    if len(set(names)) < len(names):
-        raise InputError(f"{artifacts[0].path}: given twice; name different models")
-    return names
-
-
-def _tell_operators(name: str, record: Json, console: Console) -> None:
+def _tell_operators(name: str, record: _Record, console: Console) -> None:
     """Where the time goes, the longest first, and how far that is from the machine's peaks."""
     times, peaks, roof = record["operator_times"], record["peaks"], record["roofline"]
     rows = [
@@ -200,7 +171,7 @@ def _tell_operators(name: str, record: Json, console: Console) -> None:
         console.warn(f"{name}: {warning}")
 
 
-def _tell_target(label: str, records: dict[str, Json], console: Console) -> None:
+def _tell_target(label: str, records: Mapping[str, _Record], console: Console) -> None:
     """Times in a table, with a line for each of what else was seen; what has none in another."""
     timed = {name: r for name, r in records.items() if r["kind"] == "measurement"}
     if timed:
@@ -214,7 +185,7 @@ def _tell_target(label: str, records: dict[str, Json], console: Console) -> None
         console.table(label, ("model", "kind", "note"), others)
 
 
-def _times(record: Json) -> tuple[str, str, str]:
+def _times(record: _Record) -> tuple[str, str, str]:
     low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
     ratio, span = record["ratio_to_reference"], record["ratio_interval"]
     against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else NOTHING
@@ -222,7 +193,7 @@ def _times(record: Json) -> tuple[str, str, str]:
     return (f"{noisy}{record['median_s'] * 1e3:.2f} ms", f"{low:.2f} to {high:.2f} ms", against)
 
 
-def _seen(record: Json) -> str:
+def _seen(record: _Record) -> str:
     rss = megabytes(record["peak_rss_bytes"])
     loaded = record.get("rss_after_load_bytes")
     if loaded is not None:
@@ -234,7 +205,7 @@ def _seen(record: Json) -> str:
     return f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
 
 
-def _untimed(record: Json) -> tuple[str, str]:
+def _untimed(record: _Record) -> tuple[str, str]:
     if record["kind"] == "estimate":
         span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
         return ("estimate", f"{span}, {megabytes(record['bytes'])}")
@@ -246,7 +217,7 @@ def _untimed(record: Json) -> tuple[str, str]:
     return (record["kind"], note)
 
 
-def _pace(record: Json) -> str:
+def _pace(record: _Record) -> str:
     """What the time means to a musician, where the model's role says."""
     if "real_time_factor" in record:
         return f"{record['real_time_factor']:.3f} of real time; "

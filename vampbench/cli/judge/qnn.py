@@ -12,9 +12,9 @@ from calibration.feeds.chain_inputs import EVALUATION, check_feeds, prepare_inpu
 from calibration.feeds.lengths import short_states
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
+from vampbench.api.interface import check_same_interface
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.judge.verify import check_same_interface
 from vampnet_models.cache import Json
 from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError

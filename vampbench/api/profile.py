@@ -1,0 +1,132 @@
+"""How large, how fast, where: variants of one model against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calibration.feeds.chain_feeds import save_feed
+from calibration.feeds.lengths import in_step
+from profiles.host import Host, describe_host
+from profiles.measure.compare import document
+from profiles.measure.rounds import Plan
+from profiles.place import Place
+from profiles.profile import profile_variants
+from profiles.targets.order import check_cores, parse_targets
+from vampbench.api.data import AnyData, Data, as_data, evaluation_feeds
+from vampbench.api.interface import check_same_interface
+from vampbench.api.models import AnyModel, as_artifact
+from vampbench.api.progress import Heard, Listener
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.records.generic import read
+from vampnet_models.records.results import Profile
+from vampnet_models.scratch import scratch_folder
+
+_FEWEST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """Times and sizes of variants of one model, the first being the reference of the ratios.
+
+    Attributes:
+        models: by name, in the order in which they were given.
+        targets: where they were measured or estimated.
+        records: by name and target, all that was found, as `vampbench profile --json` prints it.
+        host: the machine that measured.
+        warnings: what to beware of, a line each.
+    """
+
+    models: Mapping[str, Artifact]
+    targets: tuple[Place, ...]
+    records: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    host: Host
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> dict[str, Profile]:
+        """What was found of one model, by target. Raises KeyError where it was not profiled."""
+        return {
+            target: read(Profile, dict(record), f"{name}, {target}", "profile it again")
+            for target, record in self.records[name].items()
+        }
+
+    @property
+    def failed(self) -> bool:
+        """Whether a model could not be run on a target."""
+        found = (record for targets in self.records.values() for record in targets.values())
+        return any(record["kind"] == "failed" for record in found)
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of a file that `vampbench profile --compare` reads."""
+        first = next(iter(self.models.values()))
+        return document(first.name, self.records, self.host.as_json())
+
+
+def profile(
+    models: Mapping[str, AnyModel] | Sequence[AnyModel],
+    *,
+    data: AnyData | Data = None,
+    targets: str = "cpu",
+    rounds: int = 20,
+    operators: bool = False,
+    progress: Listener = None,
+) -> Profiled:
+    """Profile variants of one model, the first being the reference of the ratios.
+
+    `models` are named by their keys, or else by their files' stems. All take the same inputs, made
+    of `data` as `verify` takes it, at the length of one that takes no other. `targets` are words
+    separated by commas: `cpu`, `cpu:N` with N threads, `cuda`, `mobile`. CPU and CUDA are measured
+    in fresh, interleaved processes, `rounds` runs each; mobile is an estimate and labelled so.
+    `operators` also says where the time goes.
+
+    What cannot be measured here stands in the records with its reason. Raises InputError for models
+    that are no variants of one, for another target's name, or where nothing can be fed.
+    """
+    heard = Heard(progress)
+    chosen = parse_targets(targets)
+    check_cores(chosen)
+    if rounds < _FEWEST_ROUNDS:
+        raise InputError(f"{rounds} rounds: too few; give at least {_FEWEST_ROUNDS}")
+    source = as_data(data)
+    given = _named(models)
+    reference, *others = given.values()
+    for other in others:
+        check_same_interface(reference, other)
+    fed = in_step(reference, others, heard)
+    with scratch_folder() as scratch:
+        evaluation = evaluation_feeds(reference, fed, source, 0, heard)
+        feed = scratch / "feed.npz"
+        save_feed(evaluation.feeds[0], feed)
+        with heard.task("profiling") as update:
+            records = profile_variants(
+                {name: artifact.path for name, artifact in given.items()},
+                feed,
+                chosen,
+                plan=Plan(rounds=rounds),
+                operators=operators,
+                progress=lambda done, total, _text: update(done, total),
+            )
+    found = (
+        f"{name}: {warning}"
+        for name in given
+        for record in records[name].values()
+        for warning in record.get("warnings", ())
+    )
+    return Profiled(given, chosen, records, describe_host(), (*heard.warnings, *found))
+
+
+def _named(models: Mapping[str, AnyModel] | Sequence[AnyModel]) -> dict[str, Artifact]:
+    """The models by the names given, by their stems, or by their paths where stems repeat."""
+    if not models:
+        raise InputError("no model was given; give one at least")
+    if isinstance(models, Mapping):
+        return {name: as_artifact(model) for name, model in models.items()}
+    artifacts = [as_artifact(model) for model in models]
+    names = [a.name for a in artifacts]
+    if len(set(names)) < len(names):
+        names = [str(a.path) for a in artifacts]
+    if len(set(names)) < len(names):
+        raise InputError(f"{artifacts[0].path}: given twice; name different models")
+    return dict(zip(names, artifacts, strict=True))

@@ -1,0 +1,180 @@
+"""Does a variant say the same as its reference?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from calibration.feeds.chain_inputs import given_feeds
+from calibration.feeds.lengths import check_fed, in_step
+from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.truth.golden import load_golden, save_golden
+from optimize.variant import read_record, record_path
+from profiles.host import available_cores
+from vampbench.api.data import AnyData, Data, as_data, evaluation_feeds
+from vampbench.api.interface import check_same_interface
+from vampbench.api.models import AnyModel, as_artifact
+from vampbench.api.progress import Heard, Listener
+from vampbench.work.job import judge
+from vampbench.work.runtime import Checked, check
+from vampnet_models.errors import InputError, PromiseMissed, WorkbenchError, contained
+from vampnet_models.onnxfile.artifact import Artifact, check_output
+from vampnet_models.onnxfile.portable import stand_in
+from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.variant import VariantRecord
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison of a variant with its reference found.
+
+    Attributes:
+        reference: the model that is the truth.
+        variant: the model that was judged.
+        status: `ok`; `missed` where a threshold or the recipe's promise was not reached; `failed`
+            where outputs are NaN or infinite.
+        reason: why it is not ok; None, the default, where it is.
+        accuracy: all shares, distances and intervals.
+        runtime: what the runtime makes of the variant; None where that cannot be read.
+        record: how the variant was made; None where no record lies beside it.
+        opened_instead: by `reference` and `variant`, the portable model that was opened in the
+            place of one whose operators are not there; empty by default.
+        warnings: what to beware of, a line each; none by default.
+    """
+
+    reference: Artifact
+    variant: Artifact
+    status: Literal["ok", "missed", "failed"]
+    reason: str | None
+    accuracy: AccuracyReport
+    runtime: RuntimeFacts | None = None
+    record: VariantRecord | None = None
+    opened_instead: Mapping[str, Path] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was asked for holds."""
+        return self.status == "ok"
+
+    def check(self) -> Self:
+        """The verdict itself. Raises PromiseMissed, with the reason, where it is not ok."""
+        if not self.ok:
+            raise PromiseMissed(f"{self.variant.path}: {self.status}: {self.reason}")
+        return self
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `vampbench verify --json` prints them."""
+        instead = {role: self.opened_instead.get(role) for role in ("reference", "variant")}
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "opened_instead": {k: None if v is None else str(v) for k, v in instead.items()},
+            "accuracy": self.accuracy.as_json(),
+            "runtime": None if self.runtime is None else asdict(self.runtime),
+        }
+
+
+def verify(
+    reference: AnyModel,
+    variant: AnyModel,
+    data: AnyData | Data = None,
+    *,
+    min_agreement: float | None = None,
+    golden: str | Path | None = None,
+    write_golden: str | Path | None = None,
+    threads: int = 0,
+    progress: Listener = None,
+) -> Verification:
+    """Compare a variant with its reference on data that nothing was calibrated on.
+
+    `data` is what `split_audio` gives, a folder of recordings, or feeds of the model; None takes
+    the built-in recordings. The models beside the reference provide its chain. `min_agreement` is
+    the least share of equal tokens, 0 to 1. `golden` judges by the answers in that file, in place
+    of running the reference; `write_golden` keeps them. `threads` of the runtime; 0 leaves it the
+    choice. What the runtime makes of the variant is noted in its record.
+
+    A threshold that is missed is a status of what is returned: `.check()` raises PromiseMissed.
+    Raises InputError where the two are no variants of one model, or cannot be fed.
+    """
+    heard = Heard(progress)
+    if min_agreement is not None and not 0 <= min_agreement <= 1:
+        raise InputError(f"{min_agreement}: is no share; give a least agreement of 0 to 1")
+    check_threads(threads)
+    source = as_data(data)
+    ours, theirs = as_artifact(reference), as_artifact(variant)
+    if write_golden is not None:
+        check_output(Path(write_golden), ours.path, theirs.path)
+    opened = {"reference": stand_in(ours.path), "variant": stand_in(theirs.path)}
+    check_same_interface(ours, theirs)
+    if golden is not None and data is not None:
+        raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
+    if _calibrated(theirs.path, ours, source):
+        heard.warn(
+            f"{source.feeds}: calibrated {theirs.path.name} too; feeds of their own judge it better"
+        )
+    if golden is not None:
+        truth = load_golden(Path(golden), ours)
+        check_fed(Path(golden), truth.feeds, theirs)
+    else:
+        truth = _truth(ours, in_step(ours, [theirs], heard), source, threads, heard)
+    if write_golden is not None:
+        save_golden(truth, Path(write_golden))
+    with heard.task("variant tokens") as update:
+        report = compare(truth, theirs, update)
+    status, reason = judge(report.as_json(), min_agreement)
+    runtime = _runtime(theirs, truth.feeds[0], heard)
+    if runtime is not None and runtime.missed is not None:
+        status = "failed" if status == "failed" else "missed"
+        reason = "; ".join(filter(None, (reason, runtime.missed)))
+    return Verification(
+        reference=ours,
+        variant=theirs,
+        status=status,
+        reason=reason,
+        accuracy=report,
+        runtime=None if runtime is None else runtime.facts,
+        record=None if runtime is None else runtime.record,
+        opened_instead={role: path for role, path in opened.items() if path is not None},
+        warnings=tuple(heard.warnings),
+    )
+
+
+def check_threads(threads: int) -> None:
+    """Raise InputError for more threads than this process has cores, or fewer than none."""
+    cores = available_cores()
+    if not 0 <= threads <= cores:
+        raise InputError(f"{threads} threads: {cores} cores are there; give 0 to {cores}")
+
+
+def _truth(ours: Artifact, fed: Artifact, data: Data, threads: int, reporter: Reporter) -> Truth:
+    """The reference's answers to evaluation feeds, of the sizes that `fed` takes."""
+    evaluation = evaluation_feeds(ours, fed, data, threads, reporter)
+    with reporter.task("reference tokens") as update:
+        steps = [label.step for label in evaluation.labels]
+        return reference_truth(ours, evaluation.feeds, update, steps)
+
+
+def _calibrated(variant: Path, reference: Artifact, data: Data) -> bool:
+    """Whether a variant's record says that it was calibrated on just these feeds."""
+    given = given_feeds(reference, data.feeds)
+    try:
+        known = read_record(record_path(variant)).calibration
+    except InputError:
+        return False
+    return given is not None and known is not None and known.sha256 == given.sha256
+
+
+def _runtime(variant: Artifact, feeds: Feeds, reporter: Reporter) -> Checked | None:
+    """What the runtime makes of the variant; None with a warning where that cannot be read."""
+    try:
+        with contained(), reporter.task("reading the runtime's graph back"):
+            return check(variant, feeds)
+    except WorkbenchError as error:
+        reporter.warn(f"the runtime was not checked: {error}")
+        return None
