@@ -9,9 +9,9 @@ import pytest
 from onnx import helper
 
 from tests.tiny_graphs import product, tensor, write
+from vampbench.api import inspect as inspect_command
 from vampbench.cli.console import Console
 from vampbench.cli.main import _set_up_logs, main
-from vampbench.cli.models import inspect as inspect_command
 from vampnet_models.errors import TRACEBACK_VARIABLE, InputError, Unforeseen, contained
 
 NASTY = "w\x1b[31m[red]\u202e:bug:\n\x9b2J"

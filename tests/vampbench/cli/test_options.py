@@ -35,7 +35,10 @@ REFUSED = [
     ("synth --seed -1 -o {out}", "not in the range"),
     ("synth -o {models}/coarse.onnx", "a file lies where its folder should be"),
     ("samples -o {models}/coarse.onnx/x", "a file lies where its folder should be"),
-    ("make-static {models}/coarse.onnx --batch 9000000 -o {out}.onnx", "--batch 9000000: its in"),
+    (
+        "make-static {models}/coarse.onnx --batch 9000000 -o {out}.onnx",
+        "a batch of 9000000: the inputs",
+    ),
     ("fuse {models}/coarse.onnx --output=", "it is empty; name a file or a folder"),
     ("import {models} -o {models}/out", "lies inside the input folder"),
 ]

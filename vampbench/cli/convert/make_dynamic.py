@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
+from vampbench.api.devices import lengths
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.onnxfile.outputs import model_output
-from vampnet_models.repair.make_dynamic import make_dynamic as free
 
 
 @click.command("make-dynamic")
@@ -29,9 +28,7 @@ def make_dynamic(model: Path, out: Path, as_json: bool) -> int:
       vampbench make-dynamic coarse_transformer_v2.onnx -o coarse_dynamic.onnx
     """
     console = Console(as_json=as_json)
-    target = model_output(out, model)
-    with console.task(f"{model.name}: freeing its length"):
-        found = free(model, target)
+    found = lengths.make_dynamic(model, out, progress=console)
     reach = "any length" if found.longest is None else f"up to {found.longest} frames"
     console.say(f"{found.path}: was fixed at {found.own_frames} frames, takes {reach}")
     console.say(

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
+from vampbench.api.new_models import import_checkpoints as import_models
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.importing.accounting import account_summary, account_table
-from vampnet_models.importing.importer import ImportResult, import_models
-from vampnet_models.onnxfile.artifact import check_folder
-from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.importing.importer import ImportResult
 from vampnet_models.text import megabytes
 
 
@@ -56,18 +55,10 @@ def import_checkpoints(
       vampbench import codec.pth coarse.pth c2f.pth -o models --golden golden.npz
       vampbench import codec.pth c2f.pth --base coarse.pth lora.pth -o models
     """
-    check_apart(out, *checkpoints)
-    check_folder(out)
     console = Console(as_json=as_json)
-    with console.task("importing") as update:
-        result = import_models(
-            checkpoints,
-            out,
-            bases=bases,
-            golden=golden,
-            self_check=self_check,
-            progress=lambda done, total, _what: update(done, total),
-        )
+    result = import_models(
+        checkpoints, out, bases=bases, golden=golden, self_check=self_check, progress=console
+    )
     _show(result, console)
     for account in result.accounts if parameters else ():
         console.say(account_table(account))

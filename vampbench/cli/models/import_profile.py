@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from profiles.imported.times import import_profile as read
+from vampbench.api.devices import imported as importing
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.cache import Json
-from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
-from vampnet_models.onnxfile.artifact import write_text
 from vampnet_models.text import megabytes
 
 
@@ -40,7 +35,8 @@ def import_profile(
       vampbench import-profile coarse.csv --device "Pixel 9" -o imported.json
     """
     console = Console(as_json=as_json)
-    records = [read(path, device, model).as_json() for path in files]
+    found = importing.import_profile(files, device=device, model=model, output=out)
+    records = [record.as_json() for record in found]
     rows = []
     for record in records:
         low, high = (
@@ -65,19 +61,5 @@ def import_profile(
     for record in records:
         for warning in record["warnings"]:
             console.warn(f"{record['source']}: {warning}")
-    if out is not None:
-        write_text(out, json.dumps({"records": _merged(out, records)}, indent=1) + "\n")
     console.json({"records": records})
     return 0
-
-
-def _merged(out: Path, records: list[Json]) -> list[Json]:
-    """What `out` holds already, without the files that come again. Raises InputError."""
-    if not out.is_file():
-        return records
-    try:
-        earlier = parse_json(out.read_text(encoding="utf-8"))["records"]
-        new = {record["source_sha256"] for record in records}
-        return [r for r in earlier if r["source_sha256"] not in new] + records
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{out}: holds no imported records; choose another output") from None

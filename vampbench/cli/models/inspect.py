@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from vampbench.api import inspect as looking
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, not_checked, tell
-from vampbench.work.runtime import Checked, check, record_beside
 from vampnet_models.cache import Json
-from vampnet_models.errors import WorkbenchError, contained
-from vampnet_models.onnxfile.artifact import find_models, open_artifact
+from vampnet_models.errors import WorkbenchError
+from vampnet_models.onnxfile.artifact import find_models
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, PRODUCT_OPS
-from vampnet_models.records.generic import VARIANT, versioned
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import VariantRecord
-from vampnet_models.repair.inspection import Inspection, inspect_model
+from vampnet_models.repair.inspection import Inspection
 from vampnet_models.spec import TensorSpec
 from vampnet_models.text import megabytes
 
@@ -50,41 +48,22 @@ def inspect(models: tuple[Path, ...], runtime: bool, as_json: bool) -> int:
     missed: list[str] = []
     for path in paths:
         try:
-            with contained():
-                inspection = inspect_model(path)
-                record = record_beside(path)
-                checked = _checked(path, console) if runtime else None
+            looked = looking.inspect(path, runtime=runtime, progress=console)
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
             failed = True
             console.error(str(error))
             continue
-        facts = record.runtime if record is not None else None
-        if checked is not None:
-            record, facts = checked.record, checked.facts
-        found.append(
-            inspection.as_json()
-            | {
-                "variant": None if record is None else versioned(record, VARIANT),
-                "runtime": None if facts is None else asdict(facts),
-            }
-        )
+        found.append(looked.as_json())
         if not as_json:
-            _show(console, inspection)
-            _show_runtime(console, path, record, facts)
-        fatal = [problem for problem in inspection.problems if problem.fatal]
-        missed += [f"{path}: {problem.kind}: {problem.text}" for problem in fatal]
-        if checked is not None and checked.missed is not None:
-            missed.append(f"{path}: {checked.missed}")
-            console.error(missed[-1])
+            _show(console, looked.inspection)
+            _show_runtime(console, path, looked.record, looked.runtime)
+        missed += [f"{path}: {fault}" for fault in looked.faults]
+        if looked.missed is not None:
+            console.error(f"{path}: {looked.missed}")
     console.json({"models": found, "missed": missed})
     return 2 if failed else int(bool(missed))
-
-
-def _checked(path: Path, console: Console) -> Checked:
-    with console.task(f"{path.stem}: reading the runtime's graph back"):
-        return check(open_artifact(path))
 
 
 def _show_runtime(

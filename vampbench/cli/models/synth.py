@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
 
-from calibration.audio.samples import sample_pack
+from vampbench.api.new_models import synth as write_set
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.architectures.synth import PRESETS
-from vampnet_models.architectures.synth import synth as write_set
-from vampnet_models.onnxfile.artifact import check_folder, open_artifact
 from vampnet_models.text import megabytes
 
 
@@ -42,19 +39,8 @@ def synth(preset: str, seed: int, out: Path, as_json: bool) -> None:
     Example:
       vampbench synth --preset vampnet -o models
     """
-    check_folder(out)
     console = Console(as_json=as_json)
-    audio = np.concatenate([clip.samples for clip in sample_pack()])
-    names: list[str] = []
-    with console.task(f"writing {preset}") as update:
-
-        def report(name: str) -> None:
-            update(len(names), 4)
-            names.append(name)
-
-        paths = write_set(preset, out, seed=seed, audio=audio, report=report)
-        update(4, 4)
-    artifacts = [open_artifact(p) for p in paths]
+    artifacts = write_set(out, preset=preset, seed=seed, progress=console).values()
     for artifact in artifacts:
         console.say(f"{artifact.path}  {megabytes(artifact.bytes)}  {artifact.role.value}")
     console.say("seeded weights: not an accuracy claim")

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from profiles.overview import (
-    RULE,
-    Recommendation,
-    import_figures,
-    known_issues,
-    lengths_text,
-    recommendations,
-    storage_by_use,
-)
-from profiles.report.views.read import read_results
+from profiles.overview import RULE, Recommendation, lengths_text
+from vampbench.api import reports
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import agreement_told, missing_rows, of_source, variants_told
 from vampbench.cli.tables import filled
-from vampnet_models.errors import InputError
-from vampnet_models.records.generic import RESULTS, read
-from vampnet_models.records.generic import as_json as plain
 from vampnet_models.records.results import Lengths, Model
 from vampnet_models.text import megabytes
-
-_UNKNOWN = Lengths(None, None, None, None)
 
 _DECLARED = "declared"
 """A generic model's lengths say nothing that `inspect` does not."""
@@ -48,7 +34,8 @@ def overview(run_dir: Path, as_json: bool) -> None:
       vampbench overview out/demo
     """
     console = Console(as_json=as_json)
-    results = read_results(run_dir)
+    found = reports.overview(run_dir)
+    results, lengths, advice = found.results, found.lengths, found.recommendations
     models = results.models
     rows = [
         (
@@ -66,7 +53,6 @@ def overview(run_dir: Path, as_json: bool) -> None:
     missing = missing_rows(results)
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
-    lengths = {m.name: _lengths(m) for m in models}
     told = [_length_row(n, each) for n, each in lengths.items() if each.accepts != _DECLARED]
     if told:
         console.table("Lengths", *filled(("model", "takes", "why"), told))
@@ -75,11 +61,8 @@ def overview(run_dir: Path, as_json: bool) -> None:
         again = results.tool.command or "vampbench run"
         console.say(f"unknown lengths: {', '.join(unknown)}; the run noted none")
         console.say(f"  start it again, what is made is kept: {again}")
-    storage = storage_by_use(results)
-    console.table(
-        "Storage", ("use", "recipe", "size"), [(u, r, megabytes(b)) for u, r, b in storage]
-    )
-    advice = recommendations(results)
+    storage = [(use, recipe, megabytes(size)) for use, recipe, size in found.storage]
+    console.table("Storage", ("use", "recipe", "size"), storage)
     names = list(dict.fromkeys(name for a in advice for name in a.parts))
     chosen = [
         (a.target, *(a.parts.get(name, "-") for name in names), megabytes(a.bytes)) for a in advice
@@ -95,30 +78,15 @@ def overview(run_dir: Path, as_json: bool) -> None:
     refused = _refused_rows(models, advice)
     if refused:
         console.table("Refused", ("model", "recipe", "agreement", "why", "for"), refused)
-    imported = results.imported
-    issues = known_issues(results, lengths, imported)
-    if issues:
+    if found.issues:
         columns = ("issue of earlier exports", "before", "now")
-        console.table("History", columns, [(i.name, i.before, i.now) for i in issues])
-    console.json(
-        {
-            "lengths": plain(lengths),
-            "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in storage],
-            "recommendations": [asdict(a) for a in advice],
-            "imported": import_figures(imported),
-        }
-    )
+        console.table("History", columns, [(i.name, i.before, i.now) for i in found.issues])
+    console.json(found.as_json())
 
 
-def _lengths(model: Model) -> Lengths:
-    """What the run noted of a model's lengths; nothing where that is nothing that is known here."""
-    try:
-        return read(Lengths, model.lengths, model.name, RESULTS.remedy)
-    except InputError:
-        return _UNKNOWN
-
-
-def _refused_rows(models: Sequence[Model], advice: list[Recommendation]) -> list[tuple[str, ...]]:
+def _refused_rows(
+    models: Sequence[Model], advice: Sequence[Recommendation]
+) -> list[tuple[str, ...]]:
     """A row for each variant that loses too many tokens, with the targets that miss it so."""
     targets: dict[tuple[str, str, str], list[str]] = {}
     for each in advice:

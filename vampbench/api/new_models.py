@@ -1,0 +1,68 @@
+"""Models that are written here: of checkpoints, or with seeded weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from calibration.audio.samples import sample_pack
+from vampbench.api.progress import Heard, Listener
+from vampnet_models.architectures import synth as seeded
+from vampnet_models.importing.importer import ImportResult, import_models
+from vampnet_models.onnxfile.artifact import Artifact, check_folder, open_artifact
+from vampnet_models.onnxfile.outputs import check_apart
+
+
+def import_checkpoints(
+    checkpoints: Iterable[str | Path],
+    output: str | Path,
+    *,
+    bases: Iterable[str | Path] = (),
+    golden: str | Path | None = None,
+    self_check: bool = True,
+    progress: Listener = None,
+) -> ImportResult:
+    """Turn .pth checkpoints, or folders of them, into ONNX models and import.json in `output`.
+
+    `bases` are transformers that LoRA files among the checkpoints change; `golden` is an .npz with
+    the original's answers. The result's `golden` and `eager` say whether the models answer as the
+    original; their `require()` raises PromiseMissed where not. Raises InputError for checkpoints
+    that cannot be used; nothing is written then.
+    """
+    given, out = [Path(each) for each in checkpoints], Path(output)
+    check_apart(out, *given)
+    check_folder(out)
+    with Heard(progress).task("importing") as update:
+        return import_models(
+            given,
+            out,
+            bases=[Path(each) for each in bases],
+            golden=None if golden is None else Path(golden),
+            self_check=self_check,
+            progress=lambda done, total, _what: update(done, total),
+        )
+
+
+def synth(
+    output: str | Path, *, preset: str = "small", seed: int = 0, progress: Listener = None
+) -> dict[str, Artifact]:
+    """Write the four models with seeded random weights of realistic statistics, by name.
+
+    For trying every step at any size: agreement on seeded weights is not an accuracy claim. Raises
+    InputError for an unknown preset, and where `output` cannot be written.
+    """
+    out = Path(output)
+    check_folder(out)
+    audio = np.concatenate([clip.samples for clip in sample_pack()])
+    names: list[str] = []
+    with Heard(progress).task(f"writing {preset}") as update:
+
+        def report(name: str) -> None:
+            update(len(names), 4)
+            names.append(name)
+
+        paths = seeded.synth(preset, out, seed=seed, audio=audio, report=report)
+        update(4, 4)
+    return {artifact.name: artifact for artifact in map(open_artifact, paths)}
