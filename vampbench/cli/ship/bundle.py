@@ -26,7 +26,7 @@ from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.chosen import chosen_for
+from vampbench.work.chosen import chosen_for
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.job import Job, run_job
 from vampbench.work.workspace import Workspace

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from profiles.overview import RULE, Recommendation, lengths_text
-from vampbench.api import reports
+from vampbench.api.ship import reports
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import agreement_told, missing_rows, of_source, variants_told

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from profiles.report.comparison import change_texts, headline
-from vampbench.api.reports import compare_runs, write_report
+from vampbench.api.ship.reports import compare_runs, write_report
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.errors import InputError

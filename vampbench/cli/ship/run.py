@@ -13,8 +13,8 @@ from profiles.overview import recommendations
 from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.cluster import on_cluster
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
+from vampbench.work.cluster import on_cluster
 from vampbench.work.job import Ahead, Job, run_job
 from vampbench.work.sets import chains_of, counted
 from vampnet_models.cache import Json

@@ -67,7 +67,7 @@ def test_the_results_are_those_without_a_cluster(
 def test_no_scheduler_is_one_line(
     codec: Path, tmp_path: Path, vampbench: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("vampbench.cli.ship.cluster._CONNECT_S", 1)
+    monkeypatch.setattr("vampbench.work.cluster._CONNECT_S", 1)
     done = vampbench("run", codec, "-o", tmp_path / "out", "--scheduler", "dask://127.0.0.1:9")
     assert done.code == 2
     assert "no scheduler answers there" in done.lines[-1]

@@ -39,9 +39,7 @@ def _wished(wish: str, results: Results) -> dict[str, str]:
     if "=" in wish:
         pairs = [word.split("=", 1) for word in wish.split(",") if "=" in word]
         if len(pairs) < len(wish.split(",")):
-            raise InputError(
-                f"--recipe {wish}: give MODEL=RECIPE, with commas, or one recipe alone"
-            )
+            raise InputError(f"recipe {wish}: give MODEL=RECIPE, with commas, or one recipe alone")
     else:
         pairs = [[m.name, wish] for m in models]
     found = {}
@@ -49,12 +47,12 @@ def _wished(wish: str, results: Results) -> dict[str, str]:
         meant = [m for m in models if called in _names(m)]
         if not meant:
             names = ", ".join(dict.fromkeys(name for m in models for name in _names(m)))
-            raise InputError(f"--recipe: {called}: the run has no such model; name one of {names}")
+            raise InputError(f"recipe: {called}: the run has no such model; name one of {names}")
         for model in meant:
             made = [v.recipe for v in model.variants if v.status in ("ok", "missed")]
             if recipe not in made:
                 raise InputError(
-                    f"--recipe: the run has no variant {recipe} of {model.name}; it has "
+                    f"recipe: the run has no variant {recipe} of {model.name}; it has "
                     f"{', '.join(made) or 'no variant'}"
                 )
             found[model.name] = recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from profiles.targets.order import find_target
-from vampbench.cli.ship.chosen import chosen_for
+from vampbench.work.chosen import chosen_for
 from vampnet_models.errors import InputError
 from vampnet_models.records.generic import read
 from vampnet_models.records.results import Results
@@ -68,6 +68,6 @@ def test_what_is_not_named_gets_overviews_choice(wish, expected):
     ],
 )
 def test_what_the_run_does_not_have_is_refused(wish, said):
-    with pytest.raises(InputError, match=r"^--recipe") as error:
+    with pytest.raises(InputError, match=r"^recipe") as error:
         chosen_for(find_target("cpu"), results(), Path("none"), wish, is_default=False)
     assert said in str(error.value)

@@ -1,4 +1,4 @@
-"""`run --scheduler dask://ADDRESS`: conversions, verifications and profiles on a Dask cluster.
+"""A run's conversions, verifications and profiles on a Dask cluster.
 
 The cluster does the steps ahead of the ordinary job and leaves them in the job's folder, under
 the hashes that the job itself would use; the job then finds them done. So the results are those
@@ -20,7 +20,6 @@ from calibration.feeds.chain_inputs import ChainInputs, feeds_key
 from calibration.feeds.kept_feeds import kept_feeds
 from optimize.recipes import find_recipe
 from optimize.variant import versions
-from vampbench.cli.console import Console
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import Json
@@ -39,13 +38,13 @@ def on_cluster(address: str) -> Ahead:
     Raises InputError on another form of address, or without the extra `dask`.
     """
     if not address.startswith(_PREFIX) or not address.removeprefix(_PREFIX):
-        raise InputError(f"--scheduler {address}: give dask://HOST:PORT, as `dask scheduler` says")
+        raise InputError(
+            f"{address}: is no scheduler; give dask://HOST:PORT, as `dask scheduler` says"
+        )
     try:
         import distributed
     except ImportError as error:
-        raise InputError(
-            f"--scheduler {address}: needs Dask; pip install 'vampnet-workbench[dask]'"
-        ) from error
+        raise InputError(f"{address}: needs Dask; pip install 'vampnet-workbench[dask]'") from error
 
     def ahead(
         job: Job,
@@ -177,7 +176,7 @@ def _look(path: Path) -> tuple[str, dict[str, str]]:
 def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
     artifact, space = open_artifact(model), Workspace(job.out)
     calibration, _ = _feeds(artifact, space, key)
-    build(artifact, find_recipe(recipe), calibration, space, _reporter())
+    build(artifact, find_recipe(recipe), calibration, space, Reporter())
 
 
 def _verify(job: Job, model: Path, key: str) -> None:
@@ -189,7 +188,7 @@ def _profile(job: Job, model: Path, key: str) -> None:
     artifact, space = open_artifact(model), Workspace(job.out)
     calibration, evaluation = _feeds(artifact, space, key)
     variants = _verified(job, artifact, space, calibration, evaluation)
-    profile(artifact, {}, variants, evaluation, job, space, _reporter())
+    profile(artifact, {}, variants, evaluation, job, space, Reporter())
 
 
 def _verified(
@@ -197,8 +196,8 @@ def _verified(
 ) -> list[Json]:
     """The variants, found made, with their accuracy, found or compared now."""
     recipes = [find_recipe(name) for name in job.recipes]
-    variants = [build(artifact, recipe, calibration, space, _reporter()) for recipe in recipes]
-    verify(artifact, variants, evaluation, job, space, _reporter())
+    variants = [build(artifact, recipe, calibration, space, Reporter()) for recipe in recipes]
+    verify(artifact, variants, evaluation, job, space, Reporter())
     return variants
 
 
@@ -208,9 +207,4 @@ def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, Fee
     def missing() -> tuple[FeedSet, FeedSet]:
         raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
 
-    return kept_feeds(space.work("feeds"), artifact.name, key, missing, _reporter())
-
-
-def _reporter() -> Console:
-    """A worker speaks on its stderr."""
-    return Console(as_json=True)
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing, Reporter())
