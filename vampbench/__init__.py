@@ -13,19 +13,41 @@ from vampnet_models.telemetry import turn_off
 
 if TYPE_CHECKING:
     from vampbench.api.audio import split_audio
+    from vampbench.api.build import build
     from vampbench.api.models import open_models
+    from vampbench.api.profile import Profiled, profile
+    from vampbench.api.variant import Variant
+    from vampbench.api.verify import Verification, verify
     from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 
 turn_off()
 
-__all__ = ["InputError", "NotApplicable", "PromiseMissed", "open_models", "split_audio"]
+__all__ = [
+    "InputError",
+    "NotApplicable",
+    "Profiled",
+    "PromiseMissed",
+    "Variant",
+    "Verification",
+    "build",
+    "open_models",
+    "profile",
+    "split_audio",
+    "verify",
+]
 
 _PLACES = {
     "InputError": "vampnet_models.errors",
     "NotApplicable": "vampnet_models.errors",
     "PromiseMissed": "vampnet_models.errors",
+    "Profiled": "vampbench.api.profile",
+    "Variant": "vampbench.api.variant",
+    "Verification": "vampbench.api.verify",
+    "build": "vampbench.api.build",
     "open_models": "vampbench.api.models",
+    "profile": "vampbench.api.profile",
     "split_audio": "vampbench.api.audio",
+    "verify": "vampbench.api.verify",
 }
 
 

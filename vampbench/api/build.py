@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import (
     CALIBRATION,
     EVALUATION,
-    check_feeds,
     given_feeds,
     prepare_inputs,
     side_feeds,
@@ -20,16 +18,24 @@ from calibration.feeds.chain_inputs import (
 )
 from calibration.feeds.foresight import longest_feed
 from calibration.ranges.collect import Terms
+from calibration.ranges.kept_ranges import Store
+from optimize import variant
 from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
+from optimize.precision.contract import Needs
 from optimize.recipes import Recipe, find_recipe
-from optimize.variant import Variant
+from vampbench.api.data import AnyData, Data, as_data
+from vampbench.api.models import AnyModel, Models, as_artifact, paths_of
+from vampbench.api.progress import Heard, Listener
+from vampbench.api.variant import Variant
 from vampbench.work.outside import tell_outside
+from vampbench.work.workspace import Workspace
 from vampnet_models.chain.members import with_neighbours, with_upstream
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_folder,
+    check_output,
     find_models,
     load_model,
     open_artifact,
@@ -43,124 +49,182 @@ _NATIVE_SUFFIX = ".native.onnx"
 
 
 @dataclass(frozen=True)
-class Calibrating:
-    """What a recipe that needs it is calibrated on.
+class Means:
+    """What a build is given beside its model and recipe.
 
     Attributes:
-        audio: the folder of recordings; None, the default, takes the built-in ones.
-        evaluation_audio: a folder whose values outside the ranges are told; none by default.
-        feeds: an .npz of inputs for a model of no known role; none by default.
+        data: what calibrates a recipe that needs it; the built-in recordings by default. Where it
+            names recordings for evaluation, their values outside the ranges are told.
         upstream: models that take the place of their stage in the chain; none by default.
-        terms: memory and where ranges are kept, by the output file; none by default.
+        ranges: an .npz that keeps the calibrated ranges; None, the default, is NAME.calibration.npz
+            beside the output.
+        max_memory_bytes: a calibration that is predicted to take more is refused; no bound by
+            default.
+        native: whether the same is made with the optional library's operators too, which is built
+            where it is missing; not by default.
     """
 
-    audio: Path | None = None
-    evaluation_audio: Path | None = None
-    feeds: Path | None = None
+    data: Data = field(default_factory=Data)
     upstream: tuple[Path, ...] = ()
-    terms: Callable[[Path], Terms] | None = None
+    ranges: Path | None = None
+    max_memory_bytes: int | None = None
+    native: bool = False
 
 
-def convert_models(
+def build(
+    model: AnyModel,
+    recipe: str | Recipe,
+    *,
+    calibration: AnyData | Data = None,
+    output: str | Path | None = None,
+    upstream: Models = (),
+    ranges: str | Path | None = None,
+    max_memory_bytes: int | None = None,
+    native: bool = False,
+    progress: Listener = None,
+) -> Variant:
+    """Make a variant of a model by a recipe: `fused`, `fp16`, `int8-static`, ...
+
+    A recipe with settings of its own comes from `optimize.recipes`: `static_recipe`,
+    `dynamic_recipe`, `weights_recipe`, `fp16_recipe`. One that needs it is calibrated on
+    `calibration`: what `split_audio` gives, a folder of recordings, or feeds of the model; None
+    takes the built-in recordings. The models beside this one are the chain that feeds it; those of
+    `upstream` take their stage's place.
+
+    `output` is a file that ends in .onnx, or a folder; by default it is
+    `variants/RECIPE/NAME.onnx` below the current folder, as `run` lays it out. What is there
+    already, made of the same by the same, is used again. `ranges`, `max_memory_bytes` and `native`
+    are as `Means` says.
+
+    Raises NotApplicable where the recipe has nothing to do; InputError where an argument, the model
+    or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
+    """
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    artifact = as_artifact(model)
+    place = Workspace(Path()).variant(chosen.name, artifact.name) if output is None else output
+    target = model_output(Path(place), artifact.path)
+    means = Means(
+        as_data(calibration),
+        paths_of(upstream),
+        None if ranges is None else Path(ranges),
+        max_memory_bytes,
+        native,
+    )
+    _check(target, artifact.path, means)
+    with contained(NotApplicable):
+        first, *rest = _variants(artifact, chosen, target, means, progress)
+    return replace(first, native=rest[0]) if rest else first
+
+
+def build_all(
     model: Path,
     out: Path,
     recipe: Recipe,
-    how: Calibrating,
+    means: Means,
     reporter: Reporter,
-    *,
-    native: bool = False,
-    on_made: Callable[[Artifact, Variant], None],
+    on_made: Callable[[Variant], None],
 ) -> tuple[list[Variant], int]:
-    """Apply one recipe: the variants, and the exit code; `on_made` hears of each at once.
+    """Apply one recipe to a file, or to each of a folder: the variants, and the exit code.
 
-    A folder's other models go on after a failure. Raises InputError where nothing can be done, and
-    what the one model that is no folder's fails with.
+    `on_made` hears of each at once. A folder's other models go on after a failure. Raises
+    InputError where nothing can be done, and what the one model that is no folder's fails with.
     """
-    check_feeds(how.feeds)
     is_folder = model.is_dir()
     paths = find_models(model) if is_folder else [model]
     if not is_folder:
         out = model_output(out, model)
-    check_apart(out, model, how.audio, how.evaluation_audio)
+    _check(out, model, means)
     if is_folder and (out.is_file() or out.suffix == ".onnx"):
         raise InputError(f"{out}: {model} is a folder: give a folder as output too")
+    if is_folder and means.ranges is not None:
+        raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
     if is_folder:
         check_folder(out)
-    if native and out.name.endswith(_NATIVE_SUFFIX):
+    artifacts = _open(paths, reporter)
+    code = 0 if len(artifacts) == len(paths) else 2
+    made: list[Variant] = []
+    for artifact in artifacts:
+        target = out / artifact.path.name if is_folder else out
+        before = len(made)
+        try:
+            with contained(NotApplicable):
+                for variant in _variants(artifact, recipe, target, means, reporter):
+                    made.append(variant)
+                    on_made(variant)
+        except (WorkbenchError, NotApplicable) as error:
+            if not is_folder and len(made) == before and isinstance(error, WorkbenchError):
+                raise
+            reporter.error(f"{artifact.path.name}: {error}")
+            code = max(code, getattr(error, "exit_code", 1))
+    return made, code
+
+
+def _check(out: Path, model: Path, means: Means) -> None:
+    """Raise InputError for places that cannot be written to, before any work is done for them."""
+    check_apart(out, model, *means.data.folders)
+    if means.native and out.name.endswith(_NATIVE_SUFFIX):
         raise InputError(
             f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
             f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
         )
-    artifacts = _open(paths, reporter)
-    code = 0 if len(artifacts) == len(paths) else 2
-    made: list[Variant] = []
-
-    def failed(artifact: Artifact, error: Exception) -> int:
-        reporter.error(f"{artifact.path.name}: {error}")
-        return max(code, getattr(error, "exit_code", 1))
-
-    for artifact in artifacts:
-        target = out / artifact.path.name if is_folder else out
-        try:
-            with contained(NotApplicable):
-                check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
-                terms = None if how.terms is None else how.terms(target)
-                calibration, evaluation = _calibration(
-                    recipe, artifact, how, terms, target, reporter
-                )
-                with reporter.task(f"{artifact.name}: {recipe.name}") as update:
-                    variant = build_variant(
-                        artifact,
-                        recipe,
-                        target,
-                        calibration=calibration,
-                        terms=terms,
-                        progress=update,
-                    )
-                if calibration is not None and evaluation is not None:
-                    tell_outside(artifact, recipe, target, calibration, evaluation, terms, reporter)
-        except (WorkbenchError, NotApplicable) as error:
-            if not is_folder and isinstance(error, WorkbenchError):
-                raise
-            code = failed(artifact, error)
-            continue
-        made.append(variant)
-        on_made(artifact, variant)
-        if native:
-            try:
-                with contained(NotApplicable):
-                    made.append(
-                        _native_variant(artifact, recipe, target, calibration, terms, reporter)
-                    )
-            except (WorkbenchError, NotApplicable) as error:
-                code = failed(artifact, error)
-                continue
-            on_made(artifact, made[-1])
-    return made, code
+    if means.ranges is not None and not means.ranges.exists():
+        check_output(means.ranges)
 
 
-def _native_variant(
-    artifact: Artifact,
-    recipe: Recipe,
-    portable: Path,
-    calibration: FeedSet | None,
-    terms: Terms | None,
-    reporter: Reporter,
-) -> Variant:
-    """The same with the optional library's operators, which is built where it is missing."""
+def _variants(
+    artifact: Artifact, recipe: Recipe, target: Path, means: Means, listener: Listener
+) -> Iterator[Variant]:
+    """The variant, and the native one where it was asked for."""
+    heard = Heard(listener)
+    native = find_recipe(f"{recipe.name}-native") if means.native else None
+    check_origin(load_model(artifact.path), artifact, as_exported=recipe.as_exported)
+    terms = _terms(recipe, target, means, heard)
+    calibration, evaluation = _calibration(recipe, artifact, means, terms, target, heard)
+    with heard.task(f"{artifact.name}: {recipe.name}") as update:
+        made = build_variant(
+            artifact, recipe, target, calibration=calibration, terms=terms, progress=update
+        )
+    if calibration is not None and evaluation is not None:
+        tell_outside(artifact, recipe, target, calibration, evaluation, terms, heard)
+    yield _told(made, artifact, heard)
+    if native is None:
+        return
     build_library()
-    name = f"{recipe.name}-native"
-    out = portable.with_name(f"{portable.stem}{_NATIVE_SUFFIX}")
-    with reporter.task(f"{artifact.name}: {name}") as update:
-        return build_variant(
+    with heard.task(f"{artifact.name}: {native.name}") as update:
+        made = build_variant(
             artifact,
-            find_recipe(name),
-            out,
+            native,
+            target.with_name(f"{target.stem}{_NATIVE_SUFFIX}"),
             calibration=calibration,
             terms=terms,
-            portable=portable,
+            portable=target,
             progress=update,
         )
+    yield _told(made, artifact, heard)
+
+
+def _told(made: variant.Variant, source: Artifact, heard: Heard) -> Variant:
+    """The variant with all that was warned of on the way."""
+    probe = made.record.probe
+    unseen = () if probe is None or probe.not_probed is None else (probe.not_probed,)
+    warnings = (*heard.warnings, *made.record.warnings, *(f"not probed: {w}" for w in unseen))
+    return Variant(made.path, made.record, made.reused, source, warnings)
+
+
+def _terms(recipe: Recipe, target: Path, means: Means, reporter: Reporter) -> Terms | None:
+    """How ranges are calibrated, where the recipe asks for any."""
+    if Needs.RANGES not in recipe.precision.needs:
+        return None
+    kept = means.ranges or target.with_name(f"{target.stem}.calibration.npz")
+    given = means.ranges is not None
+    return Terms(
+        max_memory_bytes=means.max_memory_bytes,
+        # A recipe that is always made anew hands its ranges on, and keeps them where it is told to.
+        store=Store(kept, given) if given or recipe.reusable else None,
+        on_prediction=lambda predicted: reporter.note(
+            f"{target.name}: calibration takes about {predicted.describe()}"
+        ),
+    )
 
 
 def _open(paths: list[Path], reporter: Reporter) -> list[Artifact]:
@@ -180,7 +244,7 @@ def _open(paths: list[Path], reporter: Reporter) -> list[Artifact]:
 def _calibration(
     recipe: Recipe,
     artifact: Artifact,
-    how: Calibrating,
+    means: Means,
     terms: Terms | None,
     target: Path,
     reporter: Reporter,
@@ -192,25 +256,26 @@ def _calibration(
     """
     if not recipe.needs_calibration:
         return None, None
-    given = None if how.evaluation_audio is not None else given_feeds(artifact, how.feeds)
-    if given is not None and how.audio is None and not how.upstream:
+    data = means.data
+    given = None if data.evaluation_audio is not None else given_feeds(artifact, data.feeds)
+    if given is not None and data.audio is None and not means.upstream:
         return given, None
-    beside = with_upstream(with_neighbours(artifact, reporter), artifact, how.upstream)
+    beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
     with scratch_folder() as scratch:
-        audio = load_audio(how.audio, reporter, how.evaluation_audio)
+        audio = data.clips(reporter)
         if terms is not None:
             _check_memory(recipe, artifact, audio, terms, target)
         inputs = prepare_inputs(beside, audio, scratch, 0, reporter)
-        found = given or side_feeds(artifact, inputs, CALIBRATION, how.feeds, 0, reporter)
-        if how.upstream:
-            named = (open_artifact(path) for path in how.upstream)
+        found = given or side_feeds(artifact, inputs, CALIBRATION, data.feeds, 0, reporter)
+        if means.upstream:
+            named = (open_artifact(path) for path in means.upstream)
             chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
             found = replace(found, upstream=chain)
         for warning in found.warnings:
             reporter.warn(warning)
-        if how.evaluation_audio is None:
+        if data.evaluation_audio is None:
             return found, None
-        return found, side_feeds(artifact, inputs, EVALUATION, how.feeds, 0, reporter)
+        return found, side_feeds(artifact, inputs, EVALUATION, data.feeds, 0, reporter)
 
 
 def _check_memory(

@@ -32,6 +32,11 @@ class Data:
     evaluation_audio: Path | None = None
     feeds: Path | None = None
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that are read."""
+        return tuple(p for p in (self.audio, self.evaluation_audio) if isinstance(p, Path))
+
     def clips(self, reporter: Reporter) -> AudioSet:
         """The recordings, read. Raises InputError where none is usable."""
         if isinstance(self.audio, AudioSet):

@@ -12,16 +12,14 @@ import click
 
 from optimize.backends.fusion import fused_recipe
 from optimize.recipes import Recipe, find_recipe
-from optimize.variant import Variant
-from vampbench.api.build import Calibrating, convert_models
+from vampbench.api.build import Means, build_all
+from vampbench.api.data import Data
+from vampbench.api.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
 from vampbench.work.runtime import warn_not_probed
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import (
-    Artifact,
-)
 from vampnet_models.text import megabytes
 
 
@@ -63,7 +61,7 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
         raise InputError(f"--native: not of --backend {backend}; choose one of them")
     recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
     console = Console(as_json=as_json)
-    return convert(model, out, recipe, console, explain=explain, native=native)
+    return convert(model, out, recipe, console, Means(native=native), explain=explain)
 
 
 @click.command()
@@ -93,7 +91,8 @@ def npu(
       vampbench npu models --precision a16w8 -o models-npu
     """
     console = Console(as_json=as_json)
-    return convert(model, out, find_recipe(f"npu-{precision}"), console, audio=audio, feeds=feeds)
+    means = Means(Data(audio, feeds=feeds))
+    return convert(model, out, find_recipe(f"npu-{precision}"), console, means)
 
 
 def convert(
@@ -101,33 +100,27 @@ def convert(
     out: Path,
     recipe: Recipe,
     console: Console,
+    means: Means,
     *,
-    audio: Path | None = None,
-    feeds: Path | None = None,
-    calibrating: Calibrating | None = None,
     explain: bool = False,
-    native: bool = False,
     afterwards: Callable[[], dict[str, Any]] | None = None,
 ) -> int:
     """Apply one recipe and say what came of it; the exit code.
 
     What `afterwards` finds, once all is made, joins the JSON.
     """
-    how = calibrating or Calibrating(audio, feeds=feeds)
-    made, code = convert_models(
-        model, out, recipe, how, console, native=native, on_made=partial(_tell, explain, console)
-    )
+    made, code = build_all(model, out, recipe, means, console, partial(_tell, explain, console))
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
     console.json({"variants": records} | more)
     return code
 
 
-def _tell(explain: bool, console: Console, artifact: Artifact, variant: Variant) -> None:
-    record = asdict(variant.record)
+def _tell(explain: bool, console: Console, variant: Variant) -> None:
+    record, source = asdict(variant.record), variant.record.source
     console.say(
         f"{variant.path}  {megabytes(record['bytes'])} "
-        f"({record['bytes'] / artifact.bytes:.0%} of {megabytes(artifact.bytes)})"
+        f"({record['bytes'] / source.bytes:.0%} of {megabytes(source.bytes)})"
     )
     if record["fusions"]:
         fused = ", ".join(f"{n} {rule}" for rule, n in record["fusions"].items() if n)

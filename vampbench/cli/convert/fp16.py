@@ -11,6 +11,7 @@ from calibration.ranges.observers import Range
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
 from optimize.recipes import fp16_recipe
+from vampbench.api.build import Means
 from vampbench.api.data import Data
 from vampbench.api.emulate import emulate_fp16
 from vampbench.cli import options
@@ -94,6 +95,7 @@ def fp16(
         check_output(save_ranges_to, model)
     if not model.is_dir():
         out = model_output(out, model)
+    data = Data(audio)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
     settings = Float16(
@@ -113,14 +115,14 @@ def fp16(
         if not emulate:
             return {}
         kept = Float16(keep_nodes, keep_ops, ranges=found or given)
-        compared.update(emulate_fp16(model, out, kept, Data(audio), progress=console))
+        compared.update(emulate_fp16(model, out, kept, data, progress=console))
         for title, report in compared.items():
             console.say(f"{title}:")
             show(report, console)
         return {"emulated": {title: report.as_json() for title, report in compared.items()}}
 
     recipe = fp16_recipe(settings)
-    code = convert(model, out, recipe, console, audio=audio, afterwards=afterwards)
+    code = convert(model, out, recipe, console, Means(data), afterwards=afterwards)
     for title, report in compared.items():
         if report.nonfinite:
             console.error(f"{title}: {report.nonfinite} outputs are NaN or infinite; use --measure")

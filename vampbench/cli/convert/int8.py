@@ -6,17 +6,15 @@ from pathlib import Path
 
 import click
 
-from calibration.ranges.collect import Terms
-from calibration.ranges.kept_ranges import Store
 from calibration.ranges.observers import OBSERVERS
 from optimize.backends import inc
 from optimize.recipes import INT8_STATIC, StaticSettings, dynamic_recipe, static_recipe
-from vampbench.api.build import Calibrating
+from vampbench.api.build import Means
+from vampbench.api.data import Data
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, native_option
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import check_output
 
 
 @click.command()
@@ -122,33 +120,18 @@ def int8(
             f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
             "leave --observer, --activations and --bias-correction"
         )
+    means = Means(Data(audio, evaluation_audio, feeds), upstream, calibration, max_memory, native)
     named = [name for name, value in given.items() if value is not None]
     if backend == "neural-compressor":
         if named:
             raise InputError(f"{named[0]}: Neural Compressor calibrates its own way; leave it out")
         recipe = inc.int8_recipe(mode, inc_python)
-        return convert(model, out, recipe, console, audio=audio, feeds=feeds)
+        return convert(model, out, recipe, console, means)
     if mode == "smoothquant":
         raise InputError("smoothquant: a mode of --backend neural-compressor; ours is static")
     if mode == "dynamic":
         if named:
             raise InputError(f"{named[0]}: --mode dynamic calibrates nothing; leave it out")
         recipe = dynamic_recipe(tables)
-        return convert(model, out, recipe, console, audio=audio, feeds=feeds, native=native)
-    if calibration is not None and not calibration.exists():
-        check_output(calibration)
-    if model.is_dir() and calibration is not None:
-        raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
-
-    def terms(target: Path) -> Terms:
-        kept = calibration or target.with_name(f"{target.stem}.calibration.npz")
-        return Terms(
-            max_memory_bytes=max_memory,
-            store=Store(kept, given=calibration is not None),
-            on_prediction=lambda predicted: console.note(
-                f"{target.name}: calibration takes about {predicted.describe()}"
-            ),
-        )
-
-    how = Calibrating(audio, evaluation_audio, feeds, upstream, terms)
-    return convert(model, out, recipe, console, calibrating=how, native=native)
+        return convert(model, out, recipe, console, means)
+    return convert(model, out, recipe, console, means)
