@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from docs.cells import ACCURACY, Json, clear, same, size
+from vampnet_models.records.accuracy import FreeRunning
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.tuning import Tuning
 from vampnet_models.text import percent
 
 KEYS = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency")
@@ -12,29 +15,30 @@ FREE = ["free-running", "FP32 twice, free-running"]
 BOUNDS = ("min_agreement", "min_first_agreement", "min_si_sdr_db")
 
 
-def trimmed_search(result: Json) -> Json:
-    """What is quoted of a tune.json."""
-    uniform = result["uniform"]
+def trimmed_search(found: Tuning) -> Json:
+    """What is quoted of a tune.json that met what was asked for."""
+    chosen, uniform = as_json(found.chosen), as_json(found.uniform)
+    wish = as_json(found.wish)
     return {
-        "wish": {key: result["wish"][key] for key in BOUNDS},
-        "chosen": {key: result["chosen"][key] for key in KEYS},
+        "wish": {key: wish[key] for key in BOUNDS},
+        "chosen": {key: chosen[key] for key in KEYS},
         "uniform": None if uniform is None else {k: uniform[k] for k in ("recipe", *KEYS)},
         "models": [
             {
-                "name": model["name"],
-                "recipe": model["recipe"],
-                "bytes": model["bytes"],
-                "accuracy": {key: model["accuracy"][key] for key in ACCURACY[:-1]},
-                "free_running": _kept(model["free_running"]),
-                "precisions": dict(Counter(block["chosen"] for block in model["blocks"])),
+                "name": model.name,
+                "recipe": model.recipe,
+                "bytes": model.bytes,
+                "accuracy": {key: as_json(getattr(model.accuracy, key)) for key in ACCURACY[:-1]},
+                "free_running": _kept(model.free_running),
+                "precisions": dict(Counter(block.chosen for block in model.blocks)),
             }
-            for model in result["models"]
+            for model in found.models
         ],
     }
 
 
-def _kept(runs: Json | None) -> Json | None:
-    return None if runs is None else {name: run["kept"] for name, run in runs.items()}
+def _kept(runs: FreeRunning | None) -> Json | None:
+    return None if runs is None else {"variant": runs.variant.kept, "floor": runs.floor.kept}
 
 
 def searches(quoted: list[Json]) -> str:

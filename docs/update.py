@@ -18,6 +18,9 @@ from docs.json_schema import SCHEMAS, schema_text
 from docs.kept import LATENCY, RECORDS, RUNS, all_kept, trimmed
 from docs.pages import pages, parts, with_parts
 from docs.tuned import trimmed_search
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import TUNING
+from vampnet_models.records.tuning import Tuning
 
 
 def keep(run: str, quoted: dict[str, Any]) -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     chosen = vars(parser.parse_args())
     latency, tuned = chosen.pop("latency"), chosen.pop("tune")
     if tuned:
-        searches = [trimmed_search(json.loads(path.read_text(encoding="utf-8"))) for path in tuned]
+        searches = [trimmed_search(read_record(Tuning, TUNING, path)) for path in tuned]
         keep("tune", {"searches": searches})
     if latency is not None and latency.resolve() != LATENCY:
         LATENCY.write_text(latency.read_text(encoding="utf-8"), encoding="utf-8")

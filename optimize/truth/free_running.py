@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress
+from vampnet_models.records.accuracy import FreeRun
 from vampnet_models.spec import Role
 
 _FLOOR_THREADS = 1
@@ -41,30 +41,6 @@ class Prompt:
     codes: Codes
     mask: Codes
     seed: int
-
-
-@dataclass(frozen=True)
-class FreeRun:
-    """A model's own trajectories against the reference's.
-
-    `kept` is the share of generated tokens that end the same, `per_step` that share after each
-    step, `first_divergence` the 0-based step of the first
-    difference per prompt (None: the trajectories are the same).
-    """
-
-    kept: float
-    per_step: tuple[float, ...]
-    first_divergence: tuple[int | None, ...]
-    n_tokens: int
-
-    @property
-    def undiverged(self) -> int:
-        """How many prompts ended without any difference."""
-        return sum(1 for step in self.first_divergence if step is None)
-
-    def as_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self) | {"undiverged": self.undiverged}
 
 
 def free_running(
@@ -107,6 +83,7 @@ def free_running(
             ),
             first_divergence=tuple(first),
             n_tokens=total,
+            undiverged=first.count(None),
         )
     return found
 

@@ -28,9 +28,9 @@ from optimize.tuning import mixed
 from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
 from optimize.tuning.kept_trials import KeptTrials
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
-from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
+from optimize.tuning.no_smaller import WHOLE_MODEL, why_no_smaller
 from optimize.tuning.refine import TARGETS
-from optimize.tuning.search import Candidate, assignments
+from optimize.tuning.search import assignments
 from optimize.tuning.sensitivity import Effect
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -39,6 +39,10 @@ from vampnet_models.cache import Json, key_of, remembered
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.files import remembered_record
+from vampnet_models.records.results import Block
+from vampnet_models.records.tuning import Candidate
 
 _MAX_MIXTURES = 6
 """Mixtures from the smallest to the truest that are built and measured, per model."""
@@ -168,7 +172,7 @@ def add_candidates(
         reporter.reach()
         accuracy = accuracy_of(tuned, path, tuned.search, lambda: tuned.truth, cache, reporter)
         profile = profiles.get(name, {}).get(goal.target.name, {})
-        if accuracy["nonfinite"] or profile.get("kind") != "measurement":
+        if accuracy.nonfinite or profile.get("kind") != "measurement":
             why = _why(accuracy, profile)
             reporter.warn(f"{tuned.artifact.name}: {name}: no candidate: {why}")
             continue
@@ -223,18 +227,19 @@ def accuracy_of(
     truth: Callable[[], Truth],
     cache: Path,
     reporter: Reporter,
-) -> Json:
+) -> AccuracyReport:
     """The comparison of a built candidate on some feeds, remembered."""
     variant = open_artifact(path)
     key = key_of(tuned.artifact.sha256, variant.sha256, feeds.sha256)
     name = tuned.artifact.name
 
-    def measure() -> Json:
+    def measure() -> AccuracyReport:
         reference = truth()
         with reporter.task(f"{name}: verifying {path.parent.name}") as update:
-            return compare(reference, variant, update).as_json()
+            return compare(reference, variant, update)
 
-    return remembered(cache / "accuracy" / name / f"{key[:16]}.json", key, measure)
+    kept = cache / "accuracy" / name / f"{key[:16]}.json"
+    return remembered_record(AccuracyReport, kept, key, measure)
 
 
 def _profiles(
@@ -261,7 +266,7 @@ def _profiles(
 
 
 def _candidate(
-    tuned: TunedModel, recipe: str, path: Path, accuracy: Json, place: Place
+    tuned: TunedModel, recipe: str, path: Path, accuracy: AccuracyReport, place: Place
 ) -> Candidate:
     profile = tuned.profiles[recipe][place.name]
     reference = tuned.profiles[REFERENCE][place.name]
@@ -270,8 +275,8 @@ def _candidate(
         recipe=recipe,
         bytes=open_artifact(path).bytes,
         loss=loss_of(accuracy),
-        agreement=accuracy["token_agreement"],
-        si_sdr_db=accuracy["si_sdr_db"],
+        agreement=accuracy.token_agreement,
+        si_sdr_db=accuracy.si_sdr_db,
         time_ratio=profile["ratio_to_reference"],
         reference_s=reference["median_s"],
         uniform=recipe not in tuned.mixtures,
@@ -279,9 +284,9 @@ def _candidate(
     )
 
 
-def _why(accuracy: Json, profile: Json) -> str:
-    if accuracy["nonfinite"]:
-        return f"{accuracy['nonfinite']} outputs are NaN or infinite"
+def _why(accuracy: AccuracyReport, profile: Json) -> str:
+    if accuracy.nonfinite:
+        return f"{accuracy.nonfinite} outputs are NaN or infinite"
     return f"not timed: {profile.get('reason', 'no measurement')}"
 
 
@@ -289,24 +294,16 @@ def _versions() -> tuple[str, ...]:
     return tuple(importlib.metadata.version(p) for p in ("vampnet-workbench", "onnxruntime"))
 
 
-def effects_json(tuned: TunedModel, recipe: str) -> list[Json]:
-    """What each block could have had, what it got and why, for tune.json.
+def blocks_of(tuned: TunedModel, recipe: str) -> tuple[Block, ...]:
+    """What each block could have had, what it got and why.
 
     In a uniform recipe every block got that recipe, which has its own rules for what it leaves.
     """
     mixture = tuned.mixtures.get(recipe)
-    entries = []
-    for block, effects in tuned.effects.items():
-        chosen = recipe if mixture is None else mixture.get(block, mixed.FLOAT)
-        whole = WhyNoSmaller("whole-model")
-        why = whole if mixture is None else why_no_smaller(effects, chosen)
-        entries.append(
-            {
-                "block": block,
-                "nodes": len(tuned.blocks[block]),
-                "chosen": chosen,
-                "why": why.as_json(),
-                "options": [e.as_json() for e in effects],
-            }
-        )
-    return entries
+    blocks = []
+    for name, effects in tuned.effects.items():
+        chosen = recipe if mixture is None else mixture.get(name, mixed.FLOAT)
+        why = WHOLE_MODEL if mixture is None else why_no_smaller(effects, chosen)
+        options = tuple(effect.option for effect in effects)
+        blocks.append(Block(name, chosen, options, why, len(tuned.blocks[name])))
+    return tuple(blocks)

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from optimize.tuning.search import Budget, Prefer
+from optimize.tuning.search import Budget
 from profiles.place import Place
-from vampnet_models.cache import Json
 from vampnet_models.family import VAMPNET
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.tuning import Asked
 from vampnet_models.spec import Role
 
 
-@dataclass(frozen=True)
-class SearchGoal:
-    """Bounds on a set of models, and what to seek within them; a bound of None bounds nothing.
+@dataclass(frozen=True, kw_only=True)
+class SearchGoal(Asked):
+    """What is asked for, and where candidates are timed.
 
     Attributes:
-        min_agreement: least share of equal tokens of each model, 0 to 1.
-        min_si_sdr_db: least SI-SDR of the decoder's sound against float32's.
-        max_bytes: most bytes of all models together.
-        max_latency: most time of all models together, as a multiple of float32's.
-        prefer: what is best among the sets that keep to the bounds.
-        target: where candidates are timed.
-        rounds: timed runs of each candidate; 10 by default.
-        threads: of the runtime; 0, the default, leaves it the choice.
-        min_first_agreement: least share of equal tokens of an encoder's first four codebooks.
+        target: the place.
     """
 
-    min_agreement: float | None
-    min_si_sdr_db: float | None
-    max_bytes: int | None
-    max_latency: float | None
-    prefer: Prefer
     target: Place
-    rounds: int = 10
-    threads: int = 0
-    min_first_agreement: float | None = None
 
     @property
     def budget(self) -> Budget:
@@ -50,16 +35,21 @@ class SearchGoal:
         )
 
     @property
+    def asked(self) -> Asked:
+        """As it is recorded."""
+        return Asked(**{field.name: getattr(self, field.name) for field in fields(Asked)})
+
+    @property
     def wants_speed(self) -> bool:
         """Whether time counts beside size."""
         return self.prefer == "fastest" or self.max_latency is not None
 
 
-def loss_of(accuracy: Json) -> float:
+def loss_of(accuracy: AccuracyReport) -> float:
     """1 - agreement for tokens, noise over signal for sound."""
-    if accuracy["token_agreement"] is not None:
-        return float(1 - accuracy["token_agreement"])
-    decibels = accuracy["si_sdr_db"] if accuracy["si_sdr_db"] is not None else accuracy["snr_db"]
+    if accuracy.token_agreement is not None:
+        return 1 - accuracy.token_agreement
+    decibels = accuracy.si_sdr_db if accuracy.si_sdr_db is not None else accuracy.snr_db
     return 0.0 if decibels is None else float(10 ** (-decibels / 10))
 
 
@@ -68,29 +58,33 @@ def damage_power(role: Role) -> float:
     return 1.0 if role is Role.CODEC_DECODER else 2.0
 
 
-def first_agreement(role: Role, accuracy: Json) -> float | None:
+def first_agreement(role: Role, accuracy: AccuracyReport) -> float | None:
     """An encoder's agreement over the codebooks that the coarse model predicts."""
     if role is not Role.CODEC_ENCODER:
         return None
-    rows = [r for r in accuracy["per_codebook"] if r["codebook"] < VAMPNET.n_coarse_codebooks]
-    total = sum(r["n_positions"] for r in rows)
-    return sum(r["agreement"] * r["n_positions"] for r in rows) / total if total else None
+    rows = [
+        (row.agreement, row.n_positions)
+        for row in accuracy.per_codebook
+        if row.codebook < VAMPNET.n_coarse_codebooks and row.agreement is not None
+    ]
+    total = sum(n for _, n in rows)
+    return sum(share * n for share, n in rows) / total if total else None
 
 
-def excess(role: Role, accuracy: Json, budget: Budget) -> float | None:
+def excess(role: Role, accuracy: AccuracyReport, budget: Budget) -> float | None:
     """The loss as a multiple of what is allowed, by the tightest bound; at most 1 keeps to it.
 
     None where the budget bounds nothing that the model is judged by.
     """
     found: list[float] = []
     for value, least in (
-        (accuracy["token_agreement"], budget.min_agreement),
+        (accuracy.token_agreement, budget.min_agreement),
         (first_agreement(role, accuracy), budget.min_first_agreement),
     ):
         if value is not None and least is not None:
             found.append((1 - value) / (1 - least) if least < 1 else math.inf * (value < 1))
-    if accuracy["si_sdr_db"] is not None and budget.min_si_sdr_db is not None:
-        found.append(10 ** ((budget.min_si_sdr_db - accuracy["si_sdr_db"]) / 10))
+    if accuracy.si_sdr_db is not None and budget.min_si_sdr_db is not None:
+        found.append(10 ** ((budget.min_si_sdr_db - accuracy.si_sdr_db) / 10))
     if not found:
         return None
-    return math.inf if accuracy["nonfinite"] else max(found)
+    return math.inf if accuracy.nonfinite else max(found)

@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from optimize.tuning.search import (
     SPEED_WEIGHTS,
     Budget,
-    Candidate,
     ModelSet,
-    Prefer,
     damage_of,
     saved_bytes,
     smallest,
     worst_damage,
 )
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.tuning import Candidate, Prefer
 
 _Assignment = Mapping[str, str]
 _Floats = NDArray[np.float64]

@@ -15,10 +15,13 @@ from optimize.tuning.mixed import FLOAT, Assignment, Blocks, Calibrated
 from optimize.tuning.refine import MOST_TRIALS, TARGETS, refined
 from optimize.tuning.search import worst_damage
 from optimize.tuning.sensitivity import Effect, Trials
-from vampnet_models.cache import Json, key_of, remembered
+from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.files import remembered_record
+from vampnet_models.records.results import BlockOption
 from vampnet_models.spec import Role
 
 _TRIAL_FEEDS = 8
@@ -61,15 +64,15 @@ class KeptTrials:
         with self.reporter.task(f"{name}: {len(todo)} trials of {len(options)} blocks") as update:
             for done, (block, precision) in enumerate(todo):
 
-                def measure(block: str = block, precision: str = precision) -> Json:
-                    return self._few.measure(block, precision).as_json()
+                def measure(block: str = block, precision: str = precision) -> BlockOption:
+                    return self._few.measure(block, precision).option
 
                 key = key_of(self.key, precision, *self.blocks[block])
                 path = self.cache / "sensitivity" / name / f"{key[:16]}.json"
                 n_kept += path.is_file()
                 each = found.setdefault(block, [Effect(block, FLOAT, 0.0, 1.0, 0, 1.0)])
                 try:
-                    each.append(Effect.from_json(remembered(path, key, measure)))
+                    each.append(Effect.of(remembered_record(BlockOption, path, key, measure)))
                 except InputError as error:
                     self.reporter.warn(f"{name}: {block} as {precision}: {error}")
                 update(done + 1, len(todo))
@@ -104,11 +107,11 @@ class KeptTrials:
     def _all(self) -> Trials:
         return Trials(self.fused, self.truth, self.blocks, self.calibrated)
 
-    def _compared(self, mixture: Assignment) -> Json:
+    def _compared(self, mixture: Assignment) -> AccuracyReport:
         given = [(p, *self.blocks[b]) for b, p in sorted(mixture.items()) if p != FLOAT]
         key = key_of(self.key, *given)
         path = self.cache / "mixtures" / self.artifact.name / f"{key[:16]}.json"
-        return remembered(path, key, lambda: self._all.compare(mixture).as_json())
+        return remembered_record(AccuracyReport, path, key, lambda: self._all.compare(mixture))
 
     def _start(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> float | None:
         """The damage that the bounds seem to allow; None where nothing bounds this model."""

@@ -4,65 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.results import Why, WhyCode
 
-Code = Literal["nothing-smaller", "overflows", "slower", "damage", "whole-model"]
-
-
-@dataclass(frozen=True)
-class WhyNoSmaller:
-    """What speaks against the next smaller precision, with its figures against what was chosen.
-
-    `damage` is its own (None where it overflows), `damage_ratio` is None where the chosen one does
-    none. All figures are None for `nothing-smaller`, and for `whole-model`: one recipe for all.
-    """
-
-    code: Code
-    precision: str | None = None
-    saves_bytes: int | None = None
-    damage: float | None = None
-    damage_ratio: float | None = None
-    time_ratio: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The values, and beside them the words for a person."""
-        return {**asdict(self), "text": self.text}
-
-    @property
-    def text(self) -> str:
-        """In a few words."""
-        if self.code == "whole-model":
-            return "the whole model got it"
-        if self.code == "nothing-smaller":
-            return "nothing is smaller"
-        saves = f"{self.precision} would save {(self.saves_bytes or 0) / 1e3:,.1f} kB more"
-        if self.code == "overflows":
-            return f"{saves}, and overflows"
-        if self.code == "slower":
-            return f"{saves}, but take {self.time_ratio:.2f} x the time"
-        ratio = self.damage_ratio
-        if ratio is None:
-            return f"{saves}, for a damage of {self.damage:.1e}"
-        return f"{saves}, for {ratio:,.{1 if ratio < 10 else 0}f} x the damage"
+WHOLE_MODEL = Why("the whole model got it", "whole-model")
+"""Of every block where one recipe was for all."""
 
 
-def why_no_smaller(options: Sequence[Effect], chosen: str) -> WhyNoSmaller:
+def why_no_smaller(options: Sequence[Effect], chosen: str) -> Why:
     """What the next smaller precision would have saved and done to a block."""
     got = next(e for e in options if e.precision == chosen)
     smaller = [e for e in options if e.saved_bytes > got.saved_bytes]
     if not smaller:
-        return WhyNoSmaller("nothing-smaller")
+        return Why("nothing is smaller", "nothing-smaller")
     best = min(smaller, key=lambda e: (e.damage - got.damage) / (e.saved_bytes - got.saved_bytes))
-    code: Code = "slower" if best.damage <= got.damage else "damage"
+    saves_bytes, time_ratio = best.saved_bytes - got.saved_bytes, best.time_ratio / got.time_ratio
     finite = math.isfinite(best.damage)
-    return WhyNoSmaller(
-        code if finite else "overflows",
+    ratio = best.damage / got.damage if finite and got.damage else None
+    code: WhyCode = "damage"
+    if not finite:
+        code, price = "overflows", ", and overflows"
+    elif best.damage <= got.damage:
+        code, price = "slower", f", but take {time_ratio:.2f} x the time"
+    elif ratio is None:
+        price = f", for a damage of {best.damage:.1e}"
+    else:
+        price = f", for {ratio:,.{1 if ratio < 10 else 0}f} x the damage"
+    return Why(
+        f"{best.precision} would save {saves_bytes / 1e3:,.1f} kB more{price}",
+        code,
         best.precision,
-        best.saved_bytes - got.saved_bytes,
+        saves_bytes,
         best.damage if finite else None,
-        best.damage / got.damage if finite and got.damage else None,
-        best.time_ratio / got.time_ratio,
+        ratio,
+        time_ratio,
     )

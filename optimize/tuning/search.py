@@ -12,16 +12,11 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from optimize.tuning.sensitivity import Effect
-
-Prefer = Literal["smallest", "fastest", "truest"]
-Near = Literal["keeps-tokens", "keeps-size", "keeps-time", "truest"]
-"""Which bound a set that comes near to a budget keeps: the smallest that keeps the tokens, or the
-truest that keeps the size, the time, or nothing."""
+from vampnet_models.records.tuning import Candidate, Near, Prefer
 
 _SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
 """Of the damage of every block in its worst precision: what a mixture may have."""
@@ -30,28 +25,6 @@ _KNAPSACK_UNITS = 1000
 
 SPEED_WEIGHTS = (0.0, 1.0)
 """Size alone, and size and time alike."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A variant of one model that was built, measured and timed.
-
-    `agreement` is None for models judged by sound, `si_sdr_db` for those judged by tokens. `loss`
-    is 1 - agreement, or noise over signal. `first_agreement` is an encoder's over its first four
-    codebooks, those that the coarse model predicts. `time_ratio` is the median time against
-    float32, `reference_s` that of float32 in the same run.
-    """
-
-    model: str
-    recipe: str
-    bytes: int
-    loss: float
-    agreement: float | None
-    si_sdr_db: float | None
-    time_ratio: float
-    reference_s: float
-    uniform: bool
-    first_agreement: float | None = None
 
 
 @dataclass(frozen=True)

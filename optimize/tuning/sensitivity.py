@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +26,7 @@ from optimize.tuning.mixed import Assignment, Blocks, Calibrated
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.onnxfile.session import Feeds, Session, open_session
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.results import BlockOption
 
 _FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 
@@ -52,15 +52,26 @@ class Effect:
     saved_bytes: int
     time_ratio: float
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values; JSON has no infinity."""
-        return asdict(self) | {"damage": self.damage if math.isfinite(self.damage) else None}
+    @property
+    def option(self) -> BlockOption:
+        """As it is recorded: JSON has no infinity."""
+        damage = self.damage if math.isfinite(self.damage) else None
+        return BlockOption(
+            self.block, self.precision, damage, self.agreement, self.saved_bytes, self.time_ratio
+        )
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Effect:
-        """What `as_json` gave."""
-        damage = values["damage"]
-        return cls(**{**values, "damage": math.inf if damage is None else damage})
+    def of(cls, option: BlockOption) -> Effect:
+        """What `option` recorded."""
+        damage = math.inf if option.damage is None else option.damage
+        return cls(
+            option.block,
+            option.precision,
+            damage,
+            option.agreement,
+            option.saved_bytes,
+            option.time_ratio,
+        )
 
 
 class Trials:

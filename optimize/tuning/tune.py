@@ -12,14 +12,17 @@ from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.tuning.candidates import TunedModel, accuracy_of, candidates_of
 from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
-from optimize.tuning.search import Candidate, ModelSet, choose, sets_of, uniform_sets
+from optimize.tuning.search import ModelSet, choose, sets_of, uniform_sets
 from optimize.tuning.shared_budget import spend
-from optimize.tuning.worth import Reverted, reverted
-from vampnet_models.cache import Json, key_of, remembered
+from optimize.tuning.worth import reverted
+from vampnet_models.cache import key_of
 from vampnet_models.chain.members import in_turn
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
+from vampnet_models.records.files import remembered_record
+from vampnet_models.records.tuning import Candidate, Reverted
 from vampnet_models.repair.layouts import logits_name
 from vampnet_models.spec import Role
 
@@ -88,7 +91,7 @@ class HeldOut:
         self._tuned, self._heard, self._cache, self._reporter = tuned, heard, cache, reporter
         self._truths: dict[str, Truth] = {}
 
-    def accuracy(self, candidate: Candidate) -> Json:
+    def accuracy(self, candidate: Candidate) -> AccuracyReport:
         """The comparison on the evaluation feeds."""
         tuned = self._tuned[candidate.model]
         path = tuned.built[candidate.recipe]
@@ -103,7 +106,7 @@ class HeldOut:
 
         return accuracy_of(tuned, path, tuned.evaluation, truth, self._cache, self._reporter)
 
-    def free_running(self, candidate: Candidate) -> Json | None:
+    def free_running(self, candidate: Candidate) -> FreeRunning | None:
         """Transformers left to themselves from the same prompts and seeds, and the floor's run."""
         tuned = self._tuned[candidate.model]
         artifact, role = tuned.artifact, tuned.artifact.role
@@ -114,14 +117,14 @@ class HeldOut:
         variant = open_artifact(tuned.built[candidate.recipe])
         key = key_of(artifact.sha256, variant.sha256, frames, *(c.tobytes().hex() for c in codes))
 
-        def measure() -> Json:
+        def measure() -> FreeRunning:
             others = {"variant": open_session(variant.path), "floor": floor_session(artifact)}
             with self._reporter.task(f"{candidate.model}: free-running") as update:
                 runs = free_runs(role, open_session(artifact.path), others, codes, progress=update)
-            return {name: run.as_json() for name, run in runs.items()}
+            return FreeRunning(**runs)
 
         path = self._cache / "free-running" / candidate.model / f"{key[:16]}.json"
-        return remembered(path, key, measure)
+        return remembered_record(FreeRunning, path, key, measure)
 
     def settle(
         self, sets: Sequence[ModelSet], goal: SearchGoal
@@ -139,7 +142,7 @@ class HeldOut:
             failing = [each for each in judged if each is not None]
             if not failing:
                 return held, dropped
-            refused |= {(each.part.model, each.part.recipe) for each in failing}
+            refused |= {(each.model, each.recipe) for each in failing}
             dropped += failing
 
     def _judged(self, candidate: Candidate) -> Candidate:
@@ -147,7 +150,7 @@ class HeldOut:
         return replace(
             candidate,
             loss=loss_of(accuracy),
-            agreement=accuracy["token_agreement"],
-            si_sdr_db=accuracy["si_sdr_db"],
+            agreement=accuracy.token_agreement,
+            si_sdr_db=accuracy.si_sdr_db,
             first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, accuracy),
         )

@@ -17,13 +17,13 @@ from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize.recipes import ALL_RECIPES
-from optimize.tuning import no_smaller, worth
-from optimize.tuning.search import Near
 from profiles.overview import _FASTEST, _NOISY, _SMALLEST, ACCEPTS
 from profiles.targets.order import TARGETS, store_limits
 from vampbench.cli.main import cli
 from vampnet_models.errors import TRACEBACK_VARIABLE
 from vampnet_models.family import VAMPNET
+from vampnet_models.records.results import WhyCode
+from vampnet_models.records.tuning import Near, VerdictCode
 
 PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
 UNITS = ("%", "x", "dB", "kB", "MB", "GB", "KiB", "MiB", "ns", "ms", "s", "GFLOP/s", "GOP/s")
@@ -107,7 +107,7 @@ def test_the_page_of_json_has_the_codes_that_there_are() -> None:
     text = PAGES["docs/reference/json.md"].read_text(encoding="utf-8")
     whys = (_FASTEST, _SMALLEST, *(t.why for t in TARGETS if t.why is not None), _NOISY)
     codes = {*ACCEPTS, *(each.code for each in whys)}
-    for literal in (worth.Code, no_smaller.Code, Near):
+    for literal in (VerdictCode, WhyCode, Near):
         codes |= set(get_args(literal))
     assert {code for code in codes if f"`{code}`" not in text} == set()
 

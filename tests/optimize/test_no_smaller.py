@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.tuning.no_smaller import WhyNoSmaller, why_no_smaller
+from optimize.tuning.no_smaller import WHOLE_MODEL, why_no_smaller
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.generic import as_json, read
+from vampnet_models.records.results import BlockOption
 
 
 def effect(precision: str, damage: float, saved: int, ratio: float = 1.0) -> Effect:
@@ -36,10 +38,10 @@ def test_the_next_smaller_one_has_a_price(chosen: str, code: str, said: str) -> 
 
 
 def test_its_figures_are_values() -> None:
-    found = why_no_smaller(OPTIONS, "int8").as_json()
-    assert (found["precision"], found["saves_bytes"]) == ("int4", 400)
-    assert found["damage_ratio"] == pytest.approx(50) and found["time_ratio"] == pytest.approx(2)
-    assert found["damage"] == 5e-3
+    found = why_no_smaller(OPTIONS, "int8")
+    assert (found.precision, found.saves_bytes) == ("int4", 400)
+    assert found.damage_ratio == pytest.approx(50) and found.time_ratio == pytest.approx(2)
+    assert found.damage == 5e-3
     assert why_no_smaller(OPTIONS, "float32").damage_ratio is None
 
 
@@ -55,11 +57,11 @@ def test_an_overflow_is_a_reason_and_survives_the_disk() -> None:
     found = why_no_smaller([effect("float32", 0, 0), bad], "float32")
     assert (found.code, found.damage, found.damage_ratio) == ("overflows", None, None)
     assert found.text == "bad would save 0.1 kB more, and overflows"
-    json.dumps(found.as_json(), allow_nan=False)
-    assert Effect.from_json(json.loads(json.dumps(bad.as_json(), allow_nan=False))) == bad
+    kept = json.loads(json.dumps(as_json(bad.option), allow_nan=False))
+    assert Effect.of(read(BlockOption, kept, "here", "")) == bad
 
 
 def test_a_recipe_for_the_whole_model_has_no_figures() -> None:
-    found = WhyNoSmaller("whole-model").as_json()
+    found = as_json(WHOLE_MODEL)
     assert found.pop("code") == "whole-model" and found.pop("text") == "the whole model got it"
     assert set(found.values()) == {None}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from profiles.overview import recommendations
 from profiles.targets.contract import Target
+from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
 from vampnet_models.records.results import Model, Results
 from vampnet_models.spec import Role
@@ -81,8 +82,7 @@ def _recommended(target: Target, results: Results) -> dict[str, str]:
 
 def _tuned(root: Path, results: Results) -> dict[str, str] | None:
     """The set that `tune` chose, where the folder has one."""
-    path = root / "tune.json"
-    if not root.is_dir() or not path.is_file():
+    if not Workspace(root).tuning.is_file():
         return None
     chosen = {m.name: v.recipe for m in results.models for v in m.variants[:1]}
     return chosen or None

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import accepted_by
-from optimize.tuning.candidates import TunedModel, effects_json
+from optimize.tuning.candidates import TunedModel, blocks_of
 from optimize.tuning.goal import SearchGoal
-from optimize.tuning.search import (
-    Candidate,
-    ModelSet,
-    Prefer,
-    front,
-    nearest,
-    rank,
-)
+from optimize.tuning.search import ModelSet, front, nearest, rank
 from optimize.tuning.tune import HeldOut, tune
 from optimize.tuning.worth import verdict
 from optimize.variant import read_record, record_path, write_record
@@ -37,11 +30,19 @@ from vampnet_models.onnxfile.artifact import (
     copy_model,
     load_model,
     open_artifact,
-    write_text,
 )
 from vampnet_models.progress import Reporter
 from vampnet_models.records import files
-from vampnet_models.records.generic import RESULTS
+from vampnet_models.records.generic import RESULTS, TUNING, as_json
+from vampnet_models.records.tuning import (
+    Candidate,
+    CandidateSet,
+    ChosenModel,
+    NearSet,
+    Prefer,
+    Tuning,
+    UniformSet,
+)
 
 _MAX_FRONT = 12
 
@@ -54,7 +55,7 @@ def tune_set(
     goal: SearchGoal,
     command: str,
     reporter: Reporter,
-) -> Json:
+) -> Tuning:
     """Search, choose, verify and write; the contents of tune.json.
 
     `command` is what the user typed, for the record.
@@ -69,78 +70,73 @@ def tune_set(
     inputs = prepare_inputs(artifacts, heard, space.work(), goal.threads, reporter)
     search = tune(artifacts, inputs, space.work(), goal, reporter)
     tuned, sets, chosen = search.tuned, search.sets, search.chosen
-    budget = goal.budget
-    result: Json = {
-        "schema": 1,
-        "command": command,
-        "wish": {k: v for k, v in asdict(goal).items() if k != "target"},
-        "target": goal.target.name,
-        "met": chosen is not None,
-        "chosen": None if chosen is None else _set_json(chosen),
-        "uniform": _uniform_json(search.uniform),
-        "verdict": verdict(chosen, search.uniform, goal.prefer).as_json(),
-        "reverted": [each.as_json() for each in search.reverted],
-        "noisy": any(
-            is_noisy({"profiles": each})
-            for found in tuned.values()
-            for each in found.profiles.values()
-        ),
-        "smallest": _set_json(_best(sets, "smallest")),
-        "fastest": _set_json(_best(sets, "fastest")),
-        "front": [_set_json(each) for each in _thinned(front(sets))],
-        "nearest": []
-        if chosen is not None
-        else [{"keeps": keeps, **_set_json(each)} for keeps, each in nearest(sets, budget)],
-        "seeded": any(_provenance(each)["weights"] == "seeded" for each in tuned.values()),
-        "models": [],
-    }
+    models: list[ChosenModel] = []
     if chosen is not None:
-        models = [_publish(tuned[p.model], p, search.held_out, out, reporter) for p in chosen.parts]
-        result["models"] = [
-            {
-                "name": p.model,
-                "role": tuned[p.model].artifact.role.value,
-                "recipe": p.recipe,
-                "bytes": p.bytes,
-                "accuracy": model["variants"][0]["accuracy"],
-                "free_running": model["free_running"],
-                "blocks": model["blocks"],
-            }
-            for p, model in zip(chosen.parts, models, strict=True)
+        published = [
+            _publish(tuned[p.model], p, search.held_out, out, reporter) for p in chosen.parts
         ]
-        results = results_of(result["command"], inputs, models, skipped, space, reporter)
+        models = [model for model, _ in published]
+        entries = [entry for _, entry in published]
+        results = results_of(command, inputs, entries, skipped, space, reporter)
         files.write_record(results, RESULTS, space.results)
         write_report(space.results, space.report)
     elif space.results.is_file():
         reporter.warn(f"{out} still holds the models and the report of an earlier search")
-    write_text(out / "tune.json", json.dumps(result, indent=1, allow_nan=False))
+    result = Tuning(
+        command=command,
+        wish=goal.asked,
+        target=goal.target.name,
+        met=chosen is not None,
+        chosen=None if chosen is None else CandidateSet(**_figures(chosen)),
+        uniform=_uniform(search.uniform),
+        verdict=verdict(chosen, search.uniform, goal.prefer),
+        reverted=tuple(search.reverted),
+        noisy=any(
+            is_noisy({"profiles": each})
+            for found in tuned.values()
+            for each in found.profiles.values()
+        ),
+        smallest=CandidateSet(**_figures(_best(sets, "smallest"))),
+        fastest=CandidateSet(**_figures(_best(sets, "fastest"))),
+        front=tuple(CandidateSet(**_figures(each)) for each in _thinned(front(sets))),
+        nearest=()
+        if chosen is not None
+        else tuple(NearSet(**_figures(s), keeps=keeps) for keeps, s in nearest(sets, goal.budget)),
+        seeded=any(_provenance(each)["weights"] == "seeded" for each in tuned.values()),
+        models=tuple(models),
+    )
+    files.write_record(result, TUNING, space.tuning)
     return result
 
 
 def _publish(
     tuned: TunedModel, part: Candidate, held_out: HeldOut, out: Path, reporter: Reporter
-) -> Json:
-    """Copy a chosen variant with its record to OUT; the model's entry of results.json."""
+) -> tuple[ChosenModel, Json]:
+    """Copy a chosen variant with its record to OUT; its entries of tune.json and results.json."""
     source = open_artifact(tuned.built[part.recipe])
     path = copy_model(source, out)
     write_record(read_record(record_path(source.path)), record_path(path))
+    accuracy, free = held_out.accuracy(part), held_out.free_running(part)
+    blocks = blocks_of(tuned, part.recipe)
     variant: Json = {
         "recipe": part.recipe,
         "path": path.name,
         "bytes": part.bytes,
         "status": "ok",
         "reason": None,
-        "accuracy": held_out.accuracy(part),
+        "accuracy": as_json(accuracy),
         "profiles": tuned.profiles[part.recipe],
         "record": asdict(read_record(record_path(path))),
     }
     check_variants([variant], out, tuned.evaluation.feeds[0], reporter)
     keep_golden(tuned.artifact, tuned.evaluation, Workspace(out))
-    return {
-        "name": tuned.artifact.name,
-        "blocks": effects_json(tuned, part.recipe),
-        "free_running": held_out.free_running(part),
-        "role": tuned.artifact.role.value,
+    name, role = tuned.artifact.name, tuned.artifact.role.value
+    model = ChosenModel(name, role, part.recipe, part.bytes, accuracy, free, blocks)
+    return model, {
+        "name": name,
+        "blocks": as_json(blocks),
+        "free_running": as_json(free),
+        "role": role,
         "path": relative_to(out, tuned.artifact.path),
         "source_bytes": tuned.artifact.bytes,
         "source_sha256": tuned.artifact.sha256,
@@ -168,19 +164,12 @@ def _thinned(sets: Sequence[ModelSet]) -> list[ModelSet]:
     return [*sets[:-1:step], sets[-1]]
 
 
-def _uniform_json(uniform: ModelSet | None) -> Json | None:
+def _uniform(uniform: ModelSet | None) -> UniformSet | None:
     if uniform is None:
         return None
-    return {"recipe": uniform.parts[0].recipe, **_set_json(uniform)}
+    return UniformSet(**_figures(uniform), recipe=uniform.parts[0].recipe)
 
 
-def _set_json(chosen: ModelSet) -> Json:
-    return {
-        "bytes": chosen.bytes,
-        "agreement": chosen.agreement,
-        "first_agreement": chosen.first_agreement,
-        "si_sdr_db": chosen.si_sdr_db,
-        "latency": chosen.latency,
-        "loss": chosen.loss,
-        "parts": [asdict(part) for part in chosen.parts],
-    }
+def _figures(found: ModelSet) -> dict[str, Any]:
+    """Of a set that is recorded: what it is made of, and what that gives."""
+    return {field.name: getattr(found, field.name) for field in fields(CandidateSet)}

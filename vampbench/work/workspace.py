@@ -25,6 +25,11 @@ class Workspace:
         """Everything that was found, for people."""
         return self.root / "report.html"
 
+    @property
+    def tuning(self) -> Path:
+        """What a search found and chose, for machines; there is none of a run."""
+        return self.root / "tune.json"
+
     def variant(self, recipe: str, model: str) -> Path:
         """Where the variant of a model is written."""
         return self.root / "variants" / recipe / f"{model}.onnx"

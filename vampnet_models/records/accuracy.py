@@ -85,3 +85,27 @@ class AccuracyReport:
     def as_json(self) -> dict[str, Any]:
         """Plain values for results.json."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class FreeRun:
+    """A model's own trajectories against the reference's, from the same prompts and seeds.
+
+    kept: the share of generated tokens that end the same, 0 to 1; `per_step` after each step.
+    first_divergence: the 0-based step of the first difference per prompt; None: there is none.
+    undiverged: how many prompts ended without any difference.
+    """
+
+    kept: float
+    per_step: tuple[float, ...]
+    first_divergence: tuple[int | None, ...]
+    n_tokens: int
+    undiverged: int
+
+
+@dataclass(frozen=True)
+class FreeRunning:
+    """The variant's run, and that of FP32 with other threads and optimizations: the floor."""
+
+    variant: FreeRun
+    floor: FreeRun

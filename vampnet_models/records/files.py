@@ -1,15 +1,18 @@
-"""Records in files: one a file, as JSON, with its version first."""
+"""Records in files: one a file, as JSON, with its version first; or kept under what made them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vampnet_models.cache import recall, remember
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import write_text
-from vampnet_models.records.generic import Version, record_of, versioned
+from vampnet_models.records.generic import Version, as_json, read, record_of, versioned
 
 _T = TypeVar("_T")
 
@@ -30,3 +33,23 @@ def read_record(kind: type[_T], version: Version, path: Path) -> _T:
             f"{path}: no readable {version.name} ({reason}); {version.remedy}"
         ) from error
     return record_of(kind, values, version, str(path))
+
+
+def recall_record(kind: type[_T], path: Path, key: str) -> _T | None:
+    """What a step gave in an earlier run of the same inputs; None where it is not kept.
+
+    Nor is what an earlier version kept, with other fields.
+    """
+    found = recall(path, key)
+    with suppress(InputError):
+        return None if found is None else read(kind, found, str(path), "")
+    return None
+
+
+def remembered_record(kind: type[_T], path: Path, key: str, compute: Callable[[], _T]) -> _T:
+    """What a step gave: from an earlier run of the same inputs, or computed now and kept."""
+    found = recall_record(kind, path, key)
+    if found is None:
+        found = compute()
+        remember(path, key, as_json(found))
+    return found

@@ -36,6 +36,8 @@ VARIANT = Version("variant record", 2, (1, 2), "build it again")
 
 RESULTS = Version("results.json", 1, (1,), "run again, or use the version that wrote it")
 
+TUNING = Version("tune.json", 1, (1,), "tune again")
+
 MANIFEST = Version("manifest", 1, (1,), "make the bundle again")
 
 ANSWER = Version("answer", 1, (1,), "give the command again")

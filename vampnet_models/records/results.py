@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
 from vampnet_models.records.generic import REST
 from vampnet_models.records.variant import VariantRecord
 
@@ -119,12 +119,20 @@ class Variant:
         return self.status in ("ok", "missed")
 
 
+WhyCode = Literal["nothing-smaller", "overflows", "slower", "damage", "whole-model"]
+
+
 @dataclass(frozen=True)
 class Why:
-    """Why a block got its precision: a code and values for programs, words for a person."""
+    """Why a block got no smaller precision: a code and values for programs, words for a person.
+
+    precision: the next smaller one, with its figures against what was chosen.
+    damage: its own, None where it overflows; `damage_ratio` is None where the chosen one does none.
+    All figures are None for `nothing-smaller`, and for `whole-model`: one recipe for all.
+    """
 
     text: str
-    code: str | None = None
+    code: WhyCode | None = None
     precision: str | None = None
     saves_bytes: int | None = None
     damage: float | None = None
@@ -134,14 +142,20 @@ class Why:
 
 @dataclass(frozen=True)
 class BlockOption:
-    """What a block alone does to the model in one precision; None for a damage that overflows."""
+    """What a block alone does to the model in one precision.
 
+    damage: adds up over blocks to a first order; None where it overflows.
+    agreement: share of equal tokens, 0 to 1; None where there are none.
+    saved_bytes: against FP32.
+    time_ratio: the whole model's time against FP32's.
+    """
+
+    block: str
     precision: str
-    damage: float | None = None
-    time_ratio: float | None = None
-    saved_bytes: float | None = None
-    agreement: float | None = None
-    block: str | None = None
+    damage: float | None
+    agreement: float | None
+    saved_bytes: int
+    time_ratio: float
 
 
 @dataclass(frozen=True)
@@ -202,7 +216,7 @@ class Model:
     variants: tuple[Variant, ...] = ()
     coverage: BothCoverages = field(default_factory=BothCoverages)
     blocks: tuple[Block, ...] = ()
-    free_running: dict[str, Any] | None = None
+    free_running: FreeRunning | None = None
 
 
 @dataclass(frozen=True)

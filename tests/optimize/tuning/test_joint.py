@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from optimize.tuning.joint import Curve, Point, proposal
-from optimize.tuning.search import Budget, Candidate, damage_of, smallest
+from optimize.tuning.search import Budget, damage_of, smallest
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.tuning import Candidate
 
 BLOCKS = tuple(f"b{i}" for i in range(12))
 FLOAT_BYTES = 1200

@@ -40,7 +40,14 @@ def trials(tmp_path: Path) -> KeptTrials:
 
 
 def goal(least: float | None) -> SearchGoal:
-    return SearchGoal(least, None, None, None, "smallest", parse_targets("cpu")[0])
+    return SearchGoal(
+        min_agreement=least,
+        min_si_sdr_db=None,
+        max_bytes=None,
+        max_latency=None,
+        prefer="smallest",
+        target=parse_targets("cpu")[0],
+    )
 
 
 OPTIONS = dict.fromkeys(

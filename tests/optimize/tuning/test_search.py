@@ -4,7 +4,6 @@ import pytest
 
 from optimize.tuning.search import (
     Budget,
-    Candidate,
     ModelSet,
     _undominated,
     assignments,
@@ -15,6 +14,7 @@ from optimize.tuning.search import (
     uniform_sets,
 )
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.tuning import Candidate
 
 
 def effect(block: str, precision: str, damage: float, saved: int, ratio: float = 1.0) -> Effect:

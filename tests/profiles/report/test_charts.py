@@ -199,13 +199,22 @@ def test_a_tone_is_a_bright_line_at_its_frequency() -> None:
     assert re.match(r"data:image/png;base64,", image.attrib["href"])
 
 
+def option(precision: str, damage: float | None, time_ratio: float) -> dict[str, Any]:
+    """What a block does in one precision, as a run records it."""
+    return {
+        "block": "a",
+        "precision": precision,
+        "damage": damage,
+        "agreement": None,
+        "saved_bytes": 0 if precision == "float32" else 30_000,
+        "time_ratio": time_ratio,
+    }
+
+
 def test_a_tuned_model_says_what_each_block_got_and_why(
     results: dict[str, Any], tmp_path: Path
 ) -> None:
-    options = [
-        {"precision": "float32", "damage": 0.0, "time_ratio": 1.0, "saved_bytes": 0},
-        {"precision": "int8-weights", "damage": 1e-4, "time_ratio": 0.9, "saved_bytes": 30_000},
-    ]
+    options = [option("float32", 0.0, 1.0), option("int8-weights", 1e-4, 0.9)]
     words = "int4-weights would save 2.0 kB more, for 40 x the damage"
     why = {"code": "damage", "damage_ratio": 40.0, "text": words}
     block = {"block": "a <b>", "chosen": "int8-weights", "options": options}
@@ -222,14 +231,14 @@ def test_a_tuned_model_says_what_each_block_got_and_why(
 
 def test_a_tuned_model_shows_what_each_block_costs(results: dict[str, Any]) -> None:
     options = [
-        {"precision": "float32", "damage": 0.0, "time_ratio": 1.0},
-        {"precision": "int8-static", "damage": 1e-4, "time_ratio": 0.9},
-        {"precision": "int4-weights", "damage": None, "time_ratio": 0.8},
+        option("float32", 0.0, 1.0),
+        option("int8-static", 1e-4, 0.9),
+        option("int4-weights", None, 0.8),
     ]
     name = "transformer.layers.3.feed_forward.<w_1>/MatMul"
     results["models"][1]["blocks"] = [{"block": name, "chosen": "int8-static", "options": options}]
     model = run_of(results).models[1]
-    marks = marks_for(option["precision"] for option in options)
+    marks = marks_for(each["precision"] for each in options)
     (figure,) = figures.sensitivities(model, marks)
     chart = str(figure.chart)
     assert chart.count('class="option"') == 2

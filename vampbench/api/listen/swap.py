@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calibration.audio.clips import AudioSet
 from calibration.audio.two_folders import load_audio
-from optimize.truth.free_running import FreeRun, floor_session, free_runs
+from optimize.truth.free_running import floor_session, free_runs
 from optimize.truth.swap import SwapRow, swap_table
 from vampbench.api.listen.vamp import find_stages, open_chain
 from vampbench.api.models import Models
@@ -19,6 +19,7 @@ from vampnet_models.chain.tokens import Codes, SamplingOptions
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import FreeRun
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import CHAIN_ROLES, Role
 
@@ -52,7 +53,7 @@ class Swapped:
             "steps": self.steps,
             "swap": [asdict(row) for row in self.swap],
             "free_running": {
-                model: {name: run.as_json() for name, run in found.items()}
+                model: {name: asdict(run) for name, run in found.items()}
                 for model, found in self.free_running.items()
             },
         }

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from optimize.truth.free_running import FreeRun
 from optimize.truth.swap import SwapRow
 from vampbench.api.listen import swap as swapping
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampnet_models.records.accuracy import FreeRun
 from vampnet_models.text import percent
 
 

@@ -7,17 +7,20 @@ from pathlib import Path
 import click
 
 from optimize.tuning.goal import SearchGoal
-from optimize.tuning.search import Prefer
 from profiles.targets.order import parse_targets
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
 from vampbench.work.tune import tune_set
-from vampnet_models.cache import Json
+from vampbench.work.workspace import Workspace
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import check_folder, find_models
 from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.records.accuracy import FreeRun, FreeRunning
+from vampnet_models.records.generic import TUNING, versioned
+from vampnet_models.records.results import Block
+from vampnet_models.records.tuning import CandidateSet, Near, Prefer, Tuning
 from vampnet_models.text import megabytes, percent
 
 _DEFAULT_MIN_AGREEMENT = 0.99
@@ -25,7 +28,7 @@ _DEFAULT_MIN_SI_SDR_DB = 30.0
 
 _COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
 
-_NEAR = {
+_NEAR: dict[Near, str] = {
     "keeps-tokens": "keeps the tokens, the smallest",
     "keeps-size": "keeps the size, the truest",
     "keeps-time": "keeps the time, the truest",
@@ -140,88 +143,87 @@ def tune(
     models = tuple(find_models(folder))
     result = tune_set(models, out, audio, evaluation_audio, goal, command_line(), console)
     _tell(result, console)
-    console.say(f"tuned     {out / 'tune.json'}: the sets, and why each block got what it got")
-    console.json(result)
-    return 0 if result["met"] else 1
+    console.say(f"tuned     {Workspace(out).tuning}: the sets, and why each block got what it got")
+    console.json(versioned(result, TUNING))
+    return 0 if result.met else 1
 
 
-def _tell(result: Json, console: Console) -> None:
-    shown = [_row(s) for s in result["front"]]
-    console.table("Front (on the search's states)", *filled(_COLUMNS, shown))
-    named = [
-        ("smallest of all, on the search's states", result["smallest"]),
-        ("fastest of all, on the search's states", result["fastest"]),
+def _tell(result: Tuning, console: Console) -> None:
+    console.table(
+        "Front (on the search's states)", *filled(_COLUMNS, [_row(s) for s in result.front])
+    )
+    named: list[tuple[str, CandidateSet]] = [
+        ("smallest of all, on the search's states", result.smallest),
+        ("fastest of all, on the search's states", result.fastest),
     ]
-    if result["met"]:
-        named.insert(0, ("chosen, on held-out audio", result["chosen"]))
-        if result["uniform"] is not None:
-            uniform = result["uniform"]
-            named.insert(1, (f"best uniform: {uniform['recipe']}, held out", uniform))
+    if result.chosen is not None:
+        uniform = result.uniform
+        held_out: list[tuple[str, CandidateSet]] = [("chosen, on held-out audio", result.chosen)]
+        if uniform is not None:
+            held_out.append((f"best uniform: {uniform.recipe}, held out", uniform))
+        named = held_out + named
     else:
         console.warn("nothing meets the budget; the nearest:")
-        named = [(_NEAR[each["keeps"]], each) for each in result["nearest"]] + named
-    shown = [_row(each, name) for name, each in named if each]
-    console.table("Sets", *filled(_COLUMNS, shown))
-    for model in result["models"]:
+        named = [(_NEAR[each.keeps], each) for each in result.nearest] + named
+    console.table("Sets", *filled(_COLUMNS, [_row(each, name) for name, each in named]))
+    for model in result.models:
         rows = [
-            (block["block"], block["chosen"], *_option(block))
-            for block in model["blocks"]
-            if len(block["options"]) > 1
+            (block.block, block.chosen, *_option(block))
+            for block in model.blocks
+            if len(block.options) > 1
         ]
-        title = f"{model['name']}: {model['recipe']}"
+        title = f"{model.name}: {model.recipe}"
         console.table(title, ("block", "gets", "damage", "time", "saves"), rows)
-        ties = model["accuracy"]["near_ties"] or {}
-        if ties:
+        ties = model.accuracy.near_ties
+        if ties is not None:
             console.say(
-                f"  held out      {percent(model['accuracy']['token_agreement'])}; "
-                f"{percent(ties['share'])} near-ties, without them "
-                f"{percent(ties['agreement_excluding'])}"
+                f"  held out      {percent(model.accuracy.token_agreement)}; "
+                f"{percent(ties.share)} near-ties, without them "
+                f"{percent(ties.agreement_excluding)}"
             )
-        if model["free_running"]:
-            console.say(f"  free-running  {_free_running(model['free_running'])}")
-    for each in result["reverted"]:
-        console.say(f"reverted  {each['text']}")
-    console.say(f"verdict   {result['verdict']['text']}")
-    if result["noisy"]:
+        if model.free_running is not None:
+            console.say(f"  free-running  {_free_running(model.free_running)}")
+    for dropped in result.reverted:
+        console.say(f"reverted  {dropped.text}")
+    console.say(f"verdict   {result.verdict.text}")
+    if result.noisy:
         console.warn(
             "times are noisy: the machine was busy while candidates were timed; another search may "
             "find another set to be the fastest, or within --max-latency"
         )
-    if result["seeded"]:
+    if result.seeded:
         console.warn("seeded weights: not an accuracy claim")
 
 
-def _row(found: Json, name: str | None = None) -> tuple[str, ...]:
-    parts = ", ".join(f"{part['model']} {part['recipe']}" for part in found["parts"])
-    sound = found["si_sdr_db"]
+def _row(found: CandidateSet, name: str | None = None) -> tuple[str, ...]:
+    parts = ", ".join(f"{part.model} {part.recipe}" for part in found.parts)
+    sound = found.si_sdr_db
     return (
         name or parts,
-        megabytes(found["bytes"]),
-        percent(found["agreement"]),
-        percent(found["first_agreement"]),
+        megabytes(found.bytes),
+        percent(found.agreement),
+        percent(found.first_agreement),
         NOTHING if sound is None else f"{sound:.1f} dB",
-        f"{found['latency']:.2f} x",
+        f"{found.latency:.2f} x",
     )
 
 
-def _free_running(runs: Json) -> str:
-    def said(run: Json) -> str:
-        first = [step + 1 for step in run["first_divergence"] if step is not None]
+def _free_running(runs: FreeRunning) -> str:
+    def said(run: FreeRun) -> str:
+        first = [step + 1 for step in run.first_divergence if step is not None]
         where = f"first apart after step {min(first)}" if first else "never apart"
-        return f"{percent(run['kept'])} token agreement, {where}"
+        return f"{percent(run.kept)} token agreement, {where}"
 
-    return f"{said(runs['variant'])}; FP32 against itself: {said(runs['floor'])}"
+    return f"{said(runs.variant)}; FP32 against itself: {said(runs.floor)}"
 
 
-def _option(block: Json) -> tuple[str, str, str]:
+def _option(block: Block) -> tuple[str, str, str]:
     """A uniform recipe is no option of a block: it was measured as a whole."""
-    found = [each for each in block["options"] if each["precision"] == block["chosen"]]
-    if not found:
+    option = next((each for each in block.options if each.precision == block.chosen), None)
+    if option is None:
         return ("-", "-", "-")
-    (option,) = found
-    damage = option["damage"]
     return (
-        "-" if damage is None else f"{damage:.1e}",
-        f"{option['time_ratio']:.2f} x",
-        megabytes(option["saved_bytes"]),
+        "-" if option.damage is None else f"{option.damage:.1e}",
+        f"{option.time_ratio:.2f} x",
+        megabytes(option.saved_bytes),
     )

@@ -13,6 +13,9 @@ import pytest
 from optimize.tuning import candidates, kept_trials, shared_budget
 from optimize.tuning.sensitivity import Trials
 from vampnet_models.onnxfile.artifact import open_artifact
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import TUNING, versioned
+from vampnet_models.records.tuning import Tuning
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,7 @@ def test_a_set_within_the_budget(vampbench, pair, recordings, tmp_path, monkeypa
     assert done.code == 0
     result = done.result
     assert result == read(out / "tune.json")
+    assert versioned(read_record(Tuning, TUNING, out / "tune.json"), TUNING) == result
     assert result["met"] and result["seeded"]
     assert "seeded weights: not an accuracy claim" in done.stderr
     for name in ("codec_encoder", "coarse"):
