@@ -269,9 +269,12 @@ def test_cpu_is_measured(generic, tmp_path, recordings, vampbench):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_goes_on(
-    codec, recordings, tmp_path, vampbench, monkeypatch, number, code
+    codec, recordings, tmp_path, vampbench, monkeypatch, request, number, code
 ):
     """The signal comes while the second variant is written."""
+    # A shell's background jobs, and the tests among them, are born with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     out, made = tmp_path / "out", job.build_variant
     first = out / "variants" / "int8-weights" / "codec_encoder.onnx"
 
