@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import numpy as np
 
-from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
-from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
-from profiles.bundle.make import TELEMETRY, Part, check_free, promise, reached, write_bundle
-from profiles.bundle.ort_format import in_ort_format
+from profiles.bundle.make import TELEMETRY
 from profiles.full_size import is_far_smaller
-from profiles.place import cpu
-from profiles.report.views.read import read_results
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
+from vampbench.api.ship import bundle as packing
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.work.chosen import chosen_for
-from vampbench.work.goldens import Golden, golden_of, kept_golden
-from vampbench.work.job import Job, run_job
-from vampbench.work.workspace import Workspace
-from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.onnxfile.artifact import (
-    Artifact,
-    find_models,
-    load_model,
-    open_artifact,
-    sha256_of,
-)
-from vampnet_models.onnxfile.session import open_session
-from vampnet_models.records.generic import MANIFEST, read, versioned
+from vampnet_models.records.generic import MANIFEST, versioned
 from vampnet_models.records.manifest import Delivered
-from vampnet_models.records.results import Model, Profile, Results
-from vampnet_models.scratch import scratch_folder
-from vampnet_models.spec import CHAIN_ROLES, Role
-from vampnet_models.text import end_of, megabytes, percent
-
-_DEFAULT_ROUNDS = 5
-
-_TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
+from vampnet_models.text import megabytes, percent
 
 
 def _default_lines(targets: Sequence[Target]) -> str:
@@ -85,7 +54,7 @@ Default recipes, without RUN_DIR (of the transformers, of the codec), and what r
     "as_ort",
     is_flag=True,
     help="Ship ORT-format files, and the operator list of a reduced runtime "
-    f"({', '.join(_TAKING_ORT)}).",
+    f"({', '.join(packing.TAKING_ORT)}).",
 )
 @options.output
 @options.as_json
@@ -114,25 +83,8 @@ def bundle(
       python out/android/selfcheck.py
     """
     console = Console(as_json=as_json)
-    target = find_target(target_name)
-    if as_ort and not target.takes_ort:
-        raise InputError(f"--ort: not for {target.name}; use it with {', '.join(_TAKING_ORT)}")
-    check_free(out)
-    with scratch_folder() as scratch:
-        root = run_dir if run_dir is not None else _default_run(target, scratch, console)
-        results = read_results(root)
-        chosen = chosen_for(target, results, root, recipe, is_default=run_dir is None)
-        folder_of = root if root.is_dir() else root.parent
-        parts = _parts(results, folder_of, chosen, target, scratch, console)
-        if as_ort:
-            parts = [_in_ort_format(part, scratch, console) for part in parts]
-        weights = {model.weights for model in results.models}
-        manifest = write_bundle(
-            parts,
-            out,
-            target=target,
-            weights=weights.pop() if len(weights) == 1 else "mixed",
-        )
+    found = packing.bundle(run_dir, target_name, out, recipe=recipe, ort=as_ort, progress=console)
+    manifest, target = found.manifest, find_target(target_name)
     rows = [
         (
             m.name,
@@ -146,21 +98,14 @@ def bundle(
     console.table(
         f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows
     )
-    for m in manifest.models:
-        if m.ort_reason is not None:
-            console.warn(f"{m.name} ships as .onnx: {m.ort_reason}")
     console.say(f"{out}  {megabytes(sum(f.bytes for f in manifest.files))}")
-    made_on, meant = manifest.provider, manifest.target_provider
-    if meant != made_on:
-        console.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     if target.stores:
-        small = any(is_far_smaller(m.role, m.source_bytes) for m in results.models)
+        small = any(is_far_smaller(m.role, m.source_bytes) for m in found.results.models)
         console.say(_packaging(manifest.packaging, limits=not small))
-    digest = sha256_of((out / selfcheck.MANIFEST,))
-    console.say(f"  sha256     {digest} of the manifest; {selfcheck.UNSIGNED}")
+    console.say(f"  sha256     {found.manifest_sha256} of the manifest; {selfcheck.UNSIGNED}")
     note = f"{TELEMETRY} says how to turn it off"
     console.say(f"  telemetry  ONNX Runtime's is on by default in an app: {note}")
-    console.json(versioned(manifest, MANIFEST) | {"manifest_sha256": digest})
+    console.json(versioned(manifest, MANIFEST) | {"manifest_sha256": found.manifest_sha256})
 
 
 @click.command()
@@ -187,11 +132,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
       vampbench check out/android --manifest-sha256 HEX
     """
     console = Console(as_json=as_json)
-    if not (bundle_dir / selfcheck.MANIFEST).is_file():
-        raise InputError(f"{bundle_dir}: is no bundle; give a folder that `vampbench bundle` made")
-    if manifest_sha256 is not None and not re.fullmatch("[0-9A-Fa-f]{64}", manifest_sha256.strip()):
-        raise InputError("--manifest-sha256: is no SHA-256; give its 64 hexadecimal digits")
-    found = _selfchecked(bundle_dir, manifest_sha256)
+    found = packing.check(bundle_dir, manifest_sha256=manifest_sha256)
     rows = [
         (
             row.name,
@@ -215,58 +156,11 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     return int(not found.ok)
 
 
-def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
-    """What the packaged self-check says of a folder; its models run in a process of their own.
-
-    Files and the models' headers are read before anything of the folder reaches the runtime.
-    Raises PromiseMissed where the process ends without an answer, InputError as `load_model` does.
-    """
-    try:
-        manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
-        if not selfcheck.problems_of_files(folder, manifest):
-            for entry in manifest.models:
-                if not entry.file.endswith(".ort"):
-                    load_model(folder / entry.file)
-    except selfcheck.Refused:
-        # The process below says it again, in the form of every other problem.
-        pass
-    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json"]
-    command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    try:
-        values = json.loads(done.stdout)
-    except ValueError as error:
-        reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise PromiseMissed(
-            f"{folder}: the self-check did not run: {end_of(reason, 300)}"
-        ) from error
-    return read(selfcheck.Report, values, f"{folder}: the self-check", "check it again")
-
-
 def _kept(value: float | None, measure: str) -> str:
     """A promise or what was reached, with its unit; None is a sound that is not finite."""
     if measure == "tokens":
         return f"{percent(value)} of tokens"
     return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
-
-
-def _in_ort_format(part: Part, scratch: Path, console: Console) -> Part:
-    """The part with its ORT-format file, whose answers must keep what the .onnx file promises.
-
-    Raises PromiseMissed where they do not.
-    """
-    with console.task(f"{part.name}: converting to ORT format"):
-        shipped = in_ort_format(part.artifact, scratch)
-    if shipped.path is None:
-        return replace(part, shipped=shipped)
-    answered = open_session(shipped.path).run(part.feeds, [part.output])[part.output]
-    made = replace(part, variant=answered, shipped=shipped)
-    if reached(made) < promise(part):
-        raise PromiseMissed(
-            f"{part.name}: its ORT-format file answers {reached(made):.4g} as FP32, the .onnx file "
-            f"promised {promise(part):.4g}; bundle without --ort"
-        )
-    return made
 
 
 def _packaging(packaging: Delivered, *, limits: bool) -> str:
@@ -279,113 +173,3 @@ def _packaging(packaging: Delivered, *, limits: bool) -> str:
         for row in packaging.stores
     ]
     return f"{zipped}; {', '.join(fits)}" if limits else zipped
-
-
-def _default_run(target: Target, scratch: Path, console: Console) -> Path:
-    """The built-in models in the target's default recipes, built, verified and measured."""
-    models = builtin_models(scratch)
-    job = Job(
-        models=tuple(find_models(models)),
-        out=scratch / "run",
-        command=f"vampbench bundle --target {target.name}",
-        recipes=tuple(find_recipe(name).name for name in reversed(target.default_recipes)),
-        targets=(cpu(),),
-        rounds=_DEFAULT_ROUNDS,
-    )
-    run_job(job, console)
-    return job.out
-
-
-def _parts(
-    results: Results,
-    root: Path,
-    chosen: dict[str, str],
-    target: Target,
-    scratch: Path,
-    console: Console,
-) -> list[Part]:
-    """What ships: VampNet's models of a run, or all of them where it has none of those."""
-    chain = [role.value for role in CHAIN_ROLES]
-    models = [m for m in results.models if m.role in chain and m.name in chosen]
-    models = models or [m for m in results.models if m.name in chosen]
-    goldens = _goldens(models, root, scratch, console)
-    return [_part(m, goldens[m.name], chosen[m.name], root, target) for m in models]
-
-
-def _goldens(models: list[Model], root: Path, scratch: Path, console: Console) -> dict[str, Golden]:
-    """What each source answered: as the run kept it, else by running the sources now."""
-    space = Workspace(root)
-    kept = {m.name: kept_golden(space.golden(m.name), m.source_sha256 or "") for m in models}
-    found = {name: golden for name, golden in kept.items() if golden is not None}
-    missing = [m for m in models if m.name not in found]
-    if missing:
-        sources = {m.name: _source(root, m) for m in models}
-        inputs = prepare_inputs(
-            tuple(sources.values()), load_audio(None, console), scratch, 0, console
-        )
-        for name in (m.name for m in missing):
-            evaluation = side_feeds(sources[name], inputs, EVALUATION, None, 0, console)
-            golden = golden_of(sources[name], evaluation)
-            if golden is None:
-                raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")
-            found[name] = golden
-    return found
-
-
-def _measured(profiles: dict[str, Profile], target: Target) -> Profile | None:
-    """The measured profile of the target's own provider, else the CPU's; None without one.
-
-    Where the time goes stands in the run's results and would only weigh here.
-    """
-    for name in (target.profiler.name, "cpu"):
-        found = profiles.get(name)
-        if found is not None and found.kind == "measurement":
-            left = {k: v for k, v in found.more.items() if k not in ("operator_times", "peaks")}
-            return replace(found, more=left)
-    return None
-
-
-def _source(root: Path, model: Model) -> Artifact:
-    path = root / (model.path or "")
-    if not path.is_file():
-        raise InputError(
-            f"{path}: the source model is not there, and the run kept no answer of it; put it "
-            "there, or run again"
-        )
-    artifact = open_artifact(path)
-    if artifact.sha256 != model.source_sha256:
-        raise InputError(f"{artifact.path}: changed since the run; run again")
-    return artifact
-
-
-def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
-    variant = next(v for v in model.variants if v.recipe == recipe)
-    artifact = open_artifact(root / (variant.path or ""))
-    if variant.record is None or artifact.sha256 != variant.record.sha256:
-        raise InputError(f"{artifact.path}: changed since the run; run again")
-    reference, output = golden.reference, golden.output
-    numbers = (Role.CODEC_DECODER.value, Role.GENERIC.value)
-    if model.role not in numbers and not np.issubdtype(reference.dtype, np.integer):
-        raise InputError(
-            f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
-        )
-    answers = open_session(artifact.path).run(golden.feeds)
-    if output not in answers or answers[output].shape != reference.shape:
-        raise InputError(f"{artifact.path}: answers {output} in another shape than its source")
-    counted = np.ones((1,) * reference.ndim, bool)
-    if "mask" in golden.feeds and output == "tokens":
-        counted = golden.feeds["mask"][:, -reference.shape[1] :].astype(bool)
-    return Part(
-        name=model.name,
-        artifact=artifact,
-        recipe=recipe,
-        source_sha256=golden.source_sha256,
-        output=output,
-        feeds=golden.feeds,
-        reference=reference,
-        variant=answers[output],
-        counted=counted,
-        accuracy=variant.accuracy,
-        profile=_measured(variant.profiles, target),
-        sounds=model.role != Role.GENERIC.value,
-    )

@@ -167,7 +167,7 @@ def test_a_bundle_of_it_checks_itself_until_a_byte_changes(out, tmp_path, vampbe
 def test_ort_format_is_refused_where_the_onnx_file_is_wanted(out, tmp_path, vampbench):
     done = vampbench("bundle", out, "--target", "cuda", "--ort", "-o", tmp_path / "no")
     assert done.code == 2
-    assert "--ort: not for cuda" in done.stderr
+    assert "ORT format: not for cuda" in done.stderr
     assert not (tmp_path / "no").exists()
 
 

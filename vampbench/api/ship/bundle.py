@@ -1,0 +1,158 @@
+"""The folder that ships, and whether it still holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.recipes import find_recipe
+from profiles.bundle.bundled import selfcheck
+from profiles.bundle.make import check_free, write_bundle
+from profiles.place import cpu
+from profiles.report.views.read import read_results
+from profiles.targets.contract import Target
+from profiles.targets.order import TARGETS, find_target
+from vampbench.api.progress import Heard, Listener
+from vampbench.work.chosen import chosen_for
+from vampbench.work.job import Job, run_job
+from vampbench.work.parts import part_in_ort_format, parts_of
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.onnxfile.artifact import find_models, load_model, sha256_of
+from vampnet_models.progress import Reporter
+from vampnet_models.records.generic import read
+from vampnet_models.records.manifest import Manifest
+from vampnet_models.records.results import Results
+from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import end_of
+
+TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
+"""The targets that take files in ORT format."""
+
+_DEFAULT_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was written.
+
+    Attributes:
+        output: its folder.
+        manifest: what it holds and promises; the contents of its manifest.json.
+        manifest_sha256: of manifest.json: what tells a user that it is the maker's.
+        results: of the run that it was packed from.
+        warnings: what to beware of, a line each; none by default.
+    """
+
+    output: Path
+    manifest: Manifest
+    manifest_sha256: str
+    results: Results
+    warnings: tuple[str, ...] = ()
+
+
+def bundle(
+    run: str | Path | None,
+    target: str,
+    output: str | Path,
+    *,
+    recipe: str | None = None,
+    ort: bool = False,
+    progress: Listener = None,
+) -> Bundle:
+    """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
+
+    `run` is a folder that `run` or `tune` wrote; without one, the built-in models are built and
+    measured in the target's default recipes. Packed is what `recipe` says (`coarse=fp16,codec=fp16`
+    or one recipe for all), else what `tune` chose, else what `overview` advises for the target.
+    `ort` ships files in ORT format.
+
+    Raises InputError where `output` is there already, the run has no such set, or its files have
+    changed; PromiseMissed where a model answers worse than was promised.
+    """
+    heard, out, place = Heard(progress), Path(output), find_target(target)
+    if ort and not place.takes_ort:
+        raise InputError(f"ORT format: not for {place.name}; it is for {', '.join(TAKING_ORT)}")
+    check_free(out)
+    with scratch_folder() as scratch:
+        root = _default_run(place, scratch, heard) if run is None else Path(run)
+        results = read_results(root)
+        chosen = chosen_for(place, results, root, recipe, is_default=run is None)
+        folder = root if root.is_dir() else root.parent
+        parts = parts_of(results, folder, chosen, place, scratch, heard)
+        if ort:
+            parts = [part_in_ort_format(part, scratch, heard) for part in parts]
+        weights = {model.weights for model in results.models}
+        manifest = write_bundle(
+            parts, out, target=place, weights=weights.pop() if len(weights) == 1 else "mixed"
+        )
+    for model in manifest.models:
+        if model.ort_reason is not None:
+            heard.warn(f"{model.name} ships as .onnx: {model.ort_reason}")
+    made_on, meant = manifest.provider, manifest.target_provider
+    if meant != made_on:
+        heard.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
+    digest = sha256_of((out / selfcheck.MANIFEST,))
+    return Bundle(out, manifest, digest, results, tuple(heard.warnings))
+
+
+def check(folder: str | Path, *, manifest_sha256: str | None = None) -> selfcheck.Report:
+    """Verify a bundle again: hashes, then tokens and sound as its manifest promises.
+
+    Nothing of the bundle is executed. What does not hold stands in the report's `problems`. The
+    manifest is not signed: whether it is the maker's, its own hash tells, where that is given.
+    Raises InputError where the folder is no bundle, PromiseMissed where it cannot be checked.
+    """
+    given = Path(folder)
+    if not (given / selfcheck.MANIFEST).is_file():
+        raise InputError(f"{given}: is no bundle; give a folder that `vampbench bundle` made")
+    if manifest_sha256 is not None and not re.fullmatch("[0-9A-Fa-f]{64}", manifest_sha256.strip()):
+        raise InputError(f"{manifest_sha256}: is no SHA-256; give its 64 hexadecimal digits")
+    return _selfchecked(given, manifest_sha256)
+
+
+def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
+    """What the packaged self-check says of a folder; its models run in a process of their own.
+
+    Files and the models' headers are read before anything of the folder reaches the runtime.
+    Raises PromiseMissed where the process ends without an answer, InputError as `load_model` does.
+    """
+    try:
+        manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
+        if not selfcheck.problems_of_files(folder, manifest):
+            for entry in manifest.models:
+                if not entry.file.endswith(".ort"):
+                    load_model(folder / entry.file)
+    except selfcheck.Refused:
+        # The process below says it again, in the form of every other problem.
+        pass
+    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json"]
+    command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    try:
+        values = json.loads(done.stdout)
+    except ValueError as error:
+        reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise PromiseMissed(
+            f"{folder}: the self-check did not run: {end_of(reason, 300)}"
+        ) from error
+    return read(selfcheck.Report, values, f"{folder}: the self-check", "check it again")
+
+
+def _default_run(target: Target, scratch: Path, reporter: Reporter) -> Path:
+    """The built-in models in the target's default recipes, built, verified and measured."""
+    models = builtin_models(scratch)
+    job = Job(
+        models=tuple(find_models(models)),
+        out=scratch / "run",
+        command=f"vampbench bundle --target {target.name}",
+        recipes=tuple(find_recipe(name).name for name in reversed(target.default_recipes)),
+        targets=(cpu(),),
+        rounds=_DEFAULT_ROUNDS,
+    )
+    run_job(job, reporter)
+    return job.out

@@ -1,0 +1,138 @@
+"""What ships of a run: the chosen variant of each model, with what it must answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.audio.two_folders import load_audio
+from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
+from profiles.bundle.make import Part, promise, reached
+from profiles.bundle.ort_format import in_ort_format
+from profiles.targets.contract import Target
+from vampbench.work.goldens import Golden, golden_of, kept_golden
+from vampbench.work.workspace import Workspace
+from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.onnxfile.session import open_session
+from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Model, Profile, Results
+from vampnet_models.spec import CHAIN_ROLES, Role
+
+
+def parts_of(
+    results: Results,
+    root: Path,
+    chosen: dict[str, str],
+    target: Target,
+    scratch: Path,
+    reporter: Reporter,
+) -> list[Part]:
+    """What ships: VampNet's models of a run, or all of them where it has none of those."""
+    chain = [role.value for role in CHAIN_ROLES]
+    models = [m for m in results.models if m.role in chain and m.name in chosen]
+    models = models or [m for m in results.models if m.name in chosen]
+    goldens = _goldens(models, root, scratch, reporter)
+    return [_part(m, goldens[m.name], chosen[m.name], root, target) for m in models]
+
+
+def _goldens(
+    models: list[Model], root: Path, scratch: Path, reporter: Reporter
+) -> dict[str, Golden]:
+    """What each source answered: as the run kept it, else by running the sources now."""
+    space = Workspace(root)
+    kept = {m.name: kept_golden(space.golden(m.name), m.source_sha256 or "") for m in models}
+    found = {name: golden for name, golden in kept.items() if golden is not None}
+    missing = [m for m in models if m.name not in found]
+    if missing:
+        sources = {m.name: _source(root, m) for m in models}
+        inputs = prepare_inputs(
+            tuple(sources.values()), load_audio(None, reporter), scratch, 0, reporter
+        )
+        for name in (m.name for m in missing):
+            evaluation = side_feeds(sources[name], inputs, EVALUATION, None, 0, reporter)
+            golden = golden_of(sources[name], evaluation)
+            if golden is None:
+                raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")
+            found[name] = golden
+    return found
+
+
+def _measured(profiles: dict[str, Profile], target: Target) -> Profile | None:
+    """The measured profile of the target's own provider, else the CPU's; None without one.
+
+    Where the time goes stands in the run's results and would only weigh here.
+    """
+    for name in (target.profiler.name, "cpu"):
+        found = profiles.get(name)
+        if found is not None and found.kind == "measurement":
+            left = {k: v for k, v in found.more.items() if k not in ("operator_times", "peaks")}
+            return replace(found, more=left)
+    return None
+
+
+def _source(root: Path, model: Model) -> Artifact:
+    path = root / (model.path or "")
+    if not path.is_file():
+        raise InputError(
+            f"{path}: the source model is not there, and the run kept no answer of it; put it "
+            "there, or run again"
+        )
+    artifact = open_artifact(path)
+    if artifact.sha256 != model.source_sha256:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    return artifact
+
+
+def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
+    variant = next(v for v in model.variants if v.recipe == recipe)
+    artifact = open_artifact(root / (variant.path or ""))
+    if variant.record is None or artifact.sha256 != variant.record.sha256:
+        raise InputError(f"{artifact.path}: changed since the run; run again")
+    reference, output = golden.reference, golden.output
+    numbers = (Role.CODEC_DECODER.value, Role.GENERIC.value)
+    if model.role not in numbers and not np.issubdtype(reference.dtype, np.integer):
+        raise InputError(
+            f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
+        )
+    answers = open_session(artifact.path).run(golden.feeds)
+    if output not in answers or answers[output].shape != reference.shape:
+        raise InputError(f"{artifact.path}: answers {output} in another shape than its source")
+    counted = np.ones((1,) * reference.ndim, bool)
+    if "mask" in golden.feeds and output == "tokens":
+        counted = golden.feeds["mask"][:, -reference.shape[1] :].astype(bool)
+    return Part(
+        name=model.name,
+        artifact=artifact,
+        recipe=recipe,
+        source_sha256=golden.source_sha256,
+        output=output,
+        feeds=golden.feeds,
+        reference=reference,
+        variant=answers[output],
+        counted=counted,
+        accuracy=variant.accuracy,
+        profile=_measured(variant.profiles, target),
+        sounds=model.role != Role.GENERIC.value,
+    )
+
+
+def part_in_ort_format(part: Part, scratch: Path, reporter: Reporter) -> Part:
+    """The part with its ORT-format file, whose answers must keep what the .onnx file promises.
+
+    Raises PromiseMissed where they do not.
+    """
+    with reporter.task(f"{part.name}: converting to ORT format"):
+        shipped = in_ort_format(part.artifact, scratch)
+    if shipped.path is None:
+        return replace(part, shipped=shipped)
+    answered = open_session(shipped.path).run(part.feeds, [part.output])[part.output]
+    made = replace(part, variant=answered, shipped=shipped)
+    if reached(made) < promise(part):
+        raise PromiseMissed(
+            f"{part.name}: its ORT-format file answers {reached(made):.4g} as FP32, the .onnx file "
+            f"promised {promise(part):.4g}; bundle the .onnx file"
+        )
+    return made
