@@ -49,7 +49,7 @@ _RECIPE = INT8_STATIC.name
 @click.option("--samples", default="4,32", show_default=True)
 @click.option("--cases", default=f"minmax,percentile,{_RECIPE}", show_default=True)
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True)
-def main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
+def _main(model: Path, frames: int, samples: str, cases: str, out: Path) -> None:
     """Measure every case in a fresh process and add it to the results."""
     done: list[dict[str, Any]] = json.loads(out.read_text()) if out.is_file() else []
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fused-") as folder:
@@ -122,4 +122,4 @@ if __name__ == "__main__":
         path, case, n, length = sys.argv[2:]
         print(json.dumps(_child(Path(path), case, int(n), int(length))))
     else:
-        main()
+        _main()

@@ -21,14 +21,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from profiles.host import describe_host
 from profiles.measure.child import peak_rss_bytes
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
-_Json = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[1]
 _RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
 _LIMIT_S = 600.0
@@ -111,7 +110,7 @@ _CONVERTERS: dict[str, Callable[[], Callable[[Path, Path], None]]] = {
 }
 
 
-def _child(name: str, source: Path, out: Path) -> _Json:
+def _child(name: str, source: Path, out: Path) -> Json:
     """Convert in this process: seconds and bytes of memory."""
     convert = _CONVERTERS[name]()
     imports_bytes = peak_rss_bytes()
@@ -127,7 +126,7 @@ def _child(name: str, source: Path, out: Path) -> _Json:
     }
 
 
-def _run_child(name: str, source: Path, work: Path) -> _Json:
+def _run_child(name: str, source: Path, work: Path) -> Json:
     """One conversion in a fresh process; what it wrote is removed again."""
     out = work / "converted"
     shutil.rmtree(out, ignore_errors=True)
@@ -151,11 +150,11 @@ def _run_child(name: str, source: Path, work: Path) -> _Json:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return {"failed": lines[-1][-300:]}
-    found: _Json = json.loads(done.stdout.strip().splitlines()[-1])
+    found: Json = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
-def measure(source: Path, work: Path, names: list[str], rounds: int, results: Path) -> _Json:
+def measure(source: Path, work: Path, names: list[str], rounds: int, results: Path) -> Json:
     """Shuffled rounds over the converters; the file is written after each conversion."""
     content, entry = _opened(results, source)
     samples = entry["converters"]
@@ -175,9 +174,9 @@ def measure(source: Path, work: Path, names: list[str], rounds: int, results: Pa
     return entry
 
 
-def _opened(results: Path, source: Path) -> tuple[_Json, _Json]:
+def _opened(results: Path, source: Path) -> tuple[Json, Json]:
     """What the file holds so far, and this model's part of it: empty where it was another one."""
-    content: _Json = {"schema": _SCHEMA, "models": {}}
+    content: Json = {"schema": _SCHEMA, "models": {}}
     if results.is_file():
         earlier = json.loads(results.read_text(encoding="utf-8"))
         content = earlier if earlier["schema"] == _SCHEMA else content
@@ -189,7 +188,7 @@ def _opened(results: Path, source: Path) -> tuple[_Json, _Json]:
     return content, entry
 
 
-def line(name: str, samples: list[_Json]) -> str:
+def line(name: str, samples: list[Json]) -> str:
     """One converter's medians, or why it failed."""
     failed = [each["failed"] for each in samples if "failed" in each]
     if failed or not samples:
@@ -210,7 +209,7 @@ def _full_size_coarse(work: Path) -> Path:
     return path
 
 
-def main() -> None:
+def _main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, nargs="?")
@@ -237,4 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -34,7 +34,7 @@ _FRAMES = 173
 """3 seconds."""
 
 
-def main() -> int:
+def _main() -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(prog="python -m bench.efficiency")
     parser.add_argument("run", type=Path)
@@ -124,4 +124,4 @@ def _feeds(role: Role, inputs: tuple, frames: int) -> dict[str, np.ndarray]:  # 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

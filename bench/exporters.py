@@ -79,7 +79,7 @@ def table(counts: dict[Export, dict[str, int]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def _main() -> None:
     """Write the table into its page."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     counts = {export: export.fused()[1].counts for export in exports()}
@@ -90,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -20,20 +20,19 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from optimize.backends.fusion import run_tool
 from optimize.backends.fusion_script import peak_rss_bytes
 from profiles.host import describe_host
+from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_text
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, GELU_OPS, NORM_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
 
-_Json = dict[str, Any]
 _ROOT = Path(__file__).resolve().parents[1]
 _EXPORTED = _ROOT / "tests" / "fixtures" / "exported"
 _RESULTS = _ROOT / "bench" / "results" / "fusion.json"
@@ -49,7 +48,7 @@ _SMALLEST_TABLE = 32
 """Codes below this exist in every model here."""
 
 
-def _ours(source: Path, out: Path) -> _Json:
+def _ours(source: Path, out: Path) -> Json:
     """Our recipe, without opening the result in the runtime."""
     from optimize.build import build_variant
     from optimize.recipes import find_recipe
@@ -63,7 +62,7 @@ def _ours(source: Path, out: Path) -> _Json:
     }
 
 
-def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> _Json:
+def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> Json:
     """One tool on one model: what it said and what the result holds, or why it failed."""
     try:
         if tool == _OURS:
@@ -82,7 +81,7 @@ def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> _Json:
     return told | parts | {"nodes": counts.total()} | compared(source, out)
 
 
-def compared(source: Path, fused: Path) -> _Json:
+def compared(source: Path, fused: Path) -> Json:
     """Whether both choose the same tokens, and the largest difference of float outputs."""
     try:
         before, after = (open_session(path, threads=1) for path in (source, fused))
@@ -114,7 +113,7 @@ def _feeds_of(model: Path) -> Feeds:
     return feeds
 
 
-def line(model: str, row: _Json) -> str:
+def line(model: str, row: Json) -> str:
     """One tool on one model."""
     if "failed" in row:
         return f"{model:<16} {row['tool']:<18} failed: {row['failed']}"
@@ -145,7 +144,7 @@ def _sources(work: Path, named: list[Path]) -> dict[str, Path]:
     return found | {f"{path.stem}, {path.parent.name}": path.resolve() for path in named}
 
 
-def main() -> None:
+def _main() -> None:
     """Fuse with every tool and compare; the file is written after each model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=Path, nargs="*")
@@ -156,7 +155,7 @@ def main() -> None:
     if chosen.child:
         print(json.dumps(_ours(*chosen.models)))
         return
-    content: _Json = {"schema": 1, "host": describe_host().as_json(), "models": {}}
+    content: Json = {"schema": 1, "host": describe_host().as_json(), "models": {}}
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         for name, source in _sources(Path(folder), chosen.models).items():
             rows = content["models"].setdefault(name, [])
@@ -169,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -61,7 +61,7 @@ def lines(timed: dict[str, Any]) -> list[str]:
     return found
 
 
-def main() -> None:
+def _main() -> None:
     """Make the variants where they are missing, time them, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("out/demo"))
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

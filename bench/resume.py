@@ -130,7 +130,7 @@ def _start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def main() -> int:
+def _main() -> int:
     """Do it, print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="?", help="default: the built-in models")
@@ -155,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -19,7 +19,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class Port:
+class _Port:
     """An input or output as the source declares it."""
 
     name: str
@@ -28,7 +28,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Body:
+class _Body:
     """A graph within a node: what it hands out, and which of that it does not make itself."""
 
     graph: ir.Graph
@@ -40,9 +40,9 @@ class Body:
 class Interface:
     """The interface of a model before anything is done to it."""
 
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    bodies: tuple[Body, ...]
+    inputs: tuple[_Port, ...]
+    outputs: tuple[_Port, ...]
+    bodies: tuple[_Body, ...]
 
 
 def interface_of(model: ir.Model) -> Interface:
@@ -51,7 +51,7 @@ def interface_of(model: ir.Model) -> Interface:
     return Interface(
         tuple(_port(value) for value in model.graph.inputs),
         tuple(_port(value) for value in model.graph.outputs),
-        tuple(Body(g, tuple(deepcopy(v.type) for v in g.outputs), _handed_on(g)) for g in bodies),
+        tuple(_Body(g, tuple(deepcopy(v.type) for v in g.outputs), _handed_on(g)) for g in bodies),
     )
 
 
@@ -116,7 +116,7 @@ def keep(model: ir.Model, source: Interface, *, io: ir.DataType | None = None) -
     _check_bodies(model, source)
 
 
-def _restore(port: Port, value: ir.Value, what: str, io: ir.DataType | None) -> None:
+def _restore(port: _Port, value: ir.Value, what: str, io: ir.DataType | None) -> None:
     if port.type is not None and value.type is not None and port.type != value.type:
         is_io = io is not None and port.type.dtype == ir.DataType.FLOAT and value.dtype == io
         if not is_io:
@@ -164,7 +164,7 @@ def _handed_on(graph: ir.Graph) -> frozenset[int]:
     return frozenset(found)
 
 
-def _port(value: ir.Value) -> Port:
+def _port(value: ir.Value) -> _Port:
     # Copies: a new dtype is written into the type that a value has.
     shape = None if value.shape is None else value.shape.copy()
-    return Port(value.name or "", deepcopy(value.type), shape)
+    return _Port(value.name or "", deepcopy(value.type), shape)

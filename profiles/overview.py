@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from profiles.full_size import is_far_smaller
 from profiles.targets import order
 from profiles.targets.contract import Target, Why
+from vampnet_models.cache import Json
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.results import Lengths, Model, Results, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
-
-_Json = dict[str, Any]
 
 _KEEPS = 0.99
 """Token agreement from which a variant is recommended without a caveat."""
@@ -172,7 +170,7 @@ def _offered(results: Results, target: Target, model: Model) -> tuple[str, ...]:
 
 
 def known_issues(
-    results: Results, lengths: Mapping[str, Lengths], imported: _Json | None
+    results: Results, lengths: Mapping[str, Lengths], imported: Json | None
 ) -> list[Issue]:
     """The predecessor's issues, where a model of the chain is one of another exporter's.
 
@@ -208,7 +206,7 @@ def lengths_text(lengths: Lengths) -> str:
     return f"{told}, all masked" if lengths.whole_mask else told
 
 
-def import_figures(imported: _Json | None) -> _Json | None:
+def import_figures(imported: Json | None) -> Json | None:
     """What an import kept: counts of tensors, and the share of the original's codes, if compared.
 
     None where no import is on record.
@@ -258,7 +256,7 @@ def _counted(results: Results) -> tuple[Model, ...]:
     return tuple(m for m in results.models if m.role != Role.BEATS.value) or results.models
 
 
-def _transferred(imported: _Json | None) -> str:
+def _transferred(imported: Json | None) -> str:
     found = import_figures(imported)
     if found is None:
         return "unknown: these models came without import.json (`vampbench import` writes it)"
@@ -268,7 +266,7 @@ def _transferred(imported: _Json | None) -> str:
     )
 
 
-def _golden(imported: _Json | None) -> str:
+def _golden(imported: Json | None) -> str:
     equal = (import_figures(imported) or {}).get("codes_equal")
     if equal is None:
         return "not checked against the original's answers (`vampbench import --golden`)"

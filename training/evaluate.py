@@ -39,7 +39,7 @@ _AIM_GAIN_NATS = {
 }
 
 
-class Figures(TypedDict):
+class _Figures(TypedDict):
     """Everything that the model card tells, by recording, by side, by model and side."""
 
     codec: dict[str, CodecFigures]
@@ -72,7 +72,7 @@ def _untrained_codec(audio: torch.Tensor) -> Codec:
     return codec.eval()
 
 
-def _figures(weights: Path, audio: Path) -> Figures:
+def _figures(weights: Path, audio: Path) -> _Figures:
     """All figures as plain data."""
     codec = load_codec(weights)
     recordings = held_out_recordings(audio)
@@ -103,7 +103,7 @@ def _figures(weights: Path, audio: Path) -> Figures:
     }
 
 
-def missed(result: Figures) -> list[str]:
+def missed(result: _Figures) -> list[str]:
     """The thresholds that the figures do not reach, one line each."""
     lines: list[str] = []
     used = result["usage"]
@@ -120,7 +120,7 @@ def missed(result: Figures) -> list[str]:
     return lines
 
 
-def aims(result: Figures) -> list[str]:
+def aims(result: _Figures) -> list[str]:
     """What was aimed at, one line each: reached or missed. An aim is no threshold."""
     lines: list[str] = []
     for name, row in result["codec"].items():
@@ -144,7 +144,7 @@ def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "missed "
 
 
-def _table(result: Figures) -> str:
+def _table(result: _Figures) -> str:
     """The figures as the tables of the model card (Markdown)."""
     lines = ["| held-out recording | SI-SDR dB | log-mel dB | untrained | silence |"]
     lines.append("|---|---|---|---|---|")
@@ -178,7 +178,7 @@ def _cells(values: list[float], form: str) -> str:
     return " | ".join(form.format(v) for v in values) + " |"
 
 
-def main() -> None:
+def _main() -> None:
     """Print the tables and the aims; exit 1 where a threshold is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=SHIPPED)
@@ -197,4 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

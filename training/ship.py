@@ -30,7 +30,7 @@ def _ship(work: Path, target: Path) -> dict[str, str]:
     return hashes
 
 
-def main() -> None:
+def _main() -> None:
     """Ship what `python -m training.train` made."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
@@ -39,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

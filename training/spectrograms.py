@@ -60,7 +60,7 @@ def side_by_side(named: dict[str, Audio]) -> Image.Image:
     return whole
 
 
-def main() -> None:
+def _main() -> None:
     """Write `<recording>.png` of the first seconds of every held-out recording."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=SHIPPED)
@@ -78,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -76,7 +76,7 @@ def _export(work: Path) -> None:
     save_original(work / "codec.pth", state, kwargs, half=True)
 
 
-def main() -> None:
+def _main() -> None:
     """Run the chosen stages; what an earlier run finished is not done again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
@@ -124,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

@@ -48,7 +48,7 @@ class _Reader:
         return _Reader(self._feeds)
 
 
-def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
+def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
     """Quantize and write the model; what the preparation writes is removed again."""
     mode, method = settings.pop("mode"), settings.pop("calibrate_method", None)
     skip = settings.pop("skip_symbolic_shape", False)
@@ -78,4 +78,4 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) ->
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), json.loads(sys.argv[4]))
+    _main(*map(Path, sys.argv[1:4]), json.loads(sys.argv[4]))

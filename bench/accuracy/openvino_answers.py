@@ -14,7 +14,7 @@ import openvino as ov
 from optimize.backends.inc_script import read_feeds
 
 
-def main(model: Path, feeds: Path, out: Path) -> None:
+def _main(model: Path, feeds: Path, out: Path) -> None:
     """Run every feed and write all outputs."""
     compiled = ov.Core().compile_model(model, "CPU")
     answers = {}
@@ -25,4 +25,4 @@ def main(model: Path, feeds: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    _main(*map(Path, sys.argv[1:4]))

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Json, Limits, Tool, make
+from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Limits, Tool, make
 from bench.printed import Printed
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSizes
@@ -43,6 +43,7 @@ from optimize.fusions.order import fuse
 from optimize.truth.accuracy import Truth, compare, judge, reference_truth
 from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
+from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import (
@@ -223,7 +224,7 @@ def opened(out: Path, resume: bool, audio: str, sizes: FeedSizes | None) -> Json
     return earlier
 
 
-def main() -> None:
+def _main() -> None:
     """Quantize with every tool and compare."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -261,4 +262,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

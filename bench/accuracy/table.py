@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from bench.accuracy.tools import ENDED
+from vampnet_models.cache import Json
 from vampnet_models.text import megabytes, percent
 
-_Json = dict[str, Any]
 
-
-def small_tools(content: _Json) -> str:
+def small_tools(content: Json) -> str:
     """Tokens and size, then seconds and peak memory, as Markdown."""
     return "\n\n".join(
         (_table(content, "INT8 by", _kept), _table(content, "seconds, peak memory", _cost))
     )
 
 
-def full_size_tools(content: _Json) -> str:
+def full_size_tools(content: Json) -> str:
     """Tokens, size, seconds and peak memory in one cell, as Markdown."""
     feeds = content["feeds"]
     return "\n\n".join(
@@ -29,7 +28,7 @@ def full_size_tools(content: _Json) -> str:
     )
 
 
-def _table(content: _Json, head: str, cell: Any) -> str:
+def _table(content: Json, head: str, cell: Any) -> str:
     """A row per tool, a column per model; `-` where a tool is not for a model."""
     models = content["models"]
     made = [{row["tool"]: row for row in model["tools"]} for model in models]
@@ -44,7 +43,7 @@ def _table(content: _Json, head: str, cell: Any) -> str:
     return "\n".join(lines)
 
 
-def _kept(row: _Json) -> str:
+def _kept(row: Json) -> str:
     if "failed" in row:
         return row["failed"] if row["failed"].startswith(ENDED) else "failed"
     found = row["accuracy"]
@@ -54,7 +53,7 @@ def _kept(row: _Json) -> str:
     return f"{percent(found['token_agreement'])} ({clear}), {megabytes(row['bytes'])}"
 
 
-def _cost(row: _Json) -> str:
+def _cost(row: Json) -> str:
     if "seconds" not in row:
         return "-"
     return f"{row['seconds']:.1f} s, {row['peak_rss_bytes'] / 1e9:.2f} GB"

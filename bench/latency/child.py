@@ -115,7 +115,7 @@ _RUNTIMES = {
 }
 
 
-def main(arguments: list[str]) -> int:
+def _main(arguments: list[str]) -> int:
     """Serve one parent until its input ends; 2 when the model could not be opened."""
     runtime, model, feeds_path, threads = arguments
     # What libraries print must not mix into the protocol.
@@ -150,4 +150,4 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_main(sys.argv[1:]))

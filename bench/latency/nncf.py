@@ -18,7 +18,7 @@ import openvino as ov
 from optimize.backends.inc_script import read_feeds
 
 
-def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any] | None) -> None:
+def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any] | None) -> None:
     """Quantize and write the model with its weights."""
     samples = read_feeds(calibration)
     if settings is None:
@@ -35,4 +35,4 @@ def main(model: Path, calibration: Path, out: Path, settings: dict[str, Any] | N
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), json.loads(sys.argv[4]) if len(sys.argv) > 4 else None)
+    _main(*map(Path, sys.argv[1:4]), json.loads(sys.argv[4]) if len(sys.argv) > 4 else None)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from bench.latency.runners import BASELINE
 from profiles.host import differences
 from profiles.measure.stats import paired_ratio, percentile
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
-Json = dict[str, Any]
 _SCHEMA = 1
 _MIN_PAIRS = 2
 """Rounds with both a runner and the baseline below which no ratio is told."""

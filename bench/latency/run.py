@@ -25,10 +25,11 @@ import numpy as np
 from rich.progress import Progress
 
 from bench.latency.inputs import calibration_set, timed_feed, write_feed
-from bench.latency.results import Json, opened, save
+from bench.latency.results import opened, save
 from bench.latency.runners import BASELINE, ROOT, RUNNERS, Runner, model_of, prepare
 from optimize.truth.audio_metrics import snr_db
 from profiles.host import available_cores, describe_host
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import open_artifact
 
@@ -327,7 +328,7 @@ def run(arguments: list[str] | None = None) -> Json:
     return record
 
 
-def main() -> None:
+def _main() -> None:
     """Run; an interruption keeps every finished round."""
     try:
         run()
@@ -338,4 +339,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

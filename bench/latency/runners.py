@@ -145,7 +145,7 @@ def _make(name: str, source: Path, calibration: Path, out: Path) -> None:
         build_variant(model, recipe, out, calibration=feeds, portable=portable)
 
 
-def main() -> None:
+def _main() -> None:
     """Make what the arguments say; a failure ends with its message on the standard error."""
     name, source, calibration, out = sys.argv[1:5]
     try:
@@ -155,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

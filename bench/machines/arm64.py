@@ -174,7 +174,7 @@ _LEAST_SHARE = 0.9
 _LEAST_SI_SDR_DB = 20.0
 
 
-def main() -> int:
+def _main() -> int:
     """Run all, compare, write after each model."""
     parser = argparse.ArgumentParser(prog="python -m bench.machines.arm64")
     parser.add_argument("models", nargs="*", default=list(_SIZES), metavar="MODEL")
@@ -312,4 +312,4 @@ def _write(out: Path, arm: Machine, records: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

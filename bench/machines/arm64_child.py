@@ -40,7 +40,7 @@ def run(model: str, feeds: str, outputs: str) -> list[float]:
     return seconds
 
 
-def main() -> int:
+def _main() -> int:
     """Every job; one that fails does not stop the others."""
     for job in json.loads(Path(sys.argv[1]).read_text()):
         try:
@@ -53,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -199,7 +199,7 @@ def _chosen(given: argparse.Namespace, earlier: Iterable[Row]) -> Iterator[Case]
         yield case
 
 
-def main() -> int:
+def _main() -> int:
     """Run what has no row yet, then print, and write where all is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2)
@@ -252,4 +252,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

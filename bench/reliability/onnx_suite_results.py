@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from bench.reliability.judge import BOUNDS
 from bench.reliability.onnx_cases import FORMS, KINDS
@@ -21,8 +20,8 @@ from bench.reliability.onnx_suite_case import (
     Row,
 )
 from optimize.variant import versions
+from vampnet_models.cache import Json
 
-_Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results" / "onnx_suite.json"
 DOCS = ROOT / "docs" / "results" / "reliability.md"
@@ -31,7 +30,7 @@ _SCHEMA = 1
 _TITLE = "## The onnx package's own cases"
 
 
-def counted(rows: Iterable[Row], key: str, recipes: tuple[str, ...]) -> _Json:
+def counted(rows: Iterable[Row], key: str, recipes: tuple[str, ...]) -> Json:
     """Counts per recipe and kind, the reasons of what was not converted, and every fault."""
     given = sorted(rows, key=lambda r: (KINDS.index(r.kind), r.case, FORMS.index(r.form), r.recipe))
     sources = [row for row in given if row.recipe == SOURCE]
@@ -58,7 +57,7 @@ def counted(rows: Iterable[Row], key: str, recipes: tuple[str, ...]) -> _Json:
     }
 
 
-def _cases(sources: list[Row]) -> _Json:
+def _cases(sources: list[Row]) -> Json:
     """How many there are by form, how many run, and how many give the published answers."""
     run = [row for row in sources if row.outcome != UNRUNNABLE]
     return {
@@ -71,7 +70,7 @@ def _cases(sources: list[Row]) -> _Json:
     }
 
 
-def _by_kind(rows: list[Row]) -> _Json:
+def _by_kind(rows: list[Row]) -> Json:
     kinds = {"all": rows, **{kind: [r for r in rows if r.kind == kind] for kind in KINDS}}
     return {kind: _outcomes(some) for kind, some in kinds.items()}
 
@@ -90,7 +89,7 @@ def kind_of(reason: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "N", reason.removeprefix("m.onnx: "))
 
 
-def section(content: _Json) -> str:
+def section(content: Json) -> str:
     """The table and what it says, as Markdown."""
     found = content["versions"]
     cases = [each for kind in content["cases"].values() for each in kind.values()]
@@ -118,17 +117,17 @@ def section(content: _Json) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sizes(content: _Json) -> str:
+def _sizes(content: Json) -> str:
     if content["every_size"]:
         return " (weights of any size are taken here, which the commands leave where they are tiny)"
     return ", weights of less than 2,048 values among them"
 
 
-def _cell(counts: _Json, outcome: str) -> str:
+def _cell(counts: Json, outcome: str) -> str:
     return f"{counts['all'][outcome]:,}"
 
 
-def with_section(text: str, content: _Json) -> str:
+def with_section(text: str, content: Json) -> str:
     """The page with this section in place of the one that it has, or at its end."""
     return put_section(text, _TITLE, section(content))
 

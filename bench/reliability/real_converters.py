@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bench.convert import matmul_nbits
 from calibration.feeds.feedset import FeedLabel, FeedSet
@@ -87,5 +86,3 @@ CONVERTERS: dict[str, _Converter] = {
     **{name: partial(_ours, name) for name in OURS},
     **_PEERS,
 }
-
-_Json = dict[str, Any]

@@ -196,7 +196,7 @@ def run(
     return rows, sources
 
 
-def main() -> int:
+def _main() -> int:
     """Run what has no row yet; write where all is there."""
     names = [each.name for each in SHIPPED]
     parser = argparse.ArgumentParser(description=__doc__)
@@ -223,4 +223,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bench.reliability.onnx_suite_results import DOCS, ROOT, put_section
 from bench.reliability.real_converters import CONVERTERS
 from bench.reliability.real_tasks import TASKS
 from bench.reliability.real_wheels import SHIPPED
 from optimize.variant import versions
+from vampnet_models.cache import Json
 from vampnet_models.onnxfile.artifact import sha256_of
 
 __all__ = ["DOCS", "RESULTS", "gathered", "section", "with_section"]
 
-_Json = dict[str, Any]
 RESULTS = ROOT / "bench" / "results" / "real_models.json"
 _SCHEMA = 1
 _TITLE = "## Trained models of public packages"
 
 
 def gathered(
-    rows: Sequence[_Json], sources: Mapping[str, Path], code: str, recordings: Sequence[str]
-) -> _Json:
+    rows: Sequence[Json], sources: Mapping[str, Path], code: str, recordings: Sequence[str]
+) -> Json:
     """All that the page says, by model: where it is from, its task, and what became of it."""
     models = []
     for each in SHIPPED:
@@ -49,7 +48,7 @@ def gathered(
     return found | {"recordings": list(recordings), "models": models}
 
 
-def section(content: _Json) -> str:
+def section(content: Json) -> str:
     """A table of sources, one of results, and why ours refused."""
     models = content["models"]
     lines = [
@@ -87,7 +86,7 @@ def section(content: _Json) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(model: _Json, row: _Json) -> str:
+def _cell(model: Json, row: Json) -> str:
     if row["value"] is None:
         return str(row["outcome"])
     shown = f"{row['value']:.3f}" if model["limit"] < 2 else f"{row['value']:.1f}"
@@ -96,6 +95,6 @@ def _cell(model: _Json, row: _Json) -> str:
     return f"{shown}, {row['bytes'] / 1e6:.2f} MB"
 
 
-def with_section(text: str, content: _Json) -> str:
+def with_section(text: str, content: Json) -> str:
     """The page with this section in place of the one that it has, or at its end."""
     return put_section(text, _TITLE, section(content))

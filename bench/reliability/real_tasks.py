@@ -16,6 +16,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from optimize.truth.audio_metrics import si_sdr_db
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Feeds
 
@@ -69,13 +70,6 @@ def plc_features(samples: _Signal, n_fft: int = 512) -> _Matrix:
     power = magnitude**2
     least = power[power > 0].min() if (power > 0).any() else 1e-8
     return np.log(np.where(power > 0, power, least * 1e-12)) / 20
-
-
-def si_sdr_db(reference: _Matrix, found: _Matrix) -> float:
-    """Scale-invariant signal-to-distortion ratio of one signal against another."""
-    scale = float(found @ reference) / max(float(reference @ reference), 1e-12)
-    error = found - scale * reference
-    return float(10 * np.log10(scale**2 * (reference @ reference) / max(error @ error, 1e-20)))
 
 
 def _mel_filters(rate_hz: int, n_fft: int, n_mels: int) -> _Matrix:

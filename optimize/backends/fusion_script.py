@@ -70,7 +70,7 @@ def peak_rss_bytes() -> int:
     return int(marks[0]) * 1024
 
 
-def main(tool: str, source: str, out: str) -> None:
+def _main(tool: str, source: str, out: str) -> None:
     """Fuse, write, and tell."""
     started_s = time.perf_counter()
     counts = _TOOLS[tool](Path(source), Path(out))
@@ -83,4 +83,4 @@ def main(tool: str, source: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    _main(*sys.argv[1:4])

@@ -93,7 +93,7 @@ def settings(
     }
 
 
-def main(arguments: list[str]) -> None:
+def _main(arguments: list[str]) -> None:
     """Quantize and write the model; the tool's own files go to a folder that is removed."""
     model, archive, out = (Path(each).resolve() for each in arguments[:3])
     method = arguments[3]
@@ -122,4 +122,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    _main(sys.argv[1:])

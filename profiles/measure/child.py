@@ -28,7 +28,7 @@ from vampnet_models.errors import WorkbenchError, reason_of
 from vampnet_models.onnxfile.session import Feeds, Session, open_session
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _main(arguments: list[str] | None = None) -> int:
     """Serve one parent; the exit code is 2 when the model could not be opened."""
     options = _parser().parse_args(arguments)
     # What libraries print must not mix into the protocol.
@@ -160,4 +160,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from profiles.count.examine import examine
 from profiles.measure.measure import measure
 from profiles.measure.operators import profile_operators
@@ -12,13 +10,12 @@ from profiles.measure.roofline import measure_peaks, roofline
 from profiles.place import cpu
 from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.examined import derived
+from vampnet_models.cache import Json
 from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.telemetry import VARIABLE
 
-_Json = dict[str, Any]
 
-
-def _profile(request: Request) -> dict[str, _Json]:
+def _profile(request: Request) -> dict[str, Json]:
     """Time the variants in turns.
 
     With `operators`, each record also says where the time goes (`operator_times`) and how far it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import onnx_ir as ir
@@ -17,7 +17,6 @@ from profiles.measure.records import Failure, Measurement
 from profiles.targets.contract import Profiler, Request, Target, Why
 from profiles.targets.cpu import CPU
 from profiles.targets.examined import derived, examine_each
-from profiles.targets.gpu_estimate import ASSUMPTIONS, GPUS, GpuEstimate, estimate_gpu
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, MICROSOFT
 from vampnet_models.shapes.tensor_shapes import Shapes
@@ -67,6 +66,52 @@ _PROVIDER = "CUDAExecutionProvider"
 
 _QUERY = ("name", "driver_version", "clocks.sm", "clocks.mem", "memory.used", "memory.total")
 
+# What a model would take on a GPU that is not here is a roofline range, never a measurement: the
+# ends below are what is usual for inference, wide enough that no figure pretends to be a timing.
+_EFFICIENCY = (0.1, 0.7)
+_LAUNCH_S = (2e-6, 10e-6)
+
+_ASSUMPTIONS = (
+    "each node takes the longer of FLOPs over peak and bytes over memory bandwidth, and a kernel "
+    f"launch of {_LAUNCH_S[0] * 1e6:.0f} to {_LAUNCH_S[1] * 1e6:.0f} µs",
+    f"a whole model reaches {_EFFICIENCY[0]:.0%} to {_EFFICIENCY[1]:.0%} of that bound; neither "
+    "figure was fitted on a GPU",
+    "FP16 products use tensor cores; INT8 QDQ products run in FP32",
+    "inputs and outputs are on the device; published peaks at boost clock",
+)
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    """Published dense peaks; `fp16_tflops` with tensor cores."""
+
+    name: str
+    fp32_tflops: float
+    fp16_tflops: float
+    memory_gb_per_s: float
+    source: str
+
+
+_GPUS = (
+    _Gpu("NVIDIA T4", 8.14, 65.13, 320.0, "hmc-tech.com and sysrqmts.com, read in November 2026"),
+    _Gpu("NVIDIA A100", 19.49, 311.87, 1555.0, "hmc-tech.com and sysrqmts.com, read in Nov 2026"),
+)
+
+
+@dataclass(frozen=True)
+class _GpuEstimate:
+    """A range of times on one GPU."""
+
+    device: str
+    low_s: float
+    high_s: float
+    source: str
+    kind: Literal["estimate"] = "estimate"
+
+    def as_json(self) -> dict[str, Any]:
+        """The record of results.json."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class _NotMeasured:
@@ -76,7 +121,7 @@ class _NotMeasured:
     bytes: int
     coverage: Coverage
     notes: tuple[str, ...]
-    estimates: tuple[GpuEstimate, ...] = ()
+    estimates: tuple[_GpuEstimate, ...] = ()
     kind: Literal["not-measured"] = "not-measured"
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +133,7 @@ class _NotMeasured:
             "operators": self.coverage.as_json(),
             "notes": list(self.notes),
             "estimates": [each.as_json() for each in self.estimates],
-            "assumptions": list(ASSUMPTIONS) if self.estimates else [],
+            "assumptions": list(_ASSUMPTIONS) if self.estimates else [],
         }
 
 
@@ -179,9 +224,24 @@ def _measure(
 def _not_measured(examined: Examined, reason: str) -> _NotMeasured:
     """The record of a variant where there is no CUDA."""
     covered = _cuda_coverage(examined)
-    estimates = tuple(estimate_gpu(examined, gpu) for gpu in GPUS)
+    estimates = tuple(_estimate_gpu(examined, gpu) for gpu in _GPUS)
     notes = _cuda_notes(examined, covered)
     return _NotMeasured(reason, examined.bytes, covered, notes, estimates)
+
+
+def _estimate_gpu(examined: Examined, gpu: _Gpu) -> _GpuEstimate:
+    """The range of one run at the examined input shapes."""
+    bound_s = launches = 0.0
+    for node in examined.cost.nodes:
+        peak = gpu.fp16_tflops if node.precision == "float16" else gpu.fp32_tflops
+        bound_s += max(node.flops / (peak * 1e12), node.bytes / (gpu.memory_gb_per_s * 1e9))
+        launches += node.bytes > 0
+    return _GpuEstimate(
+        device=gpu.name,
+        low_s=bound_s / _EFFICIENCY[1] + launches * _LAUNCH_S[0],
+        high_s=bound_s / _EFFICIENCY[0] + launches * _LAUNCH_S[1],
+        source=gpu.source,
+    )
 
 
 def _cuda_coverage(examined: Examined) -> Coverage:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from profiles.count.examine import Examined, examine
 from profiles.count.music import rates
 from profiles.measure.records import Failure
 from profiles.targets.contract import Request
+from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.spec import spec_of
 
-_Json = dict[str, Any]
 
-
-def examine_each(request: Request, work: Callable[[Examined], _Json]) -> dict[str, _Json]:
+def examine_each(request: Request, work: Callable[[Examined], Json]) -> dict[str, Json]:
     """Look at one variant after the other, so that only one graph is in memory.
 
     One that cannot be read gives a record that it failed.
@@ -31,7 +29,7 @@ def examine_each(request: Request, work: Callable[[Examined], _Json]) -> dict[st
     return records
 
 
-def derived(request: Request, examined: Examined, median_s: float) -> _Json:
+def derived(request: Request, examined: Examined, median_s: float) -> Json:
     """What a measured time says with the counts of the graph: pace, FLOPs, FLOPs per second."""
     return {
         **rates(spec_of(examined.model).role, request.shapes, median_s),

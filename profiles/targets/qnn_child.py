@@ -24,7 +24,7 @@ from vampnet_models.errors import reason_of
 _PROVIDER = "QNNExecutionProvider"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def _main(arguments: list[str] | None = None) -> int:
     """Compile, emulate, write; the exit code is 2 with one line on stderr where that fails."""
     options = _parser().parse_args(arguments)
     try:
@@ -98,4 +98,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

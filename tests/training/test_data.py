@@ -70,14 +70,6 @@ def test_mask_is_never_empty() -> None:
     assert (mask.flatten(1).sum(1) >= 1).all()
 
 
-def test_si_sdr_of_known_noise_is_its_ratio_at_any_scale() -> None:
-    rng = np.random.default_rng(0)
-    target = rng.standard_normal(50_000).astype(np.float32)
-    noise = rng.standard_normal(50_000).astype(np.float32)
-    estimate = 3.0 * (target + 0.1 * noise)
-    assert metrics.si_sdr_db(estimate, target) == pytest.approx(20.0, abs=0.2)
-
-
 def test_log_mel_distance_of_a_gain_is_that_gain() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(44100).astype(np.float32)
     assert metrics.log_mel_distance_db(noise, noise) == 0.0

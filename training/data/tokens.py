@@ -16,8 +16,8 @@ from training.data.audio import Audio
 from training.data.pool import TRACK_S, Pool
 from training.data.sounds import HELD_OUT_RECORDINGS, recordings, sounds
 from training.networks.codec import Codec
+from vampnet_models.chain.tokens import Codes
 
-Codes = NDArray[np.int64]
 _KIND_WEIGHTS = {"arrangements": 0.55, "recordings": 0.25, "melodies": 0.1, "pack": 0.1}
 # Seeds of the three sets of arrangements: far apart, so that no seed serves twice.
 TOKEN_SEED, HELD_OUT_SEED = 5_000_000, 9_000_000

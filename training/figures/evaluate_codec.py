@@ -7,10 +7,12 @@ from typing import TypedDict
 import numpy as np
 import torch
 
+from optimize.truth.audio_metrics import si_sdr_db
 from training.data.audio import Audio
-from training.data.tokens import Codes, encode
-from training.figures.metrics import log_mel_distance_db, si_sdr_db, usage
+from training.data.tokens import encode
+from training.figures.metrics import log_mel_distance_db, usage
 from training.networks.codec import Codec
+from vampnet_models.chain.tokens import Codes
 
 
 class CodecFigures(TypedDict):
@@ -35,9 +37,9 @@ def codec_figures(codec: Codec, untrained: Codec, audio: Audio) -> CodecFigures:
     decoded = {str(n): reconstruct(codec, audio, codes[:n]) for n in (14, 4)}
     raw = reconstruct(untrained, audio, encode(untrained, audio))
     return {
-        "si_sdr_db": {n: si_sdr_db(x, audio) for n, x in decoded.items()},
+        "si_sdr_db": {n: si_sdr_db(audio, x) for n, x in decoded.items()},
         "log_mel_db": {n: log_mel_distance_db(x, audio) for n, x in decoded.items()},
-        "untrained_si_sdr_db": si_sdr_db(raw, audio),
+        "untrained_si_sdr_db": si_sdr_db(audio, raw),
         "untrained_log_mel_db": log_mel_distance_db(raw, audio),
         "silence_log_mel_db": log_mel_distance_db(np.zeros_like(audio), audio),
     }

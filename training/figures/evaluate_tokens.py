@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from training.config import HOP_SAMPLES
 from training.data.audio import Audio
-from training.data.tokens import Codes
 from training.figures.masking import random_mask
 from training.networks.transformer import VampNet, masked
+from vampnet_models.chain.tokens import Codes
 
 _WINDOW_FRAMES = 173
 # Places in the sampling schedule, spread evenly: the mask ratios are cos(pi r / 2).

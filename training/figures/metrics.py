@@ -12,14 +12,6 @@ N_FFT, HOP, BANDS = 2048, 512, 80
 MEL_FLOOR_DB = -60.0
 
 
-def si_sdr_db(estimate: NDArray[np.float32], target: NDArray[np.float32]) -> float:
-    """Scale-invariant signal-to-distortion ratio of `[samples]` pairs (Le Roux et al. 2019)."""
-    estimate, target = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (estimate, target))
-    projected = target * (estimate @ target) / (target @ target + 1e-12)
-    noise = estimate - projected
-    return float(10.0 * np.log10((projected @ projected + 1e-12) / (noise @ noise + 1e-12)))
-
-
 def log_mel_db(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """80-band log-mel power `[80, frames]` in dB (n_fft 2048, hop 512), floored at -60 dB.
 

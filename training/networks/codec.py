@@ -6,14 +6,70 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.config import HOP_SAMPLES
-from training.networks.layers import DecoderBlock, EncoderBlock, NormedConv, NormedConvTranspose
+from training.networks.layers import NormedConv
 from training.networks.quantizer import Quantized, ResidualVectorQuantizer
 from training.networks.snake import Snake
 
 _SNAKE_ALPHA_MIN = 0.05
-_NormedLayer = NormedConv | NormedConvTranspose
+
+
+class _NormedConvTranspose(nn.Module):
+    """Weight-normalised ConvTranspose1d; axis 0 of its weight is the input channel."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, stride: int, padding: int
+    ) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.weight_g = nn.Parameter(torch.ones(channels_in, 1, 1))
+        self.weight_v = nn.Parameter(torch.randn(channels_in, channels_out, kernel) * 0.1)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, channels_in, length]` -> `[batch, channels_out, length * stride]`."""
+        weight = torch._weight_norm(self.weight_v, self.weight_g, 0)
+        return functional.conv_transpose1d(x, weight, self.bias, self.stride, self.padding)
+
+
+_NormedLayer = NormedConv | _NormedConvTranspose
+
+
+class _ResidualUnit(nn.Module):
+    """The encoder's unit: Snake, dilated Conv k7, Snake, Conv k1, added to the input."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            Snake(channels),
+            NormedConv(channels, channels, 7, padding=3 * dilation, dilation=dilation),
+            Snake(channels),
+            NormedConv(channels, channels, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, channels, length]` -> the same shape."""
+        y: Tensor = x + self.block(x)
+        return y
+
+
+class _EncoderBlock(nn.Module):
+    """Three residual units, then a strided convolution that doubles the channels."""
+
+    def __init__(self, channels_in: int, stride: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            *(_ResidualUnit(channels_in, dilation) for dilation in (1, 3, 9)),
+            Snake(channels_in),
+            NormedConv(channels_in, 2 * channels_in, 2 * stride, stride, padding=stride // 2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, c, length]` -> `[batch, 2c, length / stride]`."""
+        y: Tensor = self.block(x)
+        return y
 
 
 class _Encoder(nn.Module):
@@ -23,7 +79,7 @@ class _Encoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [NormedConv(1, dim, 7, padding=3)]
         for rate in rates:
-            layers.append(EncoderBlock(dim, rate))
+            layers.append(_EncoderBlock(dim, rate))
             dim *= 2
         layers += [Snake(dim), NormedConv(dim, dim, 3, padding=1)]
         self.block = nn.Sequential(*layers)
@@ -34,6 +90,71 @@ class _Encoder(nn.Module):
         return y
 
 
+class _BranchLayer(nn.Module):
+    """One residual layer of a multi-receptive-field branch."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        half = (kernel - 1) // 2
+        self.layer = nn.Sequential(
+            Snake(channels),
+            NormedConv(channels, channels, kernel, padding=half * dilation, dilation=dilation),
+            Snake(channels),
+            NormedConv(channels, channels, kernel, padding=half),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, channels, length]` -> the same shape."""
+        y: Tensor = x + self.layer(x)
+        return y
+
+
+class _Branch(nn.Module):
+    """Three residual layers of one kernel size, dilations 1, 3, 5."""
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*(_BranchLayer(channels, kernel, d) for d in (1, 3, 5)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, channels, length]` -> the same shape."""
+        y: Tensor = self.block(x)
+        return y
+
+
+class _MultiReceptiveField(nn.Module):
+    """The mean of three branches with kernels 3, 7 and 11 (Kong et al. 2020, HiFi-GAN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mrf_blocks = nn.ModuleList(_Branch(channels, kernel) for kernel in (3, 7, 11))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, channels, length]` -> the same shape."""
+        first, second, third = (branch(x) for branch in self.mrf_blocks)
+        y: Tensor = (first + second + third) / 3.0
+        return y
+
+
+class _DecoderBlock(nn.Module):
+    """Snake, a transposed convolution that halves the channels, a multi-receptive-field block."""
+
+    def __init__(self, channels_in: int, stride: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            Snake(channels_in),
+            _NormedConvTranspose(
+                channels_in, channels_in // 2, 2 * stride, stride, padding=stride // 2
+            ),
+            _MultiReceptiveField(channels_in // 2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[batch, c, length]` -> `[batch, c / 2, length * stride]`."""
+        y: Tensor = self.block(x)
+        return y
+
+
 class _Decoder(nn.Module):
     """`[b, latent, frames]` -> `[b, 1, frames * hop]`."""
 
@@ -41,7 +162,7 @@ class _Decoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [NormedConv(latent_dim, dim, 7, padding=3)]
         for rate in rates:
-            layers.append(DecoderBlock(dim, rate))
+            layers.append(_DecoderBlock(dim, rate))
             dim //= 2
         layers += [Snake(dim), NormedConv(dim, 1, 7, padding=3), nn.Tanh()]
         self.model = nn.Sequential(*layers)

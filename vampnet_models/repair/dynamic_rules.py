@@ -8,8 +8,10 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.onnxfile.operators import BROADCASTING_OPS, FLOAT_PRODUCT_OPS, NORM_OPS
+from vampnet_models.onnxfile.session import Array
 from vampnet_models.repair.free_constants import Table, free_constant
-from vampnet_models.shapes.two_lengths import Array, Refused, Shape, TwoLengths, reshaped
+from vampnet_models.shapes.tensor_shapes import Shape
+from vampnet_models.shapes.two_lengths import Refused, TwoLengths, reshaped
 from vampnet_models.structure import constant_of
 
 _HOLDS_WEIGHTS = FLOAT_PRODUCT_OPS | NORM_OPS.keys() | {"Gather", "Einsum", "BatchNormalization"}

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from vampnet_models.errors import reason_of
 from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS
+from vampnet_models.onnxfile.session import Array
+from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import OPSET
 from vampnet_models.structure import constant_of
 
-Array = NDArray[Any]
-Shape = tuple[int, ...]
 _Pair = tuple[Shape, Shape]
 
 _MAX_KNOWN = 4096

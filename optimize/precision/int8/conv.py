@@ -64,7 +64,7 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class ConvJob:
+class _ConvJob:
     """A Conv to convert; `before` makes its input, `after` alone reads its output.
 
     `rank` counts the axes of its input `[batch, channels, ...]`, output and weight. `mean` is what
@@ -104,13 +104,13 @@ def prepare(
     ranges: Mapping[str, RangeLike],
     correct_bias: bool = False,
     symmetric: bool = False,
-) -> tuple[list[ConvJob], list[FloatNode]]:
+) -> tuple[list[_ConvJob], list[FloatNode]]:
     """Everything that can fail, before the graph is touched; the rest stays in float.
 
     `correct_bias` takes the mean error of each output that its weights' rounding makes out of the
     bias, where calibration knows the mean inputs.
     """
-    jobs: dict[ir.Node, ConvJob] = {}
+    jobs: dict[ir.Node, _ConvJob] = {}
     left: list[FloatNode] = []
     for node in convs:
         try:
@@ -152,7 +152,7 @@ def steps_of(low: Array, high: Array, symmetric: bool = False) -> Steps:
     return Steps(sizes[best].astype(np.float32), int(zeros[best, 0]), symmetric)
 
 
-def quantize(jobs: Iterable[ConvJob], native: bool = False, tiled: bool = True) -> None:
+def quantize(jobs: Iterable[_ConvJob], native: bool = False, tiled: bool = True) -> None:
     """Rewrite the Convs in place, in the order of the graph, and a decoder's large Snakes.
 
     `native` takes the operators of the optional library for every Snake. Snakes that are not
@@ -185,7 +185,7 @@ def constant_bias(node: ir.Node) -> Array | None:
     return bias
 
 
-def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> ConvJob:
+def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> _ConvJob:
     x = node.inputs[0]
     assert x is not None
     bias = constant_bias(node)
@@ -197,10 +197,10 @@ def _job(node: ir.Node, ranges: Mapping[str, RangeLike], symmetric: bool) -> Con
     n_out, n_in = dims(weight)[0], dims(weight)[1] * group
     rank = len(dims(weight))
     of_input, of_output = _spread(of_input, n_in), _spread(of_output, n_out)
-    return ConvJob(node, x, rank, of_input, of_output, bias, _snake_before(x, rank, n_in))
+    return _ConvJob(node, x, rank, of_input, of_output, bias, _snake_before(x, rank, n_in))
 
 
-def _mean_of(job: ConvJob, ranges: Mapping[str, RangeLike]) -> Array | None:
+def _mean_of(job: _ConvJob, ranges: Mapping[str, RangeLike]) -> Array | None:
     mean: Array | None = getattr(ranges.get(job.x.name or ""), "mean", None)
     return None if mean is None else np.broadcast_to(mean, job.input.sizes.shape)
 
@@ -254,7 +254,7 @@ def _is_alone(found: snake.Snake) -> bool:
 
 
 def _quantize(
-    job: ConvJob, stored: dict[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
+    job: _ConvJob, stored: dict[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
 ) -> None:
     node = job.node
     conv_weight.quantize(node, job.input.sizes, job.output.sizes, job.bias, job.mean)
@@ -263,7 +263,7 @@ def _quantize(
 
 
 def _input(
-    job: ConvJob, stored: Mapping[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
+    job: _ConvJob, stored: Mapping[ir.Value, _Stored], rates: Mapping[ir.Value, int] | None
 ) -> ir.Value:
     """The Conv's input in units of its steps, through 8 bits."""
     node, x, found = job.node, job.x, job.before
@@ -278,7 +278,7 @@ def _input(
 
 
 def _stored_snake(
-    job: ConvJob, found: snake.Snake, stored: Mapping[ir.Value, _Stored], rate: int | None
+    job: _ConvJob, found: snake.Snake, stored: Mapping[ir.Value, _Stored], rate: int | None
 ) -> _Stored:
     """The Snake before the Conv, quantized; by the native library where `rate` is None."""
     node, held, zero = job.node, stored.get(found.x), job.input.zero_point
@@ -307,7 +307,7 @@ def _stored_snake(
     return _store(node, insert_snake(node, real, alpha, inverse, found.name), steps, zero, name)
 
 
-def _quantize_output(job: ConvJob, stored: dict[ir.Value, _Stored]) -> None:
+def _quantize_output(job: _ConvJob, stored: dict[ir.Value, _Stored]) -> None:
     """Store the output, which is in units of its steps already, for its readers."""
     node, output = job.node, job.node.outputs[0]
     readers, is_output, name = tuple(output.uses()), output.is_graph_output(), output.name

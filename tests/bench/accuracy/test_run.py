@@ -10,10 +10,11 @@ import pytest
 
 from bench.accuracy import run as accuracy
 from bench.accuracy.table import full_size_tools, small_tools
-from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _OURS, TOOLS, Json, Limits, Tool, make
+from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _OURS, TOOLS, Limits, Tool, make
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends.inc_script import of_one_length
 from tests.vampbench.conftest import write_tiny
+from vampnet_models.cache import Json
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.spec import Role
 
