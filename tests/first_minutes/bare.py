@@ -13,7 +13,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from calibration.audio.samples import write_samples
-from vampnet_models.chain.builtin import _CHECKPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "vampnet_models" / "reference"
@@ -45,8 +44,8 @@ def clone(to: Path) -> None:
 
 def furnish(folder: Path) -> None:
     """Lay down what README says is the user's own: checkpoints, recordings and a song."""
-    for name in _CHECKPOINTS:
-        shutil.copy(REFERENCE / name, folder / name)
+    for checkpoint in REFERENCE.glob("*.pth"):
+        shutil.copy(checkpoint, folder)
     written = write_samples(folder / "recordings")
     for path in written:
         if not path.stem.endswith(SOUNDS):
