@@ -76,8 +76,7 @@ def _candidates(graph: ir.Graph) -> Iterator[ir.Node]:
 def _match(conv: ir.Node) -> _Pointwise:
     weight = tensor_of(conv.inputs[1])
     x = conv.inputs[0]
-    if weight is None or x is None:
-        raise NoMatch("its weight is not constant")
+    assert weight is not None and x is not None
     if int_of(conv, "group", 1) != 1:
         raise NoMatch("it is a grouped convolution")
     if any(ints_of(conv, "pads", ())) or any(s != 1 for s in ints_of(conv, "strides", ())):

@@ -13,6 +13,7 @@ CONSTANTS = {
     "eps": np.float32(1e-9),
     "two": np.float32(2),
     "one": np.float32(1),
+    "time": np.ones((1, 1, 40), np.float32),
 }
 FORMS = {
     "builder": "a = Mul(alpha, x) s = Sin(a) q = Mul(s, s) z = Mul(inverse, q) y = Add(x, z)",
@@ -44,6 +45,14 @@ def test_each_form_becomes_the_cheapest_with_the_same_values(form: str) -> None:
         (
             "a = Mul(alpha, x) s = Sin(a) q = Mul(s, s) z = Mul(inverse, q) y = Add(z, a)",
             "whose sine",
+        ),
+        (
+            "a = Mul(alpha, x) s = Sin(a) q = Mul(s, s) z = Div(inverse, q) y = Add(x, z)",
+            "divides by the squared sine",
+        ),
+        (
+            "a = Mul(time, x) s = Sin(a) q = Mul(s, s) z = Mul(inverse, q) y = Add(x, z)",
+            "not per channel",
         ),
     ],
 )
