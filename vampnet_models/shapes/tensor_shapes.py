@@ -146,6 +146,8 @@ def _evaluate(node: ir.Node, inputs: list[Tensor | None]) -> list[Tensor] | None
     if node.op_type == "Shape" and inputs[0] is not None:
         start, end = _int(node, "start", 0), _int(node, "end", len(inputs[0].shape))
         return [_known(np.asarray(inputs[0].shape[start:end], np.int64))]
+    if node.op_type == "Size" and inputs[0] is not None:
+        return [_known(np.asarray(inputs[0].elements, np.int64))]
     if node.op_type == "Constant" and "value" in node.attributes:
         return [_constant(node.attributes["value"].as_tensor())]
     if any(t is not None and t.value is None for t in inputs) or _has_graph(node):

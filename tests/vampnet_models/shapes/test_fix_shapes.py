@@ -35,3 +35,37 @@ def test_the_source_is_never_the_output(tmp_path):
     source = graphs.save(graphs.conv_chain(), tmp_path / "m.onnx")
     with pytest.raises(InputError, match="input itself"):
         fix_shapes(source, {"audio": (1, 1, 91)}, source)
+
+
+def test_constants_among_the_inputs_and_inputs_of_any_shape(tmp_path):
+    proto = graphs.matmul()
+    weight = proto.graph.initializer[0]
+    proto.graph.input.append(
+        onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+    )
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    source = graphs.save(proto, tmp_path / "m.onnx")
+    fix_shapes(source, {"x": (3, weight.dims[0])}, tmp_path / "fixed.onnx")
+    fixed = onnx.load(tmp_path / "fixed.onnx")
+    sizes = [d.dim_value for d in fixed.graph.output[0].type.tensor_type.shape.dim]
+    assert sizes == [3, weight.dims[1]]
+
+
+def test_what_is_only_known_when_it_runs_keeps_its_size_open(tmp_path):
+    proto = graphs.model(
+        [
+            onnx.helper.make_node("NonZero", ["x"], ["i"]),
+            onnx.helper.make_node("Shape", ["x"], ["unread"]),
+            onnx.helper.make_node("Cast", ["i"], ["y"], to=graphs.FLOAT),
+        ],
+        [("x", graphs.FLOAT, ["n"])],
+        [("y", graphs.FLOAT, [1, "m"])],
+    )
+    source = graphs.save(proto, tmp_path / "m.onnx")
+    assert [u.op_type for u in fix_shapes(source, {"x": (5,)}, tmp_path / "f.onnx").unresolved] == [
+        "NonZero",
+        "Cast",
+    ]
+    assert [n.op_type for n in onnx.load(tmp_path / "f.onnx").graph.node] == ["NonZero", "Cast"]
+    x = np.array([0, 1, 0, 2, 0], np.float32)
+    assert open_session(tmp_path / "f.onnx").run({"x": x})["y"].tolist() == [[1, 3]]

@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
@@ -120,3 +121,76 @@ def test_what_cannot_be_told_is_listed_with_what_follows_it():
 def test_missing_input_shape_is_named():
     with pytest.raises(KeyError, match="input x"):
         infer_shapes(graphs.as_ir(graphs.matmul()), {})
+
+
+FORMS = {
+    "Constant": "n = Constant <value = int64[2] {3, 1}> () y = Expand(x, n)",
+    "ConstantOfShape": "n = Shape(x) y = ConstantOfShape(n)",
+    "Range": "n = Size(x) y = Range(zero, n, one)",
+    "a bound left out": "y = Clip(x, , top)",
+    "FusedMatMul A": "y = com.microsoft.FusedMatMul <transA = 1> (square, square)",
+    "FusedMatMul B": "y = com.microsoft.FusedMatMul <transB = 1> (rows, square)",
+    "keys by head": "q = Expand(x, of3) y = com.microsoft.MultiHeadAttention <num_heads = 2> "
+    "(q, keys, keys)",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("length", [8, 9_000])
+def test_shapes_of_other_forms_equal_the_runtimes(form, length):
+    """Of few elements, which are evaluated, and of many, which are not."""
+    width = 8 if "keys" in form else length
+    constants = {
+        "zero": np.array(0),
+        "one": np.array(1),
+        "top": np.float32(0.5),
+        "square": np.zeros((4, 4), np.float32),
+        "rows": np.zeros((3, 4), np.float32),
+        "of3": np.array([2, 5, 8]),
+        "keys": np.zeros((2, 2, 7, 4), np.float32),
+    }
+    proto = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> '
+        f"g (float[n] x) => (y) {{ {FORMS[form]} }}"
+    )
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(v, k) for k, v in constants.items() if k in FORMS[form]
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (width,)})
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (ran,) = session.run(None, {"x": np.zeros(width, np.float32)})
+    assert shapes.unresolved == ()
+    assert shapes.tensors["y"].shape == ran.shape
+    assert shapes.tensors["y"].dtype == ir.DataType.from_numpy(ran.dtype)
+
+
+def test_a_constant_that_is_listed_as_an_input_needs_no_shape():
+    proto = graphs.matmul()
+    weight = proto.graph.initializer[0]
+    proto.graph.input.append(
+        helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (3, weight.dims[0])})
+    assert shapes.tensors["y"].shape == (3, weight.dims[1])
+
+
+def test_an_operator_that_nobody_knows_is_named():
+    proto = graphs.model(
+        [
+            helper.make_node("Twice", ["x"], ["y"], name="own", domain="mine"),
+            helper.make_node("MatMulNBits", ["x"], ["z"], name="few", domain="com.microsoft", N=4),
+            helper.make_node(
+                "QLinearAdd", ["x", "", "", ""], ["w"], name="none", domain="com.microsoft"
+            ),
+        ],
+        [("x", graphs.FLOAT, ["n"])],
+        [("z", graphs.FLOAT, ["n"])],
+        {},
+        contrib=True,
+    )
+    shapes = infer_shapes(graphs.as_ir(proto), {"x": (5,)})
+    reasons = {each.node: each.reason for each in shapes.unresolved}
+    assert reasons == {
+        "own": "no shape rule for mine.Twice",
+        "none": "ValueError: input 3 is missing",
+    }
