@@ -48,6 +48,25 @@ def test_a_body_that_hands_out_another_graphs_value_is_refused() -> None:
         keep(made, source)
 
 
+def test_a_body_that_hands_out_another_type_is_refused() -> None:
+    made = model(BRANCH)
+    source = interface_of(made)
+    body = next(g for g in made.graphs() if g.name == "e")
+    body.outputs[0].dtype = ir.DataType.FLOAT16
+    keep(made, source)
+    body.outputs[0].dtype = ir.DataType.INT64
+    with pytest.raises(PromiseMissed, match=r"body e .*: its output 0 was FLOAT and became INT64"):
+        keep(made, source)
+
+
+def test_a_type_that_got_lost_is_the_sources_again() -> None:
+    made = model(LINEAR, w=normal(64, 64))
+    source = interface_of(made)
+    made.graph.outputs[0].type = None
+    keep(made, source)
+    assert made.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
 def test_a_body_may_hand_out_a_constant_of_its_own(tmp_path: Path) -> None:
     # Folding leaves a branch with the one node that makes its output of nothing.
     folded = BRANCH.replace("q = Neg(x)", "q = Add(one, one)").replace(

@@ -111,6 +111,45 @@ def test_what_is_behind_a_choice_is_compared_by_its_form(tmp_path: Path) -> None
         probe(source, tmp_path / "v.onnx", 1e-4)
 
 
+PAIR = """(float[n, 8] x) => (seq(float[n, 8]) s) {
+ h = MatMul(x, w) s = SequenceConstruct(h, x) }"""
+WIDER = PAIR.replace("(h, x)", "(h, c)").replace("s =", "c = Concat <axis = 1> (x, x) s =")
+ENDLESS = "(float[n, 8] x) => (float[n, 8] y) { z = Sub(x, x) y = Div(one, z) }"
+TURNED = ENDLESS.replace("y = Div(one, z)", "m = Neg(one) y = Div(m, z)")
+WHOLE = "(float[n, 8] x) => (int64[n, 8] y) { h = MatMul(x, w) r = Relu(h) y = Cast <to = 7> (r) }"
+LOST = TOP.replace("v, i = TopK(h, k)", "e = Add(h, nan) v, i = TopK(e, k)")
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "reason"),
+    [
+        (LINEAR, WHOLE, "y was float32 and became int64"),
+        (PAIR, PAIR.replace("(h, x)", "(h, x, x)"), "s is a sequence of another length"),
+        (PAIR, WIDER, r"s \[1, 8\] became \[1, 16\]"),
+        (PAIR, LINEAR.replace("y", "s"), "s is a sequence of another length"),
+        (LINEAR, PAIR.replace("s)", "y)").replace("s =", "y ="), "y .* became"),
+        (ENDLESS, TURNED, "y has other infinities"),
+        (TOP, LOST, "v has values that are not finite"),
+    ],
+)
+def test_answers_of_another_form_are_told(
+    text: str, other: str, reason: str, tmp_path: Path
+) -> None:
+    given = {
+        "w": normal(8, 8),
+        "k": np.array([2]),
+        "one": np.ones(1, np.float32),
+        "nan": np.full(8, np.nan, np.float32),
+    }
+    source, changed = (
+        saved(tmp_path / name, words, **{k: v for k, v in given.items() if k in words})
+        for name, words in (("m.onnx", text), ("v.onnx", other))
+    )
+    assert probe(source, source.path, 1e-4).error == 0
+    with pytest.raises(PromiseMissed, match=reason):
+        probe(source, changed.path, 1e-4)
+
+
 def test_what_cannot_be_probed_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "(float[n, 8] x) => (float[n, 8] y) { h = Reshape(x, s) y = Relu(h) }"
     odd = saved(tmp_path / "odd.onnx", text, s=np.array([3, 5]))

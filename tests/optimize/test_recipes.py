@@ -1,5 +1,8 @@
+import re
+
 import pytest
 
+from optimize.precision.fp16.convert import Float16
 from optimize.recipes import (
     _PHONE_RECIPES,
     INT8_DYNAMIC,
@@ -8,7 +11,9 @@ from optimize.recipes import (
     StaticSettings,
     dynamic_recipe,
     find_recipe,
+    fp16_recipe,
     static_recipe,
+    weights_recipe,
 )
 from optimize.runtime.check import promised_share
 from vampnet_models.errors import InputError
@@ -59,3 +64,26 @@ def test_static_settings_name_their_recipe() -> None:
     assert other.name == "int8-static-mse-s8-corrected" and other.observer == "mse"
     with pytest.raises(InputError, match="u4: no such activations; choose u8 or s8"):
         static_recipe(StaticSettings(activations="u4"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("3", "32", "symmetric", "float"), "3 bits in blocks of 32: not offered"),
+        (("4", "48", "symmetric", "float"), "4 bits in blocks of 48: not offered"),
+        (("4", "32", "awq", "float"), "awq, float: not offered"),
+        (("4", "32", "gptq", "int4"), "gptq, int4: not offered"),
+    ],
+)
+def test_weights_that_are_not_offered_are_refused(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=f"{said}; see `weights --help`"):
+        weights_recipe(*words)
+    with pytest.raises(InputError, match="median: no such observer; choose one of minmax"):
+        static_recipe(StaticSettings(observer="median"))
+
+
+def test_fp16_of_other_settings_is_another_variant() -> None:
+    kept = [fp16_recipe(Float16(keep_nodes=(each,))) for each in ("a", "b", "a")]
+    assert kept[0].name == kept[2].name != kept[1].name
+    assert all(re.fullmatch("fp16-[0-9a-f]{8}", each.name) for each in kept)
+    assert fp16_recipe(Float16(measure=True)).name == "fp16-measured"

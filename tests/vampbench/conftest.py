@@ -75,6 +75,7 @@ class Finished:
     @property
     def answer(self) -> dict[str, Any]:
         """What `--json` printed."""
+        assert self.stdout, f"exit code {self.code}, and no answer: {self.stderr}"
         found: dict[str, Any] = json.loads(self.stdout)
         assert list(found) == ["schema", "command", "result", "warnings", "errors"]
         return found
