@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 import vampnet_models
-
 from vampnet_models.chain.builtin import builtin_models, check_reference
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact
