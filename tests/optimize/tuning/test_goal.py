@@ -9,19 +9,19 @@ import pytest
 
 from optimize.tuning.goal import excess, first_agreement, loss_of
 from optimize.tuning.search import Budget
+from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
 from vampnet_models.spec import Role
 
 ENCODER, DECODER, COARSE = Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE
 
 
-def measured(**given: Any) -> dict[str, Any]:
+ROWS = ((0, 1.0, 30), (3, 0.9, 10), (4, 0.1, 99), (2, None, 5))
+
+
+def measured(**given: Any) -> AccuracyReport:
     """An accuracy record of which a test gives what it is about."""
-    nothing = dict.fromkeys(("token_agreement", "si_sdr_db", "snr_db"))
-    rows = [
-        {"codebook": codebook, "agreement": agreement, "n_positions": n}
-        for codebook, agreement, n in ((0, 1.0, 30), (3, 0.9, 10), (4, 0.1, 99))
-    ]
-    return {**nothing, "per_codebook": rows, "nonfinite": 0, **given}
+    rows = tuple(CodebookShare(book, share, None, None, n) for book, share, n in ROWS)
+    return AccuracyReport(**{"per_codebook": rows, **given})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_loss_is_of_tokens_or_else_of_sound(given: dict[str, float], loss: flo
 
 def test_the_first_codebooks_are_weighed_by_their_positions() -> None:
     assert first_agreement(ENCODER, measured()) == pytest.approx((30 + 9) / 40)
-    assert first_agreement(ENCODER, measured(per_codebook=[])) is None
+    assert first_agreement(ENCODER, measured(per_codebook=())) is None
     assert first_agreement(COARSE, measured()) is None
 
 
