@@ -28,7 +28,6 @@ import numpy as np
 
 from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Limits, Tool, make
 from bench.printed import Printed
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import (
     CALIBRATION,
@@ -38,6 +37,7 @@ from calibration.feeds.chain_inputs import (
     side_feeds,
 )
 from calibration.feeds.feedset import FeedSet
+from calibration.feeds.source import Source
 from optimize.fusions.codec import pointwise_conv
 from optimize.fusions.order import fuse
 from optimize.truth.accuracy import Truth, compare, judge, reference_truth
@@ -125,7 +125,7 @@ class Bench:
         if self._sizes is not None:
             sizes = _scaled(self._sizes, _EVALUATION_FACTOR) if judged else self._sizes
             side = replace(side, sizes=sizes, large_sizes=sizes)
-        found = side_feeds(self.artifact, inputs, side, None, 0, reporter)
+        found = side_feeds(self.artifact, inputs, side, 0, reporter)
         path = self.work / f"{side.name}.npz"
         found.save_npz(path)
         return found, path
@@ -252,9 +252,11 @@ def _main() -> None:
         work = Path(folder)
         models = chosen.models if chosen.models is not None else builtin_models(work)
         artifacts = [open_artifact(path) for path in find_models(models)]
-        audio = load_audio(None, reporter, chosen.evaluation_audio)
+        audio = Source(evaluation_audio=chosen.evaluation_audio).load_audio(reporter)
         content = opened(chosen.out, chosen.resume, audio.name, sizes)
-        inputs = prepare_inputs(artifacts, audio, chosen.work or work / "ground", 0, reporter)
+        inputs = prepare_inputs(
+            artifacts, Source(audio), chosen.work or work / "ground", 0, reporter
+        )
         if chosen.only:
             by_name = {artifact.name: artifact for artifact in artifacts}
             artifacts = [by_name[name] for name in chosen.only]

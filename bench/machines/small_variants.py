@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.printed import Printed
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, prepare_inputs, side_feeds
 from calibration.feeds.lengths import short_states
+from calibration.feeds.source import Source
 from optimize.build import build_variant
 from optimize.recipes import Recipe
 from vampnet_models.chain.builtin import builtin_models
@@ -36,12 +36,12 @@ def small_variants(
     artifacts = [open_artifact(path) for path in find_models(builtin_models(folder))]
     found = []
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
-        inputs = prepare_inputs(artifacts, load_audio(None, reporter), Path(scratch), 0, reporter)
+        inputs = prepare_inputs(artifacts, Source(), Path(scratch), 0, reporter)
         for artifact in artifacts:
             if artifact.name not in sizes:
                 continue
-            calibration = side_feeds(artifact, inputs, CALIBRATION, None, 0, reporter)
-            evaluation = side_feeds(artifact, inputs, EVALUATION, None, 0, reporter)
+            calibration = side_feeds(artifact, inputs, CALIBRATION, 0, reporter)
+            evaluation = side_feeds(artifact, inputs, EVALUATION, 0, reporter)
             variants = {}
             for recipe in recipes:
                 out = folder / recipe.name / artifact.path.name

@@ -14,9 +14,7 @@ from calibration.audio.clips import Clip
 from calibration.feeds.feedset import (
     FeedLabel,
     FeedSet,
-    halves,
     load_feed_set,
-    read_feeds,
     save_feed,
 )
 from calibration.feeds.generic import generic_feeds
@@ -53,10 +51,8 @@ __all__ = [
     "at_beat_rate",
     "encode_clips",
     "generic_feeds",
-    "halves",
     "load_feed_set",
     "make_feeds",
-    "read_feeds",
     "save_feed",
 ]
 

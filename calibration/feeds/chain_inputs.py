@@ -16,24 +16,22 @@ from calibration.feeds.chain_feeds import (
     FeedSet,
     FeedSizes,
     encode_clips,
-    halves,
     make_feeds,
-    read_feeds,
 )
 from calibration.feeds.kept_feeds import FORMAT, kept_codes
 from calibration.feeds.parts import UPSTREAM, encode_by_parts, part_feeds
+from calibration.feeds.source import NO_AUDIO, Source
 from vampnet_models.cache import key_of
 from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, WorkbenchError, contained
-from vampnet_models.onnxfile.artifact import Artifact, open_artifact, sha256_of
+from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.repair.layouts import logits_name
+from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import FILE_STEMS, ModelSpec, Part, Role
-
-_BESIDE_CHAIN = (Role.BEATS, Role.GENERIC)
-"""Roles that need no codes."""
 
 _T = TypeVar("_T")
 
@@ -87,7 +85,8 @@ class ChainInputs:
     """The two sides of the audio with their codes: all that feeds of a chain are made of.
 
     Attributes:
-        audio: the clips of both sides, and what was dropped.
+        source: where the feeds come from; a user's own are in it.
+        audio: the clips of both sides, and what was dropped; empty where no model is fed with any.
         calibration: its calibration side with the encoder's codes.
         evaluation: its evaluation side with the encoder's codes.
         coarse: the model that conditions c2f as in the chain; None where none can be sampled from.
@@ -97,6 +96,7 @@ class ChainInputs:
         c2f: with `coarse`, the model that makes codes for the decoder; None by default.
     """
 
+    source: Source
     audio: AudioSet
     calibration: Encoded
     evaluation: Encoded
@@ -108,22 +108,29 @@ class ChainInputs:
 
 
 def prepare_inputs(
-    artifacts: Sequence[Artifact], audio: AudioSet, scratch: Path, threads: int, reporter: Reporter
+    artifacts: Sequence[Artifact],
+    source: Source,
+    scratch: Path,
+    threads: int,
+    reporter: Reporter,
+    fed: Sequence[Artifact] | None = None,
 ) -> ChainInputs:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
-    Nothing is encoded where no model wants codes.
-
-    The split form's encoder and quantizer together count as one. `scratch` receives the built-in
-    models where they are needed.
+    `artifacts` are the models of the chain, `fed` those of them that get feeds: all of them by
+    default. No audio is read where none of those is fed with any, and nothing is encoded where
+    none wants codes. The split form's encoder and quantizer together count as one. `scratch`
+    receives the built-in models where they are needed. `source` is `of` the models of the job.
     """
     warnings: list[str] = []
     parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
-    if all(a.role in _BESIDE_CHAIN and a.spec.part is None for a in artifacts):
+    hearing = [a for a in (artifacts if fed is None else fed) if source.is_heard_by(a)]
+    audio = source.load_audio(reporter) if hearing else NO_AUDIO
+    if all(a.role is Role.BEATS for a in hearing):
         one, two = (
             Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
         )
-        return ChainInputs(audio, one, two, coarse=None, conditioning="none", warnings=())
+        return ChainInputs(source, audio, one, two, coarse=None, conditioning="none", warnings=())
     encode_side = _unless_broken(
         lambda: (
             _own_encoder(artifacts, audio, threads, warnings)
@@ -151,6 +158,7 @@ def prepare_inputs(
     for warning in warnings:
         reporter.warn(warning)
     return ChainInputs(
+        source=source,
         audio=audio,
         calibration=sides[0],
         evaluation=sides[1],
@@ -268,47 +276,74 @@ def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
 
 
 def feeds_of(
-    artifact: Artifact,
-    inputs: ChainInputs,
-    user_feeds: Path | None,
-    threads: int,
-    reporter: Reporter,
+    artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Reporter
 ) -> tuple[FeedSet, FeedSet]:
-    """Calibration and evaluation feeds of one model; disjoint.
+    """Calibration and evaluation feeds of one model; disjoint. Says where a user's own are used.
 
-    Raises InputError when the model runs at no length, or does not fit the others.
+    Raises InputError when the model runs at no length, does not fit the others, or a user's own
+    feeds do not fit it.
     """
-    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))
+    calibration, evaluation = inputs.source.both(artifact)
+    _tell(artifact, calibration, evaluation, reporter)
+    if calibration is not None and evaluation is not None:
+        return calibration, evaluation
     fed = _fed(artifact, inputs, threads, reporter)
-    return _side(fed, CALIBRATION, inputs, reporter), _side(fed, EVALUATION, inputs, reporter)
-
-
-def given_feeds(artifact: Artifact, user_feeds: Path | None) -> FeedSet | None:
-    """All feeds that a user gives for a model that is none of the four; None without any.
-
-    For what judges nothing, so that no feed need be kept back. Raises InputError as `read_feeds`.
-    """
-    if artifact.spec.role is not Role.GENERIC or user_feeds is None:
-        return None
-    return read_feeds(user_feeds, artifact.spec)
+    return (
+        _side(fed, CALIBRATION, inputs, reporter),
+        evaluation or _side(fed, EVALUATION, inputs, reporter),
+    )
 
 
 def side_feeds(
-    artifact: Artifact,
-    inputs: ChainInputs,
-    side: _Side,
-    user_feeds: Path | None,
-    threads: int,
-    reporter: Reporter,
+    artifact: Artifact, inputs: ChainInputs, side: _Side, threads: int, reporter: Reporter
 ) -> FeedSet:
     """The feeds of one side alone, for commands that do not calibrate and verify at once.
 
-    Raises InputError as `feeds_of` does.
+    All that a user gives calibrates then; the second half of it judges. Raises InputError as
+    `feeds_of` does.
     """
-    if artifact.spec.role is Role.GENERIC and user_feeds is not None:
-        return halves(read_feeds(user_feeds, artifact.spec))[side.name == EVALUATION.name]
-    return _side(_fed(artifact, inputs, threads, reporter), side, inputs, reporter)
+    source = inputs.source
+    if side.name == EVALUATION.name:
+        own = source.judging(artifact)
+        _tell(artifact, None, own, reporter)
+    elif side.name == CALIBRATION.name:
+        own = source.calibrating(artifact)
+        _tell(artifact, own, None, reporter)
+    else:
+        own = source.both(artifact)[0]
+    return own or _side(_fed(artifact, inputs, threads, reporter), side, inputs, reporter)
+
+
+def evaluation_feeds_of(
+    artifact: Artifact,
+    source: Source,
+    threads: int,
+    reporter: Reporter,
+    sized: Artifact | None = None,
+) -> FeedSet:
+    """What one model is judged on: a user's own feeds, or through the chain that it lies in.
+
+    `sized` is the same model with the sizes that feeds must have. What the feeds had to do without
+    is told. Raises InputError as `feeds_of` does.
+    """
+    source = source.of([artifact], reporter)
+    beside = with_neighbours(artifact, reporter) if source.is_heard_by(artifact) else [artifact]
+    with scratch_folder() as scratch:
+        inputs = prepare_inputs(beside, source, scratch, threads, reporter, [artifact])
+        found = side_feeds(sized or artifact, inputs, EVALUATION, threads, reporter)
+    for warning in found.warnings:
+        reporter.warn(warning)
+    return found
+
+
+def _tell(
+    artifact: Artifact, calibration: FeedSet | None, evaluation: FeedSet | None, reporter: Reporter
+) -> None:
+    """Which of a user's own feeds calibrate, and which judge."""
+    sides = ((calibration, "calibrate"), (evaluation, "judge"))
+    said = [f"{len(own.feeds)} of {own.audio} {verb}" for own, verb in sides if own is not None]
+    if said:
+        reporter.note(f"{artifact.name}: feeds: {', '.join(said)}")
 
 
 @dataclass(frozen=True)
@@ -376,13 +411,7 @@ def _upstream(spec: ModelSpec, inputs: ChainInputs, threads: int) -> Session | N
     return None if artifact is None else open_session(artifact.path, threads=threads)
 
 
-def check_feeds(path: Path | None) -> None:
-    """Raise InputError when a feeds file was named and is not there."""
-    if path is not None and not path.is_file():
-        raise InputError(f"{path}: no such file; give an .npz with the model's inputs")
-
-
-def feeds_key(artifact: Artifact, inputs: ChainInputs, feeds: Path | None) -> str:
+def feeds_key(artifact: Artifact, inputs: ChainInputs) -> str:
     """All that a model's feeds come from."""
     return key_of(
         FORMAT,
@@ -390,5 +419,5 @@ def feeds_key(artifact: Artifact, inputs: ChainInputs, feeds: Path | None) -> st
         inputs.audio.sha256,
         inputs.calibration.upstream,
         inputs.conditioning,
-        sha256_of((feeds,)) if feeds is not None else "",
+        inputs.source.key(artifact),
     )

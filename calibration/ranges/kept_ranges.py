@@ -15,7 +15,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.feeds.feedset import digest_feeds, write_npz
+from calibration.feeds.feedset import digest_feeds
+from calibration.feeds.npz import write_npz
 from calibration.ranges.channel_histograms import CHANNEL_BINS, CHANNEL_PERCENTILE
 from calibration.ranges.observers import ChannelRange, MinMax, Range, describe
 from vampnet_models.errors import InputError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.feeds.feedset import write_npz
+from calibration.feeds.npz import write_npz
 from optimize.truth.accuracy import Truth
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact

@@ -107,12 +107,12 @@ def candidates_of(
     calibration, evaluation = kept_feeds(
         cache / "feeds",
         artifact.name,
-        feeds_key(artifact, inputs, None),
-        lambda: feeds_of(artifact, inputs, None, threads, reporter),
+        feeds_key(artifact, inputs),
+        lambda: feeds_of(artifact, inputs, threads, reporter),
         reporter,
     )
     reporter.reach()
-    search = side_feeds(artifact, inputs, SEARCH, None, threads, reporter)
+    search = side_feeds(artifact, inputs, SEARCH, threads, reporter)
     with _fused(artifact, cache) as fused:
         graph, traits = load_model(fused).graph, traits_of(artifact.spec)
         blocks = mixed.blocks_of(graph, _grain(artifact), traits)

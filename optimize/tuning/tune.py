@@ -112,6 +112,8 @@ class HeldOut:
         artifact, role = tuned.artifact, tuned.artifact.role
         if role not in (Role.COARSE, Role.C2F) or logits_name(artifact.spec) is None:
             return None
+        if not self._heard.codes:
+            return None  # a user's own feeds are no beginning of a song
         frames = LARGE_FREE_FRAMES if artifact.bytes >= LARGE_BYTES else FREE_FRAMES
         codes = [each[..., :frames] for each in self._heard.codes[:_FREE_CLIPS]]
         variant = open_artifact(tuned.built[candidate.recipe])

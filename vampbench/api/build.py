@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import (
     CALIBRATION,
     EVALUATION,
-    given_feeds,
     prepare_inputs,
     side_feeds,
     sizes_of,
 )
 from calibration.feeds.foresight import longest_feed
+from calibration.feeds.source import Source
 from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store
 from optimize import variant
@@ -24,7 +24,7 @@ from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
 from optimize.precision.contract import Needs
 from optimize.recipes import Recipe, find_recipe
-from vampbench.api.data import AnyData, Data, as_data
+from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import AnyModel, Models, as_artifact, paths_of
 from vampbench.api.progress import Heard, Listener
 from vampbench.api.variant import Variant
@@ -53,8 +53,8 @@ class Means:
     """What a build is given beside its model and recipe.
 
     Attributes:
-        data: what calibrates a recipe that needs it; the built-in recordings by default. Where it
-            names recordings for evaluation, their values outside the ranges are told.
+        source: what calibrates a recipe that needs it; the built-in recordings by default. Of what
+            it names for judging alone, the values outside the ranges are told.
         upstream: models that take the place of their stage in the chain; none by default.
         ranges: an .npz that keeps the calibrated ranges; None, the default, is NAME.calibration.npz
             beside the output.
@@ -64,7 +64,7 @@ class Means:
             where it is missing; not by default.
     """
 
-    data: Data = field(default_factory=Data)
+    source: Source = field(default_factory=Source)
     upstream: tuple[Path, ...] = ()
     ranges: Path | None = None
     max_memory_bytes: int | None = None
@@ -75,7 +75,7 @@ def build(
     model: AnyModel,
     recipe: str | Recipe,
     *,
-    calibration: AnyData | Data = None,
+    calibration: AnyData = None,
     output: str | Path | None = None,
     upstream: Models = (),
     ranges: str | Path | None = None,
@@ -104,16 +104,20 @@ def build(
     place = Workspace(Path()).variant(chosen.name, artifact.name) if output is None else output
     target = model_output(Path(place), artifact.path)
     means = Means(
-        as_data(calibration),
+        as_source(calibration),
         paths_of(upstream),
         None if ranges is None else Path(ranges),
         max_memory_bytes,
         native,
     )
     _check(target, artifact.path, means)
+    heard = Heard(progress)
     with contained(NotApplicable):
+        means = _fed(means, chosen, [artifact], heard)
+        early = tuple(heard.warnings)
         first, *rest = _variants(artifact, chosen, target, means, progress)
-    return replace(first, native=rest[0]) if rest else first
+    warnings = (*early, *first.warnings)
+    return replace(first, native=rest[0] if rest else None, warnings=warnings)
 
 
 def build_all(
@@ -141,6 +145,7 @@ def build_all(
     if is_folder:
         check_folder(out)
     artifacts = _open(paths, reporter)
+    means = _fed(means, recipe, artifacts, reporter)
     code = 0 if len(artifacts) == len(paths) else 2
     made: list[Variant] = []
     for artifact in artifacts:
@@ -159,9 +164,17 @@ def build_all(
     return made, code
 
 
+def _fed(means: Means, recipe: Recipe, artifacts: Sequence[Artifact], reporter: Reporter) -> Means:
+    """The same with what calibrates these models, read once for all where it is recordings."""
+    if not recipe.needs_calibration or not artifacts:
+        return means
+    source = means.source.of(artifacts, reporter)
+    return replace(means, source=source.opened(artifacts, reporter))
+
+
 def _check(out: Path, model: Path, means: Means) -> None:
     """Raise InputError for places that cannot be written to, before any work is done for them."""
-    check_apart(out, model, *means.data.folders)
+    check_apart(out, model, *means.source.folders)
     if means.native and out.name.endswith(_NATIVE_SUFFIX):
         raise InputError(
             f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
@@ -251,31 +264,30 @@ def _calibration(
 ) -> tuple[FeedSet | None, FeedSet | None]:
     """Feeds through the chain of the models that lie beside this one, if the recipe needs any.
 
-    The second ones are those of evaluation audio, if it was given. All of a user's own feeds
+    The second ones are those of what judges alone, if it was given. All of a user's own feeds
     calibrate otherwise.
     """
     if not recipe.needs_calibration:
         return None, None
-    data = means.data
-    given = None if data.evaluation_audio is not None else given_feeds(artifact, data.feeds)
-    if given is not None and data.audio is None and not means.upstream:
-        return given, None
+    source = means.source
+    heard = source.is_heard_by(artifact)
+    if means.upstream and source.feeds is not None and not heard:
+        raise InputError(f"{means.upstream[0]}: not used beside --feeds; leave out --upstream")
     beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
     with scratch_folder() as scratch:
-        audio = data.clips(reporter)
-        if terms is not None:
-            _check_memory(recipe, artifact, audio, terms, target)
-        inputs = prepare_inputs(beside, audio, scratch, 0, reporter)
-        found = given or side_feeds(artifact, inputs, CALIBRATION, data.feeds, 0, reporter)
+        if heard and terms is not None:
+            _check_memory(recipe, artifact, source.load_audio(reporter), terms, target)
+        inputs = prepare_inputs(beside, source, scratch, 0, reporter, [artifact])
+        found = side_feeds(artifact, inputs, CALIBRATION, 0, reporter)
         if means.upstream:
             named = (open_artifact(path) for path in means.upstream)
             chain = ", ".join(f"{a.role.value} {a.path.name} {a.sha256[:16]}" for a in named)
             found = replace(found, upstream=chain)
         for warning in found.warnings:
             reporter.warn(warning)
-        if data.evaluation_audio is None:
+        if not source.judges_apart(artifact):
             return found, None
-        return found, side_feeds(artifact, inputs, EVALUATION, data.feeds, 0, reporter)
+        return found, side_feeds(artifact, inputs, EVALUATION, 0, reporter)
 
 
 def _check_memory(

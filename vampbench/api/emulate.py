@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from calibration.feeds.chain_inputs import evaluation_feeds_of
 from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
 from optimize.recipes import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
-from vampbench.api.data import AnyData, Data, as_data, evaluation_feeds
+from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
@@ -19,7 +20,7 @@ def emulate_fp16(
     reference: AnyModel,
     variant: AnyModel,
     settings: Float16,
-    data: AnyData | Data = None,
+    data: AnyData = None,
     *,
     progress: Listener = None,
 ) -> dict[str, AccuracyReport]:
@@ -31,7 +32,7 @@ def emulate_fp16(
     """
     heard = Heard(progress)
     source, made = as_artifact(reference), as_artifact(variant)
-    feeds = evaluation_feeds(source, source, as_data(data), 0, heard).feeds
+    feeds = evaluation_feeds_of(source, as_source(data), 0, heard).feeds
     keeping = Float16(settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True)
     with scratch_folder() as scratch:
         rounded = build_variant(source, fp16_recipe(keeping), scratch / f"{source.name}.onnx")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calibration.feeds.chain_feeds import save_feed
+from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import in_step
 from profiles.host import Host, describe_host
 from profiles.measure.compare import document
@@ -14,7 +15,7 @@ from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import profile_variants
 from profiles.targets.order import check_cores, parse_targets
-from vampbench.api.data import AnyData, Data, as_data, evaluation_feeds
+from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
@@ -67,7 +68,7 @@ class Profiled:
 def profile(
     models: Mapping[str, AnyModel] | Sequence[AnyModel],
     *,
-    data: AnyData | Data = None,
+    data: AnyData = None,
     targets: str = "cpu",
     rounds: int = 20,
     operators: bool = False,
@@ -89,14 +90,14 @@ def profile(
     check_cores(chosen)
     if rounds < _FEWEST_ROUNDS:
         raise InputError(f"{rounds} rounds: too few; give at least {_FEWEST_ROUNDS}")
-    source = as_data(data)
+    source = as_source(data)
     given = _named(models)
     reference, *others = given.values()
     for other in others:
         check_same_interface(reference, other)
     fed = in_step(reference, others, heard)
     with scratch_folder() as scratch:
-        evaluation = evaluation_feeds(reference, fed, source, 0, heard)
+        evaluation = evaluation_feeds_of(reference, source, 0, heard, fed)
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with heard.task("profiling") as update:

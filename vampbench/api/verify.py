@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from calibration.feeds.chain_inputs import given_feeds
+from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import check_fed, in_step
+from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from profiles.host import available_cores
-from vampbench.api.data import AnyData, Data, as_data, evaluation_feeds
+from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
@@ -83,7 +84,7 @@ class Verification:
 def verify(
     reference: AnyModel,
     variant: AnyModel,
-    data: AnyData | Data = None,
+    data: AnyData = None,
     *,
     min_agreement: float | None = None,
     golden: str | Path | None = None,
@@ -106,7 +107,7 @@ def verify(
     if min_agreement is not None and not 0 <= min_agreement <= 1:
         raise InputError(f"{min_agreement}: is no share; give a least agreement of 0 to 1")
     check_threads(threads)
-    source = as_data(data)
+    source = as_source(data)
     ours, theirs = as_artifact(reference), as_artifact(variant)
     if write_golden is not None:
         check_output(Path(write_golden), ours.path, theirs.path)
@@ -114,14 +115,11 @@ def verify(
     check_same_interface(ours, theirs)
     if golden is not None and data is not None:
         raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
-    if _calibrated(theirs.path, ours, source):
-        heard.warn(
-            f"{source.feeds}: calibrated {theirs.path.name} too; feeds of their own judge it better"
-        )
     if golden is not None:
         truth = load_golden(Path(golden), ours)
         check_fed(Path(golden), truth.feeds, theirs)
     else:
+        _tell_calibrated(theirs.path, ours, source, heard)
         truth = _truth(ours, in_step(ours, [theirs], heard), source, threads, heard)
     if write_golden is not None:
         save_golden(truth, Path(write_golden))
@@ -152,22 +150,28 @@ def check_threads(threads: int) -> None:
         raise InputError(f"{threads} threads: {cores} cores are there; give 0 to {cores}")
 
 
-def _truth(ours: Artifact, fed: Artifact, data: Data, threads: int, reporter: Reporter) -> Truth:
+def _truth(
+    ours: Artifact, fed: Artifact, source: Source, threads: int, reporter: Reporter
+) -> Truth:
     """The reference's answers to evaluation feeds, of the sizes that `fed` takes."""
-    evaluation = evaluation_feeds(ours, fed, data, threads, reporter)
+    evaluation = evaluation_feeds_of(ours, source, threads, reporter, fed)
     with reporter.task("reference tokens") as update:
         steps = [label.step for label in evaluation.labels]
         return reference_truth(ours, evaluation.feeds, update, steps)
 
 
-def _calibrated(variant: Path, reference: Artifact, data: Data) -> bool:
-    """Whether a variant's record says that it was calibrated on just these feeds."""
-    given = given_feeds(reference, data.feeds)
+def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Reporter) -> None:
+    """Warn where a variant's record says that what judges it has calibrated it too."""
     try:
         known = read_record(record_path(variant)).calibration
     except InputError:
-        return False
-    return given is not None and known is not None and known.sha256 == given.sha256
+        return
+    for given in (source.feeds, source.evaluation_feeds):
+        found = None if given is None else given.of([ours]).read(ours)
+        if found is not None and known is not None and found.sha256 == known.sha256:
+            reporter.warn(
+                f"{found.audio}: calibrated {variant.name} too; feeds of their own judge it better"
+            )
 
 
 def _runtime(variant: Artifact, feeds: Feeds, reporter: Reporter) -> Checked | None:

@@ -106,8 +106,14 @@ threads = click.option(
 feeds = click.option(
     "--feeds",
     type=PATH,
-    help="FILE.npz with the inputs of a model that is none of the four: arrays under the inputs' "
-    "names; of several feeds NAME/0, NAME/1, ...",
+    help="Feed a model with inputs of your own in place of --audio: FILE.npz with arrays under the "
+    "inputs' names (of several samples NAME/0, NAME/1, ...), a folder of such files, or for each "
+    "model MODEL.npz or a folder MODEL. `vampbench feeds` writes a template.",
+)
+evaluation_feeds = click.option(
+    "--evaluation-feeds",
+    type=PATH,
+    help="Judge on these inputs, given as --feeds are; all of --feeds then calibrates, not half.",
 )
 tables = click.option(
     "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."

@@ -82,7 +82,7 @@ def _send(
             both_feeds(artifact, job, space, inputs, reporter)
         except WorkbenchError:
             continue  # the job itself meets it again, and reports it
-        keys[artifact.path.resolve()] = feeds_key(artifact, inputs, job.feeds)
+        keys[artifact.path.resolve()] = feeds_key(artifact, inputs)
     one_each = [(path, recipe, key) for path, key in keys.items() for recipe in job.recipes]
     _together(client, "conversions", [(_convert, (job, *each)) for each in one_each], reporter)
     _together(client, "verifications", [(_verify, (job, *each)) for each in keys.items()], reporter)

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.feedset import write_npz
 from calibration.feeds.lengths import profile_feed
+from calibration.feeds.npz import write_npz
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of
 from vampnet_models.onnxfile.artifact import Artifact

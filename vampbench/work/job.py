@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import (
     ChainInputs,
-    check_feeds,
     feeds_key,
     feeds_of,
     prepare_inputs,
 )
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
+from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
@@ -49,7 +48,6 @@ from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import RESULTS
 from vampnet_models.records.results import Results
 from vampnet_models.repair.inspection import problems_of
-from vampnet_models.spec import Role
 
 EXIT_OK, EXIT_MISSED = 0, 1
 
@@ -70,9 +68,7 @@ class Job:
         models: files of float32 models, of one chain or of none.
         out: the folder that receives variants, results and report.
         command: what the user typed, for the record.
-        audio: a folder of recordings; None, the default, takes the built-in ones.
-        evaluation_audio: a folder for judging alone; none by default.
-        feeds: an .npz of inputs for models of no known role; none by default.
+        source: where the models' feeds come from; the built-in recordings by default.
         recipes: names, in order; all of the main ones by default.
         targets: where variants are profiled; CPU, CUDA and phones by default.
         min_agreement: least share of equal tokens, 0 to 1; without one nothing is missed.
@@ -87,9 +83,7 @@ class Job:
     models: tuple[Path, ...]
     out: Path
     command: str
-    audio: Path | None = None
-    evaluation_audio: Path | None = None
-    feeds: Path | None = None
+    source: Source = field(default_factory=Source)
     recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
     targets: tuple[Place, ...] = parse_targets(",".join(p.name for p in profilers()))
     min_agreement: float | None = None
@@ -113,14 +107,11 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[R
     folder that cannot be written.
     """
     space = Workspace(job.out)
-    check_feeds(job.feeds)
     artifacts, skipped = open_all(job.models, reporter)
-    if job.feeds is not None and all(a.role is not Role.GENERIC for a in artifacts):
-        reporter.warn(f"{job.feeds}: not used: no generic model here, and the others take audio")
     check_output(space.results, *job.models)
-    audio = load_audio(job.audio, reporter, job.evaluation_audio)
+    source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
-    inputs = prepare_inputs(artifacts, audio, space.work(), job.threads, reporter)
+    inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
     models: list[Json] = []
@@ -226,8 +217,8 @@ def both_feeds(
     return kept_feeds(
         space.work("feeds"),
         artifact.name,
-        feeds_key(artifact, inputs, job.feeds),
-        lambda: feeds_of(artifact, inputs, job.feeds, job.threads, reporter),
+        feeds_key(artifact, inputs),
+        lambda: feeds_of(artifact, inputs, job.threads, reporter),
         reporter,
     )
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
+from calibration.feeds.source import Source
 from profiles.bundle.make import Part, promise, reached
 from profiles.bundle.ort_format import in_ort_format
 from profiles.targets.contract import Target
@@ -48,11 +48,9 @@ def _goldens(
     missing = [m for m in models if m.name not in found]
     if missing:
         sources = {m.name: _source(root, m) for m in models}
-        inputs = prepare_inputs(
-            tuple(sources.values()), load_audio(None, reporter), scratch, 0, reporter
-        )
+        inputs = prepare_inputs(tuple(sources.values()), Source(), scratch, 0, reporter)
         for name in (m.name for m in missing):
-            evaluation = side_feeds(sources[name], inputs, EVALUATION, None, 0, reporter)
+            evaluation = side_feeds(sources[name], inputs, EVALUATION, 0, reporter)
             golden = golden_of(sources[name], evaluation)
             if golden is None:
                 raise InputError(f"{sources[name].path}: answers nothing that a bundle can promise")

@@ -7,9 +7,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from calibration.audio.two_folders import load_audio
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import accepted_by
+from calibration.feeds.source import Source
 from optimize.tuning.candidates import TunedModel, blocks_of
 from optimize.tuning.goal import SearchGoal
 from optimize.tuning.search import ModelSet, front, nearest, rank
@@ -50,8 +50,7 @@ _MAX_FRONT = 12
 def tune_set(
     paths: tuple[Path, ...],
     out: Path,
-    audio: Path | None,
-    evaluation_audio: Path | None,
+    source: Source,
     goal: SearchGoal,
     command: str,
     reporter: Reporter,
@@ -65,9 +64,9 @@ def tune_set(
     space = Workspace(out)
     artifacts, skipped = open_all(paths, reporter)
     check_output(space.results, *paths)
-    heard = load_audio(audio, reporter, evaluation_audio)
+    source = source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
-    inputs = prepare_inputs(artifacts, heard, space.work(), goal.threads, reporter)
+    inputs = prepare_inputs(artifacts, source, space.work(), goal.threads, reporter)
     search = tune(artifacts, inputs, space.work(), goal, reporter)
     tuned, sets, chosen = search.tuned, search.sets, search.chosen
     models: list[ChosenModel] = []

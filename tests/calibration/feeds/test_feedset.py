@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.feeds.checked import read_feeds
 from calibration.feeds.feedset import (
     FeedLabel,
     FeedSet,
-    halves,
     load_feed_set,
-    read_feeds,
     save_feed,
 )
+from calibration.feeds.source import halves
 from vampnet_models.errors import InputError
 from vampnet_models.spec import ModelSpec, Role, TensorSpec
 
@@ -77,7 +77,7 @@ def test_one_feed_is_saved_under_the_input_names(tmp_path: Path) -> None:
 
 def test_user_feeds_single_and_numbered(tmp_path: Path) -> None:
     path = tmp_path / "feeds.npz"
-    np.savez(path, x=np.ones((1, 5)), k=np.arange(3, dtype=np.int32))
+    np.savez(path, x=np.ones((1, 5), ">f4"), k=np.arange(3))
     single = read_feeds(path, SPEC)
     assert single.feeds[0]["x"].dtype == np.float32 and single.feeds[0]["k"].dtype == np.int64
     several = {f"x/{i}": np.ones((1, 5 + i), np.float32) for i in range(3)}
@@ -94,13 +94,13 @@ def test_user_feeds_single_and_numbered(tmp_path: Path) -> None:
     ("arrays", "reason"),
     [
         ({}, "holds no arrays"),
-        ({"x": np.ones((1, 5))}, "feed 0 lacks input k"),
-        ({"x": np.ones((1, 5)), "k": np.ones(3, int), "z": np.ones(1)}, "has no input z"),
-        ({"x": np.ones((2, 5)), "k": np.ones(3, int)}, r"shape \[2, 5\].*takes \[1, t\]"),
-        ({"x": np.ones((3, 1, 5)), "k": np.ones(3, int)}, "name the arrays x/0, x/1, "),
-        ({"x": np.ones((1, 5)), "k": np.ones(3)}, "float64, but the model takes int64"),
-        ({"x": np.full((1, 5), np.nan), "k": np.ones(3, int)}, "NaN"),
-        ({"x/0": np.ones((1, 5)), "x/2": np.ones((1, 5))}, "numbered with gaps"),
+        ({"x": np.ones((1, 5), "f4")}, "feed 0 lacks input k"),
+        ({"x": np.ones((1, 5), "f4"), "k": np.ones(3, int), "z": np.ones(1)}, "has no input z"),
+        ({"x": np.ones((2, 5), "f4"), "k": np.ones(3, int)}, r"shape \[2, 5\].*takes \[1, t\]"),
+        ({"x": np.ones((3, 1, 5), "f4"), "k": np.ones(3, int)}, "name the arrays x/0, x/1, "),
+        ({"x": np.ones((1, 5), "f4"), "k": np.ones(3)}, "float64, but the model takes int64"),
+        ({"x": np.full((1, 5), np.nan, "f4"), "k": np.ones(3, int)}, "NaN"),
+        ({"x/0": np.ones((1, 5), "f4"), "x/2": np.ones((1, 5), "f4")}, "numbered with gaps"),
     ],
 )
 def test_wrong_user_feeds_are_one_line(tmp_path: Path, arrays: dict, reason: str) -> None:

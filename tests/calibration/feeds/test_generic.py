@@ -5,7 +5,8 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
-from calibration.feeds.feedset import load_feed_set, read_feeds
+from calibration.feeds.checked import read_feeds
+from calibration.feeds.feedset import load_feed_set
 from calibration.feeds.generic import generic_feeds
 from calibration.ranges.collect import collect_ranges
 from tests import tiny_graphs

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
+from calibration.feeds.source import source_at
 from optimize.backends.fusion import fused_recipe
 from optimize.recipes import Recipe, find_recipe
 from vampbench.api.build import Means, build_all
-from vampbench.api.data import Data
 from vampbench.api.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -91,7 +91,7 @@ def npu(
       vampbench npu models --precision a16w8 -o models-npu
     """
     console = Console(as_json=as_json)
-    means = Means(Data(audio, feeds=feeds))
+    means = Means(source_at(audio, feeds=feeds))
     return convert(model, out, find_recipe(f"npu-{precision}"), console, means)
 
 

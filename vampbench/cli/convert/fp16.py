@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from calibration.feeds.source import source_at
 from calibration.ranges.observers import Range
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
 from optimize.recipes import fp16_recipe
 from vampbench.api.build import Means
-from vampbench.api.data import Data
 from vampbench.api.emulate import emulate_fp16
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -33,7 +33,11 @@ from vampnet_models.records.accuracy import AccuracyReport
     show_default=True,
     help="Type of the inputs and outputs that are float.",
 )
-@click.option("--measure", is_flag=True, help="Keep in FP32 what would overflow on --audio.")
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Keep in FP32 what would overflow on --audio or --feeds.",
+)
 @click.option(
     "--save-ranges", "save_ranges_to", type=options.PATH, help="Keep what --measure finds here."
 )
@@ -58,6 +62,8 @@ from vampnet_models.records.accuracy import AccuracyReport
     help="Node that stays in FP32. May be given several times.",
 )
 @options.audio
+@options.feeds
+@options.evaluation_feeds
 @options.output
 @options.as_json
 def fp16(
@@ -70,6 +76,8 @@ def fp16(
     ranges: Path | None,
     emulate: bool,
     audio: Path | None,
+    feeds: Path | None,
+    evaluation_feeds: Path | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -95,7 +103,7 @@ def fp16(
         check_output(save_ranges_to, model)
     if not model.is_dir():
         out = model_output(out, model)
-    data = Data(audio)
+    data = source_at(audio, None, feeds, evaluation_feeds)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
     settings = Float16(

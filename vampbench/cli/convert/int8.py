@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from calibration.feeds.source import source_at
 from calibration.ranges.observers import OBSERVERS
 from optimize.backends import inc
 from optimize.recipes import INT8_STATIC, StaticSettings, dynamic_recipe, static_recipe
 from vampbench.api.build import Means
-from vampbench.api.data import Data
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, native_option
@@ -56,6 +56,7 @@ from vampnet_models.errors import InputError
 @options.max_memory
 @options.upstream
 @options.feeds
+@options.evaluation_feeds
 @options.backend
 @options.inc_python
 @options.output
@@ -76,6 +77,7 @@ def int8(
     audio: Path | None,
     evaluation_audio: Path | None,
     feeds: Path | None,
+    evaluation_feeds: Path | None,
     native: bool,
     as_json: bool,
 ) -> int:
@@ -105,6 +107,7 @@ def int8(
         "--max-memory": max_memory,
         "--upstream": upstream or None,
         "--evaluation-audio": evaluation_audio,
+        "--evaluation-feeds": evaluation_feeds,
     }
     if tables and backend != "workbench":
         raise InputError(f"--tables: not of --backend {backend}; choose one of them")
@@ -120,7 +123,8 @@ def int8(
             f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
             "leave --observer, --activations and --bias-correction"
         )
-    means = Means(Data(audio, evaluation_audio, feeds), upstream, calibration, max_memory, native)
+    source = source_at(audio, evaluation_audio, feeds, evaluation_feeds)
+    means = Means(source, upstream, calibration, max_memory, native)
     named = [name for name, value in given.items() if value is not None]
     if backend == "neural-compressor":
         if named:

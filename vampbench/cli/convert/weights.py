@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from calibration.feeds.source import source_at
 from optimize.backends import inc
 from optimize.recipes import weights_recipe
 from vampbench.api.build import Means
-from vampbench.api.data import Data
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, model_command
@@ -93,4 +93,4 @@ def weights(
     else:
         recipe = weights_recipe(bits, block, method, compute, tables)
     console = Console(as_json=as_json)
-    return convert(model, out, recipe, console, Means(Data(audio, feeds=feeds)))
+    return convert(model, out, recipe, console, Means(source_at(audio, feeds=feeds)))

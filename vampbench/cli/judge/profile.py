@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from calibration.feeds.source import source_at
 from profiles.measure.compare import compare
 from profiles.measure.stats import Ratio
 from profiles.targets.order import profiled_words
-from vampbench.api.data import Data
 from vampbench.api.profile import profile as measure
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -41,6 +41,7 @@ _MAX_OPERATORS = 10
 )
 @options.audio
 @options.feeds
+@options.evaluation_feeds
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
 @click.option(
     "--compare",
@@ -57,6 +58,7 @@ def profile(
     rounds: int,
     audio: Path | None,
     feeds: Path | None,
+    evaluation_feeds: Path | None,
     out: Path | None,
     old: Path | None,
     operators: bool,
@@ -80,7 +82,7 @@ def profile(
     before = None if old is None else _read_profile(old)
     profiled = measure(
         models,
-        data=Data(audio, feeds=feeds),
+        data=source_at(audio, None, feeds, evaluation_feeds),
         targets=targets,
         rounds=rounds,
         operators=operators,

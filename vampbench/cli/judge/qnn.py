@@ -7,19 +7,17 @@ from pathlib import Path
 
 import click
 
-from calibration.audio.two_folders import load_audio
-from calibration.feeds.chain_inputs import EVALUATION, check_feeds, prepare_inputs, side_feeds
+from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import short_states
+from calibration.feeds.source import source_at
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.api.interface import check_same_interface
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.cache import Json
-from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, open_artifact, write_text
-from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import megabytes, percent
 
 _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
@@ -54,6 +52,7 @@ _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 )
 @options.audio
 @options.feeds
+@options.evaluation_feeds
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
 @options.as_json
 def qnn(
@@ -65,6 +64,7 @@ def qnn(
     emulate: bool,
     audio: Path | None,
     feeds: Path | None,
+    evaluation_feeds: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -80,7 +80,7 @@ def qnn(
       vampbench qnn models/coarse.onnx coarse.npu.onnx --frames 24 --states 4
     """
     console = Console(as_json=as_json)
-    check_feeds(feeds)
+    fed_from = source_at(audio, None, feeds, evaluation_feeds)
     if out is not None:
         check_output(out, reference, *variants)
     source = open_artifact(reference)
@@ -90,10 +90,7 @@ def qnn(
     missing = unavailable()
     if missing is not None:
         raise InputError(missing)
-    beside = with_neighbours(source, console)
-    with scratch_folder() as folder:
-        inputs = prepare_inputs(beside, load_audio(audio, console), folder, 0, console)
-        found = side_feeds(source, inputs, EVALUATION, feeds, 0, console)
+    found = evaluation_feeds_of(source, fed_from, 0, console)
     short = short_states(source, found.feeds, frames, states)
     records: dict[str, Json] = {}
     code = 0

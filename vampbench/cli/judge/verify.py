@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vampbench.api.data import Data
+from calibration.feeds.source import Source, source_at
 from vampbench.api.verify import verify as judge
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -21,6 +21,7 @@ from vampnet_models.text import percent
 @options.min_agreement
 @options.audio
 @options.feeds
+@options.evaluation_feeds
 @options.threads
 @click.option(
     "--golden",
@@ -38,6 +39,7 @@ def verify(
     variant: Path,
     audio: Path | None,
     feeds: Path | None,
+    evaluation_feeds: Path | None,
     threads: int,
     min_agreement: float | None,
     golden: Path | None,
@@ -57,11 +59,11 @@ def verify(
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
     console = Console(as_json=as_json)
-    data = None if audio is None and feeds is None else Data(audio, feeds=feeds)
+    data = source_at(audio, None, feeds, evaluation_feeds)
     found = judge(
         reference,
         variant,
-        data,
+        None if data == Source() else data,
         min_agreement=min_agreement,
         golden=golden,
         write_golden=write_golden,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from calibration.feeds.source import Source, source_at
 from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.overview import recommendations
 from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
@@ -55,6 +56,7 @@ _rounds = click.option(
 )
 @options.min_agreement
 @options.feeds
+@options.evaluation_feeds
 @options.threads
 @_rounds
 @options.operators
@@ -78,6 +80,7 @@ def run(
     recipes: str,
     min_agreement: float | None,
     feeds: Path | None,
+    evaluation_feeds: Path | None,
     threads: int,
     rounds: int,
     operators: bool,
@@ -108,9 +111,7 @@ def run(
         models=tuple(paths),
         out=out,
         command=command_line(),
-        audio=audio,
-        evaluation_audio=evaluation_audio,
-        feeds=feeds,
+        source=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
         recipes=_recipes(recipes),
         targets=chosen,
         min_agreement=min_agreement,
@@ -163,8 +164,7 @@ def demo(
         models=tuple(find_models(models)),
         out=out,
         command=command_line(),
-        audio=audio,
-        evaluation_audio=evaluation_audio,
+        source=Source(audio, evaluation_audio),
         rounds=rounds,
         operators=operators,
     )

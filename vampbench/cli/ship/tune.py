@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from calibration.feeds.source import source_at
 from optimize.tuning.goal import SearchGoal
 from profiles.targets.order import parse_targets
 from vampbench.cli import options
@@ -42,6 +43,8 @@ _NEAR: dict[Near, str] = {
 @options.output
 @options.audio
 @options.evaluation_audio
+@options.feeds
+@options.evaluation_feeds
 @click.option(
     "--min-agreement",
     type=options.Finite(0, 1),
@@ -97,6 +100,8 @@ def tune(
     out: Path,
     audio: Path | None,
     evaluation_audio: Path | None,
+    feeds: Path | None,
+    evaluation_feeds: Path | None,
     min_agreement: float | None,
     min_first_agreement: float | None,
     min_si_sdr_db: float,
@@ -137,11 +142,12 @@ def tune(
         rounds=rounds,
         threads=threads,
     )
+    source = source_at(audio, evaluation_audio, feeds, evaluation_feeds)
     check_apart(out, models_dir, audio, evaluation_audio)
     check_folder(out)
     folder = models_dir if models_dir is not None else builtin_models(out)
     models = tuple(find_models(folder))
-    result = tune_set(models, out, audio, evaluation_audio, goal, command_line(), console)
+    result = tune_set(models, out, source, goal, command_line(), console)
     _tell(result, console)
     console.say(f"tuned     {Workspace(out).tuning}: the sets, and why each block got what it got")
     console.json(versioned(result, TUNING))

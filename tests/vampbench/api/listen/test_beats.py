@@ -9,6 +9,7 @@ import soundfile
 from click.testing import CliRunner
 
 from calibration.audio.load import read_audio
+from calibration.feeds.source import Source
 from optimize.truth.beats import match
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
@@ -103,7 +104,7 @@ def test_the_main_job_takes_a_tracker_alone(tracker, tmp_path):
         models=(tracker,),
         out=tmp_path / "out",
         command="vampbench run",
-        audio=sounds,
+        source=Source(sounds),
         recipes=("fp16", "int8-dynamic"),
         targets=parse_targets("cpu"),
         rounds=1,
