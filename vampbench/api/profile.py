@@ -21,6 +21,7 @@ from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.records import results
 from vampnet_models.records.generic import read
 from vampnet_models.records.results import Profile
 from vampnet_models.scratch import scratch_folder
@@ -63,6 +64,25 @@ class Profiled:
         """The contents of a file that `vampbench profile --compare` reads."""
         first = next(iter(self.models.values()))
         return document(first.name, self.records, self.host.as_json())
+
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: measuring shall not load them.
+        from vampbench.api.show import html_of
+
+        (name, reference), *others = self.models.items()
+        variants = (
+            results.Variant(each, "ok", str(artifact.path), artifact.bytes, profiles=self[each])
+            for each, artifact in others
+        )
+        model = results.Model(
+            name,
+            reference.role.value,
+            source_bytes=reference.bytes,
+            profiles=self[name],
+            variants=tuple(variants),
+        )
+        cpu = f"{self.host.cpu}, {self.host.cores} cores"
+        return html_of(model, f"{name} and its variants", (cpu,), self.warnings)
 
 
 def profile(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from optimize import variant
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.records import results
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,21 @@ class Variant(variant.Variant):
     def open(self) -> Artifact:
         """The made model, as `open_models` gives it. Raises InputError where it is gone."""
         return open_artifact(self.path)
+
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: a conversion shall not load them.
+        from vampbench.api.show import html_of
+
+        made_of = self.record.source
+        model = results.Model(
+            made_of.name,
+            self.record.role,
+            source_bytes=made_of.bytes,
+            variants=(
+                results.Variant(
+                    self.record.recipe, "ok", str(self.path), self.bytes, record=self.record
+                ),
+            ),
+        )
+        where = f"{self.path}, made before" if self.reused else str(self.path)
+        return html_of(model, f"{made_of.name}: {self.record.recipe}", (where,), self.warnings)

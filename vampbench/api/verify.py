@@ -25,6 +25,7 @@ from vampnet_models.onnxfile.artifact import Artifact, check_output
 from vampnet_models.onnxfile.portable import stand_in
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Reporter
+from vampnet_models.records import results
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import VariantRecord
@@ -79,6 +80,33 @@ class Verification:
             "accuracy": self.accuracy.as_json(),
             "runtime": None if self.runtime is None else asdict(self.runtime),
         }
+
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: a check shall not load them.
+        from vampbench.api.show import html_of
+
+        recipe = self.variant.name if self.record is None else self.record.recipe
+        judged = results.Variant(
+            recipe=recipe,
+            status=self.status,
+            path=str(self.variant.path),
+            bytes=self.variant.bytes,
+            reason=self.reason,
+            accuracy=self.accuracy,
+            record=self.record,
+        )
+        model = results.Model(
+            self.reference.name,
+            self.reference.role.value,
+            source_bytes=self.reference.bytes,
+            variants=(judged,),
+        )
+        title = f"{self.variant.path.name} against {self.reference.path.name}: {self.status}"
+        instead = (
+            f"{path}, the portable model, as the {role}"
+            for role, path in self.opened_instead.items()
+        )
+        return html_of(model, title, (*instead, *self.accuracy.notes), self.warnings)
 
 
 def verify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_what_the_package_offers_is_listed() -> None:
     assert set(vb.__all__) == set(dir(vb))
+    assert len(vb.__all__) <= 18
+    # Type checkers read the imports, Python finds the places: both must say the same.
+    tree = ast.parse(Path(vb.__file__).read_text(encoding="utf-8"))
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {name.name: each.module for each in typed.body for name in each.names}
+    assert imported == vb._PLACES and set(imported) == set(vb.__all__)
     assert all(callable(getattr(vb, name)) for name in vb.__all__)
     with pytest.raises(AttributeError, match="no attribute 'opne_models'"):
         vb.opne_models  # noqa: B018
