@@ -6,7 +6,6 @@ from onnx import TensorProto, helper
 from profiles.count import runtimes
 from profiles.count.coverage import coverage
 from profiles.count.examine import examine, feed_shapes
-from profiles.targets import cuda
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
 
@@ -85,58 +84,6 @@ def test_float16_is_refused_where_only_float32_is_taken(look):
         for r in ("nnapi", "coreml-mlprogram")
     }
     assert reasons == {"nnapi": ["float16 arithmetic"], "coreml-mlprogram": []}
-
-
-def test_cuda_without_the_provider_tells_what_the_file_tells(look):
-    examined = look(graphs.qdq_conv(), x=(1, 8, 100))
-    record = cuda._not_measured(examined, "no GPU").as_json()
-    assert record["kind"] == "not-measured"
-    assert record["reason"] == "no GPU"
-    assert record["bytes"] == examined.bytes
-    assert any("no integer kernels on CUDA" in note for note in record["notes"])
-
-
-def test_cuda_without_a_device_carries_a_labelled_estimate(look):
-    examined = look(graphs.matmul(inner=512, columns=512), x=(512, 512))
-    record = cuda._not_measured(examined, "no GPU").as_json()
-    assert record["kind"] == "not-measured"
-    t4 = record["estimates"][0]
-    assert (t4["kind"], t4["device"]) == ("estimate", "NVIDIA T4")
-    bound = 2 * 512**3 / 8.14e12
-    assert t4["low_s"] == pytest.approx(bound / 0.7 + 2e-6)
-    assert t4["high_s"] == pytest.approx(bound / 0.1 + 10e-6)
-    assert any("fitted on a GPU" in line for line in record["assumptions"])
-
-
-def test_cuda_refuses_integer_contrib_operators(look):
-    proto = graphs.model(
-        [helper.make_node("DynamicQuantizeMatMul", ["x", "w", "s"], ["y"], domain="com.microsoft")],
-        [("x", graphs.FLOAT, ["rows", 8])],
-        [("y", graphs.FLOAT, ["rows", 4])],
-        {"w": np.ones((8, 4), np.int8), "s": np.ones(1, np.float32)},
-        contrib=True,
-    )
-    covered = cuda._cuda_coverage(look(proto, x=(3, 8)))
-    assert covered.flops_share == 0
-    assert [r.reason for r in covered.refusals] == ["no CUDA kernel"]
-
-
-@pytest.mark.parametrize(("kind", "taken"), [(np.int8, True), (np.uint8, False)])
-def test_cuda_takes_integer_products_of_int8_alone(look, kind, taken):
-    proto = graphs.model(
-        [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
-        [("x", helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["rows", 8])],
-        [("y", TensorProto.INT32, ["rows", 4])],
-        {"w": np.ones((8, 4), np.int8)},
-    )
-    reasons = [r.reason for r in cuda._cuda_coverage(look(proto, x=(3, 8))).refusals]
-    assert reasons == ([] if taken else ["no CUDA kernel for uint8"])
-
-
-def test_cuda_facts_are_named():
-    facts = cuda._parse_facts("Some GPU, 555.1, 1980 MHz, 2619 MHz, 10 MiB, 81559 MiB\n")
-    assert facts["name"] == "Some GPU"
-    assert facts["memory.total"] == "81559 MiB"
 
 
 def test_an_input_without_feeds_is_an_input_error(look):
