@@ -1,6 +1,8 @@
+import json
+
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from profiles.targets import qnn
 from tests.profiles import graphs
@@ -37,6 +39,94 @@ def test_only_masked_positions_count():
     values = np.zeros((1, 1, 2), np.int64)
     assert qnn._counted({"mask": mask}, values).tolist() == [[[True, False]]]
     assert qnn._counted({"codes": mask}, values).all()
+
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """What stands in for the compiler's process: a shell script in the folder of its results."""
+    monkeypatch.setattr(qnn, "PACKAGE", "numpy")
+    script = tmp_path / "compiler"
+
+    def does(lines):
+        script.write_text(f"#!/bin/sh\n{lines}\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(qnn.sys, "executable", str(script))
+
+    return does
+
+
+def integers(tmp_path):
+    """`y = int(x)` of eight numbers, and its feeds."""
+    node = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.INT64)
+    proto = graphs.model(
+        [node], [("x", graphs.FLOAT, ["n"])], [("y", TensorProto.INT64, ["n"])], {}
+    )
+    return graphs.save(proto, tmp_path / "m.onnx"), {"x": np.arange(8, dtype=np.float32)}
+
+
+TRACE = {
+    "unsupported_nodes": [],
+    "summary": {
+        "total_onnx_nodes": 1,
+        "supported_nodes": 1,
+        "qnn_subgraphs": 1,
+        "total_qnn_ops": 3,
+    },
+}
+
+
+def test_tokens_of_the_emulated_chip_are_compared(tmp_path, compiler):
+    path, feeds = integers(tmp_path)
+    result = {"providers": ["QNNExecutionProvider"], "compile_s": 1.5, "emulation_s": [2.5]}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    (tmp_path / "qnn_op_trace.json").write_text(json.dumps(TRACE))
+    answered = np.array([0, 1, 2, 3, 4, 5, 9, 9])
+    graphs.save_feeds(tmp_path / "outputs.npz", **{"0/y": answered})
+    (tmp_path / "context.bin").write_bytes(bytes(10))
+    names = "result.json qnn_op_trace.json outputs.npz context.bin"
+    compiler(f"for each in {names}; do cp {tmp_path}/$each .; done")
+    made = qnn.compile_variant(path, path, [feeds])
+    assert (made.compile_s, made.context_bytes, made.qnn_operators) == (1.5, 10, 3)
+    assert made.input_shapes == {"x": (8,)}
+    assert made.emulated == qnn.Emulated("tokens", 0.75, 0.75, 1.0, 8, 1, (2.5,))
+    assert (made.not_emulated, made.node_share) == (None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("echo first >&2; echo no memory >&2; exit 3", "ended with exit code 3: no memory"),
+        ("exit 3", "ended with exit code 3: no message"),
+        ("true", "ended with exit code 0: no message"),
+        ("sleep 30", "took over 0 s; give fewer frames or states, or --no-emulate"),
+        (
+            """echo '{"providers": ["CPUExecutionProvider"]}' > result.json""",
+            r"fell back to \['CPUExecutionProvider'\]",
+        ),
+        (
+            """echo '{"providers": ["QNNExecutionProvider"]}' > result.json""",
+            "wrote no trace; update",
+        ),
+    ],
+)
+def test_a_compiler_that_fails_is_told(tmp_path, compiler, lines, said):
+    path, feeds = integers(tmp_path)
+    compiler(lines.replace("sleep", "exec sleep"))
+    with pytest.raises(InputError, match=said):
+        qnn.compile_variant(path, path, [feeds], timeout_s=0.4 if "sleep" in lines else 20)
+
+
+def test_what_would_take_too_long_is_compiled_alone(tmp_path, compiler, monkeypatch):
+    path, feeds = integers(tmp_path)
+    monkeypatch.setattr(qnn, "_EMULATED_FLOPS", -1)
+    trace = json.dumps(TRACE)
+    compiler(
+        f"""echo "$@" > {tmp_path}/asked; echo '{trace}' > qnn_op_trace.json
+        echo '{{"providers": ["QNN"], "compile_s": 1}}' > result.json"""
+    )
+    made = qnn.compile_variant(path, path, [feeds])
+    assert made.emulated is None and "would take too long" in made.not_emulated
+    assert "--emulate" not in (tmp_path / "asked").read_text()
 
 
 @needs_compiler
