@@ -87,9 +87,9 @@ def build(
 
     A recipe with settings of its own comes from `optimize.recipes`: `static_recipe`,
     `dynamic_recipe`, `weights_recipe`, `fp16_recipe`. One that needs it is calibrated on
-    `calibration`: what `split_audio` gives, a folder of recordings, or feeds of the model; None
-    takes the built-in recordings. The models beside this one are the chain that feeds it; those of
-    `upstream` take their stage's place.
+    `calibration`: what `split_audio` gives, a folder of recordings, or feeds of the model: arrays
+    by input, an iterable of such, an .npz file. None takes the built-in recordings. The models
+    beside this one are the chain that feeds it; those of `upstream` take their stage's place.
 
     `output` is a file that ends in .onnx, or a folder; by default it is
     `variants/RECIPE/NAME.onnx` below the current folder, as `run` lays it out. What is there

@@ -32,7 +32,7 @@ def emulate_fp16(
     """
     heard = Heard(progress)
     source, made = as_artifact(reference), as_artifact(variant)
-    feeds = evaluation_feeds_of(source, as_source(data), 0, heard).feeds
+    feeds = evaluation_feeds_of(source, as_source(data, judging=True), 0, heard).feeds
     keeping = Float16(settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True)
     with scratch_folder() as scratch:
         rounded = build_variant(source, fp16_recipe(keeping), scratch / f"{source.name}.onnx")

@@ -110,7 +110,7 @@ def profile(
     check_cores(chosen)
     if rounds < _FEWEST_ROUNDS:
         raise InputError(f"{rounds} rounds: too few; give at least {_FEWEST_ROUNDS}")
-    source = as_source(data)
+    source = as_source(data, judging=True)
     given = _named(models)
     reference, *others = given.values()
     for other in others:

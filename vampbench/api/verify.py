@@ -122,11 +122,12 @@ def verify(
 ) -> Verification:
     """Compare a variant with its reference on data that nothing was calibrated on.
 
-    `data` is what `split_audio` gives, a folder of recordings, or feeds of the model; None takes
-    the built-in recordings. The models beside the reference provide its chain. `min_agreement` is
-    the least share of equal tokens, 0 to 1. `golden` judges by the answers in that file, in place
-    of running the reference; `write_golden` keeps them. `threads` of the runtime; 0 leaves it the
-    choice. What the runtime makes of the variant is noted in its record.
+    `data` is what `split_audio` gives, a folder of recordings, or feeds of the model, which all
+    judge: give others than those that calibrated. None takes the built-in recordings. The models
+    beside the reference provide its chain. `min_agreement` is the least share of equal tokens, 0 to
+    1. `golden` judges by the answers in that file, in place of running the reference;
+    `write_golden` keeps them. `threads` of the runtime; 0 leaves it the choice. What the runtime
+    makes of the variant is noted in its record.
 
     A threshold that is missed is a status of what is returned: `.check()` raises PromiseMissed.
     Raises InputError where the two are no variants of one model, or cannot be fed.
@@ -135,7 +136,7 @@ def verify(
     if min_agreement is not None and not 0 <= min_agreement <= 1:
         raise InputError(f"{min_agreement}: is no share; give a least agreement of 0 to 1")
     check_threads(threads)
-    source = as_source(data)
+    source = as_source(data, judging=True)
     ours, theirs = as_artifact(reference), as_artifact(variant)
     if write_golden is not None:
         check_output(Path(write_golden), ours.path, theirs.path)
@@ -194,7 +195,7 @@ def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Re
         known = read_record(record_path(variant)).calibration
     except InputError:
         return
-    for given in (source.feeds, source.evaluation_feeds):
+    for given in dict.fromkeys((source.feeds, source.evaluation_feeds)):
         found = None if given is None else given.of([ours]).read(ours)
         if found is not None and known is not None and found.sha256 == known.sha256:
             reporter.warn(

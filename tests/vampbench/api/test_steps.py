@@ -21,7 +21,7 @@ def given(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_variant_is_made_judged_and_timed(
+def test_a_variant_is_made_and_judged(
     tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,7 +41,15 @@ def test_a_variant_is_made_judged_and_timed(
     assert found.ok and found.check() is found
     assert found.accuracy.n_positions and found.accuracy.snr_db > 30
     assert found.runtime is not None and found.runtime.integer_share == 1
+    assert capfd.readouterr() == ("", "")
 
+
+@pytest.mark.long
+def test_variants_are_timed_against_the_first(
+    tmp_path: Path, given: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = product(tmp_path / "m.onnx")
+    made = vb.build(model, "int8-dynamic", output=tmp_path / "made.onnx")
     timed = vb.profile({"float32": model, "int8": made}, data=given, rounds=3)
     assert list(timed.models) == ["float32", "int8"] and not timed.failed
     assert timed["int8"]["cpu"].median_s > 0 and len(timed["int8"]["cpu"].samples_s) == 3
@@ -98,3 +106,20 @@ def test_a_recipe_with_nothing_to_do_is_not_applicable(tmp_path: Path, given: Pa
     assert made.warnings == made.record.warnings
     with pytest.raises((vb.NotApplicable, vb.InputError)):
         vb.build(made, "fp16", output=tmp_path / "again.onnx")
+
+
+def test_feeds_of_ones_own_are_dicts_of_arrays(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    feeds = [{"x": rng.standard_normal((4, 64), np.float32)} for _ in range(5)]
+    model, out = product(tmp_path / "m.onnx"), tmp_path / "made.onnx"
+    made = vb.build(model, "int8-static", calibration=iter(feeds[:3]), output=out)
+    assert made.record.calibration.n_feeds == 3
+    found = vb.verify(model, made, feeds[3:])
+    assert found.ok and found.accuracy.n_positions == 2 * 4 and not found.warnings
+    (warning,) = vb.verify(model, made, feeds[:3]).warnings
+    assert warning == "feeds: calibrated made.onnx too; feeds of their own judge it better"
+    assert vb.verify(model, made, feeds[0]).accuracy.n_positions == 4
+    with pytest.raises(vb.InputError, match="holds z, which no model takes: m takes x"):
+        vb.build(model, "int8-static", calibration={"z": feeds[0]["x"]}, output=out)
+    with pytest.raises(vb.InputError, match="sample 0 is a ndarray; give a dict of numpy arrays"):
+        vb.verify(model, made, [feeds[0]["x"]])
