@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from vampbench.api.build import build
     from vampbench.api.models import open_models
     from vampbench.api.profile import Profiled, profile
+    from vampbench.api.ship.bundle import Bundle, bundle
+    from vampbench.api.ship.run import RunResult, run
+    from vampbench.api.ship.tune import TuneResult, tune
     from vampbench.api.variant import Variant
     from vampbench.api.verify import Verification, verify
     from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
@@ -23,30 +26,42 @@ if TYPE_CHECKING:
 turn_off()
 
 __all__ = [
+    "Bundle",
     "InputError",
     "NotApplicable",
     "Profiled",
     "PromiseMissed",
+    "RunResult",
+    "TuneResult",
     "Variant",
     "Verification",
     "build",
+    "bundle",
     "open_models",
     "profile",
+    "run",
     "split_audio",
+    "tune",
     "verify",
 ]
 
 _PLACES = {
+    "Bundle": "vampbench.api.ship.bundle",
     "InputError": "vampnet_models.errors",
     "NotApplicable": "vampnet_models.errors",
     "PromiseMissed": "vampnet_models.errors",
     "Profiled": "vampbench.api.profile",
+    "RunResult": "vampbench.api.ship.run",
+    "TuneResult": "vampbench.api.ship.tune",
     "Variant": "vampbench.api.variant",
     "Verification": "vampbench.api.verify",
     "build": "vampbench.api.build",
+    "bundle": "vampbench.api.ship.bundle",
     "open_models": "vampbench.api.models",
     "profile": "vampbench.api.profile",
+    "run": "vampbench.api.ship.run",
     "split_audio": "vampbench.api.audio",
+    "tune": "vampbench.api.ship.tune",
     "verify": "vampbench.api.verify",
 }
 

@@ -13,7 +13,7 @@ from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
-from profiles.host import available_cores
+from vampbench.api.bounds import check_threads
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
@@ -170,13 +170,6 @@ def verify(
         opened_instead={role: path for role, path in opened.items() if path is not None},
         warnings=tuple(heard.warnings),
     )
-
-
-def check_threads(threads: int) -> None:
-    """Raise InputError for more threads than this process has cores, or fewer than none."""
-    cores = available_cores()
-    if not 0 <= threads <= cores:
-        raise InputError(f"{threads} threads: {cores} cores are there; give 0 to {cores}")
 
 
 def _truth(

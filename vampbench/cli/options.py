@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 import click
 
-from profiles.host import available_cores
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
+from vampnet_models.errors import InputError
 
 _DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 
 _FC = TypeVar("_FC", bound=Callable[..., Any] | click.Command)
 
-MOST_ROUNDS = 10_000
-MOST_STEPS = 10_000
-"""Of what is repeated, more than anybody waits for: refused instead of begun."""
+STEPS = click.IntRange(1, MOST_STEPS)
+"""How often something is done: more than anybody waits for is refused instead of begun."""
 
 
 class _GivenPath(click.Path):
@@ -90,9 +90,10 @@ upstream = click.option(
 
 def _cores(_context: click.Context, _option: click.Parameter, value: int) -> int:
     """Threads that this process has cores for."""
-    cores = available_cores()
-    if value > cores:
-        raise click.BadParameter(f"{value}: {cores} cores are there; give at most {cores}")
+    try:
+        check_threads(value)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from error
     return value
 
 
@@ -159,6 +160,17 @@ def targets(default: str, words: str) -> Callable[[_FC], _FC]:
         default=default,
         show_default=True,
         help=f"Comma-separated of {words}; cpu:N measures with N threads.",
+    )
+
+
+def rounds(default: int) -> Callable[[_FC], _FC]:
+    """`--rounds`, with as many as the command does by itself."""
+    return click.option(
+        "--rounds",
+        type=click.IntRange(FEWEST_ROUNDS, MOST_ROUNDS),
+        default=default,
+        show_default=True,
+        help="Timed runs each.",
     )
 
 

@@ -73,10 +73,10 @@ def _recommended(target: Target, results: Results) -> dict[str, str]:
         if advice.target == target.name:
             return advice.parts
     recipes = ",".join(target.default_recipes)
-    measured = f" --target {target.name}" if target.by_time else ""
+    measured = f", and measure on {target.name}" if target.by_time else ""
     raise InputError(
-        f"the run has no usable variant of every model for {target.name}; run again with "
-        f"`--recipes {recipes}{measured}`"
+        f"the run has no usable variant of every model for {target.name}; run again with the "
+        f"recipes {recipes}{measured}"
     )
 
 

@@ -49,8 +49,6 @@ from vampnet_models.records.generic import RESULTS
 from vampnet_models.records.results import Results
 from vampnet_models.repair.inspection import problems_of
 
-EXIT_OK, EXIT_MISSED = 0, 1
-
 _LOOKING = "looking at the model"
 _RANGES = "comparing ranges with the evaluation audio"
 _GRAPHS = "reading the runtime's graphs back"
@@ -98,8 +96,8 @@ class Job:
 Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
 
 
-def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[Results, int]:
-    """Do the job; the results and the exit code. results.json is written after every model.
+def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results:
+    """Do the job; what it found. results.json is written after every model.
 
     `ahead` may do steps elsewhere first: what it leaves in the folder is found and not done again.
 
@@ -130,8 +128,7 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> tuple[R
     except WorkbenchError as error:
         # Hours of figures stand in results.json: they are worth more than the page about them.
         reporter.error(f"{space.report}: not written: {error}")
-        return results, EXIT_MISSED
-    return results, _exit_code(models, skipped)
+    return results
 
 
 def _model(
@@ -380,10 +377,3 @@ def profile(
         for target, record in targets.items():
             if record.get("kind") == "failed":
                 reporter.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
-
-
-def _exit_code(models: list[Json], skipped: list[Json]) -> int:
-    """Whether each model was read, and every step of it done and kept."""
-    statuses = {v["status"] for m in models for v in m["variants"]}
-    steps = [step for m in models for step in m["failed_steps"]]
-    return EXIT_MISSED if skipped or steps or statuses & {"missed", "failed"} else EXIT_OK

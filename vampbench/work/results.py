@@ -63,6 +63,19 @@ def results_of(
     return read(Results, values, str(space.results), RESULTS.remedy)
 
 
+def missed_of(results: Results) -> tuple[str, ...]:
+    """What was not done as it was asked, a line each: models not read, steps, variants."""
+    lines = [each.reason for each in results.skipped]
+    for model in results.models:
+        lines += [f"{model.name}: {each.step}: {each.reason}" for each in model.failed_steps]
+        lines += [
+            f"{model.name}: {each.recipe}: {each.reason}"
+            for each in model.variants
+            if each.status in ("missed", "failed")
+        ]
+    return tuple(lines)
+
+
 def _listening(
     models: list[Json], space: Workspace, inputs: ChainInputs, reporter: Reporter
 ) -> list[Json]:

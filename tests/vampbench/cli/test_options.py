@@ -12,7 +12,7 @@ from vampbench.cli import options
 REFUSED = [
     ("run {models} --target cpu:999 -o {out}", "cpu:999: "),
     ("profile {models}/coarse.onnx --target cpu:999", "cpu:999: "),
-    ("tune {models} --threads 999 -o {out}", "999: "),
+    ("tune {models} --threads 999 -o {out}", "999 threads: "),
     ("make-static {models}/coarse.onnx --frames 100000000 -o {out}.onnx", "would take 6.40 GB"),
     ("vamp absent.wav --models {models} --coarse {models}/c2f.onnx -o {out}.wav", "is a c2f model"),
     ("vamp absent.wav --models {models} --beats {models}/c2f.onnx -o {out}.wav", "is a c2f model"),

@@ -32,13 +32,7 @@ _MAX_OPERATORS = 10
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=options.PATH)
 @options.targets("cpu", profiled_words())
-@click.option(
-    "--rounds",
-    type=click.IntRange(3, options.MOST_ROUNDS),
-    default=20,
-    show_default=True,
-    help="Timed runs each.",
-)
+@options.rounds(20)
 @options.audio
 @options.feeds
 @options.evaluation_feeds

@@ -42,7 +42,7 @@ _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 )
 @click.option(
     "--states",
-    type=click.IntRange(1, options.MOST_STEPS),
+    type=options.STEPS,
     default=4,
     show_default=True,
     help="Inputs to emulate.",

@@ -20,14 +20,14 @@ from vampnet_models.text import percent
 @options.audio
 @click.option(
     "--clips",
-    type=click.IntRange(1, options.MOST_STEPS),
+    type=options.STEPS,
     default=swapping.CLIPS,
     show_default=True,
     help="Clips of 3 s to go through the chain.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1, options.MOST_STEPS),
+    type=options.STEPS,
     default=12,
     show_default=True,
     help="Sampling steps of the coarse model.",

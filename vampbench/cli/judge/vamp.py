@@ -61,7 +61,7 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1, options.MOST_STEPS),
+    type=options.STEPS,
     default=12,
     show_default=True,
     help="Sampling steps of the coarse model.",

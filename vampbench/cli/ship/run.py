@@ -9,20 +9,15 @@ from pathlib import Path
 import click
 
 from calibration.feeds.source import Source, source_at
-from optimize.recipes import ALL_RECIPES, RECIPES
+from optimize.recipes import ALL_RECIPES
 from profiles.overview import recommendations
-from profiles.targets.order import check_cores, parse_targets, profiled_words, profilers
+from profiles.targets.order import profiled_words
+from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
-from vampbench.work.cluster import on_cluster
-from vampbench.work.job import Ahead, Job, run_job
 from vampbench.work.sets import chains_of, counted
 from vampnet_models.cache import Json
-from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import check_folder, find_models
-from vampnet_models.onnxfile.outputs import check_apart
 from vampnet_models.records.generic import RESULTS, as_json, versioned
 from vampnet_models.records.results import Results
 from vampnet_models.text import megabytes, percent
@@ -30,26 +25,17 @@ from vampnet_models.text import megabytes, percent
 _CHOICE = "overview's choice for"
 _ADVISED = ("cpu", "android")
 
-_RECIPE_NAMES = tuple(r.name for r in RECIPES)
-_OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in _RECIPE_NAMES)
-
-_rounds = click.option(
-    "--rounds",
-    type=click.IntRange(3, options.MOST_ROUNDS),
-    default=20,
-    show_default=True,
-    help="Timed runs each.",
-)
+_OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_RECIPES)
 
 
 @click.command()
 @click.argument("models_dir", type=options.PATH)
 @options.audio
 @options.evaluation_audio
-@options.targets(",".join(each.name for each in profilers()), profiled_words())
+@options.targets(running.ALL_TARGETS, profiled_words())
 @click.option(
     "--recipes",
-    default=",".join(_RECIPE_NAMES),
+    default=",".join(running.MAIN_RECIPES),
     show_default=True,
     metavar="NAMES",
     help=f"Comma-separated; also {', '.join(_OTHER_NAMES)}.",
@@ -58,7 +44,7 @@ _rounds = click.option(
 @options.feeds
 @options.evaluation_feeds
 @options.threads
-@_rounds
+@options.rounds(20)
 @options.operators
 @click.option(
     "--time-again",
@@ -99,29 +85,23 @@ def run(
     Example:
       vampbench run models --audio recordings --target cpu,mobile -o out
     """
-    if time_again and scheduler is not None:
-        raise InputError("--time-again: not with --scheduler; leave one of them out")
-    paths = find_models(models_dir) if not models_dir.is_file() else [models_dir]
-    check_apart(out, models_dir, audio, evaluation_audio)
-    check_folder(out)
-    chosen = parse_targets(targets)
-    if scheduler is None:
-        check_cores(chosen)
-    job = Job(
-        models=tuple(paths),
-        out=out,
-        command=command_line(),
-        source=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
-        recipes=_recipes(recipes),
-        targets=chosen,
+    console = Console(as_json=as_json)
+    found = running.run(
+        models_dir,
+        out,
+        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
+        recipes=recipes,
+        targets=targets,
         min_agreement=min_agreement,
         threads=threads,
         rounds=rounds,
         operators=operators,
-        scheduler=scheduler or "",
         time_again=time_again,
+        scheduler=scheduler,
+        command=command_line(),
+        progress=console,
     )
-    return _finish(job, Console(as_json=as_json), on_cluster(scheduler) if scheduler else None)
+    return _tell(found, console)
 
 
 @click.command()
@@ -136,7 +116,7 @@ def run(
 )
 @options.audio
 @options.evaluation_audio
-@_rounds
+@options.rounds(20)
 @options.operators
 @options.as_json
 def demo(
@@ -153,22 +133,17 @@ def demo(
     Example:
       vampbench demo -o out/demo
     """
-    check_apart(out, audio, evaluation_audio)
-    check_folder(out)
     console = Console(as_json=as_json)
-    with console.task("writing the built-in models") as update:
-        update(0, 1)
-        models = builtin_models(out)
-        update(1, 1)
-    job = Job(
-        models=tuple(find_models(models)),
-        out=out,
-        command=command_line(),
-        source=Source(audio, evaluation_audio),
+    found = running.run(
+        None,
+        out,
+        data=Source(audio, evaluation_audio),
         rounds=rounds,
         operators=operators,
+        command=command_line(),
+        progress=console,
     )
-    return _finish(job, console)
+    return _tell(found, console)
 
 
 def command_line() -> str:
@@ -176,8 +151,8 @@ def command_line() -> str:
     return shlex.join(["vampbench", *sys.argv[1:]])
 
 
-def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
-    results, code = run_job(job, console, ahead)
+def _tell(found: running.RunResult, console: Console) -> int:
+    results = found.results
     rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
     if rows:
         console.table("Variants", COLUMNS, rows)
@@ -189,10 +164,10 @@ def _finish(job: Job, console: Console, ahead: Ahead | None = None) -> int:
         console.say(NOISY_NOTE)
     for skipped in results.skipped:
         console.warn(f"skipped: {skipped.reason}")
-    console.say(f"results  {job.out / 'results.json'}")
-    console.say(f"report   {job.out / 'report.html'}")
+    console.say(f"results  {found.results_path}")
+    console.say(f"report   {found.report_path}")
     console.json(versioned(results, RESULTS))
-    return code
+    return 0 if found.ok else 1
 
 
 def _totals(results: Results) -> list[tuple[str, ...]]:
@@ -246,14 +221,3 @@ def _worst(models: list[Json], parts: dict[str, str]) -> float | None:
         if v["recipe"] == parts.get(m["name"])
     ]
     return min((share for share in shares if share is not None), default=None)
-
-
-def _recipes(text: str) -> tuple[str, ...]:
-    """A comma-separated choice, in the recipes' order. Raises InputError that lists them."""
-    wanted = {name.strip() for name in text.split(",") if name.strip()}
-    names = tuple(recipe.name for recipe in ALL_RECIPES)
-    unknown = sorted(wanted - set(names))
-    if unknown or not wanted:
-        what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
-        raise InputError(f"{what}; choose from {', '.join(names)}")
-    return tuple(name for name in names if name in wanted)

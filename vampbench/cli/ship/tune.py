@@ -7,25 +7,16 @@ from pathlib import Path
 import click
 
 from calibration.feeds.source import source_at
-from optimize.tuning.goal import SearchGoal
-from profiles.targets.order import parse_targets
+from vampbench.api.ship import tune as tuning
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
-from vampbench.work.tune import tune_set
-from vampbench.work.workspace import Workspace
-from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.onnxfile.artifact import check_folder, find_models
-from vampnet_models.onnxfile.outputs import check_apart
 from vampnet_models.records.accuracy import FreeRun, FreeRunning
 from vampnet_models.records.generic import TUNING, versioned
 from vampnet_models.records.results import Block
 from vampnet_models.records.tuning import CandidateSet, Near, Prefer, Tuning
 from vampnet_models.text import megabytes, percent
-
-_DEFAULT_MIN_AGREEMENT = 0.99
-_DEFAULT_MIN_SI_SDR_DB = 30.0
 
 _COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
 
@@ -48,7 +39,7 @@ _NEAR: dict[Near, str] = {
 @click.option(
     "--min-agreement",
     type=options.Finite(0, 1),
-    help=f"Least token agreement of each model ({_DEFAULT_MIN_AGREEMENT} without another bound).",
+    help=f"Least token agreement of each model ({tuning.MIN_AGREEMENT} without another bound).",
 )
 @click.option(
     "--min-first-agreement",
@@ -59,7 +50,7 @@ _NEAR: dict[Near, str] = {
     "--min-si-sdr",
     "min_si_sdr_db",
     type=options.Finite(),
-    default=_DEFAULT_MIN_SI_SDR_DB,
+    default=tuning.MIN_SI_SDR_DB,
     show_default=True,
     help="Least SI-SDR of the decoder's sound against FP32, in dB.",
 )
@@ -86,13 +77,7 @@ _NEAR: dict[Near, str] = {
     show_default=True,
     help="Where candidates are timed.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(3, options.MOST_ROUNDS),
-    default=10,
-    show_default=True,
-    help="Timed runs each.",
-)
+@options.rounds(tuning.ROUNDS)
 @options.threads
 @options.as_json
 def tune(
@@ -128,30 +113,26 @@ def tune(
       vampbench tune models --min-agreement 0.95 --max-bytes 1.0GB -o tuned
     """
     console = Console(as_json=as_json)
-    bounded = max_bytes is not None or max_latency is not None
-    if min_agreement is None and not bounded:
-        min_agreement = _DEFAULT_MIN_AGREEMENT
-    goal = SearchGoal(
+    found = tuning.tune(
+        models_dir,
+        out,
+        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
         max_bytes=max_bytes,
         max_latency=max_latency,
-        prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
-        target=parse_targets(target)[0],
+        prefer=prefer,
+        target=target,
         rounds=rounds,
         threads=threads,
+        command=command_line(),
+        progress=console,
     )
-    source = source_at(audio, evaluation_audio, feeds, evaluation_feeds)
-    check_apart(out, models_dir, audio, evaluation_audio)
-    check_folder(out)
-    folder = models_dir if models_dir is not None else builtin_models(out)
-    models = tuple(find_models(folder))
-    result = tune_set(models, out, source, goal, command_line(), console)
-    _tell(result, console)
-    console.say(f"tuned     {Workspace(out).tuning}: the sets, and why each block got what it got")
-    console.json(versioned(result, TUNING))
-    return 0 if result.met else 1
+    _tell(found.tuning, console)
+    console.say(f"tuned     {found.tuning_path}: the sets, and why each block got what it got")
+    console.json(versioned(found.tuning, TUNING))
+    return 0 if found.ok else 1
 
 
 def _tell(result: Tuning, console: Console) -> None:

@@ -1,0 +1,34 @@
+"""Numbers that a caller gives, held to the bounds that the command line has."""
+
+from __future__ import annotations
+
+import math
+
+from profiles.host import available_cores
+from vampnet_models.errors import InputError
+
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 10_000
+"""Timed runs: fewer say nothing, more than these nobody waits for."""
+
+MOST_STEPS = 10_000
+"""Of what else is repeated."""
+
+
+def check_within(
+    name: str, value: float | None, low: float = -math.inf, high: float = math.inf
+) -> None:
+    """Raise InputError for a number that is none, or lies outside; None is not given."""
+    if value is None:
+        return
+    if not math.isfinite(value):
+        raise InputError(f"{name}: {value} is no finite number")
+    if not low <= value <= high:
+        bounds = f"{low:g}<=x" + (f"<={high:g}" if math.isfinite(high) else "")
+        raise InputError(f"{name}: {value} is not in the range {bounds}")
+
+
+def check_threads(threads: int) -> None:
+    """Raise InputError for more threads than this process has cores, or fewer than none."""
+    cores = available_cores()
+    if not 0 <= threads <= cores:
+        raise InputError(f"{threads} threads: {cores} cores are there; give 0 to {cores}")

@@ -1,0 +1,144 @@
+"""The whole way: models in; variants, accuracy, profiles, results and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.recipes import ALL_RECIPES, RECIPES
+from profiles.targets.order import check_cores, parse_targets, profilers
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
+from vampbench.api.data import AnyData, as_source
+from vampbench.api.models import Models, paths_of
+from vampbench.api.progress import Heard, Listener
+from vampbench.work.cluster import on_cluster
+from vampbench.work.job import Job, run_job
+from vampbench.work.results import missed_of
+from vampbench.work.workspace import Workspace
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import check_folder
+from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Results
+
+MAIN_RECIPES = tuple(recipe.name for recipe in RECIPES)
+"""What is made, unless others are asked for."""
+
+ALL_TARGETS = ",".join(each.name for each in profilers())
+"""Where it is profiled, unless elsewhere is asked for."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did, and where it lies.
+
+    Attributes:
+        output: its folder; the variants lie below it.
+        results: all that it found; the contents of results.json.
+        missed: what was not done as it was asked, a line each: a model that cannot be read, a step
+            or a variant that failed, an agreement below the least one. Empty where all was.
+        warnings: what to beware of, a line each; none by default.
+    """
+
+    output: Path
+    results: Results
+    missed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was done as it was asked."""
+        return not self.missed
+
+    @property
+    def results_path(self) -> Path:
+        """results.json."""
+        return Workspace(self.output).results
+
+    @property
+    def report_path(self) -> Path:
+        """The offline HTML report."""
+        return Workspace(self.output).report
+
+
+def run(
+    models: Models | None,
+    output: str | Path,
+    *,
+    data: AnyData = None,
+    recipes: str | Sequence[str] = MAIN_RECIPES,
+    targets: str = ALL_TARGETS,
+    min_agreement: float | None = None,
+    threads: int = 0,
+    rounds: int = 20,
+    operators: bool = False,
+    time_again: bool = False,
+    scheduler: str | None = None,
+    command: str = "vampbench.run",
+    progress: Listener = None,
+) -> RunResult:
+    """Make, verify and profile every variant of the models, and write it all to `output`.
+
+    `models` are the built-in ones where None is given. `data` calibrates and judges, as `build` and
+    `verify` take it. `recipes` are names, or words separated by commas; `targets` are such words,
+    as `profile` takes them. `operators` also times each operator, and cold starts. `time_again`
+    times once more what an earlier run timed; `scheduler`, dask://HOST:PORT, sends the work to a
+    Dask cluster. `command` is what the record says was called.
+
+    An interrupted run goes on where it stopped when it is called again; what is done is kept. What
+    fails or misses `min_agreement` stands in `missed`: nothing is raised for it. Raises InputError
+    when nothing can be done: no readable model, no usable data, an `output` that cannot be written.
+    """
+    heard, out, source = Heard(progress), Path(output), as_source(data)
+    if time_again and scheduler is not None:
+        raise InputError("timing again: not with a scheduler; leave one of them out")
+    check_within("min_agreement", min_agreement, 0, 1)
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
+    check_threads(threads)
+    paths = paths_of(models) if models is not None else ()
+    given = (Path(models),) if isinstance(models, str | Path) else ()
+    check_apart(out, *given, *source.folders)
+    check_folder(out)
+    chosen = parse_targets(targets)
+    if scheduler is None:
+        check_cores(chosen)
+    names = _recipes(recipes)
+    job = Job(
+        models=paths or _builtin(out, heard),
+        out=out,
+        command=command,
+        source=source,
+        recipes=names,
+        targets=chosen,
+        min_agreement=min_agreement,
+        threads=threads,
+        rounds=rounds,
+        operators=operators,
+        scheduler=scheduler or "",
+        time_again=time_again,
+    )
+    results = run_job(job, heard, on_cluster(scheduler) if scheduler else None)
+    missed = (*missed_of(results), *heard.errors)
+    return RunResult(out, results, missed, tuple(heard.warnings))
+
+
+def _builtin(out: Path, reporter: Reporter) -> tuple[Path, ...]:
+    with reporter.task("writing the built-in models") as update:
+        update(0, 1)
+        paths = paths_of(builtin_models(out))
+        update(1, 1)
+    return paths
+
+
+def _recipes(wanted: str | Sequence[str]) -> tuple[str, ...]:
+    """The choice in the recipes' own order. Raises InputError that lists them."""
+    words = wanted.split(",") if isinstance(wanted, str) else wanted
+    asked = {word.strip() for word in words if word.strip()}
+    names = tuple(recipe.name for recipe in ALL_RECIPES)
+    unknown = sorted(asked - set(names))
+    if unknown or not asked:
+        what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
+        raise InputError(f"{what}; choose from {', '.join(names)}")
+    return tuple(name for name in names if name in asked)

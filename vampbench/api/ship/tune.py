@@ -1,0 +1,129 @@
+"""The best set of models within a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from optimize.tuning.goal import SearchGoal
+from profiles.place import cpu
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
+from vampbench.api.data import AnyData, as_source
+from vampbench.api.models import Models, paths_of
+from vampbench.api.progress import Heard, Listener
+from vampbench.work.tune import tune_set
+from vampbench.work.workspace import Workspace
+from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import check_folder
+from vampnet_models.onnxfile.outputs import check_apart
+from vampnet_models.records.tuning import Prefer, Tuning
+
+MIN_AGREEMENT = 0.99
+"""The least token agreement of each model, where no other bound is given."""
+
+MIN_SI_SDR_DB = 30.0
+"""The least SI-SDR of the decoder's sound, unless another is given."""
+
+ROUNDS = 10
+"""Timed runs of each candidate, unless more are asked for."""
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What a search chose, and where it lies.
+
+    Attributes:
+        output: its folder, with the models that were chosen; `bundle` packs it.
+        tuning: the sets, and why each block got what it got; the contents of tune.json.
+        warnings: what to beware of, a line each; none by default.
+    """
+
+    output: Path
+    tuning: Tuning
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether a set meets the budget; else `tuning.nearest` holds those that come near."""
+        return self.tuning.met
+
+    @property
+    def tuning_path(self) -> Path:
+        """tune.json."""
+        return Workspace(self.output).tuning
+
+    @property
+    def results_path(self) -> Path:
+        """results.json, of the set that was chosen."""
+        return Workspace(self.output).results
+
+    @property
+    def report_path(self) -> Path:
+        """The offline HTML report of the set that was chosen."""
+        return Workspace(self.output).report
+
+
+def tune(
+    models: Models | None,
+    output: str | Path,
+    *,
+    data: AnyData = None,
+    min_agreement: float | None = None,
+    min_first_agreement: float | None = None,
+    min_si_sdr_db: float = MIN_SI_SDR_DB,
+    max_bytes: int | None = None,
+    max_latency: float | None = None,
+    prefer: Prefer | None = None,
+    target: str = "cpu",
+    rounds: int = ROUNDS,
+    threads: int = 0,
+    command: str = "vampbench.tune",
+    progress: Listener = None,
+) -> TuneResult:
+    """Find a precision for each layer of each model: the best set within a budget.
+
+    `models` are the built-in ones where None is given. Bounds are the token agreement of each model
+    (0.99 without another bound), of the encoder's first four codebooks, the SI-SDR of the decoder's
+    sound against FP32, all bytes of the set, and the time of all models as a multiple of FP32's.
+    `prefer` is what to seek within them: `smallest`, `fastest` or `truest`; by default truest where
+    the size is bounded, else smallest. One half of `data` is searched on, the other judges what was
+    chosen. `command` is what the record says was called.
+
+    An interrupted search goes on where it stopped when it is called again. Where nothing meets the
+    budget, `ok` is false: nothing is raised for it. Raises InputError for models or data that
+    cannot be used, and for an `output` that cannot be written.
+    """
+    heard, out, source = Heard(progress), Path(output), as_source(data)
+    for name, value in (
+        ("min_agreement", min_agreement),
+        ("min_first_agreement", min_first_agreement),
+    ):
+        check_within(name, value, 0, 1)
+    check_within("min_si_sdr_db", min_si_sdr_db)
+    check_within("max_bytes", max_bytes, 1)
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
+    check_threads(threads)
+    if max_latency is not None and not max_latency > 0:
+        raise InputError(f"max_latency: {max_latency} is not in the range x>0")
+    if min_agreement is None and max_bytes is None and max_latency is None:
+        min_agreement = MIN_AGREEMENT
+    if target != "cpu":
+        raise InputError(f"target {target!r}: candidates are timed on cpu alone")
+    goal = SearchGoal(
+        min_agreement=min_agreement,
+        min_first_agreement=min_first_agreement,
+        min_si_sdr_db=min_si_sdr_db,
+        max_bytes=max_bytes,
+        max_latency=max_latency,
+        prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
+        target=cpu(),
+        rounds=rounds,
+        threads=threads,
+    )
+    given = (Path(models),) if isinstance(models, str | Path) else ()
+    check_apart(out, *given, *source.folders)
+    check_folder(out)
+    paths = paths_of(models if models is not None else builtin_models(out))
+    tuning = tune_set(paths, out, source, goal, command, heard)
+    return TuneResult(out, tuning, tuple(heard.warnings))
