@@ -24,7 +24,7 @@ from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import cpu
 from profiles.profile import profile_variants
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.spec import Role
 
@@ -113,7 +113,7 @@ def _feeds(role: Role, inputs: tuple, frames: int) -> dict[str, np.ndarray]:  # 
     rng = np.random.default_rng(0)
     found = {}
     for tensor in inputs:
-        length = frames * VAMPNET.hop_samples if role is Role.CODEC_ENCODER else frames
+        length = frames * TYPICAL.hop_samples if role is Role.CODEC_ENCODER else frames
         shape = (1, int(tensor.shape[1]), length)
         if tensor.dtype == "float32":
             found[tensor.name] = 0.1 * rng.standard_normal(shape, np.float32)

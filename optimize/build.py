@@ -38,6 +38,7 @@ from optimize.recipes import Recipe
 from optimize.surgery.stand_ins import restore
 from optimize.variant import Variant, read_record, record_path, versions, write_record
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
+from vampnet_models.family import FAMILY_KEY, family_text
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     load_model,
@@ -163,6 +164,8 @@ def _convert(
     finish = finished(model, recipe.form.finish)
     warnings += _expectations(model, recipe, finish, source.path)
     keep(model, interface, io=recipe.io)
+    if source.spec.family is not None:
+        model.metadata_props[FAMILY_KEY] = family_text(source.spec.family)
     conversion = replace(conversion, float_nodes=_as_finished(conversion.float_nodes, model.graph))
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
     return _Made((fusion, finish), conversion, (*warnings, *conversion.warnings), custom)

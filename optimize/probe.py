@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from optimize.probe_feed import ROLE_LENGTHS, drawn_feeds, smallest
+from optimize.probe_feed import drawn_feeds, smallest
 from optimize.surgery.jumps import Traits, output_traits
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model
 from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
 from vampnet_models.records.variant import Probe
+from vampnet_models.spec import Role
 
 _MOST_BYTES = 256_000_000
 """Larger sources are not run while they are converted: the weights would be in memory twice."""
@@ -201,7 +202,7 @@ def _answered(
     if feed is not None:
         return "given", feed, _run(session, feed)
     refused: InputError | None = None
-    kind = "role's" if source.spec.role in ROLE_LENGTHS else "random"
+    kind = "random" if source.spec.role is Role.GENERIC else "role's"
     for feeds in drawn_feeds(source.spec, seed):
         try:
             return kind, feeds, _run(session, feeds)

@@ -9,17 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import ModelSpec, Role, TensorSpec, transformer_inputs
 
-ROLE_LENGTHS = {
-    Role.CODEC_ENCODER: 24 * VAMPNET.hop_samples,
-    Role.CODEC_DECODER: 24,
-    Role.COARSE: 24,
-    Role.C2F: 24,
-    Role.BEATS: 24 * VAMPNET.hop_samples,
-}
+_FRAMES = 24
 """Of the last axis, where the model leaves it open: enough for every kernel to see its own."""
 
 _SIZES = (16, 64, 256, 1024, 7680)
@@ -44,7 +37,7 @@ def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:
     codebook, masks and booleans fair coins. Raises ValueError for a type that cannot be drawn.
     """
     rng = np.random.default_rng(seed)
-    if spec.role in ROLE_LENGTHS:
+    if spec.role is not Role.GENERIC:
         yield {t.name: _of_role(t, spec, rng) for t in spec.inputs}
         return
     for size, only_last, below in itertools.product(_SIZES, (False, True), _INTEGERS_BELOW):
@@ -54,10 +47,12 @@ def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:
 
 
 def _of_role(tensor: TensorSpec, spec: ModelSpec, rng: np.random.Generator) -> Array:
-    sizes = _shape(tensor, ROLE_LENGTHS[spec.role], 1)
+    family = spec.lengths_of
+    hears = spec.role in (Role.CODEC_ENCODER, Role.BEATS)
+    sizes = _shape(tensor, _FRAMES * ((spec.hop or family.hop_samples) if hears else 1), 1)
     pair = transformer_inputs(spec.inputs)
     is_mask = pair is not None and tensor.name == pair.mask.name
-    values = _draw(tensor, sizes, 2 if is_mask else VAMPNET.codebook_size, rng)
+    values = _draw(tensor, sizes, 2 if is_mask else family.codebook_size, rng)
     if is_mask and tensor.dtype.startswith("float"):
         return (values > 0).astype(values.dtype)
     return 0.1 * values if tensor.dtype == "float32" and len(sizes) == 3 else values

@@ -12,6 +12,7 @@ from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.targets.contract import Request
 from profiles.targets.order import profilers, sharing
+from vampnet_models.family import Family
 from vampnet_models.progress import StepProgress
 
 REFERENCE = "reference"
@@ -25,12 +26,13 @@ def profile_variants(
     *,
     plan: Plan = DEFAULT_PLAN,
     operators: bool = False,
+    family: Family | None = None,
     progress: StepProgress | None = None,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
     `places` as `parse_targets` gives them. With `operators`, CPU measurements also say where the
-    time goes.
+    time goes. `family` is that of files that name none.
 
     Gives {recipe: {name of the place: record}}: `kind` is measurement, estimate, not-measured or
     failed. One variant that fails does not stop the others. Raises InputError when the feeds
@@ -50,6 +52,7 @@ def profile_variants(
             operators=operators,
             targets=sharing(profiler),
             tell=_prefixed(progress, place.name),
+            family=family,
         )
         for recipe, record in profiler.profile(request).items():
             records[recipe][place.name] = record

@@ -7,8 +7,16 @@ from enum import StrEnum
 
 import onnx_ir as ir
 
-from vampnet_models.family import VAMPNET
-from vampnet_models.structure import codebooks_read, operators_of
+from vampnet_models.errors import InputError
+from vampnet_models.family import (
+    FAMILIES,
+    FAMILY_KEY,
+    TYPICAL,
+    Family,
+    known_codec,
+    read_family,
+)
+from vampnet_models.structure import codebooks_read, hop_read, operators_of
 
 OPSET = 21
 """The ai.onnx opset that we write: the first with block-wise and INT4 DequantizeLinear."""
@@ -95,13 +103,33 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model's role and interface; `part` names a piece of the split form."""
+    """A model's role and interface.
+
+    `part` names a piece of the split form. `family` is what its metadata says, or what is known of
+    a codec like it; None where nothing tells it, and for models that belong to no chain. `hop` is
+    the samples per frame by a codec's strides, None where they do not tell it.
+    """
 
     role: Role
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     opset: int
     part: Part | None = None
+    family: Family | None = None
+    hop: int | None = None
+
+    @property
+    def lengths_of(self) -> Family:
+        """The family whose lengths the model is tried and weighed at."""
+        return self.family or TYPICAL
+
+    @property
+    def window_frames(self) -> int | None:
+        """The most frames that a transformer sees at once; None for other models."""
+        return {
+            Role.COARSE: self.lengths_of.coarse_window_frames,
+            Role.C2F: self.lengths_of.c2f_window_frames,
+        }.get(self.role)
 
     def input(self, name: str) -> TensorSpec:
         """The input of that name; KeyError when there is none."""
@@ -130,30 +158,53 @@ class TransformerInputs:
 
 
 def spec_of(model: ir.Model) -> ModelSpec:
-    """Read the interface of a graph and recognise its role by that interface and its structure."""
+    """Read the interface of a graph and recognise its role by that interface and its structure.
+
+    Raises InputError for metadata that name a family which no model can have, or not this one.
+    """
     graph = model.graph
     inputs = tuple(_input(v) for v in graph.inputs if v.name not in graph.initializers)
     outputs = tuple(_tensor(v) for v in graph.outputs)
     operators = operators_of(graph)
-    role = recognise(inputs, outputs, operators)
-    return ModelSpec(
-        role=role,
-        inputs=inputs,
-        outputs=outputs,
-        opset=model.opset_imports.get("", 0),
-        part=part_of(inputs, outputs, operators) if role is Role.GENERIC else None,
-    )
+    text = model.metadata_props.get(FAMILY_KEY)
+    declared = None if text is None else read_family(text)
+    role = recognise(inputs, outputs, operators, declared)
+    part = part_of(inputs, outputs, operators) if role is Role.GENERIC else None
+    upward = role is Role.CODEC_DECODER or part is Part.DECODER
+    codec = role in _CODEC or part in _CODEC_PARTS
+    hop = hop_read(graph, upward=upward) if codec else None
+    spec = ModelSpec(role, inputs, outputs, model.opset_imports.get("", 0), part, declared, hop)
+    if declared is None:
+        return replace(spec, family=known_codec(codec_books(spec), hop) if codec else None)
+    if codec and codec_books(spec) not in (None, declared.n_codebooks):
+        raise InputError(
+            f"its metadata {FAMILY_KEY} names {declared.n_codebooks} codebooks, and its graph has "
+            f"{codec_books(spec)}; import its checkpoint again"
+        )
+    return spec
+
+
+_CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
+_CODEC_PARTS = (Part.ENCODER, Part.DECODER)
+
+
+def codec_books(spec: ModelSpec) -> int | None:
+    """The codebooks that a codec declares; None for a piece that sees none, or where it is open."""
+    shown = {Role.CODEC_ENCODER: spec.outputs, Role.CODEC_DECODER: spec.inputs}.get(spec.role)
+    return (_size(shown[0].shape[1]) or None) if shown else None
 
 
 def recognise(
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
     operators: frozenset[str] = frozenset(),
+    family: Family | None = None,
 ) -> Role:
     """The role that this interface has; GENERIC when it is none of ours.
 
-    Ranks, dtypes and the number of codebooks decide, and where an axis is declared without a
-    size, the operators. Names only tell `codes` from an integer `mask`.
+    Ranks, dtypes and the number of codebooks, of `family` where the file names one, decide, and
+    where an axis is declared without a size, the operators. Names only tell `codes` from an
+    integer `mask`.
     """
     if not inputs or not outputs or any(t.form != TENSOR for t in (*inputs, *outputs)):
         return Role.GENERIC
@@ -170,10 +221,53 @@ def recognise(
             if channels == 1 or (unknown and "ConvTranspose" in operators):
                 return Role.CODEC_DECODER
     transformer = transformer_inputs(inputs)
-    if transformer is not None:
-        by_codebooks = {VAMPNET.n_coarse_codebooks: Role.COARSE, VAMPNET.n_codebooks: Role.C2F}
-        return by_codebooks.get(_size(transformer.codes.shape[1]), Role.GENERIC)
-    return Role.GENERIC
+    if transformer is None:
+        return Role.GENERIC
+    n = _size(transformer.codes.shape[1])
+    if family is not None:
+        return _stage_in(family, n) or Role.GENERIC
+    found = (_stage_in(known, n) for known in FAMILIES if known.n_coarse_codebooks)
+    return next((role for role in found if role is not None), _stage_by_classes(n, outputs))
+
+
+def _stage_in(family: Family, n: int) -> Role | None:
+    """The stage of a family whose transformer takes `n` codebooks."""
+    stages = {family.n_codebooks: Role.C2F, family.n_coarse_codebooks: Role.COARSE}
+    return stages.get(n) if n else None
+
+
+def _stage_by_classes(n: int, outputs: tuple[TensorSpec, ...]) -> Role:
+    """Coarse where every codebook that is taken gets logits, c2f where the last ones alone do."""
+    predicted = _predicted(outputs)
+    if predicted is None or not 0 < predicted <= n:
+        return Role.GENERIC
+    return Role.COARSE if predicted == n else Role.C2F
+
+
+def _predicted(outputs: tuple[TensorSpec, ...]) -> int | None:
+    """The codebooks with logits `[batch, predicted, frames, classes]`; None where none says so."""
+    for tensor in outputs:
+        shape = tensor.shape
+        if tensor.dtype.startswith("float") and len(shape) == 4 and isinstance(shape[3], int):
+            return _size(shape[1]) or None
+    return None
+
+
+def conditioning_of(spec: ModelSpec) -> int:
+    """How many codebooks the model is given and never predicts."""
+    return n_coarse_of(spec) if spec.role is Role.C2F else 0
+
+
+def n_coarse_of(spec: ModelSpec) -> int:
+    """How many codebooks a transformer's family takes for coarse, by the file or its interface."""
+    if spec.family is not None:
+        return spec.family.n_coarse_codebooks
+    pair, predicted = transformer_inputs(spec.inputs), _predicted(spec.outputs)
+    n = 0 if pair is None else _size(pair.codes.shape[1])
+    if spec.role is Role.COARSE and n:
+        return n
+    fine = predicted is not None and predicted < n
+    return n - predicted if fine and predicted else TYPICAL.n_coarse_codebooks
 
 
 def transformer_inputs(inputs: tuple[TensorSpec, ...]) -> TransformerInputs | None:
@@ -215,17 +309,12 @@ def part_of(
             return Part.FROM_CODES if "Softmax" not in operators else None
         if "Gather" not in operators or (width and width % max(n, 1)):
             return None
-        return {
-            VAMPNET.n_coarse_codebooks: Part.COARSE_EMBEDDINGS,
-            VAMPNET.n_codebooks: Part.C2F_EMBEDDINGS,
-        }.get(n)
+        return _piece(n, 1, Part.COARSE_EMBEDDINGS, Part.C2F_EMBEDDINGS)
     if not source.dtype.startswith("float"):
         return None
     if "Softmax" in operators:
-        return {
-            VAMPNET.n_coarse_codebooks * VAMPNET.codebook_dim: Part.COARSE_TRANSFORMER,
-            VAMPNET.n_codebooks * VAMPNET.codebook_dim: Part.C2F_TRANSFORMER,
-        }.get(n)
+        width = TYPICAL.codebook_dim
+        return _piece(n, width, Part.COARSE_TRANSFORMER, Part.C2F_TRANSFORMER)
     has_snake = "Sin" in operators and operators.isdisjoint(_PHASE_OPS)
     if n == 1:
         return Part.ENCODER if has_snake and width != 1 else None
@@ -233,6 +322,14 @@ def part_of(
         return Part.QUANTIZER
     # Snake's sine tells a codec's decoder from any other network that ends in one channel.
     return Part.DECODER if has_snake and "ConvTranspose" in operators and width in (0, 1) else None
+
+
+def _piece(n: int, width: int, coarse: Part, fine: Part) -> Part | None:
+    """Which stage's piece takes `n` channels, `width` of each codebook; one family is split."""
+    return {
+        width * TYPICAL.n_coarse_codebooks: coarse,
+        width * TYPICAL.n_codebooks: fine,
+    }.get(n)
 
 
 def _size(dimension: int | str | None) -> int:

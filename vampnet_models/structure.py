@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import onnx_ir as ir
@@ -42,6 +43,21 @@ def codebooks_read(codes: ir.Value) -> int | None:
             elif node.op_type == "Split" and node.attributes.get_int("axis", 0) == 1:
                 return len(node.outputs)
     return max(indices) + 1 if indices and min(indices) >= 0 else None
+
+
+_DOWN = frozenset(("Conv", "ConvInteger", "QLinearConv", "FusedConv", "NhwcConv"))
+_UP = frozenset(("ConvTranspose",))
+_MOST_HOP = 1 << 16
+
+
+def hop_read(graph: ir.Graph, *, upward: bool) -> int | None:
+    """The samples per frame that a codec's strides multiply to; None where they give none."""
+    hop = math.prod(
+        math.prod(node.attributes.get_ints("strides", (1,)))
+        for node in graph.all_nodes()
+        if node.op_type in (_UP if upward else _DOWN)
+    )
+    return hop if 1 < hop <= _MOST_HOP else None
 
 
 def constant_of(value: ir.Value | None) -> NDArray[Any] | None:

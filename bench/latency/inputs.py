@@ -11,7 +11,6 @@ from calibration.audio.samples import sample_pack
 from calibration.feeds.feedset import FeedLabel, FeedSet, save_feed
 from vampnet_models.chain.pipeline import encode
 from vampnet_models.chain.tokens import Codes
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
@@ -53,7 +52,7 @@ def write_feed(feed: Feeds, path: Path) -> Path:
 def _feed(
     model: Artifact, encoder: Artifact, clip: Clip, frames: int, masked: float, seed: int
 ) -> Feeds:
-    samples = np.resize(clip.samples, frames * VAMPNET.hop_samples)
+    samples = np.resize(clip.samples, frames * encoder.spec.lengths_of.hop_samples)
     source = model.spec.inputs[0]
     if model.role is Role.CODEC_ENCODER:
         return {source.name: samples[None, None].astype(source.dtype)}

@@ -11,8 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.family import VAMPNET
-
 _CLASSES = ("music", "speech-like", "transients", "silence")
 
 _FRAME_S = 0.02
@@ -25,9 +23,9 @@ _CROSSING_SKEW = 0.75
 _RISE_CREST = 12.0
 
 
-def class_of(samples: NDArray[np.float32]) -> str:
-    """One of `_CLASSES` for float32 `[n]` at 44.1 kHz: what most of the clip sounds like."""
-    size = round(_FRAME_S * VAMPNET.sample_rate_hz)
+def class_of(samples: NDArray[np.float32], rate_hz: int) -> str:
+    """One of `_CLASSES` for float32 `[n]`: what most of the clip sounds like."""
+    size = round(_FRAME_S * rate_hz)
     n_frames = max(1, len(samples) // size)
     padded = np.pad(samples, (0, max(0, size - len(samples))))
     frames = padded[: n_frames * size].reshape(n_frames, size).astype(np.float64)

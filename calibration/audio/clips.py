@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from vampnet_models.family import VAMPNET
 
+MASTER_RATE_HZ = VAMPNET.sample_rate_hz
+"""What recordings are read at, whatever their own; each model hears them at its family's rate."""
+
+MIN_SAMPLES = VAMPNET.hop_samples
+"""Shorter sounds, of 17 ms at the master rate, have no frame of codes of their own."""
+
 
 @dataclass(frozen=True)
 class Clip:
-    """Mono sound at 44.1 kHz, normalised in loudness.
+    """Mono sound, normalised in loudness.
 
     `samples` is float32 [n] within [-1, 1], `sha256` the hash of exactly those samples.
     `source` is the file it came from (or `builtin`); `warnings` are for the user.
+    `sample_rate_hz` is the master rate by default.
     """
 
     name: str
@@ -24,11 +32,30 @@ class Clip:
     sha256: str
     source: str
     warnings: tuple[str, ...] = ()
+    sample_rate_hz: int = MASTER_RATE_HZ
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.samples) / VAMPNET.sample_rate_hz
+        return len(self.samples) / self.sample_rate_hz
+
+    def start(self, duration_s: float) -> Clip:
+        """Its first seconds, a frame of codes at least."""
+        n = max(MIN_SAMPLES, round(duration_s * self.sample_rate_hz))
+        return self._of(self.samples[:n], self.sample_rate_hz)
+
+    def at_rate(self, rate_hz: int) -> Clip:
+        """The same sound at another rate; itself where that is its own."""
+        if rate_hz == self.sample_rate_hz:
+            return self
+        samples = soxr.resample(self.samples, self.sample_rate_hz, rate_hz).astype(np.float32)
+        # A filter may ring beyond full scale.
+        samples /= max(1.0, float(np.abs(samples).max(initial=0)))
+        return self._of(samples, rate_hz)
+
+    def _of(self, samples: NDArray[np.float32], rate_hz: int) -> Clip:
+        made = make_clip(self.name, samples, self.source, self.warnings)
+        return replace(made, sample_rate_hz=rate_hz)
 
 
 @dataclass(frozen=True)
@@ -56,11 +83,17 @@ class AudioSet:
         text = "|".join(",".join(clip.sha256 for clip in side) for side in sides)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def at_rate(self, rate_hz: int) -> AudioSet:
+        """The same clips at another rate."""
+        sides = (tuple(c.at_rate(rate_hz) for c in s) for s in (self.calibration, self.evaluation))
+        calibration, evaluation = sides
+        return replace(self, calibration=calibration, evaluation=evaluation)
+
 
 def make_clip(
     name: str, samples: NDArray[np.float32], source: str, warnings: tuple[str, ...] = ()
 ) -> Clip:
-    """A clip with its content hash."""
+    """A clip at the master rate with its content hash."""
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     return Clip(name, samples, content_sha256(samples), source, warnings)
 

@@ -13,12 +13,11 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from calibration.audio.clips import MASTER_RATE_HZ
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ
 from vampnet_models.text import is_text
 
-_MIN_RATE_HZ = 4_000
-_MAX_RATE_HZ = 768_000
 _MAX_CHANNELS = 64
 _MAX_MINUTES = 30
 """Of one file, at its own rate and in its own channels."""
@@ -81,9 +80,9 @@ def decode(path: Path) -> Sound:
 
 def _require_bounds(path: Path, file: soundfile.SoundFile) -> None:
     rate_hz, channels = int(file.samplerate), int(file.channels)
-    if not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise InputError(
-            f"{path}: a sample rate of {rate_hz} Hz; {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz are read: "
+            f"{path}: a sample rate of {rate_hz} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read: "
             "export it again"
         )
     if channels > _MAX_CHANNELS:
@@ -130,8 +129,8 @@ class _Resampler:
     def __init__(self, rate_hz: int) -> None:
         self._parts: list[NDArray[np.float32]] = []
         self._stream = None
-        if rate_hz != VAMPNET.sample_rate_hz:
-            self._stream = soxr.ResampleStream(rate_hz, VAMPNET.sample_rate_hz, 1, dtype="float32")
+        if rate_hz != MASTER_RATE_HZ:
+            self._stream = soxr.ResampleStream(rate_hz, MASTER_RATE_HZ, 1, dtype="float32")
 
     def add(self, block: NDArray[np.float32]) -> None:
         """The next block."""

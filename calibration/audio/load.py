@@ -9,12 +9,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from calibration.audio.clips import AudioSet, Clip, Dropped, make_clip
+from calibration.audio.clips import MASTER_RATE_HZ, MIN_SAMPLES, AudioSet, Clip, Dropped, make_clip
 from calibration.audio.decode import RAW_SUFFIX, decode
 from calibration.audio.loudness import TARGET_LUFS, normalise_loudness
 from calibration.audio.split import Piece, Recording, split, survey
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.progress import Progress
 
 __all__ = ["AudioSet", "Clip", "Dropped", "load_audio_set", "normalise_loudness", "read_audio"]
@@ -50,10 +49,10 @@ def read_audio(path: Path) -> Clip:
     infinity.
     """
     sound = decode(path)
-    if len(sound.samples) < VAMPNET.hop_samples:
+    if len(sound.samples) < MIN_SAMPLES:
         raise InputError(
             f"{path}: {sound.n_frames} samples at {sound.rate_hz} Hz are less than one token frame "
-            f"({VAMPNET.hop_samples / VAMPNET.sample_rate_hz * 1000:.0f} ms); give a longer one"
+            f"({MIN_SAMPLES / MASTER_RATE_HZ * 1000:.0f} ms); give a longer one"
         )
     if max(sound.samples.max(), -sound.samples.min()) < _SILENT_PEAK:
         mixed = f" after mixing its {sound.channels} channels" if sound.channels > 1 else ""
@@ -61,7 +60,7 @@ def read_audio(path: Path) -> Clip:
     warnings: tuple[str, ...] = ()
     if sound.clipped_share > _CLIPPED_SHARE:
         warnings = (f"{path.name}: {sound.clipped_share:.1%} of its samples are clipped",)
-    samples = normalise_loudness(sound.samples, VAMPNET.sample_rate_hz, TARGET_LUFS)
+    samples = normalise_loudness(sound.samples, MASTER_RATE_HZ, TARGET_LUFS)
     return make_clip(path.stem, samples, str(path), warnings)
 
 
@@ -111,7 +110,7 @@ def read_folder(folder: Path, clip_s: float, progress: Progress | None = None) -
 
     Raises InputError when the folder is missing or holds nothing usable.
     """
-    if clip_s * VAMPNET.sample_rate_hz < VAMPNET.hop_samples:
+    if clip_s * MASTER_RATE_HZ < MIN_SAMPLES:
         raise InputError(f"clips of {clip_s} s are shorter than one token frame; take 1 s or more")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of sound files")

@@ -17,9 +17,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from calibration.audio.clips import AudioSet, Clip, make_clip
+from calibration.audio.clips import MASTER_RATE_HZ, AudioSet, Clip, make_clip
 from calibration.audio.loudness import normalise_loudness
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import beside, cannot_write
 
 _Wave = NDArray[np.float64]
@@ -36,7 +35,7 @@ _VOWELS = {
 
 def _seconds(duration_s: float) -> _Wave:
     """Time stamps 0, 1/44100, ... of that many seconds."""
-    return np.arange(round(duration_s * VAMPNET.sample_rate_hz)) / VAMPNET.sample_rate_hz
+    return np.arange(round(duration_s * MASTER_RATE_HZ)) / MASTER_RATE_HZ
 
 
 def pitch_hz(note: float) -> float:
@@ -54,8 +53,8 @@ def pluck(note: float, duration_s: float, rng: np.random.Generator, damping: flo
 
     One whole period is computed at a time, since every sample needs only the period before.
     """
-    period = round(VAMPNET.sample_rate_hz / pitch_hz(note))
-    n = round(duration_s * VAMPNET.sample_rate_hz)
+    period = round(MASTER_RATE_HZ / pitch_hz(note))
+    n = round(duration_s * MASTER_RATE_HZ)
     n_periods = -(-n // period)
     string = np.empty((n_periods, period))
     current = _noise(period, rng)
@@ -123,7 +122,7 @@ def _vowels(text: str, note: float, syllable_s: float, rng: np.random.Generator)
     knots = np.arange(len(text))
     drift = np.interp(t, np.linspace(0, t[-1], 9), 0.6 * _noise(9, rng))
     hz = pitch_hz(note) * 2 ** ((drift + 0.25 * np.sin(2 * np.pi * 5.3 * t)) / 12)
-    phase = 2 * np.pi * np.cumsum(hz) / VAMPNET.sample_rate_hz
+    phase = 2 * np.pi * np.cumsum(hz) / MASTER_RATE_HZ
     centres = [np.interp(position, knots, [_VOWELS[v][f][0] for v in text]) for f in range(3)]
     gains = [np.interp(position, knots, [_VOWELS[v][f][1] for v in text]) for f in range(3)]
     out = np.zeros(len(t))
@@ -148,9 +147,9 @@ def _sweep(duration_s: float, first_hz: float, last_hz: float) -> _Wave:
 
 def _coloured(duration_s: float, tilt: float, rng: np.random.Generator) -> _Wave:
     """Noise whose spectrum falls with frequency to the power of `tilt` (1: pink in level)."""
-    n = round(duration_s * VAMPNET.sample_rate_hz)
+    n = round(duration_s * MASTER_RATE_HZ)
     spectrum = np.fft.rfft(_noise(n, rng))
-    hz = np.fft.rfftfreq(n, 1 / VAMPNET.sample_rate_hz)
+    hz = np.fft.rfftfreq(n, 1 / MASTER_RATE_HZ)
     spectrum *= 1 / np.maximum(hz / 200, 0.2) ** tilt
     out: _Wave = np.fft.irfft(spectrum, n)
     out /= np.max(np.abs(out))
@@ -174,8 +173,8 @@ def sample_pack(seed: int = 0) -> tuple[Clip, ...]:
     for number, (kind, play) in enumerate(_KINDS):
         for take in (0, 1):
             rng = np.random.default_rng([seed, number, take])
-            wave = play(take, rng)[: round(_CLIP_S * VAMPNET.sample_rate_hz)].astype(np.float32)
-            loud = normalise_loudness(wave, VAMPNET.sample_rate_hz)
+            wave = play(take, rng)[: round(_CLIP_S * MASTER_RATE_HZ)].astype(np.float32)
+            loud = normalise_loudness(wave, MASTER_RATE_HZ)
             steps = np.clip(np.round(loud * 32768), -32768, 32767)
             samples = (steps / 32768).astype(np.float32)
             clips.append(make_clip(f"{kind}-{take + 1}", samples, "builtin"))
@@ -200,7 +199,7 @@ def write_samples(folder: Path, seed: int = 0) -> list[Path]:
         steps = (clip.samples * 32768).astype(np.int16)
         # Made in memory: the library calls a full disk a "System error".
         sound = io.BytesIO()
-        soundfile.write(sound, steps, VAMPNET.sample_rate_hz, subtype="PCM_16", format="WAV")
+        soundfile.write(sound, steps, MASTER_RATE_HZ, subtype="PCM_16", format="WAV")
         with beside(path) as staged:
             staged.write_bytes(sound.getbuffer())
         written.append(path)
@@ -298,10 +297,10 @@ _KINDS: tuple[tuple[str, Callable[[int, np.random.Generator], _Wave]], ...] = (
 
 
 def _track() -> _Wave:
-    return np.zeros(round(_CLIP_S * VAMPNET.sample_rate_hz))
+    return np.zeros(round(_CLIP_S * MASTER_RATE_HZ))
 
 
 def _add(track: _Wave, at_s: float, sound: _Wave) -> None:
-    start = round(at_s * VAMPNET.sample_rate_hz)
+    start = round(at_s * MASTER_RATE_HZ)
     end = min(len(track), start + len(sound))
     track[start:end] += sound[: end - start]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from calibration.audio.clips import Clip, Dropped, content_sha256
+from calibration.audio.clips import MASTER_RATE_HZ, MIN_SAMPLES, Clip, Dropped, content_sha256
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 
 _FEW_SECONDS_S = 10.0
 
@@ -50,13 +49,13 @@ def survey(name: str, clip: Clip, clip_s: float) -> Recording:
 
     A tail below one token frame (768 samples, 17 ms) is left out: it has no token of its own.
     """
-    size = max(VAMPNET.hop_samples, round(clip_s * VAMPNET.sample_rate_hz))
+    size = max(MIN_SAMPLES, round(clip_s * MASTER_RATE_HZ))
     n = len(clip.samples)
     pieces = []
     for start in range(0, n, size):
         stop = min(n, start + size)
-        if stop - start >= VAMPNET.hop_samples:
-            label = name if n <= size else f"{name}@{start / VAMPNET.sample_rate_hz:.1f}s"
+        if stop - start >= MIN_SAMPLES:
+            label = name if n <= size else f"{name}@{start / MASTER_RATE_HZ:.1f}s"
             digest = content_sha256(clip.samples[start:stop])
             pieces.append(Piece(label, clip.source, start, stop, digest))
     return Recording(name, clip.source, clip.sha256, n, tuple(pieces), clip.warnings)
@@ -93,7 +92,7 @@ def split(name: str, recordings: Sequence[Recording], max_clips: int | None) -> 
             "another; add recordings"
         )
     for side, chosen in (("calibration", calibration), ("evaluation", evaluation)):
-        seconds = sum(piece.stop - piece.start for piece in chosen) / VAMPNET.sample_rate_hz
+        seconds = sum(piece.stop - piece.start for piece in chosen) / MASTER_RATE_HZ
         if seconds < _FEW_SECONDS_S:
             warnings.append(
                 f"{side} has only {seconds:.1f} s of audio: its figures are uncertain; "

@@ -29,17 +29,15 @@ from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.chain.pipeline import Audio, encode, forward_of
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
-    conditioning_of,
     inputs_of,
     logits_name,
     session_spec,
     transformer_feed,
 )
-from vampnet_models.spec import ModelSpec, Role
+from vampnet_models.spec import ModelSpec, Role, conditioning_of
 
 __all__ = [
     "CALIBRATION_SIZES",
@@ -153,7 +151,7 @@ def make_feeds(
         found = _transformer_feeds(
             spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
         )
-    classes = {clip.name: class_of(clip.samples) for clip in encoded.clips}
+    classes = {clip.name: class_of(clip.samples, clip.sample_rate_hz) for clip in encoded.clips}
     labels = (replace(each, audio_class=classes.get(each.clip)) for each in found.labels)
     return replace(found, labels=tuple(labels))
 
@@ -170,9 +168,12 @@ def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedS
     )
 
 
-def at_beat_rate(samples: Audio) -> Audio:
-    """float32 `[n]` at 44.1 kHz, resampled to the beat trackers' 22.05 kHz."""
-    return np.asarray(soxr.resample(samples, VAMPNET.sample_rate_hz, BEAT_RATE_HZ), np.float32)
+def at_beat_rate(clip: Clip, most_s: float | None = None) -> Audio:
+    """float32 `[n]` of a clip, or of its first seconds, at the beat trackers' 22.05 kHz."""
+    n = None if most_s is None else int(most_s * clip.sample_rate_hz)
+    return np.asarray(
+        soxr.resample(clip.samples[:n], clip.sample_rate_hz, BEAT_RATE_HZ), np.float32
+    )
 
 
 def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
@@ -180,7 +181,7 @@ def _beat_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     chosen = spread(encoded.clips, sizes.clips)
     feeds = []
     for clip in chosen:
-        samples = at_beat_rate(clip.samples[: int(_BEAT_CLIP_S * VAMPNET.sample_rate_hz)])
+        samples = at_beat_rate(clip, _BEAT_CLIP_S)
         feeds.append(
             {source.name: fitted(samples, source.shape[2])[None, None].astype(source.dtype)}
         )
@@ -227,8 +228,8 @@ def _transformer_feeds(
     n, frames = inputs_of(spec).codes.shape[1:]
     if not isinstance(n, int):
         raise InputError(f"{spec.role.value}: its number of codebooks is not fixed; export it so")
-    given = conditioning_of(spec.role)
-    window = VAMPNET.c2f_window_frames if spec.role is Role.C2F else VAMPNET.coarse_window_frames
+    given = conditioning_of(spec)
+    window = spec.window_frames or 1
     if isinstance(frames, int):
         window = frames
     elif sizes.max_frames is not None:

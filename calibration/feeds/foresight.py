@@ -8,7 +8,6 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import FeedSizes, spread
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
 from vampnet_models.spec import ModelSpec, Role
@@ -25,15 +24,16 @@ def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Fe
     codec = spec.role in (Role.CODEC_ENCODER, Role.CODEC_DECODER)
     fed = spread(tuple(clips), sizes.clips) if codec else clips
     samples = max(len(clip.samples) for clip in fed)
-    frames = -(-samples // VAMPNET.hop_samples)
+    family = spec.lengths_of
+    frames = -(-samples // family.hop_samples)
     if codec:
         source = spec.inputs[0]
         wanted = samples if spec.role is Role.CODEC_ENCODER else frames
-        channels = 1 if spec.role is Role.CODEC_ENCODER else VAMPNET.n_codebooks
+        channels = 1 if spec.role is Role.CODEC_ENCODER else family.n_codebooks
         shape = (1, _fixed(source.shape[1], channels), _fixed(source.shape[2], wanted))
         return {source.name: np.zeros(shape, source.dtype)}
     n, length = inputs_of(spec).codes.shape[1:]
-    window = VAMPNET.c2f_window_frames if spec.role is Role.C2F else VAMPNET.coarse_window_frames
+    window = spec.window_frames or 1
     window = min(window, sizes.max_frames or window)
     # States of c2f are filled up to the window, those of coarse are as long as the clip.
     longest = window if spec.role is Role.C2F else min(window, frames)

@@ -9,7 +9,6 @@ from pathlib import Path
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.progress import Reporter
@@ -85,9 +84,10 @@ def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:
 
 def profile_feed(artifact: Artifact, feed: Feeds) -> Feeds:
     """The feed that is timed: at most PROFILE_S seconds of sound, masked states as they are."""
+    family = artifact.spec.lengths_of
     cut = {
-        Role.CODEC_ENCODER: int(_PROFILE_S * VAMPNET.sample_rate_hz),
-        Role.CODEC_DECODER: int(_PROFILE_S * VAMPNET.sample_rate_hz / VAMPNET.hop_samples),
+        Role.CODEC_ENCODER: int(_PROFILE_S * family.sample_rate_hz),
+        Role.CODEC_DECODER: int(_PROFILE_S * family.sample_rate_hz / family.hop_samples),
         Role.BEATS: int(_PROFILE_S * BEAT_RATE_HZ),
     }.get(artifact.role)
     fixed = any(isinstance(t.shape[-1], int) for t in artifact.spec.inputs if t.shape)
@@ -105,7 +105,7 @@ def short_states(
     """
     if source.role in (Role.GENERIC, Role.BEATS):
         return list(feeds[:states])
-    unit = VAMPNET.hop_samples if source.role is Role.CODEC_ENCODER else 1
+    unit = source.spec.lengths_of.hop_samples if source.role is Role.CODEC_ENCODER else 1
     step = max(1, len(feeds) // states)
     cut = []
     for each in feeds[::step][:states]:

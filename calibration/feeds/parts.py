@@ -12,7 +12,7 @@ from calibration.feeds.feedset import FeedLabel, FeedSet
 from calibration.feeds.states import PROMPTS, prompt_mask
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import Family
 from vampnet_models.onnxfile.session import Feeds, Session
 from vampnet_models.repair.layouts import session_spec
 from vampnet_models.spec import ModelSpec, Part
@@ -37,11 +37,13 @@ def part_feeds(
     assert spec.part is not None
     before = UPSTREAM.get(spec.part)
     if before is None:
-        feeds, labels = _first_feeds(spec, spec.part, encoded, sizes, seed)
+        feeds, labels = _first_feeds(spec, spec.part, spec.lengths_of, encoded, sizes, seed)
         return FeedSet(spec.role, feeds, labels, encoded.audio, encoded.upstream)
     if upstream is None:
         raise InputError(f"{spec.part.value}: needs the {before.value} beside it")
-    feeds, labels = _first_feeds(session_spec(upstream), before, encoded, sizes, seed)
+    feeds, labels = _first_feeds(
+        session_spec(upstream), before, spec.lengths_of, encoded, sizes, seed
+    )
     source = spec.inputs[0]
     answers = [upstream.run(feed)[upstream.output_names[0]] for feed in feeds]
     wrong = [a.shape for a in answers if a.ndim != 3 or a.shape[1] != source.shape[1]]
@@ -77,7 +79,7 @@ def encode_by_parts(
 
 
 def _first_feeds(
-    spec: ModelSpec, part: Part, encoded: Encoded, sizes: FeedSizes, seed: int
+    spec: ModelSpec, part: Part, family: Family, encoded: Encoded, sizes: FeedSizes, seed: int
 ) -> tuple[tuple[Feeds, ...], tuple[FeedLabel, ...]]:
     """Feeds of the pieces that take audio or codes."""
     source = spec.inputs[0]
@@ -102,7 +104,7 @@ def _first_feeds(
         prompt = None
         if part is not Part.FROM_CODES:
             prompt = PROMPTS[index % len(PROMPTS)]
-            own = _masked(own, part, prompt, rng)
+            own = _masked(own, part, family, prompt, rng)
         if isinstance(length, int):
             own = own[:, :, np.arange(length) % own.shape[2]]
         feeds.append({source.name: own})
@@ -110,11 +112,13 @@ def _first_feeds(
     return tuple(feeds), tuple(labels)
 
 
-def _masked(codes: Codes, part: Part, prompt: str, rng: np.random.Generator) -> Codes:
+def _masked(
+    codes: Codes, part: Part, family: Family, prompt: str, rng: np.random.Generator
+) -> Codes:
     """A window of codes with MASK where the prompt would have it generated."""
     fine = part is Part.C2F_EMBEDDINGS
-    window = codes[:, :, : VAMPNET.c2f_window_frames if fine else VAMPNET.coarse_window_frames]
-    first = VAMPNET.n_coarse_codebooks if fine else 0
+    window = codes[:, :, : family.c2f_window_frames if fine else family.coarse_window_frames]
+    first = family.n_coarse_codebooks if fine else 0
     mask = prompt_mask(prompt, window.shape, first, rng)
     mask[:, :first] = 0
-    return np.where(mask == 1, VAMPNET.mask_token, window)
+    return np.where(mask == 1, family.mask_token, window)

@@ -30,12 +30,14 @@ class Source:
         evaluation_audio: a folder for judging alone; none by default.
         feeds: a user's own feeds; none by default. Halved where they calibrate and judge.
         evaluation_feeds: a user's own feeds for judging alone; none by default.
+        sample_rate_hz: of a codec of which nothing tells it; None by default.
     """
 
     audio: Path | AudioSet | None = None
     evaluation_audio: Path | None = None
     feeds: Given | None = None
     evaluation_feeds: Given | None = None
+    sample_rate_hz: int | None = None
 
     def of(self, models: Sequence[Artifact], reporter: Reporter) -> Source:
         """The same for these models; what nothing is made of is told.

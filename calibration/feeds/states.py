@@ -24,9 +24,10 @@ from vampnet_models.chain.tokens import (
     sample,
     with_upper_codebooks,
 )
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
+from vampnet_models.repair.layouts import session_spec
+from vampnet_models.spec import n_coarse_of
 
 PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
 """What a trajectory is given to start from, by what is to be generated or kept."""
@@ -103,9 +104,9 @@ def generated_codes(
     """
     rng = np.random.default_rng([seed, number])
     prompt = PROMPTS[number % len(PROMPTS)]
-    window = codes[:, :, : VAMPNET.c2f_window_frames]
+    window = codes[:, :, : session_spec(c2f).lengths_of.c2f_window_frames]
     mask = prompt_mask(prompt, window.shape, 0, rng)
-    given = slice(0, VAMPNET.n_coarse_codebooks)
+    given = slice(0, n_coarse_of(session_spec(coarse)))
     options = SamplingOptions(seed=int(rng.integers(1 << 31)))
     whole = window.copy()
     whole[:, given] = generate_coarse(coarse, window[:, given], mask[:, given], options)
@@ -154,11 +155,12 @@ def _trajectory(
     origin = "encoder"
     # Prompts alternate between the two origins; every second round the other way about.
     if how.coarse is not None and (number + number // (2 * len(PROMPTS))) % 2:
-        given = window[:, : VAMPNET.n_coarse_codebooks]
+        n_given = codes.shape[1] - how.predicted
+        given = window[:, :n_given]
         own = prompt_mask("periodic", given.shape, 0, rng)
         options = SamplingOptions(seed=int(rng.integers(1 << 31)))
         generated = generate_coarse(how.coarse, given, own, options)
-        window = np.concatenate([generated, window[:, VAMPNET.n_coarse_codebooks :]], axis=1)
+        window = np.concatenate([generated, window[:, n_given:]], axis=1)
         origin = "coarse"
     if how.pad:
         widths = ((0, 0), (0, 0), (0, how.window - frames))

@@ -25,8 +25,8 @@ from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import AccuracyReport, BeatShare, NearTies, StepShare
-from vampnet_models.repair.layouts import conditioning_of, mask_of
-from vampnet_models.spec import Role
+from vampnet_models.repair.layouts import mask_of
+from vampnet_models.spec import Role, conditioning_of
 
 _LOGIT_EPSILON = 0.1
 """Nats: a top-2 margin below this is a near-tie of a transformer."""
@@ -145,7 +145,7 @@ def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
     for ours, own, floor, feed, stratum in triples:
         counted = np.asarray(mask_of(truth.reference.spec, feed)[0], bool)
-        predicted = len(counted) - conditioning_of(truth.reference.role)
+        predicted = len(counted) - conditioning_of(truth.reference.spec)
         # Conditioning codebooks are never predicted, whatever their mask says.
         counted = counted & (np.arange(len(counted)) >= len(counted) - predicted)[:, None]
         rows.append(Comparison(_same(ours["tokens"], own["tokens"]), counted, stratum))
@@ -173,6 +173,7 @@ def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
 
 def _decoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     name = truth.reference.spec.outputs[0].name
+    family = truth.reference.spec.family
     ratios, floors, noises, mels = [], [], [], []
     clipped = nonfinite = n = 0
     for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
@@ -184,7 +185,8 @@ def _decoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         ratios.append(si_sdr_db(reference, variant))
         floors.append(si_sdr_db(reference, floor[name][0, 0]))
         noises.append(snr_db(reference, variant))
-        mels.append(log_mel_db(reference, variant))
+        if family is not None:
+            mels.append(log_mel_db(reference, variant, family.sample_rate_hz))
         n += len(reference)
     return AccuracyReport(
         n_positions=n,
@@ -192,7 +194,7 @@ def _decoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         floor_si_sdr_db=float(np.mean(floors)),
         worst_si_sdr_db=float(np.min(ratios)),
         snr_db=float(np.mean(noises)),
-        log_mel_db=float(np.mean(mels)),
+        log_mel_db=float(np.mean(mels)) if mels else None,
         clipped=clipped,
         nonfinite=nonfinite,
     )
@@ -270,4 +272,4 @@ def _stratum(reference: Artifact, feed: Feeds) -> int:
     if reference.role not in (Role.COARSE, Role.C2F):
         return 0
     mask = mask_of(reference.spec, feed)
-    return agreement.stratum_of(float(mask[:, conditioning_of(reference.role) :].mean()))
+    return agreement.stratum_of(float(mask[:, conditioning_of(reference.spec) :].mean()))

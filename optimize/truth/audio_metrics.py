@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.family import VAMPNET
-
 _Audio = NDArray[Any]
 
 _CEILING_DB = 150.0
@@ -39,13 +37,13 @@ def snr_db(reference: _Audio, estimate: _Audio) -> float:
     return _ratio_db(float(ref @ ref), float(noise @ noise))
 
 
-def log_mel_db(reference: _Audio, estimate: _Audio) -> float:
+def log_mel_db(reference: _Audio, estimate: _Audio, rate_hz: int) -> float:
     """Mean absolute difference of the log-mel spectrograms of `[samples]`, in dB."""
-    difference = np.abs(log_mel_spectrogram(reference) - log_mel_spectrogram(estimate))
-    return float(difference.mean())
+    spectrograms = (log_mel_spectrogram(each, rate_hz) for each in (reference, estimate))
+    return float(np.abs(np.subtract(*spectrograms)).mean())
 
 
-def log_mel_spectrogram(samples: _Audio) -> NDArray[np.float32]:
+def log_mel_spectrogram(samples: _Audio, rate_hz: int) -> NDArray[np.float32]:
     """Power mel spectrogram in dB relative to full scale, float32 `[frames, N_MELS]`."""
     padded = np.pad(samples.astype(np.float32), _N_FFT // 2)
     if len(padded) < _N_FFT:
@@ -53,15 +51,15 @@ def log_mel_spectrogram(samples: _Audio) -> NDArray[np.float32]:
     window = np.hanning(_N_FFT).astype(np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP_LENGTH]
     power = np.abs(np.fft.rfft(frames * window, axis=1) / (window.sum() / 2)) ** 2
-    mel = power @ mel_filters().T
+    mel = power @ mel_filters(rate_hz).T
     return np.asarray(10 * np.log10(np.maximum(mel, 10 ** (_FLOOR_DB / 10))), np.float32)
 
 
-def mel_filters() -> NDArray[np.float64]:
+def mel_filters(rate_hz: int) -> NDArray[np.float64]:
     """Triangular filters, equally spaced in mel (O'Shaughnessy 1987), `[N_MELS, bins]`."""
-    top_mel = 2595 * np.log10(1 + VAMPNET.sample_rate_hz / 2 / 700)
+    top_mel = 2595 * np.log10(1 + rate_hz / 2 / 700)
     edges_hz = 700 * (10 ** (np.linspace(0, top_mel, _N_MELS + 2) / 2595) - 1)
-    bins_hz = np.fft.rfftfreq(_N_FFT, 1 / VAMPNET.sample_rate_hz)
+    bins_hz = np.fft.rfftfreq(_N_FFT, 1 / rate_hz)
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from optimize.truth.agreement import Comparison
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ
-from vampnet_models.family import VAMPNET
 
 _Logits = NDArray[Any]
 Times = NDArray[np.float64]
@@ -31,6 +30,9 @@ _MIN_DISTANCE_S = 0.2
 
 _TOLERANCE_S = 0.02
 """Beats this close count as the same beat."""
+
+_POSITION_S = 768 / 44_100
+"""What counts as one place where a beat may be, for the interval."""
 
 _ROUNDING_S = 1e-9
 
@@ -134,12 +136,12 @@ def joined(matches: list[Match]) -> Match:
 
 
 def comparison(times: tuple[Times, Times], found: Match) -> Comparison:
-    """A match's beats, of both lists, as positions in codec frames: what a bootstrap draws from.
+    """A match's beats, of both lists, as positions in time: what a bootstrap draws from.
 
     `times` are the two lists that were matched. Row 0 holds the reference's, row 1 the
     variant's; the share of positions that agree is the F-measure.
     """
-    frames = [np.floor(t * VAMPNET.sample_rate_hz / VAMPNET.hop_samples).astype(int) for t in times]
+    frames = [np.floor(t / _POSITION_S).astype(int) for t in times]
     length = 1 + max((int(f[-1]) for f in frames if len(f)), default=0)
     same, counted = np.zeros((2, length), bool), np.zeros((2, length), bool)
     for row, (at, hit) in enumerate(zip(frames, (found.reference, found.variant), strict=True)):

@@ -24,12 +24,12 @@ from vampnet_models.chain.tokens import (
     sample,
 )
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import FreeRun
-from vampnet_models.spec import Role
+from vampnet_models.repair.layouts import session_spec
+from vampnet_models.spec import Role, n_coarse_of
 
 _FLOOR_THREADS = 1
 
@@ -120,20 +120,19 @@ def free_runs(
     frame kept; c2f generates all the finer ones.
     """
     coarse = role is Role.COARSE
+    n_coarse = n_coarse_of(session_spec(reference))
     prompts = [
-        Prompt(each[:, : VAMPNET.n_coarse_codebooks] if coarse else each, _mask(role, each), seed)
+        Prompt(each[:, :n_coarse] if coarse else each, _mask(role, each, n_coarse), seed)
         for seed, each in enumerate(codes)
     ]
-    predicted = (
-        VAMPNET.n_coarse_codebooks if coarse else codes[0].shape[1] - VAMPNET.n_coarse_codebooks
-    )
+    predicted = n_coarse if coarse else codes[0].shape[1] - n_coarse
     sampling = SamplingOptions(steps=coarse_steps) if coarse else C2F_SAMPLING
     return free_running(reference, dict(others), prompts, predicted, sampling, progress)
 
 
-def _mask(role: Role, codes: Codes) -> Codes:
+def _mask(role: Role, codes: Codes, n_coarse: int) -> Codes:
     if role is Role.COARSE:
-        return periodic_mask(codes[:, : VAMPNET.n_coarse_codebooks].shape, PERIOD_FRAMES)
+        return periodic_mask(codes[:, :n_coarse].shape, PERIOD_FRAMES)
     mask = full_mask(codes.shape)
-    mask[:, : VAMPNET.n_coarse_codebooks] = 0
+    mask[:, :n_coarse] = 0
     return mask

@@ -48,10 +48,14 @@ def swap_table(
     variant: Chain,
     floor: Chain,
     clips: Sequence[Audio],
+    rate_hz: int,
     sampling: SamplingOptions,
     progress: Progress | None = None,
 ) -> tuple[SwapRow, ...]:
-    """One row per exchange; `floor` is the FP32 chain in other sessions."""
+    """One row per exchange; `floor` is the FP32 chain in other sessions.
+
+    `clips` are float32 `[n]` at `rate_hz`, the codec's.
+    """
     chains: dict[str, tuple[Chain, tuple[str, ...]]] = {FLOOR: (floor, ())}
     for stage in _STAGES:
         chains[f"{stage} alone"] = (_exchanged(reference, variant, (stage,)), (stage,))
@@ -73,7 +77,7 @@ def swap_table(
         for number, (clip, (audio, codes)) in enumerate(zip(clips, sounds, strict=True)):
             ours, found = _vamp(chain, clip, number, sampling)
             same, n = same + int((found == codes).sum()), n + codes.size
-            mels.append(log_mel_db(audio, ours))
+            mels.append(log_mel_db(audio, ours, rate_hz))
             ratios.append(si_sdr_db(audio, ours))
             done += 1
             if progress is not None:

@@ -280,7 +280,7 @@ def _candidate(
         time_ratio=profile["ratio_to_reference"],
         reference_s=reference["median_s"],
         uniform=recipe not in tuned.mixtures,
-        first_agreement=first_agreement(tuned.artifact.role, accuracy),
+        first_agreement=first_agreement(tuned.artifact.spec, accuracy),
     )
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 
 from optimize.tuning.search import Budget
 from profiles.place import Place
-from vampnet_models.family import VAMPNET
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.tuning import Asked
-from vampnet_models.spec import Role
+from vampnet_models.spec import ModelSpec, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +57,20 @@ def damage_power(role: Role) -> float:
     return 1.0 if role is Role.CODEC_DECODER else 2.0
 
 
-def first_agreement(role: Role, accuracy: AccuracyReport) -> float | None:
+def first_agreement(spec: ModelSpec, accuracy: AccuracyReport) -> float | None:
     """An encoder's agreement over the codebooks that the coarse model predicts."""
-    if role is not Role.CODEC_ENCODER:
+    if spec.role is not Role.CODEC_ENCODER:
         return None
     rows = [
         (row.agreement, row.n_positions)
         for row in accuracy.per_codebook
-        if row.codebook < VAMPNET.n_coarse_codebooks and row.agreement is not None
+        if row.codebook < spec.lengths_of.n_coarse_codebooks and row.agreement is not None
     ]
     total = sum(n for _, n in rows)
     return sum(share * n for share, n in rows) / total if total else None
 
 
-def excess(role: Role, accuracy: AccuracyReport, budget: Budget) -> float | None:
+def excess(spec: ModelSpec, accuracy: AccuracyReport, budget: Budget) -> float | None:
     """The loss as a multiple of what is allowed, by the tightest bound; at most 1 keeps to it.
 
     None where the budget bounds nothing that the model is judged by.
@@ -79,7 +78,7 @@ def excess(role: Role, accuracy: AccuracyReport, budget: Budget) -> float | None
     found: list[float] = []
     for value, least in (
         (accuracy.token_agreement, budget.min_agreement),
-        (first_agreement(role, accuracy), budget.min_first_agreement),
+        (first_agreement(spec, accuracy), budget.min_first_agreement),
     ):
         if value is not None and least is not None:
             found.append((1 - value) / (1 - least) if least < 1 else math.inf * (value < 1))

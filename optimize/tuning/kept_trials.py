@@ -82,7 +82,7 @@ class KeptTrials:
 
     def near_bound(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> list[Assignment]:
         """The smallest mixtures that keep to the goal's bounds, and to tighter ones."""
-        budget, role, done = goal.budget.quality, self.artifact.role, 0
+        budget, spec, done = goal.budget.quality, self.artifact.spec, 0
         start = self._start(effects, goal)
         if start is None:
             return []
@@ -91,11 +91,11 @@ class KeptTrials:
 
             def loss(mixture: Assignment) -> float:
                 nonlocal done
-                found = excess(role, self._compared(mixture), budget)
+                found = excess(spec, self._compared(mixture), budget)
                 update(done := done + 1, MOST_TRIALS * len(TARGETS))
                 return 0.0 if found is None else found
 
-            power = damage_power(role)
+            power = damage_power(spec.role)
             speed = 1.0 if goal.wants_speed else 0.0
             return list(refined(effects, self.artifact.bytes, loss, start, power, speed))
 

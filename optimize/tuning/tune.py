@@ -154,5 +154,5 @@ class HeldOut:
             loss=loss_of(accuracy),
             agreement=accuracy.token_agreement,
             si_sdr_db=accuracy.si_sdr_db,
-            first_agreement=first_agreement(self._tuned[candidate.model].artifact.role, accuracy),
+            first_agreement=first_agreement(self._tuned[candidate.model].artifact.spec, accuracy),
         )

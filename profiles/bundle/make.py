@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.ort_format import CONFIG, Shipped, config_text
+from profiles.count.music import audio_s
 from profiles.count.packaging import store_fit, zipped_size
 from profiles.targets.contract import Target
 from vampnet_models.errors import InputError, PromiseMissed
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_output,
@@ -248,6 +248,8 @@ def _audio_s(part: Part) -> float | None:
     """How much sound the golden inputs stand for; None where they stand for none."""
     if not part.sounds:
         return None
-    length = next(iter(part.feeds.values())).shape[-1]
-    samples = length if part.artifact.role is Role.CODEC_ENCODER else length * VAMPNET.hop_samples
-    return float(samples / VAMPNET.sample_rate_hz)
+    shapes = {name: values.shape for name, values in part.feeds.items()}
+    spec = part.artifact.spec
+    # A piece of the split form counts frames, as a transformer does.
+    role = Role.COARSE if spec.role is Role.GENERIC else spec.role
+    return audio_s(role, shapes, spec.family)

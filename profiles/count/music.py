@@ -1,7 +1,7 @@
 """What a time means to a musician: real-time factors, milliseconds per step, seconds per piece.
 
-The chain of a piece is encoder, coarse steps per window of 575 frames, c2f steps per window of
-173 frames, decoder.
+The chain of a piece is encoder, coarse steps per window, c2f steps per window, decoder; windows
+are the family's.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import TYPICAL, Family
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _COARSE_STEPS = 12
 _C2F_STEPS = 2
 """The original's default numbers of sampling steps."""
-
-_COARSE_FRAMES = 575
-_C2F_FRAMES = 173
-"""The windows of the original: 10 s and 3 s."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +29,35 @@ class RoleTime:
     audio_s: float
 
 
-def audio_s(role: Role, shapes: Mapping[str, Shape]) -> float | None:
-    """Seconds of audio in one run's feeds, batch included; None for other models."""
+def audio_s(role: Role, shapes: Mapping[str, Shape], family: Family | None) -> float | None:
+    """Seconds of audio in one run's feeds, batch included; None where nobody can tell.
+
+    Those are models beside the chain, and a codec of unknown rate. A transformer of unknown family
+    is fed codes of the built-in one's.
+    """
     if role not in (*CHAIN_ROLES, Role.BEATS) or not shapes:
         return None
     name = "codes" if "codes" in shapes else next(iter(shapes))
     shape = shapes[name]
     if role is Role.BEATS:
         return shape[0] * shape[-1] / BEAT_RATE_HZ
-    samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * VAMPNET.hop_samples
-    return shape[0] * samples / VAMPNET.sample_rate_hz
+    if family is None:
+        if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
+            return None
+        family = TYPICAL
+    samples = shape[-1] if role is Role.CODEC_ENCODER else shape[-1] * family.hop_samples
+    return shape[0] * samples / family.sample_rate_hz
 
 
-def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, Any]:
-    """The derived figures of one run of `seconds`: empty for models of no known role.
+def rates(
+    role: Role, shapes: Mapping[str, Shape], seconds: float, family: Family | None
+) -> dict[str, Any]:
+    """The derived figures of one run of `seconds`: empty where its seconds of audio are unknown.
 
     `real_time_factor` is processing time per audio time (below 1 keeps up with playing);
     a transformer's run is one sampling step.
     """
-    length_s = audio_s(role, shapes)
+    length_s = audio_s(role, shapes, family)
     if length_s is None:
         return {}
     if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.BEATS):
@@ -59,7 +65,9 @@ def rates(role: Role, shapes: Mapping[str, Shape], seconds: float) -> dict[str, 
     return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
 
 
-def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | None:
+def chain_record(
+    records: Mapping[Role, Mapping[str, Any]], family: Family | None
+) -> dict[str, Any] | None:
     """Seconds per 10 s of music from measured records of one target; None when a role lacks one.
 
     Calculated from medians, so `kind` is neither measurement nor estimate but `derived`; `noisy`
@@ -70,7 +78,7 @@ def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | 
         for role, record in records.items()
         if record["kind"] == "measurement" and "audio_s" in record
     }
-    found = seconds_per_piece(times)
+    found = seconds_per_piece(times, family or TYPICAL)
     if found is None:
         return None
     return {
@@ -82,7 +90,7 @@ def chain_record(records: Mapping[Role, Mapping[str, Any]]) -> dict[str, Any] | 
 
 
 def seconds_per_piece(
-    times: Mapping[Role, RoleTime], piece_s: float = 10.0
+    times: Mapping[Role, RoleTime], family: Family, piece_s: float = 10.0
 ) -> tuple[float, tuple[str, ...]] | None:
     """Time to vamp on `piece_s` of audio, and what was assumed; None when a role is missing.
 
@@ -92,16 +100,16 @@ def seconds_per_piece(
     """
     if any(role not in times for role in CHAIN_ROLES):
         return None
-    frames = math.ceil(piece_s * VAMPNET.sample_rate_hz / VAMPNET.hop_samples)
+    frames = math.ceil(piece_s * family.sample_rate_hz / family.hop_samples)
     notes = [f"{_COARSE_STEPS} coarse and {_C2F_STEPS} c2f steps"]
     total = 0.0
     for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER):
         total += times[role].seconds * piece_s / times[role].audio_s
     for role, steps, window in (
-        (Role.COARSE, _COARSE_STEPS, _COARSE_FRAMES),
-        (Role.C2F, _C2F_STEPS, _C2F_FRAMES),
+        (Role.COARSE, _COARSE_STEPS, family.coarse_window_frames),
+        (Role.C2F, _C2F_STEPS, family.c2f_window_frames),
     ):
-        measured = round(times[role].audio_s * VAMPNET.sample_rate_hz / VAMPNET.hop_samples)
+        measured = round(times[role].audio_s * family.sample_rate_hz / family.hop_samples)
         if measured != min(window, frames):
             notes.append(f"{role.value} scaled from {measured} to {min(window, frames)} frames")
         padded = math.ceil(frames / window) * window if role is Role.C2F else frames

@@ -12,6 +12,7 @@ from profiles.count.examine import Examined
 from profiles.count.packaging import StoreLimit
 from profiles.measure.rounds import Plan
 from profiles.place import Place
+from vampnet_models.family import Family
 from vampnet_models.progress import StepProgress
 from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.shapes.tensor_shapes import Shape
@@ -31,6 +32,7 @@ class Request:
     operators: whether to say where the time goes, too.
     targets: those that share the figures.
     tell: called as the work goes on.
+    family: of files that name none; None, the default, where that is unknown.
     """
 
     variants: Mapping[str, Path]
@@ -41,6 +43,7 @@ class Request:
     operators: bool
     targets: tuple[Target, ...]
     tell: StepProgress
+    family: Family | None = None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,9 @@ def examine_each(request: Request, work: Callable[[Examined], Json]) -> dict[str
 
 def derived(request: Request, examined: Examined, median_s: float) -> Json:
     """What a measured time says with the counts of the graph: pace, FLOPs, FLOPs per second."""
+    spec = spec_of(examined.model)
     return {
-        **rates(spec_of(examined.model).role, request.shapes, median_s),
+        **rates(spec.role, request.shapes, median_s, spec.family or request.family),
         "feed_shapes": {name: list(shape) for name, shape in request.shapes.items()},
         "flops": examined.cost.flops,
         "flops_per_s": examined.cost.flops / median_s,

@@ -56,6 +56,6 @@ def test_no_clips_is_an_error() -> None:
 
 def test_resampling_halves_the_samples_and_keeps_the_level() -> None:
     tone = np.sin(2 * np.pi * 441 * np.arange(44_100) / 44_100).astype(np.float32)
-    half = at_beat_rate(tone)
+    half = at_beat_rate(make_clip("tone", tone, "test"))
     assert half.shape == (22_050,) and half.dtype == np.float32
     assert half[2000:-2050].std() == pytest.approx(np.sqrt(0.5), abs=1e-3)

@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 
 import pytest
 
-from calibration.audio.decode import _MAX_CHANNELS, _MAX_MINUTES, _MAX_RATE_HZ, _MIN_RATE_HZ
+from calibration.audio.decode import _MAX_CHANNELS, _MAX_MINUTES
 from calibration.audio.two_folders import _MAX_CLIPS
 from docs.cells import Json
 from docs.commands import page as page_of_commands
@@ -21,7 +21,7 @@ from profiles.overview import _FASTEST, _NOISY, _SMALLEST, ACCEPTS
 from profiles.targets.order import TARGETS, store_limits
 from vampbench.cli.main import cli
 from vampnet_models.errors import TRACEBACK_VARIABLE
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ, VAMPNET
 from vampnet_models.records.results import WhyCode
 from vampnet_models.records.tuning import Near, VerdictCode
 
@@ -84,7 +84,7 @@ def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
 
 def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
     text = PAGES["docs/how-to/calibrate.md"].read_text(encoding="utf-8")
-    assert f"{_MIN_RATE_HZ:,} to {_MAX_RATE_HZ:,} samples per second" in text
+    assert f"{MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} samples per second" in text
     assert f"all become {VAMPNET.sample_rate_hz:,}" in text
     assert f"1 to {_MAX_CHANNELS};" in text
     assert f"one token frame ({VAMPNET.hop_samples} samples) to {_MAX_MINUTES} minutes" in text

@@ -161,7 +161,7 @@ def test_what_fails_to_be_written_leaves_the_old_file(tmp_path):
 def test_a_file_in_a_folders_place_is_said(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="a file lies where its folder should be; choose"):
-        write_wav(tmp_path / "file" / "x.wav", np.zeros(768, np.float32))
+        write_wav(tmp_path / "file" / "x.wav", np.zeros(768, np.float32), 44_100)
     assert (tmp_path / "file").read_text() == "x"
 
 
@@ -170,7 +170,7 @@ def test_a_full_disk_is_called_so(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         for write in (
-            lambda: write_wav(tmp_path / "x.wav", np.zeros(44_100, np.float32)),
+            lambda: write_wav(tmp_path / "x.wav", np.zeros(44_100, np.float32), 44_100),
             lambda: write_samples(tmp_path),
         ):
             with pytest.raises(InputError, match="cannot write it: File too large"):

@@ -105,7 +105,7 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     folder that cannot be written.
     """
     space = Workspace(job.out)
-    artifacts, skipped = open_all(job.models, reporter)
+    artifacts, skipped = open_all(job.models, reporter, job.source.sample_rate_hz)
     check_output(space.results, *job.models)
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
@@ -147,6 +147,7 @@ def _model(
         "weights": "unknown",
         "made_here": None,
         "lengths": None,
+        "family": None if artifact.spec.family is None else asdict(artifact.spec.family),
         "problems": [],
         "failed_steps": [],
         "profiles": {},
@@ -361,6 +362,7 @@ def profile(
                 job.targets,
                 plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
                 operators=job.operators,
+                family=artifact.spec.family,
                 progress=lambda done, total, _text: update(done, total),
             )
         if job.scheduler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.count.music import chain_record
+from vampnet_models.family import Family
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _Json = dict[str, Any]
@@ -84,7 +85,9 @@ def chains_of(models: list[_Json], sets: list[_Json]) -> list[_Json]:
     by_role = {model["role"]: model for model in reversed(models)}
     if not all(role.value in by_role for role in CHAIN_ROLES):
         return []
-    recipes = [v["recipe"] for v in by_role[Role.COARSE.value]["variants"]]
+    coarse = by_role[Role.COARSE.value]
+    family = Family(**coarse["family"]) if coarse.get("family") else None
+    recipes = [v["recipe"] for v in coarse["variants"]]
     named: list[tuple[str, dict[str, str] | None]] = [("source", None)]
     named += [(r, {role.value: r for role in CHAIN_ROLES}) for r in recipes]
     named += [(s["name"], s["parts"]) for s in sets]
@@ -97,7 +100,7 @@ def chains_of(models: list[_Json], sets: list[_Json]) -> list[_Json]:
                 for r in CHAIN_ROLES
             }
             records = {r: (o or {}).get("profiles", {}).get(target) for r, o in owners.items()}
-            record = chain_record({r: each for r, each in records.items() if each})
+            record = chain_record({r: each for r, each in records.items() if each}, family)
             if record is not None:
                 found.append({"name": name, "target": target, **record})
     return found

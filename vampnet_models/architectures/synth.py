@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from vampnet_models.architectures.codec import CodecConfig, build_decoder, build_encoder
+from vampnet_models.architectures.families import family_of, name_family
 from vampnet_models.architectures.parameter_shapes import codec_shapes, transformer_shapes
 from vampnet_models.architectures.seeded import SeededTensors
 from vampnet_models.architectures.transformer import TransformerConfig, build_transformer
@@ -123,11 +124,14 @@ def synth(
     )
     c2f = SeededTensors(transformer_shapes(preset.c2f), seed + 2, depth=preset.c2f.n_layers)
     written = []
+    family = family_of(preset.codec, (preset.coarse, preset.c2f))
     for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F):
         path = folder / f"{FILE_STEMS[role]}.onnx"
         if report is not None:
             report(path.name)
-        save_model(_build(role, preset, codec, coarse, c2f), path)
+        model = _build(role, preset, codec, coarse, c2f)
+        name_family({role: model}, family)
+        save_model(model, path)
         written.append(path)
     return tuple(written)
 

@@ -7,14 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vampnet_models.cache import Json
+from vampnet_models.chain.families import apart, in_family
 from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
 from vampnet_models.progress import Reporter, left_text
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
-def open_all(paths: tuple[Path, ...], reporter: Reporter) -> tuple[list[Artifact], list[Json]]:
-    """The models that can be read, in the chain's order, and those that cannot, with reasons."""
+def open_all(
+    paths: tuple[Path, ...], reporter: Reporter, sample_rate_hz: int | None = None
+) -> tuple[list[Artifact], list[Json]]:
+    """The models that can be read, in the chain's order, and those that cannot, with reasons.
+
+    `sample_rate_hz` as for `in_family`, which it raises InputError as.
+    """
     artifacts, skipped = [], []
     for path in paths:
         try:
@@ -26,7 +32,8 @@ def open_all(paths: tuple[Path, ...], reporter: Reporter) -> tuple[list[Artifact
     if not artifacts:
         raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
     order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
-    return sorted(artifacts, key=lambda a: (order[a.role], a.name)), skipped
+    ordered = sorted(artifacts, key=lambda a: (order[a.role], a.name))
+    return in_family(ordered, sample_rate_hz), skipped
 
 
 def in_turn(artifacts: Sequence[Artifact], reporter: Reporter) -> Iterator[Artifact]:
@@ -42,7 +49,8 @@ def in_turn(artifacts: Sequence[Artifact], reporter: Reporter) -> Iterator[Artif
 def with_neighbours(artifact: Artifact, reporter: Reporter) -> list[Artifact]:
     """The model and the other readable ones of its folder: the chain that it stands in.
 
-    A generic model stands in none: whatever lies beside it is no concern of its.
+    A generic model stands in none: whatever lies beside it is no concern of its. Models of another
+    codec are left out, with a word.
     """
     found = [artifact]
     if artifact.role is Role.GENERIC and artifact.spec.part is None:
@@ -51,9 +59,14 @@ def with_neighbours(artifact: Artifact, reporter: Reporter) -> list[Artifact]:
         if path != artifact.path:
             try:
                 with contained():
-                    found.append(open_artifact(path))
+                    other = open_artifact(path)
             except WorkbenchError as error:
                 reporter.warn(str(error))
+                continue
+            if apart(artifact, other):
+                reporter.warn(f"{path.name}: not used for {artifact.name}: of another codec")
+            else:
+                found.append(other)
     return found
 
 

@@ -19,7 +19,6 @@ from vampnet_models.chain.tokens import (
     sample_all,
 )
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
@@ -28,6 +27,7 @@ from vampnet_models.repair.layouts import (
     transformer_answer,
     transformer_feed,
 )
+from vampnet_models.spec import n_coarse_of
 
 Audio = NDArray[np.float32]
 _OnStates = Callable[[Sequence[State]], None]
@@ -44,7 +44,7 @@ class Chain:
 
 
 def encode(encoder: Session, samples: Audio) -> Codes:
-    """int64 `[1, codebooks, frames]` of float32 `[n]` samples at 44.1 kHz."""
+    """int64 `[1, codebooks, frames]` of float32 `[n]` samples at the codec's rate."""
     codes: Codes = encoder.run({encoder.input_names[0]: samples[None, None, :]})[
         encoder.output_names[0]
     ]
@@ -56,8 +56,8 @@ def decode(decoder: Session, codes: Codes) -> Audio:
 
     MASK becomes code 0, and frames that are masked in all codebooks become silence.
     """
-    empty = (codes == VAMPNET.mask_token).all(axis=1)[0]
-    known = np.where(codes == VAMPNET.mask_token, 0, codes)
+    masked = codes == session_spec(decoder).lengths_of.mask_token
+    empty, known = masked.all(axis=1)[0], np.where(masked, 0, codes)
     audio: Audio = decoder.run({decoder.input_names[0]: known})[decoder.output_names[0]][0, 0]
     if empty.any():
         silent = np.repeat(empty, len(audio) // len(empty))
@@ -91,14 +91,15 @@ def generate_coarse(
     options: SamplingOptions = COARSE_SAMPLING,
     on_states: _OnStates | None = None,
 ) -> Codes:
-    """Generate the coarse codebooks `[1, 4, frames]` where `mask` is 1, window by window.
+    """Generate the coarse codebooks `[1, n, frames]` where `mask` is 1, window by window.
 
     The last window is shorter. Where any position of a window is kept, its first and last frame
     are kept in every codebook: the only join between windows.
     """
     forward, out = forward_of(coarse), codes.copy()
-    for number, start in enumerate(range(0, codes.shape[2], VAMPNET.coarse_window_frames)):
-        window = slice(start, start + VAMPNET.coarse_window_frames)
+    frames = session_spec(coarse).lengths_of.coarse_window_frames
+    for number, start in enumerate(range(0, codes.shape[2], frames)):
+        window = slice(start, start + frames)
         own = joined(mask[:, :, window])
         seeded = replace(options, seed=options.seed + number)
         final, states = sample_all(forward, codes[:, :, window], own, codes.shape[1], seeded)
@@ -124,20 +125,21 @@ def generate_fine(
     options: SamplingOptions = C2F_SAMPLING,
     on_states: _OnStates | None = None,
 ) -> Codes:
-    """Generate the fine codebooks of `codes [1, 14, frames]` where `mask` is 1.
+    """Generate the fine codebooks of `codes [1, n, frames]` where `mask` is 1.
 
     Coarse codebooks pass through. Frames are padded to whole windows with code 0 and mask 1,
     and cut back.
     """
-    frames = codes.shape[2]
-    missing = -frames % VAMPNET.c2f_window_frames
+    spec = session_spec(c2f)
+    frames, most = codes.shape[2], spec.lengths_of.c2f_window_frames
+    missing = -frames % most
     widths = ((0, 0), (0, 0), (0, missing))
     padded = np.pad(codes, widths)
     padded_mask = np.pad(mask, widths, constant_values=1)
-    predicted = codes.shape[1] - VAMPNET.n_coarse_codebooks
+    predicted = codes.shape[1] - n_coarse_of(spec)
     forward = forward_of(c2f)
-    for number, start in enumerate(range(0, padded.shape[2], VAMPNET.c2f_window_frames)):
-        window = slice(start, start + VAMPNET.c2f_window_frames)
+    for number, start in enumerate(range(0, padded.shape[2], most)):
+        window = slice(start, start + most)
         seeded = replace(options, seed=options.seed + number)
         final, states = sample_all(
             forward, padded[:, :, window], padded_mask[:, :, window], predicted, seeded
@@ -158,11 +160,14 @@ def vamp(
 ) -> tuple[Audio, Codes]:
     """Audio of the same length, generated where the mask says, and its codes.
 
-    `make_mask` gives the mask for a shape `[1, 14, frames]`; its first four codebooks steer the
-    coarse model, the others c2f. `progress` counts encoding, both models' windows and decoding.
+    `make_mask` gives the mask for a shape `[1, n, frames]`; its first codebooks steer the coarse
+    model, the others c2f. `progress` counts encoding, both models' windows and decoding.
     """
-    frames = -(-len(samples) // VAMPNET.hop_samples)
-    total = 2 - (-frames // VAMPNET.coarse_window_frames) - (-frames // VAMPNET.c2f_window_frames)
+    codes = encode(chain.encoder, samples)
+    first, second = (session_spec(each) for each in (chain.coarse, chain.c2f))
+    n_coarse, frames = n_coarse_of(first), codes.shape[2]
+    total = 2 - (-frames // first.lengths_of.coarse_window_frames)
+    total -= -frames // second.lengths_of.c2f_window_frames
     done = 0
 
     def advance(_states: Sequence[State] = ()) -> None:
@@ -171,19 +176,18 @@ def vamp(
         if progress is not None:
             progress(done, total)
 
-    codes = encode(chain.encoder, samples)
     advance()
     mask = make_mask(codes.shape)
     coarse = generate_coarse(
         chain.coarse,
-        codes[:, : VAMPNET.n_coarse_codebooks],
-        mask[:, : VAMPNET.n_coarse_codebooks],
+        codes[:, :n_coarse],
+        mask[:, :n_coarse],
         coarse_options,
         advance,
     )
-    whole = np.concatenate([coarse, codes[:, VAMPNET.n_coarse_codebooks :]], axis=1)
+    whole = np.concatenate([coarse, codes[:, n_coarse:]], axis=1)
     # A frame whose coarse codes were generated anew has no fine codes to keep.
-    fine_mask = np.maximum(mask, mask[:, : VAMPNET.n_coarse_codebooks].max(axis=1, keepdims=True))
+    fine_mask = np.maximum(mask, mask[:, :n_coarse].max(axis=1, keepdims=True))
     complete = generate_fine(chain.c2f, whole, fine_mask, c2f_options, advance)
     audio = decode(chain.decoder, complete)[: len(samples)]
     advance()

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from vampnet_models.family import VAMPNET
-from vampnet_models.repair.baked import WINDOWS
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import ModelSpec, Role
 
-_CODEC_FRAMES = 288
-"""5 s of audio."""
-
+_CODEC_S = 5
 _UNKNOWN_SIZE = 64
 """Stands in for an axis of a generic model whose size nobody gave."""
-
-_LENGTHS = {
-    Role.CODEC_ENCODER: _CODEC_FRAMES * VAMPNET.hop_samples,
-    Role.CODEC_DECODER: _CODEC_FRAMES,
-    **WINDOWS,
-    Role.BEATS: _CODEC_FRAMES * VAMPNET.hop_samples * BEAT_RATE_HZ // VAMPNET.sample_rate_hz,
-}
 
 
 def typical_shapes(spec: ModelSpec) -> dict[str, Shape]:
@@ -27,10 +16,21 @@ def typical_shapes(spec: ModelSpec) -> dict[str, Shape]:
 
     Axes of a generic model without a size get `_UNKNOWN_SIZE`.
     """
-    length = _LENGTHS.get(spec.role, _UNKNOWN_SIZE)
+    length = _length(spec)
     found = {}
     for tensor in spec.inputs:
         sizes = [1, *[_UNKNOWN_SIZE] * (len(tensor.shape) - 2), length][-len(tensor.shape) :]
         pairs = zip(tensor.shape, sizes, strict=False)
         found[tensor.name] = tuple(d if isinstance(d, int) else size for d, size in pairs)
     return found
+
+
+def _length(spec: ModelSpec) -> int:
+    """Of a model that plays: 5 s, in whole frames; of a transformer its window."""
+    family = spec.lengths_of
+    frames = -(-_CODEC_S * family.sample_rate_hz // family.hop_samples)
+    if spec.role is Role.BEATS:
+        return frames * family.hop_samples * BEAT_RATE_HZ // family.sample_rate_hz
+    if spec.role is Role.CODEC_ENCODER:
+        return frames * family.hop_samples
+    return frames if spec.role is Role.CODEC_DECODER else spec.window_frames or _UNKNOWN_SIZE

@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from vampnet_models.architectures.codec import CodecConfig, build_decoder, build_encoder
+from vampnet_models.architectures.families import family_of, name_family
 from vampnet_models.architectures.transformer import TransformerConfig, build_transformer
 from vampnet_models.architectures.wavebeat import WavebeatConfig, build_wavebeat
 from vampnet_models.checkpoints.checkpoint import Checkpoint
@@ -118,6 +119,12 @@ def _build(sources: Sequence[Source], weights: str) -> dict[Role, ir.Model]:
             models[source.config.role] = build_transformer(
                 source.config, source.ledger, codec.ledger, weights
             )
+    if codec is not None and isinstance(codec.config, CodecConfig):
+        configs = (s.config for s in sources)
+        name_family(
+            models,
+            family_of(codec.config, [c for c in configs if isinstance(c, TransformerConfig)]),
+        )
     for source in sources:
         if isinstance(source.config, WavebeatConfig):
             models[Role.BEATS] = build_wavebeat(source.config, source.ledger, weights)
@@ -188,8 +195,8 @@ def _warnings(role: Role, model: ir.Model) -> list[str]:
     if found is role:
         return []
     return [
-        f"{FILE_STEMS[role]}.onnx: its interface differs from VampNet's {role.value} (another "
-        f"number of codebooks), so other commands treat it as {found.value}"
+        f"{FILE_STEMS[role]}.onnx: takes another number of codebooks than its codec and the other "
+        f"stage, so other commands treat it as {found.value}"
     ]
 
 

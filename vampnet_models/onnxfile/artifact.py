@@ -118,9 +118,13 @@ def open_artifact(path: Path) -> Artifact:
     """Describe the model at `path`. Raises InputError as `load_model` does."""
     model = load_model(path)
     files = model_files(path, model)
+    try:
+        spec = spec_of(model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     return Artifact(
         path=path,
-        spec=spec_of(model),
+        spec=spec,
         files=files,
         bytes=sum(f.stat().st_size for f in files),
         sha256=sha256_of(files),

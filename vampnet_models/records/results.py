@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
 from vampnet_models.records.generic import REST
 from vampnet_models.records.variant import VariantRecord
@@ -198,6 +199,7 @@ class Model:
 
     made_here: whether this workbench wrote the graph.
     lengths: of `Lengths`; earlier versions noted other values, which count as unknown.
+    family: of a chain's model; None where it is unknown, and in files of earlier versions.
     blocks, free_running: where a search chose a precision for each block.
     problems: what `inspect` finds wrong with the source.
     """
@@ -210,6 +212,7 @@ class Model:
     weights: str = "unknown"
     made_here: bool | None = None
     lengths: Any = None
+    family: Family | None = None
     problems: tuple[Problem, ...] = ()
     failed_steps: tuple[FailedStep, ...] = ()
     profiles: dict[str, Profile] = field(default_factory=dict)

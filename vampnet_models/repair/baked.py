@@ -18,21 +18,20 @@ import onnx_ir as ir
 from onnxruntime import RunOptions
 
 from vampnet_models.errors import reason_of
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Array, Feeds, Session
-from vampnet_models.repair.layouts import conditioning_of, inputs_of
-from vampnet_models.spec import ROLE_KEY, ModelSpec, Role, TensorSpec
+from vampnet_models.repair.layouts import inputs_of
+from vampnet_models.spec import ROLE_KEY, ModelSpec, Role, TensorSpec, conditioning_of
 from vampnet_models.structure import constant_of
 
 _PROBED_FRAMES = (37, 61)
-WINDOWS = {Role.COARSE: 575, Role.C2F: 173}
 _MAX_CANDIDATES = 48
 _MAX_FRAMES = 8192
 """No longer length is tried, whatever a file's constants are."""
 
 _DATA_SHAPED = ("NonZero", "Compress", "Unique", "NonMaxSuppression")
-_USUAL_FRAMES = (100, 173, 575)
+_USUAL_FRAMES = (100, TYPICAL.c2f_window_frames, TYPICAL.coarse_window_frames)
 """The window of an earlier exporter, and the original's own windows of 3 and 10 s."""
 
 
@@ -103,14 +102,14 @@ def accepted_lengths(path: Path, spec: ModelSpec, session: Session) -> Accepted:
         return Accepted()
     fixed = [t.shape[2] for t in timed if isinstance(t.shape[2], int)]
     declared = Accepted(fixed[0], declared=True) if fixed else None
-    if declared is not None and spec.role not in WINDOWS:
+    if declared is not None and spec.role not in (Role.COARSE, Role.C2F):
         return declared
     model = load_model(path)
     if ROLE_KEY in model.metadata_props:
         return declared or Accepted()
-    unit = VAMPNET.hop_samples if timed[0].shape[1] == 1 else 1
+    unit = (spec.hop or spec.lengths_of.hop_samples) if timed[0].shape[1] == 1 else 1
     found = _accepted(model, _Probe(spec, session), unit, declared)
-    if found.usable or spec.role not in WINDOWS:
+    if found.usable or spec.role not in (Role.COARSE, Role.C2F):
         return found
     whole = _accepted(model, _Probe(spec, session, whole_mask=True), unit, declared)
     if not whole.usable:
@@ -154,7 +153,7 @@ def _accepted(model: ir.Model, probe: _Probe, unit: int, declared: Accepted | No
     if first == second:
         reason = f"outputs are {first} whatever the input's length"
         return Accepted(first[0][2] * unit if len(first[0]) > 2 else None, reason=reason)
-    window = WINDOWS.get(probe.spec.role)
+    window = probe.spec.window_frames
     if window is None or not isinstance(probe.at(window), str):
         return Accepted()
     return _longest(probe, long, window, unit)
@@ -204,7 +203,7 @@ def probe_feed(spec: ModelSpec, length: int, seed: int = 0, *, whole_mask: bool 
     if whole_mask:
         mask = feed[inputs_of(spec).mask.name]
         mask[:] = 1
-        mask[:, : conditioning_of(spec.role)] = 0
+        mask[:, : conditioning_of(spec)] = 0
     return feed
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.records.results import Problem
 from vampnet_models.repair.baked import Accepted, accepted_lengths, data_shaped
-from vampnet_models.repair.layouts import inputs_of, logits_name
+from vampnet_models.repair.layouts import has_mask_class, inputs_of, logits_name
 from vampnet_models.spec import ROLE_KEY, ModelSpec, Part, Role
 
 _TRANSFORMERS = (Role.COARSE, Role.C2F)
@@ -32,7 +31,7 @@ def _of_role(spec: ModelSpec) -> Problem | None:
     if spec.role is not Role.GENERIC:
         return None
     if spec.part is None:
-        text = "not one of the four VampNet roles: handled as generic"
+        text = "not one of the four roles of a chain: handled as generic"
         return Problem("unknown-role", text)
     text = (
         f"one piece of a model: {spec.part.value}; handled as generic, fed through the pieces "
@@ -114,16 +113,16 @@ def _of_answer(spec: ModelSpec) -> Problem | None:
 def _of_classes(spec: ModelSpec) -> Problem | None:
     name = logits_name(spec)
     shape = spec.output(name).shape if name is not None else ()
-    if VAMPNET.codebook_size + 1 not in shape:
+    n_classes = next((n for n in shape if isinstance(n, int) and has_mask_class(spec, n)), None)
+    if n_classes is None:
         return None
-    n_classes = VAMPNET.codebook_size + 1
     text = f"{name} has a class for MASK itself ({n_classes}): it is left out of tokens"
     return Problem("mask-class", text)
 
 
 def _of_architecture(spec: ModelSpec, model: ir.Model) -> Problem | None:
     """Embedding tables of the model's own, where VampNet looks codes up in the codec's."""
-    n = inputs_of(spec).codes.shape[1]
+    n, family = inputs_of(spec).codes.shape[1], spec.lengths_of
     tables = [
         tuple(value.const_value.shape.numpy())
         for value in model.graph.initializers.values()
@@ -132,13 +131,13 @@ def _of_architecture(spec: ModelSpec, model: ir.Model) -> Problem | None:
     own = [
         s
         for s in tables
-        if len(s) == 2 and s[0] == VAMPNET.mask_token + 1 and s[1] != VAMPNET.codebook_dim
+        if len(s) == 2 and s[0] == family.mask_token + 1 and s[1] != family.codebook_dim
     ]
     if not isinstance(n, int) or len(own) < n:
         return None
     text = (
         f"{len(own)} embedding tables of {own[0][0]} x {own[0][1]}: another architecture than the "
-        f"checkpoints' (the codec's {VAMPNET.codebook_size} x {VAMPNET.codebook_dim}), so their "
+        f"checkpoints' (the codec's {family.codebook_size} x {family.codebook_dim}), so their "
         "weights do not fit it: `vampbench import` writes the original"
     )
     return Problem("other-architecture", text)

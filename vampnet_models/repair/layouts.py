@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import FAMILY_KEY, read_family
 from vampnet_models.onnxfile.session import Feeds, Session
 from vampnet_models.spec import (
     ModelSpec,
-    Role,
     TensorSpec,
     TransformerInputs,
+    conditioning_of,
     recognise,
     transformer_inputs,
 )
@@ -53,11 +53,6 @@ def mask_of(spec: ModelSpec, feed: Feeds) -> _Array:
     return feed[inputs_of(spec).mask.name].astype(np.int64)
 
 
-def conditioning_of(role: Role) -> int:
-    """How many codebooks the role is given and never predicts."""
-    return VAMPNET.n_coarse_codebooks if role is Role.C2F else 0
-
-
 def logits_name(spec: ModelSpec) -> str | None:
     """The output that holds logits: the first of floats with an axis of classes."""
     for tensor in spec.outputs:
@@ -79,11 +74,13 @@ def transformer_answer(spec: ModelSpec, feed: Feeds, outputs: Feeds) -> Feeds:
     """
     codes = feed[inputs_of(spec).codes.name].astype(np.int64)
     n = codes.shape[1]
-    predicted = n - conditioning_of(spec.role)
+    predicted = n - conditioning_of(spec)
     answer: Feeds = {}
     name = logits_name(spec)
     if name is not None and name in outputs:
-        answer["logits"] = _logits(name, outputs[name], codes.shape, predicted)
+        logits = _logits(name, outputs[name], codes.shape, predicted)
+        classes = logits.shape[3] - has_mask_class(spec, logits.shape[3])
+        answer["logits"] = logits[..., :classes]
     own = [v for v in outputs.values() if v.ndim == 3 and np.issubdtype(v.dtype, np.integer)]
     if own:
         tokens = own[0].astype(np.int64)
@@ -108,15 +105,22 @@ def _logits(name: str, values: _Array, codes: tuple[int, ...], predicted: int) -
         values = values.transpose(0, 2, 1, 3)
     if values.ndim != 4 or values.shape[2] != frames or values.shape[1] not in (n, predicted):
         raise InputError(f"{name} {list(values.shape)} does not fit codes {list(codes)}")
-    classes = values.shape[3]
-    return values[:, -predicted:, :, : classes - (classes == VAMPNET.codebook_size + 1)]
+    return values[:, -predicted:]
+
+
+def has_mask_class(spec: ModelSpec, classes: int) -> bool:
+    """Whether one of a transformer's classes is MASK itself: one more than a codebook has codes."""
+    return classes == spec.lengths_of.codebook_size + 1
 
 
 def session_spec(session: Session) -> ModelSpec:
     """The interface of an open model."""
     inputs = tuple(_tensor(t) for t in session.raw.get_inputs())
     outputs = tuple(_tensor(t) for t in session.raw.get_outputs())
-    return ModelSpec(recognise(inputs, outputs), inputs, outputs, opset=0)
+    text = session.raw.get_modelmeta().custom_metadata_map.get(FAMILY_KEY)
+    family = None if text is None else read_family(text)
+    role = recognise(inputs, outputs, family=family)
+    return ModelSpec(role, inputs, outputs, opset=0, family=family)
 
 
 def _tensor(argument: Any) -> TensorSpec:

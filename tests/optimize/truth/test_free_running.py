@@ -75,7 +75,7 @@ def test_the_swap_table_blames_the_stage_that_differs(small_models):
         reference.encoder, Disturbed(reference.coarse, 0), reference.c2f, reference.decoder
     )
     clips = [probe_audio(1)[:20_000]]
-    rows = swap_table(reference, variant, chain(2), clips, SamplingOptions(steps=2))
+    rows = swap_table(reference, variant, chain(2), clips, 44_100, SamplingOptions(steps=2))
     table = {row.name: row for row in rows}
     assert len(rows) == 2 + 2 * len(_STAGES)
     for stage in ("encoder", "c2f", "decoder"):

@@ -10,9 +10,11 @@ import pytest
 from optimize.tuning.goal import excess, first_agreement, loss_of
 from optimize.tuning.search import Budget
 from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
-from vampnet_models.spec import Role
+from vampnet_models.spec import ModelSpec, Role
 
-ENCODER, DECODER, COARSE = Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE
+ENCODER, DECODER, COARSE = (
+    ModelSpec(role, (), (), 21) for role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE)
+)
 
 
 ROWS = ((0, 1.0, 30), (3, 0.9, 10), (4, 0.1, 99), (2, None, 5))
@@ -44,7 +46,7 @@ def test_the_first_codebooks_are_weighed_by_their_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "given", "budget", "found"),
+    ("spec", "given", "budget", "found"),
     [
         (COARSE, {"token_agreement": 0.98}, Budget(0.99, None), 2.0),
         (COARSE, {"token_agreement": 0.98}, Budget(0.9, None), 0.2),
@@ -62,7 +64,7 @@ def test_the_first_codebooks_are_weighed_by_their_positions() -> None:
     ],
 )
 def test_the_tightest_bound_says_by_how_much_it_is_missed(
-    role: Role, given: dict[str, float], budget: Budget, found: float | None
+    spec: ModelSpec, given: dict[str, float], budget: Budget, found: float | None
 ) -> None:
-    excess_ = excess(role, measured(**given), budget)
+    excess_ = excess(spec, measured(**given), budget)
     assert excess_ == (pytest.approx(found) if isinstance(found, float) else found)

@@ -13,11 +13,12 @@ from tests.vampnet_models.make_checkpoint import (
     write_saved,
 )
 from vampnet_models.errors import InputError
+from vampnet_models.family import Family
 from vampnet_models.importing.importer import import_models
 from vampnet_models.onnxfile import artifact
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.spec import WEIGHTS_KEY, Role
+from vampnet_models.spec import WEIGHTS_KEY, Role, conditioning_of
 
 RNG_SEED = 11
 
@@ -320,12 +321,29 @@ def test_nothing_given_and_nothing_found_are_said(tmp_path):
     assert "holds no checkpoint" in refused([tmp_path / "empty"], tmp_path / "out")
 
 
-def test_another_number_of_codebooks_is_imported_with_a_warning(tmp_path):
-    small.write_codec(tmp_path / "codec.pth")
+def test_other_numbers_of_codebooks_are_a_family_of_their_own(tmp_path):
+    small.write_codec(tmp_path / "codec.pth", {**small.LAC, "n_codebooks": 9, "sample_rate": 16000})
     small.write_transformer(tmp_path / "coarse.pth", {**small.COARSE, "n_codebooks": 3})
+    fine = {**small.COARSE, "n_codebooks": 9, "n_conditioning_codebooks": 3}
+    small.write_transformer(tmp_path / "c2f.pth", fine)
+    result = import_models([tmp_path], tmp_path / "out")
+    found = {m.role: open_artifact(m.path).spec for m in result.models}
+    assert not result.warnings
+    assert all(spec.role is role for role, spec in found.items())
+    assert {spec.family for spec in found.values()} == {
+        Family("VampNet", 16000, 8, 9, 3, 64, 3, 64, 10, 3)
+    }
+    assert found[Role.COARSE].window_frames == 20_000
+    assert conditioning_of(found[Role.C2F]) == 3
+
+
+def test_a_stage_of_fewer_codebooks_than_the_codec_is_generic_with_a_warning(tmp_path):
+    small.write_codec(tmp_path / "codec.pth")
+    fine = {**small.COARSE, "n_codebooks": 9, "n_conditioning_codebooks": 3}
+    small.write_transformer(tmp_path / "c2f.pth", fine)
     result = import_models([tmp_path], tmp_path / "out")
     assert len(result.warnings) == 1
-    assert "coarse.onnx" in result.warnings[0]
+    assert "c2f.onnx" in result.warnings[0]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

@@ -13,7 +13,6 @@ from optimize.origin import check_origin
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact
 from vampnet_models.onnxfile.outputs import model_output
 from vampnet_models.repair import make_dynamic as freeing
@@ -93,8 +92,13 @@ def _check_bytes(spec: ModelSpec, shapes: Mapping[str, Shape], frames: int, batc
 def _shapes_for(spec: ModelSpec, frames: int, batch: int, path: Path) -> dict[str, Shape]:
     """Input shapes `[batch, channels, frames]`, of the encoder in samples. Raises InputError."""
     if spec.role in (Role.GENERIC, Role.BEATS):
-        raise InputError(f"{path}: its axes have no known meaning; only VampNet's models are taken")
-    length = frames * VAMPNET.hop_samples if spec.role is Role.CODEC_ENCODER else frames
+        raise InputError(
+            f"{path}: its axes have no known meaning; a chain's models are taken alone"
+        )
+    hop = spec.hop if spec.family is None else spec.family.hop_samples
+    if spec.role is Role.CODEC_ENCODER and hop is None:
+        raise InputError(f"{path}: how many samples make a frame cannot be read off its strides")
+    length = frames * hop if spec.role is Role.CODEC_ENCODER and hop else frames
     shapes = {}
     for tensor in spec.inputs:
         channels = [size for size in tensor.shape[1:-1] if isinstance(size, int)]

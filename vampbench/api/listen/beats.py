@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.audio.clips import Clip
 from calibration.feeds.chain_feeds import at_beat_rate
 from optimize.truth.beats import Times, beat_times_s, frame_s
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from vampnet_models.chain.pipeline import Audio
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import Family
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.spec import Role
@@ -28,8 +28,8 @@ def check_tracker(model: Path) -> Artifact:
     return artifact
 
 
-def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
-    """Seconds, ascending, of the beats and downbeats in float32 `[n]` samples at 44.1 kHz.
+def track_beats(model: Path, clip: Clip, threads: int = 0) -> Times:
+    """Seconds, ascending, of the beats and downbeats in a clip.
 
     A tracker of fixed length hears the recording window by window. Raises InputError when the
     model is no beat tracker, or cannot be run.
@@ -37,7 +37,7 @@ def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
     artifact = check_tracker(model)
     source = artifact.spec.inputs[0]
     session = open_session(model, threads=threads)
-    own = at_beat_rate(samples)
+    own = at_beat_rate(clip)
     length = source.shape[2] if isinstance(source.shape[2], int) else len(own)
     found = []
     for start in range(0, len(own), length):
@@ -49,9 +49,9 @@ def track_beats(model: Path, samples: Audio, threads: int = 0) -> Times:
         times = beat_times_s(logits, frame_s(len(window), logits.shape[-1]))
         found += [start / BEAT_RATE_HZ + t for t in times]
     together = np.unique(np.concatenate([np.zeros(0), *found]))
-    return together[together < len(samples) / VAMPNET.sample_rate_hz]
+    return together[together < clip.duration_s]
 
 
-def codec_frames(times_s: Times) -> tuple[int, ...]:
+def codec_frames(times_s: Times, family: Family) -> tuple[int, ...]:
     """The token frames in which these times lie, ascending, each once."""
-    return tuple(sorted({int(t * VAMPNET.sample_rate_hz / VAMPNET.hop_samples) for t in times_s}))
+    return tuple(sorted({int(t * family.sample_rate_hz / family.hop_samples) for t in times_s}))

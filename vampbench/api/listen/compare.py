@@ -11,9 +11,9 @@ from profiles.report.views.read import read_results
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
+from vampnet_models.chain.families import family_of_chain
 from vampnet_models.chain.pipeline import decode, encode
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import check_output, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.records.results import Results
@@ -75,10 +75,10 @@ def compare(
     files = [out / f"{number}-{name}.wav" for number, name in enumerate(names)]
     for file in files:
         check_output(file, source)
-    samples = read_audio(source).samples[
-        : max(VAMPNET.hop_samples, int(duration_s * VAMPNET.sample_rate_hz))
-    ]
-    write_wav(files[0], samples)
+    rate_hz = family_of_chain(open_artifact(path) for path in pairs[0][1:]).sample_rate_hz
+    clip = read_audio(source).start(duration_s).at_rate(rate_hz)
+    samples = clip.samples
+    write_wav(files[0], samples, rate_hz)
     found: list[Coded] = []
     reference = reference_codes = None
     with heard.task("coding") as update:
@@ -89,18 +89,18 @@ def compare(
             if reference is None or reference_codes is None:
                 reference, reference_codes = audio, codes
             path = files[done + 1]
-            write_wav(path, audio)
+            write_wav(path, audio, rate_hz)
             found.append(
                 Coded(
                     file=path.name,
                     codes_equal=float((codes == reference_codes).mean()),
                     si_sdr_to_reference_db=si_sdr_db(reference, audio),
                     si_sdr_to_original_db=si_sdr_db(samples, audio),
-                    log_mel_to_original_db=log_mel_db(samples, audio),
+                    log_mel_to_original_db=log_mel_db(samples, audio, rate_hz),
                 )
             )
         update(len(pairs), len(pairs))
-    return Compared(out, tuple(found), len(samples) / VAMPNET.sample_rate_hz)
+    return Compared(out, tuple(found), clip.duration_s)
 
 
 def _codec_pairs(results: Results, run_dir: Path) -> list[tuple[str, Path, Path]]:

@@ -14,6 +14,7 @@ from vampbench.api.listen.vamp import find_stages, open_chain
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
+from vampnet_models.chain.families import family_of_chain
 from vampnet_models.chain.pipeline import Chain, encode
 from vampnet_models.chain.tokens import Codes, SamplingOptions
 from vampnet_models.onnxfile.artifact import Artifact
@@ -26,7 +27,7 @@ from vampnet_models.spec import CHAIN_ROLES, Role
 CLIPS = 4
 """Clips that go through the chain, unless asked for more."""
 
-_CLIP_SAMPLES = 3 * 44_100
+_CLIP_S = 3
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ def swap(
         judging = audio.evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(others, threads)
         floor = _floor(references)
-        samples = [clip.samples[:_CLIP_SAMPLES] for clip in judging]
+        rate_hz = family_of_chain([*references.values(), *others.values()]).sample_rate_hz
+        samples = [clip.at_rate(rate_hz).samples[: _CLIP_S * rate_hz] for clip in judging]
         with heard.task("exchanging stages") as update:
-            rows = swap_table(
-                reference, variant, floor, samples, SamplingOptions(steps=steps), update
-            )
+            sampling = SamplingOptions(steps=steps)
+            rows = swap_table(reference, variant, floor, samples, rate_hz, sampling, update)
         codes = [encode(reference.encoder, clip) for clip in samples]
         runs = {
             role.value: _free(role, sessions, codes, steps, heard)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.audio.clips import Clip
 from calibration.audio.load import read_audio
 from vampbench.api.listen.beats import check_tracker, codec_frames, track_beats
 from vampbench.api.models import Models, paths_of
@@ -17,7 +18,8 @@ from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
 from vampnet_models.chain import pipeline
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.chain.pipeline import Audio, Chain
+from vampnet_models.chain.families import family_of_chain
+from vampnet_models.chain.pipeline import Chain
 from vampnet_models.chain.tokens import (
     COARSE_SAMPLING,
     Codes,
@@ -28,7 +30,7 @@ from vampnet_models.chain.tokens import (
     with_upper_codebooks,
 )
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import Family
 from vampnet_models.onnxfile.artifact import Artifact, check_output, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
@@ -60,9 +62,8 @@ class Prompt:
     beats: tuple[int, ...] = ()
     beat_width: int = 1
 
-    def mask(self, shape: tuple[int, ...]) -> Codes:
-        """int64 `[1, codebooks, frames]`, 1 where music is generated."""
-        frame_s = VAMPNET.hop_samples / VAMPNET.sample_rate_hz
+    def mask(self, shape: tuple[int, ...], frame_s: float) -> Codes:
+        """int64 `[1, codebooks, frames]`, 1 where music is generated; frames are of `frame_s`."""
         ends = inpainting_mask(
             shape, round(self.prefix_s / frame_s), round(self.suffix_s / frame_s)
         )
@@ -77,7 +78,8 @@ class Vamped:
     """A variation that was written.
 
     output: the WAV file.
-    samples: its length, that of the recording.
+    samples: its length, that of the recording at the codec's rate.
+    sample_rate_hz: the codec's.
     seed: of the sampling.
     tokens_kept: share of the recording's tokens that were left as they are, 0 to 1.
     tokens_sha256: of all its tokens; one seed gives the same every time.
@@ -88,6 +90,7 @@ class Vamped:
 
     output: Path
     samples: int
+    sample_rate_hz: int
     seed: int
     tokens_kept: float
     tokens_sha256: str
@@ -129,25 +132,32 @@ def vamp(
     with scratch_folder() as scratch:
         found = find_stages(models, stages or {}, scratch)
         # Before the sessions are opened, which takes seconds.
-        samples = read_audio(source).samples
+        family = family_of_chain(found.values())
+        recorded = read_audio(source)
         chain = open_chain(found, threads)
         names = {
             role.value: _BUILT_IN if a.path.is_relative_to(scratch) else str(a.path)
             for role, a in found.items()
         }
     if duration_s is not None:
-        samples = samples[: max(VAMPNET.hop_samples, round(duration_s * VAMPNET.sample_rate_hz))]
+        recorded = recorded.start(duration_s)
     if tracker is not None:
-        prompt = replace(prompt, beats=_beats(Path(tracker), samples, threads, heard))
+        prompt = replace(prompt, beats=_beats(Path(tracker), recorded, family, threads, heard))
+    samples = recorded.at_rate(family.sample_rate_hz).samples
+
+    def mask(shape: tuple[int, ...]) -> Codes:
+        return prompt.mask(shape, family.frame_s)
+
     with heard.task("vamping") as update:
         update(0, 1)
-        audio, codes = pipeline.vamp(chain, samples, prompt.mask, sampling, progress=update)
-    write_wav(target, audio)
+        audio, codes = pipeline.vamp(chain, samples, mask, sampling, progress=update)
+    write_wav(target, audio, family.sample_rate_hz)
     return Vamped(
         output=target,
         samples=len(audio),
+        sample_rate_hz=family.sample_rate_hz,
         seed=sampling.seed,
-        tokens_kept=float(1 - prompt.mask(codes.shape).mean()),
+        tokens_kept=float(1 - mask(codes.shape).mean()),
         tokens_sha256=hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest(),
         beats=None if tracker is None else len(prompt.beats),
         models=names,
@@ -155,11 +165,13 @@ def vamp(
     )
 
 
-def _beats(tracker: Path, samples: Audio, threads: int, reporter: Reporter) -> tuple[int, ...]:
+def _beats(
+    tracker: Path, clip: Clip, family: Family, threads: int, reporter: Reporter
+) -> tuple[int, ...]:
     """The frames of the beats; a recording in which none is heard is worth a word."""
     with reporter.task("tracking beats") as update:
         update(0, 1)
-        frames = codec_frames(track_beats(tracker, samples, threads))
+        frames = codec_frames(track_beats(tracker, clip, threads), family)
         update(1, 1)
     if frames:
         reporter.note(f"{tracker.name}: {len(frames)} beats")

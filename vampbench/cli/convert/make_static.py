@@ -29,8 +29,8 @@ from vampnet_models.text import megabytes
 def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) -> int:
     """Fix a model's length and batch: NNAPI, CoreML and Qualcomm's NPU want fixed shapes.
 
-    A frame is 768 samples at 44.1 kHz, so that 173 frames are 3 s. The tokens stay the same;
-    `verify` shows it.
+    A frame is what the codec makes one code of: VampNet's is 768 samples at 44.1 kHz, so that 173
+    frames are 3 s. The tokens stay the same; `verify` shows it.
 
     \b
     Examples:

@@ -11,7 +11,6 @@ from vampbench.api.listen.vamp import Prompt, vamp
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.chain.tokens import SamplingOptions
-from vampnet_models.family import VAMPNET
 from vampnet_models.spec import Role
 
 
@@ -48,7 +47,7 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     type=click.IntRange(0),
     default=1,
     show_default=True,
-    help="Frames (17 ms) kept on either side of a beat.",
+    help="Frames kept on either side of a beat.",
 )
 @click.option("--prefix", "prefix_s", type=options.Finite(0), default=0.0, help="Seconds kept.")
 @click.option("--suffix", "suffix_s", type=options.Finite(0), default=0.0, help="Seconds kept.")
@@ -154,7 +153,7 @@ def vamp_command(
         progress=console,
     )
     console.say(
-        f"{out}  {found.samples / VAMPNET.sample_rate_hz:.2f} s, "
+        f"{out}  {found.samples / found.sample_rate_hz:.2f} s, "
         f"{found.tokens_kept:.0%} of the recording's tokens were left as they are"
     )
     console.say(f"  tokens sha256  {found.tokens_sha256[:16]}")

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from calibration.audio.clips import make_clip
 from calibration.audio.load import read_audio
 from calibration.feeds.source import Source
 from optimize.truth.beats import match
@@ -29,21 +30,25 @@ def tracker(tmp_path_factory):
     return save_tracker(tmp_path_factory.mktemp("tracker") / "wavebeat.onnx")
 
 
+def recorded(seconds):
+    return make_clip("clicks", clicks(seconds, VAMPNET.sample_rate_hz), "test")
+
+
 def test_a_recording_is_tracked_at_its_own_rate(tracker):
-    found = track_beats(tracker, clicks(6, VAMPNET.sample_rate_hz))
+    found = track_beats(tracker, recorded(6))
     assert (np.diff(found) > 0).all() and found[0] >= 0 and found[-1] < 6
     onsets = np.arange(0.5, 6, 0.5)
     assert match(onsets, found, tolerance_s=0.06).recall > 0.8
-    frames = codec_frames(found)
+    frames = codec_frames(found, VAMPNET)
     assert all(0 <= f * VAMPNET.hop_samples < 6 * VAMPNET.sample_rate_hz for f in frames)
-    assert codec_frames(np.array([0.0, 0.001, 1.0])) == (0, 57)
+    assert codec_frames(np.array([0.0, 0.001, 1.0]), VAMPNET) == (0, 57)
 
 
 def test_a_tracker_of_fixed_length_hears_window_by_window(tracker, tmp_path):
     model = load_model(tracker)
     model.graph.inputs[0].shape = ir.Shape([1, 1, 44_032])
     save_model(model, tmp_path / "fixed.onnx")
-    sound = clicks(5, VAMPNET.sample_rate_hz)
+    sound = recorded(5)
     whole, parts = track_beats(tracker, sound), track_beats(tmp_path / "fixed.onnx", sound)
     assert parts[-1] > 4 and parts[-1] < 5
     assert match(whole, parts).f_measure > 0.8
@@ -51,21 +56,21 @@ def test_a_tracker_of_fixed_length_hears_window_by_window(tracker, tmp_path):
 
 def test_another_model_is_refused(small_models):
     with pytest.raises(InputError, match="is a coarse model, not a beats one"):
-        track_beats(small_models / "coarse.onnx", clicks(1, VAMPNET.sample_rate_hz))
+        track_beats(small_models / "coarse.onnx", recorded(1))
 
 
 def test_beats_join_the_periodic_prompt_or_stand_alone():
     shape = (1, 14, 30)
-    alone = Prompt(period=0, beats=(5, 29), beat_width=1).mask(shape)
+    alone = Prompt(period=0, beats=(5, 29), beat_width=1).mask(shape, VAMPNET.frame_s)
     kept = np.flatnonzero(alone[0, 0] == 0)
     assert kept.tolist() == [4, 5, 6, 28, 29]
     assert (alone[:, 3:] == 1).all()
-    exact = Prompt(period=0, beats=(5,), beat_width=0).mask(shape)
+    exact = Prompt(period=0, beats=(5,), beat_width=0).mask(shape, VAMPNET.frame_s)
     assert np.flatnonzero(exact[0, 0] == 0).tolist() == [5]
-    both = Prompt(period=7, beats=(5, 29)).mask(shape)
-    periodic = Prompt(period=7).mask(shape)
+    both = Prompt(period=7, beats=(5, 29)).mask(shape, VAMPNET.frame_s)
+    periodic = Prompt(period=7).mask(shape, VAMPNET.frame_s)
     np.testing.assert_array_equal(both, np.minimum(periodic, alone))
-    assert Prompt(period=0).mask(shape).all()
+    assert Prompt(period=0).mask(shape, VAMPNET.frame_s).all()
 
 
 def vamp_clicks(tracker, models, folder, *options):
@@ -82,9 +87,9 @@ def vamp_clicks(tracker, models, folder, *options):
 def test_vamp_keeps_the_beats_it_hears(tracker, small_models, tmp_path):
     result = vamp_clicks(tracker, small_models, tmp_path, "--beat-width", "2", "--json")
     found = json.loads(result.stdout)["result"]
-    frames = codec_frames(track_beats(tracker, read_audio(tmp_path / "song.wav").samples))
+    frames = codec_frames(track_beats(tracker, read_audio(tmp_path / "song.wav")), VAMPNET)
     assert found["beats"] == len(frames) > 0
-    expected = Prompt(period=0, beats=frames, beat_width=2).mask((1, 14, 58))
+    expected = Prompt(period=0, beats=frames, beat_width=2).mask((1, 14, 58), VAMPNET.frame_s)
     assert found["tokens_kept"] == pytest.approx(1 - expected.mean())
     assert found["tokens_kept"] > 0
 

@@ -1,0 +1,107 @@
+"""The one family that the models of a chain belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from vampnet_models.errors import InputError
+from vampnet_models.family import TYPICAL, Family, codec_family
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.spec import Part, Role, codec_books, n_coarse_of
+
+_HEARD = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Part.ENCODER, Part.DECODER)
+_STAGES = (Role.COARSE, Role.C2F)
+
+
+def in_family(artifacts: Sequence[Artifact], sample_rate_hz: int | None = None) -> list[Artifact]:
+    """The models, those whose files name no family in that of the codec beside them.
+
+    `sample_rate_hz` is the user's word on a codec of which nothing tells it. Raises InputError
+    where that contradicts a codec, or cannot help it.
+    """
+    rated = [_at_rate(artifact, sample_rate_hz) for artifact in artifacts]
+    heard = next((a.spec.family for a in rated if _hears(a) and a.spec.family), None)
+    if heard is None:
+        return rated
+    return [_joined(artifact, heard) for artifact in rated]
+
+
+def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
+    """The family whose audio and codes serve all of these models.
+
+    Codes of the built-in codec serve transformers that have none beside them. Raises InputError
+    for a codec whose rate nobody told, and for models of two families.
+    """
+    first: Artifact | None = None
+    coarse: dict[int, Artifact] = {}
+    for artifact in artifacts:
+        spec = artifact.spec
+        if _hears(artifact) and spec.family is None:
+            raise InputError(
+                f"{artifact.path}: nothing tells the sample rate of this codec: give it with "
+                "--sample-rate HZ"
+            )
+        if spec.role in _STAGES:
+            coarse.setdefault(n_coarse_of(spec), artifact)
+        if spec.family is None:
+            continue
+        if first is None or first.spec.family is None:
+            first = artifact
+        elif not first.spec.family.shares_codec(spec.family):
+            raise InputError(
+                f"{artifact.path}: is of {spec.family.described}, {first.path} of "
+                f"{first.spec.family.described}; give models of one codec"
+            )
+    if len(coarse) > 1:
+        (n, one), (other_n, other) = list(coarse.items())[:2]
+        raise InputError(
+            f"{other.path}: counts {other_n} codebooks as coarse, {one.path} {n}; give two that "
+            "were trained together"
+        )
+    return TYPICAL if first is None or first.spec.family is None else first.spec.family
+
+
+def apart(one: Artifact, other: Artifact) -> bool:
+    """Whether two models are known to be of different codecs."""
+    own, theirs = one.spec.family, other.spec.family
+    return own is not None and theirs is not None and not own.shares_codec(theirs)
+
+
+def _at_rate(artifact: Artifact, sample_rate_hz: int | None) -> Artifact:
+    spec = artifact.spec
+    if sample_rate_hz is None or not _hears(artifact):
+        return artifact
+    if spec.family is not None:
+        if spec.family.sample_rate_hz != sample_rate_hz:
+            raise InputError(
+                f"{artifact.path}: is of {spec.family.described}, and --sample-rate says "
+                f"{sample_rate_hz}; leave it out"
+            )
+        return artifact
+    if spec.hop is None:
+        raise InputError(
+            f"{artifact.path}: how many samples make a frame cannot be read off its strides; "
+            "import its checkpoint (`vampbench import`)"
+        )
+    books = codec_books(spec) or TYPICAL.n_codebooks
+    name = f"a codec of {sample_rate_hz / 1000:g} kHz"
+    return _of(artifact, codec_family(name, sample_rate_hz, spec.hop, books))
+
+
+def _joined(artifact: Artifact, family: Family) -> Artifact:
+    spec = artifact.spec
+    if spec.family is not None or (spec.role not in _STAGES and spec.part is None):
+        return artifact
+    if spec.role in _STAGES:
+        family = replace(family, n_coarse_codebooks=n_coarse_of(spec))
+    return _of(artifact, family)
+
+
+def _of(artifact: Artifact, family: Family) -> Artifact:
+    return replace(artifact, spec=replace(artifact.spec, family=family))
+
+
+def _hears(artifact: Artifact) -> bool:
+    """Whether it takes or gives sound, so that its rate counts."""
+    return artifact.role in _HEARD or artifact.spec.part in _HEARD
