@@ -22,13 +22,13 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from bench import ROOT
 from profiles.host import describe_host
 from profiles.measure.child import peak_rss_bytes
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
 
-_ROOT = Path(__file__).resolve().parents[1]
 _RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
 _LIMIT_S = 600.0
 _SCHEMA = 2
@@ -136,8 +136,8 @@ def _run_child(name: str, source: Path, work: Path) -> Json:
     try:
         done = subprocess.run(
             command,
-            cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from bench import ROOT
 from optimize.fusions.order import Fusion, fuse
 from optimize.recipes import FP16
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.repair.opset import raise_opset
 
-_ROOT = Path(__file__).resolve().parents[1]
-_FIXTURES = _ROOT / "tests" / "fixtures" / "exported"
-_PAGE = _ROOT / "docs" / "history.md"
+_FIXTURES = ROOT / "tests" / "fixtures" / "exported"
+_PAGE = ROOT / "docs" / "history.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 _FORMS = {
     "dynamic": "any length, LoRA beside the weights",

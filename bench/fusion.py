@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import ROOT
 from optimize.backends.fusion import run_tool
 from optimize.backends.fusion_script import peak_rss_bytes
 from profiles.host import describe_host
@@ -33,9 +34,8 @@ from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_te
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, GELU_OPS, NORM_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
 
-_ROOT = Path(__file__).resolve().parents[1]
-_EXPORTED = _ROOT / "tests" / "fixtures" / "exported"
-_RESULTS = _ROOT / "bench" / "results" / "fusion.json"
+_EXPORTED = ROOT / "tests" / "fixtures" / "exported"
+_RESULTS = ROOT / "bench" / "results" / "fusion.json"
 _OURS = "ours"
 _TOOLS = (_OURS, "onnxruntime", "onnxscript", "onnxruntime-tools")
 _PARTS = {
@@ -67,7 +67,7 @@ def fused_by(tool: str, source: Path, out: Path, tools_python: Path) -> Json:
     try:
         if tool == _OURS:
             command = [sys.executable, "-m", "bench.fusion", "--child", str(source), str(out)]
-            done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             told = json.loads(done.stdout.strip().splitlines()[-1])
         elif tool == "onnxruntime-tools" and not tools_python.is_file():
             return {"failed": f"{tools_python} is missing: `make env-tools`"}
@@ -148,7 +148,7 @@ def _main() -> None:
     """Fuse with every tool and compare; the file is written after each model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=Path, nargs="*")
-    parser.add_argument("--tools-python", type=Path, default=_ROOT / ".venv-tools/bin/python")
+    parser.add_argument("--tools-python", type=Path, default=ROOT / ".venv-tools/bin/python")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()

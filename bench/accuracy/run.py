@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy.tools import NOT_INSTALLED, ROOT, TOOLS, Limits, Tool, make
+from bench import ROOT
+from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Limits, Tool, make
 from bench.printed import Printed
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import (

@@ -17,11 +17,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import ROOT
 from optimize.backends.inc_script import settings as inc_settings
 from vampnet_models.cache import Json
 from vampnet_models.spec import Role
 
-ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.02
 NOT_INSTALLED = "is not installed"
 ENDED = "ended"

@@ -24,9 +24,10 @@ from typing import Any, cast
 import numpy as np
 from rich.progress import Progress
 
+from bench import ROOT
 from bench.latency.inputs import calibration_set, timed_feed, write_feed
 from bench.latency.results import opened, save
-from bench.latency.runners import BASELINE, ROOT, RUNNERS, Runner, model_of, prepare
+from bench.latency.runners import BASELINE, RUNNERS, Runner, model_of, prepare
 from optimize.truth.audio_metrics import snr_db
 from profiles.host import available_cores, describe_host
 from vampnet_models.cache import Json

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import ROOT
 from calibration.feeds.feedset import load_feed_set
 from optimize.build import build_variant
 from optimize.recipes import NATIVE_RECIPES, find_recipe
@@ -21,7 +22,6 @@ from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.session import Feeds
 
-ROOT = Path(__file__).resolve().parents[2]
 BASELINE = "ort-fp32"
 
 

@@ -62,7 +62,7 @@ class NoMachine(Exception):
 
 
 @dataclass(frozen=True)
-class Machine:
+class _Machine:
     """`command` starts its Python; the rest says what it is."""
 
     command: tuple[str, ...]
@@ -70,7 +70,7 @@ class Machine:
     cpu: str
 
 
-def machine(folder: Path) -> Machine:
+def machine(folder: Path) -> _Machine:
     """The machine in `folder`, made there where it is missing. Raises NoMachine."""
     folder = folder.resolve()
     root, site = folder / "root", folder / "site"
@@ -82,7 +82,7 @@ def machine(folder: Path) -> Machine:
     command += ("-E", f"PYTHONPATH={site}", "-E", f"PYTHONHOME={root / 'usr'}")
     command += (str(root / "usr" / "bin" / f"python{_PYTHON_VERSION}"),)
     (folder / ".complete").touch()
-    return Machine(command, said, _CPU)
+    return _Machine(command, said, _CPU)
 
 
 def _unpack(folder: Path, root: Path, site: Path) -> None:
@@ -221,7 +221,7 @@ def _line_of(name: str, record: dict[str, Any]) -> str:
     return f"{name:<28} SI-SDR {record['arm_to_x86']:.1f} dB to x86"
 
 
-def _compare(small: Small, arm: Machine, work: Path) -> dict[str, dict[str, Any]]:
+def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, dict[str, Any]]:
     files = {"source": small.source.path, **small.variants}
     feeds = work / f"{small.source.name}.feeds.npz"
     arrays = {f"{i}/{k}": x for i, each in enumerate(small.states) for k, x in each.items()}
@@ -298,7 +298,7 @@ def _agreement(
     }
 
 
-def _write(out: Path, arm: Machine, records: dict[str, Any]) -> None:
+def _write(out: Path, arm: _Machine, records: dict[str, Any]) -> None:
     content = {
         "command": "python -m bench.machines.arm64",
         "weights": "trained",

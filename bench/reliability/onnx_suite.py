@@ -26,6 +26,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from bench import ROOT
 from bench.reliability.onnx_cases import FORMS, KINDS, Case, load_cases
 from bench.reliability.onnx_suite_case import (
     FAULTS,
@@ -41,7 +42,6 @@ from optimize.recipes import RECIPES
 from optimize.variant import versions
 from vampnet_models.onnxfile.artifact import write_text
 
-ROOT = Path(__file__).resolve().parents[2]
 _PRODUCT = ("vampnet_models", "calibration", "optimize")
 _Work = Callable[[Case, tuple[str, ...], Connection], None]
 _RECIPE_NAMES = tuple(recipe.name for recipe in RECIPES)
@@ -53,7 +53,8 @@ def code_key() -> str:
     """A hash of the product's code, of the bench's and of the versions that decide a variant."""
     digest = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
     files = [p for folder in _PRODUCT for p in (ROOT / folder).rglob("*.py")]
-    files += (ROOT / "bench").glob("onnx_*.py")
+    here = Path(__file__).parent
+    files += [*here.glob("onnx_*.py"), here / "judge.py"]
     for path in sorted(files):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
+from bench import ROOT
 from bench.reliability.judge import BOUNDS
 from bench.reliability.onnx_cases import FORMS, KINDS
 from bench.reliability.onnx_suite_case import (
@@ -22,7 +22,6 @@ from bench.reliability.onnx_suite_case import (
 from optimize.variant import versions
 from vampnet_models.cache import Json
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench" / "results" / "onnx_suite.json"
 DOCS = ROOT / "docs" / "results" / "reliability.md"
 _SCHEMA = 1

@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.reliability.onnx_suite import ROOT, code_key
+from bench import ROOT
+from bench.reliability.onnx_suite import code_key
 from bench.reliability.onnx_suite_case import limit_memory, tail
 from bench.reliability.real_converters import CONVERTERS, OURS
 from bench.reliability.real_results import DOCS, RESULTS, gathered, with_section
@@ -141,7 +142,7 @@ def key_of(converter: str, source: Path) -> str:
     """A hash of what a row depends on: for ours the product's code, for all the bench's."""
     digest = hashlib.sha256(source.read_bytes())
     digest.update(json.dumps(versions(), sort_keys=True).encode())
-    for path in sorted((ROOT / "bench").glob("real_*.py")):
+    for path in sorted(Path(__file__).parent.glob("real_*.py")):
         if path.name != "real_results.py":
             digest.update(path.read_bytes())
     if converter in OURS:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.reliability.onnx_suite_results import DOCS, ROOT, put_section
+from bench import ROOT
+from bench.reliability.onnx_suite_results import DOCS, put_section
 from bench.reliability.real_converters import CONVERTERS
 from bench.reliability.real_tasks import TASKS
 from bench.reliability.real_wheels import SHIPPED

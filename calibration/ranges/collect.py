@@ -55,30 +55,6 @@ class Terms:
     on_prediction: Callable[[Prediction], None] | None = None
 
 
-def collect_ranges(
-    model_path: Path,
-    feeds: Iterable[Feeds],
-    tensors: Sequence[str],
-    observer: str = "minmax",
-    *,
-    threads: int = 0,
-    progress: Progress | None = None,
-) -> dict[str, Range]:
-    """The range of each named tensor over all feeds.
-
-    `tensors` are graph inputs or intermediate values of the main graph, `observer` one of
-    `OBSERVERS`. The model file is only read; external weights are not copied.
-
-    Raises InputError: an unknown observer or tensor, no feeds, a feed that the model refuses,
-    or a tensor that holds NaN or infinity.
-    """
-    axes = dict.fromkeys(tensors)
-    found = collect_channel_ranges(
-        model_path, feeds, axes, observer, threads=threads, progress=progress
-    )
-    return {name: seen for name, seen in found.items() if isinstance(seen, Range)}
-
-
 def collect_channel_ranges(
     model_path: Path,
     feeds: Iterable[Feeds],

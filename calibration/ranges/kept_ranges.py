@@ -32,7 +32,7 @@ _NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
-class Key:
+class _Key:
     """What ranges depend on; two of the same key are the same."""
 
     graph: str
@@ -71,14 +71,14 @@ class Collected:
 
 def key_of(
     model_path: Path, feeds: Sequence[Feeds], axes: Mapping[str, int | None], observer: str
-) -> Key:
+) -> _Key:
     """The key of a calibration; reads the whole model once."""
     text = json.dumps(list(axes.items()))
     bins = ""
     if observer != "minmax":
         share = f" and {CHANNEL_PERCENTILE} %" if observer == "percentile" else ""
         bins = f", {CHANNEL_BINS} bins{share} per channel"
-    return Key(
+    return _Key(
         graph=sha256_of(model_files(model_path, load_model(model_path))),
         feeds=digest_feeds(feeds).hexdigest(),
         observer=describe(observer) + bins,
@@ -87,7 +87,7 @@ def key_of(
     )
 
 
-def load(store: Store, key: Key) -> Collected:
+def load(store: Store, key: _Key) -> Collected:
     """What is kept under this key; nothing where the file is absent or another calibration's.
 
     Raises InputError where the user named a file that is unreadable or another calibration's.
@@ -112,7 +112,7 @@ def load(store: Store, key: Key) -> Collected:
     return Collected()
 
 
-def save(store: Store, key: Key, collected: Collected) -> None:
+def save(store: Store, key: _Key, collected: Collected) -> None:
     """Write all that is known so far, atomically. Raises InputError when it cannot be written."""
     names = list(collected.extremes)
     seen = [collected.extremes[name].channels() for name in names]
@@ -183,7 +183,7 @@ def _parts(arrays: dict[str, NDArray[Any]], prefix: str) -> list[tuple[NDArray[A
     return list(zip(lows, highs, strict=True)) if len(arrays[f"{prefix}sizes"]) else []
 
 
-def _difference(found: Mapping[str, Any], key: Key) -> str:
+def _difference(found: Mapping[str, Any], key: _Key) -> str:
     """In words, what a kept calibration was made of that this one is not."""
     ours = asdict(key)
     for part, what in (

@@ -16,8 +16,7 @@ import numpy as np
 
 from optimize.truth import agreement, beats
 from optimize.truth.accuracy_generic import generic_report
-from optimize.truth.accuracy_shares import shares_of
-from optimize.truth.agreement import Comparison, kl_nats
+from optimize.truth.agreement import Comparison, kl_nats, shares_of
 from optimize.truth.answers import answers_of
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from vampnet_models.errors import InputError

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optimize.truth.accuracy_shares import shares_of
-from optimize.truth.agreement import Comparison
+from optimize.truth.agreement import Comparison, shares_of
 from optimize.truth.audio_metrics import snr_db
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.records.accuracy import AccuracyReport

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vampnet_models.records.accuracy import CodebookShare, RatioShare
+
 _BLOCK_FRAMES = 29
 """Half a second: neighbouring tokens are not independent, so the bootstrap draws such blocks."""
 
 _N_RESAMPLES = 1000
-RATIO_BINS = 10
+_RATIO_BINS = 10
 """Mask ratios are grouped by tenths."""
 
 
@@ -37,9 +39,46 @@ class Share:
     n_positions: int
 
 
+def shares_of(
+    rows: list[Comparison],
+    floor_rows: list[Comparison],
+    *,
+    given: list[Share] | None = None,
+    by_ratio: bool = False,
+) -> dict[str, Any]:
+    """The shares of an AccuracyReport, by its fields' names; at least one comparison is needed."""
+    whole = total(rows)
+    codebooks = zip(per_codebook(rows), per_codebook(floor_rows), strict=True)
+    intervals = codebook_intervals(rows)
+    strata, floors = per_stratum(rows), per_stratum(floor_rows)
+    return {
+        "token_agreement": whole.value,
+        "floor": total(floor_rows).value,
+        "interval": interval(rows),
+        "n_positions": whole.n_positions,
+        "per_codebook": tuple(
+            CodebookShare(
+                i,
+                s.value,
+                f.value,
+                given[i].value if given else None,
+                s.n_positions,
+                intervals[i],
+            )
+            for i, (s, f) in enumerate(codebooks)
+            if s.n_positions
+        ),
+        "per_mask_ratio": tuple(
+            RatioShare((s + 1) / _RATIO_BINS, v.value, floors[s].value, v.n_positions)
+            for s, v in strata.items()
+            if by_ratio
+        ),
+    }
+
+
 def stratum_of(mask_ratio: float) -> int:
     """The tenth that a mask ratio in (0, 1] belongs to, 0 to 9."""
-    return min(RATIO_BINS - 1, max(0, int(np.ceil(mask_ratio * RATIO_BINS - 1e-9)) - 1))
+    return min(_RATIO_BINS - 1, max(0, int(np.ceil(mask_ratio * _RATIO_BINS - 1e-9)) - 1))
 
 
 def total(comparisons: list[Comparison]) -> Share:

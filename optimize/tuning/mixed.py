@@ -274,7 +274,8 @@ def calibrate(
     """What any mixture of a model fused as a mixture may ask for; empty where none can.
 
     One pass for the ranges, one for the second moments, by which each product is rounded in each
-    precision; the integers wait in files in `scratch`. Raises InputError as `collect_ranges` does.
+    precision; the integers wait in files in `scratch`. Raises InputError as
+    `collect_channel_ranges`.
     """
     smoothed, plain = load_model(fused), load_model(fused)
     plan = int8_static.targets(smoothed.graph, traits)

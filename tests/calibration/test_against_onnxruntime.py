@@ -12,9 +12,9 @@ from onnxruntime.quantization.calibrate import (
     PercentileCalibrater,
 )
 
-from calibration.ranges.collect import collect_ranges
 from calibration.ranges.observers import Histogram, Range, percentile_range
 from tests.calibration.ranges.test_collect import feeds_of, truth, write_model
+from tests.calibration.whole_ranges import collect_ranges
 from vampnet_models.onnxfile.session import Feeds
 
 TENSORS = ["x", "conv", "tanh"]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench.reliability.onnx_suite_results import DOCS, ROOT
+from bench import ROOT
+from bench.reliability.onnx_suite_results import DOCS
 from tests.fuzz import checkpoints, headers, sounds
 from tests.fuzz.runner import mutant_of, try_mutant
 from tests.fuzz.summary import section, with_section

@@ -78,6 +78,17 @@ def snr_db(expected: Array, found: Array) -> float:
     return float(10 * np.log10(signal / noise)) if noise > 0 else float("inf")
 
 
+def dequantize(values: Array, scales: Array, axis: int, block: int | None = None) -> Array:
+    """What DequantizeLinear computes: per channel, or per block along `axis`."""
+    if block is not None:
+        expanded = np.repeat(scales, block, axis=axis)
+        wide = np.take(expanded, np.arange(values.shape[axis]), axis=axis)
+        return (values * wide).astype(np.float32)
+    shape = [1] * values.ndim
+    shape[axis] = -1
+    return (values * scales.reshape(shape)).astype(np.float32)
+
+
 def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
     """Normal noise."""
     return np.random.default_rng(seed).standard_normal(shape, np.float32)

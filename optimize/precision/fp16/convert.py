@@ -55,7 +55,7 @@ class _State:
 
 
 @dataclass(frozen=True)
-class HalfPlan(Plan):
+class _HalfPlan(Plan):
     """A plan with the form of each node, and the record of the conversion that it is for."""
 
     kept: Keeping = field(kw_only=True)
@@ -63,7 +63,7 @@ class HalfPlan(Plan):
 
 
 @dataclass(frozen=True)
-class Float16(Precision[HalfPlan]):
+class Float16(Precision[_HalfPlan]):
     """Float16 weights and arithmetic; inputs and outputs stay float32 unless `keep_io` is False.
 
     `keep_nodes` and `keep_ops` name nodes and operators that stay in float32. So do nodes whose
@@ -85,7 +85,7 @@ class Float16(Precision[HalfPlan]):
         """Ranges, where they are measured."""
         return Needs.RANGES if self.measure else Needs.NOTHING
 
-    def plan(self, graph: ir.Graph, traits: Traits) -> HalfPlan:
+    def plan(self, graph: ir.Graph, traits: Traits) -> _HalfPlan:
         """Which nodes become float16; the graph's values get their types.
 
         Raises InputError when the type of a value cannot be inferred, or when the graph does not
@@ -96,15 +96,15 @@ class Float16(Precision[HalfPlan]):
         found = self._planned(graph, traits, self.ranges or {})
         return replace(found, ranges=tensors_to_measure(graph)) if self.measure else found
 
-    def _planned(self, graph: ir.Graph, traits: Traits, ranges: Mapping[str, Range]) -> HalfPlan:
+    def _planned(self, graph: ir.Graph, traits: Traits, ranges: Mapping[str, Range]) -> _HalfPlan:
         measured = nodes_to_keep(graph, ranges)
         kept = keeping(graph, self.keep_nodes, self.keep_ops, measured, traits)
         reported = (*HEAVY_OPS, *KEEP_OPS, *self.keep_ops)
         record = _conversion(graph, kept, reported, {*self.keep_nodes, *measured})
         chosen = tuple(kept.forms)
-        return HalfPlan(chosen, record.float_nodes, traits=traits, kept=kept, record=record)
+        return _HalfPlan(chosen, record.float_nodes, traits=traits, kept=kept, record=record)
 
-    def apply(self, model: ir.Model, plan: HalfPlan, evidence: Evidence) -> Conversion:
+    def apply(self, model: ir.Model, plan: _HalfPlan, evidence: Evidence) -> Conversion:
         """Convert a model in place, by what was measured where that was asked for."""
         graph = model.graph
         if self.measure:

@@ -196,17 +196,6 @@ def pack_zeros(zeros: NDArray[np.uint8], bits: Bits) -> NDArray[np.uint8]:
     return np.ascontiguousarray(low | (high << 4)).astype(np.uint8).reshape(-1)
 
 
-def dequantize(values: _Array, scales: Floats, axis: int, block: int | None = None) -> Floats:
-    """What DequantizeLinear computes: per channel, or per block along `axis`."""
-    if block is not None:
-        expanded = np.repeat(scales, block, axis=axis)
-        wide = np.take(expanded, np.arange(values.shape[axis]), axis=axis)
-        return (values * wide).astype(np.float32)
-    shape = [1] * values.ndim
-    shape[axis] = -1
-    return (values * scales.reshape(shape)).astype(np.float32)
-
-
 def _split_blocks(weight: Floats, axis: int, block: int) -> Floats:
     """`weight` with `axis` split into (blocks, block), padded by zeros to whole blocks."""
     length = weight.shape[axis]

@@ -39,6 +39,7 @@ from bench.reliability.onnx_suite_results import (
     section,
     with_section,
 )
+from bench.reliability.real_models import key_of
 
 SAMPLE = 60
 SHARES = {"node": 48, "simple": 2, "pytorch-converted": 6, "pytorch-operator": 4}
@@ -168,6 +169,16 @@ def test_only_what_has_no_row_of_this_code_is_run(tmp_path: Path) -> None:
     not_run = Row(case.kind, case.name, case.form, SOURCE, UNRUNNABLE)
     assert list(unfinished([case], [not_run], ("fused", "fp16"))) == []
     assert len(code_key()) == 16
+
+
+def test_the_key_of_rows_holds_the_code_that_judges_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read.append(p.as_posix()) or whole(p))
+    code_key()
+    key_of("onnxruntime x", Path(__file__))
+    ends = {"/optimize/build.py", "/reliability/onnx_cases.py", "/reliability/real_tasks.py"}
+    assert {end for end in ends if any(path.endswith(end) for path in read)} == ends
 
 
 def test_rows_are_counted_and_reasons_gathered() -> None:

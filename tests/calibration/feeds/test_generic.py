@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 from calibration.feeds.checked import read_feeds
 from calibration.feeds.feedset import load_feed_set
 from calibration.feeds.generic import generic_feeds
-from calibration.ranges.collect import collect_ranges
 from tests import tiny_graphs
+from tests.calibration.whole_ranges import collect_ranges
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session

@@ -7,8 +7,9 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from calibration.ranges.collect import collect_channel_ranges, collect_ranges
+from calibration.ranges.collect import collect_channel_ranges
 from calibration.ranges.observers import OBSERVERS, ChannelRange
+from tests.calibration.whole_ranges import collect_ranges
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import save_model
 from vampnet_models.onnxfile.session import Feeds

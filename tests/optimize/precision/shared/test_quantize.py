@@ -4,13 +4,12 @@ import pytest
 from optimize.precision.shared.quantize import (
     Bits,
     block_scales,
-    dequantize,
     pack_matmul,
     per_channel_scales,
     quantize_blocks,
     quantize_per_channel,
 )
-from tests.optimize.graphs import normal, snr_db
+from tests.optimize.graphs import dequantize, normal, snr_db
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -11,7 +11,6 @@ from optimize.precision.shared.quantize import (
     Bits,
     asymmetric_blocks,
     block_scales,
-    dequantize,
     fitted_blocks,
     pack_zeros,
     quantize_asymmetric,
@@ -20,7 +19,17 @@ from optimize.precision.shared.quantize import (
 from optimize.precision.shared.tables import lookups
 from optimize.precision.weights.weight_only import FLOAT_COMPUTE, Method, WeightOnly
 from optimize.surgery.graph import tensor_of
-from tests.optimize.graphs import check, convert, model, normal, ops, run, runtime_ops, snr_db
+from tests.optimize.graphs import (
+    check,
+    convert,
+    dequantize,
+    model,
+    normal,
+    ops,
+    run,
+    runtime_ops,
+    snr_db,
+)
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.spec import spec_of
