@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,12 +73,11 @@ def tune(
         reporter.tell_kept()
     reporter.plan(0)
     spend(tuned, cache, goal, reporter)
-    candidates = {name: each.candidates for name, each in tuned.items()}
-    sets = sets_of(candidates)
     held_out = HeldOut(tuned, inputs.evaluation, cache, reporter)
     reporter.note("checking sets on held-out audio, the best first")
-    chosen, dropped = held_out.settle(sets, goal)
-    uniform, _ = held_out.settle(uniform_sets(candidates), goal)
+    chosen, dropped = held_out.settle(sets_of, goal)
+    uniform, _ = held_out.settle(uniform_sets, goal)
+    sets = sets_of({name: each.candidates for name, each in tuned.items()})
     return Search(tuned, sets, chosen, uniform, dropped, held_out)
 
 
@@ -129,14 +128,22 @@ class HeldOut:
         return remembered_record(FreeRunning, path, key, measure)
 
     def settle(
-        self, sets: Sequence[ModelSet], goal: SearchGoal
+        self,
+        sets_of: Callable[[Mapping[str, Sequence[Candidate]]], Sequence[ModelSet]],
+        goal: SearchGoal,
     ) -> tuple[ModelSet | None, list[Reverted]]:
-        """The best set that keeps to the budget here too; what was dropped for not doing so."""
+        """The best set that keeps to the budget here too; what was dropped for not doing so.
+
+        The sets are made anew of what is left: what a dropped candidate dominated counts again.
+        """
         dropped: list[Reverted] = []
         refused: set[tuple[str, str]] = set()
         while True:
-            left = [s for s in sets if not refused & {(p.model, p.recipe) for p in s.parts}]
-            best = choose(left, goal.budget, goal.prefer)
+            left = {
+                name: [c for c in each.candidates if (name, c.recipe) not in refused]
+                for name, each in self._tuned.items()
+            }
+            best = choose(sets_of(left), goal.budget, goal.prefer)
             if best is None:
                 return None, dropped
             held = ModelSet(tuple(self._judged(p) for p in best.parts))
