@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from vampnet_models.errors import InputError
 
-_Scalar = str | int | float | bool
-
 
 @dataclass(frozen=True)
 class Record:
@@ -47,37 +45,6 @@ class Record:
         if value is not None and not isinstance(value, str):
             raise self._wrong(key, "a text", value)
         return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings; one string counts as a list of one, absent as none."""
-        value = self.data.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise self._wrong(key, "a list of texts", value)
-        return tuple(value)
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        """A list of numbers; empty when absent or null."""
-        value = self.data.get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(
-            isinstance(v, int | float) and not isinstance(v, bool) for v in value
-        ):
-            raise self._wrong(key, "a list of numbers", value)
-        return tuple(float(v) for v in value)
-
-    def pair(self, key: str) -> tuple[float, float] | None:
-        """Two numbers `[low, high]`, or None when absent or null."""
-        values = self.numbers(key)
-        if not values:
-            return None
-        if len(values) != 2:
-            raise self._wrong(key, "two numbers [low, high]", self.data[key])
-        return values[0], values[1]
 
     def record(self, key: str) -> Record:
         """An object; an empty one when absent or null."""
