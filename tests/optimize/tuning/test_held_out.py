@@ -15,8 +15,9 @@ from profiles.targets.order import parse_targets
 from tests.heard import Heard
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.tuning import Candidate
-from vampnet_models.spec import Role
+from vampnet_models.spec import ModelSpec, Role
 
+SPEC = ModelSpec(Role.GENERIC, (), (), 21)
 BYTES = {"tuned": 20, "int8": 30, "fp16": 50}
 GOAL = SearchGoal(
     min_agreement=0.9,
@@ -34,7 +35,7 @@ def settled(held: dict[str, float], sets: Any) -> tuple[str | None, list[str]]:
         Candidate("m", recipe, size, 0.0, 1.0, None, 1.0, 1.0, recipe != "tuned")
         for recipe, size in BYTES.items()
     ]
-    model = SimpleNamespace(candidates=found, artifact=SimpleNamespace(role=Role.GENERIC))
+    model = SimpleNamespace(candidates=found, artifact=SimpleNamespace(spec=SPEC))
     judge = HeldOut({"m": model}, None, Path(), Heard())  # type: ignore[arg-type, dict-item]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
