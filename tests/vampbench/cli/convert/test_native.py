@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vampbench as vb
 from tests.vampbench.conftest import Finished
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.native import _CACHE_VARIABLE, compiler
@@ -32,6 +33,9 @@ def test_a_native_variant_lies_beside_its_portable_one(
     assert (native["custom_operators"], native["portable"]) == (["Snake"], "decoder.onnx")
     assert native["fusions"]["native_snake"] == portable["fusions"]["snake"]
     assert native["path"] == str(tmp_path / "decoder.native.onnx")
+    again = vb.build(source, "fused", output=out, native=True)
+    assert again.reused and again.native is not None
+    assert again.native.path == Path(native["path"])
     codes = np.random.default_rng(0).integers(0, 1024, (1, 14, 9))
     expected = open_session(source).run({"codes": codes})["audio"]
     found = open_session(Path(native["path"])).run({"codes": codes})["audio"]
@@ -39,9 +43,9 @@ def test_a_native_variant_lies_beside_its_portable_one(
 
     twice = vampbench("native")
     assert "was there already" in twice.stdout and twice.stderr == ""
-    again = vampbench("fp16", native["path"], "-o", tmp_path / "again.onnx")
-    assert (again.code, len(again.lines)) == (2, 1)
-    assert "would lose its portable model; convert codec_decoder.onnx" in again.lines[0]
+    lost = vampbench("fp16", native["path"], "-o", tmp_path / "again.onnx")
+    assert (lost.code, len(lost.lines)) == (2, 1)
+    assert "would lose its portable model; convert codec_decoder.onnx" in lost.lines[0]
     fixed = vampbench("make-static", native["path"], "-o", tmp_path / "fixed.onnx")
     assert fixed.code == 2 and fixed.stderr.endswith("convert codec_decoder.onnx\n")
     assert not list(tmp_path.glob("again*")) and not list(tmp_path.glob("fixed*"))
