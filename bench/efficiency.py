@@ -26,6 +26,7 @@ from profiles.place import cpu
 from profiles.profile import profile_variants
 from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
+from vampnet_models.records.generic import as_json
 from vampnet_models.spec import Role
 
 _OUT = Path(__file__).parent / "results" / "efficiency.json"
@@ -71,7 +72,7 @@ def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> lis
         feeds = Path(folder) / "feeds.npz"
         np.savez(feeds, allow_pickle=False, **_feeds(source.role, source.spec.inputs, frames))
         plan = Plan(rounds=rounds, cold=False)
-        found = profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True)
+        found = as_json(profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True))
     rows = []
     for recipe, targets in found.items():
         record = targets["cpu"]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -253,8 +252,7 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
         upstream=feeds.upstream,
         observer=recipe.observer,
         settings=dict(recipe.precision.settings),
-        # As it will be read again: JSON has no tuples.
-        coverage=json.loads(json.dumps(asdict(feeds.coverage()))),
+        coverage=feeds.coverage(),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from profiles.count.examine import feed_shapes
 from profiles.measure.measure import DEFAULT_PLAN
@@ -14,6 +13,11 @@ from profiles.targets.contract import Request
 from profiles.targets.order import profilers, sharing
 from vampnet_models.family import Family
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.generic import read
+from vampnet_models.records.results import Profile
+
+Profiles = dict[str, dict[str, Profile]]
+"""By recipe, then by the name of the place."""
 
 REFERENCE = "reference"
 """How the model that the others are timed against is called."""
@@ -28,7 +32,7 @@ def profile_variants(
     operators: bool = False,
     family: Family | None = None,
     progress: StepProgress | None = None,
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> Profiles:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
     `places` as `parse_targets` gives them. With `operators`, CPU measurements also say where the
@@ -39,7 +43,7 @@ def profile_variants(
     cannot be read.
     """
     shapes = feed_shapes(feeds_path)
-    records: dict[str, dict[str, dict[str, Any]]] = {recipe: {} for recipe in variants}
+    records: Profiles = {recipe: {} for recipe in variants}
     by_name = {profiler.name: profiler for profiler in profilers()}
     for place in places:
         profiler = by_name[place.name]
@@ -55,7 +59,7 @@ def profile_variants(
             family=family,
         )
         for recipe, record in profiler.profile(request).items():
-            records[recipe][place.name] = record
+            records[recipe][place.name] = read(Profile, record, f"{recipe} on {place.name}", "")
     return records
 
 

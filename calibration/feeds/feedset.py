@@ -15,7 +15,7 @@ from calibration.feeds.npz import numbered, read_npz, write_npz
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.session import Array, Feeds
-from vampnet_models.records.results import FeedCoverage
+from vampnet_models.records.variant import FeedCoverage
 from vampnet_models.spec import Role
 
 _RATIO_BINS = 10

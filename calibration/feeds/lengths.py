@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Accepts, Lengths
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.spec import Role, TensorSpec
 
@@ -50,24 +50,21 @@ def in_step(reference: Artifact, variants: Sequence[Artifact], reporter: Reporte
     return replace(reference, spec=replace(reference.spec, inputs=tuple(inputs)))
 
 
-def accepted_by(artifact: Artifact) -> Json:
+def accepted_by(artifact: Artifact) -> Lengths:
     """Which lengths a model takes; found by running it where that is not known.
 
-    `accepts` is `any`, `one`, `up-to` or `none`; `length` is in samples of an encoder's sound and
-    in frames of codes; `whole_mask` where a transformer takes nothing that is partly masked;
-    `reason` is what the runtime said of another length. Of a generic model nobody knows which axis
-    is a length: it accepts what is `declared`.
+    Of a generic model nobody knows which axis is a length: it accepts what is `declared`.
     """
     if artifact.role is Role.GENERIC and artifact.spec.part is None:
-        return {"accepts": "declared", "length": None, "whole_mask": False, "reason": None}
+        return Lengths("declared", None, whole_mask=False, reason=None)
     found = accepted_lengths(artifact.path, artifact.spec, open_session(artifact.path))
-    accepts = "any" if found.fixed is None else "up-to" if found.at_most else "one"
-    return {
-        "accepts": accepts if found.usable else "none",
-        "length": found.fixed,
-        "whole_mask": found.whole_mask,
-        "reason": found.reason or found.mask_reason,
-    }
+    fixed: Accepts = "any" if found.fixed is None else "up-to" if found.at_most else "one"
+    return Lengths(
+        accepts=fixed if found.usable else "none",
+        length=found.fixed,
+        whole_mask=found.whole_mask,
+        reason=found.reason or found.mask_reason,
+    )
 
 
 def check_fed(path: Path, feeds: Iterable[Feeds], variant: Artifact) -> None:

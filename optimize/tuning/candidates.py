@@ -33,15 +33,14 @@ from optimize.tuning.refine import TARGETS
 from optimize.tuning.search import assignments
 from optimize.tuning.sensitivity import Effect
 from profiles.measure.rounds import Plan
-from profiles.place import Place
-from profiles.profile import REFERENCE, profile_variants
-from vampnet_models.cache import Json, key_of, remembered
+from profiles.profile import REFERENCE, Profiles, profile_variants
+from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.progress import Reporter
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import remembered_record
-from vampnet_models.records.results import Block
+from vampnet_models.records.results import Block, Profile
 from vampnet_models.records.tuning import Candidate
 
 _MAX_MIXTURES = 6
@@ -83,7 +82,7 @@ class TunedModel:
     effects: dict[str, list[Effect]]
     mixtures: dict[str, Assignment] = field(default_factory=dict)
     built: dict[str, Path] = field(default_factory=dict)
-    profiles: dict[str, dict[str, Json]] = field(default_factory=dict)
+    profiles: Profiles = field(default_factory=dict)
     candidates: list[Candidate] = field(default_factory=list)
 
 
@@ -168,15 +167,17 @@ def add_candidates(
     # Ratios are of one run each; the reference's own time is the first run's for all.
     tuned.profiles.update({name: each for name, each in profiles.items() if name in built})
     tuned.profiles.setdefault(REFERENCE, profiles[REFERENCE])
+    reference = tuned.profiles[REFERENCE].get(goal.target.name, Profile())
     for name, path in built.items():
         reporter.reach()
         accuracy = accuracy_of(tuned, path, tuned.search, lambda: tuned.truth, cache, reporter)
-        profile = profiles.get(name, {}).get(goal.target.name, {})
-        if accuracy.nonfinite or profile.get("kind") != "measurement":
+        profile = profiles.get(name, {}).get(goal.target.name, Profile())
+        ratio, reference_s = profile.ratio_to_reference, reference.median_s
+        if accuracy.nonfinite or ratio is None or reference_s is None:
             why = _why(accuracy, profile)
             reporter.warn(f"{tuned.artifact.name}: {name}: no candidate: {why}")
             continue
-        tuned.candidates.append(_candidate(tuned, name, path, accuracy, goal.target))
+        tuned.candidates.append(_candidate(tuned, name, path, accuracy, ratio, reference_s))
 
 
 def _steps_of(candidates: int) -> int:
@@ -244,14 +245,14 @@ def accuracy_of(
 
 def _profiles(
     tuned: TunedModel, built: Mapping[str, Path], cache: Path, goal: SearchGoal, reporter: Reporter
-) -> dict[str, dict[str, Json]]:
+) -> Profiles:
     """The source and some candidates, timed in turns."""
     artifact, target, rounds = tuned.artifact, goal.target, goal.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
     key = key_of(artifact.sha256, *hashes, tuned.evaluation.sha256, target, rounds, *_versions())
     feed = cache / "feeds" / f"{artifact.name}.npz"
 
-    def measure() -> Json:
+    def measure() -> Profiles:
         save_feed(profile_feed(artifact, tuned.evaluation.feeds[0]), feed)
         with reporter.task(f"{artifact.name}: timing {len(built)} candidates") as update:
             return profile_variants(
@@ -262,14 +263,18 @@ def _profiles(
                 progress=lambda done, total, _text: update(done, total),
             )
 
-    return remembered(cache / "profiles" / artifact.name / f"{key[:16]}.json", key, measure)
+    path = cache / "profiles" / artifact.name / f"{key[:16]}.json"
+    return remembered_record(Profiles, path, key, measure)
 
 
 def _candidate(
-    tuned: TunedModel, recipe: str, path: Path, accuracy: AccuracyReport, place: Place
+    tuned: TunedModel,
+    recipe: str,
+    path: Path,
+    accuracy: AccuracyReport,
+    time_ratio: float,
+    reference_s: float,
 ) -> Candidate:
-    profile = tuned.profiles[recipe][place.name]
-    reference = tuned.profiles[REFERENCE][place.name]
     return Candidate(
         model=tuned.artifact.name,
         recipe=recipe,
@@ -277,17 +282,17 @@ def _candidate(
         loss=loss_of(accuracy),
         agreement=accuracy.token_agreement,
         si_sdr_db=accuracy.si_sdr_db,
-        time_ratio=profile["ratio_to_reference"],
-        reference_s=reference["median_s"],
+        time_ratio=time_ratio,
+        reference_s=reference_s,
         uniform=recipe not in tuned.mixtures,
         first_agreement=first_agreement(tuned.artifact.spec, accuracy),
     )
 
 
-def _why(accuracy: AccuracyReport, profile: Json) -> str:
+def _why(accuracy: AccuracyReport, profile: Profile) -> str:
     if accuracy.nonfinite:
         return f"{accuracy.nonfinite} outputs are NaN or infinite"
-    return f"not timed: {profile.get('reason', 'no measurement')}"
+    return f"not timed: {profile.reason or 'no measurement'}"
 
 
 def _versions() -> tuple[str, ...]:

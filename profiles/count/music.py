@@ -13,6 +13,7 @@ from typing import Any
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.family import TYPICAL, Family
+from vampnet_models.records.results import Chain, Profile
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, Role
 
@@ -65,28 +66,24 @@ def rates(
     return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
 
 
-def chain_record(
-    records: Mapping[Role, Mapping[str, Any]], family: Family | None
-) -> dict[str, Any] | None:
-    """Seconds per 10 s of music from measured records of one target; None when a role lacks one.
+def chain_of(
+    name: str, target: str, profiles: Mapping[Role, Profile], family: Family | None
+) -> Chain | None:
+    """Seconds per 10 s of music from measurements on one target; None when a role lacks one.
 
-    Calculated from medians, so `kind` is neither measurement nor estimate but `derived`; `noisy`
+    Calculated from medians, so it is neither measurement nor estimate but `derived`; `noisy`
     where one of them is.
     """
     times = {
-        role: RoleTime(record["median_s"], record["audio_s"])
-        for role, record in records.items()
-        if record["kind"] == "measurement" and "audio_s" in record
+        role: RoleTime(profile.median_s, profile.more["audio_s"])
+        for role, profile in profiles.items()
+        if profile.kind == "measurement" and profile.median_s and "audio_s" in profile.more
     }
     found = seconds_per_piece(times, family or TYPICAL)
     if found is None:
         return None
-    return {
-        "kind": "derived",
-        "s_per_10s_of_music": found[0],
-        "noisy": any(record.get("noisy") for record in records.values()),
-        "assumptions": list(found[1]),
-    }
+    noisy = any(profile.noisy for profile in profiles.values())
+    return Chain(name, target, *found, noisy=noisy)
 
 
 def seconds_per_piece(

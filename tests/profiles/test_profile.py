@@ -9,6 +9,7 @@ from profiles.profile import profile_variants
 from profiles.targets.order import parse_targets
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
+from vampnet_models.records.generic import as_json
 
 QUICK = Plan(rounds=4, min_rounds=2, warmup_max=3, cold=False)
 
@@ -30,7 +31,7 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
         plan=QUICK,
         progress=lambda done, total, what: seen.append(what),
     )
-    records = json.loads(json.dumps(records))
+    records = json.loads(json.dumps(as_json(records)))
     for recipe in ("reference", "other"):
         assert set(records[recipe]) == {"cpu", "cuda", "mobile"}
         assert records[recipe]["cpu"]["kind"] == "measurement"
@@ -55,7 +56,7 @@ def test_on_demand_the_record_says_where_the_time_goes(tmp_path):
     feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
     path = graphs.save(graphs.slow_matmul(2), tmp_path / "a.onnx")
     record = profile_variants({"reference": path}, feeds, (cpu(1),), plan=QUICK, operators=True)
-    measured = json.loads(json.dumps(record))["reference"]["cpu"]
+    measured = json.loads(json.dumps(as_json(record)))["reference"]["cpu"]
     assert measured["operator_times"]["by_operator"][0]["name"] == "MatMul"
     assert measured["roofline"]["efficiency"] > 0
     assert measured["peaks"]["threads"] == 1

@@ -38,7 +38,7 @@ def open_models(path: str | Path) -> dict[str, Artifact]:
     given = Path(path)
     found, skipped = open_all(tuple(find_models(given)) if given.is_dir() else (given,), Reporter())
     if skipped:
-        raise InputError(skipped[0]["reason"])
+        raise InputError(skipped[0].reason)
     return {artifact.name: artifact for artifact in found}
 
 

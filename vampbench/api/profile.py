@@ -22,7 +22,7 @@ from vampbench.api.progress import Heard, Listener
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.records import results
-from vampnet_models.records.generic import read
+from vampnet_models.records.generic import as_json, read
 from vampnet_models.records.results import Profile
 from vampnet_models.scratch import scratch_folder
 
@@ -121,13 +121,15 @@ def profile(
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with heard.task("profiling") as update:
-            records = profile_variants(
-                {name: artifact.path for name, artifact in given.items()},
-                feed,
-                chosen,
-                plan=Plan(rounds=rounds),
-                operators=operators,
-                progress=lambda done, total, _text: update(done, total),
+            records = as_json(
+                profile_variants(
+                    {name: artifact.path for name, artifact in given.items()},
+                    feed,
+                    chosen,
+                    plan=Plan(rounds=rounds),
+                    operators=operators,
+                    progress=lambda done, total, _text: update(done, total),
+                )
             )
     found = (
         f"{name}: {warning}"

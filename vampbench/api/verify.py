@@ -154,7 +154,7 @@ def verify(
         save_golden(truth, Path(write_golden))
     with heard.task("variant tokens") as update:
         report = compare(truth, theirs, update)
-    status, reason = judge(report.as_json(), min_agreement)
+    status, reason = judge(report, min_agreement)
     runtime = _runtime(theirs, truth.feeds[0], heard)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"

@@ -22,10 +22,10 @@ from optimize.recipes import find_recipe
 from optimize.variant import versions
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Variant
 from vampnet_models.text import end_of
 
 _PREFIX = "dask://"
@@ -188,17 +188,16 @@ def _profile(job: Job, model: Path, key: str) -> None:
     artifact, space = open_artifact(model), Workspace(job.out)
     calibration, evaluation = _feeds(artifact, space, key)
     variants = _verified(job, artifact, space, calibration, evaluation)
-    profile(artifact, {}, variants, evaluation, job, space, Reporter())
+    profile(artifact, variants, evaluation, job, space, Reporter())
 
 
 def _verified(
     job: Job, artifact: Artifact, space: Workspace, calibration: FeedSet, evaluation: FeedSet
-) -> list[Json]:
+) -> tuple[Variant, ...]:
     """The variants, found made, with their accuracy, found or compared now."""
     recipes = [find_recipe(name) for name in job.recipes]
     variants = [build(artifact, recipe, calibration, space, Reporter()) for recipe in recipes]
-    verify(artifact, variants, evaluation, job, space, Reporter())
-    return variants
+    return verify(artifact, variants, evaluation, job, space, Reporter())
 
 
 def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, FeedSet]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,15 +27,15 @@ from optimize.truth.accuracy import Truth, compare, reference_truth
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
-from profiles.profile import REFERENCE, profile_variants
+from profiles.profile import REFERENCE, Profiles, profile_variants
 from profiles.report.render import write_report
 from profiles.targets.order import parse_targets, profilers
 from vampbench.work.goldens import keep_golden
 from vampbench.work.outside import look_outside
-from vampbench.work.results import provenance_of, results_of
+from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants, warn_not_probed
-from vampbench.work.workspace import Workspace, relative_to
-from vampnet_models.cache import Json, key_of, recall, remember
+from vampbench.work.workspace import Workspace
+from vampnet_models.cache import key_of, remember
 from vampnet_models.chain.members import in_turn, open_all
 from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
@@ -44,9 +45,16 @@ from vampnet_models.onnxfile.artifact import (
     open_artifact,
 )
 from vampnet_models.progress import Reporter
-from vampnet_models.records.files import write_record
-from vampnet_models.records.generic import RESULTS
-from vampnet_models.records.results import Results
+from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.files import recall_record, write_record
+from vampnet_models.records.generic import RESULTS, as_json
+from vampnet_models.records.results import (
+    BothCoverages,
+    FailedStep,
+    Model,
+    Results,
+    Variant,
+)
 from vampnet_models.repair.inspection import problems_of
 
 _LOOKING = "looking at the model"
@@ -112,7 +120,7 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
-    models: list[Json] = []
+    models: list[Model] = []
     results = Results()
     steps = len(_STEPS) + 2 * len(job.recipes)
     for artifact in in_turn(artifacts, reporter):
@@ -133,79 +141,77 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
 
 def _model(
     artifact: Artifact, job: Job, space: Workspace, inputs: ChainInputs, reporter: Reporter
-) -> Json:
+) -> Model:
     """Everything about one model; a step that fails names its reason and the rest goes on.
 
     Where nothing can be fed, every recipe has failed, for that reason.
     """
-    facts: Json = {
-        "name": artifact.name,
-        "role": artifact.role.value,
-        "path": relative_to(space.root, artifact.path),
-        "source_bytes": artifact.bytes,
-        "source_sha256": artifact.sha256,
-        "weights": "unknown",
-        "made_here": None,
-        "lengths": None,
-        "family": None if artifact.spec.family is None else asdict(artifact.spec.family),
-        "problems": [],
-        "failed_steps": [],
-        "profiles": {},
-        "variants": [],
-    }
+    found = source_of(artifact, space.root)
+    failed: list[FailedStep] = []
+    step = partial(_step, artifact.name, failed, reporter)
+    unfed: WorkbenchError | None = None
     reporter.reach()
     try:
         with contained():
             calibration, evaluation = both_feeds(artifact, job, space, inputs, reporter)
     except WorkbenchError as error:
         reporter.warn(f"{artifact.name}: {error}")
-        facts["variants"] = [_failed(recipe, str(error)) for recipe in job.recipes]
-    with _step(_LOOKING, facts, reporter):
-        model = load_model(artifact.path)
-        facts |= provenance_of(model)
-        facts["problems"] = [asdict(problem) for problem in problems_of(artifact, model)]
-        facts["lengths"] = accepted_by(artifact)
-        for problem in facts["problems"]:
-            if problem["fatal"]:
-                reporter.warn(f"{artifact.name}: {problem['text']}")
-    if facts["variants"]:
-        return facts
+        unfed = error
+    with step(_LOOKING):
+        found = _looked_at(found, artifact, reporter)
+    if unfed is not None:
+        variants = tuple(Variant(recipe, "failed", reason=str(unfed)) for recipe in job.recipes)
+        return replace(found, variants=variants, failed_steps=tuple(failed))
     for warning in calibration.warnings:
         reporter.warn(f"{artifact.name}: {warning}")
-    facts["coverage"] = {
-        "calibration": asdict(calibration.coverage()),
-        "evaluation": asdict(evaluation.coverage()),
-    }
-    variants = [
+    coverage = BothCoverages(calibration.coverage(), evaluation.coverage())
+    variants = tuple(
         build(artifact, recipe, calibration, space, reporter)
         for recipe in ALL_RECIPES
         if recipe.name in job.recipes
-    ]
-    facts["variants"] = variants
-    with _step(_RANGES, facts, reporter):
-        facts["coverage"]["outside"] = look_outside(
-            artifact, variants, calibration, evaluation, space, reporter
-        )
-    verify(artifact, variants, evaluation, job, space, reporter)
-    with _step(_GRAPHS, facts, reporter):
-        check_variants(variants, space.root, evaluation.feeds[0], reporter)
-    with _step(_PROFILING, facts, reporter):
-        profile(artifact, facts, variants, evaluation, job, space, reporter)
-    with _step(_KEEPING, facts, reporter):
+    )
+    with step(_RANGES):
+        outside = look_outside(artifact, variants, calibration, evaluation, space, reporter)
+        coverage = replace(coverage, outside=outside)
+    variants = verify(artifact, variants, evaluation, job, space, reporter)
+    with step(_GRAPHS):
+        variants = check_variants(variants, space.root, evaluation.feeds[0], reporter)
+    profiles: Profiles = {}
+    with step(_PROFILING):
+        profiles = profile(artifact, variants, evaluation, job, space, reporter)
+    with step(_KEEPING):
         keep_golden(artifact, evaluation, space)
-    return facts
+    return replace(
+        found,
+        coverage=coverage,
+        profiles=profiles.get(REFERENCE, {}),
+        variants=tuple(replace(v, profiles=profiles.get(v.recipe, {})) for v in variants),
+        failed_steps=tuple(failed),
+    )
+
+
+def _looked_at(found: Model, artifact: Artifact, reporter: Reporter) -> Model:
+    """With what the graph says; a problem that makes the model useless is told."""
+    model = load_model(artifact.path)
+    weights, made_here = provenance_of(model)
+    problems = tuple(problems_of(artifact, model))
+    lengths = accepted_by(artifact)
+    for problem in problems:
+        if problem.fatal:
+            reporter.warn(f"{artifact.name}: {problem.text}")
+    return replace(found, weights=weights, made_here=made_here, problems=problems, lengths=lengths)
 
 
 @contextmanager
-def _step(what: str, facts: Json, reporter: Reporter) -> Iterator[None]:
+def _step(name: str, failed: list[FailedStep], reporter: Reporter, what: str) -> Iterator[None]:
     """A step that others can do without: why it failed is named, and stands in the results."""
     reporter.reach()
     try:
         with contained():
             yield
     except WorkbenchError as error:
-        reporter.warn(f"{facts['name']}: {what} failed: {error}")
-        facts["failed_steps"].append({"step": what, "reason": str(error)})
+        reporter.warn(f"{name}: {what} failed: {error}")
+        failed.append(FailedStep(what, str(error)))
 
 
 def both_feeds(
@@ -223,7 +229,7 @@ def both_feeds(
 
 def build(
     artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, reporter: Reporter
-) -> Json:
+) -> Variant:
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
     path = space.variant(recipe.name, artifact.name)
     reporter.reach()
@@ -238,73 +244,70 @@ def build(
                 progress=update,
             )
     except NotApplicable as error:
-        return _failed(recipe.name, str(error), status="not-applicable")
+        return Variant(recipe.name, "not-applicable", reason=str(error))
     except WorkbenchError as error:
         reporter.warn(f"{artifact.name}: {recipe.name} failed: {error}")
-        return _failed(recipe.name, str(error))
+        return Variant(recipe.name, "failed", reason=str(error))
     warn_not_probed(path, made.record, reporter)
     if made.reused:
         reporter.keep(recipe.name)
-    record = asdict(made.record)
-    for warning in record["warnings"]:
+    for warning in made.record.warnings:
         reporter.warn(f"{artifact.name}: {recipe.name}: {warning}")
-    return {
-        "recipe": recipe.name,
-        "path": str(path.relative_to(space.root)),
-        "bytes": record["bytes"],
-        "status": "ok",
-        "reason": None,
-        "accuracy": None,
-        "profiles": {},
-        "record": record,
-    }
-
-
-def _failed(recipe: str, reason: str, status: str = "failed") -> Json:
-    return {
-        "recipe": recipe,
-        "path": None,
-        "bytes": None,
-        "status": status,
-        "reason": reason,
-        "accuracy": None,
-        "profiles": {},
-        "record": None,
-    }
+    return Variant(
+        recipe=recipe.name,
+        status="ok",
+        path=str(path.relative_to(space.root)),
+        bytes=made.record.bytes,
+        record=made.record,
+    )
 
 
 def verify(
     artifact: Artifact,
-    variants: list[Json],
+    variants: Sequence[Variant],
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
     reporter: Reporter,
-) -> None:
-    """Fill in accuracy and status; the reference runs only where something is not remembered."""
-    truth: Truth | None = None
+) -> tuple[Variant, ...]:
+    """With accuracy and status; the reference runs only where something is not remembered."""
+    truth = cache(lambda: _truth(artifact, evaluation, reporter))
+    judged = []
     for variant in variants:
         reporter.reach()
-        if variant["status"] != "ok":
-            continue
-        key = key_of(artifact.sha256, variant["record"]["sha256"], evaluation.sha256)
-        path = space.work("accuracy", artifact.name, f"{variant['recipe']}.json")
-        found = recall(path, key)
-        if found is None:
-            try:
-                with contained():
-                    truth = truth or _truth(artifact, evaluation, reporter)
-                    with reporter.task(f"{artifact.name}: verifying {variant['recipe']}") as update:
-                        report = compare(truth, open_artifact(space.root / variant["path"]), update)
-                    found = remember(path, key, report.as_json())
-            except WorkbenchError as error:
-                reporter.warn(f"{artifact.name}: {variant['recipe']} cannot be judged: {error}")
-                variant["status"], variant["reason"] = "failed", str(error)
-                continue
-        else:
-            reporter.keep(f"comparison of {variant['recipe']}")
-        variant["accuracy"] = found
-        variant["status"], variant["reason"] = judge(found, job.min_agreement)
+        judged.append(_judged(artifact, variant, truth, evaluation, job, space, reporter))
+    return tuple(judged)
+
+
+def _judged(
+    artifact: Artifact,
+    variant: Variant,
+    truth: Callable[[], Truth],
+    evaluation: FeedSet,
+    job: Job,
+    space: Workspace,
+    reporter: Reporter,
+) -> Variant:
+    made, recipe = variant.record, variant.recipe
+    if variant.status != "ok" or variant.path is None or made is None:
+        return variant
+    key = key_of(artifact.sha256, made.sha256, evaluation.sha256)
+    path = space.work("accuracy", artifact.name, f"{recipe}.json")
+    found = recall_record(AccuracyReport, path, key)
+    if found is not None:
+        reporter.keep(f"comparison of {recipe}")
+    else:
+        try:
+            with contained():
+                reference = truth()
+                with reporter.task(f"{artifact.name}: verifying {recipe}") as update:
+                    found = compare(reference, open_artifact(space.root / variant.path), update)
+                remember(path, key, as_json(found))
+        except WorkbenchError as error:
+            reporter.warn(f"{artifact.name}: {recipe} cannot be judged: {error}")
+            return replace(variant, status="failed", reason=str(error))
+    status, reason = judge(found, job.min_agreement)
+    return replace(variant, accuracy=found, status=status, reason=reason)
 
 
 def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
@@ -313,14 +316,14 @@ def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth
 
 
 def judge(
-    accuracy: Json, min_agreement: float | None
+    accuracy: AccuracyReport, min_agreement: float | None
 ) -> tuple[Literal["ok", "missed", "failed"], str | None]:
     """The status of a variant that was compared, and the reason where it is not ok."""
-    if accuracy["nonfinite"]:
-        return "failed", f"{accuracy['nonfinite']} outputs are NaN or infinite"
-    agreement = accuracy["token_agreement"]
+    if accuracy.nonfinite:
+        return "failed", f"{accuracy.nonfinite} outputs are NaN or infinite"
+    agreement = accuracy.token_agreement
     if min_agreement is not None and agreement is not None and agreement < min_agreement:
-        what = "share of beats" if accuracy.get("per_beat_kind") else "token agreement"
+        what = "share of beats" if accuracy.per_beat_kind else "token agreement"
         reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
         return "missed", reason
     return "ok", None
@@ -328,21 +331,19 @@ def judge(
 
 def profile(
     artifact: Artifact,
-    facts: Json,
-    variants: list[Json],
+    variants: Sequence[Variant],
     evaluation: FeedSet,
     job: Job,
     space: Workspace,
     reporter: Reporter,
-) -> None:
+) -> Profiles:
     """Measure the source and every usable variant against each other."""
-    usable = [v for v in variants if v["status"] in ("ok", "missed")]
-    paths = {REFERENCE: artifact.path}
-    paths |= {v["recipe"]: space.root / v["path"] for v in usable}
+    usable = [(v.recipe, v.path, v.record) for v in variants if v.usable]
+    made = [(recipe, path, record) for recipe, path, record in usable if path and record]
     host = describe_host()
     key = key_of(
         artifact.sha256,
-        *(v["record"]["sha256"] for v in usable),
+        *(record.sha256 for _, _, record in made),
         evaluation.sha256,
         job.targets,
         job.rounds,
@@ -350,14 +351,14 @@ def profile(
         job.scheduler or host.cpu,
         importlib.metadata.version("onnxruntime"),
     )
-    path = space.work("profiles", f"{artifact.name}.json")
-    found = None if job.time_again else recall(path, key)
+    kept = space.work("profiles", f"{artifact.name}.json")
+    found = None if job.time_again else recall_record(Profiles, kept, key)
     if found is None:
         feed = space.work("feeds", f"{artifact.name}.npz")
         save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
         with reporter.task(f"{artifact.name}: profiling") as update:
             found = profile_variants(
-                paths,
+                {REFERENCE: artifact.path, **{name: space.root / path for name, path, _ in made}},
                 feed,
                 job.targets,
                 plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
@@ -366,16 +367,16 @@ def profile(
                 progress=lambda done, total, _text: update(done, total),
             )
         if job.scheduler:
+            there = {"host": host.as_json()}
             found = {
-                n: {t: r | {"host": host.as_json()} for t, r in f.items()} for n, f in found.items()
+                name: {t: replace(p, more=p.more | there) for t, p in each.items()}
+                for name, each in found.items()
             }
-        found = remember(path, key, found)
+        remember(kept, key, as_json(found))
     else:
         reporter.keep("profile")
-    facts["profiles"] = found.get(REFERENCE, {})
-    for variant in usable:
-        variant["profiles"] = found.get(variant["recipe"], {})
     for name, targets in found.items():
         for target, record in targets.items():
-            if record.get("kind") == "failed":
-                reporter.warn(f"{artifact.name}: {name} on {target}: {record['reason']}")
+            if record.kind == "failed":
+                reporter.warn(f"{artifact.name}: {name} on {target}: {record.reason}")
+    return found

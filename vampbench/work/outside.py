@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, spread
@@ -13,10 +12,13 @@ from optimize.build import outside_ranges
 from optimize.precision.contract import Needs
 from optimize.recipes import RECIPES, Recipe
 from vampbench.work.workspace import Workspace
-from vampnet_models.cache import Json, key_of, recall, remember
+from vampnet_models.cache import key_of
 from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.records import results as records
+from vampnet_models.records.files import remembered_record
+from vampnet_models.records.results import Variant
 from vampnet_models.spec import Role
 from vampnet_models.text import percent
 
@@ -24,6 +26,8 @@ _MAX_FEEDS = 16
 """Feeds that are looked at: each is a run of the float model."""
 
 _NAMED = 3
+
+_Stored = dict[str, tuple[Outside, ...]]
 
 
 def _find_outside(
@@ -60,39 +64,39 @@ def tell_outside(
 
 def look_outside(
     artifact: Artifact,
-    variants: Sequence[Json],
+    variants: Sequence[Variant],
     calibration: FeedSet,
     evaluation: FeedSet,
     space: Workspace,
     reporter: Reporter,
-) -> list[Json]:
+) -> tuple[records.Outside, ...]:
     """What the calibrated ones of a run's variants do not cover, remembered; told as a warning."""
-    found: list[Json] = []
+    found: list[records.Outside] = []
     for recipe in (each for each in RECIPES if Needs.RANGES in each.precision.needs):
-        made = next((v for v in variants if v["recipe"] == recipe.name), None)
-        if made is None or made["status"] != "ok":
+        made = next((v for v in variants if v.recipe == recipe.name and v.status == "ok"), None)
+        if made is None or made.record is None or made.path is None:
             continue
-        path = space.work("outside", f"{artifact.name}.{recipe.name}.json")
-        key = key_of(artifact.sha256, made["record"]["sha256"], evaluation.sha256)
-        stored = recall(path, key)
-        if stored is None:
+        out = space.root / made.path
+
+        def measure(recipe: Recipe = recipe, out: Path = out) -> _Stored:
             terms = kept_calibration(space.work("calibration"), artifact.name, recipe.name)
-            out = space.root / made["path"]
-            try:
-                text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
-                with contained(NotApplicable), reporter.task(text):
-                    each = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
-            except (WorkbenchError, NotApplicable) as error:
-                reporter.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
-                continue
-            stored = remember(path, key, {"tensors": [asdict(tensor) for tensor in each]})
-        tensors = [Outside(**tensor) for tensor in stored["tensors"]]
-        found += [{"recipe": recipe.name} | asdict(tensor) for tensor in tensors]
+            text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
+            with contained(NotApplicable), reporter.task(text):
+                each = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
+            return {"tensors": each}
+
+        path = space.work("outside", f"{artifact.name}.{recipe.name}.json")
+        key = key_of(artifact.sha256, made.record.sha256, evaluation.sha256)
+        try:
+            tensors = remembered_record(_Stored, path, key, measure)["tensors"]
+        except (WorkbenchError, NotApplicable) as error:
+            reporter.warn(f"{artifact.name}: {recipe.name}: ranges were not compared: {error}")
+            continue
+        found += [records.Outside(each.tensor, recipe.name, each.share) for each in tensors]
         if tensors:
-            reporter.warn(
-                f"{artifact.name}: {recipe.name}: {_outside_line(tensors, artifact.role)}"
-            )
-    return found
+            line = _outside_line(tensors, artifact.role)
+            reporter.warn(f"{artifact.name}: {recipe.name}: {line}")
+    return tuple(found)
 
 
 def _fed_with(role: Role) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optimize.runtime.check import missed_promise, read_back, with_runtime
 from optimize.variant import read_record, record_path
-from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Variant
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import VariantRecord
 
@@ -40,27 +41,34 @@ def check(artifact: Artifact, feeds: Feeds | None = None) -> Checked:
     return Checked(record.runtime, record, missed_promise(record))
 
 
-def check_variants(variants: list[Json], root: Path, feeds: Feeds, reporter: Reporter) -> None:
-    """Complete the records of a run's variants; one that breaks its promise is `missed`.
+def check_variants(
+    variants: Sequence[Variant], root: Path, feeds: Feeds, reporter: Reporter
+) -> tuple[Variant, ...]:
+    """A run's variants with completed records; one that breaks its promise is `missed`.
 
     A variant whose graph cannot be read back stays not checked, with a warning.
     """
-    for variant in variants:
-        if variant["status"] not in ("ok", "missed"):
-            continue
-        path = root / variant["path"]
-        try:
-            with contained(), reporter.task(f"{path.stem}: reading back {variant['recipe']}"):
-                found = check(open_artifact(path), feeds)
-        except WorkbenchError as error:
-            reporter.warn(f"{path.stem}: {variant['recipe']}: the runtime was not checked: {error}")
-            continue
-        assert found.record is not None
-        variant["record"] = asdict(found.record)
-        if found.missed is not None:
-            reporter.warn(f"{path.stem}: {found.missed}")
-            reasons = filter(None, (variant["reason"], found.missed))
-            variant["status"], variant["reason"] = "missed", "; ".join(reasons)
+    return tuple(
+        _checked(variant, root / variant.path, feeds, reporter)
+        if variant.usable and variant.path is not None
+        else variant
+        for variant in variants
+    )
+
+
+def _checked(variant: Variant, path: Path, feeds: Feeds, reporter: Reporter) -> Variant:
+    try:
+        with contained(), reporter.task(f"{path.stem}: reading back {variant.recipe}"):
+            found = check(open_artifact(path), feeds)
+    except WorkbenchError as error:
+        reporter.warn(f"{path.stem}: {variant.recipe}: the runtime was not checked: {error}")
+        return variant
+    variant = replace(variant, record=found.record)
+    if found.missed is None:
+        return variant
+    reporter.warn(f"{path.stem}: {found.missed}")
+    reason = "; ".join(filter(None, (variant.reason, found.missed)))
+    return replace(variant, status="missed", reason=reason)
 
 
 def record_beside(model: Path) -> VariantRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from optimize.variant import read_record, record_path, write_record
 from profiles.profile import REFERENCE
 from profiles.report.render import write_report
 from vampbench.work.goldens import keep_golden
-from vampbench.work.results import provenance_of, results_of
+from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants
 from vampbench.work.sets import is_noisy
-from vampbench.work.workspace import Workspace, relative_to
-from vampnet_models.cache import Json
+from vampbench.work.workspace import Workspace
 from vampnet_models.chain.members import open_all
 from vampnet_models.onnxfile.artifact import (
     check_output,
@@ -33,7 +32,8 @@ from vampnet_models.onnxfile.artifact import (
 )
 from vampnet_models.progress import Reporter
 from vampnet_models.records import files
-from vampnet_models.records.generic import RESULTS, TUNING, as_json
+from vampnet_models.records.generic import RESULTS, TUNING
+from vampnet_models.records.results import BothCoverages, Model, Variant
 from vampnet_models.records.tuning import (
     Candidate,
     CandidateSet,
@@ -90,18 +90,14 @@ def tune_set(
         uniform=_uniform(search.uniform),
         verdict=verdict(chosen, search.uniform, goal.prefer),
         reverted=tuple(search.reverted),
-        noisy=any(
-            is_noisy({"profiles": each})
-            for found in tuned.values()
-            for each in found.profiles.values()
-        ),
+        noisy=any(is_noisy(each) for found in tuned.values() for each in found.profiles.values()),
         smallest=CandidateSet(**_figures(_best(sets, "smallest"))),
         fastest=CandidateSet(**_figures(_best(sets, "fastest"))),
         front=tuple(CandidateSet(**_figures(each)) for each in _thinned(front(sets))),
         nearest=()
         if chosen is not None
         else tuple(NearSet(**_figures(s), keeps=keeps) for keeps, s in nearest(sets, goal.budget)),
-        seeded=any(_provenance(each)["weights"] == "seeded" for each in tuned.values()),
+        seeded=any(_provenance(each)[0] == "seeded" for each in tuned.values()),
         models=tuple(models),
     )
     files.write_record(result, TUNING, space.tuning)
@@ -110,47 +106,42 @@ def tune_set(
 
 def _publish(
     tuned: TunedModel, part: Candidate, held_out: HeldOut, out: Path, reporter: Reporter
-) -> tuple[ChosenModel, Json]:
+) -> tuple[ChosenModel, Model]:
     """Copy a chosen variant with its record to OUT; its entries of tune.json and results.json."""
     source = open_artifact(tuned.built[part.recipe])
     path = copy_model(source, out)
     write_record(read_record(record_path(source.path)), record_path(path))
     accuracy, free = held_out.accuracy(part), held_out.free_running(part)
     blocks = blocks_of(tuned, part.recipe)
-    variant: Json = {
-        "recipe": part.recipe,
-        "path": path.name,
-        "bytes": part.bytes,
-        "status": "ok",
-        "reason": None,
-        "accuracy": as_json(accuracy),
-        "profiles": tuned.profiles[part.recipe],
-        "record": asdict(read_record(record_path(path))),
-    }
-    check_variants([variant], out, tuned.evaluation.feeds[0], reporter)
+    variant = Variant(
+        recipe=part.recipe,
+        status="ok",
+        path=path.name,
+        bytes=part.bytes,
+        accuracy=accuracy,
+        profiles=tuned.profiles[part.recipe],
+        record=read_record(record_path(path)),
+    )
+    variants = check_variants([variant], out, tuned.evaluation.feeds[0], reporter)
     keep_golden(tuned.artifact, tuned.evaluation, Workspace(out))
-    name, role = tuned.artifact.name, tuned.artifact.role.value
-    model = ChosenModel(name, role, part.recipe, part.bytes, accuracy, free, blocks)
-    return model, {
-        "name": name,
-        "blocks": as_json(blocks),
-        "free_running": as_json(free),
-        "role": role,
-        "path": relative_to(out, tuned.artifact.path),
-        "source_bytes": tuned.artifact.bytes,
-        "source_sha256": tuned.artifact.sha256,
-        **_provenance(tuned),
-        "lengths": accepted_by(tuned.artifact),
-        "profiles": tuned.profiles[REFERENCE],
-        "coverage": {
-            "calibration": asdict(tuned.calibration.coverage()),
-            "evaluation": asdict(tuned.evaluation.coverage()),
-        },
-        "variants": [variant],
-    }
+    found = source_of(tuned.artifact, out)
+    weights, made_here = _provenance(tuned)
+    entry = replace(
+        found,
+        weights=weights,
+        made_here=made_here,
+        lengths=accepted_by(tuned.artifact),
+        profiles=tuned.profiles[REFERENCE],
+        variants=variants,
+        coverage=BothCoverages(tuned.calibration.coverage(), tuned.evaluation.coverage()),
+        blocks=blocks,
+        free_running=free,
+    )
+    chosen = ChosenModel(found.name, found.role, part.recipe, part.bytes, accuracy, free, blocks)
+    return chosen, entry
 
 
-def _provenance(tuned: TunedModel) -> Json:
+def _provenance(tuned: TunedModel) -> tuple[str, bool]:
     return provenance_of(load_model(tuned.artifact.path))
 
 

@@ -6,17 +6,17 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vampnet_models.cache import Json
 from vampnet_models.chain.families import apart, in_family
 from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
 from vampnet_models.progress import Reporter, left_text
+from vampnet_models.records.results import Skipped
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
 def open_all(
     paths: tuple[Path, ...], reporter: Reporter, sample_rate_hz: int | None = None
-) -> tuple[list[Artifact], list[Json]]:
+) -> tuple[list[Artifact], list[Skipped]]:
     """The models that can be read, in the chain's order, and those that cannot, with reasons.
 
     `sample_rate_hz` as for `in_family`, which it raises InputError as.
@@ -27,10 +27,10 @@ def open_all(
             with contained():
                 artifacts.append(open_artifact(path))
         except WorkbenchError as error:
-            skipped.append({"path": path.name, "reason": str(error)})
+            skipped.append(Skipped(path.name, str(error)))
             reporter.warn(f"skipped: {error}")
     if not artifacts:
-        raise InputError(f"none of {len(paths)} models can be read: {skipped[0]['reason']}")
+        raise InputError(f"none of {len(paths)} models can be read: {skipped[0].reason}")
     order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
     ordered = sorted(artifacts, key=lambda a: (order[a.role], a.name))
     return in_family(ordered, sample_rate_hz), skipped

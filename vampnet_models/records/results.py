@@ -11,26 +11,7 @@ from typing import Any, Literal
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
 from vampnet_models.records.generic import REST
-from vampnet_models.records.variant import VariantRecord
-
-
-@dataclass(frozen=True)
-class FeedCoverage:
-    """What a feed set exercises.
-
-    `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
-    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
-    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
-    `codes_from` by the model that their codes come from.
-    """
-
-    n_feeds: int
-    mask_ratios: tuple[int, ...]
-    prompts: dict[str, int]
-    entries_seen: tuple[float, ...]
-    lengths: dict[str, int] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    codes_from: dict[str, int] = field(default_factory=dict)
+from vampnet_models.records.variant import FeedCoverage, VariantRecord
 
 
 @dataclass(frozen=True)
@@ -170,16 +151,20 @@ class Block:
     nodes: int | None = None
 
 
+Accepts = Literal["any", "one", "up-to", "none", "declared"]
+
+
 @dataclass(frozen=True)
 class Lengths:
-    """Which lengths a model takes, in samples or frames; None where that was not found out.
+    """Which lengths a model takes; None where that was not found out.
 
     accepts: `any`, `one` and `up-to` (of `length`), `none`, `declared` (a generic model).
+    length: in samples of an encoder's sound, in frames of codes.
     whole_mask: whether a transformer takes nothing that is partly masked.
     reason: what the runtime said of another length.
     """
 
-    accepts: Literal["any", "one", "up-to", "none", "declared"] | None
+    accepts: Accepts | None
     length: int | None
     whole_mask: bool | None
     reason: str | None
@@ -198,7 +183,7 @@ class Model:
     """A source model and its variants; `profiles` are the FP32 source's own.
 
     made_here: whether this workbench wrote the graph.
-    lengths: of `Lengths`; earlier versions noted other values, which count as unknown.
+    lengths: which it takes; None where that was not found out.
     family: of a chain's model; None where it is unknown, and in files of earlier versions.
     blocks, free_running: where a search chose a precision for each block.
     problems: what `inspect` finds wrong with the source.
@@ -211,7 +196,7 @@ class Model:
     source_sha256: str | None = None
     weights: str = "unknown"
     made_here: bool | None = None
-    lengths: Any = None
+    lengths: Lengths | None = None
     family: Family | None = None
     problems: tuple[Problem, ...] = ()
     failed_steps: tuple[FailedStep, ...] = ()

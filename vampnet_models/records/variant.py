@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from vampnet_models.records.runtime_facts import RuntimeFacts
 
@@ -59,6 +58,25 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
+class FeedCoverage:
+    """What a feed set exercises.
+
+    `mask_ratios[i]` counts the feeds with a ratio in (i/10, (i+1)/10]; `prompts` counts feeds
+    by kind; `entries_seen[c]` is the share of codebook c's entries that occur unmasked. `lengths`
+    counts feeds by the length of their last axis (frames or samples), `classes` by kind of sound,
+    `codes_from` by the model that their codes come from.
+    """
+
+    n_feeds: int
+    mask_ratios: tuple[int, ...]
+    prompts: dict[str, int]
+    entries_seen: tuple[float, ...]
+    lengths: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    codes_from: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CalibrationFacts:
     """The feeds that a variant was calibrated on, what they cover, and who chose the ranges.
 
@@ -70,7 +88,7 @@ class CalibrationFacts:
     audio: str
     upstream: str = ""
     observer: str = "minmax"
-    coverage: dict[str, Any] = field(default_factory=dict)
+    coverage: FeedCoverage | None = None
     settings: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from profiles.count.music import RoleTime, audio_s, chain_record, rates, seconds_per_piece
+from profiles.count.music import RoleTime, audio_s, chain_of, rates, seconds_per_piece
 from vampnet_models.family import FAMILIES, VAMPNET
+from vampnet_models.records.results import Profile
 from vampnet_models.spec import Role
 
 DAC_16 = FAMILIES[3]
@@ -52,10 +53,10 @@ def test_no_chain_without_all_roles():
 
 
 def test_the_chain_needs_a_measurement_of_every_role():
-    record = {"kind": "measurement", "median_s": 0.5, "audio_s": 5.0}
+    record = Profile("measurement", median_s=0.5, more={"audio_s": 5.0})
     roles = (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
-    found = chain_record(dict.fromkeys(roles, record), VAMPNET)
-    assert found["kind"] == "derived"
-    assert found["s_per_10s_of_music"] > 2
-    assert any("coarse scaled from 287" in line for line in found["assumptions"])
-    assert chain_record({role: {"kind": "failed"} for role in roles}, VAMPNET) is None
+    found = chain_of("x", "cpu", dict.fromkeys(roles, record), VAMPNET)
+    assert found.kind == "derived"
+    assert found.s_per_10s_of_music > 2
+    assert any("coarse scaled from 287" in line for line in found.assumptions)
+    assert chain_of("x", "cpu", {role: Profile("failed") for role in roles}, VAMPNET) is None

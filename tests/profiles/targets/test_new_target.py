@@ -52,8 +52,8 @@ def test_profile_takes_it(tmp_path):
     feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
     path = graphs.save(graphs.slow_matmul(2), tmp_path / "a.onnx")
     records = profile_variants({"fused": path}, feeds, order.parse_targets("toy:1"))
-    assert records["fused"]["toy"]["low_s"] == 0.25
-    assert "on 1 threads" in records["fused"]["toy"]["assumptions"][0]
+    assert records["fused"]["toy"].low_s == 0.25
+    assert "on 1 threads" in records["fused"]["toy"].assumptions[0]
     with pytest.raises(InputError, match=r"toy or toy:THREADS"):
         order.parse_targets("toys")
 

@@ -20,8 +20,8 @@ from profiles.report.views.read import load_results, read_results, results_path
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
-from vampnet_models.records.generic import RESULTS, as_json, read
-from vampnet_models.records.results import Lengths, Model, Results
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.results import Lengths, Results
 
 _UNKNOWN = Lengths(None, None, None, None)
 
@@ -59,7 +59,7 @@ def overview(run: str | Path) -> Overview:
     Raises InputError where there is none, or it tells of nothing.
     """
     results = read_results(Path(run))
-    lengths = {model.name: _lengths(model) for model in results.models}
+    lengths = {model.name: model.lengths or _UNKNOWN for model in results.models}
     return Overview(
         results=results,
         lengths=lengths,
@@ -103,14 +103,6 @@ def compare_runs(
     target = after.with_name("comparison.html") if output is None else Path(output)
     check_output(target, before, after)
     return target, write_comparison(before, after, target, other_machine=other_machine)
-
-
-def _lengths(model: Model) -> Lengths:
-    """What the run noted of a model's lengths; nothing where that is nothing that is known here."""
-    try:
-        return read(Lengths, model.lengths, model.name, RESULTS.remedy)
-    except InputError:
-        return _UNKNOWN
 
 
 def _with_blocks(run: Results, path: Path, tuned: Path) -> Results:

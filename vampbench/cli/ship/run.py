@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,9 +18,8 @@ from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
 from vampbench.work.sets import chains_of, counted
-from vampnet_models.cache import Json
-from vampnet_models.records.generic import RESULTS, as_json, versioned
-from vampnet_models.records.results import Results
+from vampnet_models.records.generic import RESULTS, versioned
+from vampnet_models.records.results import Model, Results, SetOfParts
 from vampnet_models.text import megabytes, percent
 
 _CHOICE = "overview's choice for"
@@ -172,32 +172,28 @@ def _tell(found: running.RunResult, console: Console) -> int:
 
 def _totals(results: Results) -> list[tuple[str, ...]]:
     """Each recipe and set, and what `overview` advises: size, worst token agreement, CPU time."""
-    values = as_json(results)
-    before, models = results.source_bytes, counted(values["models"])
+    before, models = results.source_bytes, counted(results.models)
     advised = [each for each in recommendations(results) if each.target in _ADVISED]
     sets = [
-        {
-            "name": f"{_CHOICE} {each.target}",
-            "parts": {m["role"]: each.parts[m["name"]] for m in models},
-        }
+        SetOfParts(f"{_CHOICE} {each.target}", {m.role: each.parts[m.name] for m in models})
         for each in advised
         if len(each.parts) == len(models)
     ]
     music = {
-        c["name"]: f"{NOISY if c['noisy'] else ''}{c['s_per_10s_of_music']:.2f} s"
-        for c in (*values["chains"], *chains_of(values["models"], sets))
-        if c["target"] == "cpu"
+        c.name: f"{NOISY if c.noisy else ''}{c.s_per_10s_of_music:.2f} s"
+        for c in (*results.chains, *chains_of(results.models, sets))
+        if c.target == "cpu"
     }
     rows: list[tuple[str, ...]] = [
         ("source (FP32)", megabytes(before), "100%", "-", music.get("source", "-"))
     ]
-    named = [
-        (name, size, dict.fromkeys((m["name"] for m in models), name))
+    named: list[tuple[str, int, dict[str, str]]] = [
+        (name, size, dict.fromkeys((m.name for m in models), name))
         for name, size in results.totals.items()
     ]
     named += [
-        (s["name"], s["bytes"], {m["name"]: s["parts"].get(m["role"]) for m in models})
-        for s in values["sets"]
+        (s.name, s.bytes or 0, {m.name: s.parts[m.role] for m in models if m.role in s.parts})
+        for s in results.sets
     ]
     named += [(f"{_CHOICE} {each.target}", each.bytes, each.parts) for each in advised]
     return rows + [
@@ -212,12 +208,12 @@ def _totals(results: Results) -> list[tuple[str, ...]]:
     ]
 
 
-def _worst(models: list[Json], parts: dict[str, str]) -> float | None:
+def _worst(models: Sequence[Model], parts: Mapping[str, str]) -> float | None:
     """The least token agreement of a set; None where none of its models has tokens."""
     shares = [
-        (v["accuracy"] or {}).get("token_agreement")
+        v.accuracy.token_agreement
         for m in models
-        for v in m["variants"]
-        if v["recipe"] == parts.get(m["name"])
+        for v in m.variants
+        if v.recipe == parts.get(m.name) and v.accuracy is not None
     ]
     return min((share for share in shares if share is not None), default=None)

@@ -1,6 +1,7 @@
 """Beat trackers from the command line: the main job, and what vamping keeps of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -23,6 +24,8 @@ from vampbench.work.sets import counted, totals_of
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.records.accuracy import AccuracyReport, BeatShare
+from vampnet_models.records.results import Model, Variant
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +134,8 @@ def test_the_main_job_takes_a_tracker_alone(tracker, tmp_path):
 
 def test_sums_leave_trackers_out_beside_other_models():
     def model(role, size):
-        variant = {"recipe": "fp16", "status": "ok", "bytes": size // 2}
-        return {"role": role, "source_bytes": size, "variants": [variant]}
+        variant = Variant("fp16", "ok", bytes=size // 2)
+        return Model(role, role, source_bytes=size, variants=(variant,))
 
     coarse, beats = model("coarse", 100), model("beats", 10)
     assert counted([coarse, beats]) == [coarse]
@@ -141,7 +144,8 @@ def test_sums_leave_trackers_out_beside_other_models():
 
 
 def test_a_missed_share_of_beats_is_called_so():
-    accuracy = {"nonfinite": 0, "token_agreement": 0.8, "per_beat_kind": [{"kind": "beat"}]}
+    beats = BeatShare("beat", 0.8, 0.8, 10, 10)
+    accuracy = AccuracyReport(token_agreement=0.8, per_beat_kind=(beats,))
     status, reason = judge(accuracy, 0.9)
     assert status == "missed" and reason.startswith("share of beats 0.8000")
-    assert judge({**accuracy, "token_agreement": None}, 0.9) == ("ok", None)
+    assert judge(replace(accuracy, token_agreement=None), 0.9) == ("ok", None)

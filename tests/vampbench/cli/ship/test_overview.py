@@ -76,27 +76,23 @@ def test_lengths_are_values_in_json_and_words_in_the_table(finished, vampbench):
 
 
 @pytest.mark.parametrize(
-    "noted",
+    ("noted", "said"),
     [
-        "any length",
-        {"accepts": "any"},
-        FIXED | {"accepts": "most"},
-        FIXED | {"length": "100"},
-        FIXED | {"reason": 3},
-        FIXED | {"accepts": []},
-        ["any"],
+        ("any length", "lengths: must be an object"),
+        ({"accepts": "any"}, "lengths.length: is missing"),
+        (FIXED | {"accepts": "most"}, "lengths.accepts: must be one of any, one, up-to"),
+        (FIXED | {"length": "100"}, "lengths.length: must be a whole number"),
+        (FIXED | {"reason": 3}, "lengths.reason: must be a text"),
     ],
 )
-def test_lengths_that_another_version_noted_are_unknown(finished, vampbench, noted):
+def test_lengths_that_another_version_noted_are_refused(finished, vampbench, noted, said):
     path = finished / "results.json"
     results = json.loads(path.read_text())
     results["models"][0]["lengths"] = noted
-    del results["models"][1]["lengths"]
     path.write_text(json.dumps(results))
-    found = vampbench("overview", finished, "--json").result
-    assert found["lengths"] == {"coarse": UNKNOWN, "c2f": UNKNOWN}
-    said = vampbench("overview", finished).stdout
-    assert "unknown lengths: coarse, c2f; " in said
+    done = vampbench("overview", finished)
+    assert done.code == 2 and f"models[0].{said}" in done.lines[-1]
+    assert done.lines[-1].endswith("run again, or use the version that wrote it")
 
 
 @pytest.mark.parametrize(("field", "of_variant"), [("source_bytes", False), ("bytes", True)])
