@@ -26,12 +26,15 @@ _MOST_VALUES = 4_000_000
 _Shapes = Mapping[str, tuple[int, ...]]
 
 
-def generic_feeds(spec: ModelSpec, session: Session, n_feeds: int, seed: int = 0) -> FeedSet:
+def generic_feeds(
+    spec: ModelSpec, session: Session, n_feeds: int, seed: int = 0, *, must_run: bool = True
+) -> FeedSet:
     """`n_feeds` random feeds of a size with which the model really runs.
 
     A symbolic first dimension is 1, and so is every other of its name; all others share one size.
     Floats are standard normal, integers lie in [0, limit), booleans are fair coins, strings are
-    numbers in words. The choice is made by running.
+    numbers in words. The choice is made by running; a warning says that feeds are random. Without
+    `must_run` the first size is taken where none runs, and the warning says that alone.
 
     Raises InputError when no size works or an input cannot be drawn: no tensor, or of a type or
     rank that is not known.
@@ -45,22 +48,32 @@ def generic_feeds(spec: ModelSpec, session: Session, n_feeds: int, seed: int = 0
     quiet = RunOptions()
     quiet.log_severity_level = FATAL
     for limit, size in itertools.product(_limits(spec), _sizes(spec)):
-        shapes = _shapes(spec, size)
-        rng = np.random.default_rng(seed)
-        first = _draw_feed(spec, shapes, limit, rng)
+        first = _draw_feed(spec, _shapes(spec, size), limit, np.random.default_rng(seed))
         try:
             session.raw.run(None, first, quiet)
         except Exception as error:  # noqa: BLE001  # the binding has a class per status code
             reason = reason or reason_of(error, 200)
             continue
-        feeds = (first, *(_draw_feed(spec, shapes, limit, rng) for _ in range(n_feeds - 1)))
         facts = f"random size {size}, integers below {limit}"
-        labels = tuple(FeedLabel(f"random[{i}]") for i in range(n_feeds))
         warning = (
             f"feeds are {facts}: give real inputs with --feeds FILE.npz for figures that count"
         )
-        return FeedSet(spec.role, feeds, labels, "random", facts, (warning,))
-    raise InputError(f"the model runs with no random input ({reason}); give --feeds FILE.npz")
+        return _drawn(spec, size, limit, n_feeds, seed, (warning,) if must_run else ())
+    if must_run:
+        raise InputError(f"the model runs with no random input ({reason}); give --feeds FILE.npz")
+    warning = f"the model runs with no random input ({reason}): give arrays of the sizes it takes"
+    return _drawn(spec, _sizes(spec)[0], _limits(spec)[0], n_feeds, seed, (warning,))
+
+
+def _drawn(
+    spec: ModelSpec, size: int, limit: int, n_feeds: int, seed: int, warnings: tuple[str, ...]
+) -> FeedSet:
+    """`n_feeds` of one size."""
+    shapes, rng = _shapes(spec, size), np.random.default_rng(seed)
+    feeds = tuple(_draw_feed(spec, shapes, limit, rng) for _ in range(n_feeds))
+    labels = tuple(FeedLabel(f"random[{i}]") for i in range(n_feeds))
+    facts = f"random size {size}, integers below {limit}"
+    return FeedSet(spec.role, feeds, labels, "random", facts, warnings)
 
 
 def _check(tensor: TensorSpec) -> None:

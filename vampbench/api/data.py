@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
+from calibration.feeds.feedset import FeedSet
+from calibration.feeds.generic import generic_feeds
 from calibration.feeds.given import Given, InMemory, given_at, given_in_memory
+from calibration.feeds.npz import write_npz
 from calibration.feeds.source import Source
+from vampbench.api.models import AnyModel, as_artifact
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import check_output
+from vampnet_models.onnxfile.session import open_session
 
 AnyData = Source | AudioSet | InMemory | str | Path | None
 """Of `split_audio`, arrays by input, samples of them, or a path: of recordings, or .npz files."""
@@ -35,4 +42,26 @@ def as_source(given: AnyData, *, judging: bool = False) -> Source:
 
 
 def _feeding(feeds: Given, judging: bool) -> Source:
-    return Source(feeds=feeds, evaluation_feeds=feeds if judging else None)
+    return Source(evaluation_feeds=feeds) if judging else Source(feeds=feeds)
+
+
+def feeds_template(
+    model: AnyModel, output: str | Path, *, samples: int = 2, seed: int = 0
+) -> FeedSet:
+    """Write an .npz that `--feeds` takes: random values of the right types under the inputs' names.
+
+    Several samples stand under `NAME/0`, `NAME/1`, ...; free sizes are the first that the model
+    runs with, which `warnings` of what is returned speak of where there is none. Raises InputError
+    for a model without inputs or with some that no array can be.
+    """
+    artifact, path = as_artifact(model), Path(output)
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: feeds are an .npz file; give a name that ends so")
+    check_output(path, artifact.path)
+    if not artifact.spec.inputs:
+        raise InputError(f"{artifact.path}: takes no inputs, so there is nothing to feed")
+    session = open_session(artifact.path)
+    found = generic_feeds(artifact.spec, session, samples, seed, must_run=False)
+    arrays = {f"{name}/{i}": v for i, feed in enumerate(found.feeds) for name, v in feed.items()}
+    write_npz(path, arrays if samples > 1 else found.feeds[0])
+    return found

@@ -188,12 +188,12 @@ def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Re
         known = read_record(record_path(variant)).calibration
     except InputError:
         return
-    for given in dict.fromkeys((source.feeds, source.evaluation_feeds)):
-        found = None if given is None else given.of([ours]).read(ours)
-        if found is not None and known is not None and found.sha256 == known.sha256:
-            reporter.warn(
-                f"{found.audio}: calibrated {variant.name} too; feeds of their own judge it better"
-            )
+    given = source.evaluation_feeds or source.feeds
+    found = None if given is None else given.of([ours]).read(ours)
+    if found is not None and known is not None and found.sha256 == known.sha256:
+        reporter.warn(
+            f"{found.audio}: calibrated {variant.name} too; feeds of their own judge it better"
+        )
 
 
 def _runtime(variant: Artifact, feeds: Feeds, reporter: Reporter) -> Checked | None:

@@ -67,6 +67,11 @@ SECTIONS = {
             "Write the four models with seeded random weights of realistic statistics.",
         ),
         Listed(
+            "feeds",
+            "models.feeds:feeds",
+            "Write a template of a model's inputs: names, shapes and random values, for --feeds.",
+        ),
+        Listed(
             "samples",
             "models.samples:samples",
             "Write the synthesised sample pack, about 60 s of varied sounds at 44.1 kHz.",
