@@ -3,23 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.feeds.checked import read_feeds
 from calibration.feeds.feedset import (
     FeedLabel,
     FeedSet,
     load_feed_set,
     save_feed,
 )
-from calibration.feeds.source import halves
 from vampnet_models.errors import InputError
-from vampnet_models.spec import ModelSpec, Role, TensorSpec
-
-SPEC = ModelSpec(
-    role=Role.GENERIC,
-    inputs=(TensorSpec("x", "float32", (1, "t")), TensorSpec("k", "int64", ("n",))),
-    outputs=(TensorSpec("y", "float32", (1, "t")),),
-    opset=21,
-)
+from vampnet_models.spec import Role
 
 
 def state(seed: int, ratio: float, prompt: str) -> tuple[dict, FeedLabel]:
@@ -75,50 +66,7 @@ def test_one_feed_is_saved_under_the_input_names(tmp_path: Path) -> None:
         assert sorted(archive.files) == ["codes", "mask"]
 
 
-def test_user_feeds_single_and_numbered(tmp_path: Path) -> None:
-    path = tmp_path / "feeds.npz"
-    np.savez(path, x=np.ones((1, 5), ">f4"), k=np.arange(3))
-    single = read_feeds(path, SPEC)
-    assert single.feeds[0]["x"].dtype == np.float32 and single.feeds[0]["k"].dtype == np.int64
-    several = {f"x/{i}": np.ones((1, 5 + i), np.float32) for i in range(3)}
-    np.savez(path, **several, **{f"k/{i}": np.arange(i) for i in range(3)})
-    numbered = read_feeds(path, SPEC)
-    assert [f["x"].shape for f in numbered.feeds] == [(1, 5), (1, 6), (1, 7)]
-    calibration, evaluation = halves(numbered)
-    assert (len(calibration.feeds), len(evaluation.feeds)) == (2, 1)
-    assert not calibration.warnings
-    assert all("one feed both calibrates and evaluates" in h.warnings[0] for h in halves(single))
-
-
-@pytest.mark.parametrize(
-    ("arrays", "reason"),
-    [
-        ({}, "holds no arrays"),
-        ({"x": np.ones((1, 5), "f4")}, "feed 0 lacks input k"),
-        ({"x": np.ones((1, 5), "f4"), "k": np.ones(3, int), "z": np.ones(1)}, "has no input z"),
-        ({"x": np.ones((2, 5), "f4"), "k": np.ones(3, int)}, r"shape \[2, 5\].*takes \[1, t\]"),
-        ({"x": np.ones((3, 1, 5), "f4"), "k": np.ones(3, int)}, "name the arrays x/0, x/1, "),
-        ({"x": np.ones((1, 5), "f4"), "k": np.ones(3)}, "float64, but the model takes int64"),
-        ({"x": np.full((1, 5), np.nan, "f4"), "k": np.ones(3, int)}, "NaN"),
-        ({"x/0": np.ones((1, 5), "f4"), "x/2": np.ones((1, 5), "f4")}, "numbered with gaps"),
-    ],
-)
-def test_wrong_user_feeds_are_one_line(tmp_path: Path, arrays: dict, reason: str) -> None:
-    path = tmp_path / "feeds.npz"
-    np.savez(path, **arrays)
-    with pytest.raises(InputError, match=reason):
-        read_feeds(path, SPEC)
-
-
-def test_files_that_hold_no_feeds(tmp_path: Path) -> None:
-    (tmp_path / "text.npz").write_text("hello")
-    np.save(tmp_path / "single.npy", np.ones(3))
-    with pytest.raises(InputError, match=r"not an \.npz file"):
-        read_feeds(tmp_path / "text.npz", SPEC)
-    with pytest.raises(InputError, match=r"not an \.npz file"):
-        read_feeds(tmp_path / "single.npy", SPEC)
-    with pytest.raises(InputError, match="no such file"):
-        read_feeds(tmp_path / "missing.npz", SPEC)
+def test_a_file_that_holds_no_set(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.ones(3))
     with pytest.raises(InputError, match="holds no feed set"):
         load_feed_set(tmp_path / "other.npz")

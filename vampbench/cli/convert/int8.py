@@ -88,12 +88,13 @@ def int8(
     `static` calibrates the activations on sample audio, through the chain that the model stands
     in: put the other models beside it, or name quantized ones with --upstream. What was
     calibrated is kept in NAME.calibration.npz beside the output: an interrupted calibration goes
-    on there. With --evaluation-audio, values outside the calibrated ranges are told. `dynamic`
-    needs no audio.
+    on there. With --evaluation-audio or --evaluation-feeds, values outside the calibrated ranges
+    are told. `dynamic` needs no audio.
 
     \b
     Examples:
       vampbench int8 models --mode static --audio recordings -o models-int8
+      vampbench int8 coarse.onnx --feeds f.npz -o coarse.static.onnx
       vampbench int8 c2f.onnx --observer mse --upstream coarse.int8.onnx -o c2f.int8.onnx
       vampbench int8 codec_decoder.onnx --activations s8 -o codec_decoder.s8.onnx
       vampbench int8 coarse.onnx --backend neural-compressor --mode smoothquant -o coarse.inc.onnx

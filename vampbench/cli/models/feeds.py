@@ -38,8 +38,8 @@ def feeds(model: Path, samples: int, seed: int, out: Path, as_json: bool) -> int
 
     \b
     Examples:
-      vampbench feeds model.onnx --samples 8 -o f.npz
-      vampbench int8 model.onnx --feeds f.npz -o model.int8.onnx
+      vampbench feeds coarse.onnx --samples 8 -o f.npz
+      vampbench int8 coarse.onnx --feeds f.npz -o coarse.int8.onnx
     """
     console = Console(as_json=as_json)
     artifact = open_artifact(model)
