@@ -327,8 +327,12 @@ def evaluation_feeds_of(
     is told. Raises InputError as `feeds_of` does.
     """
     source = source.of([artifact], reporter)
-    beside = with_neighbours(artifact, reporter) if source.is_heard_by(artifact) else [artifact]
+    own = source.judging(sized or artifact)
+    if own is not None:
+        _tell(artifact, None, own, reporter)
+        return own
     with scratch_folder() as scratch:
+        beside = with_neighbours(artifact, reporter)
         inputs = prepare_inputs(beside, source, scratch, threads, reporter, [artifact])
         found = side_feeds(sized or artifact, inputs, EVALUATION, threads, reporter)
     for warning in found.warnings:

@@ -108,8 +108,9 @@ class Source:
 
         Raises InputError as `Given.read` does.
         """
-        own, judging = self._read(artifact)
-        if own is None or judging is not None:
+        judging = None if self.evaluation_feeds is None else self.evaluation_feeds.read(artifact)
+        own = None if self.feeds is None or judging is not None else self.feeds.read(artifact)
+        if own is None:
             return judging
         return _some(own, range(_middle(own) if len(own.feeds) > 1 else 0, len(own.feeds)))
 

@@ -128,6 +128,8 @@ def test_a_known_role_takes_given_feeds_and_reads_no_audio(decoder, tmp_path):
     books = decoder.spec.inputs[0].shape[1]
     codes = [np.full((1, books, 9), n, np.int64) for n in range(4)]
     source = Source(feeds=given_in_memory([{"codes": each} for each in codes]))
+    judging = Source(evaluation_feeds=source.feeds)
+    assert len(evaluation_feeds_of(decoder, judging, 1, Reporter()).feeds) == 4
     calibration, evaluation = both(source, decoder, tmp_path)
     assert [len(side.feeds) for side in (calibration, evaluation)] == [2, 2]
     assert calibration.role is decoder.role
