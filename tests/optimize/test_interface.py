@@ -10,7 +10,7 @@ import pytest
 
 from optimize.build import build_variant
 from optimize.interface import interface_of, keep, repeated_node_names
-from optimize.recipes import _FUSED, _INT8_WEIGHTS
+from optimize.recipes import find_recipe
 from tests.optimize.graphs import Doing, model, normal
 from vampnet_models.errors import PromiseMissed
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
@@ -73,7 +73,9 @@ def test_a_body_may_hand_out_a_constant_of_its_own(tmp_path: Path) -> None:
         "float[n, 4] q", "float[1] q"
     )
     save_model(model(folded, one=np.ones(1, np.float32)), tmp_path / "m.onnx")
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), _FUSED, tmp_path / "out.onnx")
+    made = build_variant(
+        open_artifact(tmp_path / "m.onnx"), find_recipe("fused"), tmp_path / "out.onnx"
+    )
     bodies = {g.name: g for g in load_model(made.path).graphs()}
     assert len(bodies["e"]) == len(bodies["e"].outputs) == 1
     feeds = {"x": normal(3, 4), "c": np.array(False)}
@@ -89,7 +91,9 @@ def test_a_recipe_that_swaps_outputs_makes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out" / "m.onnx"
     with pytest.raises(PromiseMissed, match="outputs"):
         build_variant(
-            open_artifact(tmp_path / "m.onnx"), replace(_FUSED, precision=Doing(swap)), out
+            open_artifact(tmp_path / "m.onnx"),
+            replace(find_recipe("fused"), precision=Doing(swap)),
+            out,
         )
     assert not out.exists()
 
@@ -99,7 +103,9 @@ def test_initializers_that_were_inputs_are_constants_and_that_is_said(tmp_path: 
     listed = onnx.helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [64, 64])
     proto.graph.input.append(listed)
     onnx.save(proto, tmp_path / "m.onnx")
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), _INT8_WEIGHTS, tmp_path / "o.onnx")
+    made = build_variant(
+        open_artifact(tmp_path / "m.onnx"), find_recipe("int8-weights"), tmp_path / "o.onnx"
+    )
     assert open_session(made.path).input_names == ("x",)
     assert made.record.warnings == (
         "1 initializers were listed as inputs and are constants now: w",
@@ -113,7 +119,9 @@ def test_repeated_node_names_are_made_unique_and_that_is_said(tmp_path: Path) ->
         node.name = "node"
     save_model(twice, tmp_path / "m.onnx")
     assert repeated_node_names(twice) == ["node"]
-    made = build_variant(open_artifact(tmp_path / "m.onnx"), _FUSED, tmp_path / "o.onnx")
+    made = build_variant(
+        open_artifact(tmp_path / "m.onnx"), find_recipe("fused"), tmp_path / "o.onnx"
+    )
     assert "were made unique: node" in made.record.warnings[0]
     assert repeated_node_names(load_model(made.path)) == []
     found = open_session(made.path).run({"x": np.ones((2, 64), np.float32)})

@@ -13,7 +13,7 @@ from optimize import probe as probing
 from optimize.build import build_variant
 from optimize.probe import probe
 from optimize.probe_feed import drawn_feeds, smallest
-from optimize.recipes import _FUSED, _INT4_WEIGHTS, INT8_DYNAMIC
+from optimize.recipes import INT8_DYNAMIC, find_recipe
 from optimize.surgery.jumps import output_traits
 from tests.optimize.graphs import Doing, model, normal
 from vampnet_models.errors import PromiseMissed
@@ -46,9 +46,11 @@ def test_a_wrong_graph_gets_no_name(
     change: Callable[[ir.Model], None], reason: str, tmp_path: Path
 ) -> None:
     source, out = saved(tmp_path / "m.onnx"), tmp_path / "out" / "m.onnx"
-    kept = build_variant(source, _FUSED, out).record.sha256
+    kept = build_variant(source, find_recipe("fused"), out).record.sha256
     with pytest.raises(PromiseMissed, match=reason) as told:
-        build_variant(source, replace(_FUSED, name="spoiled", precision=Doing(change)), out)
+        build_variant(
+            source, replace(find_recipe("fused"), name="spoiled", precision=Doing(change)), out
+        )
     assert str(told.value).startswith(f"{out}: it is wrong on the random feed")
     # What was there before is there still.
     assert open_artifact(out).sha256 == kept
@@ -56,13 +58,13 @@ def test_a_wrong_graph_gets_no_name(
 
 def test_the_record_says_how_far_the_answers_are(tmp_path: Path) -> None:
     source = saved(tmp_path / "m.onnx", LINEAR.replace("8", "64"), w=normal(64, 64))
-    for recipe in (_FUSED, INT8_DYNAMIC, _INT4_WEIGHTS):
+    for recipe in (find_recipe("fused"), INT8_DYNAMIC, find_recipe("int4-weights")):
         made = build_variant(source, recipe, tmp_path / recipe.name / "m.onnx")
         written = json.loads((tmp_path / recipe.name / "m.variant.json").read_text())["probe"]
         assert written["not_probed"] is None and written["feed"] == "random"
         assert written["error"] <= written["bound"]
         assert made.record.probe is not None and made.record.probe.error == written["error"]
-        assert (written["error"] < 1e-6) == (recipe is _FUSED)
+        assert (written["error"] < 1e-6) == (recipe is find_recipe("fused"))
 
 
 TOP = "(float[n, 8] x) => (float[n, 2] v, int64[n, 2] i) { h = MatMul(x, w) v, i = TopK(h, k) }"

@@ -1,12 +1,13 @@
 """Other tools' fusions, in processes of their own, on a graph that torch's exporter made."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.fusion import compared
-from optimize.backends.fusion import _HERE, fused_recipe, run_tool
+from optimize.backends.fusion import fused_recipe, run_tool
 from optimize.build import build_variant
 from tests.optimize.graphs import model
 from vampnet_models.errors import PromiseMissed
@@ -43,4 +44,4 @@ def test_onnxruntimes_rules_fuse_norms_and_gelus_and_no_attention(
 def test_a_tool_that_fails_is_told_with_its_reason_and_place(tmp_path: Path) -> None:
     save_model(model("(float[n] x) => (float[n] y) { y = Relu(x) }"), tmp_path / "one.onnx")
     with pytest.raises(PromiseMissed, match=r"one\.onnx: no-such-tool failed: KeyError.*line \d+"):
-        run_tool("no-such-tool", _HERE, tmp_path / "one.onnx", tmp_path / "out.onnx")
+        run_tool("no-such-tool", Path(sys.executable), tmp_path / "one.onnx", tmp_path / "out.onnx")

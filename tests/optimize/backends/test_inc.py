@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
-from optimize.backends import inc
+from optimize.backends import inc, inc_script
 from optimize.build import build_variant
 from optimize.runtime.check import missed_promise, promised_share, with_runtime
 from optimize.variant import Variant
@@ -93,7 +93,7 @@ def test_nodes_are_counted_by_what_they_hold() -> None:
     found = inc.counted(made.graph)
     assert found.precision == {"int8": 2, "float32": 2}
     assert [node.op_type for node in found.float_nodes] == ["MatMul", "Softmax", "MatMul"]
-    assert {node.reason for node in found.float_nodes} == {inc._LEFT}
+    assert {node.reason for node in found.float_nodes} == {"Neural Compressor left it in float"}
 
 
 def test_its_int8_promises_what_ours_does() -> None:
@@ -152,7 +152,7 @@ def test_its_own_files_never_reach_the_current_folder(tmp_path: Path, interprete
     here = tmp_path / "here"
     here.mkdir()
     files = ["../two.onnx", "../feeds.npz", "../out.onnx"]
-    command = [str(interpreter.absolute()), "-P", str(inc._SCRIPT), *files, "static"]
+    command = [str(interpreter.absolute()), "-P", inc_script.__file__, *files, "static"]
     subprocess.run(command, cwd=here, check=True, capture_output=True)
     assert (tmp_path / "out.onnx").is_file()
     assert list(here.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from onnxscript.version_converter import ConvertVersionPass
 
 from optimize.fusions.order import Form, Fusion, finished, fuse
-from optimize.recipes import _FUSED
+from optimize.recipes import find_recipe
 from vampnet_models.onnxfile.artifact import load_model, save_model
 from vampnet_models.onnxfile.session import open_session
 
@@ -112,12 +112,14 @@ def test_the_form_for_the_cpu_has_onnx_attention_and_no_split(
 ) -> None:
     source = unpacked(name, exporter, tmp_path)
     model = load_model(source)
-    ConvertVersionPass(_FUSED.opset, fallback=True)(model)
+    ConvertVersionPass(find_recipe("fused").opset, fallback=True)(model)
     model.ir_version = 11
     # The classic exporter cuts the halves of the gated unit with Slices at computed places.
     halves = {"classic": 0, "dynamo": layers}
-    assert fuse(model, _FUSED.form.rules).counts["split_products"] == halves[exporter]
-    assert finished(model, _FUSED.form.finish).counts == {"portable_attention": layers}
+    assert fuse(model, find_recipe("fused").form.rules).counts["split_products"] == halves[exporter]
+    assert finished(model, find_recipe("fused").form.finish).counts == {
+        "portable_attention": layers
+    }
     ops = Counter(node.op_type for node in model.graph)
     assert ops["Attention"] == layers and ops["MultiHeadAttention"] == ops["Split"] == 0
     save_model(model, tmp_path / "cpu.onnx")

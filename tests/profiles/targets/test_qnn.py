@@ -20,27 +20,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
         qnn.compile_variant(path, path, [{"x": np.zeros((4, 64), np.float32)}])
 
 
-def test_equal_reasons_count_together_and_by_flops():
-    said = (
-        "Operators of type `Erf` are not supported by QNN EP.Erf node `{0}` will not be assigned."
-    )
-    trace = {
-        "unsupported_nodes": [
-            {"node_name": n, "op_type": "Erf", "reason": said.format(n)} for n in ("a", "b", "new")
-        ]
-    }
-    (refusal,), unnamed = qnn._refusals(trace, {"a": 10, "b": 20})
-    assert (refusal.nodes, refusal.flops, unnamed) == (3, 30, 1)
-    assert refusal.reason == "Operators of type Erf are not supported by QNN EP"
-
-
-def test_only_masked_positions_count():
-    mask = np.array([[[0, 0], [1, 0]]])
-    values = np.zeros((1, 1, 2), np.int64)
-    assert qnn._counted({"mask": mask}, values).tolist() == [[[True, False]]]
-    assert qnn._counted({"codes": mask}, values).all()
-
-
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
     """What stands in for the compiler's process: a shell script in the folder of its results."""
@@ -75,21 +54,68 @@ TRACE = {
 }
 
 
-def test_tokens_of_the_emulated_chip_are_compared(tmp_path, compiler):
-    path, feeds = integers(tmp_path)
+def answering(tmp_path, compiler, trace=TRACE, **outputs):
+    """Let the compiler write a trace and these outputs of the first state."""
     result = {"providers": ["QNNExecutionProvider"], "compile_s": 1.5, "emulation_s": [2.5]}
     (tmp_path / "result.json").write_text(json.dumps(result))
-    (tmp_path / "qnn_op_trace.json").write_text(json.dumps(TRACE))
-    answered = np.array([0, 1, 2, 3, 4, 5, 9, 9])
-    graphs.save_feeds(tmp_path / "outputs.npz", **{"0/y": answered})
+    (tmp_path / "qnn_op_trace.json").write_text(json.dumps(trace))
+    graphs.save_feeds(tmp_path / "outputs.npz", **{f"0/{k}": v for k, v in outputs.items()})
     (tmp_path / "context.bin").write_bytes(bytes(10))
     names = "result.json qnn_op_trace.json outputs.npz context.bin"
     compiler(f"for each in {names}; do cp {tmp_path}/$each .; done")
+
+
+def test_tokens_of_the_emulated_chip_are_compared(tmp_path, compiler):
+    path, feeds = integers(tmp_path)
+    answering(tmp_path, compiler, y=np.array([0, 1, 2, 3, 4, 5, 9, 9]))
     made = qnn.compile_variant(path, path, [feeds])
     assert (made.compile_s, made.context_bytes, made.qnn_operators) == (1.5, 10, 3)
     assert made.input_shapes == {"x": (8,)}
     assert made.emulated == qnn.Emulated("tokens", 0.75, 0.75, 1.0, 8, 1, (2.5,))
     assert (made.not_emulated, made.node_share) == (None, 1.0)
+
+
+def test_only_masked_positions_count(tmp_path, compiler):
+    """The mask's first codebook is given; of the other one position is generated."""
+    node = helper.make_node("Slice", ["codes", "one", "two", "one"], ["tokens"])
+    proto = graphs.model(
+        [node],
+        [("codes", TensorProto.INT64, [1, 2, "t"]), ("mask", TensorProto.INT64, [1, 2, "t"])],
+        [("tokens", TensorProto.INT64, [1, 1, "t"])],
+        {"one": np.array([1]), "two": np.array([2])},
+    )
+    path = graphs.save(proto, tmp_path / "m.onnx")
+    feeds = {"codes": np.array([[[1, 2], [3, 4]]]), "mask": np.array([[[0, 0], [1, 0]]])}
+    answering(tmp_path, compiler, tokens=np.array([[[3, 9]]]))
+    emulated = qnn.compile_variant(path, path, [feeds]).emulated
+    assert (emulated.to_reference, emulated.n_positions) == (1.0, 1)
+
+
+def test_equal_reasons_count_together_and_by_flops(tmp_path, compiler):
+    said = (
+        "Operators of type `MatMul` are not supported by QNN EP.MatMul node `{0}` will not be "
+        "assigned."
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="a"),
+        helper.make_node("MatMul", ["h", "w"], ["y"], name="b"),
+    ]
+    proto = graphs.model(
+        nodes,
+        [("x", graphs.FLOAT, ["n", 8])],
+        [("y", graphs.FLOAT, ["n", 8])],
+        {"w": np.ones((8, 8), np.float32)},
+    )
+    path = graphs.save(proto, tmp_path / "m.onnx")
+    refused = [
+        {"node_name": n, "op_type": "MatMul", "reason": said.format(n)} for n in ("a", "b", "new")
+    ]
+    answering(tmp_path, compiler, TRACE | {"unsupported_nodes": refused})
+    made = qnn.compile_variant(path, path, [{"x": np.ones((3, 8), np.float32)}], emulate=False)
+    (refusal,) = made.refusals
+    assert (refusal.nodes, refusal.flops, made.unnamed) == (3, 2 * (2 * 3 * 8 * 8), 1)
+    assert refusal.reason == "Operators of type MatMul are not supported by QNN EP"
+    assert (made.flops_share, made.not_emulated) == (0, "not asked for")
 
 
 @pytest.mark.parametrize(

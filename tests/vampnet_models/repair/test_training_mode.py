@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimize.build import build_variant
-from optimize.recipes import _FUSED
+from optimize.recipes import find_recipe
 from tests.optimize.graphs import model, normal
 from vampnet_models.onnxfile.artifact import open_artifact, save_model
 from vampnet_models.repair.inspection import inspect_model
@@ -25,7 +25,7 @@ def test_a_training_export_is_named_by_inspect_and_by_conversions(tmp_path: Path
     save_model(model(TEXT, w=normal(8, 8), r=np.float32(0.5), t=np.array(True)), path)
     problems = {p.kind: p.text for p in inspect_model(path).problems}
     assert "export it after eval()" in problems["training-mode"]
-    variant = build_variant(open_artifact(path), _FUSED, tmp_path / "fused.onnx")
+    variant = build_variant(open_artifact(path), find_recipe("fused"), tmp_path / "fused.onnx")
     assert any("training mode: 1 nodes" in line for line in variant.record.warnings)
 
 
