@@ -42,6 +42,8 @@ def test_a_wheel_does_the_whole_job(tmp_path: Path) -> None:
     assert (work / "demo" / "report.html").stat().st_size > 100_000
     typed("vampbench bundle demo --target cpu -o bundle")
     assert "ok on CPUExecutionProvider" in typed("python bundle/selfcheck.py").stdout
+    typed("python bundle/example.py song.wav varied.wav")
+    assert (work / "varied.wav").stat().st_size == (work / "song.wav").stat().st_size
     typed("vampbench import codec.pth coarse.pth c2f.pth -o models")
     typed(
         "vampbench run models --audio recordings -o run "
