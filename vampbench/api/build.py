@@ -29,6 +29,7 @@ from vampbench.api.models import AnyModel, Models, as_artifact, paths_of
 from vampbench.api.progress import Heard, Listener
 from vampbench.api.variant import Variant
 from vampbench.work.outside import tell_outside
+from vampbench.work.runtime import warn_not_probed
 from vampbench.work.workspace import Workspace
 from vampnet_models.chain.members import with_neighbours, with_upstream
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
@@ -202,6 +203,7 @@ def _variants(
     yield _told(made, artifact, heard)
     if native is None:
         return
+    heard = Heard(listener)
     build_library()
     with heard.task(f"{artifact.name}: {native.name}") as update:
         made = build_variant(
@@ -218,10 +220,10 @@ def _variants(
 
 def _told(made: variant.Variant, source: Artifact, heard: Heard) -> Variant:
     """The variant with all that was warned of on the way."""
-    probe = made.record.probe
-    unseen = () if probe is None or probe.not_probed is None else (probe.not_probed,)
-    warnings = (*heard.warnings, *made.record.warnings, *(f"not probed: {w}" for w in unseen))
-    return Variant(made.path, made.record, made.reused, source, warnings)
+    for warning in made.record.warnings:
+        heard.warn(warning)
+    warn_not_probed(made.path, made.record, heard)
+    return Variant(made.path, made.record, made.reused, source, tuple(heard.warnings))
 
 
 def _terms(recipe: Recipe, target: Path, means: Means, reporter: Reporter) -> Terms | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from calibration.feeds.chain_feeds import save_feed
 from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import in_step
 from profiles.host import Host, describe_host
-from profiles.measure.compare import document
+from profiles.measure.compare import Comparison, compare, document
 from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import profile_variants
@@ -20,6 +21,7 @@ from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.errors import InputError
+from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.records import results
 from vampnet_models.records.generic import as_json, read
@@ -64,6 +66,16 @@ class Profiled:
         """The contents of a file that `vampbench profile --compare` reads."""
         first = next(iter(self.models.values()))
         return document(first.name, self.records, self.host.as_json())
+
+    def against(
+        self, earlier: Mapping[str, Any], *, other_machine: bool = False
+    ) -> tuple[Comparison, ...]:
+        """What is faster or slower than in what `read_profile` gives of an earlier one.
+
+        Raises InputError where they share nothing, or where another machine measured it and that
+        is not allowed.
+        """
+        return compare(earlier, self.as_json(), other_machine=other_machine)
 
     def _repr_html_(self) -> str:
         # A report's tools are imported where one is shown: measuring shall not load them.
@@ -138,6 +150,17 @@ def profile(
         for warning in record.get("warnings", ())
     )
     return Profiled(given, chosen, records, describe_host(), (*heard.warnings, *found))
+
+
+def read_profile(path: str | Path) -> dict[str, Any]:
+    """What `vampbench profile -o` wrote. Raises InputError where it is no such file."""
+    try:
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is no profile; give what `profile -o` has written")
+    return content
 
 
 def _named(models: Mapping[str, AnyModel] | Sequence[AnyModel]) -> dict[str, Artifact]:

@@ -18,7 +18,6 @@ from vampbench.api.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import float_lines, mixed_lines, not_checked
-from vampbench.work.runtime import warn_not_probed
 from vampnet_models.errors import InputError
 from vampnet_models.text import megabytes
 
@@ -132,15 +131,12 @@ def _tell(explain: bool, console: Console, variant: Variant) -> None:
     if record["precision"]:
         kinds = ", ".join(f"{n} {kind}" for kind, n in record["precision"].items())
         console.say(f"  weights: {kinds}")
-    for warning in record["warnings"]:
-        console.warn(warning)
     for line in mixed_lines(variant.record.mixed_nodes):
         console.say(f"  apart: {line}")
     for line in float_lines(variant.record.float_nodes):
         console.say(f"  float: {line}")
     for node in record["float_nodes"] if explain else []:
         console.say(f"  left in float: {node['op_type']} {node['node']}: {node['reason']}")
-    warn_not_probed(variant.path, variant.record, console)
     if variant.record.runtime is None:
         console.say(f"  runtime: {not_checked(variant.path)}")
     for missed in record["unmatched"] if explain else []:

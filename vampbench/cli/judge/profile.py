@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from calibration.feeds.source import source_at
-from profiles.measure.compare import compare
+from profiles.measure.compare import Comparison
 from profiles.measure.stats import Ratio
 from profiles.targets.order import profiled_words
 from vampbench.api.profile import profile as measure
+from vampbench.api.profile import read_profile
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
 from vampnet_models.cache import Json
-from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import check_output, write_text
 from vampnet_models.text import megabytes
 
@@ -73,7 +72,7 @@ def profile(
     console = Console(as_json=as_json)
     if out is not None:
         check_output(out, *models)
-    before = None if old is None else _read_profile(old)
+    before = None if old is None else read_profile(old)
     profiled = measure(
         models,
         data=source_at(audio, None, feeds, evaluation_feeds),
@@ -97,27 +96,17 @@ def profile(
                 console.say(f"note  {name}: {note}")
     result: Json = profiled.as_json()
     if before is not None:
-        result["compared"] = _compare(before, result, other_machine, console)
+        changes = profiled.against(before, other_machine=other_machine)
+        _tell_changes(changes, console)
+        result["compared"] = [each.as_json() for each in changes]
     if out is not None:
         write_text(out, json.dumps(result, indent=1, allow_nan=False))
     console.json(result)
     return 1 if profiled.failed else 0
 
 
-def _read_profile(path: Path) -> Json:
-    """An earlier profile. Raises InputError when it cannot be read or is no JSON object."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is no profile; give what `profile -o` has written")
-    return content
-
-
-def _compare(before: Json, now: Json, other_machine: bool, console: Console) -> list[Json]:
-    """What became faster or slower, in the terminal and as JSON."""
-    found = compare(before, now, other_machine=other_machine)
+def _tell_changes(found: Sequence[Comparison], console: Console) -> None:
+    """What became faster or slower."""
     rows = [
         (
             each.recipe,
@@ -134,7 +123,6 @@ def _compare(before: Json, now: Json, other_machine: bool, console: Console) -> 
     for each in found:
         for warning in each.warnings:
             console.warn(f"{each.recipe}, {each.target}: {warning}")
-    return [each.as_json() for each in found]
 
 
 def _ratio(ratio: Ratio | None) -> str:
