@@ -12,8 +12,8 @@ import onnx_ir as ir
 
 from calibration.feeds.chain_inputs import ChainInputs
 from profiles.host import describe_host
+from profiles.sets import chains_of, counted, sets_of, totals_of
 from vampbench.work.listening import write_listening
-from vampbench.work.sets import chains_of, counted, sets_of, totals_of
 from vampbench.work.workspace import Workspace, relative_to
 from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError, contained

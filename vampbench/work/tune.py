@@ -18,10 +18,10 @@ from optimize.tuning.worth import verdict
 from optimize.variant import read_record, record_path, write_record
 from profiles.profile import REFERENCE
 from profiles.report.render import write_report
+from profiles.sets import is_noisy
 from vampbench.work.goldens import keep_golden
 from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants
-from vampbench.work.sets import is_noisy
 from vampbench.work.workspace import Workspace
 from vampnet_models.chain.members import open_all
 from vampnet_models.onnxfile.artifact import (

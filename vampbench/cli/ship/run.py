@@ -12,12 +12,12 @@ import click
 from calibration.feeds.source import Source, source_at
 from optimize.recipes import ALL_RECIPES
 from profiles.overview import recommendations
+from profiles.sets import chains_of, counted
 from profiles.targets.order import profiled_words
 from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
-from vampbench.work.sets import chains_of, counted
 from vampnet_models.records.generic import RESULTS, versioned
 from vampnet_models.records.results import Model, Results, SetOfParts
 from vampnet_models.text import megabytes, percent

@@ -13,6 +13,7 @@ from calibration.audio.clips import make_clip
 from calibration.audio.load import read_audio
 from calibration.feeds.source import Source
 from optimize.truth.beats import match
+from profiles.sets import counted, totals_of
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
 from vampbench.api.listen.beats import codec_frames, track_beats
@@ -20,7 +21,6 @@ from vampbench.api.listen.vamp import Prompt
 from vampbench.cli.console import Console
 from vampbench.cli.judge.vamp import vamp_command
 from vampbench.work.job import Job, judge, run_job
-from vampbench.work.sets import counted, totals_of
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vampbench.work.sets import _CHOSEN, _FASTEST, _FASTEST_OF_NOISY, chains_of, sets_of
+from profiles.sets import _CHOSEN, _FASTEST, _FASTEST_OF_NOISY, chains_of, sets_of
 from vampnet_models.records.results import Model, Profile, SetOfParts, Variant
 
 LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
