@@ -84,6 +84,7 @@ def _once(
     except (InputError, ValueError) as error:
         reason = str(error).removeprefix(f"{source.path}: ")
         return Probe(not_probed=f"the source cannot be run: {reason}")
+    # The source's weights go before the variant's come: one of both is in memory at a time.
     del sessions
     try:
         floor = compared.error(answers, again)

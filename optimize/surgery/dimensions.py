@@ -123,10 +123,13 @@ def _together(node: ir.Node, known: Dimensions, shapes: Sequence[_Dims | None]) 
     result: list[_Dim] = []
     for axis in range(rank):
         found = {s[axis - rank] for s in given if len(s) >= rank - axis} - {1}
+        # A one is stretched. A larger number is the result whatever the unknown ones beside it are:
+        # with another one the model would not run.
         numbers = [d for d in found if isinstance(d, int)]
         if numbers or len(found) < 2:
             result.append(numbers[0] if numbers else next(iter(found), 1))
             continue
+        # Which of them is a one is not known: a place of its own, that knows what it is made of.
         place = (node.outputs[0], axis)
         inner = [known.parts.get(dim, frozenset({dim})) for dim in found]
         known.parts[place] = frozenset(found).union(*inner)
@@ -162,6 +165,7 @@ def _unsqueeze(node: ir.Node, known: Dimensions) -> _Dims | None:
 
 def _squeeze(node: ir.Node, known: Dimensions) -> _Dims | None:
     dims = known.of(node.inputs[0])
+    # Without axes all dimensions of one go, and which those are is known only when it runs.
     axes = None if dims is None else _axes(node, 1, len(dims))
     if dims is None or axes is None:
         return None
@@ -199,6 +203,7 @@ def _reshape(node: ir.Node, known: Dimensions) -> _Dims | None:
     if dims is None or target is None:
         return None
     made = node.outputs[0]
+    # 0 copies the axis of its place; -1 takes what is left over, a size of its own.
     copied = [dims[i] if d == 0 and i < len(dims) else d for i, d in enumerate(target)]
     return tuple((made, axis) if dim == -1 else dim for axis, dim in enumerate(copied))
 
@@ -233,6 +238,7 @@ def _einsum(node: ir.Node, known: Dimensions) -> _Dims | None:
         if dims is None or "." in names or len(names) != len(dims):
             return None
         for name, dim in zip(names, dims, strict=True):
+            # A letter that is a one in an operand takes the size of another one.
             letters[name] = dim if letters.get(name, 1) == 1 else letters[name]
     return tuple(letters[name] for name in made) if made else None
 
@@ -241,6 +247,7 @@ def _conv(node: ir.Node, known: Dimensions) -> _Dims | None:
     x, weight = known.of(node.inputs[0]), known.of(node.inputs[1])
     if x is None or weight is None:
         return None
+    # A kernel of one without pads and strides keeps every length.
     plain = set(weight[2:]) == {1} and not any(ints_of(node, "pads", ()))
     plain = plain and set(ints_of(node, "strides", (1,))) == {1}
     made = node.outputs[0]

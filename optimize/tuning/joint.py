@@ -78,6 +78,7 @@ class Curve:
         damage = damage_of(self.effects, assignment)
         near = min(self.measured, key=lambda p: abs(_log(p.damage) - _log(damage)))
         was, known = near.candidate, near.damage
+        # What was measured carries the level; the effects say only how far it moves from there.
         growth = (damage / known) ** (1 / self.power) if known > 0 else 1.0
         loss = was.loss * growth
         first = was.first_agreement
@@ -89,8 +90,10 @@ class Curve:
             bytes=was.bytes - saved,
             loss=loss,
             agreement=None if was.agreement is None else 1 - loss,
+            # The loss of sound is the share of noise in its power: what it grows by, SI-SDR loses.
             si_sdr_db=None if was.si_sdr_db is None else was.si_sdr_db - _decibels(growth),
             first_agreement=None if first is None else 1 - (1 - first) * growth,
+            # Savings add up to a first order alone, and their sum may ask for less than no time.
             time_ratio=max(was.time_ratio + time, 0.05),
         )
         return Point(assignment, damage, candidate)
@@ -138,12 +141,14 @@ def _exchanged(choices: Sequence[Sequence[_Choice]], budget: Budget, prefer: Pre
     keys = {"truest": (0, 1, 2), "smallest": (1, 0, 2), "fastest": (2, 1, 0)}[prefer]
 
     def costs(sums: _Floats) -> tuple[_Floats, ...]:
+        # What is over a bound counts before anything else: from outside the search walks into it.
         over = np.maximum(sums[1] / most_bytes - 1, 0) + np.maximum(sums[2] / most_s - 1, 0)
         return (over, *(sums[key] for key in keys))
 
     best, better = [0] * len(choices), True
     while better:
         better = False
+        # Two at once: a model gives up bytes only where another one takes them.
         for pair in itertools.combinations(range(len(choices)), min(2, len(choices))):
             now = np.sum([columns[m][:, best[m]] for m in range(len(choices))], axis=0)
             sums = (now - sum(columns[m][:, best[m]] for m in pair))[:, None]
@@ -151,6 +156,7 @@ def _exchanged(choices: Sequence[Sequence[_Choice]], budget: Budget, prefer: Pre
                 sums = (sums[:, :, None] + columns[m][:, None, :]).reshape(3, -1)
             found = costs(sums)
             at = int(np.lexsort(found[::-1])[0])
+            # By more than rounding: else sums in another order look like progress, for ever.
             if tuple(f[at] for f in found) < tuple(n * (1 - 1e-9) for n in costs(now)):
                 picks = np.unravel_index(at, [columns[m].shape[1] for m in pair])
                 for m, pick in zip(pair, picks, strict=True):

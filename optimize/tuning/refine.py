@@ -71,10 +71,14 @@ def _next(tried: Mapping[float, float], target: float, power: float) -> float | 
         return None
     low, high = _bracket(tried, target)
     near = min(tried, key=lambda d: abs(math.log(max(tried[d], 1e-9) / target)))
+    # By the power law, from the trial that came nearest.
     guess = float(near * (_AIM * target / max(tried[near], 1e-9)) ** power)
     if low is not None and high is not None:
+        # At an end of the bracket a trial tells nothing new: its middle, as damage spans decades.
         inside = low * 1.0001 < guess < high * 0.9999
         return guess if inside else math.sqrt(low * high)
+    # With one end open the law is trusted over a factor of 16, and a step is worth its trial from
+    # 1.5 on.
     if low is not None:
         return min(max(guess, 1.5 * low), 16 * low)
     assert high is not None

@@ -112,6 +112,7 @@ def assignments(
         found.setdefault(tuple(chosen.items()), damage_of(effects, chosen))
     ranked = sorted(found, key=lambda key: -found[key])
     if len(ranked) > limit:
+        # Evenly over the ranks, so that the smallest and the truest stay.
         ranked = [ranked[i] for i in np.linspace(0, len(ranked) - 1, limit).round().astype(int)]
     return [dict(key) for key in ranked]
 
@@ -138,10 +139,12 @@ def smallest(
             if units is None:
                 continue
             mine = np.full(len(costs), np.inf)
+            # With this option, the blocks before may take that many units less.
             mine[units:] = costs[: len(costs) - units] + _cost(option, total_bytes, speed)
             pick[mine < best], best = number, np.minimum(mine, best)
         costs = best
         picks.append((options, pick))
+    # Backwards: what the last block took is what those before it did not have.
     left, found = _KNAPSACK_UNITS, {}
     for options, pick in reversed(picks):
         option = options[pick[left]]
@@ -175,6 +178,7 @@ def _units(damage: float, unit: float) -> int | None:
         return 0
     if unit <= 0 or damage > unit * _KNAPSACK_UNITS:
         return None
+    # Up: what fits in units then fits in damage.
     return math.ceil(damage / unit)
 
 

@@ -228,6 +228,7 @@ def unit_variance_init(codec: Codec, audio: Tensor) -> None:
     One forward pass of `audio` `[b, 1, samples]`: each layer is rescaled as the data reach it.
     The last convolution of a residual branch is set to half of that, the output one to a tenth.
     """
+    # By place: of the four modules of a unit the last one is added to the unit's input.
     branch_ends = {
         f"{name}.3"
         for name, module in codec.named_modules()

@@ -46,11 +46,13 @@ def _fit(quantizer: VectorQuantizer, residual: Tensor, generator: torch.Generato
     constant = _CONSTANT_SHARE * parts.square().sum(1).mean().sqrt()
     points = torch.cat([parts, constant.expand(len(parts), 1)], 1)
     quantizer.codebook.weight.copy_(_k_means(points, size, generator))
+    # Of a gain of 0, so that any direction does: the eighth value is the bias alone.
     spare = functional.normalize(torch.randn(1, residual.shape[1], generator=generator))
     quantizer.in_proj.weight_v.copy_(torch.cat([leading, spare])[:, :, None])
     quantizer.in_proj.weight_g.fill_(1.0)[-1] = 0.0
     quantizer.in_proj.bias.copy_(torch.cat([-leading @ mean, constant[None]]))
     back = torch.cat([leading.T, torch.zeros(len(mean), 1)], 1)
+    # A gain of |v| makes the folded weight `g * v / |v|` the matrix itself.
     norms = back.norm(dim=1).clamp(min=1e-6)
     quantizer.out_proj.weight_v.copy_(back[:, :, None])
     quantizer.out_proj.weight_g.copy_(norms[:, None, None])

@@ -76,6 +76,7 @@ def _reconstruction_losses(decoded: Tensor, target: Tensor) -> dict[str, Tensor]
 _WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
 # The tokens are final by then and bound the phase that can be had; colour can still be won.
 _DECODER_WEIGHTS = {"complex": 4.0, "mel": 2.0, "wave": 4.0}
+# As the original codec was trained.
 BETAS = (0.8, 0.99)
 
 
@@ -92,6 +93,7 @@ def _batches(pool: Pool, stage: Stage) -> Callable[[int], tuple[Tensor, np.rando
     """Batch by step number, so that a resumed run goes on with the data it would have seen."""
 
     def draw(step: int) -> tuple[Tensor, np.random.Generator]:
+        # The bytes of the name: `hash` of a text is another in every process.
         rng = np.random.default_rng([SEED, sum(stage.name.encode()), step])
         return batch(pool, rng, stage.batch, stage.frames * HOP_SAMPLES), rng
 

@@ -39,6 +39,7 @@ class Usage:
         """Codes int64 `[b, n, t]` of latents `[b, latent, t]`."""
         for index, row in enumerate(codes.transpose(0, 1).flatten(1)):
             self.used[index, row] = True
+        # Points for entries to restart at: eight batches are enough, all would fill the memory.
         self.recent = [*self.recent[-7:], latent.detach()]
 
     @torch.no_grad()

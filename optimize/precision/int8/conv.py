@@ -120,6 +120,7 @@ def prepare(
             left.append(float_node(node, str(reason)))
     makers = {job.node.outputs[0]: job for job in jobs.values()}
     for node, job in jobs.items():
+        # One quantization serves both Convs where one feeds the other.
         if job.x in makers:
             jobs[node] = replace(job, input=makers[job.x].output)
             continue
@@ -146,6 +147,7 @@ def steps_of(low: Array, high: Array, symmetric: bool = False) -> Steps:
     least = max(float((high - low).max()) * _LEAST_SHARE, 2.0**-50)
     missing = np.maximum(least - (high - low), 0) / 2
     low, high = low - missing, high + missing
+    # Zero lies within, never at an end: a side without steps would clip at once.
     zeros = np.array([[128]]) if symmetric else np.arange(1, 255)[:, None]
     sizes = np.maximum(-low / zeros, high / (255 - zeros))
     best = int(np.log(sizes).mean(axis=1).argmin())
@@ -311,6 +313,7 @@ def _quantize_output(job: _ConvJob, stored: dict[ir.Value, _Stored]) -> None:
     """Store the output, which is in units of its steps already, for its readers."""
     node, output = job.node, job.node.outputs[0]
     readers, is_output, name = tuple(output.uses()), output.is_graph_output(), output.name
+    # Nodes are put before another one: the mark stands where those behind the Conv go.
     mark = ir.Node("", "Identity", [output], name=f"{node.name}/mark")
     graph_of(node).insert_after(node, mark)
     held = _store(mark, output, None, job.output.zero_point, f"{node.name}/output")

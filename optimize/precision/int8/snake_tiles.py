@@ -112,6 +112,7 @@ def insert_tiled_snake(
     inputs = [slices]
     for label, values in parameters.items():
         dims = (channels // tile, tile) if label == "steps" else (channels // tile, tile, 1)
+        # The Scan walks over the slices of all items of a batch: once per item come the parameters.
         value = add_constant(graph, f"{name}/{label}", values.astype(np.float32).reshape(dims))
         repeats = op(
             "Concat",
