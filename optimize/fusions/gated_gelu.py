@@ -50,6 +50,7 @@ def _match(node: ir.Node) -> _Chain:
     form: Literal["tanh", "none"] = "tanh" if node.op_type == "Tanh" else "none"
     expected = _gelu(_PROBES, form)
     inputs = _possible_inputs(node)
+    # Outwards from the inner function, until what stands there is GELU of a value upstream.
     value = node.outputs[0]
     for _ in range(_MAX_CHAIN):
         for x in inputs:
@@ -78,6 +79,7 @@ def _possible_inputs(node: ir.Node) -> list[ir.Value]:
     found: list[ir.Value] = []
     pending = [v for v in node.inputs if v is not None]
     while pending and len(found) < _MAX_CHAIN:
+        # The nearest first: where x is itself a product, the whole of it is what GELU is of.
         value = pending.pop(0)
         if value in found or scalar(value) is not None:
             continue

@@ -173,6 +173,7 @@ def _query_and_key(product: ir.Node, layout: _Layout) -> tuple[_Heads, _Heads, f
         return query_heads, _heads_of(key, layout.split), query_scale * key_scale
     if not _is_plain(product):
         raise NoMatch(f"{product.name} does not multiply queries by keys")
+    # Keys are turned for the product in a step of its own, or at once where heads are split.
     swap = produced_by(key, "Transpose")
     if ints_of(swap, "perm", ()) == (0, 1, 3, 2):
         inner, inner_scale = _peel(_input(swap))

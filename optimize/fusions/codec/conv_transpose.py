@@ -63,6 +63,7 @@ def _match(node: ir.Node) -> _Upsampling:
     if len(weight.shape) != 3:
         raise NoMatch(f"it has {len(weight.shape) - 2} spatial axes, not one")
     stride, kernel = ints_of(node, "strides", (1,))[0], dims(weight)[2]
+    # Only then each output reads two inputs, and a Conv of two taps makes all phases of a stride.
     if kernel != 2 * stride:
         raise NoMatch(f"its kernel {kernel} is not twice its stride {stride}")
     if int_of(node, "group", 1) != 1 or ints_of(node, "dilations", (1,)) != (1,):
@@ -70,6 +71,7 @@ def _match(node: ir.Node) -> _Upsampling:
     if string_of(node, "auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
         raise NoMatch("its padding is given by auto_pad or output_shape")
     begin, end = ints_of(node, "pads", (0, 0))
+    # Output padding gives back at the end what padding takes there.
     crop_end = end - ints_of(node, "output_padding", (0,))[0]
     if crop_end < 0:
         raise NoMatch("its output padding exceeds its padding")

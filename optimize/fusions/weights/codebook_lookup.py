@@ -126,6 +126,7 @@ def _rewrite(graph: ir.Graph, match: _Lookups) -> None:
         return np.concatenate([read(each) for each in weights], axis=1)
 
     def summed() -> Array:
+        # In double, so that it is rounded once and not per codebook.
         total: Array = np.stack([read(each) for each in biases]).sum(axis=0, dtype=np.float64)
         return total.astype(np.float32)
 

@@ -122,6 +122,7 @@ def _through(
             if value is not None and value not in facts:
                 facts[value] = _of_constant(extremes(value))
         bodies = bodies_of(node)
+        # A Loop counts and has a condition: two inputs before what it carries, and one output.
         skipped = 2 if node.op_type == "Loop" else 0
         for body in bodies:
             for outer, inner in zip(node.inputs[skipped:], body.inputs[skipped:], strict=False):
@@ -140,10 +141,12 @@ def _through(
 def _of_constant(found: Extremes | None) -> Fact:
     if found is None:
         return _ORDINARY
+    # As small as its largest value: a small one among large ones may be lost, all of them may not.
     return Fact(top=found.top, low=found.top or 1.0, constant=True)
 
 
 def _handed(fact: Fact) -> Fact:
+    # The next round may bring another value through the same place.
     return replace(fact, constant=False, near_zero=0)
 
 
@@ -235,6 +238,7 @@ def _cast(node: ir.Node, facts: Facts) -> Fact:
 
 def _sum(node: ir.Node, data: list[Fact]) -> Fact:
     constants = [f for f in data if f.constant]
+    # Epsilons are added; a difference is what it is.
     floor = min(f.low for f in data) if constants and node.op_type != "Sub" else 1.0
     near = 0 if any(f.top >= _SMALL_FLOOR for f in constants) else _near_zero(data)
     return Fact(max(f.top for f in data), floor, near_zero=near)

@@ -184,6 +184,7 @@ def best_scales(
     for alpha in _ALPHAS:
         s = np.ones_like(peak)
         s[usable] = peak[usable] ** alpha / rows[usable] ** (1 - alpha) if alpha else 1.0
+        # Only their ratios matter: with a geometric mean of one the weights keep their size.
         s /= np.exp(np.log(s[usable]).mean())
         error = _expected_error(seen, weight, power, peak, s, share)
         if error < least:
@@ -199,6 +200,7 @@ def _expected_error(
     `weight` holds absolute values, `power` the sums of their squares per row.
     """
     span = max(float((seen.high / s).max()), 0.0) - min(float((seen.low / s).min()), 0.0)
+    # Rounding to steps is off by a twelfth of the step squared, in the mean.
     of_input = share * (span / _LEVELS) ** 2 / 12 * float((power * s**2).sum())
     steps = 2 * (weight * s[:, None].astype(np.float32)).max(axis=0) / _LEVELS
     of_weight = float((steps**2).sum()) / 12 * float(((peak / _TAIL / s) ** 2).sum())

@@ -323,6 +323,7 @@ def _job(
     x = node.inputs[0]
     assert x is not None
     if node in by_row:
+        # Divided by its own largest magnitude, a row lies within these.
         low, high = -1.0, 1.0
     else:
         lows, highs = extremes(x.name or "", ranges)
