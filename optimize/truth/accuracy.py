@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -107,6 +108,20 @@ def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
     spec = truth.reference.spec
     return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))
+
+
+def status_of(
+    accuracy: AccuracyReport, min_agreement: float | None
+) -> tuple[Literal["ok", "missed", "failed"], str | None]:
+    """The status of a variant that was compared, and the reason where it is not ok."""
+    if accuracy.nonfinite:
+        return "failed", f"{accuracy.nonfinite} outputs are NaN or infinite"
+    agreement = accuracy.token_agreement
+    if min_agreement is not None and agreement is not None and agreement < min_agreement:
+        what = "share of beats" if accuracy.per_beat_kind else "token agreement"
+        reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
+        return "missed", reason
+    return "ok", None
 
 
 def judge(truth: Truth, answers: _Answers) -> AccuracyReport:

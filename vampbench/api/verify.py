@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import check_fed, in_step
 from calibration.feeds.source import Source
-from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from vampbench.api.bounds import check_threads
@@ -18,7 +18,6 @@ from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
-from vampbench.work.job import judge
 from vampbench.work.runtime import Checked, check
 from vampnet_models.errors import InputError, PromiseMissed, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, check_output
@@ -154,7 +153,7 @@ def verify(
         save_golden(truth, Path(write_golden))
     with heard.task("variant tokens") as update:
         report = compare(truth, theirs, update)
-    status, reason = judge(report, min_agreement)
+    status, reason = status_of(report, min_agreement)
     runtime = _runtime(theirs, truth.feeds[0], heard)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"

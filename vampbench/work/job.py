@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
 
 from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import (
@@ -23,7 +22,7 @@ from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
-from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -306,27 +305,13 @@ def _judged(
         except WorkbenchError as error:
             reporter.warn(f"{artifact.name}: {recipe} cannot be judged: {error}")
             return replace(variant, status="failed", reason=str(error))
-    status, reason = judge(found, job.min_agreement)
+    status, reason = status_of(found, job.min_agreement)
     return replace(variant, accuracy=found, status=status, reason=reason)
 
 
 def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
     with reporter.task(f"{artifact.name}: reference tokens") as update:
         return reference_truth(artifact, evaluation.feeds, update)
-
-
-def judge(
-    accuracy: AccuracyReport, min_agreement: float | None
-) -> tuple[Literal["ok", "missed", "failed"], str | None]:
-    """The status of a variant that was compared, and the reason where it is not ok."""
-    if accuracy.nonfinite:
-        return "failed", f"{accuracy.nonfinite} outputs are NaN or infinite"
-    agreement = accuracy.token_agreement
-    if min_agreement is not None and agreement is not None and agreement < min_agreement:
-        what = "share of beats" if accuracy.per_beat_kind else "token agreement"
-        reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
-        return "missed", reason
-    return "ok", None
 
 
 def profile(

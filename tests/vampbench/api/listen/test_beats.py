@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from calibration.audio.clips import make_clip
 from calibration.audio.load import read_audio
 from calibration.feeds.source import Source
+from optimize.truth.accuracy import status_of
 from optimize.truth.beats import match
 from profiles.sets import counted, totals_of
 from profiles.targets.order import parse_targets
@@ -20,7 +21,7 @@ from vampbench.api.listen.beats import codec_frames, track_beats
 from vampbench.api.listen.vamp import Prompt
 from vampbench.cli.console import Console
 from vampbench.cli.judge.vamp import vamp_command
-from vampbench.work.job import Job, judge, run_job
+from vampbench.work.job import Job, run_job
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
@@ -146,6 +147,6 @@ def test_sums_leave_trackers_out_beside_other_models():
 def test_a_missed_share_of_beats_is_called_so():
     beats = BeatShare("beat", 0.8, 0.8, 10, 10)
     accuracy = AccuracyReport(token_agreement=0.8, per_beat_kind=(beats,))
-    status, reason = judge(accuracy, 0.9)
+    status, reason = status_of(accuracy, 0.9)
     assert status == "missed" and reason.startswith("share of beats 0.8000")
-    assert judge(replace(accuracy, token_agreement=None), 0.9) == ("ok", None)
+    assert status_of(replace(accuracy, token_agreement=None), 0.9) == ("ok", None)
