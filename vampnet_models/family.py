@@ -24,7 +24,9 @@ MAX_RATE_HZ = 768_000
 
 _MOST_NAME = 64
 _MOST_TEXT = 4096
-_MOST_HOP = 1 << 16
+MAX_HOP_SAMPLES = 1 << 16
+"""Of one frame of codes."""
+
 _MOST_CODEBOOKS = 1024
 _MOST_SIZE = 1 << 20
 _MOST_WINDOW_S = 600
@@ -163,7 +165,7 @@ def _within(low: int, high: int) -> Callable[[int], bool]:
 
 _BOUNDS: dict[str, Callable[[int], bool]] = {
     "sample_rate_hz": _within(MIN_RATE_HZ, MAX_RATE_HZ),
-    "hop_samples": _within(1, _MOST_HOP),
+    "hop_samples": _within(1, MAX_HOP_SAMPLES),
     "n_codebooks": _within(1, _MOST_CODEBOOKS),
     "n_coarse_codebooks": _within(0, _MOST_CODEBOOKS),
     "codebook_size": _within(1, _MOST_SIZE),

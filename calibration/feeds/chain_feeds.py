@@ -153,7 +153,7 @@ def make_feeds(
         )
     classes = {clip.name: class_of(clip.samples, clip.sample_rate_hz) for clip in encoded.clips}
     labels = (replace(each, audio_class=classes.get(each.clip)) for each in found.labels)
-    return replace(found, labels=tuple(labels))
+    return replace(found, labels=tuple(labels), codebook_size=spec.lengths_of.codebook_size)
 
 
 def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,8 +23,10 @@ from calibration.feeds.parts import UPSTREAM, encode_by_parts, part_feeds
 from calibration.feeds.source import NO_AUDIO, Source
 from vampnet_models.cache import key_of
 from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.chain.families import family_of_chain, in_family, joined
 from vampnet_models.chain.members import with_neighbours
 from vampnet_models.errors import InputError, WorkbenchError, contained
+from vampnet_models.family import TYPICAL, Family
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress, Reporter
@@ -94,6 +96,8 @@ class ChainInputs:
         warnings: what a feed had to do without, a line each.
         parts: the pieces of the split form, by part; empty by default.
         c2f: with `coarse`, the model that makes codes for the decoder; None by default.
+        family: of the chain, at whose rate the two sides are; without one, beat trackers alone
+            hear the recordings, as they are.
     """
 
     source: Source
@@ -105,6 +109,7 @@ class ChainInputs:
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
     c2f: Artifact | None = None
+    family: Family = TYPICAL
 
 
 def prepare_inputs(
@@ -125,12 +130,16 @@ def prepare_inputs(
     warnings: list[str] = []
     parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
     hearing = [a for a in (artifacts if fed is None else fed) if source.is_heard_by(a)]
-    audio = source.load_audio(reporter) if hearing else NO_AUDIO
+    recorded = source.load_audio(reporter) if hearing else NO_AUDIO
     if all(a.role is Role.BEATS for a in hearing):
         one, two = (
-            Encoded(side, (), audio.name, "none") for side in (audio.calibration, audio.evaluation)
+            Encoded(side, (), recorded.name, "none")
+            for side in (recorded.calibration, recorded.evaluation)
         )
-        return ChainInputs(source, audio, one, two, coarse=None, conditioning="none", warnings=())
+        return ChainInputs(source, recorded, one, two, None, conditioning="none", warnings=())
+    artifacts = in_family(artifacts, source.sample_rate_hz)
+    family = family_of_chain(artifacts)
+    audio = recorded.at_rate(family.sample_rate_hz)
     encode_side = _unless_broken(
         lambda: (
             _own_encoder(artifacts, audio, threads, warnings)
@@ -159,7 +168,7 @@ def prepare_inputs(
         reporter.warn(warning)
     return ChainInputs(
         source=source,
-        audio=audio,
+        audio=recorded,
         calibration=sides[0],
         evaluation=sides[1],
         coarse=coarse,
@@ -169,6 +178,7 @@ def prepare_inputs(
         warnings=tuple(warnings),
         parts=parts,
         c2f=c2f,
+        family=family,
     )
 
 
@@ -363,6 +373,7 @@ class _Fed:
 
 
 def _fed(artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Reporter) -> _Fed:
+    artifact = joined(artifact, inputs.family)
     session = open_session(artifact.path, threads=threads)
     lengths = accepted_lengths(artifact.path, artifact.spec, session)
     if not lengths.usable:
@@ -386,7 +397,11 @@ def _fed(artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Report
 
 def _side(fed: _Fed, side: _Side, inputs: ChainInputs, reporter: Reporter) -> FeedSet:
     sizes = sizes_of(fed.artifact, side)
-    encoded = inputs.evaluation if side.name == EVALUATION.name else inputs.calibration
+    judging = side.name == EVALUATION.name
+    encoded = inputs.evaluation if judging else inputs.calibration
+    if fed.spec.role is Role.BEATS:
+        clips = inputs.audio.evaluation if judging else inputs.audio.calibration
+        encoded = replace(encoded, clips=clips)
     with reporter.task(f"{fed.artifact.name}: {side.name} feeds") as update:
         part = fed.spec.part
         if part is not None and (fed.upstream is not None or part not in UPSTREAM):
@@ -421,6 +436,7 @@ def feeds_key(artifact: Artifact, inputs: ChainInputs) -> str:
         FORMAT,
         artifact.sha256,
         inputs.audio.sha256,
+        inputs.family.sample_rate_hz,
         inputs.calibration.upstream,
         inputs.conditioning,
         inputs.source.key(artifact),

@@ -13,7 +13,7 @@ import numpy as np
 
 from calibration.feeds.npz import numbered, read_npz, write_npz
 from vampnet_models.errors import InputError
-from vampnet_models.family import VAMPNET
+from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.records.variant import FeedCoverage
 from vampnet_models.spec import Role
@@ -46,6 +46,7 @@ class FeedSet:
     """Inputs of one model: `feeds[i]` is described by `labels[i]`.
 
     `audio` names the audio set, `upstream` whose codes they are; `warnings` are for the user.
+    `codebook_size` is what codes are below.
     """
 
     role: Role
@@ -54,6 +55,7 @@ class FeedSet:
     audio: str = ""
     upstream: str = ""
     warnings: tuple[str, ...] = ()
+    codebook_size: int = TYPICAL.codebook_size
 
     @property
     def sha256(self) -> str:
@@ -75,7 +77,7 @@ class FeedSet:
             n_feeds=len(self.feeds),
             mask_ratios=tuple(bins.count(i) for i in range(_RATIO_BINS)) if ratios else (),
             prompts=prompts,
-            entries_seen=tuple(len(book) / VAMPNET.codebook_size for book in seen),
+            entries_seen=tuple(len(book) / self.codebook_size for book in seen),
             lengths={str(n): count for n, count in sorted(_lengths(self.feeds).items())},
             classes=_counted(label.audio_class for label in self.labels),
             codes_from=_counted(label.codes_from for label in self.labels),
@@ -91,6 +93,7 @@ class FeedSet:
             "audio": self.audio,
             "upstream": self.upstream,
             "warnings": self.warnings,
+            "codebook_size": self.codebook_size,
             "labels": [asdict(label) for label in self.labels],
         }
         arrays = {f"{k}/{i}": v for i, feed in enumerate(self.feeds) for k, v in feed.items()}
@@ -116,6 +119,7 @@ def load_feed_set(path: Path) -> FeedSet:
         audio=facts["audio"],
         upstream=facts["upstream"],
         warnings=tuple(facts["warnings"]),
+        codebook_size=facts["codebook_size"],
     )
 
 

@@ -16,7 +16,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.progress import Reporter
 
 _Feeds = tuple[FeedSet, FeedSet]
-FORMAT = 2
+FORMAT = 3
 """Counts up when the feeds of the same audio and models become others."""
 
 

@@ -154,10 +154,11 @@ def source_at(
     evaluation_audio: Path | None = None,
     feeds: Path | None = None,
     evaluation_feeds: Path | None = None,
+    sample_rate_hz: int | None = None,
 ) -> Source:
     """A source of what lies at these paths. Raises InputError where feeds do not."""
     own, judging = (None if path is None else given_at(path) for path in (feeds, evaluation_feeds))
-    return Source(audio, evaluation_audio, own, judging)
+    return Source(audio, evaluation_audio, own, judging, sample_rate_hz)
 
 
 def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:

@@ -101,11 +101,12 @@ def build(
     or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
     """
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    artifact = as_artifact(model)
+    source = as_source(calibration)
+    artifact = as_artifact(model, source.sample_rate_hz)
     place = Workspace(Path()).variant(chosen.name, artifact.name) if output is None else output
     target = model_output(Path(place), artifact.path)
     means = Means(
-        as_source(calibration),
+        source,
         paths_of(upstream),
         None if ranges is None else Path(ranges),
         max_memory_bytes,
@@ -145,7 +146,7 @@ def build_all(
         raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
     if is_folder:
         check_folder(out)
-    artifacts = _open(paths, reporter)
+    artifacts = _open(paths, means.source.sample_rate_hz, reporter)
     means = _fed(means, recipe, artifacts, reporter)
     code = 0 if len(artifacts) == len(paths) else 2
     made: list[Variant] = []
@@ -242,13 +243,13 @@ def _terms(recipe: Recipe, target: Path, means: Means, reporter: Reporter) -> Te
     )
 
 
-def _open(paths: list[Path], reporter: Reporter) -> list[Artifact]:
+def _open(paths: list[Path], sample_rate_hz: int | None, reporter: Reporter) -> list[Artifact]:
     """The models that can be read; why the others of a folder cannot is told."""
     artifacts = []
     for path in paths:
         try:
             with contained():
-                artifacts.append(open_artifact(path))
+                artifacts.append(as_artifact(path, sample_rate_hz))
         except WorkbenchError as error:
             if len(paths) == 1:
                 raise
@@ -278,7 +279,9 @@ def _calibration(
     beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
     with scratch_folder() as scratch:
         if heard and terms is not None:
-            _check_memory(recipe, artifact, source.load_audio(reporter), terms, target)
+            rate_hz = artifact.spec.lengths_of.sample_rate_hz
+            audio = source.load_audio(reporter).at_rate(rate_hz)
+            _check_memory(recipe, artifact, audio, terms, target)
         inputs = prepare_inputs(beside, source, scratch, 0, reporter, [artifact])
         found = side_feeds(artifact, inputs, CALIBRATION, 0, reporter)
         if means.upstream:

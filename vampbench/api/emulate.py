@@ -31,8 +31,9 @@ def emulate_fp16(
     `verify` does.
     """
     heard = Heard(progress)
-    source, made = as_artifact(reference), as_artifact(variant)
-    feeds = evaluation_feeds_of(source, as_source(data, judging=True), 0, heard).feeds
+    fed_from = as_source(data, judging=True)
+    source, made = (as_artifact(each, fed_from.sample_rate_hz) for each in (reference, variant))
+    feeds = evaluation_feeds_of(source, fed_from, 0, heard).feeds
     keeping = Float16(settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True)
     with scratch_folder() as scratch:
         rounded = build_variant(source, fp16_recipe(keeping), scratch / f"{source.name}.onnx")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from optimize.variant import Variant
+from vampnet_models.chain.families import in_family
 from vampnet_models.chain.members import open_all
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
@@ -29,21 +30,23 @@ def paths_of(models: Models) -> tuple[Path, ...]:
     return tuple(path for model in each for path in paths_of(model))
 
 
-def open_models(path: str | Path) -> dict[str, Artifact]:
+def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[str, Artifact]:
     """The .onnx models of a folder, or the one of a file, by name, in the chain's order.
 
-    A name is the file's stem: `coarse` of `coarse.onnx`. Raises InputError where there is none, or
-    one that cannot be read: a model that is missing later would be missed in silence.
+    A name is the file's stem: `coarse` of `coarse.onnx`. `sample_rate_hz` is that of a codec of
+    which its file does not tell it. Raises InputError where there is none, or one that cannot be
+    read: a model that is missing later would be missed in silence.
     """
     given = Path(path)
-    found, skipped = open_all(tuple(find_models(given)) if given.is_dir() else (given,), Reporter())
+    paths = tuple(find_models(given)) if given.is_dir() else (given,)
+    found, skipped = open_all(paths, Reporter(), sample_rate_hz)
     if skipped:
         raise InputError(skipped[0].reason)
     return {artifact.name: artifact for artifact in found}
 
 
-def as_artifact(model: AnyModel) -> Artifact:
-    """The model, read. Raises InputError where it cannot be."""
-    if isinstance(model, Artifact):
-        return model
-    return open_artifact(model.path if isinstance(model, Variant) else Path(model))
+def as_artifact(model: AnyModel, sample_rate_hz: int | None = None) -> Artifact:
+    """The model, read; the rate is as for `open_models`. Raises InputError where it cannot be."""
+    if not isinstance(model, Artifact):
+        model = open_artifact(model.path if isinstance(model, Variant) else Path(model))
+    return in_family([model], sample_rate_hz)[0]

@@ -22,14 +22,16 @@ def import_checkpoints(
     bases: Iterable[str | Path] = (),
     golden: str | Path | None = None,
     self_check: bool = True,
+    sample_rate_hz: int | None = None,
     progress: Listener = None,
 ) -> ImportResult:
     """Turn .pth checkpoints, or folders of them, into ONNX models and import.json in `output`.
 
     `bases` are transformers that LoRA files among the checkpoints change; `golden` is an .npz with
-    the original's answers. The result's `golden` and `eager` say whether the models answer as the
-    original; their `require()` raises PromiseMissed where not. Raises InputError for checkpoints
-    that cannot be used; nothing is written then.
+    the original's answers; `sample_rate_hz` is for a codec whose file does not tell it. The
+    result's `golden` and `eager` say whether the models answer as the original; their `require()`
+    raises PromiseMissed where not. Raises InputError for checkpoints that cannot be used; nothing
+    is written then.
     """
     given, out = [Path(each) for each in checkpoints], Path(output)
     check_apart(out, *given)
@@ -41,6 +43,7 @@ def import_checkpoints(
             bases=[Path(each) for each in bases],
             golden=None if golden is None else Path(golden),
             self_check=self_check,
+            sample_rate_hz=sample_rate_hz,
             progress=lambda done, total, _what: update(done, total),
         )
 

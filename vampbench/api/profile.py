@@ -123,7 +123,7 @@ def profile(
     if rounds < _FEWEST_ROUNDS:
         raise InputError(f"{rounds} rounds: too few; give at least {_FEWEST_ROUNDS}")
     source = as_source(data, judging=True)
-    given = _named(models)
+    given = _named(models, source.sample_rate_hz)
     reference, *others = given.values()
     for other in others:
         check_same_interface(reference, other)
@@ -140,6 +140,7 @@ def profile(
                     chosen,
                     plan=Plan(rounds=rounds),
                     operators=operators,
+                    family=reference.spec.family,
                     progress=lambda done, total, _text: update(done, total),
                 )
             )
@@ -163,13 +164,15 @@ def read_profile(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _named(models: Mapping[str, AnyModel] | Sequence[AnyModel]) -> dict[str, Artifact]:
+def _named(
+    models: Mapping[str, AnyModel] | Sequence[AnyModel], sample_rate_hz: int | None
+) -> dict[str, Artifact]:
     """The models by the names given, by their stems, or by their paths where stems repeat."""
     if not models:
         raise InputError("no model was given; give one at least")
     if isinstance(models, Mapping):
-        return {name: as_artifact(model) for name, model in models.items()}
-    artifacts = [as_artifact(model) for model in models]
+        return {name: as_artifact(model, sample_rate_hz) for name, model in models.items()}
+    artifacts = [as_artifact(model, sample_rate_hz) for model in models]
     names = [a.name for a in artifacts]
     if len(set(names)) < len(names):
         names = [str(a.path) for a in artifacts]

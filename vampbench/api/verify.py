@@ -136,7 +136,7 @@ def verify(
         raise InputError(f"{min_agreement}: is no share; give a least agreement of 0 to 1")
     check_threads(threads)
     source = as_source(data, judging=True)
-    ours, theirs = as_artifact(reference), as_artifact(variant)
+    ours, theirs = (as_artifact(each, source.sample_rate_hz) for each in (reference, variant))
     if write_golden is not None:
         check_output(Path(write_golden), ours.path, theirs.path)
     opened = {"reference": stand_in(ours.path), "variant": stand_in(theirs.path)}

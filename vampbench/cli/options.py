@@ -12,6 +12,7 @@ import click
 
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
 from vampnet_models.errors import InputError
+from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ
 
 _DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 
@@ -115,6 +116,13 @@ evaluation_feeds = click.option(
     "--evaluation-feeds",
     type=PATH,
     help="Judge on these inputs, given as --feeds are; all of --feeds then calibrates, not half.",
+)
+sample_rate = click.option(
+    "--sample-rate",
+    "sample_rate_hz",
+    type=click.IntRange(MIN_RATE_HZ, MAX_RATE_HZ),
+    metavar="HZ",
+    help="Sample rate of a codec of which its file does not tell it.",
 )
 tables = click.option(
     "--tables", is_flag=True, help="Embedding tables too, in 8 bits: smaller, less exact."

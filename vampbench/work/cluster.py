@@ -22,6 +22,7 @@ from optimize.recipes import find_recipe
 from optimize.variant import versions
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace
+from vampnet_models.chain.families import in_family
 from vampnet_models.errors import InputError, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.progress import Reporter
@@ -173,19 +174,23 @@ def _look(path: Path) -> tuple[str, dict[str, str]]:
         return "", versions()
 
 
+def _opened(job: Job, model: Path) -> Artifact:
+    return in_family([open_artifact(model)], job.source.sample_rate_hz)[0]
+
+
 def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
-    artifact, space = open_artifact(model), Workspace(job.out)
+    artifact, space = _opened(job, model), Workspace(job.out)
     calibration, _ = _feeds(artifact, space, key)
     build(artifact, find_recipe(recipe), calibration, space, Reporter())
 
 
 def _verify(job: Job, model: Path, key: str) -> None:
-    artifact, space = open_artifact(model), Workspace(job.out)
+    artifact, space = _opened(job, model), Workspace(job.out)
     _verified(job, artifact, space, *_feeds(artifact, space, key))
 
 
 def _profile(job: Job, model: Path, key: str) -> None:
-    artifact, space = open_artifact(model), Workspace(job.out)
+    artifact, space = _opened(job, model), Workspace(job.out)
     calibration, evaluation = _feeds(artifact, space, key)
     variants = _verified(job, artifact, space, calibration, evaluation)
     profile(artifact, variants, evaluation, job, space, Reporter())

@@ -14,6 +14,7 @@ from profiles.bundle.ort_format import in_ort_format
 from profiles.targets.contract import Target
 from vampbench.work.goldens import Golden, golden_of, kept_golden
 from vampbench.work.workspace import Workspace
+from vampnet_models.chain.families import of_family
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
@@ -78,7 +79,7 @@ def _source(root: Path, model: Model) -> Artifact:
             f"{path}: the source model is not there, and the run kept no answer of it; put it "
             "there, or run again"
         )
-    artifact = open_artifact(path)
+    artifact = of_family(open_artifact(path), model.family)
     if artifact.sha256 != model.source_sha256:
         raise InputError(f"{artifact.path}: changed since the run; run again")
     return artifact
@@ -86,7 +87,7 @@ def _source(root: Path, model: Model) -> Artifact:
 
 def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
     variant = next(v for v in model.variants if v.recipe == recipe)
-    artifact = open_artifact(root / (variant.path or ""))
+    artifact = of_family(open_artifact(root / (variant.path or "")), model.family)
     if variant.record is None or artifact.sha256 != variant.record.sha256:
         raise InputError(f"{artifact.path}: changed since the run; run again")
     reference, output = golden.reference, golden.output

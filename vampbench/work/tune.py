@@ -62,7 +62,7 @@ def tune_set(
     Raises InputError when a model cannot be read or fed, or when there is no usable audio.
     """
     space = Workspace(out)
-    artifacts, skipped = open_all(paths, reporter)
+    artifacts, skipped = open_all(paths, reporter, source.sample_rate_hz)
     check_output(space.results, *paths)
     source = source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()

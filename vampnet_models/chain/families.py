@@ -24,7 +24,7 @@ def in_family(artifacts: Sequence[Artifact], sample_rate_hz: int | None = None) 
     heard = next((a.spec.family for a in rated if _hears(a) and a.spec.family), None)
     if heard is None:
         return rated
-    return [_joined(artifact, heard) for artifact in rated]
+    return [joined(artifact, heard) for artifact in rated]
 
 
 def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
@@ -62,6 +62,23 @@ def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
     return TYPICAL if first is None or first.spec.family is None else first.spec.family
 
 
+def of_family(artifact: Artifact, family: Family | None) -> Artifact:
+    """The model in a family that was recorded of it, where its file names none."""
+    known = family is None or artifact.spec.family is not None
+    return artifact if known else replace(artifact, spec=replace(artifact.spec, family=family))
+
+
+def joined(artifact: Artifact, family: Family) -> Artifact:
+    """A model of a chain in the family of the codec beside it, where its file names none."""
+    spec = artifact.spec
+    if spec.role in _STAGES:
+        family = replace(family, n_coarse_codebooks=n_coarse_of(spec))
+    elif not _hears(artifact) and spec.part is None:
+        return artifact
+    fits = spec.hop in (None, family.hop_samples)
+    return of_family(artifact, family) if fits else artifact
+
+
 def apart(one: Artifact, other: Artifact) -> bool:
     """Whether two models are known to be of different codecs."""
     own, theirs = one.spec.family, other.spec.family
@@ -86,20 +103,7 @@ def _at_rate(artifact: Artifact, sample_rate_hz: int | None) -> Artifact:
         )
     books = codec_books(spec) or TYPICAL.n_codebooks
     name = f"a codec of {sample_rate_hz / 1000:g} kHz"
-    return _of(artifact, codec_family(name, sample_rate_hz, spec.hop, books))
-
-
-def _joined(artifact: Artifact, family: Family) -> Artifact:
-    spec = artifact.spec
-    if spec.family is not None or (spec.role not in _STAGES and spec.part is None):
-        return artifact
-    if spec.role in _STAGES:
-        family = replace(family, n_coarse_codebooks=n_coarse_of(spec))
-    return _of(artifact, family)
-
-
-def _of(artifact: Artifact, family: Family) -> Artifact:
-    return replace(artifact, spec=replace(artifact.spec, family=family))
+    return of_family(artifact, codec_family(name, sample_rate_hz, spec.hop, books))
 
 
 def _hears(artifact: Artifact) -> bool:

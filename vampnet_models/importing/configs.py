@@ -21,6 +21,7 @@ from vampnet_models.checkpoints.names import layer_of
 from vampnet_models.checkpoints.stored_tensors import FLOATS, QUANTIZED
 from vampnet_models.checkpoints.zip_entries import shortened
 from vampnet_models.errors import InputError
+from vampnet_models.family import MAX_HOP_SAMPLES, MAX_RATE_HZ, MIN_RATE_HZ
 
 Config = CodecConfig | TransformerConfig | WavebeatConfig
 
@@ -47,8 +48,10 @@ _CONDITIONED = (
 )
 
 
-def config_of(checkpoint: Checkpoint) -> Config:
+def config_of(checkpoint: Checkpoint, sample_rate_hz: int | None = None) -> Config:
     """The configuration, after every tensor that it calls for was found to fit it.
+
+    `sample_rate_hz` is for a codec whose arguments name none.
 
     Raises InputError that names a missing or impossible argument, a conditioning input, or all
     tensors that are missing, wrongly shaped, not in floats, or more than the arguments say.
@@ -56,7 +59,7 @@ def config_of(checkpoint: Checkpoint) -> Config:
     config: Config
     match checkpoint.kind:
         case "codec":
-            config = _codec(checkpoint)
+            config = _codec(checkpoint, sample_rate_hz)
         case "transformer":
             config = _transformer(checkpoint)
         case "wavebeat":
@@ -157,10 +160,10 @@ def _uncounted(extra: list[str], expected: Shapes) -> list[str]:
     return [name for name in extra if _NUMBER.sub(".#", name) in patterns]
 
 
-def _codec(checkpoint: Checkpoint) -> CodecConfig:
+def _codec(checkpoint: Checkpoint, sample_rate_hz: int | None) -> CodecConfig:
     names = checkpoint.tensors.names()
     latent = checkpoint.kwargs.get("latent_dim")
-    return CodecConfig(
+    config = CodecConfig(
         encoder_dim=_size(checkpoint, "encoder_dim"),
         encoder_rates=_rates(checkpoint, "encoder_rates"),
         decoder_dim=_size(checkpoint, "decoder_dim"),
@@ -168,10 +171,34 @@ def _codec(checkpoint: Checkpoint) -> CodecConfig:
         n_codebooks=_count(checkpoint, "n_codebooks"),
         codebook_size=_size(checkpoint, "codebook_size"),
         codebook_dim=_codebook_dim(checkpoint),
-        sample_rate=_size(checkpoint, "sample_rate"),
+        sample_rate=_sample_rate(checkpoint, sample_rate_hz),
         latent_dim=None if latent is None else _size(checkpoint, "latent_dim"),
         kind="lac" if any(".mrf_blocks." in name for name in names) else "dac",
     )
+    if config.hop > MAX_HOP_SAMPLES:
+        raise InputError(
+            f"{checkpoint.path}: its strides make frames of {config.hop} samples; the arguments "
+            "are damaged"
+        )
+    return config
+
+
+def _sample_rate(checkpoint: Checkpoint, given: int | None) -> int:
+    """What the arguments name, or what was given where they name none."""
+    name = "sample_rate"
+    if checkpoint.kwargs.get(name) is None and given is not None:
+        return given
+    if name not in checkpoint.kwargs:
+        raise InputError(
+            f"{checkpoint.path}: its constructor arguments name no {name}; give it with "
+            "--sample-rate HZ"
+        )
+    named = _natural(checkpoint, name, MIN_RATE_HZ, MAX_RATE_HZ)
+    if given not in (None, named):
+        raise InputError(
+            f"{checkpoint.path}: {name} is {named}, and --sample-rate says {given}; leave it out"
+        )
+    return named
 
 
 def _transformer(checkpoint: Checkpoint) -> TransformerConfig:

@@ -69,6 +69,7 @@ def import_models(
     golden: Path | None = None,
     self_check: bool = True,
     weights: str = "imported",
+    sample_rate_hz: int | None = None,
     progress: StepProgress | None = None,
 ) -> ImportResult:
     """Write the models of these checkpoints (files, or folders of them) and import.json to `out`.
@@ -78,12 +79,13 @@ def import_models(
     says, not its name. Weights are streamed; all models appear together, or none.
     `bases` are transformers that LoRA files among the inputs change.
     `self_check` compares the models with eager PyTorch where torch is installed; `weights` is
-    what the models' metadata says of their origin.
+    what the models' metadata says of their origin; `sample_rate_hz` is for a codec whose arguments
+    name none.
 
     Raises InputError for checkpoints that cannot be used (nothing is written), and when `out`
     cannot be written.
     """
-    sources, ignored = find_sources(inputs, progress, bases)
+    sources, ignored = find_sources(inputs, progress, bases, sample_rate_hz)
     require_fit(sources)
     models = _build(sources, weights)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)

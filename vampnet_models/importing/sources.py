@@ -58,11 +58,15 @@ class Ignored:
 
 
 def find_sources(
-    inputs: Sequence[Path], progress: StepProgress | None = None, bases: Sequence[Path] = ()
+    inputs: Sequence[Path],
+    progress: StepProgress | None = None,
+    bases: Sequence[Path] = (),
+    sample_rate_hz: int | None = None,
 ) -> tuple[tuple[Source, ...], tuple[Ignored, ...]]:
     """Read the checkpoints among files and folders, and look at every value once.
 
-    `bases` are transformers that LoRA files among the inputs change.
+    `bases` are transformers that LoRA files among the inputs change; `sample_rate_hz` is for a
+    codec whose arguments name none.
 
     Raises InputError when a file cannot be used, when a folder holds no checkpoint, when two
     files have the same role, when values are not finite, or when a LoRA file and the bases do not
@@ -77,7 +81,7 @@ def find_sources(
             found[Path(realpath(path))] = read_checkpoint(path)
     sources: dict[str, Source] = {}
     for checkpoint in with_lora(tuple(found.values()), bases):
-        source = _source(checkpoint)
+        source = _source(checkpoint, sample_rate_hz)
         if source.role in sources:
             other = sources[source.role].checkpoint.path
             raise InputError(
@@ -89,8 +93,8 @@ def find_sources(
     return tuple(sources.values()), tuple(ignored)
 
 
-def _source(checkpoint: Checkpoint) -> Source:
-    config, ledger = config_of(checkpoint), Ledger(checkpoint.tensors)
+def _source(checkpoint: Checkpoint, sample_rate_hz: int | None) -> Source:
+    config, ledger = config_of(checkpoint, sample_rate_hz), Ledger(checkpoint.tensors)
     left = tensors_left(checkpoint, config)
     for name, reason in left.items():
         ledger.leave(name, reason)

@@ -11,7 +11,7 @@ from profiles.report.views.read import read_results
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
-from vampnet_models.chain.families import family_of_chain
+from vampnet_models.chain.families import family_of_chain, of_family
 from vampnet_models.chain.pipeline import decode, encode
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, open_artifact
@@ -70,12 +70,15 @@ def compare(
     be read.
     """
     heard, source, run_dir, out = Heard(progress), Path(recording), Path(run), Path(output)
-    pairs = _codec_pairs(read_results(run_dir), run_dir)
+    results = read_results(run_dir)
+    pairs = _codec_pairs(results, run_dir)
     names = ["original", *(name for name, _, _ in pairs)]
     files = [out / f"{number}-{name}.wav" for number, name in enumerate(names)]
     for file in files:
         check_output(file, source)
-    rate_hz = family_of_chain(open_artifact(path) for path in pairs[0][1:]).sample_rate_hz
+    recorded = {m.role: m.family for m in results.models}
+    codec = (open_artifact(path) for path in pairs[0][1:])
+    rate_hz = family_of_chain(of_family(a, recorded[a.role]) for a in codec).sample_rate_hz
     clip = read_audio(source).start(duration_s).at_rate(rate_hz)
     samples = clip.samples
     write_wav(files[0], samples, rate_hz)

@@ -73,9 +73,16 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
 )
 @options.audio
 @options.feeds
+@options.sample_rate
 @model_command
 def npu(
-    model: Path, out: Path, precision: str, audio: Path | None, feeds: Path | None, as_json: bool
+    model: Path,
+    out: Path,
+    precision: str,
+    audio: Path | None,
+    feeds: Path | None,
+    sample_rate_hz: int | None,
+    as_json: bool,
 ) -> int:
     """Make a variant for Qualcomm's NPU, in operators that its compiler takes.
 
@@ -90,7 +97,7 @@ def npu(
       vampbench npu models --precision a16w8 -o models-npu
     """
     console = Console(as_json=as_json)
-    means = Means(source_at(audio, feeds=feeds))
+    means = Means(source_at(audio, feeds=feeds, sample_rate_hz=sample_rate_hz))
     return convert(model, out, find_recipe(f"npu-{precision}"), console, means)
 
 

@@ -64,6 +64,7 @@ from vampnet_models.records.accuracy import AccuracyReport
 @options.audio
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @options.output
 @options.as_json
 def fp16(
@@ -78,6 +79,7 @@ def fp16(
     audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -103,7 +105,7 @@ def fp16(
         check_output(save_ranges_to, model)
     if not model.is_dir():
         out = model_output(out, model)
-    data = source_at(audio, None, feeds, evaluation_feeds)
+    data = source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz)
     found: dict[str, Range] = {}
     given = load_ranges(ranges, open_artifact(model).sha256) if ranges is not None else None
     settings = Float16(

@@ -57,6 +57,7 @@ from vampnet_models.errors import InputError
 @options.upstream
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @options.backend
 @options.inc_python
 @options.output
@@ -78,6 +79,7 @@ def int8(
     evaluation_audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     native: bool,
     as_json: bool,
 ) -> int:
@@ -124,7 +126,7 @@ def int8(
             f"--native: takes {INT8_STATIC.observer} ranges, u8 activations and plain biases; "
             "leave --observer, --activations and --bias-correction"
         )
-    source = source_at(audio, evaluation_audio, feeds, evaluation_feeds)
+    source = source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz)
     means = Means(source, upstream, calibration, max_memory, native)
     named = [name for name, value in given.items() if value is not None]
     if backend == "neural-compressor":

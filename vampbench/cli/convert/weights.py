@@ -52,6 +52,7 @@ from vampnet_models.errors import InputError
 @options.inc_python
 @options.audio
 @options.feeds
+@options.sample_rate
 @model_command
 def weights(
     model: Path,
@@ -65,6 +66,7 @@ def weights(
     inc_python: Path,
     audio: Path | None,
     feeds: Path | None,
+    sample_rate_hz: int | None,
     as_json: bool,
 ) -> int:
     """Quantize the weights alone to INT8 or INT4; activations stay in float.
@@ -93,4 +95,10 @@ def weights(
     else:
         recipe = weights_recipe(bits, block, method, compute, tables)
     console = Console(as_json=as_json)
-    return convert(model, out, recipe, console, Means(source_at(audio, feeds=feeds)))
+    return convert(
+        model,
+        out,
+        recipe,
+        console,
+        Means(source_at(audio, feeds=feeds, sample_rate_hz=sample_rate_hz)),
+    )

@@ -35,6 +35,7 @@ _MAX_OPERATORS = 10
 @options.audio
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
 @click.option(
     "--compare",
@@ -52,6 +53,7 @@ def profile(
     audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     out: Path | None,
     old: Path | None,
     operators: bool,
@@ -75,7 +77,7 @@ def profile(
     before = None if old is None else read_profile(old)
     profiled = measure(
         models,
-        data=source_at(audio, None, feeds, evaluation_feeds),
+        data=source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz),
         targets=targets,
         rounds=rounds,
         operators=operators,

@@ -13,6 +13,7 @@ from calibration.feeds.source import source_at
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.api.interface import check_same_interface
+from vampbench.api.models import as_artifact
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.cache import Json
@@ -53,6 +54,7 @@ _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 @options.audio
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
 @options.as_json
 def qnn(
@@ -65,6 +67,7 @@ def qnn(
     audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -80,10 +83,10 @@ def qnn(
       vampbench qnn models/coarse.onnx coarse.npu.onnx --frames 24 --states 4
     """
     console = Console(as_json=as_json)
-    fed_from = source_at(audio, None, feeds, evaluation_feeds)
+    fed_from = source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz)
     if out is not None:
         check_output(out, reference, *variants)
-    source = open_artifact(reference)
+    source = as_artifact(reference, sample_rate_hz)
     artifacts = [open_artifact(path) for path in variants] or [source]
     for artifact in artifacts:
         check_same_interface(source, artifact)

@@ -22,6 +22,7 @@ from vampnet_models.text import percent
 @options.audio
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @options.threads
 @click.option(
     "--golden",
@@ -40,6 +41,7 @@ def verify(
     audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     threads: int,
     min_agreement: float | None,
     golden: Path | None,
@@ -59,7 +61,7 @@ def verify(
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
     console = Console(as_json=as_json)
-    data = source_at(audio, None, feeds, evaluation_feeds)
+    data = source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz)
     found = judge(
         reference,
         variant,

@@ -33,6 +33,7 @@ from vampnet_models.text import megabytes
     help="Compare with an eager PyTorch model of the same file, where torch is installed.",
 )
 @click.option("--parameters", is_flag=True, help="Print what became of every parameter.")
+@options.sample_rate
 @options.output
 @options.as_json
 def import_checkpoints(
@@ -41,6 +42,7 @@ def import_checkpoints(
     golden: Path | None,
     self_check: bool,
     parameters: bool,
+    sample_rate_hz: int | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -57,7 +59,13 @@ def import_checkpoints(
     """
     console = Console(as_json=as_json)
     result = import_models(
-        checkpoints, out, bases=bases, golden=golden, self_check=self_check, progress=console
+        checkpoints,
+        out,
+        bases=bases,
+        golden=golden,
+        self_check=self_check,
+        sample_rate_hz=sample_rate_hz,
+        progress=console,
     )
     _show(result, console)
     for account in result.accounts if parameters else ():

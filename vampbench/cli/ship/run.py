@@ -43,6 +43,7 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
 @options.min_agreement
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @options.threads
 @options.rounds(20)
 @options.operators
@@ -67,6 +68,7 @@ def run(
     min_agreement: float | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     threads: int,
     rounds: int,
     operators: bool,
@@ -89,7 +91,7 @@ def run(
     found = running.run(
         models_dir,
         out,
-        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
+        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz),
         recipes=recipes,
         targets=targets,
         min_agreement=min_agreement,

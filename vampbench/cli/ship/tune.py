@@ -36,6 +36,7 @@ _NEAR: dict[Near, str] = {
 @options.evaluation_audio
 @options.feeds
 @options.evaluation_feeds
+@options.sample_rate
 @click.option(
     "--min-agreement",
     type=options.Finite(0, 1),
@@ -87,6 +88,7 @@ def tune(
     evaluation_audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
+    sample_rate_hz: int | None,
     min_agreement: float | None,
     min_first_agreement: float | None,
     min_si_sdr_db: float,
@@ -116,7 +118,7 @@ def tune(
     found = tuning.tune(
         models_dir,
         out,
-        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds),
+        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz),
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
