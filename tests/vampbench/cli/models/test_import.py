@@ -1,0 +1,45 @@
+"""`import` of small checkpoints: what it says of models, parameters and other files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.vampnet_models import small
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """A codec, a coarse transformer, and a file that is neither."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    small.write_codec(folder / "codec.pth")
+    small.write_transformer(folder / "coarse.pth", small.COARSE)
+    (folder / "notes.txt").write_text("not a model")
+    return folder
+
+
+def test_every_model_and_parameter_is_told(vampbench, checkpoints, tmp_path):
+    out = tmp_path / "models"
+    done = vampbench("import", checkpoints, "-o", out, "--parameters")
+    assert (done.code, done.errors) == (0, [])
+    record = json.loads((out / "import.json").read_text())
+    for name, source in (("codec_encoder", "codec.pth"), ("coarse", "coarse.pth + codec.pth")):
+        (line,) = (s for s in done.stdout.splitlines() if s.startswith(f"{out / name}.onnx  "))
+        assert line.endswith(f"parameters, from {source}")
+    (ignored,) = (s for s in done.stdout.splitlines() if s.startswith("ignored: "))
+    assert ignored.startswith("ignored: notes.txt: ")
+    assert "codebook.weight" in done.stdout
+    assert f"record   {out / 'import.json'}" in done.stdout
+    answer = vampbench("import", checkpoints, "-o", tmp_path / "again", "--json")
+    models = [each["role"] for each in answer.result["models"]]
+    assert models == [each["role"] for each in record["models"]]
+    assert "codebook.weight" not in answer.stderr
+
+
+def test_a_golden_file_that_is_not_there_leaves_no_model(vampbench, checkpoints, tmp_path):
+    golden, out = tmp_path / "none.npz", tmp_path / "models"
+    found = vampbench("import", checkpoints, "--golden", golden, "-o", out)
+    assert found.code == 2 and "none.npz: " in found.errors[0]
+    assert list(out.iterdir()) == []
