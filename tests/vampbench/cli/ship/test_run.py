@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from vampbench.cli.main import main
 from vampbench.work import job
+from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import staging_beside
 
 RECIPES = ("fused", "int8-weights")
@@ -293,3 +295,30 @@ def test_an_interrupted_run_goes_on(
     assert vampbench(*arguments(codec, recordings, out)).code == 0
     assert first.stat().st_mtime_ns == kept
     assert [m["role"] for m in results_of(out)["models"]] == [ROLES[0], ROLES[3]]
+
+
+def test_each_recipe_of_a_run_can_be_listened_to(again, recordings, tmp_path, vampbench):
+    done = vampbench(
+        *("compare", recordings / "one.wav", "--run", again, "-o", tmp_path, "--duration", 0.5),
+        "--json",
+    )
+    names = ["1-reference.wav", "2-fused.wav", "3-int8-weights.wav"]
+    assert [each["file"] for each in done.result["files"]] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-original.wav", *names]
+    lengths = {soundfile.info(str(path)).frames for path in tmp_path.iterdir()}
+    assert lengths == {VAMPNET.sample_rate_hz // 2}
+    reference, fused, weights = done.result["files"]
+    assert reference["codes_equal"] == fused["codes_equal"] == 1
+    assert weights["codes_equal"] < 1
+    heard = [each["si_sdr_to_reference_db"] for each in (reference, fused, weights)]
+    assert heard == sorted(heard, reverse=True)
+
+
+def test_a_run_without_a_codec_cannot_be_listened_to(again, recordings, tmp_path, vampbench):
+    found = results_of(again)
+    found["models"] = [each for each in found["models"] if each["role"] != ROLES[0]]
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    done = vampbench("compare", recordings / "one.wav", "--run", tmp_path, "-o", tmp_path / "heard")
+    assert done.code == 2
+    assert "the run holds no codec-encoder to listen through" in done.errors[0]
+    assert not (tmp_path / "heard").exists()
