@@ -7,21 +7,13 @@ from pathlib import Path
 
 import click
 
-from calibration.feeds.chain_inputs import evaluation_feeds_of
-from calibration.feeds.lengths import short_states
 from calibration.feeds.source import source_at
-from profiles.host import describe_host
-from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
-from vampbench.api.interface import check_same_interface
-from vampbench.api.models import as_artifact
+from profiles.targets.qnn import Compiled
+from vampbench.api.devices import qnn as compiling
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.cache import Json
-from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import check_output, open_artifact, write_text
+from vampnet_models.onnxfile.artifact import check_output, write_text
 from vampnet_models.text import megabytes, percent
-
-_SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 
 
 @click.command()
@@ -29,14 +21,14 @@ _SOC_NAMES = {"8-gen-3": SOCS[0], "8-elite": SOCS[1]}
 @click.argument("variants", nargs=-1, type=options.PATH)
 @click.option(
     "--soc",
-    type=click.Choice(list(_SOC_NAMES)),
+    type=click.Choice(list(compiling.SOC_NAMES)),
     default="8-gen-3",
     show_default=True,
     help="The Snapdragon whose NPU is compiled for.",
 )
 @click.option(
     "--frames",
-    type=click.IntRange(8),
+    type=click.IntRange(compiling.FEWEST_FRAMES),
     default=24,
     show_default=True,
     help="The fixed length, 17.4 ms each; emulation is slow.",
@@ -83,45 +75,24 @@ def qnn(
       vampbench qnn models/coarse.onnx coarse.npu.onnx --frames 24 --states 4
     """
     console = Console(as_json=as_json)
-    fed_from = source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz)
     if out is not None:
         check_output(out, reference, *variants)
-    source = as_artifact(reference, sample_rate_hz)
-    artifacts = [open_artifact(path) for path in variants] or [source]
-    for artifact in artifacts:
-        check_same_interface(source, artifact)
-    missing = unavailable()
-    if missing is not None:
-        raise InputError(missing)
-    found = evaluation_feeds_of(source, fed_from, 0, console)
-    short = short_states(source, found.feeds, frames, states)
-    records: dict[str, Json] = {}
-    code = 0
-    for artifact in artifacts:
-        try:
-            with console.task(f"{artifact.path}: compiling{' and emulating' if emulate else ''}"):
-                made = compile_variant(
-                    artifact.path, reference, short, soc=_SOC_NAMES[soc], emulate=emulate
-                )
-        except InputError as error:
-            console.error(str(error))
-            records[str(artifact.path)] = {"kind": "failed", "reason": str(error)}
-            code = 1
-            continue
-        records[str(artifact.path)] = made.as_json()
-        _tell(str(artifact.path), made, console)
-    result: Json = {
-        "command": "vampbench qnn",
-        "reference": str(reference),
-        "reference_sha256": source.sha256,
-        "host": describe_host().as_json(),
-        "compiler": _compiler(),
-        "variants": records,
-    }
+    found = compiling.qnn(
+        reference,
+        variants,
+        source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz),
+        soc=soc,
+        frames=frames,
+        states=states,
+        emulate=emulate,
+        progress=console,
+    )
+    for path, made in found.compiled.items():
+        _tell(str(path), made, console)
     if out is not None:
-        write_text(out, json.dumps(result, indent=1, allow_nan=False))
-    console.json(result)
-    return code
+        write_text(out, json.dumps(found.as_json(), indent=1, allow_nan=False))
+    console.json(found.as_json())
+    return int(bool(found.failed))
 
 
 def _tell(name: str, made: Compiled, console: Console) -> None:
@@ -148,9 +119,3 @@ def _tell(name: str, made: Compiled, console: Console) -> None:
             f"  emulated    SI-SDR {each.to_reference:.1f} dB to FP32; the CPU has "
             f"{each.variant_to_reference:.1f} dB; {each.to_variant:.1f} dB to the CPU"
         )
-
-
-def _compiler() -> str:
-    from importlib.metadata import version
-
-    return f"{PACKAGE} {version(PACKAGE)}"
