@@ -15,16 +15,25 @@ MOST_STEPS = 10_000
 
 
 def check_within(
-    name: str, value: float | None, low: float = -math.inf, high: float = math.inf
+    name: str,
+    value: float | None,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
 ) -> None:
-    """Raise InputError for a number that is none, or lies outside; None is not given."""
+    """Raise InputError for a number that is none, or lies outside; None is not given.
+
+    With `above`, `low` itself lies outside.
+    """
     if value is None:
         return
     if not math.isfinite(value):
         raise InputError(f"{name}: {value} is no finite number")
-    if not low <= value <= high:
-        bounds = f"{low:g}<=x" + (f"<={high:g}" if math.isfinite(high) else "")
-        raise InputError(f"{name}: {value} is not in the range {bounds}")
+    if not low <= value <= high or (above and value == low):
+        least = f"{low:g}{'<' if above else '<='}x"
+        most = f"<={high:g}" if math.isfinite(high) else ""
+        raise InputError(f"{name}: {value} is not in the range {least}{most}")
 
 
 def check_threads(threads: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.audio.samples import sample_pack
+from vampbench.api.bounds import check_within
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.architectures import synth as seeded
 from vampnet_models.importing.importer import ImportResult, import_models
@@ -57,6 +58,7 @@ def synth(
     InputError for an unknown preset, and where `output` cannot be written.
     """
     out = Path(output)
+    check_within("seed", seed, 0, 2**63 - 1)
     check_folder(out)
     audio = np.concatenate([clip.samples for clip in sample_pack()])
     names: list[str] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.origin import check_origin
+from vampbench.api.bounds import check_within
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
@@ -56,6 +57,8 @@ def make_static(
     `output` is a file, or a folder that gets the model's name. Raises InputError for a model whose
     axes have no known meaning, or that has an open channel axis.
     """
+    check_within("frames", frames, 1)
+    check_within("batch", batch, 1)
     source, target = Path(model), model_output(Path(output), Path(model))
     artifact = open_artifact(source)
     check_origin(load_model(source), artifact, as_exported=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from calibration.audio.load import read_audio
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
 from profiles.report.views.read import read_results
+from vampbench.api.bounds import check_within
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
@@ -70,6 +71,7 @@ def compare(
     be read.
     """
     heard, source, run_dir, out = Heard(progress), Path(recording), Path(run), Path(output)
+    check_within("duration_s", duration_s, 0, above=True)
     results = read_results(run_dir)
     pairs = _codec_pairs(results, run_dir)
     names = ["original", *(name for name, _, _ in pairs)]

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
-from calibration.audio.two_folders import load_audio
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.truth.swap import SwapRow, swap_table
+from vampbench.api.bounds import MOST_STEPS, check_threads, check_within
+from vampbench.api.data import as_source
 from vampbench.api.listen.vamp import find_stages, open_chain
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
@@ -76,13 +77,14 @@ def swap(
     prompts and seeds. `audio` judges: a folder, or what `split_audio` gave; the built-in pack by
     default. Raises InputError when a stage has no model, or there is no usable audio.
     """
-    heard = Heard(progress)
+    heard, source = Heard(progress), as_source(audio)
+    check_within("clips", clips, 1, MOST_STEPS)
+    check_within("steps", steps, 1, MOST_STEPS)
+    check_threads(threads)
     with scratch_folder() as folder:
         references = find_stages(models, {}, folder)
         others = find_stages(variants, {}, folder)
-        if not isinstance(audio, AudioSet):
-            audio = load_audio(None if audio is None else Path(audio), heard)
-        judging = audio.evaluation[:clips]
+        judging = source.load_audio(heard).evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(others, threads)
         floor = _floor(references)
         rate_hz = family_of_chain([*references.values(), *others.values()]).sample_rate_hz

@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.audio.load import read_audio
+from vampbench.api.bounds import MOST_STEPS, check_threads, check_within
 from vampbench.api.listen.beats import check_tracker, codec_frames, track_beats
 from vampbench.api.models import Models, paths_of
 from vampbench.api.progress import Heard, Listener
@@ -44,7 +45,7 @@ _BUILT_IN = "built-in"
 class Prompt:
     """What is kept of the input; what any of these keeps is kept.
 
-    period: every so-manieth frame is kept, 7 by default; 0 keeps none.
+    period: one frame in so many is kept; 7 by default, 0 keeps none.
     width: frames kept at each period; 1 by default.
     prefix_s, suffix_s: seconds kept at both ends; none by default.
     upper_codebook: every codebook from this one on is generated; 3 by default.
@@ -61,6 +62,12 @@ class Prompt:
     seed: int = 0
     beats: tuple[int, ...] = ()
     beat_width: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a number out of range."""
+        check_within("width", self.width, 1)
+        for name in ("period", "prefix_s", "suffix_s", "upper_codebook", "seed", "beat_width"):
+            check_within(name, getattr(self, name), 0)
 
     def mask(self, shape: tuple[int, ...], frame_s: float) -> Codes:
         """int64 `[1, codebooks, frames]`, 1 where music is generated; frames are of `frame_s`."""
@@ -124,6 +131,12 @@ def vamp(
     Raises InputError for a recording, a model or an output that cannot be used.
     """
     heard, source, target = Heard(progress), Path(recording), Path(output)
+    check_within("steps", sampling.steps, 1, MOST_STEPS)
+    check_within("temperature", sampling.temperature, 0)
+    check_within("typical_mass", sampling.typical_mass, 0, 1)
+    check_within("seed", sampling.seed, 0)
+    check_within("duration_s", duration_s, 0, above=True)
+    check_threads(threads)
     if target.suffix.lower() != ".wav":
         raise InputError(f"{target}: the output is a WAV file; give a name that ends in .wav")
     check_output(target, source)

@@ -104,8 +104,7 @@ def tune(
     check_within("max_bytes", max_bytes, 1)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
     check_threads(threads)
-    if max_latency is not None and not max_latency > 0:
-        raise InputError(f"max_latency: {max_latency} is not in the range x>0")
+    check_within("max_latency", max_latency, 0, above=True)
     if min_agreement is None and max_bytes is None and max_latency is None:
         min_agreement = MIN_AGREEMENT
     if target != "cpu":

@@ -103,7 +103,7 @@ def test_a_mistake_is_told_before_any_work(
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
-        ({"max_latency": 0}, "max_latency: 0 is not in the range x>0"),
+        ({"max_latency": 0}, "max_latency: 0 is not in the range 0<x"),
         ({"max_bytes": 0}, "max_bytes: 0 is not in the range 1<=x"),
         ({"min_si_sdr_db": float("inf")}, "inf is no finite number"),
         ({"target": "cuda"}, "cuda"),
