@@ -155,7 +155,8 @@ def _convert(
     warnings += [] if training is None else [training]
     fusion = fuse(model, recipe.form.rules) if recipe.fuse is None else recipe.fuse(model)
     warnings += _expectations(model, recipe, fusion, source.path)
-    plan = recipe.precision.plan(model.graph, traits_of(source.spec))
+    given = feeds is not None and feeds.is_given
+    plan = recipe.precision.plan(model.graph, traits_of(source.spec, given=given))
     with _evidence(model, recipe, plan, out, feeds, terms, progress) as evidence:
         conversion = recipe.precision.apply(model, plan, evidence)
     _check_converted(recipe, conversion)
@@ -211,7 +212,7 @@ def outside_ranges(
     """
     if Needs.RANGES not in recipe.precision.needs:
         return ()
-    model, plan = _planned(source, recipe)
+    model, plan = _planned(source, recipe, given=calibration.is_given)
     with _fused(model, out) as fused:
         ranges = collect_channel_ranges(
             fused, calibration.feeds, plan.ranges, recipe.observer, terms=terms
@@ -236,12 +237,12 @@ def check_memory(
     group_within(predicted, max_memory_bytes, GROUP_BYTES)
 
 
-def _planned(source: Artifact, recipe: Recipe) -> tuple[ir.Model, Plan]:
+def _planned(source: Artifact, recipe: Recipe, *, given: bool = False) -> tuple[ir.Model, Plan]:
     """The fused model, and what the recipe's precision would do to it."""
     model = load_model(source.path)
     _prepared(model, source.path, recipe)
     fuse(model, recipe.form.rules)
-    return model, recipe.precision.plan(model.graph, traits_of(source.spec))
+    return model, recipe.precision.plan(model.graph, traits_of(source.spec, given=given))
 
 
 def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from calibration.feeds.feedset import LABELS_KEY, FeedLabel, FeedSet
+from calibration.feeds.feedset import GIVEN, LABELS_KEY, FeedLabel, FeedSet
 from calibration.feeds.npz import Header, npz_headers, numbered, read_npz
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Array, Feeds
@@ -47,7 +47,7 @@ def checked_feeds(where: Path | str, arrays: Feeds, spec: ModelSpec) -> FeedSet:
         for i, feed in enumerate(feeds)
     )
     labels = tuple(FeedLabel(clip=f"{where}[{i}]") for i in range(len(plain)))
-    return FeedSet(spec.role, plain, labels, audio=str(where), upstream="given")
+    return FeedSet(spec.role, plain, labels, audio=str(where), upstream=GIVEN)
 
 
 def _numbered(

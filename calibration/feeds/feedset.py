@@ -19,6 +19,9 @@ from vampnet_models.records.variant import FeedCoverage
 from vampnet_models.spec import Role
 
 _RATIO_BINS = 10
+GIVEN = "given"
+"""The upstream of feeds that are a user's own."""
+
 LABELS_KEY = "feedset.json"
 """Under this name stand the labels in the file of a set."""
 
@@ -56,6 +59,11 @@ class FeedSet:
     upstream: str = ""
     warnings: tuple[str, ...] = ()
     codebook_size: int = TYPICAL.codebook_size
+
+    @property
+    def is_given(self) -> bool:
+        """Whether they are a user's own, and came through no chain."""
+        return self.upstream == GIVEN
 
     @property
     def sha256(self) -> str:

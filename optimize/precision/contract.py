@@ -191,9 +191,12 @@ _OF_PARTS = {
 }
 
 
-def traits_of(spec: ModelSpec) -> Traits:
-    """The traits of a source by its role, or by its part of the split form."""
+def traits_of(spec: ModelSpec, *, given: bool = False) -> Traits:
+    """The traits of a source by its role, or by its part of the split form.
+
+    With `given`, it is calibrated on a user's own feeds, which may have seen little.
+    """
     by_role = _OF_ROLES.get(spec.role)
     if by_role is not None:
-        return replace(by_role, is_calibrated_on_audio=True)
+        return replace(by_role, is_calibrated_on_audio=not given)
     return NO_TRAITS if spec.part is None else _OF_PARTS[spec.part]

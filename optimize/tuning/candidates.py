@@ -113,7 +113,8 @@ def candidates_of(
     reporter.reach()
     search = side_feeds(artifact, inputs, SEARCH, threads, reporter)
     with _fused(artifact, cache) as fused:
-        graph, traits = load_model(fused).graph, traits_of(artifact.spec)
+        graph = load_model(fused).graph
+        traits = traits_of(artifact.spec, given=calibration.is_given)
         blocks = mixed.blocks_of(graph, _grain(artifact), traits)
         reporter.reach()
         with reporter.task(f"{artifact.name}: calibrating") as update:

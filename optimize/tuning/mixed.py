@@ -142,12 +142,13 @@ class Calibrated:
 
     `integers` are those of static INT8, see `int8_static.rounded_products`, `blocks` those of
     weights in blocks by precision, all by the names of their nodes. Other products are rounded to
-    nearest.
+    nearest. `traits` are those that it was measured for.
     """
 
     ranges: Mapping[str, RangeLike] = field(default_factory=dict)
     integers: Mapping[str, Shelved] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, Packed]] = field(default_factory=dict)
+    traits: Traits = NO_TRAITS
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ def calibrate(
     smoothed, plain = load_model(fused), load_model(fused)
     plan = int8_static.targets(smoothed.graph, traits)
     if not plan.ranges:
-        return Calibrated()
+        return Calibrated(traits=traits)
     ranges = collect_channel_ranges(fused, feeds, plan.ranges, progress=progress)
     readers = calibrated_weights.readers_of(BITS_4.plan(plain.graph, traits).chosen)
     shelf = Shelf(scratch)
@@ -299,7 +300,7 @@ def calibrate(
 
     evidence = Evidence(ranges, moments_of, scratch=scratch)
     integers = int8_static.rounded_products(smoothed, plan, evidence)
-    return Calibrated(ranges, integers, blocks)
+    return Calibrated(ranges, integers, blocks, traits)
 
 
 def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) -> Recipe:

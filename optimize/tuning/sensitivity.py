@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from optimize.precision.contract import Evidence, traits_of
+from optimize.precision.contract import Evidence
 from optimize.surgery.stand_ins import restore
 from optimize.truth.accuracy import Truth, judge
 from optimize.truth.answers import reduce_answer
@@ -80,7 +80,7 @@ class Trials:
     def __init__(self, fused: Path, truth: Truth, blocks: Blocks, calibrated: Calibrated) -> None:
         self._fused, self._truth, self._blocks = fused, truth, blocks
         self._calibrated = calibrated
-        self._traits = traits_of(truth.reference.spec)
+        self._traits = calibrated.traits
 
     @cached_property
     def _base_bytes(self) -> int:

@@ -132,7 +132,7 @@ def test_a_known_role_takes_given_feeds_and_reads_no_audio(decoder, tmp_path):
     assert len(evaluation_feeds_of(decoder, judging, 1, Reporter()).feeds) == 4
     calibration, evaluation = both(source, decoder, tmp_path)
     assert [len(side.feeds) for side in (calibration, evaluation)] == [2, 2]
-    assert calibration.role is decoder.role
+    assert calibration.role is decoder.role and calibration.is_given
 
 
 def test_audio_is_read_once_where_a_model_takes_it(decoder, model, monkeypatch):

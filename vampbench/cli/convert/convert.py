@@ -113,8 +113,12 @@ def convert(
 ) -> int:
     """Apply one recipe and say what came of it; the exit code.
 
-    What `afterwards` finds, once all is made, joins the JSON.
+    What `afterwards` finds, once all is made, joins the JSON. Raises InputError for feeds where
+    nothing is done with them.
     """
+    feeds = means.source.feeds or means.source.evaluation_feeds
+    if feeds is not None and not recipe.needs_calibration and afterwards is None:
+        raise InputError(f"{feeds.name}: {recipe.name} calibrates nothing; leave out --feeds")
     made, code = build_all(model, out, recipe, means, console, partial(_tell, explain, console))
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]

@@ -97,6 +97,11 @@ def fp16(
     """
     console = Console(as_json=as_json)
     measure = measure or save_ranges_to is not None
+    if (feeds or evaluation_feeds) and not (measure or emulate):
+        raise InputError(
+            f"{feeds or evaluation_feeds}: FP16 alone calibrates nothing; add --measure or "
+            "--emulate, or leave out --feeds"
+        )
     if measure and ranges is not None:
         raise InputError(f"{ranges}: measured before; leave out --measure and --save-ranges")
     if model.is_dir() and (measure or ranges or emulate or keep_nodes):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from optimize.precision.contract import NO_TRAITS, Traits, traits_of
@@ -40,6 +42,13 @@ def test_rules_of_the_codec_judge_no_other_model() -> None:
     for role, parts in ((Role.GENERIC, None), (Role.GENERIC, Part.ENCODER), (Role.BEATS, None)):
         traits = traits_of(ModelSpec(role, (), (), 21, parts))
         assert traits.has_waveform == (parts is not None or role is Role.BEATS)
+
+
+def test_feeds_of_ones_own_went_through_no_chain() -> None:
+    spec = ModelSpec(Role.COARSE, (), (), 21)
+    assert traits_of(spec).is_calibrated_on_audio
+    assert traits_of(spec, given=True) == replace(traits_of(spec), is_calibrated_on_audio=False)
+    assert traits_of(replace(spec, role=Role.GENERIC), given=True) == NO_TRAITS
 
 
 def test_a_classifier_is_no_code_path_but_a_head() -> None:

@@ -114,6 +114,19 @@ def test_what_calibrates_takes_feeds(vampbench, model, tmp_path, command):
     assert "feeds are random" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("fp16",), ("weights",), ("int8", "--mode", "dynamic"), ("npu", "--precision", "fp16")],
+)
+def test_feeds_that_nothing_is_done_with_are_refused(vampbench, model, tmp_path, command):
+    feeds, out = tmp_path / "f.npz", tmp_path / "o.onnx"
+    assert vampbench("feeds", model, "-o", feeds).code == 0
+    done = vampbench(*command[:1], model, *command[1:], "--feeds", feeds, "-o", out)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "calibrates nothing" in done.lines[0] and "leave out --feeds" in done.lines[0]
+    assert not out.exists()
+
+
 def test_feeds_for_judging_are_told_apart(vampbench, model, tmp_path):
     feeds, judging, out = tmp_path / "f.npz", tmp_path / "j.npz", tmp_path / "m.int8.onnx"
     assert vampbench("feeds", model, "-o", feeds).code == 0
