@@ -200,7 +200,7 @@ def _child(
     except subprocess.TimeoutExpired:
         raise InputError(
             f"{variant}: the NPU's compiler and emulator took over {timeout_s:.0f} s; give fewer "
-            "frames or states, or --no-emulate"
+            "frames or states, or do not emulate"
         ) from None
     written = folder / "result.json"
     if done.returncode != 0 or not written.is_file():

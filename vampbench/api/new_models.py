@@ -58,6 +58,7 @@ def synth(
     InputError for an unknown preset, and where `output` cannot be written.
     """
     out = Path(output)
+    seeded.find_preset(preset)
     check_within("seed", seed, 0, 2**63 - 1)
     check_folder(out)
     audio = np.concatenate([clip.samples for clip in sample_pack()])
