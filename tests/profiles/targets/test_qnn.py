@@ -124,7 +124,7 @@ def test_equal_reasons_count_together_and_by_flops(tmp_path, compiler):
         ("echo first >&2; echo no memory >&2; exit 3", "ended with exit code 3: no memory"),
         ("exit 3", "ended with exit code 3: no message"),
         ("true", "ended with exit code 0: no message"),
-        ("sleep 30", "took over 0 s; give fewer frames or states, or --no-emulate"),
+        ("sleep 30", "took over 0 s; give fewer frames or states, or do not emulate"),
         (
             """echo '{"providers": ["CPUExecutionProvider"]}' > result.json""",
             r"fell back to \['CPUExecutionProvider'\]",
