@@ -3,13 +3,18 @@
 A shell script stands in for the interpreter that has it.
 """
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from calibration.feeds.feedset import FeedLabel, FeedSet
-from optimize.backends import inc
+from optimize.backends import inc, inc_script
 from optimize.backends.inc_script import of_one_length, read_feeds, settings
 from optimize.build import build_variant
 from tests.optimize.graphs import model, normal
@@ -124,3 +129,80 @@ def test_what_needs_feeds_says_so(tmp_path: Path, source: Path) -> None:
     recipe = inc.int8_recipe("static", interpreter(tmp_path, "true"))
     with pytest.raises(InputError, match="needs calibration feeds"):
         build_variant(open_artifact(source), recipe, tmp_path / "o.onnx")
+
+
+TOOL = """
+import json, os, shutil
+class PostTrainingQuantConfig:
+    def __init__(self, **given):
+        self.given = given
+class Made:
+    def __init__(self, model):
+        self.model = model
+    def save(self, out):
+        shutil.copy(self.model, out)
+class quantization:
+    @staticmethod
+    def fit(model, conf, calib_dataloader):
+        if conf.given["approach"] == "dynamic":
+            return None
+        fed = None if calib_dataloader is None else [len(x["x"]) for x, _ in calib_dataloader]
+        n = None if fed is None else len(calib_dataloader)
+        told = {"fed": fed, "n": n, "batch": getattr(calib_dataloader, "batch_size", None)}
+        with open(os.path.join(os.path.dirname(model), "told.json"), "w") as file:
+            json.dump(told | {"here": os.getcwd(), "given": conf.given}, file)
+        open("workspace", "w").close()
+        return Made(model)
+"""
+"""A stand-in for the tool's package, which says what it was called with."""
+
+
+@pytest.mark.parametrize(
+    ("method", "fed", "said"),
+    [
+        ("awq", [5, 5], "warning: AWQ of Neural Compressor takes feeds of one length alone: 2 of"),
+        ("static", [5, 3, 5], ""),
+        ("rtn", None, ""),
+    ],
+)
+def test_the_script_feeds_the_tool_and_keeps_its_files_away(
+    tmp_path: Path, method: str, fed: list[int] | None, said: str
+) -> None:
+    done, told = scripted(tmp_path, method, (5, 3, 5) if fed else ())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(said) and bool(said) == bool(done.stdout)
+    assert (told["fed"], told["n"]) == (fed, None if fed is None else len(fed))
+    assert told["batch"] == (None if fed is None else 1)
+    assert told["given"] == settings(method, len(fed or ()))
+    assert not Path(told["here"]).exists()
+    assert (tmp_path / "out.onnx").read_text() == "a model"
+
+
+def test_a_tool_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
+    done, _ = scripted(tmp_path, "dynamic", ())
+    assert (done.returncode, done.stderr) == (1, "neural-compressor gave no model\n")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def scripted(
+    folder: Path, method: str, lengths: tuple[int, ...]
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """How the script ended with the stand-in, and what that was called with."""
+    package = folder / "packages" / "neural_compressor"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(TOOL)
+    (folder / "m.onnx").write_text("a model")
+    if lengths:
+        arrays = {f"x/{i}": feed["x"] for i, feed in enumerate(feeds(*lengths).feeds)}
+        np.savez(folder / "feeds.npz", allow_pickle=False, **arrays)
+    files = [str(folder / name) for name in ("m.onnx", "feeds.npz", "out.onnx")]
+    done = subprocess.run(
+        [sys.executable, "-P", inc_script.__file__, *files, method],
+        env=os.environ | {"PYTHONPATH": str(folder / "packages")},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    path = folder / "told.json"
+    return done, json.loads(path.read_text()) if path.is_file() else {}

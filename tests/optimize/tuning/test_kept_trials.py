@@ -95,3 +95,18 @@ def test_a_precision_that_does_not_run_is_told_and_left_out(
     assert isinstance(trials.reporter, Heard)
     assert "m: p1 as int4-weights: no kernel for it" in trials.reporter.warnings
     assert np.isfinite([e.damage for each in effects.values() for e in each]).all()
+
+
+def test_trials_of_an_earlier_search_are_kept(
+    trials: KeptTrials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = trials.effects(OPTIONS)
+    monkeypatch.setattr(Trials, "__init__", lambda *_: pytest.fail("a trial was run again"))
+    heard = Heard()
+    again = replace(trials, reporter=heard)
+    assert again.effects(OPTIONS) == found
+    heard.tell_kept()
+    assert heard.notes == ["  kept from before: 9 of 9 trials"]
+    other = replace(again, key="another")
+    with pytest.raises(pytest.fail.Exception, match="run again"):
+        other.effects(OPTIONS)
