@@ -9,7 +9,7 @@ import pytest
 
 from profiles.count.coverage import Refusal
 from profiles.targets.qnn import Compiled, Emulated
-from vampbench.cli.judge import qnn
+from vampbench.api.devices import qnn
 from vampnet_models.errors import InputError
 
 MADE = Compiled(
@@ -47,6 +47,7 @@ def compiling(monkeypatch):
 
         monkeypatch.setattr(qnn, "compile_variant", compiled)
         monkeypatch.setattr(qnn, "unavailable", lambda: None)
+        monkeypatch.setattr(qnn, "PACKAGE", "numpy")
 
     return give
 
@@ -84,6 +85,6 @@ def test_a_variant_that_does_not_compile_is_told_and_the_others_go_on(
     assert "in 1 part, " in done.stderr
     assert "token agreement 75.00 % (1,200 tokens); on the CPU 100.00 %" in done.stderr
     assert "SI-SDR 30.2 dB to FP32; the CPU has 35.0 dB; 40.0 dB to the CPU" in done.stderr
-    kinds = [each["kind"] for each in done.result["variants"].values()]
-    assert kinds == ["compiled", "failed", "compiled"]
+    kinds = {path: each["kind"] for path, each in done.result["variants"].items()}
+    assert kinds == dict(zip(map(str, others), ("compiled", "failed", "compiled"), strict=True))
     assert done.answer["errors"] == ["no memory"]
