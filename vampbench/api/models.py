@@ -26,8 +26,21 @@ def paths_of(models: Models) -> tuple[Path, ...]:
     if isinstance(models, str | Path):
         given = Path(models)
         return (given,) if given.is_file() else tuple(find_models(given))
-    each = models.values() if isinstance(models, Mapping) else models
-    return tuple(path for model in each for path in paths_of(model))
+    return tuple(path for model in each_of(models) for path in paths_of(model))
+
+
+def rate_of(models: Models) -> int | None:
+    """The sample rate in Hz of the models that are opened; None where none or several have one."""
+    families = [each.spec.family for each in each_of(models) if isinstance(each, Artifact)]
+    rates = {family.sample_rate_hz for family in families if family is not None}
+    return rates.pop() if len(rates) == 1 else None
+
+
+def each_of(models: Models) -> tuple[AnyModel, ...]:
+    """One by one: an iterator is read here, once."""
+    if isinstance(models, Artifact | Variant | str | Path):
+        return (models,)
+    return tuple(models.values() if isinstance(models, Mapping) else models)
 
 
 def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[str, Artifact]:

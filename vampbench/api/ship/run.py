@@ -10,17 +10,14 @@ from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.targets.order import check_cores, parse_targets, profilers
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
 from vampbench.api.data import AnyData, as_source
-from vampbench.api.models import Models, paths_of
+from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.given import given_models
 from vampbench.work.cluster import on_cluster
 from vampbench.work.job import Job, run_job
 from vampbench.work.results import missed_of
 from vampbench.work.workspace import Workspace
-from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import check_folder
-from vampnet_models.onnxfile.outputs import check_apart
-from vampnet_models.progress import Reporter
 from vampnet_models.records.results import Results
 
 MAIN_RECIPES = tuple(recipe.name for recipe in RECIPES)
@@ -97,16 +94,14 @@ def run(
     check_within("min_agreement", min_agreement, 0, 1)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
     check_threads(threads)
-    paths = paths_of(models) if models is not None else ()
-    given = (Path(models),) if isinstance(models, str | Path) else ()
-    check_apart(out, *given, *source.folders)
-    check_folder(out)
     chosen = parse_targets(targets)
     if scheduler is None:
         check_cores(chosen)
     names = _recipes(recipes)
+    ahead = on_cluster(scheduler) if scheduler is not None else None
+    paths, source = given_models(models, out, source, heard)
     job = Job(
-        models=paths or _builtin(out, heard),
+        models=paths,
         out=out,
         command=command,
         source=source,
@@ -119,17 +114,9 @@ def run(
         scheduler=scheduler or "",
         time_again=time_again,
     )
-    results = run_job(job, heard, on_cluster(scheduler) if scheduler else None)
+    results = run_job(job, heard, ahead)
     missed = (*missed_of(results), *heard.errors)
     return RunResult(out, results, missed, tuple(heard.warnings))
-
-
-def _builtin(out: Path, reporter: Reporter) -> tuple[Path, ...]:
-    with reporter.task("writing the built-in models") as update:
-        update(0, 1)
-        paths = paths_of(builtin_models(out))
-        update(1, 1)
-    return paths
 
 
 def _recipes(wanted: str | Sequence[str]) -> tuple[str, ...]:

@@ -9,14 +9,12 @@ from optimize.tuning.goal import SearchGoal
 from profiles.place import cpu
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
 from vampbench.api.data import AnyData, as_source
-from vampbench.api.models import Models, paths_of
+from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
-from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import check_folder
-from vampnet_models.onnxfile.outputs import check_apart
 from vampnet_models.records.tuning import Prefer, Tuning
 
 MIN_AGREEMENT = 0.99
@@ -120,9 +118,6 @@ def tune(
         rounds=rounds,
         threads=threads,
     )
-    given = (Path(models),) if isinstance(models, str | Path) else ()
-    check_apart(out, *given, *source.folders)
-    check_folder(out)
-    paths = paths_of(models if models is not None else builtin_models(out))
+    paths, source = given_models(models, out, source, heard)
     tuning = tune_set(paths, out, source, goal, command, heard)
     return TuneResult(out, tuning, tuple(heard.warnings))

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 import vampbench as vb
+from calibration.feeds.source import Source
 from tests.tiny_graphs import product
 from vampbench.api.ship.bundle import check
+from vampbench.api.ship.given import given_models
 from vampbench.api.ship.reports import compare_runs, overview, write_report
 from vampbench.api.ship.run import RunResult
+from vampnet_models.chain.families import of_family
+from vampnet_models.family import codec_family
+from vampnet_models.progress import Reporter
 
 RNG = np.random.default_rng(0)
 FEEDS = [{"x": RNG.standard_normal((4, 64), np.float32)} for _ in range(4)]
@@ -116,3 +121,24 @@ def test_a_budget_that_is_none_is_told(
     with pytest.raises(vb.InputError, match=said):
         vb.tune(model, tmp_path / "out", data=FEEDS, **mistake)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_models_are_one_at_least_and_each_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    models = [product(tmp_path / "m.onnx"), product(tmp_path / "other" / "m.onnx")]
+    with pytest.raises(vb.InputError, match="has the name of"):
+        vb.run(iter(models), tmp_path / "out", data=FEEDS)
+    with pytest.raises(vb.InputError, match="no model was given"):
+        vb.tune([], tmp_path / "out", data=FEEDS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_rate_of_opened_models_is_theirs_in_a_run(tmp_path: Path) -> None:
+    family = codec_family("a codec", 16_000, 320, 9)
+    path = product(tmp_path / "m.onnx")
+    opened = of_family(vb.open_models(path)["m"], family)
+    for models in ({"any": opened}, (each for each in [opened])):
+        paths, source = given_models(models, tmp_path / "out", Source(), Reporter())
+        assert (paths, source.sample_rate_hz) == ((path,), 16_000)
+    told = Source(sample_rate_hz=24_000)
+    assert given_models(opened, tmp_path / "out", told, Reporter())[1].sample_rate_hz == 24_000
