@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vampnet_models.family import Family
 from vampnet_models.spec import Role
 
 FULL_SIZE_BYTES = {
@@ -20,8 +21,13 @@ _SMALL_BELOW = 0.4
 _LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
 
 
-def is_far_smaller(role: str, source_bytes: float | None) -> bool:
-    """Whether a model of the chain is far below the published size of its role."""
+def is_far_smaller(role: str, source_bytes: float | None, family: Family | None) -> bool:
+    """Whether a model of the chain is far below the published size of its role.
+
+    Nothing is published here of a codec without transformers.
+    """
+    if family is not None and not family.n_coarse_codebooks:
+        return False
     published = {each.value: size for each, size in _LEAST_PUBLISHED_BYTES.items()}.get(role)
     if published is None or source_bytes is None:
         return False

@@ -275,7 +275,7 @@ def _golden(imported: Json | None) -> str:
 
 def _store(results: Results, n_bytes: int) -> str:
     """What a store says of it; of models far smaller than the published ones that tells nothing."""
-    if any(is_far_smaller(m.role, m.source_bytes) for m in results.models):
+    if any(is_far_smaller(m.role, m.source_bytes, m.family) for m in results.models):
         return "; these are small models, the goal is about those of full size"
     for limit in order.store_limits():
         if n_bytes <= limit.bytes:

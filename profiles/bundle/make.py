@@ -141,8 +141,9 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
     shipped = [part.shipped.operators for part in parts if part.shipped is not None]
     if shipped:
         (folder / CONFIG).write_text(config_text(shipped), encoding="utf-8")
+    specs = [part.artifact.spec for part in parts if part.sounds]
     note = _REFERENCE_NOTE if weights == "trained" else _PUBLISHED_NOTE
-    if not any(part.sounds for part in parts):
+    if not any(spec.lengths_of.n_coarse_codebooks for spec in specs):
         note = _GENERIC_NOTE
     (folder / NOTICE).write_text(note, encoding="utf-8")
     (folder / TELEMETRY).write_text(_telemetry_note(target.telemetry), encoding="utf-8")
@@ -166,6 +167,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
             )
             for path in inside
         ),
+        family=next((spec.family for spec in specs if spec.family is not None), None),
     )
     write_record(manifest, MANIFEST, folder / selfcheck.MANIFEST)
     return manifest

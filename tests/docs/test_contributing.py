@@ -56,6 +56,21 @@ def test_a_list_names_few_files_that_exist(kind: str) -> None:
         assert (ROOT / file).is_file()
 
 
+def test_one_family_is_asked_for_by_name_in_few_places() -> None:
+    naming = {path for path, tree in modules() for n in ast.walk(tree) if _names(n, "VAMPNET")}
+    # The list, what imports and draws its members, and the rate that recordings are read at.
+    assert naming == {
+        "calibration/audio/clips.py",
+        "vampnet_models/architectures/families.py",
+        "vampnet_models/architectures/synth.py",
+        "vampnet_models/family.py",
+    }
+
+
+def _names(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
 def test_a_fusion_is_known_to_the_table_alone() -> None:
     rules = {r.name for form in Form for r in (*form.rules, *form.finish)}
     room = ROOT / "optimize" / "fusions"

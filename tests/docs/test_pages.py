@@ -87,7 +87,8 @@ def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:
     assert f"{MIN_RATE_HZ:,} to {MAX_RATE_HZ:,} samples per second" in text
     assert f"all become {VAMPNET.sample_rate_hz:,}" in text
     assert f"1 to {_MAX_CHANNELS};" in text
-    assert f"one token frame ({VAMPNET.hop_samples} samples) to {_MAX_MINUTES} minutes" in text
+    samples = f"{VAMPNET.hop_samples} samples of those {VAMPNET.sample_rate_hz:,}"
+    assert f"from {samples} to {_MAX_MINUTES} minutes" in text
 
 
 def test_the_page_of_streams_names_what_the_commands_read() -> None:

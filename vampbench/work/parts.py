@@ -31,7 +31,7 @@ def parts_of(
     scratch: Path,
     reporter: Reporter,
 ) -> list[Part]:
-    """What ships: VampNet's models of a run, or all of them where it has none of those."""
+    """What ships: the chain's models of a run, or all of them where it has none of those."""
     chain = [role.value for role in CHAIN_ROLES]
     models = [m for m in results.models if m.role in chain and m.name in chosen]
     models = models or [m for m in results.models if m.name in chosen]

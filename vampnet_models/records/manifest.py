@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.results import Profile
 from vampnet_models.telemetry import VARIABLE
@@ -105,6 +106,7 @@ class Manifest:
     provider: of the golden answers, on the machine that made it; `target_provider` is the target's.
     weights: of the models' sources: trained, seeded, unknown or mixed.
     versions: of the packages that made it, by name.
+    family: of the chain's models; None where it is unknown, or they stand in none.
     """
 
     created: str
@@ -117,3 +119,4 @@ class Manifest:
     models: tuple[BundledModel, ...]
     packaging: Delivered
     files: tuple[BundledFile, ...]
+    family: Family | None = None

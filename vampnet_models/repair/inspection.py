@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from vampnet_models.family import Family
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact
 from vampnet_models.onnxfile.operators import (
     ATTENTION_OPS,
@@ -69,6 +70,8 @@ class Inspection:
     dtypes: dict[str, int]
     """Parameters by stored dtype."""
     problems: tuple[Problem, ...]
+    family: Family | None = None
+    """None where nothing tells it, and for models beside a chain."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,6 +108,7 @@ def inspect_model(path: Path) -> Inspection:
         operators=dict(operators.most_common()),
         dtypes=dict(dtypes.most_common()),
         problems=tuple(problems_of(artifact, model)),
+        family=artifact.spec.family,
     )
 
 

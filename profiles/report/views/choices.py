@@ -58,7 +58,7 @@ class Choice:
 
 def is_small(model: Model) -> bool:
     """Whether a model of the chain is far below the published size of its role."""
-    return is_far_smaller(model.role, model.source_bytes)
+    return is_far_smaller(model.role, model.source_bytes, model.family)
 
 
 def _role_of(model: Model) -> Role:

@@ -97,6 +97,7 @@ def _model(model: records.Model) -> Model:
         outside=model.coverage.outside,
         failed_steps=tuple(f"{each.step}: {each.reason}" for each in model.failed_steps),
         problems=model.problems,
+        family=model.family,
     )
 
 

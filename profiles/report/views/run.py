@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from profiles.report.views.fields import Record
+from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.results import Audio, BlockOption, Chain, Outside, Problem, SetOfParts
 from vampnet_models.records.runtime_facts import RuntimeFacts
@@ -117,6 +118,7 @@ class Model:
     outside: tuple[Outside, ...] = ()
     problems: tuple[Problem, ...] = ()
     failed_steps: tuple[str, ...] = ()
+    family: Family | None = None
 
     @property
     def is_decoder(self) -> bool:

@@ -52,7 +52,7 @@ class Fixed:
 def make_static(
     model: str | Path, output: str | Path, *, frames: int = 173, batch: int = 1
 ) -> Fixed:
-    """Write a copy of one of VampNet's models for one number of frames, and of sounds at once.
+    """Write a copy of a chain's model for one number of frames, and of sounds at once.
 
     `output` is a file, or a folder that gets the model's name. Raises InputError for a model whose
     axes have no known meaning, or that has an open channel axis.

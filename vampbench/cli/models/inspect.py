@@ -91,6 +91,8 @@ def _show(console: Console, found: Inspection) -> None:
     console.say(
         f"  opset       {found.opset} (IR {found.ir_version}), from {found.producer or '?'}"
     )
+    if found.family is not None:
+        console.say(f"  family      {found.family.described}")
     console.say(f"  weights     {found.weights}")
     for kind, tensors in (("input", found.inputs), ("output", found.outputs)):
         for tensor in tensors:

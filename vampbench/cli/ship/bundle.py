@@ -100,7 +100,7 @@ def bundle(
     )
     console.say(f"{out}  {megabytes(sum(f.bytes for f in manifest.files))}")
     if target.stores:
-        small = any(is_far_smaller(m.role, m.source_bytes) for m in found.results.models)
+        small = any(is_far_smaller(m.role, m.source_bytes, m.family) for m in found.results.models)
         console.say(_packaging(manifest.packaging, limits=not small))
     console.say(f"  sha256     {found.manifest_sha256} of the manifest; {selfcheck.UNSIGNED}")
     note = f"{TELEMETRY} says how to turn it off"

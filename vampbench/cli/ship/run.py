@@ -79,9 +79,9 @@ def run(
 ) -> int:
     """Make, verify and profile every variant of the models in MODELS_DIR.
 
-    Any .onnx models are taken: the four VampNet roles are recognised by their interface, others
-    are handled as generic. OUT receives results.json, report.html and the variants. An
-    interrupted run goes on where it stopped.
+    Any .onnx models are taken: a codec's encoder and decoder and the transformers on its codes are
+    recognised, others are handled as generic. OUT receives results.json, report.html and the
+    variants. An interrupted run goes on where it stopped.
 
     \b
     Example:

@@ -1,0 +1,119 @@
+"""A codec of another rate, from the recording to the report's figures."""
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from calibration.audio.clips import AudioSet, make_clip
+from calibration.feeds.chain_inputs import evaluation_feeds_of
+from calibration.feeds.source import Source
+from tests import dac
+from tests.vampnet_models import small
+from tests.vampnet_models.make_checkpoint import saved_model, write_saved
+from vampbench.api.build import build
+from vampbench.api.listen.vamp import vamp
+from vampbench.api.models import open_models
+from vampbench.api.verify import verify
+from vampbench.cli.models.import_checkpoints import import_checkpoints
+from vampnet_models.chain.families import in_family
+from vampnet_models.errors import InputError
+from vampnet_models.family import FAMILIES
+from vampnet_models.importing.importer import import_models
+from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.progress import Reporter
+from vampnet_models.spec import Role
+
+
+def recordings(seconds=2.0, n=2):
+    rng = np.random.default_rng(0)
+    sounds = (0.1 * rng.standard_normal((2 * n, round(seconds * 44_100)))).astype(np.float32)
+    clips = [make_clip(f"noise{i}", sound, "test") for i, sound in enumerate(sounds)]
+    return AudioSet("noise", tuple(clips[:n]), tuple(clips[n:]))
+
+
+@pytest.fixture(scope="module")
+def dac_16(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dac")
+    dac.import_codec(16000, folder)
+    return folder / "models"
+
+
+def foreign(path, folder, **changes):
+    """The same model as another exporter's, which names no family."""
+    model = load_model(path)
+    model.metadata_props.clear()
+    save_model(model, folder / path.name)
+    return folder / path.name
+
+
+def test_a_codec_is_fed_at_its_rate_and_its_variants_keep_the_family(dac_16, tmp_path):
+    models = open_models(dac_16)
+    assert {m.spec.family for m in models.values()} == {FAMILIES[3]}
+    encoder = models["codec_encoder"]
+    feeds = evaluation_feeds_of(encoder, Source(recordings()), 1, Reporter())
+    assert [feed["audio"].shape for feed in feeds.feeds] == [(1, 1, 32_000)] * 2
+    made = build(models["codec_decoder"], "fp16", output=tmp_path / "decoder.onnx")
+    assert open_artifact(made.path).spec.family == FAMILIES[3]
+    found = verify(models["codec_decoder"], made.path, recordings(), threads=1)
+    assert found.ok and found.accuracy.log_mel_db is not None
+
+
+def test_files_without_a_word_are_known_by_their_structure(dac_16, tmp_path):
+    for name in ("codec_encoder", "codec_decoder"):
+        spec = open_artifact(foreign(dac_16 / f"{name}.onnx", tmp_path)).spec
+        assert (spec.family, spec.hop) == (FAMILIES[3], 320)
+
+
+def unknown(folder):
+    """An encoder whose codebooks and strides are no family's, and its decoder."""
+    kwargs = {**small.DAC, "sample_rate": 16_000}
+    small.write_codec(folder / "codec.pth", kwargs)
+    import_models([folder / "codec.pth"], folder / "own", self_check=False)
+    return [foreign(folder / "own" / f"codec_{n}.onnx", folder) for n in ("encoder", "decoder")]
+
+
+def test_a_rate_that_nothing_tells_is_asked_for_and_kept_in_what_is_made(tmp_path):
+    encoder, decoder = unknown(tmp_path)
+    with pytest.raises(InputError, match=r"encoder\.onnx: nothing tells .* --sample-rate HZ"):
+        build(encoder, "int8-static", calibration=recordings(0.1), output=tmp_path / "out.onnx")
+    told = Source(recordings(0.1), sample_rate_hz=16_000)
+    feeds = evaluation_feeds_of(in_family([open_artifact(encoder)], 16_000)[0], told, 1, Reporter())
+    assert {feed["audio"].shape for feed in feeds.feeds} == {(1, 1, 1600)}
+    made = build(decoder, "fused", calibration=told, output=tmp_path / "out.onnx")
+    family = open_artifact(made.path).spec.family
+    assert (family.sample_rate_hz, family.hop_samples, family.n_codebooks) == (16_000, 6, 5)
+    both = open_models(tmp_path / "own")
+    assert {m.spec.family.name for m in both.values()} == {"DAC 16 kHz"}
+    with pytest.raises(InputError, match="--sample-rate says 24000; leave it out"):
+        open_models(tmp_path / "own", sample_rate_hz=24_000)
+
+
+def test_a_checkpoint_that_names_no_rate_is_imported_with_one(tmp_path):
+    nameless = {k: v for k, v in small.DAC.items() if k != "sample_rate"}
+    path = write_saved(tmp_path / "c.pth", saved_model(nameless, small.codec_state(small.DAC)))
+    call = [str(path), "-o", str(tmp_path / "out"), "--no-self-check"]
+    result = CliRunner().invoke(import_checkpoints, call)
+    assert isinstance(result.exception, InputError)
+    assert "name no sample_rate; give it with --sample-rate HZ" in str(result.exception)
+    result = CliRunner().invoke(import_checkpoints, [*call, "--sample-rate", "22050"])
+    assert result.exit_code == 0
+    family = open_artifact(tmp_path / "out" / "codec_encoder.onnx").spec.family
+    assert family.sample_rate_hz == 22_050
+
+
+def test_a_chain_of_other_counts_vamps_at_its_rate(tmp_path):
+    codec = {**small.LAC, "n_codebooks": 9, "sample_rate": 16_000, "encoder_rates": [8, 8]}
+    small.write_codec(tmp_path / "codec.pth", {**codec, "decoder_rates": [8, 8]})
+    small.write_transformer(tmp_path / "coarse.pth", {**small.COARSE, "n_codebooks": 3})
+    fine = {**small.COARSE, "n_codebooks": 9, "n_conditioning_codebooks": 3}
+    small.write_transformer(tmp_path / "c2f.pth", fine)
+    import_models([tmp_path], tmp_path / "models", self_check=False)
+    song = tmp_path / "song.wav"
+    soundfile.write(song, recordings(0.5, 1).evaluation[0].samples, 44_100)
+    found = vamp(song, tmp_path / "out.wav", models=tmp_path / "models", threads=1)
+    assert (found.samples, found.sample_rate_hz) == (8000, 16_000)
+    info = soundfile.info(tmp_path / "out.wav")
+    assert (info.samplerate, info.frames) == (16_000, 8000)
+    spec = open_artifact(tmp_path / "models" / "c2f.onnx").spec
+    assert spec.role is Role.C2F and spec.family.n_coarse_codebooks == 3
