@@ -24,6 +24,7 @@ from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
 from optimize.precision.contract import Needs
 from optimize.recipes import Recipe, find_recipe
+from vampbench.api.bounds import check_within
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import AnyModel, Models, as_artifact, paths_of
 from vampbench.api.progress import Heard, Listener
@@ -100,6 +101,7 @@ def build(
     Raises NotApplicable where the recipe has nothing to do; InputError where an argument, the model
     or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
     """
+    check_within("max_memory_bytes", max_memory_bytes, 1)
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     source = as_source(calibration)
     artifact = as_artifact(model, source.sample_rate_hz)

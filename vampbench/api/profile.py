@@ -16,6 +16,7 @@ from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import profile_variants
 from profiles.targets.order import check_cores, parse_targets
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_within
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
@@ -27,8 +28,6 @@ from vampnet_models.records import results
 from vampnet_models.records.generic import as_json, read
 from vampnet_models.records.results import Profile
 from vampnet_models.scratch import scratch_folder
-
-_FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,7 @@ def profile(
     heard = Heard(progress)
     chosen = parse_targets(targets)
     check_cores(chosen)
-    if rounds < _FEWEST_ROUNDS:
-        raise InputError(f"{rounds} rounds: too few; give at least {_FEWEST_ROUNDS}")
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
     source = as_source(data, judging=True)
     given = _named(models, source.sample_rate_hz)
     reference, *others = given.values()

@@ -13,7 +13,7 @@ from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
-from vampbench.api.bounds import check_threads
+from vampbench.api.bounds import check_threads, check_within
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
@@ -132,8 +132,7 @@ def verify(
     Raises InputError where the two are no variants of one model, or cannot be fed.
     """
     heard = Heard(progress)
-    if min_agreement is not None and not 0 <= min_agreement <= 1:
-        raise InputError(f"{min_agreement}: is no share; give a least agreement of 0 to 1")
+    check_within("min_agreement", min_agreement, 0, 1)
     check_threads(threads)
     source = as_source(data, judging=True)
     ours, theirs = (as_artifact(each, source.sample_rate_hz) for each in (reference, variant))
