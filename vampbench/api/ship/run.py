@@ -59,6 +59,13 @@ class RunResult:
         """The offline HTML report."""
         return Workspace(self.output).report
 
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: a run has loaded enough.
+        from vampbench.api.show import html_of
+
+        where = (f"report: {self.report_path}", *self.missed)
+        return "".join(html_of(m, m.name, where, self.warnings) for m in self.results.models)
+
 
 def run(
     models: Models | None,

@@ -47,6 +47,8 @@ def test_a_run_says_what_it_missed_by_values(
     assert any("broken.onnx" in warning for warning in made.warnings)
     assert made.results_path.is_file() and made.report_path.is_file()
     assert made.results.tool.command == "vampbench.run"
+    shown = made._repr_html_()
+    assert "int8-weights" in shown and "broken.onnx" in shown
 
 
 def test_the_same_run_again_keeps_what_is_done(made: RunResult, tmp_path: Path) -> None:
