@@ -29,8 +29,9 @@ import numpy as np
 from bench import ROOT
 from bench.reliability.onnx_suite import code_key
 from bench.reliability.onnx_suite_case import limit_memory, tail
+from bench.reliability.onnx_suite_results import DOCS
 from bench.reliability.real_converters import CONVERTERS, OURS
-from bench.reliability.real_results import DOCS, RESULTS, gathered, with_section
+from bench.reliability.real_results import RESULTS, gathered, with_section
 from bench.reliability.real_tasks import RECORDINGS, TASKS, Material, materials
 from bench.reliability.real_wheels import SHIPPED, Shipped, fetched, files_in
 from optimize.variant import versions

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import ROOT
-from bench.reliability.onnx_suite_results import DOCS, put_section
+from bench.reliability.onnx_suite_results import put_section
 from bench.reliability.real_converters import CONVERTERS
 from bench.reliability.real_tasks import TASKS
 from bench.reliability.real_wheels import SHIPPED
 from optimize.variant import versions
 from vampnet_models.cache import Json
 from vampnet_models.onnxfile.artifact import sha256_of
-
-__all__ = ["DOCS", "RESULTS", "gathered", "section", "with_section"]
 
 RESULTS = ROOT / "bench" / "results" / "real_models.json"
 _SCHEMA = 1

@@ -16,9 +16,6 @@ from calibration.audio.split import Piece, Recording, split, survey
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Progress
 
-__all__ = ["AudioSet", "Clip", "Dropped", "load_audio_set", "normalise_loudness", "read_audio"]
-
-
 _SILENT_PEAK = 10 ** (-90 / 20)
 """A recording whose peak lies below -90 dBFS holds nothing that a codec could be judged on."""
 

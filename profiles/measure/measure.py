@@ -24,7 +24,7 @@ from profiles.measure.records import Failure, Measurement
 from profiles.measure.rounds import Entry, Plan, measure_group
 from profiles.measure.yardstick import NAME as YARDSTICK
 from profiles.measure.yardstick import write_yardstick
-from profiles.place import Place, cpu
+from profiles.place import Place
 from vampnet_models.errors import InputError
 from vampnet_models.progress import StepProgress
 from vampnet_models.scratch import scratch_folder
@@ -36,18 +36,6 @@ _BASE_BYTES = 300_000_000
 _MEMORY_FACTOR = 3
 """A session is predicted to need _BASE_BYTES + MEMORY_FACTOR x its files: FP16 weights become
 FP32 on x86, and kernels keep a packed copy beside them."""
-
-
-def _measure_cpu(
-    models: Sequence[tuple[str, Path]],
-    feeds_path: Path,
-    *,
-    rounds: int = Plan.rounds,
-    threads: int | None = None,
-    progress: StepProgress | None = None,
-) -> dict[str, Measurement | Failure]:
-    """`measure` on the CPU provider."""
-    return measure(models, feeds_path, cpu(threads), plan=Plan(rounds=rounds), progress=progress)
 
 
 def measure(

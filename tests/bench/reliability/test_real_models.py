@@ -14,9 +14,10 @@ import soundfile
 from onnx import TensorProto, helper
 
 from bench.reliability import real_models
+from bench.reliability.onnx_suite_results import DOCS
 from bench.reliability.real_converters import CONVERTERS, OURS
 from bench.reliability.real_models import ERROR, OK, REFUSED, WORSE, judge, key_of, recorded, run
-from bench.reliability.real_results import DOCS, RESULTS, section, with_section
+from bench.reliability.real_results import RESULTS, section, with_section
 from bench.reliability.real_tasks import (
     RECORDINGS,
     TASKS,
