@@ -209,6 +209,7 @@ def _decoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         worst_si_sdr_db=float(np.min(ratios)),
         snr_db=float(np.mean(noises)),
         log_mel_db=float(np.mean(mels)) if mels else None,
+        notes=() if mels else ("log-mel unknown: nothing tells the codec's sample rate",),
         clipped=clipped,
         nonfinite=nonfinite,
     )

@@ -14,7 +14,9 @@ from tests.vampnet_models.make_checkpoint import saved_model, write_saved
 from vampbench.api.build import build
 from vampbench.api.listen.vamp import vamp
 from vampbench.api.models import open_models
+from vampbench.api.profile import profile
 from vampbench.api.verify import verify
+from vampbench.cli.judge.verify import verify as verify_command
 from vampbench.cli.models.import_checkpoints import import_checkpoints
 from vampnet_models.chain.families import in_family
 from vampnet_models.errors import InputError
@@ -25,7 +27,7 @@ from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
 
 
-def recordings(seconds=2.0, n=2):
+def recordings(seconds, n=2):
     rng = np.random.default_rng(0)
     sounds = (0.1 * rng.standard_normal((2 * n, round(seconds * 44_100)))).astype(np.float32)
     clips = [make_clip(f"noise{i}", sound, "test") for i, sound in enumerate(sounds)]
@@ -51,11 +53,11 @@ def test_a_codec_is_fed_at_its_rate_and_its_variants_keep_the_family(dac_16, tmp
     models = open_models(dac_16)
     assert {m.spec.family for m in models.values()} == {FAMILIES[3]}
     encoder = models["codec_encoder"]
-    feeds = evaluation_feeds_of(encoder, Source(recordings()), 1, Reporter())
-    assert [feed["audio"].shape for feed in feeds.feeds] == [(1, 1, 32_000)] * 2
+    feeds = evaluation_feeds_of(encoder, Source(recordings(0.5, 1)), 1, Reporter())
+    assert [feed["audio"].shape for feed in feeds.feeds] == [(1, 1, 8000)]
     made = build(models["codec_decoder"], "fp16", output=tmp_path / "decoder.onnx")
     assert open_artifact(made.path).spec.family == FAMILIES[3]
-    found = verify(models["codec_decoder"], made.path, recordings(), threads=1)
+    found = verify(models["codec_decoder"], made.path, recordings(0.5, 1), threads=1)
     assert found.ok and found.accuracy.log_mel_db is not None
 
 
@@ -87,6 +89,19 @@ def test_a_rate_that_nothing_tells_is_asked_for_and_kept_in_what_is_made(tmp_pat
     assert {m.spec.family.name for m in both.values()} == {"DAC 16 kHz"}
     with pytest.raises(InputError, match="--sample-rate says 24000; leave it out"):
         open_models(tmp_path / "own", sample_rate_hz=24_000)
+
+
+def test_fed_by_a_user_a_codec_of_unknown_rate_is_judged_and_what_is_missing_is_said(tmp_path):
+    _, decoder = unknown(tmp_path)
+    codes = np.random.default_rng(0).integers(0, 64, (1, 5, 40))
+    made = build(decoder, "fused", output=tmp_path / "out.onnx")
+    call = [str(decoder), str(made.path), "--feeds", str(tmp_path / "f.npz")]
+    np.savez(tmp_path / "f.npz", codes=codes)
+    result = CliRunner().invoke(verify_command, call, catch_exceptions=False)
+    assert result.exit_code == 0 and "log-mel unknown: nothing tells" in result.output
+    assert " dB, 0 more clipped" in result.output
+    found = profile([decoder], data={"codes": codes}, targets="mobile")
+    assert any("real-time factors" in line for line in found.warnings)
 
 
 def test_a_checkpoint_that_names_no_rate_is_imported_with_one(tmp_path):

@@ -21,6 +21,7 @@ from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
+from vampnet_models.chain.families import unrated
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact
@@ -125,6 +126,8 @@ def profile(
     reference, *others = given.values()
     for other in others:
         check_same_interface(reference, other)
+    if (unknown := unrated(reference)) is not None:
+        heard.warn(unknown)
     fed = in_step(reference, others, heard)
     with scratch_folder() as scratch:
         evaluation = evaluation_feeds_of(reference, source, 0, heard, fed)

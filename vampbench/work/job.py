@@ -35,6 +35,7 @@ from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants, warn_not_probed
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of, remember
+from vampnet_models.chain.families import unrated
 from vampnet_models.chain.members import in_turn, open_all
 from vampnet_models.errors import NotApplicable, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import (
@@ -146,6 +147,8 @@ def _model(
     Where nothing can be fed, every recipe has failed, for that reason.
     """
     found = source_of(artifact, space.root)
+    if (unknown := unrated(artifact)) is not None:
+        reporter.warn(unknown)
     failed: list[FailedStep] = []
     step = partial(_step, artifact.name, failed, reporter)
     unfed: WorkbenchError | None = None

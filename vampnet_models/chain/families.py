@@ -62,6 +62,16 @@ def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
     return TYPICAL if first is None or first.spec.family is None else first.spec.family
 
 
+def unrated(artifact: Artifact) -> str | None:
+    """What a codec of unknown rate goes without, where it is fed with no recordings."""
+    if not _hears(artifact) or artifact.spec.family is not None:
+        return None
+    return (
+        f"{artifact.path.name}: nothing tells its sample rate: seconds of sound, real-time factors "
+        "and log-mel are left out; give --sample-rate HZ"
+    )
+
+
 def of_family(artifact: Artifact, family: Family | None) -> Artifact:
     """The model in a family that was recorded of it, where its file names none."""
     known = family is None or artifact.spec.family is not None

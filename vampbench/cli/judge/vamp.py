@@ -53,7 +53,7 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 @click.option("--suffix", "suffix_s", type=options.Finite(0), default=0.0, help="Seconds kept.")
 @click.option(
     "--upper-codebook",
-    type=click.IntRange(0, 14),
+    type=click.IntRange(0),
     default=3,
     show_default=True,
     help="Generate every codebook from this one on.",

@@ -122,11 +122,11 @@ def show(report: AccuracyReport, console: Console) -> None:
             f"variant's top 5 at {percent(report.top5_containment)}"
         )
     if report.si_sdr_db is not None:
+        mel = "" if report.log_mel_db is None else f"log-mel {report.log_mel_db:.3f} dB, "
         console.say(
             f"audio            SI-SDR {report.si_sdr_db:.1f} dB (worst clip "
             f"{report.worst_si_sdr_db:.1f}, floor {report.floor_si_sdr_db:.1f}), SNR "
-            f"{report.snr_db:.1f} dB, log-mel {report.log_mel_db:.3f} dB, "
-            f"{report.clipped} more clipped samples"
+            f"{report.snr_db:.1f} dB, {mel}{report.clipped} more clipped samples"
         )
     elif report.snr_db is not None:
         console.say(f"SQNR             {report.snr_db:.1f} dB")
