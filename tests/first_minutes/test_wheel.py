@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.first_minutes.bare import clone, environment, furnish, has_index
+from tests.first_minutes.bare import ROOT, clone, environment, furnish, has_index
 from tests.first_minutes.watched import Watched, watch
 
 LIMIT_S = 1_800.0
+
+
+def test_every_folder_and_data_file_is_listed_for_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["tool"]["setuptools"]
+    tops = {name.partition(".")[0] for name in listed["packages"]}
+    files = [
+        path.relative_to(ROOT)
+        for top in tops
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    modules = {".".join(path.parent.parts) for path in files if path.suffix == ".py"}
+    assert modules == set(listed["packages"])
+    patterns = [
+        Path(*package.split("."), pattern)
+        for package, each in listed["package-data"].items()
+        for pattern in each
+    ]
+    data = [path for path in files if path.suffix != ".py"]
+    assert len(data) > 10
+    assert [p for p in data if not any(p.match(str(each)) for each in patterns)] == []
 
 
 @pytest.mark.long
