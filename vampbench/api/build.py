@@ -102,6 +102,8 @@ def build(
     or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
     """
     check_within("max_memory_bytes", max_memory_bytes, 1)
+    if not isinstance(recipe, str | Recipe):
+        raise InputError(f"recipe: is a {type(recipe).__name__}; give a name, or a Recipe")
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     source = as_source(calibration)
     artifact = as_artifact(model, source.sample_rate_hz)

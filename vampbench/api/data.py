@@ -23,8 +23,8 @@ def as_source(given: AnyData, *, judging: bool = False) -> Source:
     """The source of a call's data; None is the built-in recordings.
 
     A path is one of feeds where it is, or holds, an .npz file. All feeds of a call calibrate, or
-    all of them judge (`judging`). Raises InputError where a path of feeds holds none, or for arrays
-    of another form.
+    all of them judge (`judging`). Raises InputError where nothing lies at a path, or for arrays of
+    another form.
     """
     if given is None:
         return Source()
@@ -35,6 +35,8 @@ def as_source(given: AnyData, *, judging: bool = False) -> Source:
     if not isinstance(given, str | Path):
         return _feeding(given_in_memory(given), judging)
     path = Path(given)
+    if path.suffix != ".npz" and not path.exists():
+        raise InputError(f"{path}: no such folder; give a folder of sound files, or an .npz")
     found = (next(path.glob(pattern), None) for pattern in ("*.npz", "*/*.npz"))
     if path.suffix == ".npz" or any(found):
         return _feeding(given_at(path), judging)

@@ -51,8 +51,10 @@ def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[
     read: a model that is missing later would be missed in silence.
     """
     given = Path(path)
-    paths = tuple(find_models(given)) if given.is_dir() else (given,)
-    found, skipped = open_all(paths, Reporter(), sample_rate_hz)
+    if not given.is_dir():
+        artifact = as_artifact(given, sample_rate_hz)
+        return {artifact.name: artifact}
+    found, skipped = open_all(tuple(find_models(given)), Reporter(), sample_rate_hz)
     if skipped:
         raise InputError(skipped[0].reason)
     return {artifact.name: artifact for artifact in found}
@@ -60,6 +62,9 @@ def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[
 
 def as_artifact(model: AnyModel, sample_rate_hz: int | None = None) -> Artifact:
     """The model, read; the rate is as for `open_models`. Raises InputError where it cannot be."""
+    if not isinstance(model, Artifact | Variant | str | Path):
+        what = type(model).__name__
+        raise InputError(f"model: is a {what}; give one of `open_models`, or an .onnx file's path")
     if not isinstance(model, Artifact):
         model = open_artifact(model.path if isinstance(model, Variant) else Path(model))
     return in_family([model], sample_rate_hz)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from profiles.targets.order import check_cores, parse_targets
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_within
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
-from vampbench.api.models import AnyModel, as_artifact
+from vampbench.api.models import Models, as_artifact, each_of
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.chain.families import unrated
 from vampnet_models.errors import InputError
@@ -98,7 +98,7 @@ class Profiled:
 
 
 def profile(
-    models: Mapping[str, AnyModel] | Sequence[AnyModel],
+    models: Models,
     *,
     data: AnyData = None,
     targets: str = "cpu",
@@ -165,15 +165,13 @@ def read_profile(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _named(
-    models: Mapping[str, AnyModel] | Sequence[AnyModel], sample_rate_hz: int | None
-) -> dict[str, Artifact]:
+def _named(models: Models, sample_rate_hz: int | None) -> dict[str, Artifact]:
     """The models by the names given, by their stems, or by their paths where stems repeat."""
-    if not models:
+    artifacts = [as_artifact(model, sample_rate_hz) for model in each_of(models)]
+    if not artifacts:
         raise InputError("no model was given; give one at least")
     if isinstance(models, Mapping):
-        return {name: as_artifact(model, sample_rate_hz) for name, model in models.items()}
-    artifacts = [as_artifact(model, sample_rate_hz) for model in models]
+        return dict(zip(models, artifacts, strict=True))
     names = [a.name for a in artifacts]
     if len(set(names)) < len(names):
         names = [str(a.path) for a in artifacts]

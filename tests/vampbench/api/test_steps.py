@@ -83,6 +83,16 @@ def test_what_cannot_be_used_is_told_as_on_the_command_line(tmp_path: Path, give
     with pytest.raises(vb.InputError, match="no such recipe"):
         vb.build(model, "fp16", output=tmp_path / "o.onnx", native=True)
     assert not (tmp_path / "o.onnx").exists()
+    with pytest.raises(vb.InputError, match="recipe: is a NoneType; give a name, or a Recipe"):
+        vb.build(model, None)
+    with pytest.raises(vb.InputError, match="model: is a int; give one of `open_models`"):
+        vb.build(5, "fp16")
+    with pytest.raises(vb.InputError, match="gone: no such folder"):
+        vb.build(model, "int8-static", calibration=tmp_path / "gone")
+    with pytest.raises(vb.InputError, match=r"gone\.onnx: no such file; give the path"):
+        vb.open_models(tmp_path / "gone.onnx")
+    with pytest.raises(vb.InputError, match=r"gone\.onnx: no such file"):
+        vb.profile(tmp_path / "gone.onnx")
     with pytest.raises(vb.InputError, match=r"gone\.onnx: no such file"):
         vb.build(tmp_path / "gone.onnx", "fp16")
     with pytest.raises(vb.InputError, match=r"min_agreement: 3\.5 is not in the range 0<=x<=1"):
