@@ -19,10 +19,12 @@ from vampbench.api.verify import verify
 from vampbench.cli.judge.verify import verify as verify_command
 from vampbench.cli.models.import_checkpoints import import_checkpoints
 from vampnet_models.chain.families import in_family
+from vampnet_models.chain.pipeline import decode
 from vampnet_models.errors import InputError
 from vampnet_models.family import FAMILIES
 from vampnet_models.importing.importer import import_models
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
+from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
 
@@ -59,6 +61,14 @@ def test_a_codec_is_fed_at_its_rate_and_its_variants_keep_the_family(dac_16, tmp
     assert open_artifact(made.path).spec.family == FAMILIES[3]
     found = verify(models["codec_decoder"], made.path, recordings(0.5, 1), threads=1)
     assert found.ok and found.accuracy.log_mel_db is not None
+
+
+def test_masked_frames_are_silent_where_strides_are_odd(dac_16):
+    codes = np.zeros((1, 12, 8), np.int64)
+    codes[:, :, 2] = 1024
+    audio = decode(open_session(dac_16 / "codec_decoder.onnx", threads=1), codes)
+    assert 7 * 320 < len(audio) < 8 * 320
+    assert not audio[2 * 320 : 3 * 320].any() and audio[7 * 320 :].any()
 
 
 def test_files_without_a_word_are_known_by_their_structure(dac_16, tmp_path):

@@ -60,8 +60,9 @@ def decode(decoder: Session, codes: Codes) -> Audio:
     empty, known = masked.all(axis=1)[0], np.where(masked, 0, codes)
     audio: Audio = decoder.run({decoder.input_names[0]: known})[decoder.output_names[0]][0, 0]
     if empty.any():
-        silent = np.repeat(empty, len(audio) // len(empty))
-        audio = np.where(silent, np.float32(0), audio[: len(silent)])
+        # DAC's odd strides give a few samples less than whole frames.
+        silent = np.repeat(empty, -(-len(audio) // len(empty)))[: len(audio)]
+        audio = np.where(silent, np.float32(0), audio)
     return audio
 
 
@@ -191,4 +192,4 @@ def vamp(
     complete = generate_fine(chain.c2f, whole, fine_mask, c2f_options, advance)
     audio = decode(chain.decoder, complete)[: len(samples)]
     advance()
-    return audio, complete
+    return np.pad(audio, (0, len(samples) - len(audio))), complete

@@ -91,6 +91,7 @@ def compare(
             update(done, len(pairs))
             codes = encode(open_session(encoder), samples)
             audio = decode(open_session(decoder), codes)[: len(samples)]
+            original = samples[: len(audio)]
             if reference is None or reference_codes is None:
                 reference, reference_codes = audio, codes
             path = files[done + 1]
@@ -100,8 +101,8 @@ def compare(
                     file=path.name,
                     codes_equal=float((codes == reference_codes).mean()),
                     si_sdr_to_reference_db=si_sdr_db(reference, audio),
-                    si_sdr_to_original_db=si_sdr_db(samples, audio),
-                    log_mel_to_original_db=log_mel_db(samples, audio, rate_hz),
+                    si_sdr_to_original_db=si_sdr_db(original, audio),
+                    log_mel_to_original_db=log_mel_db(original, audio, rate_hz),
                 )
             )
         update(len(pairs), len(pairs))
