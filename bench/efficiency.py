@@ -24,9 +24,11 @@ from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import cpu
 from profiles.profile import profile_variants
+from vampnet_models.errors import InputError
 from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.records.generic import as_json
+from vampnet_models.records.profiles import measured_on
 from vampnet_models.spec import Role
 
 _OUT = Path(__file__).parent / "results" / "efficiency.json"
@@ -72,21 +74,23 @@ def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> lis
         feeds = Path(folder) / "feeds.npz"
         np.savez(feeds, allow_pickle=False, **_feeds(source.role, source.spec.inputs, frames))
         plan = Plan(rounds=rounds, cold=False)
-        found = as_json(profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True))
+        found = profile_variants(variants, feeds, (cpu(),), plan=plan, operators=True)
     rows = []
-    for recipe, targets in found.items():
-        record = targets["cpu"]
-        roof = record["roofline"]
+    for recipe, profiles in found.items():
+        record = measured_on(profiles, "cpu")
+        if record is None or record.roofline is None:
+            raise InputError(f"{model['name']}: {recipe}: could not be measured")
+        roof = record.roofline
         rows.append(
             {
                 "model": model["name"],
                 "recipe": recipe,
                 "frames": frames,
-                "bound_s": roof["per_node_s"],
-                "measured_s": roof["measured_s"],
-                "share": roof["per_node_s"] / roof["measured_s"],
-                "noisy": record["noisy"],
-                "peaks": record["peaks"],
+                "bound_s": roof.per_node_s,
+                "measured_s": roof.measured_s,
+                "share": roof.per_node_s / roof.measured_s,
+                "noisy": record.noisy,
+                "peaks": as_json(record.peaks),
             }
         )
     return rows

@@ -20,6 +20,7 @@ from vampbench.work.job import Job, run_job
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import find_models, write_text
+from vampnet_models.records.generic import as_json
 
 _RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
 _SOURCE = "source"
@@ -40,7 +41,7 @@ def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
         paths += [(v["recipe"], run / v["path"]) for v in model["variants"] if v["path"]]
         feed = run / "work" / "feeds" / f"{model['name']}.npz"
         records = measure(paths, feed, cpu(threads), plan=plan)
-        models[model["name"]] = {name: record.as_json() for name, record in records.items()}
+        models[model["name"]] = as_json(records)
     return {"schema": 1, "host": describe_host().as_json(), "models": models}
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from docs.cells import ACCURACY, Json
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.profiles import Profile, measured_on
+from vampnet_models.records.results import Model, Results
 
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench" / "results"
@@ -36,46 +40,42 @@ def all_kept() -> dict[str, Json]:
     return {run: kept(run) for run in RECORDS}
 
 
-def trimmed(results: Json) -> Json:
+def trimmed(results: Results) -> Json:
     """What is quoted of a results.json: no paths, no raw samples."""
-    host = results["host"]
+    audio = as_json(results.audio_set)
     return {
-        "created": results["created"],
-        "took_s": round(sum(step["took_s"] for step in results["steps"])),
-        "host": {key: host[key] for key in ("cpu", "cores", "os", "python", "versions")},
-        "audio_set": {
-            key: results["audio_set"][key] for key in ("name", "calibration_s", "evaluation_s")
-        },
-        "source_bytes": results["source_bytes"],
-        "models": [_model(model) for model in results["models"]],
-        "totals": results["totals"],
-        "sets": results["sets"],
+        "created": results.created,
+        "took_s": round(sum(step.took_s for step in results.steps)),
+        "host": {key: results.host[key] for key in ("cpu", "cores", "os", "python", "versions")},
+        "audio_set": {key: audio[key] for key in ("name", "calibration_s", "evaluation_s")},
+        "source_bytes": results.source_bytes,
+        "models": [_model(model) for model in results.models],
+        "totals": results.totals,
+        "sets": as_json(results.sets),
     }
 
 
-def _model(model: Json) -> Json:
+def _model(model: Model) -> Json:
     return {
-        "name": model["name"],
-        "role": model["role"],
-        "weights": model["weights"],
-        "source_bytes": model["source_bytes"],
-        "cpu": _cpu(model),
+        "name": model.name,
+        "role": model.role,
+        "weights": model.weights,
+        "source_bytes": model.source_bytes,
+        "cpu": _cpu(model.profiles),
         "variants": [
             {
-                "recipe": variant["recipe"],
-                "status": variant["status"],
-                "bytes": variant["bytes"],
-                "accuracy": {key: (variant["accuracy"] or {}).get(key) for key in ACCURACY},
-                "cpu": _cpu(variant),
+                "recipe": variant.recipe,
+                "status": variant.status,
+                "bytes": variant.bytes,
+                "accuracy": {key: (as_json(variant.accuracy) or {}).get(key) for key in ACCURACY},
+                "cpu": _cpu(variant.profiles),
             }
-            for variant in model["variants"]
+            for variant in model.variants
         ],
     }
 
 
-def _cpu(of: Json) -> Json | None:
-    found = of["profiles"].get("cpu") or {}
-    if found.get("kind") != "measurement":
-        return None
+def _cpu(profiles: Mapping[str, Profile]) -> Json | None:
+    found = measured_on(profiles, "cpu")
     keys = ("median_s", "ratio_to_reference", "ratio_interval", "verdict", "noisy", "threads")
-    return {key: found[key] for key in keys}
+    return None if found is None else {key: as_json(getattr(found, key)) for key in keys}

@@ -19,7 +19,8 @@ from docs.kept import LATENCY, RECORDS, RUNS, all_kept, trimmed
 from docs.pages import pages, parts, with_parts
 from docs.tuned import trimmed_search
 from vampnet_models.records.files import read_record
-from vampnet_models.records.generic import TUNING
+from vampnet_models.records.generic import RESULTS, TUNING
+from vampnet_models.records.results import Results
 from vampnet_models.records.tuning import Tuning
 
 
@@ -45,7 +46,7 @@ def main() -> None:
         LATENCY.write_text(latency.read_text(encoding="utf-8"), encoding="utf-8")
     for run, path in chosen.items():
         if path is not None:
-            keep(run, trimmed(json.loads(path.read_text(encoding="utf-8"))))
+            keep(run, trimmed(read_record(Results, RESULTS, path)))
     for path, (kind, version) in SCHEMAS.items():
         path.write_text(schema_text(kind, version), encoding="utf-8")
     made = parts(all_kept())

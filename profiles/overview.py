@@ -10,6 +10,7 @@ from profiles.targets import order
 from profiles.targets.contract import Target, Why
 from vampnet_models.cache import Json
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Lengths, Model, Results, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
 
@@ -285,7 +286,8 @@ def _store(results: Results, n_bytes: int) -> str:
 
 
 def _is_noisy(variant: Variant) -> bool:
-    return "cpu" in variant.profiles and variant.profiles["cpu"].noisy
+    cpu = measured_on(variant.profiles, "cpu")
+    return cpu is not None and cpu.noisy
 
 
 def _variant(model: Model, recipe: str) -> Variant | None:
@@ -311,7 +313,5 @@ def _not_slower(variants: list[Variant]) -> list[Variant]:
 
 def _cpu_span(variant: Variant) -> tuple[float, float] | None:
     """Where the time lies, as a multiple of FP32's; the median alone where no interval is kept."""
-    cpu = variant.profiles.get("cpu")
-    if cpu is None or cpu.ratio_interval is not None:
-        return None if cpu is None else cpu.ratio_interval
-    return None if cpu.median_s is None else (cpu.median_s, cpu.median_s)
+    cpu = measured_on(variant.profiles, "cpu")
+    return None if cpu is None else cpu.ratio_interval or (cpu.median_s, cpu.median_s)

@@ -13,11 +13,7 @@ from profiles.targets.contract import Request
 from profiles.targets.order import profilers, sharing
 from vampnet_models.family import Family
 from vampnet_models.progress import StepProgress
-from vampnet_models.records.generic import read
-from vampnet_models.records.results import Profile
-
-Profiles = dict[str, dict[str, Profile]]
-"""By recipe, then by the name of the place."""
+from vampnet_models.records.profiles import Profiles
 
 REFERENCE = "reference"
 """How the model that the others are timed against is called."""
@@ -38,9 +34,8 @@ def profile_variants(
     `places` as `parse_targets` gives them. With `operators`, CPU measurements also say where the
     time goes. `family` is that of files that name none.
 
-    Gives {recipe: {name of the place: record}}: `kind` is measurement, estimate, not-measured or
-    failed. One variant that fails does not stop the others. Raises InputError when the feeds
-    cannot be read.
+    Gives {recipe: {name of the place: record}}. One variant that fails does not stop the others.
+    Raises InputError when the feeds cannot be read.
     """
     shapes = feed_shapes(feeds_path)
     records: Profiles = {recipe: {} for recipe in variants}
@@ -59,7 +54,7 @@ def profile_variants(
             family=family,
         )
         for recipe, record in profiler.profile(request).items():
-            records[recipe][place.name] = read(Profile, record, f"{recipe} on {place.name}", "")
+            records[recipe][place.name] = record
     return records
 
 

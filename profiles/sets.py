@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from profiles.count.music import chain_of
-from vampnet_models.records.results import Chain, Model, Profile, SetOfParts, Variant
+from vampnet_models.records.profiles import Profile, measured_on
+from vampnet_models.records.results import Chain, Model, SetOfParts, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
@@ -74,7 +75,8 @@ def sets_of(models: Sequence[Model]) -> tuple[SetOfParts, ...]:
 
 def is_noisy(profiles: Mapping[str, Profile]) -> bool:
     """Whether a variant's time on the CPU was measured while the machine was busy."""
-    return "cpu" in profiles and profiles["cpu"].noisy
+    cpu = measured_on(profiles, "cpu")
+    return cpu is not None and cpu.noisy
 
 
 def chains_of(models: Sequence[Model], sets: Sequence[SetOfParts]) -> tuple[Chain, ...]:
@@ -148,5 +150,5 @@ def _bytes(variant: Variant) -> float | None:
 
 
 def _cpu_median(variant: Variant) -> float | None:
-    profile = variant.profiles.get("cpu", Profile())
-    return profile.median_s if profile.kind == "measurement" else None
+    cpu = measured_on(variant.profiles, "cpu")
+    return None if cpu is None else cpu.median_s

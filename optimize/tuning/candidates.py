@@ -33,14 +33,15 @@ from optimize.tuning.refine import TARGETS
 from optimize.tuning.search import assignments
 from optimize.tuning.sensitivity import Effect
 from profiles.measure.rounds import Plan
-from profiles.profile import REFERENCE, Profiles, profile_variants
+from profiles.profile import REFERENCE, profile_variants
 from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
 from vampnet_models.progress import Reporter
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import remembered_record
-from vampnet_models.records.results import Block, Profile
+from vampnet_models.records.profiles import Failure, Profile, Profiles, measured_on
+from vampnet_models.records.results import Block
 from vampnet_models.records.tuning import Candidate
 
 _MAX_MIXTURES = 6
@@ -168,17 +169,17 @@ def add_candidates(
     # Ratios are of one run each; the reference's own time is the first run's for all.
     tuned.profiles.update({name: each for name, each in profiles.items() if name in built})
     tuned.profiles.setdefault(REFERENCE, profiles[REFERENCE])
-    reference = tuned.profiles[REFERENCE].get(goal.target.name, Profile())
+    reference = measured_on(tuned.profiles[REFERENCE], goal.target.name)
     for name, path in built.items():
         reporter.reach()
         accuracy = accuracy_of(tuned, path, tuned.search, lambda: tuned.truth, cache, reporter)
-        profile = profiles.get(name, {}).get(goal.target.name, Profile())
-        ratio, reference_s = profile.ratio_to_reference, reference.median_s
-        if accuracy.nonfinite or ratio is None or reference_s is None:
-            why = _why(accuracy, profile)
+        timed = measured_on(profiles[name], goal.target.name)
+        ratio = None if timed is None else timed.ratio_to_reference
+        if accuracy.nonfinite or ratio is None or reference is None:
+            why = _why(accuracy, profiles[name].get(goal.target.name))
             reporter.warn(f"{tuned.artifact.name}: {name}: no candidate: {why}")
             continue
-        tuned.candidates.append(_candidate(tuned, name, path, accuracy, ratio, reference_s))
+        tuned.candidates.append(_candidate(tuned, name, path, accuracy, ratio, reference.median_s))
 
 
 def _steps_of(candidates: int) -> int:
@@ -290,10 +291,11 @@ def _candidate(
     )
 
 
-def _why(accuracy: AccuracyReport, profile: Profile) -> str:
+def _why(accuracy: AccuracyReport, profile: Profile | None) -> str:
     if accuracy.nonfinite:
         return f"{accuracy.nonfinite} outputs are NaN or infinite"
-    return f"not timed: {profile.reason or 'no measurement'}"
+    reason = profile.reason if isinstance(profile, Failure) else "no measurement"
+    return f"not timed: {reason}"
 
 
 def _versions() -> tuple[str, ...]:

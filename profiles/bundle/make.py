@@ -35,11 +35,10 @@ from vampnet_models.records.generic import MANIFEST
 from vampnet_models.records.manifest import (
     BundledFile,
     BundledModel,
-    Delivered,
     Manifest,
     TelemetrySwitch,
 )
-from vampnet_models.records.results import Profile
+from vampnet_models.records.profiles import Delivered, Measurement
 from vampnet_models.spec import Role
 
 _Array = NDArray[Any]
@@ -82,7 +81,7 @@ class Part:
     variant: _Array
     counted: _Array
     accuracy: AccuracyReport | None
-    profile: Profile | None
+    profile: Measurement | None
     shipped: Shipped | None = None
     sounds: bool = True
 

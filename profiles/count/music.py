@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.family import TYPICAL, Family
-from vampnet_models.records.results import Chain, Profile
+from vampnet_models.records.profiles import Measurement, Profile
+from vampnet_models.records.results import Chain
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import CHAIN_ROLES, Role
 
@@ -50,20 +50,27 @@ def audio_s(role: Role, shapes: Mapping[str, Shape], family: Family | None) -> f
     return shape[0] * samples / family.sample_rate_hz
 
 
-def rates(
-    role: Role, shapes: Mapping[str, Shape], seconds: float, family: Family | None
-) -> dict[str, Any]:
-    """The derived figures of one run of `seconds`: empty where its seconds of audio are unknown.
+@dataclass(frozen=True)
+class Pace:
+    """What the time of one run means; None where its seconds of audio are unknown.
 
     `real_time_factor` is processing time per audio time (below 1 keeps up with playing);
     a transformer's run is one sampling step.
     """
+
+    audio_s: float | None = None
+    real_time_factor: float | None = None
+    ms_per_step: float | None = None
+
+
+def pace_of(role: Role, shapes: Mapping[str, Shape], seconds: float, family: Family | None) -> Pace:
+    """Of one run of `seconds`."""
     length_s = audio_s(role, shapes, family)
     if length_s is None:
-        return {}
+        return Pace()
     if role in (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.BEATS):
-        return {"audio_s": length_s, "real_time_factor": seconds / length_s}
-    return {"audio_s": length_s, "ms_per_step": 1000 * seconds}
+        return Pace(length_s, real_time_factor=seconds / length_s)
+    return Pace(length_s, ms_per_step=1000 * seconds)
 
 
 def chain_of(
@@ -74,15 +81,16 @@ def chain_of(
     Calculated from medians, so it is neither measurement nor estimate but `derived`; `noisy`
     where one of them is.
     """
+    measured = {r: p for r, p in profiles.items() if isinstance(p, Measurement)}
     times = {
-        role: RoleTime(profile.median_s, profile.more["audio_s"])
-        for role, profile in profiles.items()
-        if profile.kind == "measurement" and profile.median_s and "audio_s" in profile.more
+        role: RoleTime(each.median_s, each.audio_s)
+        for role, each in measured.items()
+        if each.audio_s is not None
     }
     found = seconds_per_piece(times, family or TYPICAL)
     if found is None:
         return None
-    noisy = any(profile.noisy for profile in profiles.values())
+    noisy = any(each.noisy for each in measured.values())
     return Chain(name, target, *found, noisy=noisy)
 
 

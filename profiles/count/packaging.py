@@ -9,11 +9,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from profiles import host
-from vampnet_models.records.generic import as_json
-from vampnet_models.records.manifest import StoreFit
+from vampnet_models.records.profiles import StoreFit
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import end_of
 
@@ -51,33 +49,6 @@ class _OrtFormat:
     bytes: int | None
     operators: dict[str, tuple[str, ...]]
     reason: str | None
-
-
-@dataclass(frozen=True)
-class Packaging:
-    """All of it for one variant, with the limits that it is held against."""
-
-    bytes: int
-    zipped: _Zipped
-    ort: _OrtFormat
-    limits: tuple[StoreLimit, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return {
-            "bytes": self.bytes,
-            "zipped_bytes": self.zipped.bytes,
-            "zipped_exact": self.zipped.exact,
-            "ort_bytes": self.ort.bytes,
-            "ort_reason": self.ort.reason,
-            "required_operators": {d: list(ops) for d, ops in self.ort.operators.items()},
-            "stores": as_json(store_fit(self.zipped.bytes, self.limits)),
-        }
-
-
-def package(files: tuple[Path, ...], size_bytes: int, limits: tuple[StoreLimit, ...]) -> Packaging:
-    """Measure the packaging of a model given by its files, the .onnx file first."""
-    return Packaging(size_bytes, zipped_size(files), to_ort(files, size_bytes), limits)
 
 
 def zipped_size(files: tuple[Path, ...]) -> _Zipped:

@@ -1,20 +1,22 @@
-"""Two profiles of the same variants: faster, slower or no difference.
-
-Both documents have the shape of results.json, of which a profile is a part:
-`{"schema", "host", "models": [{"name", "variants": [{"recipe", "profiles": {target: record}}]}]}`.
-"""
+"""Two profiles of the same variants: faster, slower or no difference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from profiles.host import differences
 from profiles.measure.two_runs import Shift, Times, shift_of
 from vampnet_models.errors import InputError
+from vampnet_models.records.files import read_values
+from vampnet_models.records.generic import PROFILE, record_of
+from vampnet_models.records.profiles import Measurement, ProfileFile
+from vampnet_models.records.results import Results
 
-_Json = Mapping[str, Any]
+Timed = ProfileFile | Results
+"""What `vampbench profile -o` or `run` wrote."""
+
 _Key = tuple[str, str, str]
 """(model, recipe, target)"""
 
@@ -35,19 +37,19 @@ class Comparison:
         return {**fields, **fields.pop("shift"), "warnings": list(self.warnings)}
 
 
-def document(name: str, profiles: Mapping[str, _Json], host: _Json) -> dict[str, Any]:
-    """The profiles of one model's variants, {recipe: {target: record}}, as a file's content."""
-    variants = [{"recipe": recipe, "profiles": dict(p)} for recipe, p in profiles.items()]
-    return {"schema": 1, "host": dict(host), "models": [{"name": name, "variants": variants}]}
+def read_timed(path: Path) -> Timed:
+    """An earlier profile, or the profiles of a run. Raises InputError when it is neither."""
+    values = read_values(PROFILE, path)
+    kind: type[Timed] = Results if isinstance(values, dict) and "tool" in values else ProfileFile
+    return record_of(kind, values, PROFILE, str(path))
 
 
-def compare(old: _Json, new: _Json, *, other_machine: bool = False) -> tuple[Comparison, ...]:
-    """Compare what both documents measured; intervals by bootstrap of the raw samples.
+def compare(old: Timed, new: Timed, *, other_machine: bool = False) -> tuple[Comparison, ...]:
+    """Compare what both measured; intervals by bootstrap of the raw samples.
 
     Separate runs differ by more than their samples show (clocks, neighbours, page placement):
-    see `two_runs`. Raises InputError when a document has
-    another form, when they are of different machines and `other_machine` is not set, or when
-    they measured nothing in common.
+    see `two_runs`. Raises InputError when they are of different machines and `other_machine` is
+    not set, or when they measured nothing in common.
     """
     then, now = _measured(old), _measured(new)
     unlike = tuple(
@@ -73,40 +75,35 @@ def compare(old: _Json, new: _Json, *, other_machine: bool = False) -> tuple[Com
     return tuple(_compare(key, then[key], now[key], machine) for key in common)
 
 
-def _host(content: _Json, record: _Json) -> dict[str, Any]:
-    """The machine that measured: the record's own where a cluster did, else the document's."""
-    return dict(record.get("host") or content.get("host") or {})
+def _host(content: Timed, record: Measurement) -> dict[str, Any]:
+    """The machine that measured: the record's own where a cluster did, else the file's."""
+    return dict(record.host or content.host)
 
 
-def _compare(key: _Key, old: _Json, new: _Json, warnings: tuple[str, ...]) -> Comparison:
-    if old.get("threads") != new.get("threads"):
-        threads = f"{old.get('threads')} threads then, {new.get('threads')} now"
-        warnings = (*warnings, threads)
-    if old.get("feed_shapes") != new.get("feed_shapes"):
+def _compare(
+    key: _Key, old: Measurement, new: Measurement, warnings: tuple[str, ...]
+) -> Comparison:
+    if old.threads != new.threads:
+        warnings = (*warnings, f"{old.threads} threads then, {new.threads} now")
+    if old.feed_shapes != new.feed_shapes:
         raise InputError(
-            f"{' '.join(key)}: the input shapes differ ({old.get('feed_shapes')} then, "
-            f"{new.get('feed_shapes')} now); profile with the same feeds"
+            f"{' '.join(key)}: the input shapes differ ({old.feed_shapes} then, "
+            f"{new.feed_shapes} now); profile with the same feeds"
         )
     shift = shift_of(_times(old), _times(new))
     return Comparison(*key, shift, (*warnings, *shift.warnings))
 
 
-def _times(record: _Json) -> Times:
-    yardstick_s = record.get("yardstick_s", ())
-    return Times(record["samples_s"], yardstick_s, bool(record.get("noisy")))
+def _times(record: Measurement) -> Times:
+    return Times(record.samples_s, record.yardstick_s, record.noisy)
 
 
-def _measured(content: _Json) -> dict[_Key, _Json]:
-    try:
-        return {
-            (model["name"], variant["recipe"], target): record
-            for model in content["models"]
-            for variant in model["variants"]
-            for target, record in variant.get("profiles", {}).items()
-            if record["kind"] == "measurement"
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"not a profile: {type(error).__name__} {error}; give a file that `vampbench profile` "
-            "or `vampbench run` has written"
-        ) from error
+def _measured(content: Timed) -> dict[_Key, Measurement]:
+    """Those with samples."""
+    return {
+        (model.name, variant.recipe, target): record
+        for model in content.models
+        for variant in model.variants
+        for target, record in variant.profiles.items()
+        if isinstance(record, Measurement) and record.samples_s
+    }

@@ -20,13 +20,13 @@ from profiles import host
 from profiles.files import model_files, size_of
 from profiles.measure import stats
 from profiles.measure.process import ChildFailed, child
-from profiles.measure.records import Failure, Measurement
 from profiles.measure.rounds import Entry, Plan, measure_group
 from profiles.measure.yardstick import NAME as YARDSTICK
 from profiles.measure.yardstick import write_yardstick
 from profiles.place import Place
 from vampnet_models.errors import InputError
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.profiles import Failure, Measurement
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
 
@@ -182,7 +182,11 @@ def _record(
         bytes=entry.bytes,
         samples_s=tuple(samples),
         warmup_s=tuple(entry.warmup_s),
-        summary=summary,
+        median_s=summary.median,
+        p10_s=summary.p10,
+        p90_s=summary.p90,
+        p99_s=summary.p99,
+        n_samples=summary.n,
         session_s=float(entry.child.ready["session_s"]),
         session_cold_s=entry.cold_s,
         first_run_s=entry.first_run_s,
@@ -192,10 +196,13 @@ def _record(
         overhead_s=around.overhead_s,
         yardstick_s=around.yardstick_s,
         outliers=stats.outliers(samples),
-        noise=noise,
+        noisy=noise.noisy,
+        spread=noise.spread,
+        drift=noise.drift,
         foreign_share=around.foreign_share,
-        ratio=ratio,
-        verdict=verdict,
+        ratio_to_reference=None if ratio is None else ratio.value,
+        ratio_interval=None if ratio is None else (ratio.low, ratio.high),
+        verdict=None if verdict is None else verdict.value,
         warnings=(*entry.warnings, *noise.warnings),
     )
 

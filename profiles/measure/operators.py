@@ -21,6 +21,7 @@ from profiles.measure.stats import percentile
 from profiles.place import Place
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import INTEGER_PRODUCT_OPS, VIEW_OPS
+from vampnet_models.records.profiles import KernelShare, OperatorTimes
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.shapes.flops import flops_of
 from vampnet_models.shapes.tensor_shapes import Shape
@@ -45,56 +46,9 @@ class _KernelRun:
     bytes: int
 
 
-@dataclass(frozen=True)
-class Share:
-    """A row of the stack: kernels of one operator, block or node, in a median run.
-
-    `integer_flops` are those of `flops` that ran in integer kernels.
-    """
-
-    name: str
-    calls: int
-    seconds: float
-    share: float
-    flops: int
-    integer_flops: int
-    bytes: int
-
-    @property
-    def flops_per_s(self) -> float:
-        """The rate that these kernels reached."""
-        return self.flops / self.seconds if self.seconds else 0.0
-
-
-@dataclass(frozen=True)
-class OperatorProfile:
-    """Kernel times of a median run; `outside_s` is the run's time outside of kernels.
-
-    A node's row is named `operator node`: what it is and where.
-    """
-
-    runs: int
-    kernels_s: float
-    outside_s: float
-    by_operator: tuple[Share, ...]
-    by_block: tuple[Share, ...]
-    by_node: tuple[Share, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return {
-            "runs": self.runs,
-            "kernels_s": self.kernels_s,
-            "outside_s": self.outside_s,
-            "by_operator": [_row(share) for share in self.by_operator],
-            "by_block": [_row(share) for share in self.by_block],
-            "by_node": [_row(share) for share in self.by_node],
-        }
-
-
 def profile_operators(
     path: Path, feeds_path: Path, place: Place, *, warmups: int = 3, runs: int = 7
-) -> OperatorProfile:
+) -> OperatorTimes:
     """Profile a model in a process of its own, after `warmups` runs and those of a lead-in.
 
     Raises InputError when it does not run.
@@ -111,7 +65,7 @@ def profile_operators(
     return summarise_events(events, warmups + lead)
 
 
-def summarise_events(events: Sequence[Mapping[str, Any]], warmups: int = 0) -> OperatorProfile:
+def summarise_events(events: Sequence[Mapping[str, Any]], warmups: int = 0) -> OperatorTimes:
     """Sum a trace by operator and by block; each row is the median over the runs.
 
     The first `warmups` runs are left out. ValueError when no run remains.
@@ -130,7 +84,7 @@ def summarise_events(events: Sequence[Mapping[str, Any]], warmups: int = 0) -> O
     sums = [sum(k.seconds for k in run) for run in runs]
     walls = [(end - start) / 1e6 for start, end in sorted(spans)]
     outside = [wall - inside for wall, inside in zip(walls, sums, strict=True)]
-    return OperatorProfile(
+    return OperatorTimes(
         runs=len(runs),
         kernels_s=percentile(sums, 50),
         outside_s=max(0.0, percentile(outside, 50)),
@@ -157,7 +111,7 @@ def block_of(node: str) -> str:
 
 def _stack(
     runs: Sequence[Sequence[_KernelRun]], key: Callable[[_KernelRun], str]
-) -> tuple[Share, ...]:
+) -> tuple[KernelShare, ...]:
     seconds: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
     for i, run in enumerate(runs):
         for kernel in run:
@@ -170,15 +124,17 @@ def _stack(
     rows = []
     for name, median in sorted(medians.items(), key=lambda item: -item[1]):
         kernels = members[name]
+        flops = sum(k.flops for k in kernels)
         rows.append(
-            Share(
+            KernelShare(
                 name=name,
                 calls=len(kernels),
                 seconds=median,
                 share=median / total,
-                flops=sum(k.flops for k in kernels),
+                flops=flops,
                 integer_flops=sum(k.flops for k in kernels if k.op_type in INTEGER_PRODUCT_OPS),
                 bytes=sum(k.bytes for k in kernels),
+                flops_per_s=flops / median if median else 0.0,
             )
         )
     return tuple(rows)
@@ -216,7 +172,3 @@ def _tensors(described: Sequence[Mapping[str, Sequence[int]]]) -> list[tuple[Sha
             shape = tuple(int(d) for d in dims)
             found.append((shape, math.ceil(math.prod(shape) * _ITEM_BYTES.get(dtype, 4.0))))
     return found
-
-
-def _row(share: Share) -> dict[str, Any]:
-    return vars(share) | {"flops_per_s": share.flops_per_s}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +17,7 @@ from profiles.count.cost import ModelCost
 from profiles.measure.process import ChildFailed, child
 from profiles.place import Place
 from vampnet_models.errors import InputError
+from vampnet_models.records.profiles import Peaks, Roofline
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
 
@@ -26,54 +25,8 @@ _SIDE = 1024
 _COPY_BYTES = 128 << 20
 
 
-@dataclass(frozen=True)
-class Peaks:
-    """The best rates seen on this host with this many threads."""
-
-    threads: int
-    fp32_flops_per_s: float
-    int8_ops_per_s: float
-    copy_bytes_per_s: float
-
-    def rate(self, precision: str) -> float:
-        """Operations per second for a node's precision; FP16 and the rest run as FP32 here."""
-        return self.int8_ops_per_s if precision == "int8" else self.fp32_flops_per_s
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return vars(self)
-
-
-@dataclass(frozen=True)
-class Roofline:
-    """A model against the peaks.
-
-    `floor_s` cannot be beaten: all arithmetic at peak, or all weights read once, whichever is
-    longer. `per_node_s` adds what each node would wait for if every tensor went to memory and
-    back; caches let real runs pass below it. `efficiency` is floor over measured time.
-    """
-
-    floor_s: float
-    per_node_s: float
-    measured_s: float
-    memory_bound_share: float
-    flops_per_byte: float
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the possible speed that was reached, 0 to 1."""
-        return self.floor_s / self.measured_s
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """A run faster than the peaks allow tells on the peaks."""
-        if self.efficiency <= 1:
-            return ()
-        return ("faster than the measured peaks: they were taken on a busier machine; repeat them",)
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return vars(self) | {"efficiency": self.efficiency, "warnings": list(self.warnings)}
+_FASTER = "faster than the measured peaks: they were taken on a busier machine; repeat them"
+"""What a run that is faster than the peaks allow tells on the peaks."""
 
 
 def roofline(cost: ModelCost, peaks: Peaks, measured_s: float) -> Roofline:
@@ -84,12 +37,15 @@ def roofline(cost: ModelCost, peaks: Peaks, measured_s: float) -> Roofline:
     weights_s = sum(n.weight_bytes for n in cost.nodes) / bandwidth
     per_node_s = sum(map(max, compute_s, traffic_s))
     waiting = sum(t for c, t in zip(compute_s, traffic_s, strict=True) if t > c)
+    floor_s = max(sum(compute_s), weights_s)
     return Roofline(
-        floor_s=max(sum(compute_s), weights_s),
+        floor_s=floor_s,
         per_node_s=per_node_s,
         measured_s=measured_s,
         memory_bound_share=waiting / per_node_s if per_node_s else 0.0,
         flops_per_byte=cost.flops / cost.bytes if cost.bytes else 0.0,
+        efficiency=floor_s / measured_s,
+        warnings=(_FASTER,) if floor_s > measured_s else (),
     )
 
 

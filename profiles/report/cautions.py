@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from profiles.report.views.choices import choices_of
-from profiles.report.views.run import Profile, Run, Variant
+from profiles.report.views.run import Run, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
+from vampnet_models.records.profiles import Failure, Measurement, Profile
 
 _FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""
@@ -77,14 +78,18 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         Caution(
             "While measuring",
             "Each line names the remedy.",
-            _of_profiles(run, lambda p: p.warnings),
+            _of_profiles(run, lambda p: p.warnings if isinstance(p, Measurement) else ()),
         ),
         Caution(
             "Could not be measured",
             "The file was made; running it failed.",
-            _of_profiles(run, lambda p: (p.reason or "no reason given",) * (p.kind == "failed")),
+            _of_profiles(run, lambda p: (p.reason,) if isinstance(p, Failure) else ()),
         ),
-        Caution("What other targets make of it", "", _of_profiles(run, lambda p: p.notes)),
+        Caution(
+            "What other targets make of it",
+            "",
+            _of_profiles(run, lambda p: () if isinstance(p, Failure) else p.notes),
+        ),
         Caution(
             "Clips that were dropped",
             "Neither calibration nor evaluation saw them.",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from profiles.count.coverage import Coverage
 from profiles.count.examine import Examined
 from profiles.count.packaging import StoreLimit
 from profiles.measure.rounds import Plan
@@ -15,6 +13,7 @@ from profiles.place import Place
 from vampnet_models.family import Family
 from vampnet_models.progress import StepProgress
 from vampnet_models.records.manifest import TelemetrySwitch
+from vampnet_models.records.profiles import Profile, RuntimeCoverage
 from vampnet_models.shapes.tensor_shapes import Shape
 from vampnet_models.spec import Role
 
@@ -52,8 +51,7 @@ class Profiler:
 
     name: what the user types, and the key of the figures in results: the target's or a group's.
     title: its name in a report.
-    profile: gives a record for each recipe, whose `kind` is measurement, estimate, not-measured
-        or failed; one variant that fails does not stop the others.
+    profile: gives a record for each recipe; one variant that fails does not stop the others.
     remedy: how to get figures where a run has none.
     provider: ONNX Runtime's that is measured; empty where times are estimated.
     takes_threads: whether `name:N` sets the threads.
@@ -61,7 +59,7 @@ class Profiler:
 
     name: str
     title: str
-    profile: Callable[[Request], dict[str, dict[str, Any]]]
+    profile: Callable[[Request], dict[str, Profile]]
     remedy: str
     provider: str = ""
     takes_threads: bool = False
@@ -75,7 +73,7 @@ class Why:
     text: str
 
 
-def _no_notes(_examined: Examined, _covered: Mapping[str, Coverage]) -> tuple[str, ...]:
+def _no_notes(_examined: Examined, _covered: Mapping[str, RuntimeCoverage]) -> tuple[str, ...]:
     return ()
 
 
@@ -119,7 +117,7 @@ class Target:
     takes_ort: bool = False
     stores: tuple[StoreLimit, ...] = ()
     runtimes: tuple[str, ...] = ()
-    notes: Callable[[Examined, Mapping[str, Coverage]], tuple[str, ...]] = _no_notes
+    notes: Callable[[Examined, Mapping[str, RuntimeCoverage]], tuple[str, ...]] = _no_notes
 
     @property
     def default_recipes(self) -> tuple[str, ...]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from profiles.count.examine import examine
 from profiles.measure.measure import measure
 from profiles.measure.operators import profile_operators
-from profiles.measure.records import Failure
 from profiles.measure.roofline import measure_peaks, roofline
 from profiles.place import cpu
 from profiles.targets.contract import Profiler, Request, Target
-from profiles.targets.examined import derived
-from vampnet_models.cache import Json
+from profiles.targets.examined import with_derived
 from vampnet_models.records.manifest import TelemetrySwitch
+from vampnet_models.records.profiles import Measurement, Profile
 from vampnet_models.telemetry import VARIABLE
 
 
-def _profile(request: Request) -> dict[str, Json]:
+def _profile(request: Request) -> dict[str, Profile]:
     """Time the variants in turns.
 
     With `operators`, each record also says where the time goes (`operator_times`) and how far it
@@ -28,20 +29,21 @@ def _profile(request: Request) -> dict[str, Json]:
         peaks = measure_peaks(place)
     models = list(request.variants.items())
     measured = measure(models, request.feeds_path, place, plan=request.plan, progress=tell)
-    records = {}
+    records: dict[str, Profile] = {}
     for recipe, record in measured.items():
-        records[recipe] = record.as_json()
-        if not isinstance(record, Failure):
+        if isinstance(record, Measurement):
             path = request.variants[recipe]
             examined = examine(path, request.shapes)
-            median_s = record.summary.median
-            records[recipe] |= derived(request, examined, median_s)
+            record = with_derived(request, examined, record)
             if peaks is not None:
                 tell(0, 1, f"operators of {recipe}")
-                found = profile_operators(path, request.feeds_path, place)
-                records[recipe]["operator_times"] = found.as_json()
-                records[recipe]["peaks"] = peaks.as_json()
-                records[recipe]["roofline"] = roofline(examined.cost, peaks, median_s).as_json()
+                record = replace(
+                    record,
+                    operator_times=profile_operators(path, request.feeds_path, place),
+                    peaks=peaks,
+                    roofline=roofline(examined.cost, peaks, record.median_s),
+                )
+        records[recipe] = record
     return records
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from profiles.count.cost import integer_units
-from profiles.count.coverage import Coverage, coverage
+from profiles.count.coverage import coverage
 from profiles.count.examine import Examined, examine
 from profiles.measure.measure import measure
-from profiles.measure.records import Failure, Measurement
 from profiles.targets.contract import Profiler, Request, Target, Why
 from profiles.targets.cpu import CPU
-from profiles.targets.examined import derived, examine_each
+from profiles.targets.examined import examine_each, with_derived
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import DEFAULT_DOMAINS, MICROSOFT
+from vampnet_models.records.profiles import (
+    DeviceEstimate,
+    Failure,
+    Measurement,
+    NotMeasured,
+    Profile,
+    RuntimeCoverage,
+    measured_on,
+)
 from vampnet_models.shapes.tensor_shapes import Shapes
 
 _STANDARD = frozenset(
@@ -98,63 +105,6 @@ _GPUS = (
 )
 
 
-@dataclass(frozen=True)
-class _GpuEstimate:
-    """A range of times on one GPU."""
-
-    device: str
-    low_s: float
-    high_s: float
-    source: str
-    kind: Literal["estimate"] = "estimate"
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _NotMeasured:
-    """A target that is not here: why, what the files tell without it, and labelled estimates."""
-
-    reason: str
-    bytes: int
-    coverage: Coverage
-    notes: tuple[str, ...]
-    estimates: tuple[_GpuEstimate, ...] = ()
-    kind: Literal["not-measured"] = "not-measured"
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        return {
-            "kind": self.kind,
-            "reason": self.reason,
-            "bytes": self.bytes,
-            "operators": self.coverage.as_json(),
-            "notes": list(self.notes),
-            "estimates": [each.as_json() for each in self.estimates],
-            "assumptions": list(_ASSUMPTIONS) if self.estimates else [],
-        }
-
-
-@dataclass(frozen=True)
-class _CudaMeasurement:
-    """Times with inputs and outputs on the device, and beside them with both copies included."""
-
-    on_device: Measurement
-    with_copies: Measurement | None
-    device: dict[str, str]
-    notes: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json: the device's times, the copies under keys of their own."""
-        record = self.on_device.as_json() | {"device": self.device, "notes": list(self.notes)}
-        if self.with_copies is not None:
-            record["with_copies_median_s"] = self.with_copies.summary.median
-            record["with_copies_samples_s"] = list(self.with_copies.samples_s)
-        return record
-
-
 def _unavailable() -> str | None:
     """Why CUDA cannot be measured here; None when the provider exists."""
     # Reports and overviews read this file's facts without a runtime.
@@ -168,35 +118,27 @@ def _unavailable() -> str | None:
     )
 
 
-def _profile(request: Request) -> dict[str, dict[str, Any]]:
+def _profile(request: Request) -> dict[str, Profile]:
     """Time the variants where there is CUDA, else say why not, with estimates."""
     reason = _unavailable()
     if reason is not None:
-        return examine_each(request, lambda e: _not_measured(e, reason).as_json())
+        return examine_each(request, lambda e: _not_measured(e, reason))
     examined: dict[str, Examined] = {}
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[str, Profile] = {}
     for recipe, path in request.variants.items():
         try:
             examined[recipe] = examine(path, request.shapes)
         except InputError as error:
-            records[recipe] = Failure(request.place.name, str(error)).as_json()
+            records[recipe] = Failure(request.place.name, str(error))
     try:
-        measured = _measure(request, examined)
+        return records | _measure(request, examined)
     except InputError as error:
         # The provider is installed but its device or libraries are not there.
         why = f"no CUDA device can be used here: {error}"
-        return records | {r: _not_measured(e, why).as_json() for r, e in examined.items()}
-    for recipe, record in measured.items():
-        records[recipe] = record.as_json()
-        if not isinstance(record, Failure):
-            median_s = record.on_device.summary.median
-            records[recipe] |= derived(request, examined[recipe], median_s)
-    return records
+        return records | {r: _not_measured(e, why) for r, e in examined.items()}
 
 
-def _measure(
-    request: Request, examined: dict[str, Examined]
-) -> dict[str, _CudaMeasurement | Failure]:
+def _measure(request: Request, examined: dict[str, Examined]) -> dict[str, Profile]:
     """Time the models by I/O binding on device 0, then once more with host copies.
 
     Raises InputError when the provider exists but cannot run even an identity model.
@@ -206,37 +148,42 @@ def _measure(
     bound = measure(models, feeds, place, plan=plan, bind="cuda", progress=tell)
     copied = measure(models, feeds, place, plan=plan, progress=tell)
     device = _device_facts()
-    records: dict[str, _CudaMeasurement | Failure] = {}
+    records: dict[str, Profile] = {}
     for name, record in bound.items():
-        if isinstance(record, Failure):
-            records[name] = record
-            continue
-        beside = copied[name]
-        records[name] = _CudaMeasurement(
-            on_device=record,
-            with_copies=beside if isinstance(beside, Measurement) else None,
-            device=device,
-            notes=_cuda_notes(examined[name], _cuda_coverage(examined[name])),
-        )
+        if isinstance(record, Measurement):
+            beside = measured_on(copied, name)
+            record = replace(
+                with_derived(request, examined[name], record),
+                device=device,
+                notes=_cuda_notes(examined[name], _cuda_coverage(examined[name])),
+                with_copies_median_s=None if beside is None else beside.median_s,
+                with_copies_samples_s=None if beside is None else beside.samples_s,
+            )
+        records[name] = record
     return records
 
 
-def _not_measured(examined: Examined, reason: str) -> _NotMeasured:
+def _not_measured(examined: Examined, reason: str) -> NotMeasured:
     """The record of a variant where there is no CUDA."""
     covered = _cuda_coverage(examined)
-    estimates = tuple(_estimate_gpu(examined, gpu) for gpu in _GPUS)
-    notes = _cuda_notes(examined, covered)
-    return _NotMeasured(reason, examined.bytes, covered, notes, estimates)
+    return NotMeasured(
+        reason=reason,
+        bytes=examined.bytes,
+        operators=covered,
+        notes=_cuda_notes(examined, covered),
+        estimates=tuple(_estimate_gpu(examined, gpu) for gpu in _GPUS),
+        assumptions=_ASSUMPTIONS,
+    )
 
 
-def _estimate_gpu(examined: Examined, gpu: _Gpu) -> _GpuEstimate:
+def _estimate_gpu(examined: Examined, gpu: _Gpu) -> DeviceEstimate:
     """The range of one run at the examined input shapes."""
     bound_s = launches = 0.0
     for node in examined.cost.nodes:
         peak = gpu.fp16_tflops if node.precision == "float16" else gpu.fp32_tflops
         bound_s += max(node.flops / (peak * 1e12), node.bytes / (gpu.memory_gb_per_s * 1e9))
         launches += node.bytes > 0
-    return _GpuEstimate(
+    return DeviceEstimate(
         device=gpu.name,
         low_s=bound_s / _EFFICIENCY[1] + launches * _LAUNCH_S[0],
         high_s=bound_s / _EFFICIENCY[0] + launches * _LAUNCH_S[1],
@@ -244,12 +191,12 @@ def _estimate_gpu(examined: Examined, gpu: _Gpu) -> _GpuEstimate:
     )
 
 
-def _cuda_coverage(examined: Examined) -> Coverage:
+def _cuda_coverage(examined: Examined) -> RuntimeCoverage:
     """Which nodes have CUDA kernels in the form that they have in this graph."""
     return coverage(examined, "cuda", _supports)
 
 
-def _cuda_notes(examined: Examined, covered: Coverage) -> tuple[str, ...]:
+def _cuda_notes(examined: Examined, covered: RuntimeCoverage) -> tuple[str, ...]:
     """What the form of this variant means on CUDA, a sentence each."""
     notes = []
     units = [n for n in integer_units(examined.model.graph) if not n.op_type.endswith("Linear")]

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from profiles.count.examine import Examined, examine
-from profiles.count.music import rates
-from profiles.measure.records import Failure
+from profiles.count.music import pace_of
 from profiles.targets.contract import Request
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
+from vampnet_models.records.profiles import Failure, Measurement, Profile
 from vampnet_models.spec import spec_of
 
 
-def examine_each(request: Request, work: Callable[[Examined], Json]) -> dict[str, Json]:
+def examine_each(request: Request, work: Callable[[Examined], Profile]) -> dict[str, Profile]:
     """Look at one variant after the other, so that only one graph is in memory.
 
     One that cannot be read gives a record that it failed.
     """
-    records = {}
+    records: dict[str, Profile] = {}
     for done, (recipe, path) in enumerate(request.variants.items()):
         request.tell(done, len(request.variants), recipe)
         try:
             records[recipe] = work(examine(path, request.shapes))
         except InputError as error:
-            records[recipe] = Failure(request.place.name, str(error)).as_json()
+            records[recipe] = Failure(request.place.name, str(error))
     request.tell(len(request.variants), len(request.variants), "done")
     return records
 
 
-def derived(request: Request, examined: Examined, median_s: float) -> Json:
-    """What a measured time says with the counts of the graph: pace, FLOPs, FLOPs per second."""
+def with_derived(request: Request, examined: Examined, found: Measurement) -> Measurement:
+    """With what the time says by the counts of the graph: pace, FLOPs, FLOPs per second."""
     spec = spec_of(examined.model)
-    return {
-        **rates(spec.role, request.shapes, median_s, spec.family or request.family),
-        "feed_shapes": {name: list(shape) for name, shape in request.shapes.items()},
-        "flops": examined.cost.flops,
-        "flops_per_s": examined.cost.flops / median_s,
-        "flops_by_precision": examined.cost.flops_by("precision"),
-    }
+    pace = pace_of(spec.role, request.shapes, found.median_s, spec.family or request.family)
+    return replace(
+        found,
+        audio_s=pace.audio_s,
+        real_time_factor=pace.real_time_factor,
+        ms_per_step=pace.ms_per_step,
+        feed_shapes=dict(request.shapes),
+        flops=examined.cost.flops,
+        flops_per_s=examined.cost.flops / found.median_s,
+        flops_by_precision=examined.cost.flops_by("precision"),
+    )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from profiles.count.coverage import Coverage
 from profiles.count.examine import Examined
 from profiles.count.packaging import StoreLimit
 from profiles.targets.contract import Target, Why
 from profiles.targets.mobile import MOBILE
 from vampnet_models.records.manifest import TelemetrySwitch
+from vampnet_models.records.profiles import RuntimeCoverage
 from vampnet_models.telemetry import VARIABLE
 
 _FUSED_OPERATORS = frozenset({"MultiHeadAttention", "SimplifiedLayerNormalization"})
 """ONNX Runtime's own operators that only its CPU and CUDA providers have."""
 
 
-def _notes(examined: Examined, covered: Mapping[str, Coverage]) -> tuple[str, ...]:
+def _notes(examined: Examined, covered: Mapping[str, RuntimeCoverage]) -> tuple[str, ...]:
     """What CoreML refuses of INT8 and of fused operators, and the recipe that it takes."""
     notes = []
     coreml = covered["coreml-mlprogram"]

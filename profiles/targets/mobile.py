@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
 
-from profiles.count.coverage import Coverage, coverage
+from profiles.count.coverage import coverage
 from profiles.count.examine import Examined
-from profiles.count.packaging import UNFOLDED, Packaging, package
+from profiles.count.packaging import UNFOLDED, store_fit, to_ort, zipped_size
 from profiles.count.runtimes import RUNTIMES, source, supports
 from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.examined import examine_each
+from vampnet_models.records.profiles import (
+    DeviceEstimate,
+    Estimate,
+    PlatformChoice,
+    Profile,
+    RuntimeCoverage,
+)
 
 _EFFICIENCY = (0.25, 1.3)
 """Share of the roofline bound that a whole model reaches.
@@ -73,72 +80,6 @@ class _Device:
         return sum(c.cores * c.ghz * 1e9 * c.pipes * lanes * 2 for c in self.clusters)
 
 
-@dataclass(frozen=True)
-class _Estimate:
-    """A range of times on one device; never a measurement.
-
-    `needs_bytes` is the model as it lies in the file and the tensors of its widest node;
-    `fits_memory` says whether `_APP_SHARE` of the device's memory holds it.
-    """
-
-    device: str
-    platform: str
-    low_s: float
-    high_s: float
-    memory_share: float
-    needs_bytes: int
-    fits_memory: bool
-    confidence: str
-    source: str
-    kind: Literal["estimate"] = "estimate"
-
-
-@dataclass(frozen=True)
-class _MobileProfile:
-    """One variant on `phones`: packaging is fact, coverage is from tables, times are estimated."""
-
-    phones: tuple[Target, ...]
-    packaging: Packaging
-    coverages: tuple[Coverage, ...]
-    estimates: tuple[_Estimate, ...]
-    notes: tuple[str, ...]
-    kind: Literal["estimate"] = "estimate"
-
-    def as_json(self) -> dict[str, Any]:
-        """The record of results.json."""
-        lows, highs = [e.low_s for e in self.estimates], [e.high_s for e in self.estimates]
-        return {
-            "kind": self.kind,
-            "low_s": min(lows, default=None),
-            "high_s": max(highs, default=None),
-            "assumptions": list(_ASSUMPTIONS),
-            "devices": [vars(e) for e in self.estimates],
-            **self.packaging.as_json(),
-            "coverage": {
-                c.runtime: c.as_json() | {"source": source(c.runtime)} for c in self.coverages
-            },
-            "platforms": self._platforms(),
-            "notes": list(self.notes),
-        }
-
-    def _platforms(self) -> list[dict[str, Any]]:
-        """For each kind of phone, the provider that takes the most of the arithmetic."""
-        by_runtime = {c.runtime: c for c in self.coverages}
-        rows = []
-        for phone in self.phones:
-            best = max((by_runtime[r] for r in phone.runtimes), key=lambda c: c.flops_share)
-            rows.append(
-                {
-                    "platform": phone.name,
-                    "runtime": best.runtime,
-                    "node_share": best.node_share,
-                    "flops_share": best.flops_share,
-                    "partitions": best.partitions,
-                }
-            )
-        return rows
-
-
 @cache
 def _devices() -> tuple[_Device, ...]:
     """All devices of devices.toml, in its order."""
@@ -154,23 +95,43 @@ def _parse_devices(text: str) -> tuple[_Device, ...]:
     )
 
 
-def _profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> _MobileProfile:
+def _profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> Estimate:
     """Everything that can be told about this variant on phones without one."""
-    covered = tuple(coverage(examined, runtime, supports(runtime)) for runtime in RUNTIMES)
+    covered = {
+        runtime: replace(coverage(examined, runtime, supports(runtime)), source=source(runtime))
+        for runtime in RUNTIMES
+    }
     limits = tuple(dict.fromkeys(limit for phone in phones for limit in phone.stores))
-    packaging = package(examined.files, examined.bytes, limits)
-    by_runtime = {c.runtime: c for c in covered}
-    own = [note for phone in phones for note in phone.notes(examined, by_runtime)]
-    return _MobileProfile(
-        phones=phones,
-        packaging=packaging,
-        coverages=covered,
-        estimates=tuple(_estimate(examined, device) for device in _devices()),
-        notes=(*_notes(examined, packaging), *own),
+    zipped, ort = zipped_size(examined.files), to_ort(examined.files, examined.bytes)
+    devices = tuple(_estimate(examined, device) for device in _devices())
+    own = [note for phone in phones for note in phone.notes(examined, covered)]
+    return Estimate(
+        low_s=min((each.low_s for each in devices), default=None),
+        high_s=max((each.high_s for each in devices), default=None),
+        assumptions=_ASSUMPTIONS,
+        devices=devices,
+        bytes=examined.bytes,
+        zipped_bytes=zipped.bytes,
+        zipped_exact=zipped.exact,
+        ort_bytes=ort.bytes,
+        ort_reason=ort.reason,
+        required_operators=ort.operators,
+        stores=store_fit(zipped.bytes, limits),
+        coverage=covered,
+        platforms=tuple(_platform(phone, covered) for phone in phones),
+        notes=(*_notes(examined, ort.bytes), *own),
     )
 
 
-def _estimate(examined: Examined, device: _Device) -> _Estimate:
+def _platform(phone: Target, covered: Mapping[str, RuntimeCoverage]) -> PlatformChoice:
+    """The phone's runtime that takes the most of the arithmetic."""
+    best = max((covered[r] for r in phone.runtimes), key=lambda c: c.flops_share)
+    return PlatformChoice(
+        phone.name, best.runtime, best.node_share, best.flops_share, best.partitions
+    )
+
+
+def _estimate(examined: Examined, device: _Device) -> DeviceEstimate:
     """The roofline range of one run at the examined input shapes on this device's CPU."""
     bandwidth = device.memory_gb_per_s * 1e9
     bound_s = memory_s = 0.0
@@ -182,7 +143,7 @@ def _estimate(examined: Examined, device: _Device) -> _Estimate:
     low, high = _EFFICIENCY
     widest = max((node.bytes - node.weight_bytes for node in examined.cost.nodes), default=0)
     needs = examined.bytes + widest
-    return _Estimate(
+    return DeviceEstimate(
         device=device.name,
         platform=device.platform,
         low_s=bound_s / high,
@@ -195,7 +156,7 @@ def _estimate(examined: Examined, device: _Device) -> _Estimate:
     )
 
 
-def _notes(examined: Examined, packaging: Packaging) -> tuple[str, ...]:
+def _notes(examined: Examined, ort_bytes: int | None) -> tuple[str, ...]:
     """What every phone makes of this variant."""
     notes = []
     dynamic = [
@@ -213,7 +174,7 @@ def _notes(examined: Examined, packaging: Packaging) -> tuple[str, ...]:
             f"{len(examined.cost.unresolved)} nodes have shapes that only a run can tell; they "
             "are missing from FLOPs and times"
         )
-    if packaging.ort.bytes is not None and packaging.ort.bytes > UNFOLDED * packaging.bytes:
+    if ort_bytes is not None and ort_bytes > UNFOLDED * examined.bytes:
         notes.append(
             "the ORT-format file made on this machine is larger than the model: a processor "
             "without kernels for its types unfolds them to FP32; ship the .onnx file, or convert "
@@ -222,8 +183,8 @@ def _notes(examined: Examined, packaging: Packaging) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _profile(request: Request) -> dict[str, dict[str, Any]]:
-    return examine_each(request, lambda e: _profile_mobile(e, request.targets).as_json())
+def _profile(request: Request) -> dict[str, Profile]:
+    return examine_each(request, lambda e: _profile_mobile(e, request.targets))
 
 
 MOBILE = Profiler(

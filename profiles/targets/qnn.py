@@ -20,11 +20,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from profiles.count.coverage import Refusal
 from profiles.count.examine import examine
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.records.profiles import Refusal
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.shapes.fix_shapes import fix_shapes
 from vampnet_models.shapes.tensor_shapes import Shape

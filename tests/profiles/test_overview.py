@@ -19,7 +19,8 @@ from vampnet_models.records.results import Lengths, Variant
 
 
 def variant(recipe, size, agreement=None, si_sdr_db=None, time_s=None, status="ok"):
-    cpu = {} if time_s is None else {"cpu": {"kind": "measurement", "median_s": time_s}}
+    measured = {"kind": "measurement", "target": "cpu", "median_s": time_s}
+    cpu = {} if time_s is None else {"cpu": measured}
     accuracy = {"token_agreement": agreement, "si_sdr_db": si_sdr_db}
     return {
         "recipe": recipe,

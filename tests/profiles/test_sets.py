@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from profiles.sets import _CHOSEN, _FASTEST, _FASTEST_OF_NOISY, chains_of, sets_of
-from vampnet_models.records.results import Model, Profile, SetOfParts, Variant
+from vampnet_models.records.profiles import Measurement, Profile, measured_on
+from vampnet_models.records.results import Model, SetOfParts, Variant
 
 LENGTHS = {"codec-encoder": 2.0, "coarse": 10.0, "c2f": 3.0, "codec-decoder": 2.0}
 
 
 def model(role: str, seconds: float, factor: float) -> Model:
     def cpu(median_s: float) -> dict[str, Profile]:
-        return {"cpu": Profile("measurement", median_s=median_s, more={"audio_s": LENGTHS[role]})}
+        return {"cpu": Measurement(target="cpu", median_s=median_s, audio_s=LENGTHS[role])}
 
     variant = Variant("fast", "ok", bytes=10, profiles=cpu(seconds * factor))
     return Model(role, role, profiles=cpu(seconds), variants=(variant,))
@@ -64,7 +65,8 @@ def test_one_variant_of_its_own_for_each_model_is_one_set(models: list[Model]) -
 def test_what_noisy_times_are_made_into_is_called_so(models: list[Model]) -> None:
     assert [c.noisy for c in chains_of(models, [])] == [False, False]
     assert sets_of(models)[-1].name == _FASTEST
-    noisy = replace(models[2].variants[0].profiles["cpu"], noisy=True)
-    models[2] = changed(models[2], profiles={"cpu": noisy})
+    cpu = measured_on(models[2].variants[0].profiles, "cpu")
+    assert cpu is not None
+    models[2] = changed(models[2], profiles={"cpu": replace(cpu, noisy=True)})
     assert [c.noisy for c in chains_of(models, [])] == [False, True]
     assert sets_of(models)[-1].name == _FASTEST_OF_NOISY

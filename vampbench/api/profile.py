@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from calibration.feeds.chain_feeds import save_feed
 from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import in_step
 from profiles.host import Host, describe_host
-from profiles.measure.compare import Comparison, compare, document
+from profiles.measure.compare import Comparison, Timed, compare, read_timed
 from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import profile_variants
@@ -21,13 +20,21 @@ from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import Models, as_artifact, each_of
 from vampbench.api.progress import Heard, Listener
+from vampnet_models.cache import Json
 from vampnet_models.chain.families import unrated
 from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.records import results
-from vampnet_models.records.generic import as_json, read
-from vampnet_models.records.results import Profile
+from vampnet_models.records.generic import PROFILE, versioned
+from vampnet_models.records.profiles import (
+    Failure,
+    Measurement,
+    Profile,
+    ProfiledModel,
+    ProfiledVariant,
+    ProfileFile,
+    Profiles,
+)
 from vampnet_models.scratch import scratch_folder
 
 
@@ -45,37 +52,38 @@ class Profiled:
 
     models: Mapping[str, Artifact]
     targets: tuple[Place, ...]
-    records: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    records: Profiles
     host: Host
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> dict[str, Profile]:
         """What was found of one model, by target. Raises KeyError where it was not profiled."""
-        return {
-            target: read(Profile, dict(record), f"{name}, {target}", "profile it again")
-            for target, record in self.records[name].items()
-        }
+        return self.records[name]
 
     @property
     def failed(self) -> bool:
         """Whether a model could not be run on a target."""
         found = (record for targets in self.records.values() for record in targets.values())
-        return any(record["kind"] == "failed" for record in found)
+        return any(isinstance(record, Failure) for record in found)
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def file(self) -> ProfileFile:
         """The contents of a file that `vampbench profile --compare` reads."""
+        variants = tuple(ProfiledVariant(name, found) for name, found in self.records.items())
         first = next(iter(self.models.values()))
-        return document(first.name, self.records, self.host.as_json())
+        return ProfileFile(self.host.as_json(), (ProfiledModel(first.name, variants),))
 
-    def against(
-        self, earlier: Mapping[str, Any], *, other_machine: bool = False
-    ) -> tuple[Comparison, ...]:
+    def as_json(self) -> Json:
+        """The contents of that file, JSON values alone."""
+        return versioned(self.file, PROFILE)
+
+    def against(self, earlier: Timed, *, other_machine: bool = False) -> tuple[Comparison, ...]:
         """What is faster or slower than in what `read_profile` gives of an earlier one.
 
         Raises InputError where they share nothing, or where another machine measured it and that
         is not allowed.
         """
-        return compare(earlier, self.as_json(), other_machine=other_machine)
+        return compare(earlier, self.file, other_machine=other_machine)
 
     def _repr_html_(self) -> str:
         # A report's tools are imported where one is shown: measuring shall not load them.
@@ -134,35 +142,28 @@ def profile(
         feed = scratch / "feed.npz"
         save_feed(evaluation.feeds[0], feed)
         with heard.task("profiling") as update:
-            records = as_json(
-                profile_variants(
-                    {name: artifact.path for name, artifact in given.items()},
-                    feed,
-                    chosen,
-                    plan=Plan(rounds=rounds),
-                    operators=operators,
-                    family=reference.spec.family,
-                    progress=lambda done, total, _text: update(done, total),
-                )
+            records = profile_variants(
+                {name: artifact.path for name, artifact in given.items()},
+                feed,
+                chosen,
+                plan=Plan(rounds=rounds),
+                operators=operators,
+                family=reference.spec.family,
+                progress=lambda done, total, _text: update(done, total),
             )
     found = (
         f"{name}: {warning}"
         for name in given
         for record in records[name].values()
-        for warning in record.get("warnings", ())
+        if isinstance(record, Measurement)
+        for warning in record.warnings
     )
     return Profiled(given, chosen, records, describe_host(), (*heard.warnings, *found))
 
 
-def read_profile(path: str | Path) -> dict[str, Any]:
-    """What `vampbench profile -o` wrote. Raises InputError where it is no such file."""
-    try:
-        content = parse_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no readable JSON; give what `profile -o` has written") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is no profile; give what `profile -o` has written")
-    return content
+def read_profile(path: str | Path) -> Timed:
+    """What `vampbench profile -o` or `run` wrote. Raises InputError where it is no such file."""
+    return read_timed(Path(path))
 
 
 def _named(models: Models, sample_rate_hz: int | None) -> dict[str, Artifact]:

@@ -26,7 +26,7 @@ from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
-from profiles.profile import REFERENCE, Profiles, profile_variants
+from profiles.profile import REFERENCE, profile_variants
 from profiles.report.render import write_report
 from profiles.targets.order import parse_targets, profilers
 from vampbench.work.goldens import keep_golden
@@ -48,6 +48,7 @@ from vampnet_models.progress import Reporter
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import recall_record, write_record
 from vampnet_models.records.generic import RESULTS, as_json
+from vampnet_models.records.profiles import Failure, Profiles
 from vampnet_models.records.results import (
     BothCoverages,
     FailedStep,
@@ -355,9 +356,8 @@ def profile(
                 progress=lambda done, total, _text: update(done, total),
             )
         if job.scheduler:
-            there = {"host": host.as_json()}
             found = {
-                name: {t: replace(p, more=p.more | there) for t, p in each.items()}
+                name: {t: replace(p, host=host.as_json()) for t, p in each.items()}
                 for name, each in found.items()
             }
         remember(kept, key, as_json(found))
@@ -365,6 +365,6 @@ def profile(
         reporter.keep("profile")
     for name, targets in found.items():
         for target, record in targets.items():
-            if record.kind == "failed":
+            if isinstance(record, Failure):
                 reporter.warn(f"{artifact.name}: {name} on {target}: {record.reason}")
     return found

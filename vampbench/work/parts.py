@@ -19,7 +19,8 @@ from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
-from vampnet_models.records.results import Model, Profile, Results
+from vampnet_models.records.profiles import Measurement, Profile, measured_on
+from vampnet_models.records.results import Model, Results
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 
@@ -59,17 +60,13 @@ def _goldens(
     return found
 
 
-def _measured(profiles: dict[str, Profile], target: Target) -> Profile | None:
+def _measured(profiles: dict[str, Profile], target: Target) -> Measurement | None:
     """The measured profile of the target's own provider, else the CPU's; None without one.
 
     Where the time goes stands in the run's results and would only weigh here.
     """
-    for name in (target.profiler.name, "cpu"):
-        found = profiles.get(name)
-        if found is not None and found.kind == "measurement":
-            left = {k: v for k, v in found.more.items() if k not in ("operator_times", "peaks")}
-            return replace(found, more=left)
-    return None
+    found = measured_on(profiles, target.profiler.name) or measured_on(profiles, "cpu")
+    return None if found is None else replace(found, operator_times=None, peaks=None)
 
 
 def _source(root: Path, model: Model) -> Artifact:

@@ -25,14 +25,18 @@ def write_record(record: Any, version: Version, path: Path) -> None:
 
 def read_record(kind: type[_T], version: Version, path: Path) -> _T:
     """Read a record. Raises InputError when the file is missing, damaged or of another version."""
+    return record_of(kind, read_values(version, path), version, str(path))
+
+
+def read_values(version: Version, path: Path) -> Any:
+    """The JSON of a record, not yet looked at. Raises InputError when it cannot be read."""
     try:
-        values = parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"{path}: no readable {version.name} ({reason}); {version.remedy}"
         ) from error
-    return record_of(kind, values, version, str(path))
 
 
 def recall_record(kind: type[_T], path: Path, key: str) -> _T | None:

@@ -38,14 +38,12 @@ RESULTS = Version("results.json", 1, (1,), "run again, or use the version that w
 
 TUNING = Version("tune.json", 1, (1,), "tune again")
 
+PROFILE = Version("profile", 1, (1,), "give what `vampbench profile -o` or `run` has written")
+
 MANIFEST = Version("manifest", 1, (1,), "make the bundle again")
 
 ANSWER = Version("answer", 1, (1,), "give the command again")
 """What a command prints with `--json`."""
-
-
-REST: Mapping[str, bool] = {"rest": True}
-"""Of a record's field that takes what the others leave: it stands flat in the JSON."""
 
 
 class _Wrong(Exception):
@@ -58,11 +56,7 @@ class _Wrong(Exception):
 def as_json(record: Any) -> Any:
     """A record as JSON values: tuples are lists, enumerations their values."""
     if is_dataclass(record):
-        found: dict[str, Any] = {}
-        for field in fields(record):
-            value = as_json(getattr(record, field.name))
-            found |= value if field.metadata == REST else {field.name: value}
-        return found
+        return {field.name: as_json(getattr(record, field.name)) for field in fields(record)}
     if isinstance(record, Mapping):
         return {str(key): as_json(value) for key, value in record.items()}
     if isinstance(record, tuple | list):
@@ -104,12 +98,11 @@ def read(kind: type[_T], values: object, where: str, remedy: str) -> _T:
 
 @cache
 def _hints(kind: type) -> tuple[tuple[str, Any, bool], ...]:
-    """(name, type, whether it must be there) of each field but the one that takes the rest."""
+    """(name, type, whether it must be there) of each field."""
     hints = get_type_hints(kind)
     return tuple(
         (f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
         for f in fields(kind)
-        if f.metadata != REST
     )
 
 
@@ -117,11 +110,10 @@ def _record(kind: type, value: object) -> Any:
     if not isinstance(value, dict):
         raise _Wrong("", f"must be an object, is {_shown(value)}")
     hints = _hints(kind)
-    known = {name for name, _, _ in hints}
-    rest = {name: each for name, each in value.items() if name not in known | {_SCHEMA}}
-    found: dict[str, Any] = {f.name: rest for f in fields(kind) if f.metadata == REST}
-    if rest and not found:
-        raise _Wrong(f".{min(rest)}", "no such field")
+    unknown = value.keys() - _names(kind) - {_SCHEMA}
+    if unknown:
+        raise _Wrong(f".{min(unknown)}", "no such field")
+    found: dict[str, Any] = {}
     for name, hint, needed in hints:
         if name in value and (needed or value[name] is not None or _takes_none(hint)):
             found[name] = _below(f".{name}", hint, value[name])
@@ -167,13 +159,38 @@ def _takes_none(hint: Any) -> bool:
 
 
 def _one_of(options: tuple[Any, ...], value: object) -> Any:
-    """The first of the types that takes the value; what is wrong is the last one's word."""
+    """The first of the types that takes the value; what is wrong is the last one's word.
+
+    Of records that say their `kind`, the one whose it is.
+    """
+    if len(options) > 1 and all("kind" in _names(option) for option in options):
+        return _of_kind(options, value)
     for option in options[:-1]:
         try:
             return _value(option, value)
         except _Wrong:
             continue
     return _value(options[-1], value)
+
+
+def _of_kind(options: tuple[Any, ...], value: object) -> Any:
+    if not isinstance(value, dict):
+        raise _Wrong("", f"must be an object, is {_shown(value)}")
+    kinds = {get_args(get_type_hints(option)["kind"])[0]: option for option in options}
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise _Wrong(".kind", f"must be one of {', '.join(kinds)}, is {_shown(kind)}")
+    own = _names(kinds[kind])
+    # Earlier versions had one type for all kinds, and wrote the others' fields without a value.
+    empty = set().union(*map(_names, options)) - own
+    return _record(kinds[kind], {k: v for k, v in value.items() if v or k not in empty})
+
+
+def _names(kind: Any) -> set[str]:
+    """Of the fields of a record; none of another type."""
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        return set()
+    return {name for name, _, _ in _hints(kind)}
 
 
 def _tuple(items: tuple[Any, ...], value: object) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport
-from vampnet_models.records.results import Profile
+from vampnet_models.records.profiles import Delivered, Measurement
 from vampnet_models.telemetry import VARIABLE
 
 
@@ -34,26 +34,6 @@ class TelemetrySwitch:
     variable: str = VARIABLE
     value: str = "1"
     on_by_default: bool = True
-
-
-@dataclass(frozen=True)
-class StoreFit:
-    """A store's limit on one part of an app as delivered, in bytes, and whether it holds this."""
-
-    store: str
-    part: str
-    limit_bytes: int
-    fits: bool
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What a store delivers: size on disk and compressed, in bytes; `zipped_exact` or sampled."""
-
-    bytes: int
-    zipped_bytes: int
-    zipped_exact: bool
-    stores: tuple[StoreFit, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +62,7 @@ class BundledModel:
     promise: float
     audio_s: float | None
     accuracy: AccuracyReport | None
-    profile: Profile | None
+    profile: Measurement | None
     format: Literal["onnx", "ort"] = "onnx"
     ort_bytes: int | None = None
     ort_reason: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
-from vampnet_models.records.generic import REST
+from vampnet_models.records.profiles import Profile
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
 
 
@@ -42,39 +42,6 @@ class BothCoverages:
     calibration: FeedCoverage | None = None
     evaluation: FeedCoverage | None = None
     outside: tuple[Outside, ...] = ()
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One variant on one target, as `kind` says: measurement, estimate, not-measured, failed.
-
-    Times are in seconds; `low_s` and `high_s` bound an estimate. `ratio_to_reference` and `verdict`
-    compare with the FP32 source of the same rounds. `more` holds what this target alone has.
-    """
-
-    kind: str = "not-measured"
-    target: str | None = None
-    median_s: float | None = None
-    p10_s: float | None = None
-    p90_s: float | None = None
-    samples_s: tuple[float, ...] = ()
-    yardstick_s: tuple[float, ...] = ()
-    noisy: bool = False
-    session_s: float | None = None
-    first_run_s: float | None = None
-    peak_rss_bytes: float | None = None
-    threads: int | None = None
-    ratio_to_reference: float | None = None
-    ratio_interval: tuple[float, float] | None = None
-    verdict: str | None = None
-    low_s: float | None = None
-    high_s: float | None = None
-    assumptions: tuple[str, ...] = ()
-    reason: str | None = None
-    remedy: str | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    more: dict[str, Any] = field(default_factory=dict, metadata=REST)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from profiles.report.charts.marks import Mark
 from profiles.report.charts.scales import Axis, agreement_axis, bytes_axis, db_axis, seconds_axis
 from profiles.report.charts.sensitivity import sensitivity_chart
 from profiles.report.charts.tradeoff import Point, tradeoff_chart
-from profiles.report.views.run import Model, Profile, Variant
+from profiles.report.views.run import Model, Variant
 from profiles.report.views.target_lines import title_of
 from profiles.report.views.units import (
     agreement_text,
@@ -29,6 +29,7 @@ from profiles.report.views.units import (
     seconds_text,
 )
 from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
+from vampnet_models.records.profiles import Estimate, Measurement, Profile, measured_on
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,14 @@ def agreements(model: Model, marks: dict[str, Mark]) -> tuple[Figure, ...]:
 
 def latencies(model: Model, marks: dict[str, Mark]) -> Figure | None:
     """Measured CPU times of the source and the variants."""
-    rows: list[tuple[str, Mark | None, Profile | None]] = [
-        ("FP32 source", None, model.profiles.get("cpu"))
+    rows: list[tuple[str, Mark | None, Measurement | None]] = [
+        ("FP32 source", None, measured_on(model.profiles, "cpu"))
     ]
-    rows += [(v.recipe, marks[v.recipe], v.profiles.get("cpu")) for v in model.variants]
+    rows += [(v.recipe, marks[v.recipe], measured_on(v.profiles, "cpu")) for v in model.variants]
     spreads = [
         Spread(name, mark, p.median_s, p.p10_s, p.p90_s, p.samples_s, _time_text(name, p))
         for name, mark, p in rows
-        if p is not None and p.kind == "measurement" and p.median_s is not None
+        if p is not None
     ]
     if not spreads:
         return None
@@ -174,8 +175,8 @@ def _time_figure(
         points += [] if point is None else [point]
     if not points:
         return None
-    source = model.profiles.get(target)
-    source_s = source.median_s if source is not None and source.kind == "measurement" else None
+    source = measured_on(model.profiles, target)
+    source_s = None if source is None else source.median_s
     ends = [e for p in points for e in (p.x_range or (p.x,))]
     kind = "measured" if all(p.measured for p in points) else "estimate"
     shown = title_of(target)
@@ -194,13 +195,13 @@ def _time_figure(
 
 def _cost(profile: Profile) -> tuple[float, tuple[float, float] | None, bool] | None:
     """(seconds, range, measured), or None when the profile holds no time."""
-    if profile.kind == "measurement" and profile.median_s is not None:
+    if isinstance(profile, Measurement):
         known = profile.p10_s is not None and profile.p90_s is not None
         span = (profile.p10_s or 0.0, profile.p90_s or 0.0) if known else None
         return profile.median_s, span, True
-    if profile.kind == "estimate" and profile.low_s is not None and profile.high_s is not None:
-        return (profile.low_s + profile.high_s) / 2, (profile.low_s, profile.high_s), False
-    return None
+    if not isinstance(profile, Estimate) or profile.low_s is None or profile.high_s is None:
+        return None
+    return (profile.low_s + profile.high_s) / 2, (profile.low_s, profile.high_s), False
 
 
 def _point(
@@ -300,10 +301,10 @@ def _mask_ratios(model: Model, marks: dict[str, Mark]) -> Figure | None:
     )
 
 
-def _time_text(name: str, profile: Profile) -> str:
+def _time_text(name: str, profile: Measurement) -> str:
     spread = (
         f", p10 to p90 {seconds_range(profile.p10_s, profile.p90_s)}"
         if profile.p10_s is not None and profile.p90_s is not None
         else ""
     )
-    return f"{name}: median {seconds_text(profile.median_s or 0.0)}{spread}"
+    return f"{name}: median {seconds_text(profile.median_s)}{spread}"

@@ -26,8 +26,8 @@ def operator_marks(found: Mapping[str, KernelTimes]) -> dict[str, Mark]:
     """
     shares: defaultdict[str, float] = defaultdict(float)
     for times in found.values():
-        whole_s = sum(row.seconds for row in times.by_operator)
-        for row in times.by_operator:
+        whole_s = sum(row.seconds for row in times.traced.by_operator)
+        for row in times.traced.by_operator:
             shares[row.name] = max(shares[row.name], row.seconds / whole_s if whole_s else 0.0)
     names = sorted(shares, key=lambda name: -shares[name])
     kept = names if len(names) <= N_COLOURS else [*names[: N_COLOURS - 1], OTHERS]
@@ -68,13 +68,14 @@ def operator_chart(
 
 def segments(times: KernelTimes, marks: Mapping[str, Mark]) -> list[tuple[str, float]]:
     """(operator, its part of the median) in the order of the marks, then what lies outside."""
-    own = {row.name: row.seconds for row in times.by_operator}
+    own = {row.name: row.seconds for row in times.traced.by_operator}
     # Medians of single operators need not sum to the median of whole runs.
-    traced_s = sum(own.values()) + times.outside_s
+    traced_s = sum(own.values()) + times.traced.outside_s
     scale = times.median_s / traced_s if traced_s else 0.0
     rest = sum(seconds for name, seconds in own.items() if name not in marks)
     listed = [(n, rest if n == OTHERS else own.get(n, 0.0)) for n in marks]
-    return [(n, s * scale) for n, s in (*listed, (OUTSIDE, times.outside_s)) if s * scale > 0]
+    listed.append((OUTSIDE, times.traced.outside_s))
+    return [(n, s * scale) for n, s in listed if s * scale > 0]
 
 
 def _segment(

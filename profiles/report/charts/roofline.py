@@ -14,8 +14,9 @@ from profiles.report.charts.marks import Mark
 from profiles.report.charts.panel import Panel
 from profiles.report.charts.scales import Axis
 from profiles.report.charts.svg import element, group, label, polyline, tooltip
-from profiles.report.views.kernels import KernelTimes, Peaks
+from profiles.report.views.kernels import KernelTimes
 from profiles.report.views.units import digits, percent_text
+from vampnet_models.records.profiles import Peaks
 
 
 def roofline_chart(
@@ -23,17 +24,18 @@ def roofline_chart(
 ) -> Markup:
     """Roofs of FP32 and INT8, and a mark per variant; the source is a plain dot."""
     peaks = next(iter(found.values())).peaks
-    placed = {n: t for n, t in found.items() if t.roof.flops_per_byte and t.roof.flops_per_s}
-    ridges = [peak / peaks.copy_bytes for peak in (peaks.fp32_flops, peaks.int8_ops)]
+    placed = {n: t for n, t in found.items() if t.roof.flops_per_byte and t.flops_per_s}
+    rates = (peaks.fp32_flops_per_s, peaks.int8_ops_per_s)
+    ridges = [rate / peaks.copy_bytes_per_s for rate in rates]
     x = _log_axis(
         "FLOP per byte moved", [*ridges, *(t.roof.flops_per_byte for t in placed.values())]
     )
-    lowest = min((t.roof.flops_per_s for t in placed.values()), default=peaks.fp32_flops)
-    y = _log_axis("GFLOP/s", [v / 1e9 for v in (lowest, peaks.fp32_flops, peaks.int8_ops)])
+    lowest = min((t.flops_per_s for t in placed.values()), default=peaks.fp32_flops_per_s)
+    y = _log_axis("GFLOP/s", [v / 1e9 for v in (lowest, *rates)])
     panel = Panel(x, y)
     roofs = [
-        _roof(panel, peaks, peaks.fp32_flops, "FP32", ""),
-        _roof(panel, peaks, peaks.int8_ops, "INT8", " dashed"),
+        _roof(panel, peaks, peaks.fp32_flops_per_s, "FP32", ""),
+        _roof(panel, peaks, peaks.int8_ops_per_s, "INT8", " dashed"),
     ]
     points = [_point(panel, n, t, marks.get(n)) for n, t in placed.items()]
     return panel.draw(name, *roofs, *points)
@@ -42,9 +44,9 @@ def roofline_chart(
 def _roof(panel: Panel, peaks: Peaks, peak: float, text: str, css: str) -> Markup:
     """The memory slope up to the ridge, then the peak."""
     left, right = 10**panel.x.low, 10**panel.x.high
-    ridge = peak / peaks.copy_bytes
-    start = max(left, 10**panel.y.low * 1e9 / peaks.copy_bytes)
-    corners = [(start, start * peaks.copy_bytes), (ridge, peak), (right, peak)]
+    ridge = peak / peaks.copy_bytes_per_s
+    start = max(left, 10**panel.y.low * 1e9 / peaks.copy_bytes_per_s)
+    corners = [(start, start * peaks.copy_bytes_per_s), (ridge, peak), (right, peak)]
     drawn = [(panel.at_x(a), panel.at_y(b / 1e9)) for a, b in corners]
     return group(
         "roof",
@@ -56,9 +58,9 @@ def _roof(panel: Panel, peaks: Peaks, peak: float, text: str, css: str) -> Marku
 
 def _point(panel: Panel, name: str, times: KernelTimes, mark: Mark | None) -> Markup:
     roof = times.roof
-    x, y = panel.at_x(roof.flops_per_byte), panel.at_y(roof.flops_per_s / 1e9)
+    x, y = panel.at_x(roof.flops_per_byte), panel.at_y(times.flops_per_s / 1e9)
     said = (
-        f"{name}: {digits(roof.flops_per_s / 1e9)} GFLOP/s at {digits(roof.flops_per_byte)} FLOP "
+        f"{name}: {digits(times.flops_per_s / 1e9)} GFLOP/s at {digits(roof.flops_per_byte)} FLOP "
         f"per byte, {percent_text(roof.efficiency)} of its bound"
     )
     drawn = _dot(x, y) if mark is None else mark.path(x, y, 5.5)

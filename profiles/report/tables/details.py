@@ -16,6 +16,7 @@ from profiles.report.views.units import (
     seconds_text,
 )
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.profiles import measured_on
 
 _TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
 _BEAT_DETAILS = (
@@ -52,7 +53,7 @@ def _beat_figures(accuracy: AccuracyReport) -> tuple[Cell, ...]:
 
 
 def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
-    a, cpu = variant.accuracy, variant.profiles.get("cpu")
+    a, cpu = variant.accuracy, measured_on(variant.profiles, "cpu")
     if model.is_decoder:
         figures: tuple[Cell, ...] = (
             measured(a.si_sdr_db, db_text),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, fact, measured
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.kernels import KernelTime, KernelTimes, Peaks
+from profiles.report.views.kernels import KernelTimes
 from profiles.report.views.units import (
     NBSP,
     bytes_text,
@@ -18,6 +18,7 @@ from profiles.report.views.units import (
     percent_text,
     seconds_text,
 )
+from vampnet_models.records.profiles import KernelShare, Peaks
 
 MOST_OPERATORS, MOST_NODES = 8, 6
 """Rows per variant; the rest stand in results.json."""
@@ -34,8 +35,8 @@ def roof_table(found: Mapping[str, KernelTimes], marks: Mapping[str, Mark]) -> T
             marks,
             measured(t.roof.efficiency, percent_text),
             measured(t.roof.floor_s, seconds_text),
-            measured(t.kernels_s, seconds_text),
-            measured(t.outside_s, seconds_text),
+            measured(t.traced.kernels_s, seconds_text),
+            measured(t.traced.outside_s, seconds_text),
             fact(
                 t.roof.flops_per_byte,
                 digits,
@@ -49,18 +50,20 @@ def roof_table(found: Mapping[str, KernelTimes], marks: Mapping[str, Mark]) -> T
 
 def operator_table(found: Mapping[str, KernelTimes], marks: Mapping[str, Mark]) -> Table:
     """The longest operators of each variant."""
-    return _longest({n: t.by_operator for n, t in found.items()}, found, marks, MOST_OPERATORS)
+    return _longest(
+        {n: t.traced.by_operator for n, t in found.items()}, found, marks, MOST_OPERATORS
+    )
 
 
 def node_table(found: Mapping[str, KernelTimes], marks: Mapping[str, Mark]) -> Table:
     """The longest nodes of each variant."""
-    return _longest({n: t.by_node for n, t in found.items()}, found, marks, MOST_NODES)
+    return _longest({n: t.traced.by_node for n, t in found.items()}, found, marks, MOST_NODES)
 
 
 def block_table(found: Mapping[str, KernelTimes]) -> Table:
     """A row per block in the order of the source, a column per variant."""
-    blocks = dict.fromkeys(row.name for t in found.values() for row in t.by_block)
-    by_name = {n: {row.name: row for row in t.by_block} for n, t in found.items()}
+    blocks = dict.fromkeys(row.name for t in found.values() for row in t.traced.by_block)
+    by_name = {n: {row.name: row for row in t.traced.by_block} for n, t in found.items()}
     first = next(iter(by_name.values()))
     rows = []
     for block in blocks:
@@ -78,14 +81,14 @@ def peaks_sentence(peaks: Peaks) -> str:
     """What this machine can do, measured."""
     return (
         f"This machine's measured peaks with {peaks.threads} threads: "
-        f"{digits(peaks.fp32_flops / 1e9)} GFLOP/s in FP32 and "
-        f"{digits(peaks.int8_ops / 1e9)} GOP/s in INT8 (matrix product), "
-        f"{digits(peaks.copy_bytes / 1e9)} GB/s (memory copy, read and written)."
+        f"{digits(peaks.fp32_flops_per_s / 1e9)} GFLOP/s in FP32 and "
+        f"{digits(peaks.int8_ops_per_s / 1e9)} GOP/s in INT8 (matrix product), "
+        f"{digits(peaks.copy_bytes_per_s / 1e9)} GB/s (memory copy, read and written)."
     )
 
 
 def _longest(
-    stacks: Mapping[str, tuple[KernelTime, ...]],
+    stacks: Mapping[str, tuple[KernelShare, ...]],
     found: Mapping[str, KernelTimes],
     marks: Mapping[str, Mark],
     most: int,
@@ -115,7 +118,7 @@ def _row(name: str, marks: Mapping[str, Mark], *cells: Cell, icon_of: str | None
     return Row(name, icon, "ok" if mark is not None else "source", "", cells)
 
 
-def _reached(kernel: KernelTime, peaks: Peaks) -> Cell:
+def _reached(kernel: KernelShare, peaks: Peaks) -> Cell:
     """Above 100 % the tensors stayed in a cache."""
     if not kernel.seconds:
         return absent("too short")
@@ -123,7 +126,7 @@ def _reached(kernel: KernelTime, peaks: Peaks) -> Cell:
     return measured(share, percent_text, ("from cache",) if share > 1 else ())
 
 
-def _time(kernel: KernelTime | None) -> Cell:
+def _time(kernel: KernelShare | None) -> Cell:
     if kernel is None:
         return absent("none")
     return measured(kernel.seconds, seconds_text, (percent_text(kernel.share),))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from profiles.report.tables.phones import SHOWN_AS_PHONES
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.kernels import SHOWN_AS_KERNELS, timed_kernels
-from profiles.report.views.run import Profile, Run
+from profiles.report.views.run import Run
 from profiles.report.views.target_lines import how_to_measure
 from profiles.report.views.units import (
     NBSP,
@@ -23,6 +23,8 @@ from profiles.report.views.units import (
     seconds_text,
 )
 from profiles.targets.order import profilers
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.profiles import Estimate, NotMeasured, Profile
 from vampnet_models.records.results import Audio
 
 _LABELS = {
@@ -42,6 +44,17 @@ _LABELS = {
     "session_cold": "session opens in, file not cached",
 }
 _UNITS = ("_per_s", "_bytes", "_share", "_ratio", "_db", "_hz", "_ms", "_s")
+_NOTHING: tuple[object, ...] = (None, [], {})
+_ELSEWHERE = (
+    SHOWN_AS_PHONES
+    | SHOWN_AS_KERNELS
+    | {"kind", "target", "median_s", "p10_s", "p90_s", "samples_s", "yardstick_s", "warmup_s"}
+    | {"noisy", "session_s", "first_run_s", "peak_rss_bytes", "threads", "bytes"}
+    | {"ratio_to_reference", "ratio_interval", "verdict", "low_s", "high_s", "assumptions"}
+    | {"reason", "remedy", "notes", "warnings"}
+)
+"""Fields of a profile that stand elsewhere on the page, or say nothing by themselves."""
+
 _OWN_NAMES = ("versions",)
 """Objects whose keys are names already."""
 
@@ -185,7 +198,7 @@ def profile_details(run: Run) -> tuple[tuple[str, Table], ...]:
             profile = profiles.get(target)
             found = () if profile is None else _facts(profile)
             if profile is not None and found:
-                kind = NOT_MEASURED if profile.kind == "absent" else profile.kind
+                kind = NOT_MEASURED if isinstance(profile, NotMeasured) else profile.kind
                 rows.append(Row(name, None, status, "; ".join((kind, *found)), ()))
         if rows:
             made.append((target, Table(("Figures",), tuple(rows))))
@@ -193,12 +206,11 @@ def profile_details(run: Run) -> tuple[tuple[str, Table], ...]:
 
 
 def _facts(profile: Profile) -> tuple[str, ...]:
-    shown = [
-        (k, v) for k, v in profile.extra.data.items() if k not in SHOWN_AS_PHONES | SHOWN_AS_KERNELS
-    ]
-    return tuple(f"{name} {text}" for name, text in _fact_rows(shown))
+    shown = {k: v for k, v in as_json(profile).items() if k not in _ELSEWHERE and v not in _NOTHING}
+    return tuple(f"{name} {text}" for name, text in _fact_rows(shown.items()))
 
 
 def _assumed(profiles: list[Profile | None]) -> str:
-    texts = dict.fromkeys(a for p in profiles if p is not None for a in p.assumptions)
+    estimated = [p for p in profiles if isinstance(p, Estimate | NotMeasured)]
+    texts = dict.fromkeys(text for p in estimated for text in p.assumptions)
     return f"assumes: {'; '.join(texts)}" if texts else ""

@@ -11,10 +11,17 @@ from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.choices import is_small
-from profiles.report.views.fields import Record
-from profiles.report.views.run import Profile, Run
+from profiles.report.views.run import Run
 from profiles.report.views.units import NBSP, bytes_text, percent_text, plural, seconds_range
 from profiles.targets.mobile import MOBILE
+from vampnet_models.records.profiles import (
+    DeviceEstimate,
+    Estimate,
+    NotMeasured,
+    PlatformChoice,
+    Profile,
+    RuntimeCoverage,
+)
 
 SHOWN_AS_PHONES = frozenset(
     {"devices", "coverage", "platforms", "stores", "required_operators", "operators"}
@@ -38,13 +45,11 @@ def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
     """
     found = _mobile(run, marks)
     small = any(is_small(m) for m in run.models)
-    platforms = tuple(
-        dict.fromkeys(p.need_text("platform") for _, r in found for p in r.records("platforms"))
-    )
+    platforms = tuple(dict.fromkeys(p.platform for _, each in found for p in each.platforms))
     rows = []
-    for row, record in found:
-        by_name = {p.need_text("platform"): p for p in record.records("platforms")}
-        packed = (_zipped(record), _ort(record), *([] if small else [_stores(record)]))
+    for row, profile in found:
+        by_name = {p.platform: p for p in profile.platforms}
+        packed = (_zipped(profile), _ort(profile), *([] if small else [_stores(profile)]))
         taken = tuple(_platform(by_name.get(name)) for name in platforms)
         rows.append(replace(row, cells=(*packed, *taken)))
     stores = [] if small else ["Fits the stores"]
@@ -53,11 +58,11 @@ def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
 
 def device_table(run: Run, marks: dict[str, Mark]) -> Table:
     """Estimated time of one call per device."""
-    found = [(row, record.records("devices")) for row, record in _mobile(run, marks)]
-    names = tuple(dict.fromkeys(d.need_text("device") for _, ds in found for d in ds))
+    found = _mobile(run, marks)
+    names = tuple(dict.fromkeys(d.device for _, profile in found for d in profile.devices))
     rows = []
-    for row, devices in found:
-        by_name = {d.need_text("device"): d for d in devices}
+    for row, profile in found:
+        by_name = {d.device: d for d in profile.devices}
         rows.append(replace(row, cells=tuple(_range(by_name.get(name)) for name in names)))
     return Table(names, tuple(rows) if names else ())
 
@@ -65,12 +70,10 @@ def device_table(run: Run, marks: dict[str, Mark]) -> Table:
 def device_sources(run: Run, marks: dict[str, Mark]) -> tuple[str, ...]:
     """Where each device's figures are from, and how far to trust them."""
     lines = {
-        d.need_text(
-            "device"
-        ): f"{d.need_text('device')} ({d.text('platform') or 'platform unknown'}): "
-        f"{d.text('source') or 'no source'}; confidence {d.text('confidence') or 'not stated'}"
-        for _, record in _mobile(run, marks)
-        for d in record.records("devices")
+        d.device: f"{d.device} ({d.platform or 'platform unknown'}): {d.source}; "
+        f"confidence {d.confidence or 'not stated'}"
+        for _, profile in _mobile(run, marks)
+        for d in profile.devices
     }
     return tuple(lines.values())
 
@@ -81,13 +84,11 @@ def refusals(run: Run) -> tuple[Refusals, ...]:
     for model in run.models:
         for variant in model.variants:
             for profile in variant.profiles.values():
-                covered = [profile.extra.record("operators")]
-                covered += profile.extra.mapped("coverage").values()
-                for coverage in covered:
-                    lines = refused.setdefault(coverage.text("runtime") or "unnamed", {})
-                    for r in coverage.records("refusals"):
-                        text = f"{r.text('op_type') or '?'}: {r.text('reason') or 'no reason'}"
-                        lines[text] = lines.get(text, 0) + (r.count("nodes") or 0)
+                for covered in _coverages(profile):
+                    lines = refused.setdefault(covered.runtime, {})
+                    for r in covered.refusals:
+                        text = f"{r.op_type}: {r.reason}"
+                        lines[text] = lines.get(text, 0) + r.nodes
     return tuple(
         Refusals(runtime, tuple(f"{text} ({plural(n, 'node')})" for text, n in lines.items()))
         for runtime, lines in refused.items()
@@ -95,7 +96,14 @@ def refusals(run: Run) -> tuple[Refusals, ...]:
     )
 
 
-def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Record]]:
+def _coverages(profile: Profile) -> tuple[RuntimeCoverage, ...]:
+    if isinstance(profile, Estimate):
+        return tuple(profile.coverage.values())
+    covered = profile.operators if isinstance(profile, NotMeasured) else None
+    return () if covered is None else (covered,)
+
+
+def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Estimate]]:
     """A row without cells for each source and variant with a mobile profile, and that profile."""
     found = []
     for model in run.models:
@@ -104,57 +112,47 @@ def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Record]]:
         owners += [(v.recipe, marks[v.recipe].icon, v.status, v.profiles) for v in model.variants]
         for name, icon, status, profiles in owners:
             profile = profiles.get(MOBILE.name)
-            if profile is not None and profile.extra:
-                found.append((Row(f"{model.name} · {name}", icon, status, "", ()), profile.extra))
+            if isinstance(profile, Estimate):
+                found.append((Row(f"{model.name} · {name}", icon, status, "", ()), profile))
     return found
 
 
-def _zipped(record: Record) -> Cell:
-    size = record.number("zipped_bytes")
-    if size is not None and record.data.get("zipped_exact") is False:
+def _zipped(profile: Estimate) -> Cell:
+    size = profile.zipped_bytes
+    if size is not None and profile.zipped_exact is False:
         return estimate(f"≈{NBSP}{bytes_text(size)}", size, ("from samples",))
     return fact(size, bytes_text)
 
 
-def _ort(record: Record) -> Cell:
-    reason = record.text("ort_reason")
-    if record.number("ort_bytes") is None:
+def _ort(profile: Estimate) -> Cell:
+    reason = profile.ort_reason
+    if profile.ort_bytes is None:
         return absent("none", () if reason is None else (reason,))
-    return fact(record.number("ort_bytes"), bytes_text)
+    return fact(profile.ort_bytes, bytes_text)
 
 
-def _stores(record: Record) -> Cell:
-    stores = record.records("stores")
+def _stores(profile: Estimate) -> Cell:
+    stores = profile.stores
     if not stores:
         return absent()
-    misfits = [s for s in stores if s.data.get("fits") is not True]
+    misfits = [s for s in stores if not s.fits]
     if not misfits:
         return Cell("all", "fact", "all", (plural(len(stores), "limit"),))
-    names = tuple(
-        f"not {s.text('store') or '?'} {s.text('part') or ''}"
-        f" ({bytes_text(s.number('limit_bytes') or 0.0)})"
-        for s in misfits
-    )
+    names = tuple(f"not {s.store} {s.part} ({bytes_text(s.limit_bytes)})" for s in misfits)
     return Cell(f"{len(stores) - len(misfits)} of {len(stores)}", "fact", "some", names)
 
 
-def _platform(record: Record | None) -> Cell:
-    if record is None:
+def _platform(choice: PlatformChoice | None) -> Cell:
+    if choice is None:
         return absent()
-    nodes, parts = record.number("node_share"), record.count("partitions")
-    lines = (
-        record.text("runtime") or "runtime unknown",
-        "" if nodes is None else f"{percent_text(nodes)} of nodes",
-        "" if parts is None else plural(parts, "partition"),
-    )
-    return fact(record.number("flops_share"), percent_text, tuple(t for t in lines if t))
+    nodes = f"{percent_text(choice.node_share)} of nodes"
+    lines = (choice.runtime, nodes, plural(choice.partitions, "partition"))
+    return fact(choice.flops_share, percent_text, lines)
 
 
-def _range(record: Record | None) -> Cell:
-    if record is None:
+def _range(device: DeviceEstimate | None) -> Cell:
+    if device is None:
         return absent("not estimated")
-    low, high = record.number("low_s"), record.number("high_s")
-    if low is None or high is None:
-        return absent("not estimated")
-    misfit = ("does not fit in memory",) if record.data.get("fits_memory") is False else ()
+    low, high = device.low_s, device.high_s
+    misfit = ("does not fit in memory",) if device.fits_memory is False else ()
     return estimate(f"≈{NBSP}{seconds_range(low, high)}", (low + high) / 2, misfit)

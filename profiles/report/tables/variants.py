@@ -6,7 +6,7 @@ from profiles.measure.stats import paired_ratio, verdict
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Model, Profile, Variant
+from profiles.report.views.run import Model, Variant
 from profiles.report.views.target_lines import estimate_of
 from profiles.report.views.units import (
     NBSP,
@@ -24,6 +24,7 @@ from profiles.report.views.units import (
 from profiles.targets.contract import Profiler
 from profiles.targets.order import profilers
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.profiles import Estimate, Failure, Measurement, Profile, measured_on
 
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -42,7 +43,7 @@ def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
         *cpu_columns,
         *(each.title for each in _elsewhere()),
     )
-    cpu = model.profiles.get("cpu")
+    cpu = measured_on(model.profiles, "cpu")
     source = Row(
         "FP32 source",
         None,
@@ -53,8 +54,8 @@ def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
             fact(1.0 if model.source_bytes else None, percent_text),
             words("the reference"),
             words("\u2013"),
-            _median(cpu),
-            fact(1.0, ratio_text) if cpu and cpu.median_s is not None else absent(),
+            _median(model.profiles.get("cpu")),
+            fact(1.0, ratio_text) if cpu is not None else absent(),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
             *(_target_cell(model.profiles.get(each.name)) for each in _elsewhere()),
         ),
@@ -66,7 +67,7 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
     if not variant.usable:
         reason = variant.reason or "no reason given"
         return Row(variant.recipe, marks[variant.recipe].icon, variant.status, reason, ())
-    cpu = variant.profiles.get("cpu")
+    cpu = measured_on(variant.profiles, "cpu")
     share = variant.bytes / model.source_bytes if variant.bytes and model.source_bytes else None
     larger = ("larger than", "its source") if share is not None and share > 1 else ()
     return Row(
@@ -79,8 +80,8 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
             fact(share, percent_text, larger),
             _accuracy_cell(model, variant.accuracy),
             measured(variant.accuracy.n_positions, count_text),
-            _median(cpu),
-            _ratio_cell(cpu, model.profiles.get("cpu")),
+            _median(variant.profiles.get("cpu")),
+            _ratio_cell(cpu, measured_on(model.profiles, "cpu")),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),
             *(_target_cell(variant.profiles.get(each.name)) for each in _elsewhere()),
         ),
@@ -114,14 +115,16 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
     return measured(share, agreement_text, lines)
 
 
-def _ratio_cell(mine: Profile | None, source: Profile | None) -> Cell:
+def _ratio_cell(mine: Measurement | None, source: Measurement | None) -> Cell:
     """Time relative to the FP32 source, its interval, and what that lets one say."""
-    if mine is None or mine.kind != "measurement":
+    if mine is None:
         return absent()
-    if mine.ratio is not None:
-        said = () if mine.ratio_verdict is None else (mine.ratio_verdict,)
-        return measured(mine.ratio, ratio_text, (_interval(mine.ratio_interval), *said))
-    if source is None or source.kind != "measurement" or not mine.median_s or not source.median_s:
+    if mine.ratio_to_reference is not None:
+        said = () if mine.verdict is None else (mine.verdict,)
+        return measured(
+            mine.ratio_to_reference, ratio_text, (_interval(mine.ratio_interval), *said)
+        )
+    if source is None or not source.median_s:
         return absent()
     if len(mine.samples_s) >= 2 and len(mine.samples_s) == len(source.samples_s):
         ratio = paired_ratio(source.samples_s, mine.samples_s)
@@ -138,25 +141,28 @@ def _target_cell(profile: Profile | None) -> Cell:
     """Another target in one cell: its median, its estimated range, or that there is none."""
     if profile is None:
         return absent()
-    if profile.kind == "failed":
+    if isinstance(profile, Failure):
         return absent("failed")
-    if profile.kind == "measurement" and profile.median_s is not None:
+    if isinstance(profile, Measurement):
         return _median(profile)
-    if profile.kind == "estimate" and profile.low_s is not None and profile.high_s is not None:
-        middle = (profile.low_s + profile.high_s) / 2
-        text = f"≈{NBSP}{seconds_range(profile.low_s, profile.high_s)}"
-        return estimate(text, middle, ("estimate",))
-    share = profile.extra.record("operators").number("flops_share")
-    kernels = () if share is None else (f"kernels for {percent_text(share)}", "of the arithmetic")
     guess = estimate_of(profile)
+    if isinstance(profile, Estimate):
+        if guess is None:
+            return absent()
+        text = f"≈{NBSP}{seconds_range(*guess)}"
+        return estimate(text, sum(guess) / 2, ("estimate",))
+    covered = profile.operators
+    kernels: tuple[str, ...] = ()
+    if covered is not None:
+        kernels = (f"kernels for {percent_text(covered.flops_share)}", "of the arithmetic")
     guessed = () if guess is None else (f"≈{NBSP}{seconds_range(*guess)}, estimate",)
     return absent(lines=(*guessed, *kernels))
 
 
 def _median(profile: Profile | None) -> Cell:
-    if profile is not None and profile.kind == "failed":
+    if isinstance(profile, Failure):
         return absent("failed")
-    if profile is None or profile.kind != "measurement":
+    if not isinstance(profile, Measurement):
         return absent()
     spread = (
         (seconds_range(profile.p10_s, profile.p90_s),)
@@ -167,9 +173,8 @@ def _median(profile: Profile | None) -> Cell:
     return measured(profile.median_s, seconds_text, (*spread, *_pace(profile), *noisy))
 
 
-def _pace(profile: Profile) -> tuple[str, ...]:
+def _pace(profile: Measurement) -> tuple[str, ...]:
     """What the time means: of real time for audio in or out, of one step for a transformer."""
-    factor = profile.extra.number("real_time_factor")
-    if factor is not None:
-        return (f"{ratio_text(factor)} real time",)
-    return ("per sampling step",) if profile.extra.number("ms_per_step") is not None else ()
+    if profile.real_time_factor is not None:
+        return (f"{ratio_text(profile.real_time_factor)} real time",)
+    return ("per sampling step",) if profile.ms_per_step is not None else ()

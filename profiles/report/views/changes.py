@@ -8,8 +8,9 @@ from typing import Any
 from profiles.host import differences
 from profiles.measure.stats import OTHER_RUN_MARGIN, Verdict, verdict
 from profiles.measure.two_runs import Shift, Times, shift_of
-from profiles.report.views.run import Model, Profile, Run, Variant
+from profiles.report.views.run import Model, Run, Variant
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.profiles import Failure, Measurement, NotMeasured, Profile
 
 _Hosts = tuple[dict[str, object], dict[str, object]]
 """The machines of the two runs, then and now."""
@@ -133,19 +134,20 @@ def _timings(then: Variant | None, now: Variant | None, hosts: _Hosts | None) ->
     if then is None or now is None:
         return ()
     return tuple(
-        _timing(target, then.profiles[target], now.profiles[target], hosts)
-        for target in then.profiles
-        if target in now.profiles and _timed(then.profiles[target])
+        _timing(target, before, now.profiles[target], hosts)
+        for target, before in then.profiles.items()
+        if target in now.profiles and isinstance(before, Measurement) and before.samples_s
     )
 
 
-def _timing(target: str, then: Profile, now: Profile, hosts: _Hosts | None) -> Timing:
+def _timing(target: str, then: Measurement, now: Profile, hosts: _Hosts | None) -> Timing:
     reason = ""
-    if hosts is not None and differences(_host(now, hosts[1]), _host(then, hosts[0])):
+    if hosts is not None and differences(now.host or hosts[1], then.host or hosts[0]):
         reason = "measured on another machine: --other-machine compares all the same"
-    if not _timed(now):
-        reason = now.reason or "not measured now"
-    elif then.extra.data.get("feed_shapes") != now.extra.data.get("feed_shapes"):
+    if not isinstance(now, Measurement) or not now.samples_s:
+        why = now.reason if isinstance(now, NotMeasured | Failure) else None
+        return Timing(target, None, why or "not measured now")
+    if then.feed_shapes != now.feed_shapes:
         reason = "the inputs have other shapes: run both with the same audio"
     elif then.threads != now.threads:
         reason = f"{then.threads} threads then, {now.threads} now"
@@ -154,17 +156,8 @@ def _timing(target: str, then: Profile, now: Profile, hosts: _Hosts | None) -> T
     return Timing(target, shift_of(_times(then), _times(now)), "")
 
 
-def _times(profile: Profile) -> Times:
+def _times(profile: Measurement) -> Times:
     return Times(profile.samples_s, profile.yardstick_s, profile.noisy)
-
-
-def _host(profile: Profile, of_run: dict[str, object]) -> dict[str, object]:
-    """The machine that measured: the profile's own where a cluster did, else the run's."""
-    return dict(profile.extra.record("host").data) or of_run
-
-
-def _timed(profile: Profile) -> bool:
-    return profile.kind == "measurement" and bool(profile.samples_s)
 
 
 def _notices(then: Run, now: Run, unlike: tuple[str, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller
 from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
 from profiles.report.views.run import Model, Run, Variant
+from vampnet_models.records.profiles import measured_on
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 GOAL_BYTES = 1.8e9
@@ -190,7 +191,7 @@ def _choice(
         si_sdr_db=min((d for d in decoded if d is not None), default=None),
         cpu_ratio=None if missing else _cpu_ratio(served),
         cpu_interval=None if missing else _cpu_interval(served),
-        noisy=any(p.noisy for _, v in served if (p := v.profiles.get("cpu")) is not None),
+        noisy=any(p.noisy for _, v in served if (p := measured_on(v.profiles, "cpu")) is not None),
         full_size_bytes=_full_size(run, served),
     )
 
@@ -199,10 +200,8 @@ def _cpu_ratio(served: Sequence[tuple[Model, Variant]]) -> float | None:
     """One call of each model: summed medians relative to the sources' summed medians."""
     total_s = source_s = 0.0
     for model, variant in served:
-        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
-        if mine is None or theirs is None or mine.median_s is None or theirs.median_s is None:
-            return None
-        if mine.kind != "measurement" or theirs.kind != "measurement":
+        mine, theirs = measured_on(variant.profiles, "cpu"), measured_on(model.profiles, "cpu")
+        if mine is None or theirs is None:
             return None
         total_s, source_s = total_s + mine.median_s, source_s + theirs.median_s
     return total_s / source_s if source_s else None
@@ -212,7 +211,7 @@ def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float
     """The 95 % interval of `_cpu_ratio`; None where a model lacks samples of the same rounds."""
     pairs = []
     for model, variant in served:
-        mine, theirs = variant.profiles.get("cpu"), model.profiles.get("cpu")
+        mine, theirs = measured_on(variant.profiles, "cpu"), measured_on(model.profiles, "cpu")
         if mine is None or theirs is None or not mine.samples_s:
             return None
         if len(mine.samples_s) != len(theirs.samples_s):

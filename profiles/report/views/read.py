@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from profiles.report.views.fields import Record
 from profiles.report.views.run import (
     AudioFile,
     Block,
     FeedCoverage,
-    Kind,
     Model,
-    Profile,
     Run,
     Variant,
 )
@@ -86,7 +83,7 @@ def _model(model: records.Model) -> Model:
         source_bytes=model.source_bytes,
         source_sha256=model.source_sha256,
         weights=model.weights,
-        profiles=_profiles(model.profiles),
+        profiles=model.profiles,
         variants=tuple(_variant(variant) for variant in model.variants),
         blocks=tuple(_block(block) for block in model.blocks),
         coverage=tuple(
@@ -116,7 +113,7 @@ def _variant(variant: records.Variant) -> Variant:
         status=variant.status,
         reason=variant.reason,
         accuracy=variant.accuracy or _NOT_COMPARED,
-        profiles=_profiles(variant.profiles),
+        profiles=variant.profiles,
         float_nodes=() if made is None else _float_nodes(made),
         unmatched=() if made is None else made.unmatched,
         fusions={} if made is None else made.fusions,
@@ -136,34 +133,6 @@ def _float_nodes(made: VariantRecord) -> tuple[FloatNode, ...]:
         for node in made.mixed_nodes
     )
     return (*made.float_nodes, *mixed)
-
-
-_SHOWN = frozenset(Profile.__dataclass_fields__) & frozenset(
-    records.Profile.__dataclass_fields__
-) - {"kind", "target"}
-_SAYS_NOTHING = frozenset({"bytes", "warmup_s"})
-"""Fields of a profile that say nothing by themselves."""
-
-
-def _profiles(profiles: dict[str, records.Profile]) -> dict[str, Profile]:
-    return {target: _profile(target, found) for target, found in profiles.items()}
-
-
-def _profile(target: str, found: records.Profile) -> Profile:
-    kinds: dict[str, Kind] = {
-        "measurement": "measurement",
-        "estimate": "estimate",
-        "failed": "failed",
-    }
-    more = {k: v for k, v in found.more.items() if k not in _SAYS_NOTHING and v is not None}
-    return Profile(
-        kind=kinds.get(found.kind, "absent"),
-        target=found.target or target,
-        ratio=found.ratio_to_reference,
-        ratio_verdict=found.verdict,
-        extra=Record(more, f"{RESULTS.name}: a profile on {target}"),
-        **{name: getattr(found, name) for name in _SHOWN},
-    )
 
 
 def _audio(sound: records.Sound | str) -> AudioFile:

@@ -3,50 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from profiles.report.views.fields import Record
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.profiles import Profile
 from vampnet_models.records.results import Audio, BlockOption, Chain, Outside, Problem, SetOfParts
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FloatNode, Unmatched
 from vampnet_models.spec import Role
-
-Kind = Literal["measurement", "estimate", "failed", "absent"]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One variant on one target: measured, estimated, failed, or absent with how to get it.
-
-    `ratio` compares with the FP32 source of the same rounds. `extra` holds all other fields.
-    """
-
-    kind: Kind
-    target: str
-    median_s: float | None = None
-    p10_s: float | None = None
-    p90_s: float | None = None
-    samples_s: tuple[float, ...] = ()
-    yardstick_s: tuple[float, ...] = ()
-    noisy: bool = False
-    session_s: float | None = None
-    first_run_s: float | None = None
-    peak_rss_bytes: float | None = None
-    threads: int | None = None
-    ratio: float | None = None
-    ratio_interval: tuple[float, float] | None = None
-    ratio_verdict: str | None = None
-    low_s: float | None = None
-    high_s: float | None = None
-    assumptions: tuple[str, ...] = ()
-    reason: str | None = None
-    remedy: str | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    extra: Record = field(default_factory=lambda: Record({}))
 
 
 @dataclass(frozen=True)

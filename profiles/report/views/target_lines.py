@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 from profiles.measure.stats import Verdict
 from profiles.report.views.choices import counted, recipes_of
-from profiles.report.views.run import Profile, Run
+from profiles.report.views.run import Run
 from profiles.report.views.units import NBSP, plural, ratio_text, seconds_range
 from profiles.targets.order import profilers
+from vampnet_models.records.profiles import (
+    Estimate,
+    Failure,
+    Measurement,
+    NotMeasured,
+    Profile,
+    measured_on,
+)
 
 _Span = tuple[float, float]
 """The low and the high end of an estimate, in seconds."""
@@ -18,8 +26,8 @@ def target_line(run: Run, target: str) -> tuple[str, str, str]:
     """(target as shown, kind, sentence) of one target."""
     shown = title_of(target)
     profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
-    present = [p for p in profiles if p is not None and p.kind in ("measurement", "estimate")]
-    measured = [p for p in present if p.kind == "measurement"]
+    present = [p for p in profiles if isinstance(p, Measurement | Estimate)]
+    measured = [p for p in present if isinstance(p, Measurement)]
     if measured:
         of = f"{len(measured)} of {plural(len(profiles), 'variant')}"
         names = ", ".join(sorted({p.target for p in measured}))
@@ -38,14 +46,14 @@ def _speed(run: Run, target: str) -> str:
         (p, v.recipe, m.name)
         for m in run.models
         for v in m.variants
-        if v.usable and (p := v.profiles.get(target)) is not None and p.kind == "measurement"
+        if v.usable and (p := measured_on(v.profiles, target)) is not None
     ]
     noisy = sum(p.noisy for p, _, _ in measured)
     caution = f"; {noisy} of them noisy, see the warnings" if noisy else ""
     gains = [
-        (p.ratio, p.ratio_interval, recipe, name)
+        (p.ratio_to_reference, p.ratio_interval, recipe, name)
         for p, recipe, name in measured
-        if p.ratio is not None and p.ratio_verdict == Verdict.FASTER
+        if p.ratio_to_reference is not None and p.verdict == Verdict.FASTER
     ]
     if not gains:
         return f"; none is faster than FP32 beyond the noise{caution}"
@@ -83,21 +91,24 @@ def _summed(profiles: Sequence[Profile | None]) -> _Span | None:
 
 def estimate_of(profile: Profile | None) -> _Span | None:
     """The range that a profile estimates, over its devices where it names several."""
-    if profile is None or profile.kind not in ("estimate", "absent"):
+    if isinstance(profile, Estimate):
+        low, high = profile.low_s, profile.high_s
+        return None if low is None or high is None else (low, high)
+    if not isinstance(profile, NotMeasured) or not profile.estimates:
         return None
-    if profile.low_s is not None and profile.high_s is not None:
-        return profile.low_s, profile.high_s
-    devices = profile.extra.records("estimates")
-    lows = [low for d in devices if (low := d.number("low_s")) is not None]
-    highs = [high for d in devices if (high := d.number("high_s")) is not None]
-    return (min(lows), max(highs)) if lows and highs else None
+    return min(e.low_s for e in profile.estimates), max(e.high_s for e in profile.estimates)
 
 
 def how_to_measure(target: str, profiles: Sequence[Profile | None]) -> str:
     """What to do for numbers of this target: the profile's own remedy, or the usual one."""
     for profile in profiles:
-        if profile is not None and (profile.remedy or profile.reason):
-            return "; ".join(t for t in (profile.reason, profile.remedy) if t)
+        said = []
+        if isinstance(profile, NotMeasured):
+            said = [text for text in (profile.reason, profile.remedy) if text]
+        if isinstance(profile, Failure):
+            said = [profile.reason]
+        if said:
+            return "; ".join(said)
     usual = {each.name: each.remedy for each in profilers()}
     return usual.get(target, f"run: vampbench profile MODEL... --target {target}")
 

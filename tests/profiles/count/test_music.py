@@ -1,8 +1,8 @@
 import pytest
 
-from profiles.count.music import RoleTime, audio_s, chain_of, rates, seconds_per_piece
+from profiles.count.music import Pace, RoleTime, audio_s, chain_of, pace_of, seconds_per_piece
 from vampnet_models.family import FAMILIES, VAMPNET
-from vampnet_models.records.results import Profile
+from vampnet_models.records.profiles import Failure, Measurement
 from vampnet_models.spec import Role
 
 DAC_16 = FAMILIES[3]
@@ -22,13 +22,13 @@ def test_audio_seconds_of_feeds():
 
 def test_rates_by_role():
     sound, beats = {"audio": (1, 1, 88200)}, {"audio": (1, 1, 44100)}
-    assert rates(Role.CODEC_ENCODER, sound, 0.5, VAMPNET)["real_time_factor"] == 0.25
-    assert rates(Role.CODEC_ENCODER, {"audio": (1, 1, 32000)}, 0.5, DAC_16)["audio_s"] == 2
-    assert rates(Role.CODEC_ENCODER, sound, 0.5, None) == {}
-    assert rates(Role.BEATS, beats, 0.5, None)["real_time_factor"] == 0.25
-    step = rates(Role.COARSE, {"codes": (1, 4, 100)}, 0.2, VAMPNET)
-    assert step["ms_per_step"] == pytest.approx(200)
-    assert rates(Role.GENERIC, {"x": (1,)}, 1.0, None) == {}
+    assert pace_of(Role.CODEC_ENCODER, sound, 0.5, VAMPNET).real_time_factor == 0.25
+    assert pace_of(Role.CODEC_ENCODER, {"audio": (1, 1, 32000)}, 0.5, DAC_16).audio_s == 2
+    assert pace_of(Role.CODEC_ENCODER, sound, 0.5, None) == Pace()
+    assert pace_of(Role.BEATS, beats, 0.5, None).real_time_factor == 0.25
+    step = pace_of(Role.COARSE, {"codes": (1, 4, 100)}, 0.2, VAMPNET)
+    assert step.ms_per_step == pytest.approx(200)
+    assert pace_of(Role.GENERIC, {"x": (1,)}, 1.0, None) == Pace()
 
 
 def test_seconds_per_ten_seconds_of_music():
@@ -53,10 +53,10 @@ def test_no_chain_without_all_roles():
 
 
 def test_the_chain_needs_a_measurement_of_every_role():
-    record = Profile("measurement", median_s=0.5, more={"audio_s": 5.0})
+    record = Measurement(target="cpu", median_s=0.5, audio_s=5.0)
     roles = (Role.CODEC_ENCODER, Role.COARSE, Role.C2F, Role.CODEC_DECODER)
     found = chain_of("x", "cpu", dict.fromkeys(roles, record), VAMPNET)
     assert found.kind == "derived"
     assert found.s_per_10s_of_music > 2
     assert any("coarse scaled from 287" in line for line in found.assumptions)
-    assert chain_of("x", "cpu", {role: Profile("failed") for role in roles}, VAMPNET) is None
+    assert chain_of("x", "cpu", dict.fromkeys(roles, Failure("cpu", "no kernel")), VAMPNET) is None

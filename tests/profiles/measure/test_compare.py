@@ -1,20 +1,50 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
-from profiles.measure.compare import compare, document
+from profiles.measure.compare import compare, read_timed
 from vampnet_models.errors import InputError
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import PROFILE, RESULTS
+from vampnet_models.records.profiles import (
+    Estimate,
+    Measurement,
+    ProfiledModel,
+    ProfiledVariant,
+    ProfileFile,
+)
+from vampnet_models.records.results import Model, Results, Variant
 
 HOST = {"cpu": "one", "flags": ["avx2"], "cores": 2, "quota_cores": None, "os": "Linux x86_64"}
 
 
-def _document(median, *, host=HOST, seed=0, shapes=None, recipe="fp16", yardstick=0.004, **more):
+def _file(
+    median_s: float,
+    *,
+    host: dict[str, Any] = HOST,
+    seed: int = 0,
+    shape: tuple[int, ...] = (1, 4),
+    recipe: str = "fp16",
+    yardstick_s: float | None = 0.004,
+    **more: Any,
+) -> ProfileFile:
     rng = np.random.default_rng(seed)
-    record = {"kind": "measurement", "threads": 2, **more}
-    record["samples_s"] = rng.normal(median, 0.01 * median, 20).tolist()
-    if yardstick:
-        record["yardstick_s"] = rng.normal(yardstick, 0.01 * yardstick, 20).tolist()
-    record["feed_shapes"] = shapes or {"x": [1, 4]}
-    return document("coarse", {recipe: {"cpu": record, "mobile": {"kind": "estimate"}}}, host)
+
+    def samples(around_s: float) -> tuple[float, ...]:
+        return tuple(rng.normal(around_s, 0.01 * around_s, 20).tolist())
+
+    found = Measurement(
+        target="cpu",
+        median_s=median_s,
+        samples_s=samples(median_s),
+        yardstick_s=samples(yardstick_s) if yardstick_s else (),
+        feed_shapes={"x": shape},
+        **{"threads": 2, **more},
+    )
+    mobile = Estimate(low_s=1.0, high_s=2.0, assumptions=())
+    variant = ProfiledVariant(recipe, {"cpu": found, "mobile": mobile})
+    return ProfileFile(host, (ProfiledModel("coarse", (variant,)),))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +52,7 @@ def _document(median, *, host=HOST, seed=0, shapes=None, recipe="fp16", yardstic
     [(0.10, "no difference"), (0.105, "no difference"), (0.07, "faster"), (0.14, "slower")],
 )
 def test_verdicts_between_runs(new, expected):
-    (found,) = compare(_document(0.10), _document(new, seed=1))
+    (found,) = compare(_file(0.10), _file(new, seed=1))
     assert (found.model, found.recipe, found.target) == ("coarse", "fp16", "cpu")
     assert found.shift.verdict == expected
     assert found.shift.ratio.value == pytest.approx(new / 0.10, rel=0.02)
@@ -32,37 +62,57 @@ def test_verdicts_between_runs(new, expected):
 
 
 def test_without_a_yardstick_the_machine_cannot_be_told_apart():
-    (found,) = compare(_document(0.10, yardstick=None), _document(0.07, seed=1))
+    (found,) = compare(_file(0.10, yardstick_s=None), _file(0.07, seed=1))
     assert found.shift.verdict == "faster"
     assert found.shift.levelled is None
     assert any("a run without a yardstick" in line for line in found.warnings)
 
 
 def test_another_machine_is_refused_without_the_flag():
-    other = _document(0.1, host=HOST | {"cpu": "two"})
+    other = _file(0.1, host=HOST | {"cpu": "two"})
     with pytest.raises(InputError, match=r"cpu: 'two' then, 'one' now.*--other-machine"):
-        compare(other, _document(0.1))
-    (found,) = compare(other, _document(0.1), other_machine=True)
+        compare(other, _file(0.1))
+    (found,) = compare(other, _file(0.1), other_machine=True)
     assert "different machines" in found.warnings[0]
 
 
 def test_other_shapes_and_nothing_in_common_are_refused():
     with pytest.raises(InputError, match="input shapes differ"):
-        compare(_document(0.1), _document(0.1, shapes={"x": [1, 8]}))
+        compare(_file(0.1), _file(0.1, shape=(1, 8)))
     with pytest.raises(InputError, match="nothing in common"):
-        compare(_document(0.1), _document(0.1, recipe="fused"))
+        compare(_file(0.1), _file(0.1, recipe="fused"))
 
 
 def test_noise_is_passed_on():
-    (found,) = compare(_document(0.1, noisy=True), _document(0.4, threads=1))
+    (found,) = compare(_file(0.1, noisy=True), _file(0.4, threads=1))
     assert found.shift.verdict == "too noisy to tell"
     assert any("old one was noisy" in line for line in found.warnings)
     assert any("2 threads then, 1 now" in line for line in found.warnings)
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"models": 3}, {"models": [{"variants": []}, {}]}, {"models": [3]}]
+    ("content", "said"),
+    [
+        ("[]", "is no profile"),
+        ("{}", "schema: missing is no version of a profile"),
+        ('{"schema": 1, "host": {}}', "models: is missing"),
+        ('{"schema": 1, "host": {}, "models": [{"name": "m", "variants": 3}]}', "must be a list"),
+        ("{", "no readable profile"),
+    ],
 )
-def test_another_file_is_no_profile(content):
-    with pytest.raises(InputError, match=r"not a profile|nothing in common|another machine"):
-        compare(content, _document(0.1))
+def test_another_file_is_no_profile(tmp_path, content, said):
+    path = tmp_path / "old.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=said) as refused:
+        read_timed(path)
+    assert "give what `vampbench profile -o` or `run` has written" in str(refused.value)
+
+
+def test_a_profile_and_a_run_are_read_from_their_files(tmp_path):
+    ours, path = _file(0.1), tmp_path / "old.json"
+    write_record(ours, PROFILE, path)
+    assert read_timed(path) == ours
+    variant = Variant("fp16", "ok", profiles=ours.models[0].variants[0].profiles)
+    write_record(Results(host=HOST, models=(Model("coarse", variants=(variant,)),)), RESULTS, path)
+    (found,) = compare(read_timed(path), _file(0.1, seed=1))
+    assert found.shift.verdict == "no difference"

@@ -335,6 +335,12 @@ def _coverage(runtime: str, share: float) -> Results:
     }
 
 
+def _platform(name: str, runtime: str, share: float) -> Results:
+    covered = _coverage(runtime, share)
+    kept = {key: covered[key] for key in ("runtime", "node_share", "flops_share", "partitions")}
+    return {"platform": name, **kept}
+
+
 def _mobile(size: int, seconds: float, recipe: str) -> Results:
     devices = (("Snapdragon 8 Gen 3", "android", 1.4, 3.1), ("A17 Pro", "ios", 0.9, 2.2))
     integer = recipe.startswith("int8")
@@ -370,9 +376,9 @@ def _mobile(size: int, seconds: float, recipe: str) -> Results:
         ],
         "coverage": {"cpu": _coverage("cpu", 1.0), "nnapi": _coverage("nnapi", 0.31)},
         "platforms": [
-            _coverage("cpu", 1.0) | {"platform": "android"},
-            _coverage("nnapi", 0.31) | {"platform": "android-npu"},
-            _coverage("coreml-mlprogram", 0.12 if integer else 0.97) | {"platform": "ios"},
+            _platform("android", "cpu", 1.0),
+            _platform("android-npu", "nnapi", 0.31),
+            _platform("ios", "coreml-mlprogram", 0.12 if integer else 0.97),
         ],
         "notes": ["CoreML has no path for INT8 operators: ship fp16 on iOS"] if integer else [],
     }

@@ -30,7 +30,11 @@ def test_broken_audio_few_positions_and_failures(results: dict[str, Any]) -> Non
     decoder = results["models"][3]["variants"]
     decoder[0]["accuracy"] |= {"nonfinite": 3, "clipped": 1}
     results["models"][1]["variants"][0]["accuracy"]["n_positions"] = 4_999
-    decoder[1]["profiles"]["cuda"] = {"kind": "failed", "reason": "out of memory"}
+    decoder[1]["profiles"]["cuda"] = {
+        "kind": "failed",
+        "target": "cuda",
+        "reason": "out of memory",
+    }
     decoder[2]["profiles"]["cpu"]["warnings"] = ["measure on an idle machine"]
     said = lines(results)
     assert said["Broken audio"] == (

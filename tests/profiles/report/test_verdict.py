@@ -137,8 +137,9 @@ def test_cuda_that_is_not_here_is_estimated_and_labelled(results: dict[str, Any]
         for i, owner in enumerate([model, *model["variants"]]):
             if owner["profiles"]:
                 owner["profiles"]["cuda"]["estimates"] = [
-                    {"device": "NVIDIA T4", "low_s": 0.002 + i / 1e3, "high_s": 0.004 + i / 1e3},
-                    {"device": "NVIDIA A100", "low_s": 0.001 + i / 1e3, "high_s": 0.003 + i / 1e3},
+                    {"device": name, "low_s": low + i / 1e3, "high_s": low + (i + 2) / 1e3}
+                    | {"source": "a page"}
+                    for name, low in (("NVIDIA T4", 0.002), ("NVIDIA A100", 0.001))
                 ]
     said = plain(judge(results).targets[1][2])
     assert said.startswith("not measured; ")

@@ -12,6 +12,7 @@ from profiles.count.examine import examine
 from profiles.targets import mobile
 from profiles.targets.order import sharing, store_limits
 from tests.profiles import graphs
+from vampnet_models.records.generic import as_json
 
 ROOT = Path(__file__).parents[3]
 
@@ -125,9 +126,9 @@ def test_the_efficiency_holds_what_was_measured():
 
 def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     path = graphs.save(graphs.qdq_conv(), tmp_path / "m.onnx")
-    record = mobile._profile_mobile(
-        examine(path, {"x": (1, 8, 200)}), sharing(mobile.MOBILE)
-    ).as_json()
+    record = as_json(
+        mobile._profile_mobile(examine(path, {"x": (1, 8, 200)}), sharing(mobile.MOBILE))
+    )
     record = json.loads(json.dumps(record))
     assert record["kind"] == "estimate"
     assert 0 < record["low_s"] < record["high_s"]
@@ -150,8 +151,6 @@ def test_an_ort_file_that_unfolds_float16_is_pointed_out(tmp_path):
         {"w": np.ones((256, 256), np.float16)},
     )
     path = graphs.save(proto, tmp_path / "m.onnx")
-    record = mobile._profile_mobile(
-        examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)
-    ).as_json()
+    record = as_json(mobile._profile_mobile(examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)))
     assert record["ort_bytes"] > 1.5 * record["bytes"]
     assert any("unfolds them to FP32" in note for note in record["notes"])

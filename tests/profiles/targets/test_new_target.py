@@ -19,12 +19,13 @@ from tests.profiles.bundle.test_make import part, selfcheck
 from tests.profiles.report.example import example_results, results_of
 from vampnet_models.errors import InputError
 from vampnet_models.records.manifest import TelemetrySwitch
+from vampnet_models.records.profiles import Estimate, Profile
 
 
-def _profile(request: Request) -> dict[str, dict[str, object]]:
-    seconds = {"kind": "estimate", "low_s": 0.25, "high_s": 0.5}
-    assumed = [f"a toy on {request.place.threads} threads is as slow as it was wound up"]
-    return {recipe: seconds | {"assumptions": assumed} for recipe in request.variants}
+def _profile(request: Request) -> dict[str, Profile]:
+    assumed = f"a toy on {request.place.threads} threads is as slow as it was wound up"
+    found = Estimate(low_s=0.25, high_s=0.5, assumptions=(assumed,))
+    return dict.fromkeys(request.variants, found)
 
 
 TOY = Target(
@@ -83,7 +84,9 @@ def test_a_report_has_its_figures_or_how_to_get_them(tmp_path):
     assert "wind it up" in render_report(results_of(results), tmp_path)
     for model in results["models"]:
         for variant in model["variants"]:
-            variant["profiles"] = {"toy": {"kind": "estimate", "low_s": 0.25, "high_s": 0.5}}
+            variant["profiles"] = {
+                "toy": {"kind": "estimate", "low_s": 0.25, "high_s": 0.5, "assumptions": ["wound"]}
+            }
     html = render_report(results_of(results), tmp_path)
     assert "Toy box" in html and "wind it up" not in html
     assert "0.25" in html or "250" in html

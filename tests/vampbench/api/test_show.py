@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from vampbench.api.variant import Variant
 from vampbench.api.verify import Verification
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
+from vampnet_models.records.profiles import Measurement
 
 
 @pytest.fixture
@@ -63,9 +65,9 @@ def test_a_verification_shows_its_figures_and_what_was_missed(source: Artifact) 
 
 
 def test_a_profile_shows_times_against_the_first(source: Artifact) -> None:
-    times = [0.01, 0.011, 0.012]
-    record = {"kind": "measurement", "target": "cpu", "median_s": 0.011, "samples_s": times}
-    fast = record | {"median_s": 0.0055, "samples_s": [t / 2 for t in times]}
+    times = (0.01, 0.011, 0.012)
+    record = Measurement(target="cpu", median_s=0.011, samples_s=times)
+    fast = replace(record, median_s=0.0055, samples_s=tuple(t / 2 for t in times))
     found = Profiled(
         {"float32": source, "made": source},
         parse_targets("cpu:1"),

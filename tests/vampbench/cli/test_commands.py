@@ -119,7 +119,7 @@ def test_profile_compares_with_an_earlier_one(vampbench, generic, tmp_path):
     assert refused.code == 2 and "--other-machine" in refused.stderr
     then.write_text("[")
     broken = vampbench("profile", generic / "product.onnx", *options, "--compare", then)
-    assert broken.code == 2 and "no readable JSON" in broken.stderr
+    assert broken.code == 2 and "no readable profile" in broken.stderr
 
 
 def test_a_pipe_gets_one_line_per_step(vampbench, tiny, tmp_path):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,11 +18,11 @@ from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import NOISY
 from vampbench.cli.tables import NOTHING
-from vampnet_models.cache import Json
-from vampnet_models.onnxfile.artifact import check_output, write_text
+from vampnet_models.onnxfile.artifact import check_output
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import PROFILE, versioned
+from vampnet_models.records.profiles import Estimate, Failure, Measurement, NotMeasured, Profile
 from vampnet_models.text import megabytes
-
-_Record = Mapping[str, Any]
 
 _MAX_OPERATORS = 10
 
@@ -86,24 +85,23 @@ def profile(
     found = profiled.records
     for target in profiled.targets:
         _tell_target(target.label, {name: found[name][target.name] for name in found}, console)
-    for name in found:
-        for record in found[name].values():
-            if "operator_times" in record:
-                _tell_operators(name, record, console)
-    for name in found:
-        for record in found[name].values():
-            for warning in record.get("warnings", ()):
-                console.warn(f"{name}: {warning}")
-            for note in record.get("notes", ()):
-                console.say(f"note  {name}: {note}")
-    result: Json = profiled.as_json()
+    everything = [(name, record) for name in found for record in found[name].values()]
+    for name, record in everything:
+        if isinstance(record, Measurement):
+            _tell_operators(name, record, console)
+    for name, record in everything:
+        for warning in record.warnings if isinstance(record, Measurement) else ():
+            console.warn(f"{name}: {warning}")
+        for note in () if isinstance(record, Failure) else record.notes:
+            console.say(f"note  {name}: {note}")
+    result = profiled.file
     if before is not None:
         changes = profiled.against(before, other_machine=other_machine)
         _tell_changes(changes, console)
-        result["compared"] = [each.as_json() for each in changes]
+        result = replace(result, compared=tuple(each.as_json() for each in changes))
     if out is not None:
-        write_text(out, json.dumps(result, indent=1, allow_nan=False))
-    console.json(result)
+        write_record(result, PROFILE, out)
+    console.json(versioned(result, PROFILE))
     return 1 if profiled.failed else 0
 
 
@@ -131,80 +129,95 @@ def _ratio(ratio: Ratio | None) -> str:
     return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "-"
 
 
-def _tell_operators(name: str, record: _Record, console: Console) -> None:
+def _tell_operators(name: str, record: Measurement, console: Console) -> None:
     """Where the time goes, the longest first, and how far that is from the machine's peaks."""
-    times, peaks, roof = record["operator_times"], record["peaks"], record["roofline"]
+    times, peaks, roof = record.operator_times, record.peaks, record.roofline
+    if times is None or peaks is None or roof is None:
+        return
     rows = [
         (
-            each["name"],
-            str(each["calls"]),
-            f"{each['seconds'] * 1e3:.2f} ms",
-            f"{each['share']:.1%}",
-            f"{each['flops_per_s'] / 1e9:.1f}" if each["flops"] else "-",
+            each.name,
+            str(each.calls),
+            f"{each.seconds * 1e3:.2f} ms",
+            f"{each.share:.1%}",
+            f"{each.flops_per_s / 1e9:.1f}" if each.flops else "-",
         )
-        for each in times["by_operator"][:_MAX_OPERATORS]
+        for each in times.by_operator[:_MAX_OPERATORS]
     ]
     columns = ("operator", "calls", "time", "of kernels", "GFLOP/s")
-    console.table(f"{name}: {record['target']}", columns, rows)
+    console.table(f"{name}: {record.target}", columns, rows)
     console.say(
-        f"  peaks  {peaks['fp32_flops_per_s'] / 1e9:.0f} GFLOP/s in FP32, "
-        f"{peaks['int8_ops_per_s'] / 1e9:.0f} GOP/s in INT8, "
-        f"{peaks['copy_bytes_per_s'] / 1e9:.1f} GB/s copied, "
-        f"measured with {peaks['threads']} threads; "
-        f"bound {roof['floor_s'] * 1e3:.2f} ms, {roof['efficiency']:.0%} of it reached"
+        f"  peaks  {peaks.fp32_flops_per_s / 1e9:.0f} GFLOP/s in FP32, "
+        f"{peaks.int8_ops_per_s / 1e9:.0f} GOP/s in INT8, "
+        f"{peaks.copy_bytes_per_s / 1e9:.1f} GB/s copied, "
+        f"measured with {peaks.threads} threads; "
+        f"bound {roof.floor_s * 1e3:.2f} ms, {roof.efficiency:.0%} of it reached"
     )
-    for warning in roof["warnings"]:
+    for warning in roof.warnings:
         console.warn(f"{name}: {warning}")
 
 
-def _tell_target(label: str, records: Mapping[str, _Record], console: Console) -> None:
+def _tell_target(label: str, records: Mapping[str, Profile], console: Console) -> None:
     """Times in a table, with a line for each of what else was seen; what has none in another."""
-    timed = {name: r for name, r in records.items() if r["kind"] == "measurement"}
+    timed = {name: r for name, r in records.items() if isinstance(r, Measurement)}
     if timed:
         rows = [(name, *_times(record)) for name, record in timed.items()]
         console.table(label, ("model", "median", "p10 to p90", "x reference"), rows)
         for name, record in timed.items():
             console.say(f"  {name}  {_seen(record)}")
         console.say("")
-    others = [(name, *_untimed(r)) for name, r in records.items() if name not in timed]
+    others = [(name, *_untimed(r)) for name, r in records.items() if not isinstance(r, Measurement)]
     if others:
         console.table(label, ("model", "kind", "note"), others)
 
 
-def _times(record: _Record) -> tuple[str, str, str]:
-    low, high = record["p10_s"] * 1e3, record["p90_s"] * 1e3
-    ratio, span = record["ratio_to_reference"], record["ratio_interval"]
-    against = f"{ratio:.2f} ({span[0]:.2f} to {span[1]:.2f})" if ratio else NOTHING
-    noisy = NOISY if record["noisy"] else ""
-    return (f"{noisy}{record['median_s'] * 1e3:.2f} ms", f"{low:.2f} to {high:.2f} ms", against)
+def _times(record: Measurement) -> tuple[str, str, str]:
+    span = NOTHING
+    if record.p10_s is not None and record.p90_s is not None:
+        span = f"{record.p10_s * 1e3:.2f} to {record.p90_s * 1e3:.2f} ms"
+    against = NOTHING
+    if record.ratio_to_reference is not None and record.ratio_interval is not None:
+        low, high = record.ratio_interval
+        against = f"{record.ratio_to_reference:.2f} ({low:.2f} to {high:.2f})"
+    noisy = NOISY if record.noisy else ""
+    return (f"{noisy}{record.median_s * 1e3:.2f} ms", span, against)
 
 
-def _seen(record: _Record) -> str:
-    rss = megabytes(record["peak_rss_bytes"])
-    loaded = record.get("rss_after_load_bytes")
-    if loaded is not None:
-        held = megabytes(max(0, loaded - record["base_rss_bytes"]))
-        rss = f"{rss}, {held} of it for {megabytes(record['bytes'])} of model after load"
-    opened = f"opens in {record['session_s'] * 1e3:.0f} ms"
-    if record["session_cold_s"] is not None:
-        opened += f", {record['session_cold_s'] * 1e3:.0f} ms cold"
-    return f"{_pace(record)}peak RSS {rss}; {opened}{'; noisy' if record['noisy'] else ''}"
+def _seen(record: Measurement) -> str:
+    said = []
+    if record.peak_rss_bytes is not None:
+        rss = f"peak RSS {megabytes(record.peak_rss_bytes)}"
+        loaded, before = record.rss_after_load_bytes, record.base_rss_bytes
+        if loaded is not None and before is not None:
+            held = megabytes(max(0, loaded - before))
+            rss += f", {held} of it for {megabytes(record.bytes or 0)} of model after load"
+        said.append(rss)
+    if record.session_s is not None:
+        opened = f"opens in {record.session_s * 1e3:.0f} ms"
+        if record.session_cold_s is not None:
+            opened += f", {record.session_cold_s * 1e3:.0f} ms cold"
+        said.append(opened)
+    return "; ".join([*_pace(record), *said, *["noisy"] * record.noisy])
 
 
-def _untimed(record: _Record) -> tuple[str, str]:
-    if record["kind"] == "estimate":
-        span = f"about {record['low_s'] * 1e3:.3g} to {record['high_s'] * 1e3:.3g} ms over phones"
-        return ("estimate", f"{span}, {megabytes(record['bytes'])}")
+def _untimed(record: Estimate | NotMeasured | Failure) -> tuple[str, str]:
+    if isinstance(record, Estimate):
+        low, high = record.low_s, record.high_s
+        if low is None or high is None:
+            return (record.kind, "no device is listed")
+        span = f"about {low * 1e3:.3g} to {high * 1e3:.3g} ms over phones"
+        return (record.kind, f"{span}, {megabytes(record.bytes or 0)}")
+    reason = record.reason or "no reason given"
+    if isinstance(record, Failure) or not record.estimates:
+        return (record.kind, reason)
     guesses = "; ".join(
-        f"{e['device']} about {e['low_s'] * 1e3:.2g} to {e['high_s'] * 1e3:.2g} ms"
-        for e in record.get("estimates", ())
+        f"{e.device} about {e.low_s * 1e3:.2g} to {e.high_s * 1e3:.2g} ms" for e in record.estimates
     )
-    note = f"{record['reason']}; estimate, not measured: {guesses}" if guesses else record["reason"]
-    return (record["kind"], note)
+    return (record.kind, f"{reason}; estimate, not measured: {guesses}")
 
 
-def _pace(record: _Record) -> str:
+def _pace(record: Measurement) -> list[str]:
     """What the time means to a musician, where the model's role says."""
-    if "real_time_factor" in record:
-        return f"{record['real_time_factor']:.3f} of real time; "
-    return "per sampling step; " if "ms_per_step" in record else ""
+    if record.real_time_factor is not None:
+        return [f"{record.real_time_factor:.3f} of real time"]
+    return ["per sampling step"] if record.ms_per_step is not None else []

@@ -17,7 +17,7 @@ from vampbench.api.ship import bundle as packing
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.records.generic import MANIFEST, versioned
-from vampnet_models.records.manifest import Delivered
+from vampnet_models.records.profiles import Delivered
 from vampnet_models.text import megabytes, percent
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vampnet_models.records.accuracy import AccuracyReport
-from vampnet_models.records.results import Model, Profile, Results, Variant
+from vampnet_models.records.profiles import measured_on
+from vampnet_models.records.results import Model, Results, Variant
 from vampnet_models.text import end_of, megabytes, percent
 
 COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
@@ -64,14 +65,14 @@ def of_source(model: Model, variant: Variant) -> str:
 
 
 def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
-    cpu = variant.profiles.get("cpu", Profile())
-    noisy = NOISY if cpu.noisy else ""
-    ratio, size = cpu.ratio_to_reference, variant.bytes or 0
+    cpu, size = measured_on(variant.profiles, "cpu"), variant.bytes or 0
+    ratio = None if cpu is None else cpu.ratio_to_reference
+    noisy = NOISY if cpu is not None and cpu.noisy else ""
     return (
         megabytes(size),
         of_source(model, variant),
         agreement_told(variant.accuracy),
-        f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu.median_s is not None else "-",
+        f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )
 

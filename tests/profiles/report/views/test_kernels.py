@@ -12,11 +12,10 @@ import pytest
 from profiles.report.charts.operators import OTHERS, OUTSIDE, operator_marks, segments
 from profiles.report.render import render_report
 from profiles.report.tables.machine import coverage
-from profiles.report.views.fields import Record
-from profiles.report.views.kernels import KernelTime, Peaks, kernel_times, timed_kernels
-from profiles.report.views.run import Profile
+from profiles.report.views.kernels import kernel_times, timed_kernels
 from tests.profiles.report.example import results_of, run_of
 from tests.profiles.report.kernels import with_kernels
+from vampnet_models.records.profiles import KernelShare, Measurement, Peaks
 
 Results = dict[str, Any]
 
@@ -45,13 +44,17 @@ def test_a_stack_keeps_the_whole_time(measured: Results) -> None:
     assert "MatMulIntegerToFloat" in dict(segments(found["int8-static"], marks))
 
 
+def kernel(name: str, flops: int, integer_flops: int = 0, bytes: int = 0) -> KernelShare:
+    return KernelShare(name, 1, 1.0, 1.0, flops, integer_flops, bytes, flops_per_s=flops)
+
+
 def test_the_bound_takes_each_precision_at_its_peak() -> None:
-    peaks = Peaks(threads=2, fp32_flops=100e9, int8_ops=400e9, copy_bytes=10e9)
-    one = KernelTime("MatMul", 1, 1.0, 1.0, flops=100e9, integer_flops=0, bytes=0)
+    peaks = Peaks(threads=2, fp32_flops_per_s=100e9, int8_ops_per_s=400e9, copy_bytes_per_s=10e9)
+    one = kernel("MatMul", flops=100_000_000_000)
     assert peaks.bound_s(one) == pytest.approx(1.0)
-    mixed = KernelTime("block", 2, 1.0, 1.0, flops=100e9, integer_flops=80e9, bytes=1e9)
+    mixed = kernel("block", flops=100_000_000_000, integer_flops=80_000_000_000, bytes=10**9)
     assert peaks.bound_s(mixed) == pytest.approx(0.2 + 0.2)
-    moved = KernelTime("Add", 1, 1.0, 1.0, flops=1e9, integer_flops=0, bytes=5e9)
+    moved = kernel("Add", flops=10**9, bytes=5 * 10**9)
     assert peaks.bound_s(moved) == pytest.approx(0.5)
 
 
@@ -86,5 +89,5 @@ def test_what_was_not_measured_names_the_command(measured: Results) -> None:
 
 
 def test_a_profile_without_operators_has_none() -> None:
-    assert kernel_times(None) is None
-    assert kernel_times(Profile("measurement", "cpu", extra=Record({"flops": 3}))) is None
+    assert kernel_times({}) is None
+    assert kernel_times({"cpu": Measurement(target="cpu", median_s=1.0, flops=3)}) is None

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from profiles.measure.records import Measurement
-from profiles.measure.stats import Noise, Ratio, Summary, Verdict
 from tests.profiles.report.example import run_of
 from vampnet_models.errors import InputError
 
@@ -17,7 +15,7 @@ def test_reads_the_example(results: dict[str, Any]) -> None:
     fused = run.models[0].variants[0]
     assert fused.accuracy.token_agreement == 1.0
     assert len(fused.accuracy.per_codebook) == 14
-    assert fused.profiles["cuda"].kind == "absent"
+    assert fused.profiles["cuda"].kind == "not-measured"
     assert fused.profiles["mobile"].kind == "estimate"
     assert fused.unmatched[0].reason == "alpha is not constant"
 
@@ -56,43 +54,6 @@ def test_a_wrong_type_is_one_line_that_names_the_place(change: dict[str, Any], p
     with pytest.raises(InputError, match=place) as caught:
         run_of({"schema": 1, **change})
     assert "\n" not in str(caught.value)
-
-
-def test_reads_what_measuring_writes() -> None:
-    measurement = Measurement(
-        target="cpu, 2 threads, cores 0-1",
-        threads=2,
-        bytes=10,
-        samples_s=(0.1, 0.2, 0.3),
-        warmup_s=(0.4,),
-        summary=Summary(n=3, p10=0.12, median=0.2, p90=0.28, p99=None),
-        session_s=0.5,
-        session_cold_s=None,
-        first_run_s=0.6,
-        peak_rss_bytes=700,
-        base_rss_bytes=100,
-        rss_after_load_bytes=400,
-        overhead_s=1e-5,
-        yardstick_s=(0.004, 0.005, 0.004),
-        outliers=(2,),
-        noise=Noise(True, 0.8, 0.1, 0.3, ("measure on an idle machine",)),
-        foreign_share=None,
-        ratio=Ratio(0.5, 0.4, 0.6, 0.95),
-        verdict=Verdict.FASTER,
-        warnings=("measure on an idle machine",),
-    )
-    variant = {"recipe": "r", "status": "ok", "profiles": {"cpu": measurement.as_json()}}
-    run = run_of({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
-    profile = run.models[0].variants[0].profiles["cpu"]
-    assert profile.kind == "measurement"
-    assert (profile.p10_s, profile.median_s, profile.p90_s) == (0.12, 0.2, 0.28)
-    assert (profile.ratio, profile.ratio_interval) == (0.5, (0.4, 0.6))
-    assert profile.ratio_verdict == "faster"
-    assert profile.noisy
-    assert profile.yardstick_s == (0.004, 0.005, 0.004)
-    assert profile.peak_rss_bytes == 700
-    assert profile.warnings == ("measure on an idle machine",)
-    assert "overhead_s" in profile.extra.data
 
 
 def test_infinite_si_sdr_is_kept() -> None:

@@ -128,7 +128,7 @@ def test_the_main_job_takes_a_tracker_alone(tracker, tmp_path):
     assert [v.status for v in found.values()] == ["ok", "ok"]
     assert found["fp16"].accuracy.token_agreement > 0.9
     assert found["fp16"].accuracy.snr_db > 30
-    assert found["fp16"].profiles["cpu"].more["audio_s"] == 2
+    assert found["fp16"].profiles["cpu"].audio_s == 2
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Beats within 20 ms, interval" in page
 

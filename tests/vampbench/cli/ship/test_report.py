@@ -11,7 +11,8 @@ import pytest
 
 def results(size: int, seconds: float, cpu: str = "A") -> dict[str, Any]:
     samples = [seconds * (1 + i / 1000) for i in range(9)]
-    measured = {"kind": "measurement", "median_s": seconds, "samples_s": samples, "threads": 1}
+    measured = {"kind": "measurement", "target": "cpu", "median_s": seconds}
+    measured |= {"samples_s": samples, "threads": 1}
     variant = {"recipe": "fp16", "status": "ok", "bytes": size, "profiles": {"cpu": measured}}
     model = {"name": "m", "source_sha256": "0" * 64, "source_bytes": 100, "variants": [variant]}
     return {"schema": 1, "host": {"cpu": cpu}, "models": [model]}
@@ -64,7 +65,11 @@ def test_one_run_or_two(then, tmp_path, vampbench):
 
 def test_tune_adds_what_blocks_cost(then, tmp_path, vampbench):
     tuned = results(50, 1.0)
-    options = [{"precision": p, "damage": d} for p, d in (("float32", 0.0), ("int8", 1e-3))]
+    figures = {"block": "layers.0", "agreement": None, "saved_bytes": 0, "time_ratio": 1.0}
+    options = [
+        figures | {"precision": precision, "damage": damage}
+        for precision, damage in (("float32", 0.0), ("int8", 1e-3))
+    ]
     tuned["models"][0]["blocks"] = [{"block": "layers.0", "chosen": "int8", "options": options}]
     folder = written(tmp_path / "tuned", tuned)
     before = (then / "results.json").read_bytes()
