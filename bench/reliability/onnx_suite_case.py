@@ -47,6 +47,9 @@ OUTCOMES = (RIGHT, NOT_APPLICABLE, REFUSED, *FAULTS)
 SOURCE = "source"
 """Stands for the recipe in the row that tells whether ONNX Runtime runs the case itself."""
 
+_MOST_SHOWN = 300
+"""Characters of a message."""
+
 _PUBLISHED_BOUND = 1e-3
 
 _MEMORY_BYTES = 6 << 30
@@ -207,7 +210,7 @@ def _listening(path: Path) -> Iterator[Path]:
             os.close(kept)
 
 
-def tail(text: str, size: int = 300) -> str:
+def tail(text: str) -> str:
     """The end of a message, where a runtime's reason stands, in one line."""
     line = " ".join(text.split())
-    return line if len(line) <= size else f"...{line[-size:]}"
+    return line if len(line) <= _MOST_SHOWN else f"...{line[-_MOST_SHOWN:]}"

@@ -61,7 +61,6 @@ def collect_channel_ranges(
     channel_axes: Mapping[str, int | None],
     observer: str = "minmax",
     *,
-    threads: int = 0,
     terms: Terms | None = None,
     later_bytes: int = 0,
     progress: Progress | None = None,
@@ -71,8 +70,9 @@ def collect_channel_ranges(
     A tensor whose axis is None gets one range over all its values. The peak RSS of this process
     is predicted before anything runs; `later_bytes` are what a pass after this one will hold.
 
-    Raises InputError as `collect_ranges` does, and where `terms` cannot be kept: too little
-    memory, or a file of another calibration.
+    Raises InputError: an unknown observer or tensor, no feeds, a feed that the model refuses, a
+    tensor that holds NaN or infinity; `terms` that cannot be kept: too little memory, or a file of
+    another calibration.
     """
     if observer not in OBSERVERS:
         raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
@@ -89,7 +89,7 @@ def collect_channel_ranges(
             terms.on_prediction(predicted)
         group_bytes = memory.group_within(predicted, terms.max_memory_bytes, GROUP_BYTES)
     report = _Report(progress, len(samples) * (2 if observer in CHOOSERS else 1))
-    _extremes(model_path, samples, axes, threads, kept, report)
+    _extremes(model_path, samples, axes, kept, report)
     seen: dict[str, Range | ChannelRange] = {
         name: kept.state.extremes[name].range()
         if axis is None
@@ -107,7 +107,7 @@ def collect_channel_ranges(
     groups = _groups_of(todo, group_bytes)
     report.total = report.done + len(samples) * len(groups)
     for group in groups:
-        chosen = _histograms(model_path, samples, group, axes, seen, observer, threads, report)
+        chosen = _histograms(model_path, samples, group, axes, seen, observer, report)
         kept.state.finished.update(chosen)
         kept.save()
     return {name: _with_mean(kept.state.finished.get(name), found) for name, found in seen.items()}
@@ -135,7 +135,6 @@ def collect_moments(
     feeds: Iterable[Feeds],
     widths: Mapping[str, int],
     *,
-    threads: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """X^T X of each named tensor, `[width, width]`, X being its rows over all feeds.
@@ -149,7 +148,7 @@ def collect_moments(
     groups = _groups_of({name: width * width * 8 for name, width in widths.items()}, _MOMENTS_BYTES)
     report = _Report(progress, len(samples) * len(groups))
     for group in groups:
-        session = open_side(model_path, group, threads, fetch)
+        session = open_side(model_path, group, fetch)
         moments = {name: np.zeros((widths[name], widths[name])) for name in group}
         for number, sample in enumerate(samples):
             fetched = stream(session, model_path, sample, number)
@@ -214,7 +213,6 @@ def _extremes(
     model_path: Path,
     samples: Sequence[Feeds],
     axes: Mapping[str, int | None],
-    threads: int,
     kept: _Kept,
     report: _Report,
 ) -> None:
@@ -226,7 +224,7 @@ def _extremes(
     for name in axes:
         found.extremes.setdefault(name, MinMax())
         found.peak_elements.setdefault(name, 0)
-    session = open_side(model_path, list(axes), threads, extremes_of(axes))
+    session = open_side(model_path, list(axes), extremes_of(axes))
     for number, sample in enumerate(samples):
         if number < found.n_feeds:
             continue
@@ -242,7 +240,7 @@ def _extremes(
             finite = bool(np.isfinite(low).all() and np.isfinite(high).all())
             # The reductions may skip a NaN, a sum cannot; but a sum may overflow by itself.
             if finite and not np.isfinite(total).all():
-                finite = _is_finite(model_path, name, sample, number, threads)
+                finite = _is_finite(model_path, name, sample, number)
             if not finite:
                 raise _not_finite(model_path, name, number)
             totals = total.astype(np.float64) if np.isfinite(total).all() else None
@@ -263,11 +261,10 @@ def _histograms(
     axes: Mapping[str, int | None],
     seen: Mapping[str, Range | ChannelRange],
     observer: str,
-    threads: int,
     report: _Report,
 ) -> dict[str, Range | ChannelRange]:
     """Count the values of some tensors over all samples, and choose their ranges."""
-    session = open_side(model_path, group, threads, fetch)
+    session = open_side(model_path, group, fetch)
     counted: dict[str, Histogram | ChannelHistograms] = {}
     for name in group:
         found = seen[name]
@@ -289,8 +286,8 @@ def _histograms(
     }
 
 
-def _is_finite(model_path: Path, tensor: str, sample: Feeds, number: int, threads: int) -> bool:
-    session = open_side(model_path, [tensor], threads, fetch)
+def _is_finite(model_path: Path, tensor: str, sample: Feeds, number: int) -> bool:
+    session = open_side(model_path, [tensor], fetch)
     return bool(
         np.isfinite(run(session, model_path, sample, number)[output_name(0, "value")]).all()
     )

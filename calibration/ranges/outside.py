@@ -32,7 +32,6 @@ def shares_outside(
     axes: Mapping[str, int | None],
     *,
     least_share: float = _LEAST_SHARE,
-    threads: int = 0,
 ) -> tuple[Outside, ...]:
     """The tensors of which at least `least_share` lies outside, the worst first.
 
@@ -41,7 +40,7 @@ def shares_outside(
     """
     if not ranges:
         return ()
-    session = open_side(model_path, list(ranges), threads, _beyond(ranges, axes))
+    session = open_side(model_path, list(ranges), _beyond(ranges, axes))
     counted = np.zeros((len(ranges), 2))
     for number, feed in enumerate(feeds):
         outputs = run(session, model_path, feed, number)

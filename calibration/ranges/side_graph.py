@@ -56,7 +56,7 @@ def _is_output(node: ir.Node) -> bool:
     return not any(True for _ in node.outputs[0].uses())
 
 
-def open_side(model_path: Path, tensors: Sequence[str], threads: int, extend: Extend) -> Session:
+def open_side(model_path: Path, tensors: Sequence[str], extend: Extend) -> Session:
     """A session of `side_model`.
 
     External weights stay in their file: the session gets the graph as bytes and is told the
@@ -66,7 +66,7 @@ def open_side(model_path: Path, tensors: Sequence[str], threads: int, extend: Ex
     folder = str(model_path.resolve().parent)
     # In the graph's order each reduction follows its tensor, which can then be freed; in the
     # runtime's own they all come last, and every observed tensor is held until then.
-    return open_session(graph, threads=threads, config={_FOLDER_KEY: folder}, in_graph_order=True)
+    return open_session(graph, config={_FOLDER_KEY: folder}, in_graph_order=True)
 
 
 def fetch(_model: ir.Model, value: ir.Value, prefix: str) -> list[ir.Node]:

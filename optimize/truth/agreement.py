@@ -88,12 +88,12 @@ def total(comparisons: list[Comparison]) -> Share:
     return Share(_stratified(blocks) if n else None, n)
 
 
-def interval(comparisons: list[Comparison], seed: int = 0) -> tuple[float, float] | None:
+def interval(comparisons: list[Comparison]) -> tuple[float, float] | None:
     """95 % percentile-bootstrap interval of `total`, over half-second blocks within strata."""
     blocks = _blocks(comparisons)
     if not blocks[:, 2].sum():
         return None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     groups = [blocks[blocks[:, 0] == s] for s in np.unique(blocks[:, 0])]
     means = np.zeros(_N_RESAMPLES)
     for group in groups:

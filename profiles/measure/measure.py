@@ -32,6 +32,8 @@ from vampnet_models.spec import IR_VERSION, OPSET
 
 DEFAULT_PLAN = Plan()
 
+_OVERHEAD_RUNS = 50
+
 _BASE_BYTES = 300_000_000
 _MEMORY_FACTOR = 3
 """A session is predicted to need _BASE_BYTES + MEMORY_FACTOR x its files: FP16 weights become
@@ -125,7 +127,7 @@ def plan_groups(
     return groups + alone
 
 
-def harness_overhead_s(place: Place, bind: str = "", runs: int = 50) -> float:
+def harness_overhead_s(place: Place, bind: str = "") -> float:
     """The median time of a model that does nothing, measured as every model is.
 
     Raises InputError when even that model does not run.
@@ -143,7 +145,7 @@ def harness_overhead_s(place: Place, bind: str = "", runs: int = 50) -> float:
         try:
             with child(path, feeds, place, bind) as process:
                 process.run(5)
-                return stats.percentile(process.run(runs), 50)
+                return stats.percentile(process.run(_OVERHEAD_RUNS), 50)
         except ChildFailed as error:
             why = str(error).removeprefix(f"{path}: ")
             raise InputError(f"{place.name}: cannot run even an identity model: {why}") from None

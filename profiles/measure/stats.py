@@ -25,6 +25,15 @@ _FOREIGN_LIMIT = 0.10
 beyond `_OUTLIER_DISTANCE` of the median: among runs within 2 % of each other, one 4 % off scores as
 an outlier and changes nothing."""
 
+_RESAMPLES = 2000
+_SUMMED_RESAMPLES = 1000
+_CONFIDENCE = 0.95
+"""Draws of the bootstrap, those for sums of pairs, and the share that an interval holds."""
+
+_STEADY_RUNS = 3
+_STEADY_SHARE = 0.05
+"""A warm-up is over when so many runs lie within this share of their median."""
+
 SAME_RUN_MARGIN = 0.02
 """Ratios this close to 1 are no difference even when the interval is narrower: between two
 interleaved processes of one model, page placement alone makes 1 to 2 %."""
@@ -97,8 +106,6 @@ def paired_ratio(
     variant: Sequence[float],
     *,
     seed: int = 0,
-    resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Ratio:
     """median(variant) / median(reference) of samples taken in the same rounds.
 
@@ -107,17 +114,13 @@ def paired_ratio(
     """
     if len(reference) != len(variant) or not reference:
         raise ValueError(f"{len(reference)} and {len(variant)} samples are not paired rounds")
-    rounds = np.random.default_rng(seed).integers(0, len(reference), (resamples, len(reference)))
+    rounds = np.random.default_rng(seed).integers(0, len(reference), (_RESAMPLES, len(reference)))
     draws = _medians(variant, rounds) / _medians(reference, rounds)
-    return _ratio(reference, variant, draws, confidence)
+    return _ratio(reference, variant, draws)
 
 
 def summed_ratio(
     pairs: Sequence[tuple[Sequence[float], Sequence[float]]],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
-    confidence: float = 0.95,
 ) -> Ratio:
     """Summed medians of several (reference, variant) pairs, each pair timed in its own rounds.
 
@@ -125,33 +128,29 @@ def summed_ratio(
     """
     if not pairs or any(len(a) != len(b) or not a for a, b in pairs):
         raise ValueError("summed ratios need paired rounds")
-    rng = np.random.default_rng(seed)
-    before, after = np.zeros(resamples), np.zeros(resamples)
+    rng = np.random.default_rng(0)
+    before, after = np.zeros(_SUMMED_RESAMPLES), np.zeros(_SUMMED_RESAMPLES)
     for reference, variant in pairs:
-        rounds = rng.integers(0, len(reference), (resamples, len(reference)))
+        rounds = rng.integers(0, len(reference), (_SUMMED_RESAMPLES, len(reference)))
         before += _medians(reference, rounds)
         after += _medians(variant, rounds)
     value = sum(percentile(b, 50) for _, b in pairs) / sum(percentile(a, 50) for a, _ in pairs)
-    return _interval(value, after / before, confidence)
+    return _interval(value, after / before)
 
 
 def unpaired_ratio(
     reference: Sequence[float],
     variant: Sequence[float],
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Ratio:
     """The same for samples of separate runs, each side drawn on its own. ValueError when empty."""
     if not reference or not variant:
         raise ValueError("no samples to compare")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sides = [
-        _medians(side, rng.integers(0, len(side), (resamples, len(side))))
+        _medians(side, rng.integers(0, len(side), (_RESAMPLES, len(side))))
         for side in (reference, variant)
     ]
-    return _ratio(reference, variant, sides[1] / sides[0], confidence)
+    return _ratio(reference, variant, sides[1] / sides[0])
 
 
 _Timed = tuple[Sequence[float], Sequence[float]]
@@ -161,25 +160,21 @@ _Timed = tuple[Sequence[float], Sequence[float]]
 def levelled_ratio(
     reference: _Timed,
     variant: _Timed,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
-    confidence: float = 0.95,
 ) -> Ratio:
     """The ratio of two runs' medians, each in units of its own yardstick's median.
 
     Whole rounds are drawn, so that what slowed a round slows the yardstick with it. ValueError
     when a side is empty or not paired with its yardstick.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws, values = [], []
     for samples, yardstick in (reference, variant):
         if len(samples) != len(yardstick) or not samples:
             raise ValueError(f"{len(samples)} samples and {len(yardstick)} of the yardstick")
-        rounds = rng.integers(0, len(samples), (resamples, len(samples)))
+        rounds = rng.integers(0, len(samples), (_RESAMPLES, len(samples)))
         draws.append(_medians(samples, rounds) / _medians(yardstick, rounds))
         values.append(percentile(samples, 50) / percentile(yardstick, 50))
-    return _interval(values[1] / values[0], draws[1] / draws[0], confidence)
+    return _interval(values[1] / values[0], draws[1] / draws[0])
 
 
 def verdict(ratio: Ratio, margin: float = SAME_RUN_MARGIN) -> Verdict:
@@ -244,20 +239,20 @@ def noise_verdict(samples: Sequence[float], foreign_share: float | None = None) 
     return Noise(bool(warnings), spread, drift, share, tuple(warnings))
 
 
-def is_steady(samples: Sequence[float], window: int = 3, tolerance: float = 0.05) -> bool:
-    """Whether the last `window` samples lie within `tolerance` of their median, with no trend.
+def is_steady(samples: Sequence[float]) -> bool:
+    """Whether the last samples lie close to their median, with no trend.
 
     A warm-up that still speeds up keeps its last sample as the fastest; one more is asked for
     then, unless the gain is below a fifth of the tolerance.
     """
-    if len(samples) < window:
+    if len(samples) < _STEADY_RUNS:
         return False
-    last = list(samples[-window:])
+    last = list(samples[-_STEADY_RUNS:])
     middle = percentile(last, 50)
-    if max(last) - min(last) > tolerance * middle:
+    if max(last) - min(last) > _STEADY_SHARE * middle:
         return False
     falling = all(a > b for a, b in itertools.pairwise(last))
-    return not falling or last[0] - last[-1] < tolerance / 5 * middle
+    return not falling or last[0] - last[-1] < _STEADY_SHARE / 5 * middle
 
 
 def _medians(samples: Sequence[float], drawn: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -269,16 +264,15 @@ def _ratio(
     reference: Sequence[float],
     variant: Sequence[float],
     draws: NDArray[np.float64],
-    confidence: float,
 ) -> Ratio:
-    return _interval(percentile(variant, 50) / percentile(reference, 50), draws, confidence)
+    return _interval(percentile(variant, 50) / percentile(reference, 50), draws)
 
 
-def _interval(value: float, draws: NDArray[np.float64], confidence: float) -> Ratio:
-    tail = 50 * (1 - confidence)
+def _interval(value: float, draws: NDArray[np.float64]) -> Ratio:
+    tail = 50 * (1 - _CONFIDENCE)
     return Ratio(
         value=value,
         low=float(np.percentile(draws, tail)),
         high=float(np.percentile(draws, 100 - tail)),
-        confidence=confidence,
+        confidence=_CONFIDENCE,
     )

@@ -20,12 +20,11 @@ PANEL_ELEMENTS = 1 << 17
 _RANGE_SHARES = (1.0, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 
 
-def per_channel_scales(weight: Floats, axis: int, bits: Bits = 8) -> Floats:
-    """float32 `[channels]`: the largest magnitude of each channel over 127 (or 7)."""
+def per_channel_scales(weight: Floats, axis: int) -> Floats:
+    """float32 `[channels]`: the largest magnitude of each channel over 127."""
     others = tuple(i for i in range(weight.ndim) if i != axis)
     magnitudes = np.maximum(weight.max(axis=others), -weight.min(axis=others))
-    top = magnitudes / np.float32(2 ** (bits - 1) - 1)
-    scales: Floats = np.maximum(top, SMALLEST_SCALE).astype(np.float32)
+    scales: Floats = np.maximum(magnitudes / np.float32(127), SMALLEST_SCALE).astype(np.float32)
     return scales
 
 
@@ -38,25 +37,22 @@ def vector_scales(weight: Floats, axis: int) -> Floats:
     return scales
 
 
-def quantize_per_channel(
-    weight: Floats, scales: Floats, axis: int, bits: Bits = 8
-) -> NDArray[np.int8]:
-    """int8 values of `weight / scales`, in [-127, 127] or [-7, 7]."""
+def quantize_per_channel(weight: Floats, scales: Floats, axis: int) -> NDArray[np.int8]:
+    """int8 values of `weight / scales`, in [-127, 127]."""
     shape = [1] * weight.ndim
     shape[axis] = -1
-    return quantize_by(weight, scales.reshape(shape), bits)
+    return quantize_by(weight, scales.reshape(shape))
 
 
-def quantize_by(weight: Floats, scales: Floats, bits: Bits = 8) -> NDArray[np.int8]:
+def quantize_by(weight: Floats, scales: Floats) -> NDArray[np.int8]:
     """The same for scales with as many axes as `weight`, each of its length or of 1."""
-    limit = 2 ** (bits - 1) - 1
     integers = np.empty(weight.shape, np.int8)
     step = max(1, PANEL_ELEMENTS * len(weight) // max(1, weight.size))
     for first in range(0, len(weight), step):
         part = slice(first, first + step)
         panel = weight[part] / (scales if len(scales) == 1 else scales[part])
         np.rint(panel, out=panel)
-        integers[part] = np.clip(panel, -limit, limit, out=panel)
+        integers[part] = np.clip(panel, -127, 127, out=panel)
     return integers
 
 
