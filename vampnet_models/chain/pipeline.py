@@ -56,13 +56,15 @@ def decode(decoder: Session, codes: Codes) -> Audio:
 
     MASK becomes code 0, and frames that are masked in all codebooks become silence.
     """
-    masked = codes == session_spec(decoder).lengths_of.mask_token
+    spec = session_spec(decoder)
+    masked = codes == spec.lengths_of.mask_token
     empty, known = masked.all(axis=1)[0], np.where(masked, 0, codes)
     audio: Audio = decoder.run({decoder.input_names[0]: known})[decoder.output_names[0]][0, 0]
     if empty.any():
-        # DAC's odd strides give a few samples less than whole frames.
-        silent = np.repeat(empty, -(-len(audio) // len(empty)))[: len(audio)]
-        audio = np.where(silent, np.float32(0), audio)
+        # DAC's odd strides give a few samples less than whole frames, VampNet's could give more.
+        hop = len(audio) // len(empty) if spec.family is None else spec.family.hop_samples
+        silent = np.repeat(empty, hop)[: len(audio)]
+        audio = np.where(silent, np.float32(0), audio[: len(silent)])
     return audio
 
 
