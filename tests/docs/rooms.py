@@ -99,7 +99,7 @@ class Rooms:
                 _linked(self._demo(), folder / "out" / name)
         if command in ("inspect", "int8", "profile", "vamp"):
             self.run("vampbench int8 coarse.onnx --mode dynamic -o coarse.int8.onnx", folder)
-        if command == "int8":
+        if command in ("int8", "verify"):
             self.run("vampbench feeds coarse.onnx -o f.npz", folder)
         if command == "verify":
             # In the least model, products with rounded activations lose more than it is asked for.

@@ -57,6 +57,7 @@ def verify(
     \b
     Examples:
       vampbench verify models/coarse.onnx coarse.int8.onnx --min-agreement 0.99
+      vampbench verify models/coarse.onnx coarse.int8.onnx --feeds f.npz
       vampbench verify models/coarse.onnx a.onnx --write-golden golden.npz
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
