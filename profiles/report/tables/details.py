@@ -80,7 +80,7 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         measured(cpu.threads if cpu else None, count_text),
     )
     counted = (
-        words(", ".join(f"{k} {count_text(v)}" for k, v in variant.fusions.items()) or "none"),
+        words(", ".join(f"{k} {count_text(v)}" for k, v in variant.fusions.items() if v) or "none"),
         words(
             ", ".join(f"{k} {count_text(v)}" for k, v in variant.precision.items())
             or "not recorded"
