@@ -13,6 +13,7 @@ import soundfile
 
 from calibration.audio.samples import sample_pack
 from docs.pages import README
+from tests import dac
 from tests.beat_tracker import save_tracker
 from tests.vampbench.conftest import write_tiny
 from tests.vampnet_models.make_checkpoint import Stored, write_saved
@@ -32,11 +33,13 @@ Run = Callable[[str, Path], None]
 
 
 def furnish(folder: Path) -> Path:
-    """A folder with the shipped checkpoints, two recordings and a song."""
+    """A folder with the shipped checkpoints, a DAC with its answers, two recordings and a song."""
     recordings = folder / "recordings"
     recordings.mkdir(parents=True)
     for checkpoint in REFERENCE.glob("*.pth"):
         shutil.copy(checkpoint, folder)
+    dac.write_checkpoint(16000, folder / "weights_16khz.pth")
+    shutil.copy(dac.golden(16000), folder / "dac.npz")
     clips = sample_pack()
     for number in CLIPS:
         sound = clips[number].samples[
