@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.dac import import_codec
 from vampnet_models.architectures.synth import synth
+from vampnet_models.importing.importer import ImportResult
 from vampnet_models.onnxfile.native import _CACHE_VARIABLE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -27,6 +31,12 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     synth("small", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dac_codec(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], ImportResult]:
+    """What the import of the golden DAC of a rate answered; its models lie beside the record."""
+    return cache(lambda rate: import_codec(rate, tmp_path_factory.mktemp("dac")))
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,6 @@ def write_checkpoint(rate, path):
 
 
 def import_codec(rate, folder):
-    """The encoder and the decoder of a rate, in `folder`/models; what the import answered."""
-    folder.mkdir(exist_ok=True)
+    """Write the encoder and the decoder of a rate; what the import answered."""
     checkpoint = write_checkpoint(rate, folder / "weights.pth")
     return import_models([checkpoint], folder / "models", golden=golden(rate), self_check=False)

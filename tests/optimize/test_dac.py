@@ -32,11 +32,11 @@ def fed(source, feed):
 
 @pytest.mark.long
 @pytest.mark.parametrize("rate", dac.RATES)
-def test_every_recipe_is_made_or_refused_with_its_reason(rate, tmp_path):
-    dac.import_codec(rate, tmp_path)
+def test_every_recipe_is_made_or_refused_with_its_reason(rate, dac_codec, tmp_path):
+    models = dac_codec(rate).record.parent
     golden = dac.answers(rate)
-    encoder = open_artifact(tmp_path / "models" / "codec_encoder.onnx")
-    decoder = open_artifact(tmp_path / "models" / "codec_decoder.onnx")
+    encoder = open_artifact(models / "codec_encoder.onnx")
+    decoder = open_artifact(models / "codec_decoder.onnx")
     shares, levels = {}, {}
     for recipe in RECIPES:
         feed = {"audio": golden["codec_audio"]}
@@ -57,10 +57,10 @@ def test_every_recipe_is_made_or_refused_with_its_reason(rate, tmp_path):
     assert all(levels[name] >= least for name, least in LEAST_DB.items()), levels
 
 
-def test_every_snake_of_the_codec_is_fused(tmp_path):
-    dac.import_codec(16000, tmp_path)
+def test_every_snake_of_the_codec_is_fused(dac_codec, tmp_path):
+    models = dac_codec(16000).record.parent
     for name in ("codec_encoder", "codec_decoder"):
-        source = open_artifact(tmp_path / "models" / f"{name}.onnx")
+        source = open_artifact(models / f"{name}.onnx")
         made = build_variant(source, find_recipe("fused"), tmp_path / f"{name}.onnx")
         # Four blocks of three residual units of two, one before each stride, one before the end.
         assert made.record.fusions["snake"] == 4 * (3 * 2 + 1) + 1

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tests import dac
 from vampnet_models.architectures.synth import probe_audio
 from vampnet_models.chain import pipeline, tokens
 from vampnet_models.family import VAMPNET
@@ -68,3 +69,13 @@ def test_fully_masked_frames_decode_to_silence(chain):
     assert audio.shape == (4 * 768,)
     assert not audio[2 * 768 : 3 * 768].any()
     assert audio[: 2 * 768].any()
+
+
+def test_masked_frames_are_silent_where_an_odd_stride_shortens_the_sound(dac_codec):
+    decoder = open_session(dac_codec(16000).record.parent / "codec_decoder.onnx")
+    codes = dac.answers(16000)["codec_codes"][:, :, :6]
+    codes[:, :, 4:] = 1024
+    audio = pipeline.decode(decoder, codes)
+    assert audio.shape == (6 * 320 - 8,)
+    assert not audio[4 * 320 :].any()
+    assert audio[4 * 320 - 1] != 0

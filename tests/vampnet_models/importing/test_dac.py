@@ -16,11 +16,11 @@ AUDIO_TOLERANCE = 1e-5
 """Ten times what float32 leaves between two orders of the same sums."""
 
 
-@pytest.fixture(scope="module", params=dac.RATES)
-def codec(request, tmp_path_factory):
+@pytest.fixture(params=dac.RATES)
+def codec(request, dac_codec):
     """A rate, its folder of models, what their import said."""
-    folder = tmp_path_factory.mktemp("dac")
-    return request.param, folder / "models", dac.import_codec(request.param, folder)
+    result = dac_codec(request.param)
+    return request.param, result.record.parent, result
 
 
 def test_codes_and_audio_are_the_originals(codec):
