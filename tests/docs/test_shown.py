@@ -54,7 +54,7 @@ SAYS = {
     "demo": REPORTED,
     "fp16": CONVERTED,
     "fuse": CONVERTED,
-    "import": r"(?s)\b0 unaccounted\b.*models/import\.json",
+    "import": r"(?s)\b0 unaccounted\b.*\bimport\.json",
     "int8": CONVERTED,
     "make-static": r" alone$",
     "npu": CONVERTED,
