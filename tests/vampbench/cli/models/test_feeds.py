@@ -158,3 +158,21 @@ def test_random_feeds_are_called_so_and_no_audio_is_read(vampbench, model, tmp_p
     assert "m: feeds are random size" in done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["audio_set"]["name"] == "none"
+
+
+@pytest.mark.long
+def test_a_search_calibrates_on_half_and_judges_on_half(vampbench, model, tmp_path):
+    feeds, out = tmp_path / "f.npz", tmp_path / "out"
+    assert vampbench("feeds", model, "--samples", 4, "-o", feeds).code == 0
+    models = tmp_path / "models"
+    models.mkdir()
+    model.rename(models / model.name)
+    bounds = ("--min-agreement", 0.1, "--rounds", 3)
+    done = vampbench("tune", models, "--feeds", feeds, *bounds, "-o", out)
+    assert done.code == 0, done.stderr
+    assert "m: feeds: 2 of f.npz calibrate, 2 of f.npz judge" in done.stderr
+    results = json.loads((out / "results.json").read_text())
+    assert results["audio_set"]["calibration_s"] == 0
+    (variant,) = results["models"][0]["variants"]
+    calibration = variant["record"]["calibration"]
+    assert calibration is None or calibration["n_feeds"] == 2
