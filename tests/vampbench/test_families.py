@@ -26,7 +26,7 @@ from vampnet_models.importing.importer import import_models
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
-from vampnet_models.spec import Role
+from vampnet_models.spec import Role, conditioning_of
 
 
 def recordings(seconds, n=2):
@@ -140,5 +140,17 @@ def test_a_chain_of_other_counts_vamps_at_its_rate(tmp_path):
     assert (found.samples, found.sample_rate_hz) == (8000, 16_000)
     info = soundfile.info(tmp_path / "out.wav")
     assert (info.samplerate, info.frames) == (16_000, 8000)
+    for name in ("codec_encoder", "codec_decoder"):
+        foreign(tmp_path / "models" / f"{name}.onnx", tmp_path / "models")
+    # What the codec's own files do not tell, the transformers beside it do.
+    again = vamp(song, tmp_path / "out.wav", models=tmp_path / "models", threads=1)
+    assert again.tokens_sha256 == found.tokens_sha256
+    for name in ("coarse", "c2f"):
+        foreign(tmp_path / "models" / f"{name}.onnx", tmp_path / "models")
+    with pytest.raises(InputError, match="nothing tells the sample rate"):
+        vamp(song, tmp_path / "out.wav", models=tmp_path / "models")
+    told = open_models(tmp_path / "models", sample_rate_hz=16_000)
+    once_more = vamp(song, tmp_path / "out.wav", models=told, threads=1)
+    assert (once_more.samples, once_more.sample_rate_hz) == (8000, 16_000)
     spec = open_artifact(tmp_path / "models" / "c2f.onnx").spec
-    assert spec.role is Role.C2F and spec.family.n_coarse_codebooks == 3
+    assert spec.role is Role.C2F and conditioning_of(spec) == 3

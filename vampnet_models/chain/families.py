@@ -15,16 +15,12 @@ _STAGES = (Role.COARSE, Role.C2F)
 
 
 def in_family(artifacts: Sequence[Artifact], sample_rate_hz: int | None = None) -> list[Artifact]:
-    """The models, those whose files name no family in that of the codec beside them.
+    """The models, those whose files name no family in that of the codec or models beside them.
 
     `sample_rate_hz` is the user's word on a codec of which nothing tells it. Raises InputError
     where that contradicts a codec, or cannot help it.
     """
-    rated = [_at_rate(artifact, sample_rate_hz) for artifact in artifacts]
-    heard = next((a.spec.family for a in rated if _hears(a) and a.spec.family), None)
-    if heard is None:
-        return rated
-    return [joined(artifact, heard) for artifact in rated]
+    return _together([_at_rate(a, sample_rate_hz) for a in _together(artifacts)])
 
 
 def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
@@ -93,6 +89,13 @@ def apart(one: Artifact, other: Artifact) -> bool:
     """Whether two models are known to be of different codecs."""
     own, theirs = one.spec.family, other.spec.family
     return own is not None and theirs is not None and not own.shares_codec(theirs)
+
+
+def _together(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """All in the first family that is known of one, a codec's before a transformer's."""
+    ordered = sorted(artifacts, key=_hears, reverse=True)
+    family = next((a.spec.family for a in ordered if a.spec.family is not None), None)
+    return [a if family is None else joined(a, family) for a in artifacts]
 
 
 def _at_rate(artifact: Artifact, sample_rate_hz: int | None) -> Artifact:

@@ -68,6 +68,7 @@ def swap(
     *,
     clips: int = CLIPS,
     steps: int = 12,
+    sample_rate_hz: int | None = None,
     threads: int = 0,
     progress: Listener = None,
 ) -> Swapped:
@@ -75,15 +76,16 @@ def swap(
 
     Each against FP32, with the FP32 floor; then both transformers sample freely from the same
     prompts and seeds. `audio` judges: a folder, or what `split_audio` gave; the built-in pack by
-    default. Raises InputError when a stage has no model, or there is no usable audio.
+    default. `sample_rate_hz` is that of a codec of which its file does not tell it. Raises
+    InputError when a stage has no model, or there is no usable audio.
     """
     heard, source = Heard(progress), as_source(audio)
     check_within("clips", clips, 1, MOST_STEPS)
     check_within("steps", steps, 1, MOST_STEPS)
     check_threads(threads)
     with scratch_folder() as folder:
-        references = find_stages(models, {}, folder)
-        others = find_stages(variants, {}, folder)
+        references = find_stages(models, {}, folder, sample_rate_hz)
+        others = find_stages(variants, {}, folder, sample_rate_hz)
         judging = source.load_audio(heard).evaluation[:clips]
         reference, variant = open_chain(references, threads), open_chain(others, threads)
         floor = _floor(references)

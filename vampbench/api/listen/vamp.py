@@ -13,13 +13,13 @@ from calibration.audio.clips import Clip
 from calibration.audio.load import read_audio
 from vampbench.api.bounds import MOST_STEPS, check_threads, check_within
 from vampbench.api.listen.beats import check_tracker, codec_frames, track_beats
-from vampbench.api.models import Models, paths_of
+from vampbench.api.models import Models, each_of, paths_of, rate_of
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
 from vampnet_models.chain import pipeline
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.chain.families import family_of_chain
+from vampnet_models.chain.families import family_of_chain, in_family
 from vampnet_models.chain.pipeline import Chain
 from vampnet_models.chain.tokens import (
     COARSE_SAMPLING,
@@ -121,6 +121,7 @@ def vamp(
     sampling: SamplingOptions = COARSE_SAMPLING,
     tracker: str | Path | None = None,
     duration_s: float | None = None,
+    sample_rate_hz: int | None = None,
     threads: int = 0,
     progress: Listener = None,
 ) -> Vamped:
@@ -128,6 +129,7 @@ def vamp(
 
     `models` are the four stages, the built-in ones by default; `stages` names some of them one by
     one. With a beat `tracker` (.onnx), the frames around each beat that it hears are kept, too.
+    `sample_rate_hz` is that of a codec of which its file does not tell it.
     Raises InputError for a recording, a model or an output that cannot be used.
     """
     heard, source, target = Heard(progress), Path(recording), Path(output)
@@ -143,7 +145,7 @@ def vamp(
     if tracker is not None:
         check_tracker(Path(tracker))
     with scratch_folder() as scratch:
-        found = find_stages(models, stages or {}, scratch)
+        found = find_stages(models, stages or {}, scratch, sample_rate_hz)
         # Before the sessions are opened, which takes seconds.
         family = family_of_chain(found.values())
         recorded = read_audio(source)
@@ -194,13 +196,19 @@ def _beats(
 
 
 def find_stages(
-    models: Models | None, given: Mapping[Role, str | Path], scratch: Path
+    models: Models | None,
+    given: Mapping[Role, str | Path],
+    scratch: Path,
+    sample_rate_hz: int | None = None,
 ) -> dict[Role, Artifact]:
     """The model of each stage: the one that was named, else that of `models` by its role.
 
-    Without `models`, the built-in ones, which are written to `scratch`. Raises InputError when a
-    stage has none, or a named model has another role.
+    Without `models`, the built-in ones, which are written to `scratch`. The rate is as for
+    `open_models`. Raises InputError when a stage has none, or a named model has another role.
     """
+    if models is not None and not isinstance(models, str | Path):
+        models = each_of(models)
+        sample_rate_hz = sample_rate_hz or rate_of(models)
     if models is None and not given.keys() >= set(CHAIN_ROLES):
         models = builtin_models(scratch)
     found: dict[Role, Artifact] = {}
@@ -220,7 +228,8 @@ def find_stages(
         else:
             where = models if isinstance(models, str | Path) else "the models"
             raise InputError(f"{where}: no {role.value} model is there; name one for this stage")
-    return stages
+    rated = in_family(list(stages.values()), sample_rate_hz)
+    return dict(zip(stages, rated, strict=True))
 
 
 def open_chain(stages: Mapping[Role, Artifact], threads: int) -> Chain:

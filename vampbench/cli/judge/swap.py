@@ -32,6 +32,7 @@ from vampnet_models.text import percent
     show_default=True,
     help="Sampling steps of the coarse model.",
 )
+@options.sample_rate
 @options.threads
 @options.as_json
 def swap(
@@ -40,6 +41,7 @@ def swap(
     audio: Path | None,
     clips: int,
     steps: int,
+    sample_rate_hz: int | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -60,6 +62,7 @@ def swap(
         audio,
         clips=clips,
         steps=steps,
+        sample_rate_hz=sample_rate_hz,
         threads=threads,
         progress=console,
     )

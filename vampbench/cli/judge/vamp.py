@@ -92,6 +92,7 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     show_default=True,
     help="One seed, the same tokens.",
 )
+@options.sample_rate
 @options.threads
 @options.output
 @options.as_json
@@ -114,6 +115,7 @@ def vamp_command(
     typical_mass: float,
     duration_s: float | None,
     seed: int,
+    sample_rate_hz: int | None,
     threads: int,
     out: Path,
     as_json: bool,
@@ -149,6 +151,7 @@ def vamp_command(
         ),
         tracker=beats,
         duration_s=duration_s,
+        sample_rate_hz=sample_rate_hz,
         threads=threads,
         progress=console,
     )
