@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from optimize.runtime.check import promised_share
 from vampbench.cli.console import Console
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FloatNode, MixedNode, VariantRecord
@@ -33,6 +32,9 @@ def tell(
     facts: RuntimeFacts, record: VariantRecord | None, console: Console, *, indent: str = ""
 ) -> None:
     """Print what the runtime made of a model, and of which variant it is."""
+    # As in `vampbench.work.runtime`: where nothing was read back, no recipe is needed.
+    from optimize.runtime.check import promised_share
+
     promised = record is not None and promised_share(record.recipe) is not None
     for name, text in _lines_of(facts, promised=promised):
         console.say(f"{indent}{name:<11} {text}" if indent else f"{name:<16} {text}")

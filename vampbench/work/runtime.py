@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from optimize.runtime.check import missed_promise, read_back, with_runtime
 from optimize.variant import read_record, record_path
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
@@ -32,6 +31,9 @@ def check(artifact: Artifact, feeds: Feeds | None = None) -> Checked:
     `feeds` give the shapes of a model of no known role. Raises InputError when that cannot be
     done: a damaged record, a folder that cannot be written.
     """
+    # Imported by who asks: it brings every recipe, and who only looks at a model needs none.
+    from optimize.runtime.check import missed_promise, read_back, with_runtime
+
     shapes = None if feeds is None else {name: tuple(v.shape) for name, v in feeds.items()}
     record = record_beside(artifact.path)
     if record is None:

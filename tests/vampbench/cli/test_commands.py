@@ -305,7 +305,7 @@ def test_what_lists_commands_imports_none(words, environment):
 @pytest.mark.parametrize(
     ("words", "unneeded"),
     [
-        (["inspect"], {"onnxscript", "soundfile", "jinja2", "profiles.report"}),
+        (["inspect"], {"onnxscript", "soundfile", "jinja2", "profiles.report", "optimize.recipes"}),
         (["weights", "-o", "out.onnx"], {"jinja2", "profiles.report", "profiles.measure.measure"}),
         (["fp16", "-o", "out.onnx"], {"jinja2", "profiles.report", "profiles.measure.measure"}),
     ],
