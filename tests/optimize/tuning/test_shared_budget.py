@@ -71,6 +71,12 @@ def test_a_bound_on_size_asks_for_mixtures_that_use_it(monkeypatch: pytest.Monke
     assert 1 <= len(heard.notes) <= 4
 
 
+def test_it_ends_after_the_most_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_budget, "_MOST_ROUNDS", 1)
+    _, heard = spent(monkeypatch, 1200)
+    assert len(heard.notes) == 1 and "round 1 of at most 1" in heard.notes[0]
+
+
 def test_without_a_bound_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     tuned, heard = spent(monkeypatch, None)
     assert heard.notes == []
