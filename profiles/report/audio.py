@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from profiles.report.charts.scales import linear_axis
 from profiles.report.charts.svg import element, figure, group, label, line
-from profiles.report.views.run import AudioFile
 from profiles.report.views.units import NBSP, bytes_text, seconds_text
+from vampnet_models.records import results as records
 
 WIDTH, LEFT, RIGHT, TOP, HEIGHT, BOTTOM = 360.0, 44.0, 10.0, 6.0, 128.0, 38.0
 _RANGE_DB = 80.0
@@ -125,8 +125,11 @@ class Sound:
     problem: str | None
 
 
-def load_sound(file: AudioFile, folder: Path) -> Sound:
+def load_sound(file: records.Sound | str, folder: Path) -> Sound:
     """Embed a sound of the run's folder; what cannot be embedded says why."""
+    if isinstance(file, str):
+        # Runs of earlier versions hold the path alone.
+        file = records.Sound(file)
     path = (folder / file.path).resolve()
     media = _MEDIA.get(path.suffix.lower())
     if not path.is_relative_to(folder.resolve()):
@@ -148,14 +151,16 @@ def load_sound(file: AudioFile, folder: Path) -> Sound:
         return _absent(file, "holds no samples")
     data = base64.b64encode(path.read_bytes()).decode("ascii")
     length = f"{seconds_text(len(mono) / rate_hz)}, {rate_hz / 1000:g}\u00a0kHz"
+    title = file.name or file.path
     return Sound(
-        title=file.title,
+        title=title,
         note=f"{file.note} · {length}" if file.note else length,
         uri=f"data:{media};base64,{data}",
-        picture=spectrogram(mono, rate_hz, name=f"Spectrogram of {file.title}"),
+        picture=spectrogram(mono, rate_hz, name=f"Spectrogram of {title}"),
         problem=None,
     )
 
 
-def _absent(file: AudioFile, why: str) -> Sound:
-    return Sound(file.title, file.note or "", None, None, f"{file.path} {why}: not embedded")
+def _absent(file: records.Sound, why: str) -> Sound:
+    title = file.name or file.path
+    return Sound(title, file.note or "", None, None, f"{file.path} {why}: not embedded")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from profiles.report.views.choices import choices_of
-from profiles.report.views.run import Run, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
 from vampnet_models.records.profiles import Failure, Measurement, Profile
+from vampnet_models.records.results import Results, Variant
+from vampnet_models.records.variant import FloatNode, VariantRecord
+
+_T = TypeVar("_T")
 
 _FEW_POSITIONS = 5_000
 """Agreements over fewer positions than this are too coarse to compare."""
@@ -43,7 +47,7 @@ class LeftInFloat:
     groups: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
-def cautions_of(run: Run) -> tuple[Caution, ...]:
+def cautions_of(run: Results) -> tuple[Caution, ...]:
     """The warnings of a run, those that change a decision first; empty kinds are left out."""
     variants = [(m, v, f"{m.name} · {v.recipe}") for m in run.models for v in m.variants]
     larger = [
@@ -53,14 +57,16 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         if v.bytes is not None and m.source_bytes and v.bytes > m.source_bytes
     ]
     few = [
-        f"{name}: {count_text(v.accuracy.n_positions)} {'beats' if m.is_beats else 'positions'}"
+        f"{name}: {count_text(v.judged.n_positions)} {'beats' if m.is_beats else 'positions'}"
         for m, v, name in variants
-        if v.accuracy.n_positions is not None
-        and v.accuracy.token_agreement is not None
-        and v.accuracy.n_positions < (_FEW_BEATS if m.is_beats else _FEW_POSITIONS)
+        if v.judged.n_positions is not None
+        and v.judged.token_agreement is not None
+        and v.judged.n_positions < (_FEW_BEATS if m.is_beats else _FEW_POSITIONS)
     ]
     unmatched = _folded(
-        (name, f"{u.rule} at {u.node}: {u.reason}") for _, v, name in variants for u in v.unmatched
+        (name, f"{u.rule} at {u.node}: {u.reason}")
+        for _, v, name in variants
+        for u in _made(v, lambda made: made.unmatched)
     )
     made = [
         Caution("Larger than their source", "Not worth shipping for size.", tuple(larger), True),
@@ -99,12 +105,16 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
         Caution(
             "Made with a warning",
             "",
-            _folded((name, text) for _, v, name in variants for text in v.warnings),
+            _folded(
+                (name, text)
+                for _, v, name in variants
+                for text in _made(v, lambda made: made.warnings)
+            ),
         ),
         Caution(
             "About the accuracy",
             "",
-            _folded((name, text) for _, v, name in variants for text in v.accuracy.notes),
+            _folded((name, text) for _, v, name in variants for text in v.judged.notes),
         ),
         Caution("Sums that disagree", "Read the results file before quoting them.", _sums(run)),
         Caution(
@@ -116,20 +126,35 @@ def cautions_of(run: Run) -> tuple[Caution, ...]:
     return tuple(c for c in made if c.lines)
 
 
-def left_in_float(run: Run) -> tuple[LeftInFloat, ...]:
+def left_in_float(run: Results) -> tuple[LeftInFloat, ...]:
     """Per variant: which nodes stayed in float, and why."""
     made = []
     for name, v in _variants_of(run):
         grouped: dict[tuple[str, str], list[str]] = {}
-        for node in v.float_nodes:
+        nodes = _made(v, _float_nodes)
+        for node in nodes:
             grouped.setdefault((node.op_type, node.reason), []).append(node.node)
-        groups = tuple((op, reason, tuple(nodes)) for (op, reason), nodes in grouped.items())
+        groups = tuple((op, reason, tuple(each)) for (op, reason), each in grouped.items())
         if groups:
-            made.append(LeftInFloat(name, len(v.float_nodes), groups))
+            made.append(LeftInFloat(name, len(nodes), groups))
     return tuple(made)
 
 
-def _variants_of(run: Run) -> list[tuple[str, Variant]]:
+def _made(variant: Variant, of: Callable[[VariantRecord], Sequence[_T]]) -> Sequence[_T]:
+    """What the record of a made variant holds; nothing of one that was not made."""
+    return () if variant.record is None else of(variant.record)
+
+
+def _float_nodes(made: VariantRecord) -> tuple[FloatNode, ...]:
+    """Those left in float, then those in another precision, which stands before the reason."""
+    mixed = (
+        FloatNode(node.node, node.op_type, f"{node.precision}: {node.reason}")
+        for node in made.mixed_nodes
+    )
+    return (*made.float_nodes, *mixed)
+
+
+def _variants_of(run: Results) -> list[tuple[str, Variant]]:
     """Every variant with a name for lists: `model · recipe`."""
     return [(f"{m.name} · {v.recipe}", v) for m in run.models for v in m.variants]
 
@@ -137,14 +162,14 @@ def _variants_of(run: Run) -> list[tuple[str, Variant]]:
 def _broken(variants: list[tuple[str, Variant]]) -> list[str]:
     lines = []
     for name, v in variants:
-        if v.accuracy.nonfinite:
-            lines.append(f"{name}: {plural(v.accuracy.nonfinite, 'value')} not finite")
-        if v.accuracy.clipped:
-            lines.append(f"{name}: {plural(v.accuracy.clipped, 'clipped sample')}")
+        if v.judged.nonfinite:
+            lines.append(f"{name}: {plural(v.judged.nonfinite, 'value')} not finite")
+        if v.judged.clipped:
+            lines.append(f"{name}: {plural(v.judged.clipped, 'clipped sample')}")
     return lines
 
 
-def _of_profiles(run: Run, texts: Callable[[Profile], Sequence[str]]) -> tuple[str, ...]:
+def _of_profiles(run: Results, texts: Callable[[Profile], Sequence[str]]) -> tuple[str, ...]:
     owners = [(f"{m.name} · FP32 source", m.profiles) for m in run.models]
     owners += [(name, v.profiles) for name, v in _variants_of(run)]
     return _folded(
@@ -167,7 +192,7 @@ def _first(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {plural(len(names) - 1, 'other')}"
 
 
-def _sums(run: Run) -> tuple[str, ...]:
+def _sums(run: Results) -> tuple[str, ...]:
     lines = []
     for choice in choices_of(run):
         if choice.missing or choice.bytes is None or choice.summed_bytes is None:

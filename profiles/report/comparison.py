@@ -15,8 +15,7 @@ from profiles.report.tables.machine import audio_rows, host_rows
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.changes import Change, Changes, Timing, changes_of
 from profiles.report.views.choices import recipes_of
-from profiles.report.views.read import load_results, read_run
-from profiles.report.views.run import Run, Variant
+from profiles.report.views.read import load_results
 from profiles.report.views.units import (
     agreement_range,
     agreement_text,
@@ -26,6 +25,7 @@ from profiles.report.views.units import (
     ratio_text,
 )
 from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.results import Results, Variant
 
 _COLUMNS = ("Size then", "Size now", "Agreement then", "Agreement now", "Agreement")
 
@@ -35,7 +35,7 @@ def write_comparison(then: Path, now: Path, out: Path, *, other_machine: bool = 
 
     Raises InputError when one cannot be read, or when `out` cannot be written.
     """
-    runs = [read_run(load_results(path)) for path in (then, now)]
+    runs = [load_results(path) for path in (then, now)]
     changes = changes_of(*runs, other_machine=other_machine)
     write_text(out, render_comparison(changes))
     return changes
@@ -84,7 +84,7 @@ def change_texts(row: Change) -> tuple[str, ...]:
     return row.model, row.recipe, sizes, f"{kept}: {row.kept}", "; ".join(times) or "-"
 
 
-def _side(name: str, run: Run) -> dict[str, object]:
+def _side(name: str, run: Results) -> dict[str, object]:
     return {
         "name": name,
         "run": run,
@@ -132,7 +132,7 @@ def _row(row: Change, targets: tuple[str, ...], marks: dict[str, Mark]) -> Row:
 def _kept(variant: Variant | None) -> Cell:
     if variant is None:
         return absent("-")
-    accuracy = variant.accuracy
+    accuracy = variant.judged
     if accuracy.token_agreement is not None:
         span = accuracy.interval
         return measured(

@@ -23,10 +23,9 @@ from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
 from profiles.report.views.choices import choices_of, recipes_of
 from profiles.report.views.kernels import timed_kernels
-from profiles.report.views.read import load_results, read_run
-from profiles.report.views.run import Model
+from profiles.report.views.read import load_results
 from vampnet_models.onnxfile.artifact import write_text
-from vampnet_models.records.results import Results
+from vampnet_models.records.results import Model, Results
 
 
 def write_report(results_path: Path, out: Path) -> str:
@@ -43,31 +42,30 @@ def write_report(results_path: Path, out: Path) -> str:
 
 def render_report(results: Results, folder: Path) -> str:
     """The page for the content of a results.json; `folder` is where its sounds are."""
-    run = read_run(results)
-    marks = marks_for(recipes_of(run))
-    choices = choices_of(run)
+    marks = marks_for(recipes_of(results))
+    choices = choices_of(results)
     return render_page(
         "report.html.jinja",
-        run=run,
-        marks=[marks[name] for name in recipes_of(run)],
-        verdict=verdict_of(run, choices),
-        choice_table=choice_table(run, choices, marks),
-        models=[_model_view(model, marks) for model in run.models],
-        sounds=[audio.load_sound(file, folder) for file in run.audio],
-        runtime=runtime_table(run, marks),
-        runtime_lines=runtime_lines(run),
-        packaging=phones.packaging_table(run, marks),
-        devices=phones.device_table(run, marks),
-        device_sources=phones.device_sources(run, marks),
-        refusals=phones.refusals(run),
+        run=results,
+        marks=[marks[name] for name in recipes_of(results)],
+        verdict=verdict_of(results, choices),
+        choice_table=choice_table(results, choices, marks),
+        models=[_model_view(model, marks) for model in results.models],
+        sounds=[audio.load_sound(sound, folder) for sound in results.audio],
+        runtime=runtime_table(results, marks),
+        runtime_lines=runtime_lines(results),
+        packaging=phones.packaging_table(results, marks),
+        devices=phones.device_table(results, marks),
+        device_sources=phones.device_sources(results, marks),
+        refusals=phones.refusals(results),
         evidence=evidence_table(folder),
         missing_evidence=missing_evidence(folder),
-        host=machine.host_rows(run),
-        coverage=machine.coverage(run),
-        profile_details=machine.profile_details(run),
-        cautions=cautions.cautions_of(run),
-        left_in_float=cautions.left_in_float(run),
-        audio_rows=machine.audio_rows(run.audio_set),
+        host=machine.host_rows(results),
+        coverage=machine.coverage(results),
+        profile_details=machine.profile_details(results),
+        cautions=cautions.cautions_of(results),
+        left_in_float=cautions.left_in_float(results),
+        audio_rows=machine.audio_rows(results.audio_set),
     )
 
 

@@ -18,7 +18,6 @@ from profiles.report.views.choices import (
     source_bytes,
     whole_chain,
 )
-from profiles.report.views.run import Model, Run
 from profiles.report.views.target_lines import target_line
 from profiles.report.views.units import (
     agreement_text,
@@ -30,6 +29,7 @@ from profiles.report.views.units import (
     round_bytes_text,
 )
 from profiles.targets.order import profilers
+from vampnet_models.records.results import Model, Results
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Verdict:
     targets: tuple[tuple[str, str, str], ...]
 
 
-def verdict_of(run: Run, choices: tuple[Choice, ...]) -> Verdict:
+def verdict_of(run: Results, choices: tuple[Choice, ...]) -> Verdict:
     """Judge the run: total before, what the best choices weigh and keep."""
     total, least = source_bytes(run), headline(choices)
     if not run.models:
@@ -93,7 +93,7 @@ def _rank(shown: Choice, choices: tuple[Choice, ...]) -> str:
     return "at the smallest" if shown == smallest(choices) else f"in {shown.name}"
 
 
-def _summary(run: Run, least: Choice) -> str:
+def _summary(run: Results, least: Choice) -> str:
     share = least.share
     kept = ""
     if least.worst_agreement is not None:
@@ -116,7 +116,7 @@ def _together(n: int) -> str:
     return "The one model" if n == 1 else f"All {plural(n, 'model')} together"
 
 
-def _goal_sentence(run: Run, least: Choice) -> str:
+def _goal_sentence(run: Results, least: Choice) -> str:
     if not whole_chain(run):
         return (
             f"The {GOAL_TEXT} goal is about all four models together; this run does not hold them."
@@ -133,7 +133,7 @@ def _goal_sentence(run: Run, least: Choice) -> str:
     return f"That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
 
 
-def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
+def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
     made: list[Notice] = []
     seeded = [m.name for m in run.models if m.weights == "seeded"]
     if seeded:
@@ -169,13 +169,13 @@ def _notices(run: Run, choices: tuple[Choice, ...]) -> list[Notice]:
     if missed:
         made.append(Notice("alarm", f"{plural(len(missed), 'promise')} missed", ", ".join(missed)))
     if run.skipped:
-        reasons = "; ".join(reason for _, reason in run.skipped)
+        reasons = "; ".join(each.reason for each in run.skipped)
         made.append(
             Notice("alarm", f"{plural(len(run.skipped), 'file')} could not be read", reasons)
         )
     if failed:
         made.append(Notice("alarm", f"{plural(len(failed), 'variant')} failed", ", ".join(failed)))
-    steps = [f"{m.name}: {text}" for m in run.models for text in m.failed_steps]
+    steps = [f"{m.name}: {s.step}: {s.reason}" for m in run.models for s in m.failed_steps]
     if steps:
         made.append(Notice("alarm", f"{plural(len(steps), 'step')} failed", "; ".join(steps)))
     return made

@@ -13,7 +13,6 @@ from profiles.report.tables.details import detail_table
 from profiles.report.tables.runtime import runtime_table
 from profiles.report.tables.table import Table
 from profiles.report.tables.variants import variant_table
-from profiles.report.views.read import read_run
 from vampnet_models.records.results import Model, Results
 
 _NOTHING = ("none", "not recorded")
@@ -30,13 +29,12 @@ def html_of(
 
     Columns of which nothing is known are left out.
     """
-    run = read_run(Results(models=(model,)))
-    (shown,) = run.models
-    marks = marks_for(v.recipe for v in shown.variants)
-    latency = figures.latencies(shown, marks)
+    run = Results(models=(model,))
+    marks = marks_for(v.recipe for v in model.variants)
+    latency = figures.latencies(model, marks)
     tables = (
-        ("Size, accuracy and time", _filled(variant_table(shown, marks)), "Variant"),
-        ("More figures", _filled(detail_table(shown, marks)), "Variant"),
+        ("Size, accuracy and time", _filled(variant_table(model, marks)), "Variant"),
+        ("More figures", _filled(detail_table(model, marks)), "Variant"),
         ("The runtime's own graph", _filled(runtime_table(run, marks)), "Variant"),
     )
     return render_part(
@@ -44,8 +42,8 @@ def html_of(
         title=title,
         lines=lines,
         tables=[each for each in tables if each[1].columns],
-        figures=(*figures.agreements(shown, marks), *([] if latency is None else [latency])),
-        marks=[marks[v.recipe] for v in shown.variants],
+        figures=(*figures.agreements(model, marks), *([] if latency is None else [latency])),
+        marks=[marks[v.recipe] for v in model.variants],
         left_in_float=left_in_float(run),
         warnings=warnings,
     )

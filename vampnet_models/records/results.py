@@ -11,7 +11,9 @@ from typing import Any, Literal
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
 from vampnet_models.records.profiles import Profile
+from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
+from vampnet_models.spec import Role
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ class Variant:
         """A file was made, whether or not it kept the promised accuracy."""
         return self.status in ("ok", "missed")
 
+    @property
+    def judged(self) -> AccuracyReport:
+        """The accuracy, without figures where it was not compared."""
+        return self.accuracy or AccuracyReport(n_positions=None, nonfinite=None)
+
+    @property
+    def runtime(self) -> RuntimeFacts | None:
+        """What the runtime made of it; None where that was not read back."""
+        return None if self.record is None else self.record.runtime
+
 
 WhyCode = Literal["nothing-smaller", "overflows", "slower", "damage", "whole-model"]
 
@@ -116,6 +128,11 @@ class Block:
     options: tuple[BlockOption, ...] = ()
     why: Why | str | None = None
     nodes: int | None = None
+
+    @property
+    def words(self) -> str:
+        """Why it got no smaller precision, for a person."""
+        return self.why.text if isinstance(self.why, Why) else self.why or ""
 
 
 Accepts = Literal["any", "one", "up-to", "none", "declared"]
@@ -172,6 +189,16 @@ class Model:
     coverage: BothCoverages = field(default_factory=BothCoverages)
     blocks: tuple[Block, ...] = ()
     free_running: FreeRunning | None = None
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether audio metrics stand in for token agreement."""
+        return self.role == Role.CODEC_DECODER
+
+    @property
+    def is_beats(self) -> bool:
+        """Whether agreement counts beats, not tokens."""
+        return self.role == Role.BEATS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from profiles.report.charts.marks import Mark
 from profiles.report.charts.scales import Axis, agreement_axis, bytes_axis, db_axis, seconds_axis
 from profiles.report.charts.sensitivity import sensitivity_chart
 from profiles.report.charts.tradeoff import Point, tradeoff_chart
-from profiles.report.views.run import Model, Variant
 from profiles.report.views.target_lines import title_of
 from profiles.report.views.units import (
     agreement_text,
@@ -30,6 +29,7 @@ from profiles.report.views.units import (
 )
 from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
 from vampnet_models.records.profiles import Estimate, Measurement, Profile, measured_on
+from vampnet_models.records.results import Model, Variant
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def undrawn(model: Model) -> tuple[str, ...]:
     for v in model.variants:
         if not v.usable:
             lines.append(f"{v.recipe}: {v.status}, {v.reason or 'no reason given'}")
-        elif quality is None or quality.of(v.accuracy) is None:
+        elif quality is None or quality.of(v.judged) is None:
             lines.append(f"{v.recipe}: accuracy not measured")
-        elif math.isnan(quality.of(v.accuracy) or 0.0):
+        elif math.isnan(quality.of(v.judged) or 0.0):
             lines.append(f"{v.recipe}: accuracy is not a number")
     return tuple(lines)
 
@@ -138,7 +138,7 @@ def sensitivities(model: Model, marks: dict[str, Mark]) -> tuple[Figure, ...]:
 
 
 def _quality(model: Model) -> _Quality | None:
-    made = [v.accuracy for v in model.variants if v.usable]
+    made = [v.judged for v in model.variants if v.usable]
     shares = [a.token_agreement for a in made if a.token_agreement is not None]
     if not model.is_decoder and shares:
         floors = [a.floor for a in made if a.floor is not None]
@@ -213,16 +213,16 @@ def _point(
     cost: str,
     measured: bool,
 ) -> Point | None:
-    y = quality.of(variant.accuracy)
+    y = quality.of(variant.judged)
     if y is None or math.isnan(y):
         return None
-    on_tokens = y == variant.accuracy.token_agreement
+    on_tokens = y == variant.judged.token_agreement
     return Point(
         mark=marks[variant.recipe],
         x=x,
         y=y,
         x_range=x_range,
-        y_range=variant.accuracy.interval if on_tokens else None,
+        y_range=variant.judged.interval if on_tokens else None,
         measured=measured,
         missed=variant.status == "missed",
         text=f"{variant.recipe}: {cost}{'' if measured else ' (estimate)'}, {quality.text(y)}",
@@ -239,7 +239,7 @@ def _codebooks(
 ) -> Figure | None:
     series = []
     for v in model.variants:
-        found = [(float(c.codebook), value(c)) for c in v.accuracy.per_codebook]
+        found = [(float(c.codebook), value(c)) for c in v.judged.per_codebook]
         values = tuple((x, y) for x, y in found if y is not None and not math.isnan(y))
         if v.usable and values:
             series.append(Series(marks[v.recipe], values))
@@ -249,7 +249,7 @@ def _codebooks(
     floor = _lowest(
         (float(c.codebook), c.floor)
         for v in model.variants
-        for c in v.accuracy.per_codebook
+        for c in v.judged.per_codebook
         if with_floor
     )
     return Figure(
@@ -276,16 +276,16 @@ def _lowest(found: Iterable[tuple[float, float | None]]) -> tuple[tuple[float, f
 def _mask_ratios(model: Model, marks: dict[str, Mark]) -> Figure | None:
     series = []
     for v in model.variants:
-        found = [(m.mask_ratio, m.agreement) for m in v.accuracy.per_mask_ratio]
+        found = [(m.mask_ratio, m.agreement) for m in v.judged.per_mask_ratio]
         values = tuple(sorted((x, y) for x, y in found if y is not None and not math.isnan(y)))
         if v.usable and values:
             series.append(Series(marks[v.recipe], values))
     if not series:
         return None
     floors = _lowest(
-        (m.mask_ratio, m.floor) for v in model.variants for m in v.accuracy.per_mask_ratio
+        (m.mask_ratio, m.floor) for v in model.variants for m in v.judged.per_mask_ratio
     )
-    overall = [v.accuracy.floor for v in model.variants if v.accuracy.floor is not None]
+    overall = [v.judged.floor for v in model.variants if v.judged.floor is not None]
     if not floors and overall:
         floors = ((0.0, min(overall)), (1.0, min(overall)))
     floor = Series(series[0].mark, floors) if floors else None

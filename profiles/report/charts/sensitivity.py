@@ -10,8 +10,7 @@ from markupsafe import Markup
 from profiles.report.charts.marks import Mark
 from profiles.report.charts.scales import Axis
 from profiles.report.charts.svg import figure, group, label, line, rectangle, tooltip
-from profiles.report.views.run import Block
-from vampnet_models.records.results import BlockOption
+from vampnet_models.records.results import Block, BlockOption
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BOTTOM = 760.0, 290.0, 14.0, 30.0, 19.0, 44.0
 _LEAST = 1e-8
@@ -39,7 +38,7 @@ def sensitivity_chart(blocks: Sequence[Block], marks: Mapping[str, Mark], *, nam
     rows = []
     for i, block in enumerate(blocks):
         y = TOP + ROW * (i + 0.5)
-        parts = [label(4, y + 4, _short(block.name), "tick")]
+        parts = [label(4, y + 4, _short(block.block), "tick")]
         # What it got comes last, above what coincides with it.
         for option in sorted(block.options, key=lambda o: o.precision == block.chosen):
             mark = marks.get(option.precision)
@@ -65,7 +64,7 @@ def _axis(worst: float) -> Axis:
 def _said(block: Block, option: BlockOption) -> str:
     chosen = ", chosen" if option.precision == block.chosen else ""
     time = "" if option.time_ratio is None else f", {option.time_ratio:.2f} x the model's time"
-    return f"{block.name}: {option.precision}{chosen}: damage {option.damage:.2e}{time}"
+    return f"{block.block}: {option.precision}{chosen}: damage {option.damage:.2e}{time}"
 
 
 def _short(name: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, fact, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Block, Model
 from profiles.report.views.units import bytes_text
-from vampnet_models.records.results import BlockOption
+from vampnet_models.records.results import Block, BlockOption, Model
 
 _COLUMNS = ("Gets", "Damage alone", "Saves")
 
@@ -22,7 +21,7 @@ def _row(block: Block, mark: Mark | None) -> Row:
     got = next((o for o in block.options if o.precision == block.chosen), None)
     damage, saves = (absent(), absent()) if got is None else _figures(got)
     cells = (words(block.chosen), damage, saves)
-    return Row(block.name, None if mark is None else mark.icon, "ok", block.why or "", cells)
+    return Row(block.block, None if mark is None else mark.icon, "ok", block.words, cells)
 
 
 def _figures(option: BlockOption) -> tuple[Cell, Cell]:

@@ -18,7 +18,6 @@ from profiles.report.views.choices import (
     source_bytes,
     whole_chain,
 )
-from profiles.report.views.run import Run
 from profiles.report.views.units import (
     NBSP,
     agreement_text,
@@ -28,9 +27,10 @@ from profiles.report.views.units import (
     ratio_text,
     seconds_text,
 )
+from vampnet_models.records.results import Results
 
 
-def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) -> Table:
+def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mark]) -> Table:
     """Before, then after per recipe and per set."""
     total = source_bytes(run)
     top = max((c.bytes or 0.0 for c in choices), default=0.0)
@@ -60,7 +60,7 @@ def choice_table(run: Run, choices: tuple[Choice, ...], marks: dict[str, Mark]) 
     return Table(columns, (source, *(_choice_row(run, c, marks, top) for c in choices)))
 
 
-def _choice_row(run: Run, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
+def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
     n, decoder = len(counted(run)), any(m.is_decoder for m in run.models)
     made = n - len(choice.missing)
     if choice.missing:
@@ -101,7 +101,7 @@ def _span(choice: Choice) -> tuple[str, ...]:
     return (f"{choice.cpu_interval[0]:.2f}\u2013{choice.cpu_interval[1]:.2f}",)
 
 
-def _music(run: Run, name: str) -> tuple[Cell, ...]:
+def _music(run: Results, name: str) -> tuple[Cell, ...]:
     """The chain's time on this CPU; no cell where no chain was measured at all."""
     found = [c for c in run.chains if c.target == "cpu"]
     if not found:
@@ -110,7 +110,7 @@ def _music(run: Run, name: str) -> tuple[Cell, ...]:
     return (measured(seconds, seconds_text),)
 
 
-def _goal(run: Run, size: float | None, full_size: float | None) -> Cell:
+def _goal(run: Results, size: float | None, full_size: float | None) -> Cell:
     if not whole_chain(run):
         return absent("needs all four models")
     if any(is_small(m) for m in run.models):

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from profiles.report.tables.cells import Cell, absent, fact
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import FeedCoverage, Model
 from profiles.report.views.units import count_text, percent_text, plural
+from vampnet_models.records.results import Model
+from vampnet_models.records.variant import FeedCoverage
 
 _COLUMNS = (
     "Feeds",
@@ -22,7 +23,9 @@ _COLUMNS = (
 
 def coverage_table(model: Model) -> Table:
     """A row for each side; without rows where nothing was recorded."""
-    rows = (Row(c.side, None, "ok", "", _cells(c)) for c in model.coverage)
+    found = model.coverage
+    sides = (("calibration", found.calibration), ("evaluation", found.evaluation))
+    rows = (Row(name, None, "ok", "", _cells(c)) for name, c in sides if c is not None)
     return Table(_COLUMNS, tuple(rows))
 
 
@@ -31,7 +34,7 @@ def outside_lines(model: Model) -> tuple[str, ...]:
     return tuple(
         f"{o.recipe}: {o.tensor}"
         + ("" if o.share is None else f": {percent_text(o.share)} of its values")
-        for o in model.outside
+        for o in model.coverage.outside
     )
 
 

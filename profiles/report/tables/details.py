@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Model, Variant
 from profiles.report.views.units import (
     NBSP,
     agreement_text,
@@ -17,6 +18,7 @@ from profiles.report.views.units import (
 )
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import measured_on
+from vampnet_models.records.results import Model, Variant
 
 _TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
 _BEAT_DETAILS = (
@@ -53,7 +55,7 @@ def _beat_figures(accuracy: AccuracyReport) -> tuple[Cell, ...]:
 
 
 def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
-    a, cpu = variant.accuracy, measured_on(variant.profiles, "cpu")
+    a, cpu = variant.judged, measured_on(variant.profiles, "cpu")
     if model.is_decoder:
         figures: tuple[Cell, ...] = (
             measured(a.si_sdr_db, db_text),
@@ -79,13 +81,15 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         measured(len(cpu.samples_s) or None if cpu else None, count_text),
         measured(cpu.threads if cpu else None, count_text),
     )
+    made = variant.record
     counted = (
-        words(", ".join(f"{k} {count_text(v)}" for k, v in variant.fusions.items() if v) or "none"),
-        words(
-            ", ".join(f"{k} {count_text(v)}" for k, v in variant.precision.items())
-            or "not recorded"
-        ),
+        words(_counts({} if made is None else made.fusions) or "none"),
+        words(_counts({} if made is None else made.precision) or "not recorded"),
     )
     return Row(
         variant.recipe, marks[variant.recipe].icon, variant.status, "", (*figures, *times, *counted)
     )
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count_text(n)}" for name, n in found.items() if n)

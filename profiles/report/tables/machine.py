@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from profiles.report.tables.phones import SHOWN_AS_PHONES
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.kernels import SHOWN_AS_KERNELS, timed_kernels
-from profiles.report.views.run import Run
 from profiles.report.views.target_lines import how_to_measure
 from profiles.report.views.units import (
     NBSP,
@@ -25,7 +24,7 @@ from profiles.report.views.units import (
 from profiles.targets.order import profilers
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.profiles import Estimate, NotMeasured, Profile
-from vampnet_models.records.results import Audio
+from vampnet_models.records.results import Audio, Results
 
 _LABELS = {
     "cpu": "processor",
@@ -129,9 +128,9 @@ class TargetRow:
     note: str
 
 
-def host_rows(run: Run) -> tuple[tuple[str, str], ...]:
+def host_rows(run: Results) -> tuple[tuple[str, str], ...]:
     """The machine's facts as the run recorded them."""
-    return _fact_rows(run.host)
+    return _fact_rows(run.host.items())
 
 
 def audio_rows(audio: Audio) -> tuple[tuple[str, str], ...]:
@@ -145,7 +144,7 @@ def audio_rows(audio: Audio) -> tuple[tuple[str, str], ...]:
     )
 
 
-def coverage(run: Run) -> tuple[TargetRow, ...]:
+def coverage(run: Results) -> tuple[TargetRow, ...]:
     """A line per target: measured, estimated, not measured, and how to get the rest."""
     variants = [v for m in run.models for v in m.variants if v.usable]
     targets = dict.fromkeys(
@@ -168,7 +167,7 @@ def coverage(run: Run) -> tuple[TargetRow, ...]:
     return (*made, *_extras(run))
 
 
-def _extras(run: Run) -> tuple[TargetRow, ...]:
+def _extras(run: Results) -> tuple[TargetRow, ...]:
     """What a run measures only when asked to, and how to ask."""
     found = (
         ("operators, roofline", sum(bool(timed_kernels(m)) for m in run.models), _OPERATORS_HOW),
@@ -184,7 +183,7 @@ def _extras(run: Run) -> tuple[TargetRow, ...]:
     return tuple(made)
 
 
-def profile_details(run: Run) -> tuple[tuple[str, Table], ...]:
+def profile_details(run: Results) -> tuple[tuple[str, Table], ...]:
     """Per target: the recorded figures that stand nowhere else, by model and recipe."""
     owners = [(f"{m.name} · FP32 source", "source", m.profiles) for m in run.models]
     owners += [

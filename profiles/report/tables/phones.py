@@ -11,7 +11,6 @@ from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.choices import is_small
-from profiles.report.views.run import Run
 from profiles.report.views.units import NBSP, bytes_text, percent_text, plural, seconds_range
 from profiles.targets.mobile import MOBILE
 from vampnet_models.records.profiles import (
@@ -22,6 +21,7 @@ from vampnet_models.records.profiles import (
     Profile,
     RuntimeCoverage,
 )
+from vampnet_models.records.results import Results
 
 SHOWN_AS_PHONES = frozenset(
     {"devices", "coverage", "platforms", "stores", "required_operators", "operators"}
@@ -38,7 +38,7 @@ class Refusals:
     lines: tuple[str, ...]
 
 
-def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
+def packaging_table(run: Results, marks: dict[str, Mark]) -> Table:
     """Delivered size, ORT format, store limits, and what each platform takes of the graph.
 
     Without the limits where a model is far smaller than the published one: any store holds those.
@@ -56,7 +56,7 @@ def packaging_table(run: Run, marks: dict[str, Mark]) -> Table:
     return Table(("Compressed", "ORT format", *stores, *platforms), tuple(rows))
 
 
-def device_table(run: Run, marks: dict[str, Mark]) -> Table:
+def device_table(run: Results, marks: dict[str, Mark]) -> Table:
     """Estimated time of one call per device."""
     found = _mobile(run, marks)
     names = tuple(dict.fromkeys(d.device for _, profile in found for d in profile.devices))
@@ -67,7 +67,7 @@ def device_table(run: Run, marks: dict[str, Mark]) -> Table:
     return Table(names, tuple(rows) if names else ())
 
 
-def device_sources(run: Run, marks: dict[str, Mark]) -> tuple[str, ...]:
+def device_sources(run: Results, marks: dict[str, Mark]) -> tuple[str, ...]:
     """Where each device's figures are from, and how far to trust them."""
     lines = {
         d.device: f"{d.device} ({d.platform or 'platform unknown'}): {d.source}; "
@@ -78,7 +78,7 @@ def device_sources(run: Run, marks: dict[str, Mark]) -> tuple[str, ...]:
     return tuple(lines.values())
 
 
-def refusals(run: Run) -> tuple[Refusals, ...]:
+def refusals(run: Results) -> tuple[Refusals, ...]:
     """Per runtime (CUDA too), what it refuses and why, over all variants."""
     refused: dict[str, dict[str, int]] = {}
     for model in run.models:
@@ -103,7 +103,7 @@ def _coverages(profile: Profile) -> tuple[RuntimeCoverage, ...]:
     return () if covered is None else (covered,)
 
 
-def _mobile(run: Run, marks: dict[str, Mark]) -> list[tuple[Row, Estimate]]:
+def _mobile(run: Results, marks: dict[str, Mark]) -> list[tuple[Row, Estimate]]:
     """A row without cells for each source and variant with a mobile profile, and that profile."""
     found = []
     for model in run.models:

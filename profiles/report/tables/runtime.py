@@ -8,8 +8,8 @@ from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, fact, words
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.choices import recipes_of
-from profiles.report.views.run import Run, Variant
 from profiles.report.views.units import bytes_text, count_text, percent_text, plural
+from vampnet_models.records.results import Results, Variant
 from vampnet_models.records.runtime_facts import RuntimeFacts
 
 _NOT_CHECKED = "not checked"
@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 
 
-def runtime_table(run: Run, marks: dict[str, Mark]) -> Table:
+def runtime_table(run: Results, marks: dict[str, Mark]) -> Table:
     """A row per variant that was made; without rows when none was."""
     rows = [
         Row(f"{m.name} · {v.recipe}", marks[v.recipe].icon, v.status, "", _cells(v))
@@ -34,7 +34,7 @@ def runtime_table(run: Run, marks: dict[str, Mark]) -> Table:
     return Table(_COLUMNS, tuple(rows))
 
 
-def runtime_lines(run: Run) -> tuple[str, ...]:
+def runtime_lines(run: Results) -> tuple[str, ...]:
     """A sentence per recipe over all models: its integer arithmetic, its float16 run as float32."""
     lines = []
     for recipe in recipes_of(run):

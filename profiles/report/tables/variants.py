@@ -6,7 +6,6 @@ from profiles.measure.stats import paired_ratio, verdict
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
 from profiles.report.tables.table import Row, Table
-from profiles.report.views.run import Model, Variant
 from profiles.report.views.target_lines import estimate_of
 from profiles.report.views.units import (
     NBSP,
@@ -25,6 +24,7 @@ from profiles.targets.contract import Profiler
 from profiles.targets.order import profilers
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import Estimate, Failure, Measurement, Profile, measured_on
+from vampnet_models.records.results import Model, Variant
 
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -78,8 +78,8 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         (
             fact(variant.bytes, bytes_text),
             fact(share, percent_text, larger),
-            _accuracy_cell(model, variant.accuracy),
-            measured(variant.accuracy.n_positions, count_text),
+            _accuracy_cell(model, variant.judged),
+            measured(variant.judged.n_positions, count_text),
             _median(variant.profiles.get("cpu")),
             _ratio_cell(cpu, measured_on(model.profiles, "cpu")),
             measured(cpu.peak_rss_bytes if cpu else None, bytes_text),

@@ -8,9 +8,9 @@ from typing import Any
 from profiles.host import differences
 from profiles.measure.stats import OTHER_RUN_MARGIN, Verdict, verdict
 from profiles.measure.two_runs import Shift, Times, shift_of
-from profiles.report.views.run import Model, Run, Variant
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import Failure, Measurement, NotMeasured, Profile
+from vampnet_models.records.results import Model, Results, Variant
 
 _Hosts = tuple[dict[str, object], dict[str, object]]
 """The machines of the two runs, then and now."""
@@ -66,16 +66,16 @@ class Change:
 class Changes:
     """All variants of both runs, and what keeps them from being compared outright."""
 
-    then: Run
-    now: Run
+    then: Results
+    now: Results
     rows: tuple[Change, ...]
     notices: tuple[str, ...]
 
 
-def changes_of(then: Run, now: Run, *, other_machine: bool = False) -> Changes:
+def changes_of(then: Results, now: Results, *, other_machine: bool = False) -> Changes:
     """Compare two runs; times of another machine only with `other_machine`."""
-    unlike = differences(dict(now.host), dict(then.host))
-    hosts = None if other_machine else (dict(then.host), dict(now.host))
+    unlike = differences(now.host, then.host)
+    hosts = None if other_machine else (then.host, now.host)
     models = {m.name: m for m in then.models}
     names = dict.fromkeys([*models, *(m.name for m in now.models)])
     later = {m.name: m for m in now.models}
@@ -101,7 +101,7 @@ def _model(name: str, then: Model | None, now: Model | None, hosts: _Hosts | Non
 
 
 def _side_json(variant: Variant) -> dict[str, Any]:
-    accuracy = variant.accuracy
+    accuracy = variant.judged
     return {
         "bytes": variant.bytes,
         "token_agreement": accuracy.token_agreement,
@@ -114,7 +114,7 @@ def _kept(then: Variant | None, now: Variant | None) -> str:
     """Whether it keeps more or fewer tokens: only where the two intervals lie apart."""
     if then is None or now is None:
         return "not compared"
-    old, new = _interval(then.accuracy), _interval(now.accuracy)
+    old, new = _interval(then.judged), _interval(now.judged)
     if old is None or new is None:
         return "not compared"
     if new[0] > old[1]:
@@ -160,7 +160,7 @@ def _times(profile: Measurement) -> Times:
     return Times(profile.samples_s, profile.yardstick_s, profile.noisy)
 
 
-def _notices(then: Run, now: Run, unlike: tuple[str, ...]) -> list[str]:
+def _notices(then: Results, now: Results, unlike: tuple[str, ...]) -> list[str]:
     made = []
     if unlike:
         made.append(f"Of different machines: {'; '.join(unlike)}")
@@ -195,6 +195,6 @@ def _machine_notices(rows: list[Change]) -> list[str]:
     ]
 
 
-def _versions(run: Run) -> list[tuple[str, str]]:
-    versions = dict(run.host).get("versions")
+def _versions(run: Results) -> list[tuple[str, str]]:
+    versions = run.host.get("versions")
     return [(str(k), str(v)) for k, v in versions.items()] if isinstance(versions, dict) else []

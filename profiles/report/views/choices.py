@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller
 from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
-from profiles.report.views.run import Model, Run, Variant
 from vampnet_models.records.profiles import measured_on
+from vampnet_models.records.results import Model, Results, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 GOAL_BYTES = 1.8e9
@@ -67,13 +67,13 @@ def _role_of(model: Model) -> Role:
     return Role(model.role) if model.role in set(Role) else Role.GENERIC
 
 
-def whole_chain(run: Run) -> bool:
+def whole_chain(run: Results) -> bool:
     """Whether the run holds exactly one model of each of the four roles."""
     roles = [_role_of(m) for m in counted(run)]
     return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
 
 
-def counted(run: Run) -> tuple[Model, ...]:
+def counted(run: Results) -> tuple[Model, ...]:
     """The models that sums and choices count: without beat trackers, if others are there.
 
     The chain plays without a beat tracker.
@@ -81,19 +81,19 @@ def counted(run: Run) -> tuple[Model, ...]:
     return tuple(m for m in run.models if not m.is_beats) or run.models
 
 
-def recipes_of(run: Run) -> tuple[str, ...]:
+def recipes_of(run: Results) -> tuple[str, ...]:
     """All recipes, in order of appearance."""
     return tuple(dict.fromkeys(v.recipe for m in run.models for v in m.variants))
 
 
-def source_bytes(run: Run) -> float | None:
+def source_bytes(run: Results) -> float | None:
     """All sources together, or None when one is not recorded."""
     sizes = [m.source_bytes for m in counted(run)]
     known = [s for s in sizes if s is not None]
     return sum(known) if known and len(known) == len(sizes) else None
 
 
-def choices_of(run: Run) -> tuple[Choice, ...]:
+def choices_of(run: Results) -> tuple[Choice, ...]:
     """Every recipe and then every set, in the order of the results.
 
     Where each model has one variant, a recipe of its own, the set says it all.
@@ -157,7 +157,7 @@ def _eligible(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def _choice(
-    run: Run, name: str, kind: str, parts: str, recipes: dict[str, str], stated: float | None
+    run: Results, name: str, kind: str, parts: str, recipes: dict[str, str], stated: float | None
 ) -> Choice:
     served: list[tuple[Model, Variant]] = []
     for model in counted(run):
@@ -168,13 +168,13 @@ def _choice(
     summed = sum(sizes) if len(sizes) == len(served) and sizes else None
     missing = tuple(m.name for m in counted(run) if m.name not in names)
     agreements = [
-        (v.accuracy.token_agreement, m.name, v.accuracy.floor)
+        (v.judged.token_agreement, m.name, v.judged.floor)
         for m, v in served
-        if v.accuracy.token_agreement is not None
+        if v.judged.token_agreement is not None
     ]
     expected = [m for m, _ in served if not m.is_decoder]
     worst = min(agreements, default=None) if len(agreements) == len(expected) else None
-    decoded = [v.accuracy.si_sdr_db for m, v in served if m.is_decoder]
+    decoded = [v.judged.si_sdr_db for m, v in served if m.is_decoder]
     return Choice(
         name=name,
         kind=kind,
@@ -223,7 +223,7 @@ def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float
     return found.low, found.high
 
 
-def _full_size(run: Run, served: Sequence[tuple[Model, Variant]]) -> float | None:
+def _full_size(run: Results, served: Sequence[tuple[Model, Variant]]) -> float | None:
     """What the published models would weigh if each shrank by the same share (an estimate)."""
     if not whole_chain(run) or len(served) != len(counted(run)):
         return None

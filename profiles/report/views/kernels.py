@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from profiles.report.views.run import Model
 from vampnet_models.records.profiles import OperatorTimes, Peaks, Profile, Roofline, measured_on
+from vampnet_models.records.results import Model
 
 SHOWN_AS_KERNELS = frozenset({"operator_times", "peaks", "roofline"})
 """Fields of a measurement that this module reads."""

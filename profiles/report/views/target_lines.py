@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from profiles.measure.stats import Verdict
 from profiles.report.views.choices import counted, recipes_of
-from profiles.report.views.run import Run
 from profiles.report.views.units import NBSP, plural, ratio_text, seconds_range
 from profiles.targets.order import profilers
 from vampnet_models.records.profiles import (
@@ -17,12 +16,13 @@ from vampnet_models.records.profiles import (
     Profile,
     measured_on,
 )
+from vampnet_models.records.results import Results
 
 _Span = tuple[float, float]
 """The low and the high end of an estimate, in seconds."""
 
 
-def target_line(run: Run, target: str) -> tuple[str, str, str]:
+def target_line(run: Results, target: str) -> tuple[str, str, str]:
     """(target as shown, kind, sentence) of one target."""
     shown = title_of(target)
     profiles = [v.profiles.get(target) for m in run.models for v in m.variants if v.usable]
@@ -40,7 +40,7 @@ def target_line(run: Run, target: str) -> tuple[str, str, str]:
     return shown, "absent", f"not measured; {how_to_measure(target, profiles)}{guess}"
 
 
-def _speed(run: Run, target: str) -> str:
+def _speed(run: Results, target: str) -> str:
     """The largest gain whose interval leaves the noise, in words."""
     measured = [
         (p, v.recipe, m.name)
@@ -63,7 +63,7 @@ def _speed(run: Run, target: str) -> str:
     return f"; the largest gain is {best}{caution}"
 
 
-def _guess(run: Run, target: str) -> str:
+def _guess(run: Results, target: str) -> str:
     """What one call of each model is estimated to take: in FP32, and by the quickest recipe."""
     models = counted(run)
     before = _summed([m.profiles.get(target) for m in models])

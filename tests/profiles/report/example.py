@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from profiles.report.views.read import read_run
-from profiles.report.views.run import Run
 from vampnet_models.records import results as records
 from vampnet_models.records.generic import RESULTS, record_of
 
@@ -50,11 +48,6 @@ REASON = "ConvInteger is slower than Conv in float, and the encoder has no MatMu
 def results_of(values: Mapping[str, object]) -> records.Results:
     """The record of these values."""
     return record_of(records.Results, dict(values), RESULTS, "results")
-
-
-def run_of(values: Mapping[str, object]) -> Run:
-    """What the report shows of these values."""
-    return read_run(results_of(values))
 
 
 def example_results() -> Results:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from profiles.report import audio
-from profiles.report.views.run import AudioFile
+from vampnet_models.records.results import Sound
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_sound_is_embedded_byte_for_byte(folder: Path) -> None:
-    sound = audio.load_sound(AudioFile("a.wav", "a", "int8"), folder)
+    sound = audio.load_sound(Sound("a.wav", "a", "int8"), folder)
     assert sound.problem is None and sound.uri is not None and sound.picture is not None
     media, _, data = sound.uri.partition(",")
     assert media == "data:audio/wav;base64"
@@ -44,12 +44,12 @@ def test_a_sound_is_embedded_byte_for_byte(folder: Path) -> None:
     ],
 )
 def test_what_cannot_be_embedded_says_why(folder: Path, path: str, why: str) -> None:
-    sound = audio.load_sound(AudioFile(path, "t", None), folder)
+    sound = audio.load_sound(Sound(path, "t", None), folder)
     assert sound.uri is None
     assert sound.problem is not None and why in sound.problem and path in sound.problem
 
 
 def test_large_sounds_stay_outside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio, "_EMBED_AT_MOST_BYTES", 1_000)
-    sound = audio.load_sound(AudioFile("a.wav", "a", None), folder)
+    sound = audio.load_sound(Sound("a.wav", "a", None), folder)
     assert sound.problem is not None and "above the 1.00\u00a0kB" in sound.problem

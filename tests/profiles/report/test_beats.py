@@ -14,8 +14,8 @@ from profiles.report.tables.details import detail_table
 from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
 from profiles.report.views.choices import choices_of, recipes_of, source_bytes, whole_chain
-from profiles.report.views.run import Run
-from tests.profiles.report.example import results_of, run_of
+from tests.profiles.report.example import results_of
+from vampnet_models.records.results import Results
 
 
 def with_beats(results: dict[str, Any], agreement: float | None = 0.93) -> dict[str, Any]:
@@ -44,11 +44,11 @@ def with_beats(results: dict[str, Any], agreement: float | None = 0.93) -> dict[
 
 
 @pytest.fixture
-def run(results: dict[str, Any]) -> Run:
-    return run_of(with_beats(results))
+def run(results: dict[str, Any]) -> Results:
+    return results_of(with_beats(results))
 
 
-def test_its_tables_speak_of_beats(run: Run) -> None:
+def test_its_tables_speak_of_beats(run: Results) -> None:
     model = run.models[-1]
     marks = marks_for(recipes_of(run))
     table = variant_table(model, marks)
@@ -61,15 +61,15 @@ def test_its_tables_speak_of_beats(run: Run) -> None:
     assert "not measured" in row[3]
 
 
-def test_its_chart_has_beats_on_the_axis(run: Run) -> None:
+def test_its_chart_has_beats_on_the_axis(run: Results) -> None:
     marks = marks_for(recipes_of(run))
     charts = [str(f.chart) for f in figures.tradeoffs(run.models[-1], marks)]
     assert charts and all("beats within 20 ms" in c for c in charts)
     assert figures.agreements(run.models[-1], marks) == ()
 
 
-def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Run) -> None:
-    alone = run_of(results)
+def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Results) -> None:
+    alone = results_of(results)
     assert whole_chain(run)
     assert source_bytes(run) == source_bytes(alone)
     assert choices_of(run) == choices_of(alone)
@@ -79,16 +79,16 @@ def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Run) -> No
 
 def test_a_run_of_nothing_else_counts_it(results: dict[str, Any]) -> None:
     both = with_beats(results)
-    run = run_of({**both, "models": both["models"][-1:], "totals": {}, "sets": []})
+    run = results_of({**both, "models": both["models"][-1:], "totals": {}, "sets": []})
     assert source_bytes(run) == 1_500_000
     assert "of the beats" in verdict_of(run, choices_of(run)).summary
 
 
-def test_few_means_fewer_beats(results: dict[str, Any], run: Run) -> None:
+def test_few_means_fewer_beats(results: dict[str, Any], run: Results) -> None:
     assert not [c for c in cautions_of(run) if c.title == "Few positions"]
     few = with_beats(results)
     few["models"][-1]["variants"][0]["accuracy"]["n_positions"] = 99
-    (caution,) = [c for c in cautions_of(run_of(few)) if c.title == "Few positions"]
+    (caution,) = [c for c in cautions_of(results_of(few)) if c.title == "Few positions"]
     assert caution.lines == ("wavebeat · fused: 99 beats",)
 
 

@@ -16,7 +16,7 @@ import soundfile
 from profiles.report.comparison import render_comparison
 from profiles.report.render import render_report
 from profiles.report.views.changes import changes_of
-from tests.profiles.report.example import results_of, run_of
+from tests.profiles.report.example import results_of
 from tests.profiles.report.kernels import with_kernels
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -96,7 +96,7 @@ def test_the_keyboard_reaches_everything(
     page: Path, compared: bool, results: dict[str, Any]
 ) -> None:
     if compared:
-        run = run_of(results)
+        run = results_of(results)
         page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
     script = """
       document.querySelectorAll('details').forEach(function (d) { d.open = true; });
@@ -121,7 +121,7 @@ def test_the_keyboard_reaches_everything(
 
 
 def test_a_comparison_opens_without_errors(page: Path, results: dict[str, Any]) -> None:
-    run = run_of(results)
+    run = results_of(results)
     page.write_text(render_comparison(changes_of(run, run)), encoding="utf-8")
     done = browse(page, "--dump-dom")
     assert not re.findall(r"^.*CONSOLE.*$", done.stderr, re.MULTILINE)

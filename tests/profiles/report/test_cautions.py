@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.report.cautions import cautions_of, left_in_float
-from tests.profiles.report.example import run_of
+from tests.profiles.report.example import results_of
 
 
 def lines(results: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {c.title: c.lines for c in cautions_of(run_of(results))}
+    return {c.title: c.lines for c in cautions_of(results_of(results))}
 
 
 def test_warnings_of_the_example(results: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def test_totals_that_disagree_with_their_variants_are_found(results: dict[str, A
 
 
 def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> None:
-    left = {entry.variant: entry for entry in left_in_float(run_of(results))}
+    left = {entry.variant: entry for entry in left_in_float(results_of(results))}
     assert "codec_encoder · fused" not in left
     static = left["codec_encoder · int8-static"]
     assert static.total == 4
@@ -70,6 +70,6 @@ def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> N
 def test_long_lists_start_closed_unless_they_are_grave(results: dict[str, Any]) -> None:
     clips = [{"name": f"{i}.wav", "reason": "silent"} for i in range(9)]
     results["audio_set"]["dropped"] = clips
-    found = {c.title: c.open for c in cautions_of(run_of(results))}
+    found = {c.title: c.open for c in cautions_of(results_of(results))}
     assert not found["Clips that were dropped"]
     assert found["Larger than their source"] and found["Made with a warning"]

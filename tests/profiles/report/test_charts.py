@@ -24,8 +24,8 @@ from profiles.report.charts.scales import (
 )
 from profiles.report.charts.tradeoff import Point, best, tradeoff_chart
 from profiles.report.render import render_report
-from profiles.report.views.run import Model, Run
-from tests.profiles.report.example import results_of, run_of
+from tests.profiles.report.example import results_of
+from vampnet_models.records.results import Model, Results
 
 MARKS = marks_for(["fp16", "<mine> & yours"])
 
@@ -36,7 +36,7 @@ def point(x: float, y: float, **changes: Any) -> Point:
     return Point(x=x, y=y, **(fields | changes))
 
 
-def model_of(run: Run, name: str) -> Model:
+def model_of(run: Results, name: str) -> Model:
     return next(m for m in run.models if m.name == name)
 
 
@@ -98,7 +98,7 @@ def test_floor_lies_where_its_agreement_is() -> None:
 
 
 def test_missed_variants_are_ringed(results: dict[str, Any]) -> None:
-    run = run_of(results)
+    run = results_of(results)
     marks = marks_for(v.recipe for v in run.models[0].variants)
     size, *_ = figures.tradeoffs(model_of(run, "coarse"), marks)
     assert str(size.chart).count("missed-ring") == 1
@@ -107,7 +107,7 @@ def test_missed_variants_are_ringed(results: dict[str, Any]) -> None:
 
 
 def test_each_model_gets_the_charts_of_its_kind(results: dict[str, Any]) -> None:
-    run = run_of(results)
+    run = results_of(results)
     marks = marks_for(v.recipe for v in run.models[0].variants)
     captions = {
         m.name: [f.caption for f in (*figures.tradeoffs(m, marks), *figures.agreements(m, marks))]
@@ -126,7 +126,7 @@ def test_each_model_gets_the_charts_of_its_kind(results: dict[str, Any]) -> None
 
 
 def test_floor_is_drawn_per_codebook_and_per_mask_ratio(results: dict[str, Any]) -> None:
-    run = run_of(results)
+    run = results_of(results)
     marks = marks_for(v.recipe for v in run.models[0].variants)
     for figure in figures.agreements(model_of(run, "coarse"), marks):
         assert 'class="floor-line"' in figure.chart
@@ -138,7 +138,7 @@ def test_an_agreement_of_zero_is_drawn(
     variant = variant_of(results, "coarse", "fp16")
     for entry in variant["accuracy"]["per_mask_ratio"]:
         entry["agreement"] = 0.0
-    run = run_of(results)
+    run = results_of(results)
     marks = marks_for(v.recipe for v in run.models[0].variants)
     chart = ET.fromstring(figures.agreements(model_of(run, "coarse"), marks)[1].chart)
     assert len([t for t in chart.iter("title") if t.text == "fp16"]) == 1
@@ -146,7 +146,7 @@ def test_an_agreement_of_zero_is_drawn(
 
 def test_what_is_not_drawn_says_why(results: dict[str, Any]) -> None:
     results["models"][1]["variants"][0]["accuracy"] = None
-    run = run_of(results)
+    run = results_of(results)
     assert figures.undrawn(model_of(run, "coarse")) == ("fused: accuracy not measured",)
     (line,) = figures.undrawn(model_of(run, "c2f"))
     assert "failed" in line and "block size 32" in line
@@ -155,7 +155,7 @@ def test_what_is_not_drawn_says_why(results: dict[str, Any]) -> None:
 def test_the_slowest_sample_is_in_the_picture(results: dict[str, Any]) -> None:
     cpu = results["models"][0]["variants"][0]["profiles"]["cpu"]
     cpu["samples_s"] = [0.01] * 400 + [0.5]
-    run = run_of(results)
+    run = results_of(results)
     marks = marks_for(v.recipe for v in run.models[0].variants)
     figure = figures.latencies(run.models[0], marks)
     assert figure is not None
@@ -237,7 +237,7 @@ def test_a_tuned_model_shows_what_each_block_costs(results: dict[str, Any]) -> N
     ]
     name = "transformer.layers.3.feed_forward.<w_1>/MatMul"
     results["models"][1]["blocks"] = [{"block": name, "chosen": "int8-static", "options": options}]
-    model = run_of(results).models[1]
+    model = results_of(results).models[1]
     marks = marks_for(each["precision"] for each in options)
     (figure,) = figures.sensitivities(model, marks)
     chart = str(figure.chart)
@@ -245,4 +245,4 @@ def test_a_tuned_model_shows_what_each_block_costs(results: dict[str, Any]) -> N
     assert chart.count('class="spread') == 1
     assert "int8-static, chosen: damage 1.00e-04, 0.90 x the model" in chart
     assert "&lt;w_1&gt;" in chart and "<w_1>" not in chart
-    assert figures.sensitivities(run_of(results).models[0], marks) == ()
+    assert figures.sensitivities(results_of(results).models[0], marks) == ()

@@ -10,7 +10,7 @@ import pytest
 
 from profiles.report.comparison import headline, render_comparison
 from profiles.report.views.changes import Change, changes_of
-from tests.profiles.report.example import run_of
+from tests.profiles.report.example import results_of
 
 Results = dict[str, Any]
 Find = Callable[[Results, str, str], Results]
@@ -35,7 +35,7 @@ def row(changes: Any, model: str, recipe: str) -> Change:
 
 
 def test_a_run_against_itself_has_no_difference(results: Results) -> None:
-    run = run_of(results)
+    run = results_of(results)
     changes = changes_of(run, run)
     assert headline(changes) == "No difference in 24\u00a0variants"
     timing = row(changes, "c2f", "fp16").timings[0]
@@ -52,7 +52,7 @@ def test_a_slower_machine_is_a_notice_and_no_slower_variant(results: Results) ->
                 cpu = variant["profiles"]["cpu"]
                 for key in ("samples_s", "yardstick_s"):
                     cpu[key] = [1.4 * s for s in cpu[key]]
-    changes = changes_of(run_of(results), run_of(now))
+    changes = changes_of(results_of(results), results_of(now))
     assert headline(changes) == "No difference in 24\u00a0variants"
     (notice,) = changes.notices
     assert "On cpu the machine itself took 1.40 to 1.40 times as long" in notice
@@ -61,29 +61,29 @@ def test_a_slower_machine_is_a_notice_and_no_slower_variant(results: Results) ->
 
 def test_noisy_times_are_called_neither(results: Results, later: Results, variant_of: Find) -> None:
     variant_of(later, "coarse", "fp16")["profiles"]["cpu"]["noisy"] = True
-    said = headline(changes_of(run_of(results), run_of(later)))
+    said = headline(changes_of(results_of(results), results_of(later)))
     assert said == "Of 24\u00a0variants: 1 too noisy to tell on cpu, 1 less true, 1 smaller"
 
 
 def test_what_moved_is_said(results: Results, later: Results) -> None:
-    changes = changes_of(run_of(results), run_of(later))
+    changes = changes_of(results_of(results), results_of(later))
     said = headline(changes)
     assert said == "Of 24\u00a0variants: 1 slower on cpu, 1 less true, 1 smaller"
     slow = row(changes, "coarse", "fp16").timings[0].shift
     assert slow is not None and slow.ratio.value == pytest.approx(1.5)
     assert row(changes, "coarse", "int4-weights").size_ratio == pytest.approx(0.5, abs=1e-4)
     assert row(changes, "coarse", "int8-weights").kept == "less"
-    back = changes_of(run_of(later), run_of(results))
+    back = changes_of(results_of(later), results_of(results))
     assert "1 faster on cpu, 1 truer, 1 larger" in headline(back)
 
 
 def test_another_machines_times_are_refused(results: Results, later: Results) -> None:
     later["host"]["cpu"] = "Another Processor"
-    refused = changes_of(run_of(results), run_of(later))
+    refused = changes_of(results_of(results), results_of(later))
     timing = row(refused, "coarse", "fp16").timings[0]
     assert timing.shift is None and "--other-machine" in timing.reason
     assert "Of different machines: cpu: 'Example" in refused.notices[0]
-    allowed = changes_of(run_of(results), run_of(later), other_machine=True)
+    allowed = changes_of(results_of(results), results_of(later), other_machine=True)
     shift = row(allowed, "coarse", "fp16").timings[0].shift
     assert shift is not None and shift.verdict == "slower"
     assert allowed.notices == refused.notices
@@ -95,7 +95,7 @@ def test_unlike_inputs_are_not_compared(results: Results, later: Results, varian
     later["audio_set"]["sha256"] = "0" * 64
     later["models"][0]["source_sha256"] = "1" * 64
     later["host"]["versions"]["onnxruntime"] = "9.9"
-    changes = changes_of(run_of(results), run_of(later))
+    changes = changes_of(results_of(results), results_of(later))
     assert "other shapes" in row(changes, "coarse", "fp16").timings[0].reason
     assert "2 threads then, 1 now" in row(changes, "coarse", "fused").timings[0].reason
     said = " ".join(changes.notices)
@@ -105,7 +105,7 @@ def test_unlike_inputs_are_not_compared(results: Results, later: Results, varian
 
 def test_the_page(results: Results, later: Results, page_of: Callable[[str], Any]) -> None:
     later["models"][3]["variants"].pop()
-    html = render_comparison(changes_of(run_of(results), run_of(later)))
+    html = render_comparison(changes_of(results_of(results), results_of(later)))
     page = page_of(html)
     assert len(page.all("article", "model")) == 4
     charts = page.all("svg", "chart")

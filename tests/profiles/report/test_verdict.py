@@ -4,11 +4,11 @@ from typing import Any
 
 from profiles.report.verdict import Verdict, verdict_of
 from profiles.report.views.choices import choices_of
-from tests.profiles.report.example import run_of
+from tests.profiles.report.example import results_of
 
 
 def judge(results: dict[str, Any]) -> Verdict:
-    run = run_of(results)
+    run = results_of(results)
     return verdict_of(run, choices_of(run))
 
 

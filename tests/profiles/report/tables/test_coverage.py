@@ -4,7 +4,7 @@ from typing import Any
 
 from profiles.report.render import render_report
 from profiles.report.tables.coverage import _COLUMNS, coverage_table, outside_lines
-from tests.profiles.report.example import results_of, run_of
+from tests.profiles.report.example import results_of
 
 COVERAGE = {
     "calibration": {
@@ -24,7 +24,7 @@ COVERAGE = {
 
 def test_each_side_says_what_it_exercises(results: dict[str, Any]) -> None:
     results["models"][0]["coverage"] = COVERAGE
-    model = run_of(results).models[0]
+    model = results_of(results).models[0]
     calibration, evaluation = coverage_table(model).rows
     assert [row.name for row in (calibration, evaluation)] == ["calibration", "evaluation"]
     texts = dict(zip(_COLUMNS, (cell.text for cell in calibration.cells), strict=True))

@@ -4,11 +4,11 @@ from profiles.report.charts.marks import marks_for
 from profiles.report.tables.runtime import _COLUMNS, runtime_lines, runtime_table
 from profiles.report.tables.table import Row
 from profiles.report.views.choices import recipes_of
-from tests.profiles.report.example import run_of
+from tests.profiles.report.example import results_of
 
 
 def rows_of(results: dict[str, Any]) -> dict[str, Row]:
-    run = run_of(results)
+    run = results_of(results)
     return {row.name: row for row in runtime_table(run, marks_for(recipes_of(run))).rows}
 
 
@@ -23,7 +23,7 @@ HALF = {"integer_share": 0.5, "upcast": {"nodes": 0, "casts": 0}}
 
 def test_each_variant_says_how_it_runs(results: dict[str, Any]) -> None:
     rows = rows_of(results)
-    usable = [v for m in run_of(results).models for v in m.variants if v.usable]
+    usable = [v for m in results_of(results).models for v in m.variants if v.usable]
     assert len(rows) == len(usable) > 0
     name = results["models"][0]["name"]
     integer, floats, attention, weights, upcast, constants = rows[f"{name} · int8-static"].cells
@@ -48,7 +48,7 @@ def test_each_recipe_is_summed_up_in_a_line(results: dict[str, Any]) -> None:
                     "integer_share": 0.5,
                     "upcast": {"nodes": 0, "casts": 0},
                 }
-    lines = [line.replace("\u00a0", " ") for line in runtime_lines(run_of(results))]
+    lines = [line.replace("\u00a0", " ") for line in runtime_lines(results_of(results))]
     said = dict(line.split(": ", 1) for line in lines)
     assert said["int8-static"].startswith("50.0 % to 96.2 % of each model's arithmetic in integer")
     assert "3 nodes in float16 computed as float32" in said["int8-static"]

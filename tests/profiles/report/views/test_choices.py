@@ -12,11 +12,11 @@ from profiles.report.views.choices import (
     smallest,
     whole_chain,
 )
-from tests.profiles.report.example import run_of
+from tests.profiles.report.example import results_of
 
 
 def test_incomplete_and_missed_choices_never_win(results: dict[str, Any]) -> None:
-    choices = {c.name: c for c in choices_of(run_of(results))}
+    choices = {c.name: c for c in choices_of(results_of(results))}
     assert choices["int8-dynamic"].missing == ("codec_encoder",)
     assert choices["int4-weights"].missing == ("c2f",)
     assert choices["int8-static"].missed == ("coarse",)
@@ -29,32 +29,32 @@ def test_incomplete_and_missed_choices_never_win(results: dict[str, Any]) -> Non
 
 
 def test_a_choice_is_as_good_as_its_worst_model(results: dict[str, Any]) -> None:
-    fp16 = next(c for c in choices_of(run_of(results)) if c.name == "fp16")
+    fp16 = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
     assert fp16.worst_model == "codec_encoder"
     assert fp16.worst_agreement == pytest.approx(1 - 4.5 * 0.0021)
     assert not fp16.within_floor
-    fused = next(c for c in choices_of(run_of(results)) if c.name == "fused")
+    fused = next(c for c in choices_of(results_of(results)) if c.name == "fused")
     assert fused.within_floor
 
 
 def test_the_cpu_ratio_sums_medians(results: dict[str, Any]) -> None:
-    fp16 = next(c for c in choices_of(run_of(results)) if c.name == "fp16")
+    fp16 = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
     models = results["models"]
     theirs = sum(m["profiles"]["cpu"]["median_s"] for m in models)
     mine = sum(m["variants"][1]["profiles"]["cpu"]["median_s"] for m in models)
     assert fp16.cpu_ratio == pytest.approx(mine / theirs)
     del models[0]["variants"][1]["profiles"]["cpu"]
-    fp16 = next(c for c in choices_of(run_of(results)) if c.name == "fp16")
+    fp16 = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
     assert fp16.cpu_ratio is None
 
 
 def test_a_set_takes_each_role_from_its_recipe(results: dict[str, Any]) -> None:
-    mixed = choices_of(run_of(results))[-1]
+    mixed = choices_of(results_of(results))[-1]
     assert mixed.kind == "set"
     assert mixed.complete
     assert mixed.bytes == results["sets"][0]["bytes"]
     results["sets"][0]["parts"].pop("coarse")
-    assert choices_of(run_of(results))[-1].missing == ("coarse",)
+    assert choices_of(results_of(results))[-1].missing == ("coarse",)
 
 
 def test_a_recipe_of_its_own_for_each_model_is_no_row(results: dict[str, Any]) -> None:
@@ -62,24 +62,24 @@ def test_a_recipe_of_its_own_for_each_model_is_no_row(results: dict[str, Any]) -
         each["variants"] = [each["variants"][0] | {"recipe": f"tuned-{number}"}]
         results["sets"][0]["parts"][each["role"]] = f"tuned-{number}"
     results["sets"] = results["sets"][:1]
-    (only,) = choices_of(run_of(results))
+    (only,) = choices_of(results_of(results))
     assert only.kind == "set" and only.complete
     results["sets"] = []
-    assert len(choices_of(run_of(results))) == len(results["models"])
+    assert len(choices_of(results_of(results))) == len(results["models"])
 
 
 def test_full_size_is_an_extrapolation_by_role(results: dict[str, Any]) -> None:
-    fp16 = next(c for c in choices_of(run_of(results)) if c.name == "fp16")
+    fp16 = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
     assert fp16.full_size_bytes == pytest.approx(0.503 * 3.031e9, rel=1e-4)
 
 
 def test_small_and_whole(results: dict[str, Any]) -> None:
-    run = run_of(results)
+    run = results_of(results)
     assert whole_chain(run)
     assert all(is_small(m) for m in run.models)
     results["models"][0]["source_bytes"] = 91_400_000
     results["models"][3]["source_bytes"] = 90_800_000
-    run = run_of(results)
+    run = results_of(results)
     assert [is_small(m) for m in run.models] == [False, True, True, False]
     results["models"].pop()
-    assert not whole_chain(run_of(results))
+    assert not whole_chain(results_of(results))

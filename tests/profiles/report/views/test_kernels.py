@@ -13,7 +13,7 @@ from profiles.report.charts.operators import OTHERS, OUTSIDE, operator_marks, se
 from profiles.report.render import render_report
 from profiles.report.tables.machine import coverage
 from profiles.report.views.kernels import kernel_times, timed_kernels
-from tests.profiles.report.example import results_of, run_of
+from tests.profiles.report.example import results_of
 from tests.profiles.report.kernels import with_kernels
 from vampnet_models.records.profiles import KernelShare, Measurement, Peaks
 
@@ -33,7 +33,7 @@ def measured(results: Results) -> Results:
 
 
 def test_a_stack_keeps_the_whole_time(measured: Results) -> None:
-    found = timed_kernels(run_of(measured).models[0])
+    found = timed_kernels(results_of(measured).models[0])
     assert list(found)[:2] == ["FP32 source", "fused"]
     marks = operator_marks(found)
     assert len(marks) == 8 and list(marks)[-1] == OTHERS
@@ -80,7 +80,7 @@ def test_the_page_shows_them(
 
 
 def test_what_was_not_measured_names_the_command(measured: Results) -> None:
-    found = {line.target: line for line in coverage(run_of(measured))}
+    found = {line.target: line for line in coverage(results_of(measured))}
     operators = found["operators, roofline"]
     assert operators.counts == "measured for 1 of 4\u00a0models"
     assert "run: make report-full" in operators.note
