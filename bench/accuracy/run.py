@@ -30,14 +30,9 @@ from bench import ROOT
 from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Limits, Tool, make
 from bench.printed import Printed
 from calibration.feeds.chain_feeds import FeedSizes
-from calibration.feeds.chain_inputs import (
-    CALIBRATION,
-    EVALUATION,
-    ChainInputs,
-    prepare_inputs,
-    side_feeds,
-)
+from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
 from calibration.feeds.feedset import FeedSet
+from calibration.feeds.model_feeds import CALIBRATION, EVALUATION, side_feeds
 from calibration.feeds.source import Source
 from optimize.fusions.codec import pointwise_conv
 from optimize.fusions.order import fuse

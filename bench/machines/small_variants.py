@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.printed import Printed
-from calibration.feeds.chain_inputs import CALIBRATION, EVALUATION, prepare_inputs, side_feeds
+from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import short_states
+from calibration.feeds.model_feeds import CALIBRATION, EVALUATION, side_feeds
 from calibration.feeds.source import Source
 from optimize.build import build_variant
 from optimize.recipes import Recipe

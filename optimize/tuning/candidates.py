@@ -9,16 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, save_feed
-from calibration.feeds.chain_inputs import (
-    LARGE_BYTES,
-    SEARCH,
-    ChainInputs,
-    feeds_key,
-    feeds_of,
-    side_feeds,
-)
+from calibration.feeds.chain_inputs import ChainInputs
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import profile_feed
+from calibration.feeds.model_feeds import LARGE_BYTES, SEARCH, feeds_key, feeds_of, side_feeds
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import traits_of

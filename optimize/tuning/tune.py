@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import Encoded
-from calibration.feeds.chain_inputs import LARGE_BYTES, ChainInputs
+from calibration.feeds.chain_inputs import ChainInputs
+from calibration.feeds.model_feeds import LARGE_BYTES
 from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.tuning.candidates import TunedModel, accuracy_of, candidates_of

@@ -6,7 +6,7 @@ import soundfile
 from click.testing import CliRunner
 
 from calibration.audio.clips import AudioSet, make_clip
-from calibration.feeds.chain_inputs import evaluation_feeds_of
+from calibration.feeds.model_feeds import evaluation_feeds_of
 from calibration.feeds.source import Source
 from tests import dac
 from tests.vampnet_models import small

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 import pytest
 
-from calibration.feeds import chain_inputs
+from calibration.feeds import model_feeds
 from calibration.feeds.chain_feeds import FeedSizes
 from tests.vampbench.conftest import Finished
 from tests.vampnet_models.others import FIXTURES, foreign, split_form
@@ -24,8 +25,8 @@ RECIPES = ("fused", "int8-static", "int4-weights")
 @pytest.fixture(autouse=True)
 def few_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     few = FeedSizes(clips=2, coarse_states=6, c2f_states=6)
-    monkeypatch.setattr(chain_inputs, "CALIBRATION_SIZES", few)
-    monkeypatch.setattr(chain_inputs, "EVALUATION_SIZES", few)
+    for side in ("CALIBRATION", "EVALUATION"):
+        monkeypatch.setattr(model_feeds, side, replace(getattr(model_feeds, side), sizes=few))
 
 
 def fixed_encoder(path: Path, out: Path) -> None:

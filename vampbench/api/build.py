@@ -8,14 +8,9 @@ from pathlib import Path
 
 from calibration.audio.clips import AudioSet
 from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import (
-    CALIBRATION,
-    EVALUATION,
-    prepare_inputs,
-    side_feeds,
-    sizes_of,
-)
+from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.foresight import longest_feed
+from calibration.feeds.model_feeds import CALIBRATION, EVALUATION, side_feeds, sizes_of
 from calibration.feeds.source import Source
 from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration.feeds.chain_inputs import evaluation_feeds_of
+from calibration.feeds.model_feeds import evaluation_feeds_of
 from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
 from optimize.recipes import fp16_recipe

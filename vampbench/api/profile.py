@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import save_feed
-from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import in_step
+from calibration.feeds.model_feeds import evaluation_feeds_of
 from profiles.host import Host, describe_host
 from profiles.measure.compare import Comparison, Timed, compare, read_timed
 from profiles.measure.rounds import Plan

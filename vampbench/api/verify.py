@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import check_fed, in_step
+from calibration.feeds.model_feeds import evaluation_feeds_of
 from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
 from optimize.truth.golden import load_golden, save_golden

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from calibration.feeds.chain_feeds import FeedSet
-from calibration.feeds.chain_inputs import ChainInputs, feeds_key
+from calibration.feeds.chain_inputs import ChainInputs
 from calibration.feeds.kept_feeds import kept_feeds
+from calibration.feeds.model_feeds import feeds_key
 from optimize.recipes import find_recipe
 from optimize.variant import versions
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify

@@ -10,14 +10,10 @@ from functools import cache, partial
 from pathlib import Path
 
 from calibration.feeds.chain_feeds import FeedSet, save_feed
-from calibration.feeds.chain_inputs import (
-    ChainInputs,
-    feeds_key,
-    feeds_of,
-    prepare_inputs,
-)
+from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
+from calibration.feeds.model_feeds import feeds_key, feeds_of
 from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant

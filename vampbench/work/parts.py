@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.feeds.chain_inputs import EVALUATION, prepare_inputs, side_feeds
+from calibration.feeds.chain_inputs import prepare_inputs
+from calibration.feeds.model_feeds import EVALUATION, side_feeds
 from calibration.feeds.source import Source
 from profiles.bundle.make import Part, promise, reached
 from profiles.bundle.ort_format import in_ort_format

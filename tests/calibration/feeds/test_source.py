@@ -6,17 +6,17 @@ import pytest
 
 from calibration.audio.clips import AudioSet
 from calibration.feeds import source as sources
-from calibration.feeds.chain_inputs import (
+from calibration.feeds.chain_inputs import prepare_inputs
+from calibration.feeds.given import given_in_memory
+from calibration.feeds.model_feeds import (
     CALIBRATION,
     EVALUATION,
     SEARCH,
     evaluation_feeds_of,
     feeds_key,
     feeds_of,
-    prepare_inputs,
     side_feeds,
 )
-from calibration.feeds.given import given_in_memory
 from calibration.feeds.source import Source, source_at
 from tests import tiny_graphs
 from tests.heard import Heard

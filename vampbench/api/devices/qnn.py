@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from calibration.feeds.chain_inputs import evaluation_feeds_of
 from calibration.feeds.lengths import short_states
+from calibration.feeds.model_feeds import evaluation_feeds_of
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
 from vampbench.api.bounds import MOST_STEPS, check_within
