@@ -15,9 +15,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from profiles.imported.perf_test import read_perf_test
 from profiles.imported.trace import read_trace
@@ -26,46 +25,13 @@ from profiles.measure.stats import percentile, summarise
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
 from vampnet_models.onnxfile.artifact import sha256_of
+from vampnet_models.records.imported import Imported
 
-_EVIDENCE = "measured on that device, imported"
 _TOOLS = "onnxruntime_perf_test, ONNX Runtime's profiler or Qualcomm AI Hub"
 _AI_HUB = "Qualcomm AI Hub"
 
 _DOWNLOADED = re.compile(r"_j[0-9a-z]+_results$")
 """What AI Hub's client adds to the job's name."""
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A measurement of another tool on another machine; `median_s` is the tool's own figure where
-    it kept no samples, and `samples_s` is then empty. Memory and load times where it told them.
-
-    `runs` is how many the figures stand for, None where the tool does not say. `first_run_s` is
-    its warm-up, not among the samples. `compute_units` counts the operators that ran on each unit
-    of the device, or by each provider.
-    """
-
-    device: str
-    tool: str
-    model: str
-    source: str
-    source_sha256: str
-    samples_s: tuple[float, ...]
-    median_s: float
-    p10_s: float | None
-    p90_s: float | None
-    runs: int | None
-    first_run_s: float | None
-    session_s: float | None
-    peak_rss_bytes: int | None
-    compute_units: dict[str, int]
-    warnings: tuple[str, ...]
-    kind: Literal["imported"] = "imported"
-    evidence: str = _EVIDENCE
-
-    def as_json(self) -> dict[str, Any]:
-        """The record, JSON values alone."""
-        return asdict(self)
 
 
 def import_profile(path: Path, device: str, model: str | None = None) -> Imported:

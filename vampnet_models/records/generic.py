@@ -27,7 +27,7 @@ class Version:
 
     name: str
     written: int
-    read: tuple[int, ...]
+    read: tuple[int | None, ...]
     remedy: str
 
 
@@ -39,6 +39,9 @@ RESULTS = Version("results.json", 1, (1,), "run again, or use the version that w
 TUNING = Version("tune.json", 1, (1,), "tune again")
 
 PROFILE = Version("profile", 1, (1,), "give what `vampbench profile -o` or `run` has written")
+
+IMPORTED = Version("file of imported profiles", 1, (1, None), "import anew, to another output")
+"""None: files from before it had a version."""
 
 MANIFEST = Version("manifest", 1, (1,), "make the bundle again")
 

@@ -14,6 +14,9 @@ from profiles.report.views.fields import Record
 from profiles.report.views.units import agreement_text, db_text, percent_text, plural, seconds_text
 from vampnet_models.errors import InputError
 from vampnet_models.json_text import parse_json
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import IMPORTED
+from vampnet_models.records.imported import Imported, ImportedFile
 
 _COLUMNS = ("Evidence", "On", "Takes", "Token agreement", "Time")
 _MISSING = (
@@ -30,8 +33,9 @@ def evidence_table(folder: Path) -> Table:
         rows.append(_compiled(name, record))
     for name, record in _records(folder / "arm64.json", ("records",)):
         rows.append(_emulated(name, record, "ARM64 kernels, emulated"))
-    for name, record in _records(folder / "imported.json", ("records",)):
-        rows.append(_imported(record.text("model") or name, record))
+    path = folder / "imported.json"
+    if path.is_file():
+        rows += [_imported(each) for each in read_record(ImportedFile, IMPORTED, path).records]
     return Table(_COLUMNS, tuple(rows))
 
 
@@ -80,18 +84,14 @@ def _emulated(name: str, record: Record, where: str) -> Row:
     return Row(name, None, "ok", "", (words("emulated"), words(where), absent("-"), cell, absent()))
 
 
-def _imported(name: str, record: Record) -> Row:
-    median, low, high = (record.number(key) for key in ("median_s", "p10_s", "p90_s"))
-    if median is None:
-        return Row(name, None, "failed", "no time in the record", ())
+def _imported(record: Imported) -> Row:
+    low, high = record.p10_s, record.p90_s
     spread = (
         () if low is None or high is None else (f"{seconds_text(low)} to {seconds_text(high)}",)
     )
-    where = words(record.text("device") or "unknown device")
-    level = words(record.text("evidence") or "imported")
-    tool = record.text("tool") or "unknown tool"
-    time = measured(median, seconds_text, (*spread, f"by {tool}"))
-    return Row(name, None, "ok", "", (level, where, absent("-"), absent(), time))
+    time = measured(record.median_s, seconds_text, (*spread, f"by {record.tool}"))
+    cells = (words(record.evidence), words(record.device), absent("-"), absent(), time)
+    return Row(record.model, None, "ok", "", cells)
 
 
 def _agreement(emulated: Record) -> Cell:

@@ -5,9 +5,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from profiles.imported.times import _EVIDENCE, import_profile
+from profiles.imported.times import import_profile
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
+from vampnet_models.records.generic import as_json
+from vampnet_models.records.imported import EVIDENCE
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "imported"
 
@@ -41,8 +43,8 @@ def test_a_result_file_of_perf_test_keeps_its_samples(tmp_path):
     assert found.samples_s == pytest.approx((0.010, 0.011, 0.012, 0.013, 0.014))
     assert found.median_s == pytest.approx(0.012)
     assert (found.model, found.device, found.peak_rss_bytes) == ("coarse", "Pixel 9", 52428800)
-    record = found.as_json()
-    assert (record["kind"], record["evidence"]) == ("imported", _EVIDENCE)
+    record = as_json(found)
+    assert (record["kind"], record["evidence"]) == ("imported", EVIDENCE)
 
 
 def test_what_perf_test_prints_has_an_average_and_says_that_there_is_no_spread(tmp_path):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from profiles.imported.times import Imported
 from profiles.imported.times import import_profile as read
-from vampnet_models.cache import Json
-from vampnet_models.errors import InputError
-from vampnet_models.json_text import parse_json
-from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.files import read_record, write_record
+from vampnet_models.records.generic import IMPORTED
+from vampnet_models.records.imported import Imported, ImportedFile
 
 
 def import_profile(
@@ -27,20 +24,16 @@ def import_profile(
     AI Hub's client. `model` names the model where a file does not. Raises InputError for a file
     that is none of these, and where `output` holds something else.
     """
-    records = tuple(read(Path(path), device, model) for path in files)
+    found = tuple(read(Path(path), device, model) for path in files)
     if output is not None:
-        merged = _merged(Path(output), [record.as_json() for record in records])
-        write_text(Path(output), json.dumps({"records": merged}, indent=1) + "\n")
-    return records
+        write_record(ImportedFile(_merged(Path(output), found)), IMPORTED, Path(output))
+    return found
 
 
-def _merged(out: Path, records: list[Json]) -> list[Json]:
+def _merged(out: Path, records: tuple[Imported, ...]) -> tuple[Imported, ...]:
     """What `out` holds already, without the files that come again. Raises InputError."""
     if not out.is_file():
         return records
-    try:
-        earlier = parse_json(out.read_text(encoding="utf-8"))["records"]
-        new = {record["source_sha256"] for record in records}
-        return [r for r in earlier if r["source_sha256"] not in new] + records
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{out}: holds no imported records; choose another output") from None
+    new = {record.source_sha256 for record in records}
+    earlier = read_record(ImportedFile, IMPORTED, out).records
+    return (*(r for r in earlier if r.source_sha256 not in new), *records)

@@ -9,6 +9,8 @@ import click
 from vampbench.api.devices import imported as importing
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampnet_models.records.generic import IMPORTED, versioned
+from vampnet_models.records.imported import ImportedFile
 from vampnet_models.text import megabytes
 
 
@@ -36,30 +38,29 @@ def import_profile(
     """
     console = Console(as_json=as_json)
     found = importing.import_profile(files, device=device, model=model, output=out)
-    records = [record.as_json() for record in found]
-    rows = []
-    for record in records:
-        low, high = (
-            "?" if record[name] is None else f"{record[name] * 1e3:.2f}"
-            for name in ("p10_s", "p90_s")
+    rows = [
+        (
+            each.model,
+            each.tool,
+            f"{each.median_s * 1e3:.2f} ms",
+            _span(each.p10_s, each.p90_s),
+            "-" if each.runs is None else str(each.runs),
+            "-" if each.peak_rss_bytes is None else megabytes(each.peak_rss_bytes),
+            ", ".join(f"{n} {unit}" for unit, n in each.compute_units.items()) or "-",
         )
-        units = ", ".join(f"{n} {unit}" for unit, n in record["compute_units"].items())
-        peak = record["peak_rss_bytes"]
-        rows.append(
-            (
-                record["model"],
-                record["tool"],
-                f"{record['median_s'] * 1e3:.2f} ms",
-                "-" if high == "?" else f"{low} to {high} ms",
-                "-" if record["runs"] is None else str(record["runs"]),
-                "-" if peak is None else megabytes(peak),
-                units or "-",
-            )
-        )
+        for each in found
+    ]
     columns = ("model", "by", "median", "p10 to p90", "runs", "peak", "operators on")
     console.table(f"Measured on {device}, imported", columns, rows)
-    for record in records:
-        for warning in record["warnings"]:
-            console.warn(f"{record['source']}: {warning}")
-    console.json({"records": records})
+    for each in found:
+        for warning in each.warnings:
+            console.warn(f"{each.source}: {warning}")
+    console.json(versioned(ImportedFile(found), IMPORTED))
     return 0
+
+
+def _span(low_s: float | None, high_s: float | None) -> str:
+    if high_s is None:
+        return "-"
+    low = "?" if low_s is None else f"{low_s * 1e3:.2f}"
+    return f"{low} to {high_s * 1e3:.2f} ms"

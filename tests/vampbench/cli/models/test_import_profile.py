@@ -9,8 +9,28 @@ def test_imported_profiles_gather_in_one_file(vampbench, tmp_path):
         done = vampbench("import-profile", path, "--device", "Pixel 9", "-o", out)
         assert done.code == 0
         assert "measured on pixel 9, imported" in done.stderr.lower() + done.stdout.lower()
-    records = json.loads(out.read_text())["records"]
+    content = json.loads(out.read_text())
+    assert content["schema"] == 1
+    records = content["records"]
     assert [(r["model"], r["median_s"]) for r in records] == [("c2f", 0.02), ("coarse", 0.01)]
+
+
+def test_a_file_from_before_it_had_a_version_is_added_to(vampbench, tmp_path):
+    out, given = tmp_path / "imported.json", tmp_path / "coarse.csv"
+    given.write_text("coarse,0.01,1000000,90,0\n")
+    command = ("import-profile", given, "--device", "Pixel 9", "-o", out)
+    assert vampbench(*command).code == 0
+    before = json.loads(out.read_text())
+    del before["schema"]
+    before["records"][0] |= {"source_sha256": "another", "device": "Pixel 8"}
+    out.write_text(json.dumps(before))
+    assert vampbench(*command).code == 0
+    assert [r["device"] for r in json.loads(out.read_text())["records"]] == ["Pixel 8", "Pixel 9"]
+    before["records"][0]["mood"] = 1
+    out.write_text(json.dumps(before))
+    done = vampbench(*command)
+    assert done.code == 2
+    assert done.lines[0].endswith("records[0].mood: no such field; import anew, to another output")
 
 
 def test_a_bad_file_is_one_line_and_leaves_the_output_alone(vampbench, tmp_path):
