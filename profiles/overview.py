@@ -100,10 +100,17 @@ class Issue:
 
 
 def storage_by_use(results: Results) -> list[tuple[str, str, int]]:
-    """(use, recipe, bytes): the codec alone and the whole chain, source and every recipe."""
+    """(use, recipe, bytes): the codec alone and, where there is more, the whole chain.
+
+    For the source and every recipe.
+    """
     rows = []
-    for use, roles in (("codec only", _CODEC), ("whole chain", None)):
-        models = [m for m in _counted(results) if roles is None or m.role in roles]
+    whole = _counted(results)
+    codec = [m for m in whole if m.role in _CODEC]
+    for use, models in (
+        ("codec only", codec),
+        ("whole chain", whole if len(whole) > len(codec) else []),
+    ):
         if not models:
             continue
         rows.append((use, "source", sum(m.source_bytes or 0 for m in models)))

@@ -112,6 +112,12 @@ def test_storage_counts_only_what_exists(results):
     assert not any(use == "whole chain" and recipe == "int4-weights" for use, recipe, _ in rows)
 
 
+def test_a_codec_without_transformers_is_stored_once(results):
+    results["models"] = [m for m in results["models"] if m["name"] == "dec"]
+    rows = storage_by_use(results_of(results))
+    assert {use for use, _, _ in rows} == {"codec only"}
+
+
 def test_keeping_has_a_threshold_for_tokens_and_for_audio():
     assert keeps(read(Variant, variant("a", 1, 0.99), "it", "mend it"))
     assert not keeps(read(Variant, variant("a", 1, 0.989), "it", "mend it"))
