@@ -52,6 +52,7 @@ from vampnet_models.onnxfile.artifact import (
 )
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.generic import as_json
 from vampnet_models.text import megabytes, percent
 
 _EVALUATION_FACTOR = 2
@@ -101,7 +102,7 @@ class Bench:
             row = make(tool, role, source, self.calibration[1], out, limits)
             if "failed" not in row:
                 try:
-                    row["accuracy"] = self._accuracy(tool, out).as_json()
+                    row["accuracy"] = as_json(self._accuracy(tool, out))
                 except (WorkbenchError, subprocess.CalledProcessError) as error:
                     row["failed"] = f"its model does not run: {str(error)[-300:]}"
         return {"tool": tool.name, "settings": json.loads(json.dumps(settings)), **row}

@@ -26,6 +26,7 @@ from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.progress import Reporter
 from vampnet_models.records import results
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.generic import as_json
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import VariantRecord
 
@@ -76,7 +77,7 @@ class Verification:
             "status": self.status,
             "reason": self.reason,
             "opened_instead": {k: None if v is None else str(v) for k, v in instead.items()},
-            "accuracy": self.accuracy.as_json(),
+            "accuracy": as_json(self.accuracy),
             "runtime": None if self.runtime is None else asdict(self.runtime),
         }
 

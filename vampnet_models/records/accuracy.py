@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,6 @@ class AccuracyReport:
     clipped: int | None = None
     nonfinite: int | None = 0
     notes: tuple[str, ...] = field(default=())
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for results.json."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

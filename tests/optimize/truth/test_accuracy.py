@@ -12,6 +12,7 @@ from vampnet_models.architectures.synth import probe_audio
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.generic import as_json
 
 
 def disturbed(path, out, name, change):
@@ -27,7 +28,7 @@ def report(reference, variant, feeds):
     truth = reference_truth(open_artifact(reference), feeds)
     found = compare(truth, variant)
     assert isinstance(found, AccuracyReport)
-    json.dumps(found.as_json(), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def fp16(
         for title, report in compared.items():
             console.say(f"{title}:")
             show(report, console)
-        return {"emulated": {title: report.as_json() for title, report in compared.items()}}
+        return {"emulated": {title: asdict(report) for title, report in compared.items()}}
 
     recipe = fp16_recipe(settings)
     code = convert(model, out, recipe, console, Means(data), afterwards=afterwards)
