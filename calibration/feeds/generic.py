@@ -55,12 +55,10 @@ def generic_feeds(
             reason = reason or reason_of(error, 200)
             continue
         facts = f"random size {size}, integers below {limit}"
-        warning = (
-            f"feeds are {facts}: give real inputs with --feeds FILE.npz for figures that count"
-        )
+        warning = f"feeds are {facts}: give real ones as feeds (FILE.npz) for figures that count"
         return _drawn(spec, size, limit, n_feeds, seed, (warning,) if must_run else ())
     if must_run:
-        raise InputError(f"the model runs with no random input ({reason}); give --feeds FILE.npz")
+        raise InputError(f"the model runs with no random input ({reason}); give feeds (FILE.npz)")
     warning = f"the model runs with no random input ({reason}): give arrays of the sizes it takes"
     return _drawn(spec, _sizes(spec)[0], _limits(spec)[0], n_feeds, seed, (warning,))
 
@@ -85,9 +83,7 @@ def _check(tensor: TensorSpec) -> None:
         )
     drawn = ("float16", "float32", "float64", "int", "uint", "bool", "string")
     if not tensor.ranked or not tensor.dtype.startswith(drawn):
-        raise InputError(
-            f"input {tensor.name} is {tensor.described}: give it with --feeds FILE.npz"
-        )
+        raise InputError(f"input {tensor.name} is {tensor.described}: give it as feeds (FILE.npz)")
 
 
 def _limits(spec: ModelSpec) -> tuple[int, ...]:

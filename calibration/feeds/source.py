@@ -137,7 +137,7 @@ class Source:
             return _apart(own, judging)
         if judging is not None and not self.is_heard_by(artifact):
             raise InputError(
-                f"{judging.audio}: judges {artifact.name} alone; give --feeds to calibrate on"
+                f"{judging.audio}: judges {artifact.name} alone; give feeds to calibrate on, too"
             )
         return own
 
@@ -175,7 +175,7 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     what = "one feed" if n == 1 else f"{n} equal feeds"
     line = (
         f"{feed_set.audio}: {what} both calibrates and evaluates; give two or more, as "
-        "NAME/0, NAME/1, ..., or others with --evaluation-feeds"
+        "NAME/0, NAME/1, ..., or others to judge on"
     )
     both = replace(feed_set, warnings=(*feed_set.warnings, line))
     return both, both

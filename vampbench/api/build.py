@@ -142,7 +142,7 @@ def build_all(
     if is_folder and (out.is_file() or out.suffix == ".onnx"):
         raise InputError(f"{out}: {model} is a folder: give a folder as output too")
     if is_folder and means.ranges is not None:
-        raise InputError(f"{model}: is a folder; --calibration keeps the ranges of one model")
+        raise InputError(f"{model}: is a folder; a calibration kept in a file is of one model")
     if is_folder:
         check_folder(out)
     artifacts = _open(paths, means.source.sample_rate_hz, reporter)
@@ -274,7 +274,7 @@ def _calibration(
     source = means.source
     heard = source.is_heard_by(artifact)
     if means.upstream and source.feeds is not None and not heard:
-        raise InputError(f"{means.upstream[0]}: not used beside --feeds; leave out --upstream")
+        raise InputError(f"{means.upstream[0]}: not used beside feeds; leave out what is upstream")
     beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
     with scratch_folder() as scratch:
         if heard and terms is not None:

@@ -142,7 +142,7 @@ def verify(
     opened = {"reference": stand_in(ours.path), "variant": stand_in(theirs.path)}
     check_same_interface(ours, theirs)
     if golden is not None and data is not None:
-        raise InputError(f"{golden}: holds its own inputs; leave out --audio and --feeds")
+        raise InputError(f"{golden}: holds its own inputs; leave out audio and feeds")
     if golden is not None:
         truth = load_golden(Path(golden), ours)
         check_fed(Path(golden), truth.feeds, theirs)

@@ -63,7 +63,7 @@ def test_integers_stay_within_what_the_model_accepts(tmp_path: Path, rows: int, 
         assert feed["ids"].max() < below
         session.run(feed)
     assert found.sha256 == generic_feeds(open_artifact(path).spec, session, 4).sha256
-    assert "--feeds" in found.warnings[0]
+    assert "as feeds (FILE.npz)" in found.warnings[0]
 
 
 def test_a_long_kernel_gets_a_long_input(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_model_that_runs_with_nothing_random(
     x = value("x", FLOAT, [1, "t"])
     node = ir.node("MatMul", [x, ir.Value(name="w")], outputs=[value("y", FLOAT, [1, 3])])
     path = write(tmp_path / "m.onnx", [x], [node], {"w": np.ones((7, 3), np.float32)})
-    with pytest.raises(InputError, match=r"give --feeds FILE\.npz"):
+    with pytest.raises(InputError, match=r"give feeds \(FILE\.npz\)"):
         generic_feeds(open_artifact(path).spec, open_session(path), 1)
     assert not capfd.readouterr().err
 
@@ -115,7 +115,7 @@ def test_scalars_booleans_and_strings_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "match"),
-    [("sequence", "is a sequence of float32"), ("unranked", "give it with --feeds")],
+    [("sequence", "is a sequence of float32"), ("unranked", "give it as feeds")],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(tmp_path: Path, kind: str, match: str) -> None:
     element = helper.make_tensor_type_proto(TensorProto.FLOAT, None)

@@ -112,7 +112,7 @@ def test_a_side_alone(model, tmp_path):
 def test_what_judges_alone_calibrates_nothing(model, tmp_path):
     judging = given(judging=(4, 5))
     assert numbers(evaluation_feeds_of(model, judging, 1, Reporter())) == [4, 5]
-    with pytest.raises(InputError, match="judging: judges m alone; give --feeds"):
+    with pytest.raises(InputError, match="judging: judges m alone; give feeds"):
         both(judging, model, tmp_path)
 
 

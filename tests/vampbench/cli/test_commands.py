@@ -82,7 +82,7 @@ def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, record
     assert again.result["accuracy"] == first.result["accuracy"]
     both = vampbench(*command, "--golden", golden, "--audio", recordings)
     assert both.code == 2
-    assert "leave out --audio" in both.stderr
+    assert "leave out audio" in both.stderr
     assert vampbench("verify", small, small, "--golden", golden).code == 2
 
 
