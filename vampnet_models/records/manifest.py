@@ -10,7 +10,7 @@ from typing import Literal
 
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport
-from vampnet_models.records.profiles import Delivered, Measurement
+from vampnet_models.records.profiles import Delivered, Profile
 from vampnet_models.telemetry import VARIABLE
 
 
@@ -62,7 +62,7 @@ class BundledModel:
     promise: float
     audio_s: float | None
     accuracy: AccuracyReport | None
-    profile: Measurement | None
+    profile: Profile | None
     format: Literal["onnx", "ort"] = "onnx"
     ort_bytes: int | None = None
     ort_reason: str | None = None

@@ -20,6 +20,7 @@ from vampnet_models.onnxfile.artifact import open_artifact, sha256_of
 from vampnet_models.records.files import read_record
 from vampnet_models.records.generic import MANIFEST
 from vampnet_models.records.manifest import BundledFile, BundledModel, Manifest
+from vampnet_models.records.profiles import Measurement
 
 FRAMES = 40
 
@@ -148,6 +149,16 @@ def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
         (script.File, BundledFile),
     ):
         assert {f.name for f in fields(own)} <= {f.name for f in fields(ours)}
+
+
+def test_a_manifest_with_a_profile_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = bundle(tmp_path) / "manifest.json"
+    values = json.loads(path.read_text())
+    measured = {"kind": "measurement", "target": "cpu", "median_s": 0.1}
+    values["models"][0]["profile"] = measured | {"low_s": None, "assumptions": []}
+    path.write_text(json.dumps(values))
+    (model,) = read_record(Manifest, MANIFEST, path).models
+    assert model.profile == Measurement(target="cpu", median_s=0.1)
 
 
 def test_a_field_that_no_manifest_has_is_named(tmp_path: Path) -> None:
