@@ -92,7 +92,7 @@ def build_variant(
     outputs would not be the source's, or when the result does not load or answers something else.
     """
     if recipe.needs_calibration and calibration is None:
-        raise InputError(f"{recipe.name}: needs calibration feeds; give audio or --feeds")
+        raise InputError(f"{recipe.name}: needs data to calibrate on; give recordings or feeds")
     if out.resolve() in [file.resolve() for file in source.files]:
         raise InputError(f"{out}: is the source itself; choose another output")
     used = calibration if recipe.needs_calibration else None

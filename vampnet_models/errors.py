@@ -71,12 +71,16 @@ def reason_of(error: BaseException, n_characters: int = _REASON_CHARACTERS) -> s
     return end_of(said, n_characters) or type(error).__name__
 
 
+_PASSING = "vampbench_passing"
+"""An attribute of exceptions that are a caller's own."""
+
+
 @contextmanager
 def contained(*foreseen: type[Exception]) -> Iterator[None]:
     """The boundary of one model's step: whatever is raised leaves it as a WorkbenchError.
 
     Errors of ours and the `foreseen` ones pass as they are; so does a reader of our output that
-    has gone.
+    has gone, and what a caller's own function raised within `passing`.
     """
     passing: tuple[type[Exception], ...] = (WorkbenchError, BrokenPipeError, *foreseen)
     try:
@@ -84,7 +88,19 @@ def contained(*foreseen: type[Exception]) -> Iterator[None]:
     except passing:
         raise
     except Exception as error:
+        if getattr(error, _PASSING, False):
+            raise
         raise unforeseen(error) from error
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """A call of a caller's own function: what it raises is the caller's, and is left alone."""
+    try:
+        yield
+    except Exception as error:
+        setattr(error, _PASSING, True)
+        raise
 
 
 def unforeseen(error: Exception) -> WorkbenchError:

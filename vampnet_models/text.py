@@ -54,3 +54,9 @@ def percent(share: float | None) -> str:
     if 0.9999 < share < 1:
         return f"{share * 100:.4f} %"
     return f"{share * 100:.2f} %"
+
+
+def a_type(value: object) -> str:
+    """What a value is, for a sentence: "a float", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

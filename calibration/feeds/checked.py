@@ -30,7 +30,7 @@ def read_feeds(path: Path, spec: ModelSpec) -> FeedSet:
     """
     headers = npz_headers(path)
     headers.pop(LABELS_KEY, None)
-    _check(path, spec, _numbered(path, headers, spec))
+    _check(path, spec, _numbered(path, headers, spec), 0)
     arrays = read_npz(path)
     arrays.pop(LABELS_KEY, None)
     found = checked_feeds(path, arrays, spec)
@@ -38,13 +38,16 @@ def read_feeds(path: Path, spec: ModelSpec) -> FeedSet:
     return replace(found, labels=labels, audio=path.name)
 
 
-def checked_feeds(where: Path | str, arrays: Feeds, spec: ModelSpec) -> FeedSet:
-    """Feeds of arrays by key, as an .npz file holds them. Raises InputError as `read_feeds`."""
+def checked_feeds(where: Path | str, arrays: Feeds, spec: ModelSpec, before: int = 0) -> FeedSet:
+    """Feeds of arrays by key, as an .npz file holds them, after `before` others in messages.
+
+    Raises InputError as `read_feeds`.
+    """
     feeds = _numbered(where, arrays, spec)
-    _check(where, spec, feeds)
+    _check(where, spec, feeds, before)
     plain = tuple(
-        {name: _finite(f"{where}: feed {i}, input {name}", array) for name, array in feed.items()}
-        for i, feed in enumerate(feeds)
+        {name: _finite(f"{where}: sample {i}, input {name}", array) for name, array in feed.items()}
+        for i, feed in enumerate(feeds, before)
     )
     labels = tuple(FeedLabel(clip=f"{where}[{i}]") for i in range(len(plain)))
     return FeedSet(spec.role, plain, labels, audio=str(where), upstream=GIVEN)
@@ -59,18 +62,20 @@ def _numbered(
 
 
 def _check(
-    where: Path | str, spec: ModelSpec, feeds: Sequence[Mapping[str, Header | Array]]
+    where: Path | str, spec: ModelSpec, feeds: Sequence[Mapping[str, Header | Array]], before: int
 ) -> None:
     known = {tensor.name: tensor for tensor in spec.inputs}
-    for number, feed in enumerate(feeds):
+    for number, feed in enumerate(feeds, before):
         for name, array in feed.items():
             if name not in known:
                 has = ", ".join(known) or "none"
-                raise InputError(f"{where}: the model has no input {name}; it has {has}")
-            _check_one(f"{where}: feed {number}, input {name}", known[name], array)
+                raise InputError(
+                    f"{where}: sample {number}: the model has no input {name}; it has {has}"
+                )
+            _check_one(f"{where}: sample {number}, input {name}", known[name], array)
         if missing := sorted(known.keys() - feed.keys()):
             raise InputError(
-                f"{where}: feed {number} lacks input {missing[0]}; add it under that name"
+                f"{where}: sample {number} lacks input {missing[0]}; add it under that name"
             )
 
 
@@ -83,7 +88,7 @@ def _check_one(where: str, tensor: TensorSpec, array: Header | Array) -> None:
     if tensor.ranked and not fits:
         shape = "[" + ", ".join(map(str, tensor.shape)) + "]"
         several = (
-            f"; several feeds: name the arrays {tensor.name}/0, {tensor.name}/1, ..."
+            f"; several samples: name the arrays {tensor.name}/0, {tensor.name}/1, ..."
             if rank == len(tensor.shape) + 1
             else ""
         )
@@ -94,10 +99,12 @@ def _check_one(where: str, tensor: TensorSpec, array: Header | Array) -> None:
         if array.dtype.kind not in "US":
             raise InputError(f"{where}: {array.dtype}, but the model takes strings")
     elif array.dtype.newbyteorder("=").name != tensor.dtype:
-        raise InputError(
-            f"{where}: {array.dtype}, but the model takes {tensor.dtype}; convert it with "
-            f".astype({tensor.dtype!r})"
+        remedy = (
+            f"convert it with .astype({tensor.dtype!r})"
+            if array.dtype.kind in "fiub"
+            else "give numbers"
         )
+        raise InputError(f"{where}: {array.dtype}, but the model takes {tensor.dtype}; {remedy}")
 
 
 def _finite(where: str, array: Array) -> Array:

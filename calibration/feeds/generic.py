@@ -54,8 +54,10 @@ def generic_feeds(
         except Exception as error:  # noqa: BLE001  # the binding has a class per status code
             reason = reason or reason_of(error, 200)
             continue
-        facts = f"random size {size}, integers below {limit}"
-        warning = f"feeds are {facts}: give real ones as feeds (FILE.npz) for figures that count"
+        warning = (
+            f"feeds are {_drawn_as(size, limit)}: give real ones as feeds (FILE.npz) for figures "
+            "that count"
+        )
         return _drawn(spec, size, limit, n_feeds, seed, (warning,) if must_run else ())
     if must_run:
         raise InputError(f"the model runs with no random input ({reason}); give feeds (FILE.npz)")
@@ -70,8 +72,11 @@ def _drawn(
     shapes, rng = _shapes(spec, size), np.random.default_rng(seed)
     feeds = tuple(_draw_feed(spec, shapes, limit, rng) for _ in range(n_feeds))
     labels = tuple(FeedLabel(f"random[{i}]") for i in range(n_feeds))
-    facts = f"random size {size}, integers below {limit}"
-    return FeedSet(spec.role, feeds, labels, "random", facts, warnings)
+    return FeedSet(spec.role, feeds, labels, "random", _drawn_as(size, limit), warnings)
+
+
+def _drawn_as(size: int, limit: int) -> str:
+    return f"random, free sizes {size}, integers below {limit}"
 
 
 def _check(tensor: TensorSpec) -> None:

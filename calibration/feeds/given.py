@@ -16,6 +16,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, sha256_of
 from vampnet_models.onnxfile.session import Array, Feeds
 from vampnet_models.spec import ModelSpec
+from vampnet_models.text import a_type
 
 _Held = Path | Feeds
 """An .npz file, or what one would hold: arrays under input names, `NAME` or `NAME/0`, ..."""
@@ -74,12 +75,14 @@ class Given:
         held = self.by_model.get(artifact.name)
         if held is None:
             return None
-        sets = [
-            read_feeds(each, artifact.spec)
-            if isinstance(each, Path)
-            else checked_feeds(self.name, each, artifact.spec)
-            for each in held
-        ]
+        sets: list[FeedSet] = []
+        for each in held:
+            before = sum(len(found.feeds) for found in sets)
+            sets.append(
+                read_feeds(each, artifact.spec)
+                if isinstance(each, Path)
+                else checked_feeds(self.name, each, artifact.spec, before)
+            )
         labels = [label for found in sets for label in found.labels]
         if not isinstance(held[0], Path):
             labels = [FeedLabel(clip=f"{self.name}[{i}]") for i in range(len(labels))]
@@ -130,8 +133,10 @@ def given_in_memory(feeds: InMemory, name: str = "feeds") -> Given:
     """
     if isinstance(feeds, Mapping) and not any(isinstance(v, np.ndarray) for v in feeds.values()):
         if not feeds:
-            raise InputError(f"{name}: are empty; give arrays under the names of the inputs")
-        by_model = {str(k): _samples(v, f"{name} of {k}") for k, v in feeds.items()}
+            raise InputError(f"{name}: nothing is there; give arrays under the names of the inputs")
+        for key in feeds:
+            _check_key(name, key)
+        by_model = {k: _samples(v, f"{name} of {k}") for k, v in feeds.items()}
         return Given(name, (), by_model)
     return Given(name, _samples(feeds, name))
 
@@ -139,22 +144,27 @@ def given_in_memory(feeds: InMemory, name: str = "feeds") -> Given:
 def _samples(feeds: object, name: str) -> tuple[_Held, ...]:
     found = (feeds,) if isinstance(feeds, Mapping) else feeds
     if not isinstance(found, Iterable) or isinstance(found, str | bytes | np.ndarray):
-        raise InputError(f"{name}: are a {type(feeds).__name__}; give a dict of numpy arrays")
+        raise InputError(f"{name}: {a_type(feeds)} is no sample; give a dict of numpy arrays")
     samples = tuple(found)
     if not samples:
-        raise InputError(f"{name}: are empty; give at least one dict of numpy arrays")
+        raise InputError(f"{name}: nothing is there; give at least one dict of numpy arrays")
     for number, sample in enumerate(samples):
         if not isinstance(sample, Mapping):
             raise InputError(
-                f"{name}: sample {number} is a {type(sample).__name__}; give a dict of numpy arrays"
+                f"{name}: sample {number} is {a_type(sample)}; give a dict of numpy arrays"
             )
         for key, value in sample.items():
+            _check_key(f"{name}: sample {number}", key)
             if not isinstance(value, np.ndarray):
                 raise InputError(
-                    f"{name}: sample {number}, input {key}: is a {type(value).__name__}; give a "
-                    "numpy array"
+                    f"{name}: sample {number}, input {key}: is {a_type(value)}; give a numpy array"
                 )
     return tuple(dict(sample) for sample in samples)
+
+
+def _check_key(where: str, key: object) -> None:
+    if not isinstance(key, str):
+        raise InputError(f"{where}: the name {key!r} is {a_type(key)}; give it as str")
 
 
 def _archives(folder: Path) -> tuple[Path, ...]:

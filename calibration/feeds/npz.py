@@ -86,7 +86,9 @@ def numbered(
     if not feeds:
         raise InputError(f"{where}: holds no arrays; give inputs under their names")
     if sorted(feeds) != list(range(len(feeds))):
-        raise InputError(f"{where}: feeds are numbered with gaps; number them NAME/0, NAME/1, ...")
+        raise InputError(
+            f"{where}: samples are numbered with gaps; number them NAME/0, NAME/1, ..."
+        )
     return tuple(feeds[i] for i in range(len(feeds)))
 
 

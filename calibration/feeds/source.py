@@ -42,7 +42,8 @@ class Source:
     def of(self, models: Sequence[Artifact], reporter: Reporter) -> Source:
         """The same for these models; what nothing is made of is told.
 
-        Raises InputError when feeds fit none of them.
+        Raises InputError when feeds fit none of them, or none of them hears recordings that are
+        all that was given.
         """
         names = {a.name for a in models}
         for given in (self.feeds, self.evaluation_feeds):
@@ -56,15 +57,30 @@ class Source:
         )
         found = replace(self, feeds=own, evaluation_feeds=judging)
         if not found.wants_audio(models):
-            for folder in (self.audio, self.evaluation_audio):
-                if isinstance(folder, Path):
-                    reporter.warn(f"{folder}: not read: no model here is fed with recordings")
+            for name in self._recordings:
+                if own is None and judging is None:
+                    raise InputError(
+                        f"{name}: no model here is fed with recordings; give inputs of its own: "
+                        "FILE.npz, or a folder of such files"
+                    )
+                reporter.warn(f"{name}: not read: no model here is fed with recordings")
         return found
 
     @property
     def folders(self) -> tuple[Path | None, ...]:
         """The folders of recordings, in which nothing may be written."""
         return (self.audio if isinstance(self.audio, Path) else None, self.evaluation_audio)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What was given, recordings before feeds, by name."""
+        feeds = (self.feeds, self.evaluation_feeds)
+        return (*self._recordings, *(each.name for each in feeds if each is not None))
+
+    @property
+    def _recordings(self) -> tuple[str, ...]:
+        audio = self.audio.name if isinstance(self.audio, AudioSet) else self.audio
+        return tuple(str(each) for each in (audio, self.evaluation_audio) if each is not None)
 
     def wants_audio(self, models: Sequence[Artifact]) -> bool:
         """Whether one of the models takes recordings, and is given nothing else."""
@@ -172,9 +188,10 @@ def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:
     first = _without(_some(feed_set, range(middle)), second)
     if first.feeds and second.feeds:
         return first, second
-    what = "one feed" if n == 1 else f"{n} equal feeds"
+    what = "one sample" if n == 1 else f"{n} equal samples"
+    verb = "calibrates and evaluates" if n == 1 else "calibrate and evaluate"
     line = (
-        f"{feed_set.audio}: {what} both calibrates and evaluates; give two or more, as "
+        f"{feed_set.audio}: {what} both {verb}; give two or more, as "
         "NAME/0, NAME/1, ..., or others to judge on"
     )
     both = replace(feed_set, warnings=(*feed_set.warnings, line))
@@ -189,7 +206,7 @@ def _apart(calibration: FeedSet, evaluation: FeedSet) -> FeedSet:
     left = _without(calibration, evaluation)
     if not left.feeds:
         raise InputError(
-            f"{calibration.audio}: every feed of it stands in {evaluation.audio} too; give other "
+            f"{calibration.audio}: all its samples stand in {evaluation.audio} too; give other "
             "ones to calibrate on or to judge on"
         )
     return left
@@ -203,7 +220,8 @@ def _without(feed_set: FeedSet, others: FeedSet) -> FeedSet:
     left = _some(feed_set, fresh)
     twice = len(feed_set.feeds) - len(fresh)
     if twice:
-        line = f"{feed_set.audio}: {twice} of its feeds judge too, and do not calibrate"
+        which = "1 sample judges" if twice == 1 else f"{twice} samples judge"
+        line = f"{feed_set.audio}: {which} too, and calibrated nothing"
         left = replace(left, warnings=(*left.warnings, line))
     return left
 

@@ -14,6 +14,7 @@ from profiles.targets.cpu import CPU
 from profiles.targets.cuda import CUDA
 from profiles.targets.ios import IOS
 from vampnet_models.errors import InputError
+from vampnet_models.text import a_type
 
 TARGETS = (CPU, CUDA, ANDROID, ANDROID_NPU, IOS)
 """In the order of every list that people see."""
@@ -52,6 +53,8 @@ def parse_targets(text: str) -> tuple[Place, ...]:
 
     Raises InputError on another word.
     """
+    if not isinstance(text, str):
+        raise InputError(f"targets: is {a_type(text)}; give words with commas: {_choices()}")
     places: list[Place] = []
     words: list[str] = []
     for word in filter(None, (w.strip() for w in text.split(","))):

@@ -48,8 +48,8 @@ def models_of(folder):
     return folder
 
 
-def run(vampbench, models, recordings, out, *more):
-    chosen = ("--recipes", "int8-weights", "--target", "mobile", "--audio", recordings)
+def run(vampbench, models, out, *more):
+    chosen = ("--recipes", "int8-weights", "--target", "mobile")
     return vampbench("run", models, *chosen, "-o", out, *more)
 
 
@@ -58,12 +58,10 @@ def five(tmp_path_factory):
     return models_of(tmp_path_factory.mktemp("five") / "models")
 
 
-def test_five_rows_and_one_reason_and_a_folder_that_moves(
-    five, recordings, tmp_path, vampbench, monkeypatch
-):
+def test_five_rows_and_one_reason_and_a_folder_that_moves(five, tmp_path, vampbench, monkeypatch):
     (tmp_path / "here").mkdir()
     out = tmp_path / "here" / "out"
-    done = run(vampbench, five, recordings, out)
+    done = run(vampbench, five, out)
     assert done.code == 1
     assert len(re.findall(r"(?m)^\w+ +int8-weights +[\d.]+ MB ", done.stdout)) == 5
     assert done.stderr.count("warning: skipped: ") == 2
@@ -89,7 +87,7 @@ def test_five_rows_and_one_reason_and_a_folder_that_moves(
     assert all(m["promise"] > 20 for m in manifest["models"])
 
 
-def test_a_failure_inside_one_model_stays_there(five, recordings, tmp_path, vampbench, monkeypatch):
+def test_a_failure_inside_one_model_stays_there(five, tmp_path, vampbench, monkeypatch):
     models = tmp_path / "models"
     models.mkdir()
     for name in ("plain", "unknown"):
@@ -109,7 +107,7 @@ def test_a_failure_inside_one_model_stays_there(five, recordings, tmp_path, vamp
     monkeypatch.setattr(job, "build_variant", build)
     monkeypatch.setattr(job, "profile_variants", profile)
     out = tmp_path / "out"
-    done = run(vampbench, models, recordings, out)
+    done = run(vampbench, models, out)
     assert done.code == 1
     assert "Traceback" not in done.stderr
     first, second = json.loads((out / "results.json").read_text())["models"]
@@ -121,7 +119,7 @@ def test_a_failure_inside_one_model_stays_there(five, recordings, tmp_path, vamp
     assert "the reason" in (out / "report.html").read_text()
 
 
-def test_a_model_that_runs_nowhere_has_one_row(five, recordings, tmp_path, vampbench):
+def test_a_model_that_runs_nowhere_has_one_row(five, tmp_path, vampbench):
     models = tmp_path / "models"
     models.mkdir()
     shutil.copy(five / "plain.onnx", models)
@@ -134,7 +132,7 @@ def test_a_model_that_runs_nowhere_has_one_row(five, recordings, tmp_path, vampb
         domains=["acme\x1b[31m"],
     )
     out = tmp_path / "out"
-    done = run(vampbench, models, recordings, out, "--recipes", "fused,fp16")
+    done = run(vampbench, models, out, "--recipes", "fused,fp16")
     assert done.code == 1
     assert (
         len([line for line in done.stdout.splitlines() if "strange " in line and "all" in line])
@@ -143,7 +141,7 @@ def test_a_model_that_runs_nowhere_has_one_row(five, recordings, tmp_path, vampb
     assert "\x1b" not in done.stdout + done.stderr + (out / "report.html").read_text()
 
 
-def test_verify_and_profile_take_any_interface(five, recordings, tmp_path, vampbench):
+def test_verify_and_profile_take_any_interface(five, tmp_path, vampbench):
     (tmp_path / "alone").mkdir()
     nothing = write(
         tmp_path / "alone" / "nothing.onnx",
@@ -154,10 +152,10 @@ def test_verify_and_profile_take_any_interface(five, recordings, tmp_path, vampb
     )
     usable = [path for path in sorted(five.glob("*.onnx")) if path.stem != "broken"]
     for path in (*usable, nothing):
-        done = vampbench("verify", path, path, "--audio", recordings)
+        done = vampbench("verify", path, path)
         assert done.code == 0, done.stderr
         assert "status           ok" in done.stdout
-    done = vampbench("profile", nothing, "--target", "mobile", "--audio", recordings)
+    done = vampbench("profile", nothing, "--target", "mobile")
     assert done.code == 0, done.stderr
 
 

@@ -41,6 +41,7 @@ from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.outputs import check_apart, model_output
 from vampnet_models.progress import Reporter
 from vampnet_models.scratch import scratch_folder
+from vampnet_models.text import a_type
 
 _NATIVE_SUFFIX = ".native.onnx"
 
@@ -96,9 +97,9 @@ def build(
     Raises NotApplicable where the recipe has nothing to do; InputError where an argument, the model
     or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
     """
-    check_within("max_memory_bytes", max_memory_bytes, 1)
+    check_within("max_memory_bytes", max_memory_bytes, 1, whole=True)
     if not isinstance(recipe, str | Recipe):
-        raise InputError(f"recipe: is a {type(recipe).__name__}; give a name, or a Recipe")
+        raise InputError(f"recipe: is {a_type(recipe)}; give a name, or a Recipe")
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     source = as_source(calibration)
     artifact = as_artifact(model, source.sample_rate_hz)
@@ -113,12 +114,19 @@ def build(
     )
     _check(target, artifact.path, means)
     heard = Heard(progress)
+    tell_unused(source, chosen, heard)
     with contained(NotApplicable):
         means = _fed(means, chosen, [artifact], heard)
         early = tuple(heard.warnings)
         first, *rest = _variants(artifact, chosen, target, means, progress)
     warnings = (*early, *first.warnings)
     return replace(first, native=rest[0] if rest else None, warnings=warnings)
+
+
+def tell_unused(source: Source, recipe: Recipe, reporter: Reporter) -> None:
+    """Warn of what was given to calibrate on where nothing is calibrated."""
+    for name in () if recipe.needs_calibration else source.names:
+        reporter.warn(f"{name}: not used: {recipe.name} calibrates nothing")
 
 
 def build_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
@@ -19,13 +20,16 @@ AnyData = Source | AudioSet | InMemory | str | Path | None
 """Of `split_audio`, arrays by input, samples of them, or a path: of recordings, or .npz files."""
 
 
-def as_source(given: AnyData, *, judging: bool = False) -> Source:
-    """The source of a call's data; None is the built-in recordings.
+def as_source(given: AnyData, evaluation: AnyData = None, *, judging: bool = False) -> Source:
+    """The source of a call's data; None is the built-in recordings. `evaluation` judges alone.
 
     A path is one of feeds where it is, or holds, an .npz file. All feeds of a call calibrate, or
-    all of them judge (`judging`). Raises InputError where nothing lies at a path, or for arrays of
-    another form.
+    all of them judge (`judging`). Raises InputError where nothing lies at a path, for a file of
+    another kind, or for arrays of another form, and for recordings that are split already where
+    others are to judge.
     """
+    if evaluation is not None:
+        return _two_sided(as_source(given), as_source(evaluation, judging=True))
     if given is None:
         return Source()
     if isinstance(given, Source):
@@ -37,10 +41,23 @@ def as_source(given: AnyData, *, judging: bool = False) -> Source:
     path = Path(given)
     if path.suffix != ".npz" and not path.exists():
         raise InputError(f"{path}: no such folder; give a folder of sound files, or an .npz")
+    if path.suffix != ".npz" and path.is_file():
+        raise InputError(f"{path}: is no .npz file; give one, or a folder of recordings")
     found = (next(path.glob(pattern), None) for pattern in ("*.npz", "*/*.npz"))
     if path.suffix == ".npz" or any(found):
         return _feeding(given_at(path), judging)
     return Source(path)
+
+
+def _two_sided(ours: Source, judging: Source) -> Source:
+    if isinstance(judging.audio, AudioSet) or (
+        judging.audio is not None and isinstance(ours.audio, AudioSet)
+    ):
+        raise InputError(
+            "evaluation: recordings are split already; give `split_audio(folder, evaluation=...)` "
+            "as data, or a folder for each"
+        )
+    return replace(ours, evaluation_audio=judging.audio, evaluation_feeds=judging.evaluation_feeds)
 
 
 def _feeding(feeds: Given, judging: bool) -> Source:
@@ -50,7 +67,7 @@ def _feeding(feeds: Given, judging: bool) -> Source:
 def feeds_template(
     model: AnyModel, output: str | Path, *, samples: int = 2, seed: int = 0
 ) -> FeedSet:
-    """Write an .npz that `--feeds` takes: random values of the right types under the inputs' names.
+    """Write an .npz of feeds: random values of the right types under the inputs' names.
 
     Several samples stand under `NAME/0`, `NAME/1`, ...; free sizes are the first that the model
     runs with, which `warnings` of what is returned speak of where there is none. Raises InputError

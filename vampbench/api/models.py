@@ -11,6 +11,7 @@ from vampnet_models.chain.members import open_all
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.text import a_type
 
 AnyModel = Artifact | Variant | str | Path
 """A model as a caller has it: of `open_models`, of `build`, or the path of an .onnx file."""
@@ -63,8 +64,9 @@ def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[
 def as_artifact(model: AnyModel, sample_rate_hz: int | None = None) -> Artifact:
     """The model, read; the rate is as for `open_models`. Raises InputError where it cannot be."""
     if not isinstance(model, Artifact | Variant | str | Path):
-        what = type(model).__name__
-        raise InputError(f"model: is a {what}; give one of `open_models`, or an .onnx file's path")
+        raise InputError(
+            f"model: is {a_type(model)}; give one of `open_models`, or an .onnx file's path"
+        )
     if not isinstance(model, Artifact):
         model = open_artifact(model.path if isinstance(model, Variant) else Path(model))
     return in_family([model], sample_rate_hz)[0]

@@ -59,7 +59,7 @@ def synth(
     """
     out = Path(output)
     seeded.find_preset(preset)
-    check_within("seed", seed, 0, 2**63 - 1)
+    check_within("seed", seed, 0, 2**63 - 1, whole=True)
     check_folder(out)
     audio = np.concatenate([clip.samples for clip in sample_pack()])
     names: list[str] = []

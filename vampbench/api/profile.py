@@ -109,6 +109,7 @@ def profile(
     models: Models,
     *,
     data: AnyData = None,
+    evaluation: AnyData = None,
     targets: str = "cpu",
     rounds: int = 20,
     operators: bool = False,
@@ -117,7 +118,8 @@ def profile(
     """Profile variants of one model, the first being the reference of the ratios.
 
     `models` are named by their keys, or else by their files' stems. All take the same inputs, made
-    of `data` as `verify` takes it, at the length of one that takes no other. `targets` are words
+    of `data` as `verify` takes it, at the length of one that takes no other;
+    of `evaluation` where that is given. `targets` are words
     separated by commas: `cpu`, `cpu:N` with N threads, `cuda`, `mobile`. CPU and CUDA are measured
     in fresh, interleaved processes, `rounds` runs each; mobile is an estimate and labelled so.
     `operators` also says where the time goes.
@@ -128,8 +130,8 @@ def profile(
     heard = Heard(progress)
     chosen = parse_targets(targets)
     check_cores(chosen)
-    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
-    source = as_source(data, judging=True)
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
+    source = as_source(data, evaluation, judging=True)
     given = _named(models, source.sample_rate_hz)
     reference, *others = given.values()
     for other in others:
@@ -138,9 +140,9 @@ def profile(
         heard.warn(unknown)
     fed = in_step(reference, others, heard)
     with scratch_folder() as scratch:
-        evaluation = evaluation_feeds_of(reference, source, 0, heard, fed)
+        fed_with = evaluation_feeds_of(reference, source, 0, heard, fed)
         feed = scratch / "feed.npz"
-        save_feed(evaluation.feeds[0], feed)
+        save_feed(fed_with.feeds[0], feed)
         with heard.task("profiling") as update:
             records = profile_variants(
                 {name: artifact.path for name, artifact in given.items()},

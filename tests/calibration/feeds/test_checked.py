@@ -31,7 +31,7 @@ def test_user_feeds_single_and_numbered(tmp_path: Path) -> None:
     ("arrays", "reason"),
     [
         ({}, "holds no arrays"),
-        ({"x": np.ones((1, 5), "f4")}, "feed 0 lacks input k"),
+        ({"x": np.ones((1, 5), "f4")}, "sample 0 lacks input k"),
         ({"x": np.ones((1, 5), "f4"), "k": np.ones(3, int), "z": np.ones(1)}, "has no input z"),
         ({"x": np.ones((2, 5), "f4"), "k": np.ones(3, int)}, r"shape \[2, 5\].*takes \[1, t\]"),
         ({"x": np.ones((3, 1, 5), "f4"), "k": np.ones(3, int)}, "name the arrays x/0, x/1, "),

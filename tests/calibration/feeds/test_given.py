@@ -97,12 +97,12 @@ def test_memory_holds_one_sample_several_or_those_of_each_model(models):
 @pytest.mark.parametrize(
     ("feeds", "said"),
     [
-        ({}, "are empty"),
-        ([], "are empty"),
-        (x(), "are a ndarray; give a dict"),
+        ({}, "nothing is there"),
+        ([], "nothing is there"),
+        (x(), "a ndarray is no sample; give a dict"),
         ([x()], "sample 0 is a ndarray; give a dict"),
         ([{"x": x()}, {"x": [1.0]}], "sample 1, input x: is a list; give a numpy array"),
-        ({"one": 3}, "feeds of one: are a int"),
+        ({"one": 3}, "feeds of one: an int is no sample"),
     ],
 )
 def test_memory_of_another_form_is_refused(feeds, said):
@@ -112,7 +112,7 @@ def test_memory_of_another_form_is_refused(feeds, said):
 
 def test_arrays_in_memory_are_checked_as_those_of_a_file(models):
     for wrong, said in (
-        ({"x": x(width=5)}, r"feeds: feed 0, input x: shape \[2, 5\]"),
+        ({"x": x(width=5)}, r"feeds: sample 0, input x: shape \[2, 5\]"),
         ({"x": x().astype("f8")}, "float64, but the model takes float32"),
         ({"x": x(np.nan)}, "NaN"),
         ({"x": x(), "y": x()}, "no input y"),

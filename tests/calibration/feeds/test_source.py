@@ -85,10 +85,10 @@ def test_feeds_for_judging_let_all_others_calibrate(model, tmp_path):
 def test_no_sample_stands_on_both_sides(model, tmp_path):
     calibration, evaluation = both(given(1, 2, 3, 1), model, tmp_path)
     assert (numbers(calibration), numbers(evaluation)) == ([2], [3, 1])
-    assert "1 of its feeds judge too, and do not calibrate" in calibration.warnings[0]
+    assert "1 sample judges too, and calibrated nothing" in calibration.warnings[0]
     calibration, _ = both(given(1, 2, judging=(2,)), model, tmp_path)
     assert numbers(calibration) == [1]
-    with pytest.raises(InputError, match="every feed of it stands in judging too"):
+    with pytest.raises(InputError, match="all its samples stand in judging too"):
         both(given(2, judging=(2, 3)), model, tmp_path)
 
 
@@ -96,7 +96,8 @@ def test_no_sample_stands_on_both_sides(model, tmp_path):
 def test_one_sample_for_both_sides_is_told_on_both(model, tmp_path, own):
     for side in both(given(*own), model, tmp_path):
         assert len(side.feeds) == len(own)
-        assert "both calibrates and evaluates; give two or more" in side.warnings[0]
+        said = "calibrates and evaluates" if own == (1,) else "calibrate and evaluate"
+        assert f"both {said}; give two or more" in side.warnings[0]
 
 
 def test_a_side_alone(model, tmp_path):
@@ -116,12 +117,26 @@ def test_what_judges_alone_calibrates_nothing(model, tmp_path):
         both(judging, model, tmp_path)
 
 
-def test_a_generic_model_without_feeds_reads_no_audio_and_says_they_are_random(model, tmp_path):
+def test_a_generic_model_without_feeds_says_they_are_random(model):
     told = Heard()
-    found = evaluation_feeds_of(model, Source(tmp_path), 1, told)
+    found = evaluation_feeds_of(model, Source(), 1, told)
     assert found.upstream.startswith("random")
-    assert told.warnings[0] == f"{tmp_path}: not read: no model here is fed with recordings"
-    assert told.warnings[1].startswith("feeds are random")
+    (warning,) = told.warnings
+    assert warning.startswith("feeds are random")
+
+
+@pytest.mark.parametrize("side", ["audio", "evaluation_audio"])
+def test_recordings_that_no_model_hears_are_refused_or_told_beside_feeds(model, tmp_path, side):
+    with pytest.raises(InputError, match="no model here is fed with recordings; give inputs"):
+        Source(**{side: tmp_path}).of([model], Reporter())
+    told = Heard()
+    replace(given(1, 2), **{side: tmp_path}).of([model], told)
+    assert told.warnings == [f"{tmp_path}: not read: no model here is fed with recordings"]
+
+
+def test_a_split_set_that_no_model_hears_is_refused(model):
+    with pytest.raises(InputError, match="pack: no model here is fed with recordings"):
+        Source(AudioSet("pack", (), ())).of([model], Reporter())
 
 
 def test_a_known_role_takes_given_feeds_and_reads_no_audio(decoder, tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vampbench.api.progress import Heard
+from vampnet_models.errors import InputError, contained
 from vampnet_models.progress import Reporter
 
 
@@ -27,9 +30,26 @@ def test_a_callback_hears_each_step_and_warnings_are_values() -> None:
     with heard.task("reading") as update:
         update(1, 2)
         heard.warn("one is silent")
-    assert calls == [("reading", 0, 1), ("reading", 1, 2)]
+    assert calls == [("reading", 0, 1), ("reading", 1, 2), ("reading", 2, 2)]
     assert heard.warnings == ["one is silent"]
     assert [step.name for step in heard.steps] == ["reading"]
+
+
+def test_what_a_callback_raises_is_the_callers_own() -> None:
+    mine = ValueError("enough")
+
+    def stop(_text: str, _done: int, _total: int) -> None:
+        raise mine
+
+    heard = Heard(stop)
+    with pytest.raises(ValueError, match="enough") as raised, contained(), heard.task("reading"):
+        pass
+    assert raised.value is mine
+
+
+def test_a_listener_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(InputError, match="progress: is an int; give a function"):
+        Heard(5)
 
 
 def test_a_reporter_hears_all_of_it() -> None:

@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_told_as_on_the_command_line(tmp_path: Path, give
     assert not (tmp_path / "o.onnx").exists()
     with pytest.raises(vb.InputError, match="recipe: is a NoneType; give a name, or a Recipe"):
         vb.build(model, None)
-    with pytest.raises(vb.InputError, match="model: is a int; give one of `open_models`"):
+    with pytest.raises(vb.InputError, match="model: is an int; give one of `open_models`"):
         vb.build(5, "fp16")
     with pytest.raises(vb.InputError, match="gone: no such folder"):
         vb.build(model, "int8-static", calibration=tmp_path / "gone")

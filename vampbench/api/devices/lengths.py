@@ -57,8 +57,8 @@ def make_static(
     `output` is a file, or a folder that gets the model's name. Raises InputError for a model whose
     axes have no known meaning, or that has an open channel axis.
     """
-    check_within("frames", frames, 1)
-    check_within("batch", batch, 1)
+    check_within("frames", frames, 1, whole=True)
+    check_within("batch", batch, 1, whole=True)
     source, target = Path(model), model_output(Path(output), Path(model))
     artifact = open_artifact(source)
     check_origin(load_model(source), artifact, as_exported=False)

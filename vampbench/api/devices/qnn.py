@@ -82,8 +82,8 @@ def qnn(
     heard, source = Heard(progress), as_source(data)
     if soc not in SOC_NAMES:
         raise InputError(f"soc {soc!r}: unknown; choose from {', '.join(SOC_NAMES)}")
-    check_within("frames", frames, FEWEST_FRAMES)
-    check_within("states", states, 1, MOST_STEPS)
+    check_within("frames", frames, FEWEST_FRAMES, whole=True)
+    check_within("states", states, 1, MOST_STEPS, whole=True)
     original = as_artifact(reference, source.sample_rate_hz)
     artifacts = [as_artifact(each, source.sample_rate_hz) for each in variants] or [original]
     for artifact in artifacts:

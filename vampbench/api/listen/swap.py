@@ -80,8 +80,8 @@ def swap(
     InputError when a stage has no model, or there is no usable audio.
     """
     heard, source = Heard(progress), as_source(audio)
-    check_within("clips", clips, 1, MOST_STEPS)
-    check_within("steps", steps, 1, MOST_STEPS)
+    check_within("clips", clips, 1, MOST_STEPS, whole=True)
+    check_within("steps", steps, 1, MOST_STEPS, whole=True)
     check_threads(threads)
     with scratch_folder() as folder:
         references = find_stages(models, {}, folder, sample_rate_hz)

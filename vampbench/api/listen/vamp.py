@@ -65,7 +65,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         """Raise InputError for a number out of range."""
-        check_within("width", self.width, 1)
+        check_within("width", self.width, 1, whole=True)
         for name in ("period", "prefix_s", "suffix_s", "upper_codebook", "seed", "beat_width"):
             check_within(name, getattr(self, name), 0)
 
@@ -133,10 +133,10 @@ def vamp(
     Raises InputError for a recording, a model or an output that cannot be used.
     """
     heard, source, target = Heard(progress), Path(recording), Path(output)
-    check_within("steps", sampling.steps, 1, MOST_STEPS)
+    check_within("steps", sampling.steps, 1, MOST_STEPS, whole=True)
     check_within("temperature", sampling.temperature, 0)
     check_within("typical_mass", sampling.typical_mass, 0, 1)
-    check_within("seed", sampling.seed, 0)
+    check_within("seed", sampling.seed, 0, whole=True)
     check_within("duration_s", duration_s, 0, above=True)
     check_threads(threads)
     if target.suffix.lower() != ".wav":

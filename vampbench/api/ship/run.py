@@ -19,6 +19,7 @@ from vampbench.work.results import missed_of
 from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
 from vampnet_models.records.results import Results
+from vampnet_models.text import a_type
 
 MAIN_RECIPES = tuple(recipe.name for recipe in RECIPES)
 """What is made, unless others are asked for."""
@@ -72,6 +73,7 @@ def run(
     output: str | Path,
     *,
     data: AnyData = None,
+    evaluation: AnyData = None,
     recipes: str | Sequence[str] = MAIN_RECIPES,
     targets: str = ALL_TARGETS,
     min_agreement: float | None = None,
@@ -85,8 +87,9 @@ def run(
 ) -> RunResult:
     """Make, verify and profile every variant of the models, and write it all to `output`.
 
-    `models` are the built-in ones where None is given. `data` calibrates and judges, as `build` and
-    `verify` take it. `recipes` are names, or words separated by commas; `targets` are such words,
+    `models` are the built-in ones where None is given. `data` is as `build` and `verify` take it:
+    its first half calibrates, its second judges; with `evaluation` all of it calibrates, and that
+    judges. `recipes` are names, or words separated by commas; `targets` are such words,
     as `profile` takes them. `operators` also times each operator, and cold starts. `time_again`
     times once more what an earlier run timed; `scheduler`, dask://HOST:PORT, sends the work to a
     Dask cluster. `command` is what the record says was called.
@@ -95,11 +98,11 @@ def run(
     fails or misses `min_agreement` stands in `missed`: nothing is raised for it. Raises InputError
     when nothing can be done: no readable model, no usable data, an `output` that cannot be written.
     """
-    heard, out, source = Heard(progress), Path(output), as_source(data)
+    heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     if time_again and scheduler is not None:
         raise InputError("timing again: not with a scheduler; leave one of them out")
     check_within("min_agreement", min_agreement, 0, 1)
-    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
     chosen = parse_targets(targets)
     if scheduler is None:
@@ -129,6 +132,8 @@ def run(
 def _recipes(wanted: str | Sequence[str]) -> tuple[str, ...]:
     """The choice in the recipes' own order. Raises InputError that lists them."""
     words = wanted.split(",") if isinstance(wanted, str) else wanted
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise InputError(f"recipes: is {a_type(wanted)}; give names, or words with commas")
     asked = {word.strip() for word in words if word.strip()}
     names = tuple(recipe.name for recipe in ALL_RECIPES)
     unknown = sorted(asked - set(names))

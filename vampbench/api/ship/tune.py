@@ -67,6 +67,7 @@ def tune(
     output: str | Path,
     *,
     data: AnyData = None,
+    evaluation: AnyData = None,
     min_agreement: float | None = None,
     min_first_agreement: float | None = None,
     min_si_sdr_db: float = MIN_SI_SDR_DB,
@@ -86,21 +87,22 @@ def tune(
     sound against FP32, all bytes of the set, and the time of all models as a multiple of FP32's.
     `prefer` is what to seek within them: `smallest`, `fastest` or `truest`; by default truest where
     the size is bounded, else smallest. One half of `data` is searched on, the other judges what was
-    chosen. `command` is what the record says was called.
+    chosen; with `evaluation` all of it is searched on, and that judges. `command` is what the
+    record says was called.
 
     An interrupted search goes on where it stopped when it is called again. Where nothing meets the
     budget, `ok` is false: nothing is raised for it. Raises InputError for models or data that
     cannot be used, and for an `output` that cannot be written.
     """
-    heard, out, source = Heard(progress), Path(output), as_source(data)
+    heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     for name, value in (
         ("min_agreement", min_agreement),
         ("min_first_agreement", min_first_agreement),
     ):
         check_within(name, value, 0, 1)
     check_within("min_si_sdr_db", min_si_sdr_db)
-    check_within("max_bytes", max_bytes, 1)
-    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS)
+    check_within("max_bytes", max_bytes, 1, whole=True)
+    check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
     check_within("max_latency", max_latency, 0, above=True)
     if min_agreement is None and max_bytes is None and max_latency is None:

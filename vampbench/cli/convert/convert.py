@@ -13,7 +13,7 @@ import click
 from calibration.feeds.source import source_at
 from optimize.backends.fusion import fused_recipe
 from optimize.recipes import Recipe, find_recipe
-from vampbench.api.build import Means, build_all
+from vampbench.api.build import Means, build_all, tell_unused
 from vampbench.api.variant import Variant
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -119,6 +119,8 @@ def convert(
     feeds = means.source.feeds or means.source.evaluation_feeds
     if feeds is not None and not recipe.needs_calibration and afterwards is None:
         raise InputError(f"{feeds.name}: {recipe.name} calibrates nothing; leave out --feeds")
+    if afterwards is None:
+        tell_unused(means.source, recipe, console)
     made, code = build_all(model, out, recipe, means, console, partial(_tell, explain, console))
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
