@@ -141,7 +141,7 @@ def test_a_variant_that_does_not_load_is_removed(tmp_path: Path) -> None:
     recipe = replace(find_recipe("fused"), precision=Doing(spoil))
     with pytest.raises(PromiseMissed, match="cannot load it"):
         build_variant(open_artifact(path), recipe, tmp_path / "out" / "linear.onnx")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_older_opsets_are_raised(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -213,15 +213,22 @@ def copy_model(source: Artifact, folder: Path) -> Path:
 def staging_beside(out: Path) -> Iterator[Path]:
     """A hidden folder beside an output, on the same disk, removed at the end.
 
-    What a killed process left of the same output goes first. Raises InputError when it cannot be
-    made.
+    What a killed process left of the same output goes first. Folders that are made for the output
+    go again where nothing was written. Raises InputError when it cannot be made.
     """
-    with ExitStack() as stack:
-        with written(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            folder = locked_folder(out.parent, f".{out.name}.vampbench-")
-            staging = stack.enter_context(folder)
-        yield staging
+    made = [each for each in out.parents if not each.exists()]
+    try:
+        with ExitStack() as stack:
+            with written(out):
+                out.parent.mkdir(parents=True, exist_ok=True)
+                folder = locked_folder(out.parent, f".{out.name}.vampbench-")
+                staging = stack.enter_context(folder)
+            yield staging
+    finally:
+        # What is not empty cannot be removed so.
+        with suppress(OSError):
+            for each in made:
+                each.rmdir()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def refused(inputs, out):
     with pytest.raises(InputError) as caught:
         import_models(inputs, out)
     assert "\n" not in str(caught.value)
-    assert not out.exists() or not list(out.iterdir())
+    assert not out.exists()
     return str(caught.value)
 
 
@@ -368,7 +368,7 @@ def test_a_file_that_shrinks_while_it_is_imported_is_one_line_and_leaves_nothing
 
     with pytest.raises(InputError, match="was cut while it was read"):
         import_models([path], tmp_path / "out", progress=cut)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path):

@@ -169,3 +169,17 @@ def test_a_copy_takes_all_data_files_and_replaces_none_of_another_model(tmp_path
         artifact.copy_model(artifact.open_artifact(source), taken)
     assert [p.name for p in taken.iterdir()] == ["weights.bin"]
     assert (taken / "weights.bin").read_bytes() == b"mine"
+
+
+def test_folders_that_were_made_for_nothing_go_again(tmp_path):
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "a" / "b" / "m.onnx", tmp_path / "there" / "c" / "m.onnx"):
+        with pytest.raises(KeyError), artifact.staging_beside(out) as staging:
+            assert staging.parent == out.parent
+            raise KeyError
+    assert [each.name for each in tmp_path.iterdir()] == ["there"]
+    assert not list((tmp_path / "there").iterdir())
+    with pytest.raises(KeyError), artifact.staging_beside(tmp_path / "a" / "b" / "m.onnx"):
+        (tmp_path / "a" / "kept.txt").write_text("of another")
+        raise KeyError
+    assert [each.name for each in (tmp_path / "a").iterdir()] == ["kept.txt"]
