@@ -183,6 +183,7 @@ def _model(
     return replace(
         found,
         coverage=coverage,
+        evaluation_sha256=evaluation.sha256,
         profiles=profiles.get(REFERENCE, {}),
         variants=tuple(replace(v, profiles=profiles.get(v.recipe, {})) for v in variants),
         failed_steps=tuple(failed),

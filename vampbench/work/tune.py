@@ -134,6 +134,7 @@ def _publish(
         profiles=tuned.profiles[REFERENCE],
         variants=variants,
         coverage=BothCoverages(tuned.calibration.coverage(), tuned.evaluation.coverage()),
+        evaluation_sha256=tuned.evaluation.sha256,
         blocks=blocks,
         free_running=free,
     )

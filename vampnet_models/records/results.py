@@ -171,6 +171,8 @@ class Model:
     family: of a chain's model; None where it is unknown, and in files of earlier versions.
     blocks, free_running: where a search chose a precision for each block.
     problems: what `inspect` finds wrong with the source.
+    evaluation_sha256: of the inputs that its variants were judged on; None where nothing was, and
+        in files of earlier versions.
     """
 
     name: str
@@ -187,6 +189,7 @@ class Model:
     profiles: dict[str, Profile] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
     coverage: BothCoverages = field(default_factory=BothCoverages)
+    evaluation_sha256: str | None = None
     blocks: tuple[Block, ...] = ()
     free_running: FreeRunning | None = None
 

@@ -164,10 +164,13 @@ def _notices(then: Results, now: Results, unlike: tuple[str, ...]) -> list[str]:
     made = []
     if unlike:
         made.append(f"Of different machines: {'; '.join(unlike)}")
-    if then.audio_set.sha256 != now.audio_set.sha256:
-        made.append("Judged on different audio: agreement differs by that too")
-    hashes = {m.name: m.source_sha256 for m in then.models}
-    other = [m.name for m in now.models if m.name in hashes and m.source_sha256 != hashes[m.name]]
+    earlier = {m.name: m for m in then.models}
+    pairs = [(earlier[m.name], m) for m in now.models if m.name in earlier]
+    same_audio = then.audio_set.sha256 == now.audio_set.sha256
+    fed = [m.name for old, m in pairs if not _same_inputs(old, m, same_audio=same_audio)]
+    if fed:
+        made.append(f"Judged on different inputs, by which agreement differs too: {', '.join(fed)}")
+    other = [m.name for old, m in pairs if m.source_sha256 != old.source_sha256]
     if other:
         made.append(f"Made from different source models: {', '.join(other)}")
     old, new = (dict(_versions(run)) for run in (then, now))
@@ -179,6 +182,13 @@ def _notices(then: Results, now: Results, unlike: tuple[str, ...]) -> list[str]:
     if moved:
         made.append(f"Different versions: {'; '.join(moved)}")
     return made
+
+
+def _same_inputs(then: Model, now: Model, *, same_audio: bool) -> bool:
+    """Whether a model was judged on the same; by the audio, where a run noted no more than that."""
+    if then.evaluation_sha256 is None or now.evaluation_sha256 is None:
+        return same_audio
+    return then.evaluation_sha256 == now.evaluation_sha256
 
 
 def _machine_notices(rows: list[Change]) -> list[str]:

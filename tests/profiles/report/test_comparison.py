@@ -99,8 +99,25 @@ def test_unlike_inputs_are_not_compared(results: Results, later: Results, varian
     assert "other shapes" in row(changes, "coarse", "fp16").timings[0].reason
     assert "2 threads then, 1 now" in row(changes, "coarse", "fused").timings[0].reason
     said = " ".join(changes.notices)
-    for text in ("different audio", "source models: codec_encoder", "1.31.1 then, 9.9 now"):
+    for text in ("different inputs", "source models: codec_encoder", "1.31.1 then, 9.9 now"):
         assert text in said
+
+
+def test_what_fed_each_model_is_compared_whatever_the_audio(
+    results: Results, later: Results
+) -> None:
+    """Of two runs on given feeds the audio is the same: none."""
+    for run in (results, later):
+        for model in run["models"]:
+            model["evaluation_sha256"] = "0" * 64
+    assert changes_of(results_of(results), results_of(later)).notices == ()
+    later["models"][1]["evaluation_sha256"] = "1" * 64
+    (notice,) = changes_of(results_of(results), results_of(later)).notices
+    assert notice == "Judged on different inputs, by which agreement differs too: coarse"
+    later["models"][1]["evaluation_sha256"] = None
+    later["audio_set"]["sha256"] = "0" * 64
+    (notice,) = changes_of(results_of(results), results_of(later)).notices
+    assert notice.endswith(" too: coarse"), "an earlier version noted the audio alone"
 
 
 def test_the_page(results: Results, later: Results, page_of: Callable[[str], Any]) -> None:
