@@ -18,9 +18,6 @@ class Record:
     data: Mapping[str, object]
     where: str = "results"
 
-    def __bool__(self) -> bool:
-        return bool(self.data)
-
     def number(self, key: str) -> float | None:
         """A number (infinities and NaN included), or None when absent or null."""
         value = self.data.get(key)
@@ -54,27 +51,6 @@ class Record:
         if not isinstance(value, dict):
             raise self._wrong(key, "an object", value)
         return Record(value, f"{self.where}.{key}")
-
-    def records(self, key: str) -> tuple[Record, ...]:
-        """A list of objects; empty when absent or null."""
-        value = self.data.get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            raise self._wrong(key, "a list of objects", value)
-        return tuple(Record(v, f"{self.where}.{key}[{i}]") for i, v in enumerate(value))
-
-    def mapped(self, key: str) -> dict[str, Record]:
-        """An object of objects, without those that are null."""
-        outer = self.record(key)
-        return {name: outer.record(name) for name in outer.data if outer.data[name] is not None}
-
-    def need_text(self, key: str) -> str:
-        """A string that must be there."""
-        value = self.text(key)
-        if value is None:
-            raise InputError(f"{self.where}: {key} is missing; write the results again")
-        return value
 
     def _wrong(self, key: str, wanted: str, value: object) -> InputError:
         shown = repr(value)
