@@ -26,7 +26,6 @@ from bench.reliability.judge import (
 from bench.reliability.onnx_cases import Case
 from calibration.feeds.chain_feeds import FeedSet, generic_feeds
 from calibration.feeds.checked import read_feeds
-from calibration.feeds.npz import write_npz
 from calibration.feeds.source import halves
 from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store
@@ -38,6 +37,7 @@ from optimize.recipes import find_recipe
 from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.npz import write_npz
 
 RIGHT, NOT_APPLICABLE, REFUSED = "right", "not applicable", "refused"
 TRACEBACK, UNRUNNABLE, WRONG = "traceback", "unrunnable", "wrong"

@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from calibration.feeds.feedset import GIVEN, LABELS_KEY, FeedLabel, FeedSet
-from calibration.feeds.npz import Header, npz_headers, numbered, read_npz
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.records.npz import Header, npz_headers, numbered, read_npz
 from vampnet_models.spec import TENSOR, ModelSpec, TensorSpec
 
 _Value = TypeVar("_Value")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.feeds.npz import numbered, read_npz, write_npz
 from vampnet_models.errors import InputError
 from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.records.npz import numbered, read_npz, write_npz
 from vampnet_models.records.variant import FeedCoverage
 from vampnet_models.spec import Role
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from calibration.feeds.checked import checked_feeds, read_feeds
 from calibration.feeds.feedset import LABELS_KEY, FeedLabel, FeedSet, digest_feeds
-from calibration.feeds.npz import npz_headers
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, sha256_of
 from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.records.npz import npz_headers
 from vampnet_models.spec import ModelSpec
 from vampnet_models.text import a_type
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from calibration.feeds.chain_feeds import Encoded, FeedSet, load_feed_set, save_
 from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Reporter
+from vampnet_models.records.npz import read_npz
 
 _Feeds = tuple[FeedSet, FeedSet]
 FORMAT = 3
@@ -25,12 +25,8 @@ def kept_codes(
 ) -> Encoded:
     """The clips with their codes; `encoder` is a hash that stands for whatever encodes."""
     path = folder / f"{key_of(FORMAT, encoder, *(c.sha256 for c in clips))[:32]}.npz"
-    # numpy leaves a file that it opened itself open when the archive is damaged.
-    with (
-        contextlib.suppress(OSError, ValueError, KeyError, BadZipFile),
-        path.open("rb") as stream,
-        np.load(stream) as stored,
-    ):
+    with contextlib.suppress(InputError, KeyError):
+        stored = read_npz(path)
         codes = tuple(stored[f"codes{i}"] for i in range(len(clips)))
         return Encoded(tuple(clips), codes, str(stored["audio"]), str(stored["upstream"]))
     found = encode()

@@ -10,24 +10,20 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.feeds.feedset import digest_feeds
-from calibration.feeds.npz import write_npz
 from calibration.ranges.channel_histograms import CHANNEL_BINS, CHANNEL_PERCENTILE
 from calibration.ranges.observers import ChannelRange, MinMax, Range, describe
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, model_files, sha256_of
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.records.npz import read_npz, write_npz
 
 _FORMAT = 2
 _FACTS = "calibration.json"
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, BadZipFile)
-"""What numpy raises for files that are none of its archives."""
-
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -96,7 +92,7 @@ def load(store: Store, key: _Key) -> Collected:
         return Collected()
     try:
         facts, arrays = _read(store.path)
-    except _UNREADABLE as error:
+    except (InputError, ValueError, KeyError) as error:
         if store.given:
             raise InputError(
                 f"{store.path}: no calibration file; name another, or one that is to be written"
@@ -149,9 +145,7 @@ def _ends(ranges: Sequence[Range | ChannelRange]) -> tuple[list[Any], list[Any]]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    # numpy leaves a file that it opened itself open when the archive is damaged.
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+    arrays = read_npz(path)
     facts = json.loads(str(arrays.pop(_FACTS)))
     if not isinstance(facts, dict) or not isinstance(facts.get("key"), dict):
         raise ValueError("no calibration")

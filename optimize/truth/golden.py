@@ -6,16 +6,15 @@ A variant can then be judged where the reference is too slow, too large or anoth
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from calibration.feeds.npz import write_npz
 from optimize.truth.accuracy import Truth
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.records.npz import read_npz, write_npz
 
 _FACTS = "golden.json"
 _PARTS = ("feed", "answer", "floor")
@@ -29,7 +28,6 @@ def save_golden(truth: Truth, path: Path) -> None:
     facts = {
         "sha256": truth.reference.sha256,
         "model": truth.reference.path.name,
-        "n_feeds": len(truth.feeds),
         "strata": truth.strata,
         "steps": truth.steps,
     }
@@ -49,18 +47,15 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
     Raises InputError for another file, or the vectors of another model.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            facts = json.loads(str(archive[_FACTS]))
-            parts: dict[str, list[Feeds]] = {
-                part: [{} for _ in range(facts["n_feeds"])] for part in _PARTS
-            }
-            for key in archive.files:
-                if key != _FACTS:
-                    part, number, name = key.split("/", 2)
-                    parts[part][int(number)][name] = archive[key]
-            strata, steps = tuple(facts["strata"]), tuple(facts["steps"])
-            made_by, model = facts["sha256"], facts["model"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        facts = json.loads(str(arrays.pop(_FACTS)))
+        parts: dict[str, list[Feeds]] = {part: [{} for _ in facts["strata"]] for part in _PARTS}
+        for key, values in arrays.items():
+            part, number, name = key.split("/", 2)
+            parts[part][int(number)][name] = values
+        strata, steps = tuple(facts["strata"]), tuple(facts["steps"])
+        made_by, model = facts["sha256"], facts["model"]
+    except (InputError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"{path}: no golden vectors; write some with `verify --write-golden`"
         ) from error

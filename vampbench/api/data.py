@@ -9,12 +9,12 @@ from calibration.audio.clips import AudioSet
 from calibration.feeds.feedset import FeedSet
 from calibration.feeds.generic import generic_feeds
 from calibration.feeds.given import Given, InMemory, given_at, given_in_memory
-from calibration.feeds.npz import write_npz
 from calibration.feeds.source import Source
 from vampbench.api.models import AnyModel, as_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.npz import write_npz
 
 AnyData = Source | AudioSet | InMemory | str | Path | None
 """Of `split_audio`, arrays by input, samples of them, or a path: of recordings, or .npz files."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.lengths import profile_feed
-from calibration.feeds.npz import write_npz
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of
+from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds, open_session
+from vampnet_models.records.npz import read_npz, write_npz
 
 _FACTS = "golden.json"
 
@@ -83,9 +83,8 @@ def _key(path: Path) -> str | None:
 
 def _stored(path: Path) -> tuple[dict[str, str], Feeds] | None:
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_npz(path)
         facts = json.loads(str(arrays.pop(_FACTS)))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (InputError, ValueError, KeyError):
         return None
     return (facts, arrays) if isinstance(facts, dict) else None

@@ -8,12 +8,9 @@ frame * predicted + codebook.
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
-import numpy as np
-
-from vampnet_models.errors import InputError, reason_of
+from vampnet_models.errors import InputError
 from vampnet_models.importing.verification import (
     Figure,
     Verification,
@@ -22,6 +19,7 @@ from vampnet_models.importing.verification import (
     first_output,
 )
 from vampnet_models.onnxfile.session import Array
+from vampnet_models.records.npz import read_npz
 from vampnet_models.spec import FILE_STEMS, Role
 
 _TOLERANCE = 1e-4
@@ -34,7 +32,7 @@ def verify_golden(folder: Path, golden: Path) -> Verification:
     Models that the folder lacks are passed over. Raises InputError for an unreadable golden
     file, one whose arrays do not belong to these models, or one that has nothing for them.
     """
-    values = _read(golden)
+    values = read_npz(golden)
     figures: list[Figure] = []
     encoder = folder / f"{FILE_STEMS[Role.CODEC_ENCODER]}.onnx"
     if encoder.is_file() and {"codec_audio", "codec_codes"} <= values.keys():
@@ -67,14 +65,6 @@ def verify_golden(folder: Path, golden: Path) -> Verification:
             "codec_audio and codec_codes, coarse_codes_100, coarse_mask_100 and coarse_logits_100"
         )
     return Verification(golden.name, tuple(figures))
-
-
-def _read(golden: Path) -> dict[str, Array]:
-    try:
-        with golden.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: np.asarray(stored[name]) for name in stored.files}
-    except (OSError, ValueError, EOFError, AttributeError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{golden}: not a readable .npz file ({reason_of(error, 120)})") from error
 
 
 def _original_layout(logits: Array) -> Array:

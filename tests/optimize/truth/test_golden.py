@@ -5,6 +5,7 @@ import pytest
 
 from optimize.truth.accuracy import compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
+from tests.npz import grown
 from tests.optimize.truth.test_accuracy import disturbed, transformer_feeds
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact
@@ -38,3 +39,13 @@ def test_vectors_of_another_model_and_other_files_are_refused(small_models, tmp_
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(InputError, match="no golden vectors"):
         load_golden(tmp_path / "text.npz", reference)
+
+
+def test_a_size_in_the_file_is_not_believed(small_models, tmp_path):
+    """Not even a gigabyte of addresses is asked for: the file holds no such array."""
+    reference = open_artifact(small_models / "coarse.onnx")
+    save_golden(reference_truth(reference, transformer_feeds(4, 4)), tmp_path / "golden.npz")
+    grown(tmp_path / "golden.npz", tmp_path / "grown.npz", "feed/0/codes")
+    with pytest.raises(InputError, match="no golden vectors") as error:
+        load_golden(tmp_path / "grown.npz", reference)
+    assert "its header says" in str(error.value.__cause__)

@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from calibration.feeds import source as sources
-from calibration.feeds.npz import read_npz, write_npz
 from tests import tiny_graphs
+from vampnet_models.records.npz import read_npz, write_npz
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+from tests.npz import grown
 from tests.vampnet_models import small
+from vampnet_models.records.npz import write_npz
 
 
 @pytest.fixture
@@ -42,4 +45,15 @@ def test_a_golden_file_that_is_not_there_leaves_no_model(vampbench, checkpoints,
     golden, out = tmp_path / "none.npz", tmp_path / "models"
     found = vampbench("import", checkpoints, "--golden", golden, "-o", out)
     assert found.code == 2 and "none.npz: " in found.errors[0]
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+
+
+def test_a_golden_file_is_not_believed_about_its_size(vampbench, checkpoints, tmp_path):
+    audio = np.zeros((1, 1, 768), np.float32)
+    write_npz(tmp_path / "g.npz", {"codec_audio": audio, "codec_codes": np.zeros((1, 4, 1))})
+    golden = grown(tmp_path / "g.npz", tmp_path / "grown.npz", "codec_audio")
+    found = vampbench("import", checkpoints, "--golden", golden, "-o", tmp_path / "models")
+    assert (
+        found.code == 2 and "codec_audio holds 3072 bytes, and its header says" in found.errors[0]
+    )
+    assert not (tmp_path / "models").exists()

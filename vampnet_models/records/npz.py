@@ -96,7 +96,7 @@ def numbered(
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive; whatever zipfile and numpy raise over it is one line for the user."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give an .npz file of model inputs")
+        raise InputError(f"{path}: no such file; give an .npz file of arrays")
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive

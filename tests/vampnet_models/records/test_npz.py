@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.feeds import npz
-from calibration.feeds.npz import npz_headers, read_npz, write_npz
 from vampnet_models.errors import InputError
+from vampnet_models.records import npz
+from vampnet_models.records.npz import npz_headers, read_npz, write_npz
 
 
 def _member(shape: tuple[int, ...], payload: bytes) -> bytes:
