@@ -36,7 +36,13 @@ RUN_ALONE = (
 )
 """Scripts that are run by their path, so that no `__init__` of ours goes before them."""
 
-_HARMLESS = ("from __future__ ", "import importlib", "from typing ", "if TYPE_CHECKING:")
+_HARMLESS = (
+    "from __future__ ",
+    "import importlib",
+    "from pathlib ",
+    "from typing ",
+    "if TYPE_CHECKING:",
+)
 """What may stand before it: none of it loads the runtime."""
 
 TRACE = ".cache/Microsoft"
