@@ -66,13 +66,11 @@ def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tm
     assert found["runtime"]["integer_share"] == 0
 
 
-def test_a_run_marks_a_variant_that_breaks_its_promise(
-    vampbench, generic, recordings, tmp_path, monkeypatch
-):
+def test_a_run_marks_a_variant_that_breaks_its_promise(vampbench, generic, tmp_path, monkeypatch):
     idle = replace(INT8_DYNAMIC, precision=Doing(lambda _model: None))
     monkeypatch.setattr("vampbench.work.job.ALL_RECIPES", (idle,))
     out = tmp_path / "out"
-    options = ("--recipes", "int8-dynamic", "--target", "mobile", "--audio", recordings)
+    options = ("--recipes", "int8-dynamic", "--target", "mobile")
     done = vampbench("run", generic, "-o", out, *options)
     (variant,) = json.loads((out / "results.json").read_text())["models"][0]["variants"]
     assert (done.code, variant["status"]) == (1, "missed")
