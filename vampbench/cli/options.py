@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
 from vampnet_models.errors import InputError
@@ -30,6 +31,27 @@ class _GivenPath(click.Path):
         if value in ("", b""):
             self.fail("it is empty; name a file or a folder", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Once(click.Option):
+    """An option of one path: given twice, one of the two would be ignored in silence."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser hand over all that was given."""
+        parser.add_option(
+            obj=self, opts=self.opts, dest=self.name, action="append", nargs=self.nargs
+        )
+
+    def consume_value(
+        self, ctx: click.Context, opts: Mapping[str, Any]
+    ) -> tuple[Any, ParameterSource]:
+        """The one that was given. Raises UsageError for a second one."""
+        given = opts.get(str(self.name))
+        if given is not None and len(given) > 1:
+            several = " and ".join(str(each) for each in given)
+            raise click.BadParameter(f"given more than once: {several}; give one", ctx, self)
+        rest = dict(opts) if given is None else {**opts, str(self.name): given[0]}
+        return super().consume_value(ctx, rest)
 
 
 class Finite(click.FloatRange):
@@ -71,12 +93,15 @@ max_memory = click.option(
     help="Calibrate within this much memory, as 2GB; refused where the prediction lies above.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-output = click.option("-o", "--output", "out", type=PATH, required=True, help="Where to write.")
+output = click.option(
+    "-o", "--output", "out", cls=Once, type=PATH, required=True, help="Where to write."
+)
 audio = click.option(
-    "--audio", type=PATH, help="Folder of recordings (default: the built-in sample pack)."
+    "--audio", cls=Once, type=PATH, help="Folder of recordings (default: the built-in sample pack)."
 )
 evaluation_audio = click.option(
     "--evaluation-audio",
+    cls=Once,
     type=PATH,
     help="Judge on this folder's recordings; all of --audio then calibrates.",
 )
@@ -107,6 +132,7 @@ threads = click.option(
 )
 feeds = click.option(
     "--feeds",
+    cls=Once,
     type=PATH,
     help="Feed a model with inputs of your own in place of --audio: FILE.npz with arrays under the "
     "inputs' names (of several samples NAME/0, NAME/1, ...), a folder of such files, or for each "
@@ -114,6 +140,7 @@ feeds = click.option(
 )
 evaluation_feeds = click.option(
     "--evaluation-feeds",
+    cls=Once,
     type=PATH,
     help="Judge on these inputs, given as --feeds are; all of --feeds then calibrates, not half.",
 )
@@ -136,6 +163,7 @@ backend = click.option(
 )
 inc_python = click.option(
     "--inc-python",
+    cls=Once,
     type=PATH,
     envvar="VAMPBENCH_INC_PYTHON",
     default=_DEFAULT_INTERPRETER,

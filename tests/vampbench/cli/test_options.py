@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 
 from vampbench.cli import options
+from vampbench.cli.main import cli
 
 REFUSED = [
     ("run {models} --target cpu:999 -o {out}", "cpu:999: "),
@@ -71,3 +73,18 @@ def test_the_former_name_of_target_is_taken_and_not_told(vampbench, tiny, tmp_pa
 )
 def test_sizes_as_people_write_them(text, n_bytes):
     assert options.as_bytes(None, None, text) == n_bytes
+
+
+@pytest.mark.parametrize(
+    "command", ["int8 m.onnx --feeds a --feeds b -o {out}", "fuse m.onnx -o a -o {out}"]
+)
+def test_a_path_given_twice_is_refused(vampbench, tmp_path, command):
+    done = vampbench(*command.format(out=tmp_path / "out").split())
+    assert done.code == 2 and "given more than once: a and " in done.stderr
+
+
+def test_every_option_of_one_path_refuses_a_second():
+    for name, command in cli.commands.items():
+        for option in command.params:
+            if isinstance(option, click.Option) and isinstance(option.type, click.Path):
+                assert option.multiple or isinstance(option, options.Once), (name, option.name)

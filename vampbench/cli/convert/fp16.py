@@ -40,9 +40,18 @@ from vampnet_models.records.accuracy import AccuracyReport
     help="Keep in FP32 what would overflow on --audio or --feeds.",
 )
 @click.option(
-    "--save-ranges", "save_ranges_to", type=options.PATH, help="Keep what --measure finds here."
+    "--save-ranges",
+    "save_ranges_to",
+    cls=options.Once,
+    type=options.PATH,
+    help="Keep what --measure finds here.",
 )
-@click.option("--ranges", type=options.PATH, help="Use ranges that were saved for this model.")
+@click.option(
+    "--ranges",
+    cls=options.Once,
+    type=options.PATH,
+    help="Use ranges that were saved for this model.",
+)
 @click.option(
     "--emulate",
     is_flag=True,

@@ -48,6 +48,7 @@ from vampnet_models.errors import InputError
 )
 @click.option(
     "--calibration",
+    cls=options.Once,
     type=options.PATH,
     help="FILE.npz that keeps the ranges: used where it is there (another model's is refused), "
     "else written. Default: beside the output.",

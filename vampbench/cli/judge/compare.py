@@ -17,6 +17,7 @@ from vampnet_models.text import percent
 @click.option(
     "--run",
     "run_dir",
+    cls=options.Once,
     type=options.PATH,
     required=True,
     help="Folder that `vampbench run` or `demo` wrote.",

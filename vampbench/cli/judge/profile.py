@@ -35,10 +35,13 @@ _MAX_OPERATORS = 10
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
-@click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@click.option(
+    "-o", "--output", "out", cls=options.Once, type=options.PATH, help="Write the JSON here too."
+)
 @click.option(
     "--compare",
     "old",
+    cls=options.Once,
     type=options.PATH,
     help="An earlier JSON of this command: faster, slower or no difference?",
 )

@@ -47,7 +47,9 @@ from vampnet_models.text import megabytes, percent
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
-@click.option("-o", "--output", "out", type=options.PATH, help="Write the JSON here too.")
+@click.option(
+    "-o", "--output", "out", cls=options.Once, type=options.PATH, help="Write the JSON here too."
+)
 @options.as_json
 def qnn(
     reference: Path,

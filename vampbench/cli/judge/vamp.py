@@ -16,13 +16,22 @@ from vampnet_models.spec import Role
 
 def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     return click.option(
-        f"--{name}", type=options.PATH, help=f"Use this {role.value} instead of the folder's."
+        f"--{name}",
+        cls=options.Once,
+        type=options.PATH,
+        help=f"Use this {role.value} instead of the folder's.",
     )
 
 
 @click.command("vamp")
 @click.argument("recording", type=options.PATH)
-@click.option("--models", "models_dir", type=options.PATH, help="Default: the built-in models.")
+@click.option(
+    "--models",
+    "models_dir",
+    cls=options.Once,
+    type=options.PATH,
+    help="Default: the built-in models.",
+)
 @_role_option("encoder", Role.CODEC_ENCODER)
 @_role_option("coarse", Role.COARSE)
 @_role_option("c2f", Role.C2F)
@@ -41,7 +50,12 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
     show_default=True,
     help="Frames kept at each period.",
 )
-@click.option("--beats", type=options.PATH, help="A beat tracker (.onnx): keep its beats, too.")
+@click.option(
+    "--beats",
+    cls=options.Once,
+    type=options.PATH,
+    help="A beat tracker (.onnx): keep its beats, too.",
+)
 @click.option(
     "--beat-width",
     type=click.IntRange(0),

@@ -26,11 +26,13 @@ from vampnet_models.text import percent
 @options.threads
 @click.option(
     "--golden",
+    cls=options.Once,
     type=options.PATH,
     help="Judge by the answers in this file in place of running REFERENCE.",
 )
 @click.option(
     "--write-golden",
+    cls=options.Once,
     type=options.PATH,
     help="FILE.npz to record the inputs and REFERENCE's answers in.",
 )

@@ -25,7 +25,10 @@ from vampnet_models.text import megabytes
     help="A transformer that a LoRA file among CHECKPOINTS changes.",
 )
 @click.option(
-    "--golden", type=options.PATH, help="FILE.npz with the original's answers to check against."
+    "--golden",
+    cls=options.Once,
+    type=options.PATH,
+    help="FILE.npz with the original's answers to check against.",
 )
 @click.option(
     "--self-check/--no-self-check",

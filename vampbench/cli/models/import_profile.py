@@ -18,7 +18,14 @@ from vampnet_models.text import megabytes
 @click.argument("files", nargs=-1, required=True, type=options.PATH)
 @click.option("--device", required=True, help="The device that it was measured on.")
 @click.option("--model", help="The model, where the file does not name it.")
-@click.option("-o", "--output", "out", type=options.PATH, help="Add the records to this JSON, too.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    cls=options.Once,
+    type=options.PATH,
+    help="Add the records to this JSON, too.",
+)
 @options.as_json
 def import_profile(
     files: tuple[Path, ...], device: str, model: str | None, out: Path | None, as_json: bool

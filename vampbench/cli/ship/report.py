@@ -15,7 +15,14 @@ from vampnet_models.errors import InputError
 
 @click.command()
 @click.argument("results", type=options.PATH, required=False)
-@click.option("-o", "--output", "out", type=options.PATH, help="Default: report.html beside it.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    cls=options.Once,
+    type=options.PATH,
+    help="Default: report.html beside it.",
+)
 @click.option(
     "--compare",
     "pair",
@@ -26,6 +33,7 @@ from vampnet_models.errors import InputError
 @click.option("--other-machine", is_flag=True, help="Let --compare take another machine's times.")
 @click.option(
     "--tuned",
+    cls=options.Once,
     type=options.PATH,
     help="What `vampbench tune` wrote for the same models: adds what each block costs.",
 )
