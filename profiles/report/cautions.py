@@ -40,9 +40,16 @@ class Caution:
 
 @dataclass(frozen=True)
 class LeftInFloat:
-    """The nodes of one variant that stayed in float, grouped by operator and reason."""
+    """Nodes of one variant that the recipe left out, grouped by operator and reason.
+
+    variant: its model and recipe.
+    what: became of them: `left in float`, or `in another precision`.
+    total: how many there are.
+    groups: operator, reason and nodes.
+    """
 
     variant: str
+    what: str
     total: int
     groups: tuple[tuple[str, str, tuple[str, ...]], ...]
 
@@ -127,17 +134,24 @@ def cautions_of(run: Results) -> tuple[Caution, ...]:
 
 
 def left_in_float(run: Results) -> tuple[LeftInFloat, ...]:
-    """Per variant: which nodes stayed in float, and why."""
-    made = []
-    for name, v in _variants_of(run):
-        grouped: dict[tuple[str, str], list[str]] = {}
-        nodes = _made(v, _float_nodes)
-        for node in nodes:
-            grouped.setdefault((node.op_type, node.reason), []).append(node.node)
-        groups = tuple((op, reason, tuple(each)) for (op, reason), each in grouped.items())
-        if groups:
-            made.append(LeftInFloat(name, len(nodes), groups))
-    return tuple(made)
+    """Per variant: which nodes stayed in float or got another precision, and why."""
+    return tuple(
+        LeftInFloat(name, what, len(nodes), _grouped(nodes))
+        for name, v in _variants_of(run)
+        for what, nodes in (
+            ("left in float", _made(v, lambda made: made.float_nodes)),
+            ("in another precision", _made(v, _mixed_nodes)),
+        )
+        if nodes
+    )
+
+
+def _grouped(nodes: Sequence[FloatNode]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """By operator and reason."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for node in nodes:
+        grouped.setdefault((node.op_type, node.reason), []).append(node.node)
+    return tuple((op, reason, tuple(each)) for (op, reason), each in grouped.items())
 
 
 def _made(variant: Variant, of: Callable[[VariantRecord], Sequence[_T]]) -> Sequence[_T]:
@@ -145,13 +159,12 @@ def _made(variant: Variant, of: Callable[[VariantRecord], Sequence[_T]]) -> Sequ
     return () if variant.record is None else of(variant.record)
 
 
-def _float_nodes(made: VariantRecord) -> tuple[FloatNode, ...]:
-    """Those left in float, then those in another precision, which stands before the reason."""
-    mixed = (
+def _mixed_nodes(made: VariantRecord) -> tuple[FloatNode, ...]:
+    """Those in another precision, which stands before the reason."""
+    return tuple(
         FloatNode(node.node, node.op_type, f"{node.precision}: {node.reason}")
         for node in made.mixed_nodes
     )
-    return (*made.float_nodes, *mixed)
 
 
 def _variants_of(run: Results) -> list[tuple[str, Variant]]:

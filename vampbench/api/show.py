@@ -49,6 +49,19 @@ def html_of(
     )
 
 
+def text_of(title: str, lines: Sequence[str], warnings: Sequence[str]) -> str:
+    """Lines below a title, and warnings, where there is no table to show."""
+    return render_part(
+        "shown.html.jinja",
+        title=title,
+        lines=lines,
+        tables=(),
+        figures=(),
+        left_in_float=(),
+        warnings=warnings,
+    )
+
+
 def _filled(table: Table) -> Table:
     """The table with the columns alone of which a variant has something."""
     kept = [

@@ -112,7 +112,7 @@ def _music(run: Results, name: str) -> tuple[Cell, ...]:
 
 def _goal(run: Results, size: float | None, full_size: float | None) -> Cell:
     if not whole_chain(run):
-        return absent("needs all four models")
+        return absent("of VampNet's four models")
     if any(is_small(m) for m in run.models):
         if full_size is None:
             return absent()

@@ -169,7 +169,7 @@ def _median(profile: Profile | None) -> Cell:
         if profile.p10_s is not None and profile.p90_s is not None
         else ()
     )
-    noisy = ("noisy: see the warnings",) if profile.noisy else ()
+    noisy = ("noisy: the machine was busy",) if profile.noisy else ()
     return measured(profile.median_s, seconds_text, (*spread, *_pace(profile), *noisy))
 
 

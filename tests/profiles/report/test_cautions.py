@@ -63,7 +63,9 @@ def test_nodes_left_in_float_are_grouped_by_reason(results: dict[str, Any]) -> N
     ((op_type, reason, nodes),) = static.groups
     assert (op_type, reason) == ("MatMul", "activation x activation")
     assert nodes[0] == "blocks.0/<attn>"
-    ((_, reason, _),) = left["coarse · int4-weights"].groups
+    mixed = left["coarse · int4-weights"]
+    assert (static.what, mixed.what) == ("left in float", "in another precision")
+    ((_, reason, _),) = mixed.groups
     assert reason == "int8: 4 bits cost"
 
 

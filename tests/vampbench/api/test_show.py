@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,9 @@ from vampbench.api.verify import Verification
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.records.accuracy import AccuracyReport, CodebookShare
 from vampnet_models.records.profiles import Measurement
+from vampnet_models.records.results import Results
+from vampnet_models.records.tuning import Candidate
+from vampnet_models.records.variant import FloatNode, MixedNode
 
 
 @pytest.fixture
@@ -79,3 +83,34 @@ def test_a_profile_shows_times_against_the_first(source: Artifact) -> None:
     assert "11.0 ms" in page.text and "5.50 ms" in page.text and "0.50×" in page.text
     assert "Positions" not in page.text and "Weights by precision" not in page.text
     assert len(page.all("svg", "chart")) == 1
+
+
+def test_what_became_of_nodes_is_told_apart_and_of_whose(source: Artifact) -> None:
+    made = _made(source)
+    record = replace(
+        made.record,
+        float_nodes=(FloatNode("a", "Add", "no weights"),),
+        mixed_nodes=(MixedNode("b", "MatMul", "int8", "4 bits cost"),),
+    )
+    page = parse_page(replace(made, record=record)._repr_html_())
+    assert "a<b> · int8-dynamic: left in float" in page.text.replace("a<b>.onnx", "a<b>")
+    assert "int8-dynamic: in another precision" in page.text
+
+
+def test_a_bundle_and_a_search_are_shown_and_short(tmp_path: Path) -> None:
+    shipped = SimpleNamespace(file="m.onnx", recipe="fp16", bytes=2_000_000)
+    manifest = SimpleNamespace(target="android", models=(shipped,))
+    packed = vb.Bundle(tmp_path, manifest, "ab12", Results(), ("a <warning>",))
+    page = parse_page(packed._repr_html_())
+    assert "m.onnx: fp16, 2.00 MB" in page.text and "ab12" in page.text
+    assert "a <warning>" in page.text
+    assert "models=" not in repr(packed)
+
+    part = Candidate("m", "int8-static", 1_000_000, 0.0, 0.99, None, 0.5, 0.1, True)
+    near = SimpleNamespace(parts=(part,))
+    missed = SimpleNamespace(chosen=None, met=False, nearest=(near,))
+    page = parse_page(vb.TuneResult(tmp_path, missed)._repr_html_())
+    assert "nothing meets the budget" in page.text and "m: int8-static, 1.00 MB" in page.text
+    met = SimpleNamespace(chosen=near, met=True, verdict=SimpleNamespace(text="It is smaller."))
+    page = parse_page(vb.TuneResult(tmp_path, met)._repr_html_())
+    assert "It is smaller." in page.text and "report.html" in page.text

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.recipes import find_recipe
@@ -28,7 +28,7 @@ from vampnet_models.records.generic import read
 from vampnet_models.records.manifest import Manifest
 from vampnet_models.records.results import Results
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.text import end_of
+from vampnet_models.text import end_of, megabytes
 
 TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
 """The targets that take files in ORT format."""
@@ -49,10 +49,20 @@ class Bundle:
     """
 
     output: Path
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
     manifest_sha256: str
-    results: Results
+    results: Results = field(repr=False)
     warnings: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: packing shall not load them.
+        from vampbench.api.show import text_of
+
+        lines = (
+            *(f"{m.file}: {m.recipe}, {megabytes(m.bytes)}" for m in self.manifest.models),
+            f"SHA-256 of its manifest: {self.manifest_sha256}",
+        )
+        return text_of(f"For {self.manifest.target}: {self.output}", lines, self.warnings)
 
 
 def bundle(

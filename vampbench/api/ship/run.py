@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES, RECIPES
@@ -41,7 +41,7 @@ class RunResult:
     """
 
     output: Path
-    results: Results
+    results: Results = field(repr=False)
     missed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.tuning.goal import SearchGoal
@@ -16,6 +16,7 @@ from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
 from vampnet_models.records.tuning import Prefer, Tuning
+from vampnet_models.text import megabytes, percent
 
 MIN_AGREEMENT = 0.99
 """The least token agreement of each model, where no other bound is given."""
@@ -38,7 +39,7 @@ class TuneResult:
     """
 
     output: Path
-    tuning: Tuning
+    tuning: Tuning = field(repr=False)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -60,6 +61,22 @@ class TuneResult:
     def report_path(self) -> Path:
         """The offline HTML report of the set that was chosen."""
         return Workspace(self.output).report
+
+    def _repr_html_(self) -> str:
+        # A report's tools are imported where one is shown: a search has loaded enough.
+        from vampbench.api.show import text_of
+
+        found, chosen = self.tuning, self.tuning.chosen
+        sets = found.nearest if chosen is None else (chosen,)
+        parts = (
+            f"{part.model}: {part.recipe}, {megabytes(part.bytes)}, {part.time_ratio:.2f} x FP32's "
+            f"time, token agreement {percent(part.agreement)}"
+            for each in sets
+            for part in each.parts
+        )
+        said = found.verdict.text if self.ok else "nothing meets the budget; the nearest:"
+        lines = (said, *parts, *([f"report: {self.report_path}"] if self.ok else []))
+        return text_of(f"Tuned: {self.output}", lines, self.warnings)
 
 
 def tune(
