@@ -10,6 +10,7 @@ from calibration.feeds.feedset import FeedSet
 from calibration.feeds.generic import generic_feeds
 from calibration.feeds.given import Given, InMemory, given_at, given_in_memory
 from calibration.feeds.source import Source
+from vampbench.api.bounds import MOST_STEPS, check_within
 from vampbench.api.models import AnyModel, as_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output
@@ -65,18 +66,25 @@ def _feeding(feeds: Given, judging: bool) -> Source:
 
 
 def feeds_template(
-    model: AnyModel, output: str | Path, *, samples: int = 2, seed: int = 0
+    model: AnyModel, output: str | Path, *, samples: int = 2, seed: int = 0, force: bool = False
 ) -> FeedSet:
     """Write an .npz of feeds: random values of the right types under the inputs' names.
 
     Several samples stand under `NAME/0`, `NAME/1`, ...; free sizes are the first that the model
     runs with, which `warnings` of what is returned speak of where there is none. Raises InputError
-    for a model without inputs or with some that no array can be.
+    for a model without inputs or with some that no array can be, and for an `output` that is there
+    already: recorded values may stand in it; with `force` it is overwritten.
     """
     artifact, path = as_artifact(model), Path(output)
     if path.suffix != ".npz":
         raise InputError(f"{path}: feeds are an .npz file; give a name that ends so")
     check_output(path, artifact.path)
+    check_within("samples", samples, 1, MOST_STEPS, whole=True)
+    check_within("seed", seed, 0, whole=True)
+    if path.exists() and not force:
+        raise InputError(
+            f"{path}: is there already; name another file, or give force to overwrite it"
+        )
     if not artifact.spec.inputs:
         raise InputError(f"{artifact.path}: takes no inputs, so there is nothing to feed")
     session = open_session(artifact.path)

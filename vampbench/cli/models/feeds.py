@@ -28,8 +28,9 @@ _MOST_SAMPLES = 1000
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random values."
 )
 @options.output
+@click.option("--force", is_flag=True, help="Overwrite a file that is there already.")
 @options.as_json
-def feeds(model: Path, samples: int, seed: int, out: Path, as_json: bool) -> int:
+def feeds(model: Path, samples: int, seed: int, out: Path, force: bool, as_json: bool) -> int:
     """Write a template of a model's inputs: names, shapes and random values, for --feeds.
 
     Put what the model really sees in the place of the random values: with numpy, `dict(np.load(
@@ -43,7 +44,7 @@ def feeds(model: Path, samples: int, seed: int, out: Path, as_json: bool) -> int
     """
     console = Console(as_json=as_json)
     artifact = open_artifact(model)
-    found = feeds_template(artifact, out, samples=samples, seed=seed)
+    found = feeds_template(artifact, out, samples=samples, seed=seed, force=force)
     for warning in found.warnings:
         console.warn(warning)
     console.say(f"{out}  {samples} {'sample' if samples == 1 else 'samples'} for {artifact.name}")
@@ -51,7 +52,7 @@ def feeds(model: Path, samples: int, seed: int, out: Path, as_json: bool) -> int
     for tensor in artifact.spec.inputs:
         shape = list(written[tensor.name].shape)
         console.say(f"  {tensor.name}  {tensor.dtype} {shape}, declared {_sizes(tensor)}")
-    console.say(f"values are {found.upstream}: put real ones in their place")
+    console.say(f"all values are {found.upstream}; put real ones in their place")
     console.json(
         {
             "path": str(out),

@@ -52,6 +52,16 @@ def test_a_template_is_taken_at_once(vampbench, model, tmp_path):
     assert "calibrated m.int8.onnx too" in done.stderr
 
 
+def test_a_file_that_is_there_is_kept_unless_forced(vampbench, model, tmp_path):
+    feeds = tmp_path / "f.npz"
+    write_npz(feeds, {"x": np.ones((1, 64), "f4")})
+    done = vampbench("feeds", model, "-o", feeds)
+    assert (done.code, len(done.lines)) == (2, 1) and "is there already" in done.lines[0]
+    assert set(read_npz(feeds)) == {"x"}
+    assert vampbench("feeds", model, "--force", "-o", feeds).code == 0
+    assert "k/1" in read_npz(feeds)
+
+
 def test_a_template_is_the_same_of_the_same_seed(vampbench, model, tmp_path):
     paths = [tmp_path / f"{name}.npz" for name in "abc"]
     for path, seed in zip(paths, (1, 1, 2), strict=True):
