@@ -254,6 +254,7 @@ def _facts(recipe: Recipe, feeds: FeedSet) -> CalibrationFacts:
         observer=recipe.observer,
         settings=dict(recipe.precision.settings),
         coverage=feeds.coverage(),
+        samples_sha256=feeds.samples_sha256 if feeds.is_given else (),
     )
 
 

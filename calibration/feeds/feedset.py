@@ -70,6 +70,11 @@ class FeedSet:
         """The hash of all arrays with their names, types and shapes; labels do not count."""
         return digest_feeds(self.feeds, self.role.value).hexdigest()
 
+    @property
+    def samples_sha256(self) -> tuple[str, ...]:
+        """A hash of each feed by itself."""
+        return tuple(digest_feeds((feed,)).hexdigest() for feed in self.feeds)
+
     def coverage(self) -> FeedCoverage:
         """Mask ratios, prompts and codebook entries over all feeds."""
         ratios = [label.mask_ratio for label in self.labels if label.mask_ratio is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calibration.audio.clips import AudioSet
 from calibration.audio.two_folders import load_audio
-from calibration.feeds.feedset import FeedSet, digest_feeds
+from calibration.feeds.feedset import FeedSet
 from calibration.feeds.given import Given, given_at
 from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError
@@ -213,10 +213,8 @@ def _apart(calibration: FeedSet, evaluation: FeedSet) -> FeedSet:
 
 
 def _without(feed_set: FeedSet, others: FeedSet) -> FeedSet:
-    known = {digest_feeds((feed,)).digest() for feed in others.feeds}
-    fresh = [
-        i for i, feed in enumerate(feed_set.feeds) if digest_feeds((feed,)).digest() not in known
-    ]
+    known = set(others.samples_sha256)
+    fresh = [i for i, sha256 in enumerate(feed_set.samples_sha256) if sha256 not in known]
     left = _some(feed_set, fresh)
     twice = len(feed_set.feeds) - len(fresh)
     if twice:

@@ -151,7 +151,7 @@ def verify(
         truth = _truth(ours, in_step(ours, [theirs], heard), source, threads, heard)
     if write_golden is not None:
         save_golden(truth, Path(write_golden))
-    with heard.task("variant tokens") as update:
+    with heard.task("variant answers") as update:
         report = compare(truth, theirs, update)
     status, reason = status_of(report, min_agreement)
     runtime = _runtime(theirs, truth.feeds[0], heard)
@@ -176,7 +176,7 @@ def _truth(
 ) -> Truth:
     """The reference's answers to evaluation feeds, of the sizes that `fed` takes."""
     evaluation = evaluation_feeds_of(ours, source, threads, reporter, fed)
-    with reporter.task("reference tokens") as update:
+    with reporter.task("reference answers") as update:
         steps = [label.step for label in evaluation.labels]
         return reference_truth(ours, evaluation.feeds, update, steps)
 
@@ -187,11 +187,18 @@ def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Re
         known = read_record(record_path(variant)).calibration
     except InputError:
         return
-    given = source.evaluation_feeds or source.feeds
-    found = None if given is None else given.of([ours]).read(ours)
-    if found is not None and known is not None and found.sha256 == known.sha256:
+    if known is None or not (source.feeds or source.evaluation_feeds):
+        return
+    judging = source.of([ours], Reporter()).judging(ours)
+    if judging is None:
+        return
+    total = len(judging.feeds)
+    twice = sum(sha256 in known.samples_sha256 for sha256 in judging.samples_sha256)
+    if twice:
+        which = f"{'all' if twice == total else twice} of {total} samples"
         reporter.warn(
-            f"{found.audio}: calibrated {variant.name} too; feeds of their own judge it better"
+            f"{judging.audio}: {which} that judge calibrated {variant.name} too; others judge it "
+            "better"
         )
 
 

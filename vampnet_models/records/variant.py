@@ -80,7 +80,8 @@ class FeedCoverage:
 class CalibrationFacts:
     """The feeds that a variant was calibrated on, what they cover, and who chose the ranges.
 
-    `settings` are the recipe's own, in words.
+    `settings` are the recipe's own, in words. `samples_sha256` are those of a user's own feeds, one
+    each; of recordings there are none.
     """
 
     sha256: str
@@ -90,6 +91,7 @@ class CalibrationFacts:
     observer: str = "minmax"
     coverage: FeedCoverage | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    samples_sha256: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
