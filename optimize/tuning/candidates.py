@@ -42,7 +42,7 @@ _MAX_MIXTURES = 6
 """Mixtures from the smallest to the truest that are built and measured, per model."""
 
 _SEARCH_STEPS = 6
-"""Ahead of the candidates: both feeds, calibration, reference tokens, trials, mixtures."""
+"""Ahead of the candidates: both feeds, calibration, reference answers, trials, mixtures."""
 
 _FINE_BYTES = 32 * 1024 * 1024
 """A codec below this is tried convolution by convolution: a trial takes a second or two."""
@@ -56,7 +56,7 @@ class TunedModel:
         artifact: the float32 model.
         calibration: what it is calibrated on.
         search: other feeds of the calibration audio: what a search may look at.
-        evaluation: feeds of held-out audio, for the verdict alone.
+        evaluation: feeds of held-out data, for the verdict alone.
         truth: what the float32 model answers to the feeds of the search.
         calibrated: ranges and moments, measured once for all mixtures.
         blocks: the nodes that get one precision together, by the block's name.
@@ -105,6 +105,8 @@ def candidates_of(
         lambda: feeds_of(artifact, inputs, threads, reporter),
         reporter,
     )
+    for warning in calibration.warnings:
+        reporter.warn(f"{artifact.name}: {warning}")
     reporter.reach()
     search = side_feeds(artifact, inputs, SEARCH, threads, reporter)
     with _fused(artifact, cache) as fused:
@@ -115,7 +117,7 @@ def candidates_of(
         with reporter.task(f"{artifact.name}: calibrating") as update:
             calibrated = mixed.calibrate(fused, calibration.feeds, cache, update, traits)
         reporter.reach()
-        with reporter.task(f"{artifact.name}: reference tokens of the search") as update:
+        with reporter.task(f"{artifact.name}: reference answers of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
         key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
         trials = KeptTrials(artifact, fused, truth, blocks, calibrated, key, cache, reporter)

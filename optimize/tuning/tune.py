@@ -39,11 +39,11 @@ class Search:
     Attributes:
         tuned: by name, each model with all that was measured of it.
         sets: every combination of candidates that nothing dominates, on the search's feeds.
-        chosen: the best set within the budget, with its figures on held-out audio; None where
+        chosen: the best set within the budget, with its figures on held-out data; None where
             nothing keeps to the budget.
         uniform: the same of the sets of one recipe for all models.
-        reverted: candidates that were chosen first and did not hold on held-out audio.
-        held_out: gives more figures on held-out audio.
+        reverted: candidates that were chosen first and did not hold on held-out data.
+        held_out: gives more figures on held-out data.
     """
 
     tuned: dict[str, TunedModel]
@@ -61,7 +61,7 @@ def tune(
     goal: SearchGoal,
     reporter: Reporter,
 ) -> Search:
-    """Search each model alone, then what they share, and judge the best sets on held-out audio.
+    """Search each model alone, then what they share, and judge the best sets on held-out data.
 
     What was measured lies in the folder `cache`, for a search that goes on where one stopped.
 
@@ -75,7 +75,7 @@ def tune(
     reporter.plan(0)
     spend(tuned, cache, goal, reporter)
     held_out = HeldOut(tuned, inputs.evaluation, cache, reporter)
-    reporter.note("checking sets on held-out audio, the best first")
+    reporter.note("checking sets on held-out data, the best first")
     chosen, dropped = held_out.settle(sets_of, goal)
     uniform, _ = held_out.settle(uniform_sets, goal)
     sets = sets_of({name: each.candidates for name, each in tuned.items()})
@@ -98,7 +98,7 @@ class HeldOut:
 
         def truth() -> Truth:
             if candidate.model not in self._truths:
-                with self._reporter.task(f"{candidate.model}: reference tokens") as update:
+                with self._reporter.task(f"{candidate.model}: reference answers") as update:
                     self._truths[candidate.model] = reference_truth(
                         tuned.artifact, tuned.evaluation.feeds, update
                     )

@@ -69,7 +69,7 @@ def reverted(part: Candidate, budget: Budget) -> Reverted | None:
         part.first_agreement,
         part.si_sdr_db,
         missed,
-        f"{part.model} {part.recipe}: {_said(part)} on held-out audio",
+        f"{part.model} {part.recipe}: {_said(part)} on held-out data",
     )
 
 

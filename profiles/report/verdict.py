@@ -29,7 +29,8 @@ from profiles.report.views.units import (
     round_bytes_text,
 )
 from profiles.targets.order import profilers
-from vampnet_models.records.results import Model, Results
+from vampnet_models.records.results import UNKNOWN_ROLE, Model, Results
+from vampnet_models.spec import Role
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _summary(run: Results, least: Choice) -> str:
         f"{_together(len(counted(run)))}: {least.name} takes "
         f"{_size(least.bytes)}{of}{kept}. "
         f"{_goal_sentence(run, least)}"
-    )
+    ).strip()
 
 
 def _together(n: int) -> str:
@@ -117,6 +118,8 @@ def _together(n: int) -> str:
 
 
 def _goal_sentence(run: Results, least: Choice) -> str:
+    if all(m.role == Role.GENERIC.value for m in run.models):
+        return ""
     if not whole_chain(run):
         return (
             f"The {GOAL_TEXT} goal is about all four models together; this run does not hold them."
@@ -158,9 +161,13 @@ def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
             )
         )
     # Seeded weights have a notice of their own.
-    wrong = [
-        f"{m.name}: {p.text}" for m in run.models for p in m.problems if p.kind != "seeded-weights"
-    ]
+    problems = [(m.name, p) for m in run.models for p in m.problems]
+    generic = [name for name, p in problems if p.kind == UNKNOWN_ROLE]
+    if generic:
+        text = "none of a chain that is known: measured by what goes in and comes out"
+        made.append(Notice("note", "Models of another kind", f"{', '.join(generic)}: {text}"))
+    told_apart = ("seeded-weights", UNKNOWN_ROLE)
+    wrong = [f"{name}: {p.text}" for name, p in problems if p.kind not in told_apart]
     if wrong:
         made.append(Notice("alarm", "Problems of the source models", "; ".join(wrong)))
     variants = [(m, v) for m in run.models for v in m.variants]
@@ -207,7 +214,7 @@ def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
         )
     if (quick := fastest(choices)) is not None:
         figure = ratio_text(quick.cpu_ratio or 0.0)
-        noise = ("noisy: see the warnings",) if quick.noisy else ()
+        noise = ("noisy: the machine was busy",) if quick.noisy else ()
         span = quick.cpu_interval
         between = f" ({span[0]:.2f}\u2013{span[1]:.2f})" if span else ""
         lines = (f"the FP32 time{between}, one call of each model", *_kept(quick)[-1:], *noise)

@@ -37,7 +37,7 @@ def emulate_fp16(
     keeping = Float16(settings.keep_nodes, settings.keep_ops, ranges=settings.ranges, emulated=True)
     with scratch_folder() as scratch:
         rounded = build_variant(source, fp16_recipe(keeping), scratch / f"{source.name}.onnx")
-        with heard.task("reference tokens") as update:
+        with heard.task("reference answers") as update:
             truth = reference_truth(source, feeds, update)
         return {
             "weights rounded": _compared("weights rounded", truth, made, heard),

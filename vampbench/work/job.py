@@ -55,7 +55,7 @@ from vampnet_models.records.results import (
 from vampnet_models.repair.inspection import problems_of
 
 _LOOKING = "looking at the model"
-_RANGES = "comparing ranges with the evaluation audio"
+_RANGES = "comparing ranges with the evaluation data"
 _GRAPHS = "reading the runtime's graphs back"
 _PROFILING = "profiling"
 _KEEPING = "keeping what a bundle must answer"
@@ -311,7 +311,7 @@ def _judged(
 
 
 def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
-    with reporter.task(f"{artifact.name}: reference tokens") as update:
+    with reporter.task(f"{artifact.name}: reference answers") as update:
         return reference_truth(artifact, evaluation.feeds, update)
 
 

@@ -80,7 +80,7 @@ def look_outside(
 
         def measure(recipe: Recipe = recipe, out: Path = out) -> _Stored:
             terms = kept_calibration(space.work("calibration"), artifact.name, recipe.name)
-            text = f"{artifact.name}: evaluation audio in {recipe.name}'s ranges"
+            text = f"{artifact.name}: evaluation data in {recipe.name}'s ranges"
             with contained(NotApplicable), reporter.task(text):
                 each = _find_outside(artifact, recipe, out, calibration, evaluation, terms)
             return {"tensors": each}

@@ -15,6 +15,9 @@ from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
 from vampnet_models.spec import Role
 
+UNKNOWN_ROLE = "unknown-role"
+"""Of a model that stands in no known chain: nothing is wrong with it."""
+
 
 @dataclass(frozen=True)
 class Problem:

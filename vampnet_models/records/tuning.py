@@ -125,7 +125,7 @@ class Missed:
 
 @dataclass(frozen=True)
 class Reverted:
-    """A candidate that was dropped, for it missed bounds on held-out audio; `text` says it."""
+    """A candidate that was dropped, for it missed bounds on held-out data; `text` says it."""
 
     model: str
     recipe: str
@@ -138,7 +138,7 @@ class Reverted:
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """What one model of the chosen set got, block by block, judged on held-out audio.
+    """What one model of the chosen set got, block by block, judged on held-out data.
 
     free_running: of transformers with logits alone.
     """
@@ -159,9 +159,9 @@ class Tuning:
     command: what the user typed.
     wish: what was asked for, timed on `target`.
     met: whether a set keeps to it; else `chosen` is None and `nearest` is not empty.
-    chosen, uniform: the best set, and the best of one recipe, on held-out audio.
+    chosen, uniform: the best set, and the best of one recipe, on held-out data.
     smallest, fastest, front, nearest: on the search's own states.
-    reverted: what was chosen first, and did not hold on held-out audio.
+    reverted: what was chosen first, and did not hold on held-out data.
     noisy: a time was measured while the machine was busy.
     seeded: a model has weights that nothing trained.
     models: of the chosen set; empty without one.

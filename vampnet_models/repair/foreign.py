@@ -7,7 +7,7 @@ import onnx_ir as ir
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.records.results import Problem
+from vampnet_models.records.results import UNKNOWN_ROLE, Problem
 from vampnet_models.repair.baked import Accepted, accepted_lengths, data_shaped
 from vampnet_models.repair.layouts import has_mask_class, inputs_of, logits_name
 from vampnet_models.spec import ROLE_KEY, ModelSpec, Part, Role
@@ -31,8 +31,7 @@ def _of_role(spec: ModelSpec) -> Problem | None:
     if spec.role is not Role.GENERIC:
         return None
     if spec.part is None:
-        text = "not one of the four roles of a chain: handled as generic"
-        return Problem("unknown-role", text)
+        return Problem(UNKNOWN_ROLE, "of no known chain: handled as generic")
     text = (
         f"one piece of a model: {spec.part.value}; handled as generic, fed through the pieces "
         "beside it: import the checkpoint for the whole model"

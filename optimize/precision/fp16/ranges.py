@@ -52,9 +52,9 @@ def _reason(value: ir.Value | None, ranges: Mapping[str, Range]) -> str | None:
         return None
     top = max(abs(measured.low), abs(measured.high))
     if top * _HEADROOM > LARGEST:
-        return f"{value.name} reaches {top:.3g} on calibration audio; float16 ends at {LARGEST:g}"
+        return f"{value.name} reaches {top:.3g} on calibration data; float16 ends at {LARGEST:g}"
     if 0 < top < SMALLEST_NORMAL:
-        return f"{value.name} never exceeds {top:.3g} on calibration audio: float16 loses its bits"
+        return f"{value.name} never exceeds {top:.3g} on calibration data: float16 loses its bits"
     return None
 
 

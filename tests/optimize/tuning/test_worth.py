@@ -45,7 +45,7 @@ def test_what_is_dropped_names_the_bounds_that_it_missed() -> None:
     assert found is not None
     assert (found.model, found.recipe, found.agreement) == ("e", "int8", 0.97)
     assert found.missed == (Missed("min_first_agreement", 0.99, 0.985),)
-    assert found.text == "e int8: 97.00 % (98.50 % of the first four) on held-out audio"
+    assert found.text == "e int8: 97.00 % (98.50 % of the first four) on held-out data"
     assert reverted(part, Budget(0.96, 30.0)) is None
 
 
@@ -54,4 +54,4 @@ def test_sound_that_is_dropped_says_its_decibels() -> None:
     found = reverted(part, Budget(min_agreement=0.99, min_si_sdr_db=30.0))
     assert found is not None
     assert found.missed == (Missed("min_si_sdr_db", 30.0, 20.0),)
-    assert found.text == "d int8: 20.0 dB on held-out audio"
+    assert found.text == "d int8: 20.0 dB on held-out data"

@@ -64,7 +64,7 @@ def test_the_results_are_those_without_a_cluster(
         if more:
             assert "cluster: conversions" in done.stderr
             # The job itself found every step done.
-            assert "reference tokens" not in done.stderr
+            assert "reference answers" not in done.stderr
             assert "not done there" not in done.stdout + done.stderr
     profiles = [v["profiles"]["cpu"] for m in found["sent"]["models"] for v in m["variants"]]
     assert all(p["kind"] == "measurement" and p["host"]["cores"] for p in profiles)

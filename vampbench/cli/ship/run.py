@@ -18,6 +18,7 @@ from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
+from vampbench.cli.tables import filled
 from vampnet_models.records.generic import RESULTS, versioned
 from vampnet_models.records.results import Model, Results, SetOfParts
 from vampnet_models.text import megabytes, percent
@@ -111,6 +112,7 @@ def run(
     "-o",
     "--output",
     "out",
+    cls=options.Once,
     type=options.PATH,
     default=Path("out/demo"),
     show_default=True,
@@ -161,7 +163,7 @@ def _tell(found: running.RunResult, console: Console) -> int:
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
     columns = ("", "size", "of FP32", "worst agreement", "10 s of music, CPU")
-    console.table("Together", columns, totals)
+    console.table("Together", *filled(columns, totals))
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
         console.say(NOISY_NOTE)
     for skipped in results.skipped:

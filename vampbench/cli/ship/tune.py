@@ -103,7 +103,7 @@ def tune(
     """Find a precision for each layer of each model: the best set within a budget.
 
     Each block alone in each precision, then mixtures of them and the uniform recipes are built,
-    compared and timed on the calibration audio; the set that is chosen is verified on audio that
+    compared and timed on the calibration data; the set that is chosen is verified on data that
     nothing was chosen on, and replaced where it does not hold there. OUT receives the models with
     their records, tune.json, results.json and report.html; `bundle OUT` packs them. Without
     MODELS_DIR the built-in models are tuned. An interrupted search goes on where it stopped.
@@ -147,7 +147,7 @@ def _tell(result: Tuning, console: Console) -> None:
     ]
     if result.chosen is not None:
         uniform = result.uniform
-        held_out: list[tuple[str, CandidateSet]] = [("chosen, on held-out audio", result.chosen)]
+        held_out: list[tuple[str, CandidateSet]] = [("chosen, on held-out data", result.chosen)]
         if uniform is not None:
             held_out.append((f"best uniform: {uniform.recipe}, held out", uniform))
         named = held_out + named

@@ -39,8 +39,8 @@ def named() -> dict[str, str]:
 
 def test_what_overflows_is_kept_with_its_reason() -> None:
     assert named() == {
-        "big": "big reaches 6e+05 on calibration audio; float16 ends at 65504",
-        "small": "big reaches 6e+05 on calibration audio; float16 ends at 65504",
+        "big": "big reaches 6e+05 on calibration data; float16 ends at 65504",
+        "small": "big reaches 6e+05 on calibration data; float16 ends at 65504",
     }
 
 

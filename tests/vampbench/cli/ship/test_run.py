@@ -190,7 +190,7 @@ def test_a_second_run_makes_nothing_again(again, codec, recordings, vampbench):
     assert done.code == 0
     assert stamps() == before
     assert [m["variants"] for m in results_of(again)["models"]] == accuracy
-    assert "reference tokens" not in done.stderr
+    assert "reference answers" not in done.stderr
     assert "codec_decoder (codec-decoder): model 2 of 2, about " in done.stderr
     assert "[4/10] codec_decoder: int8-weights: " in done.stderr
     (kept,) = {line.strip() for line in done.stderr.splitlines() if "kept from before" in line}
