@@ -95,6 +95,12 @@ def test_a_rate_that_nothing_tells_is_asked_for_and_kept_in_what_is_made(tmp_pat
     made = build(decoder, "fused", calibration=told, output=tmp_path / "out.onnx")
     family = open_artifact(made.path).spec.family
     assert (family.sample_rate_hz, family.hop_samples, family.n_codebooks) == (16_000, 6, 5)
+    again = {}
+    for rate_hz in (16_000, 48_000):
+        corrected = Source(recordings(0.1), sample_rate_hz=rate_hz)
+        again[rate_hz] = build(decoder, "fused", calibration=corrected, output=made.path).reused
+    assert again == {16_000: True, 48_000: False}
+    assert open_artifact(made.path).spec.family.sample_rate_hz == 48_000
     both = open_models(tmp_path / "own")
     assert {m.spec.family.name for m in both.values()} == {"DAC 16 kHz"}
     with pytest.raises(InputError, match="--sample-rate says 24000; leave it out"):

@@ -336,6 +336,8 @@ def profile(
         job.operators,
         job.scheduler or host.cpu,
         importlib.metadata.version("onnxruntime"),
+        # What was made tells its family by its hash; a source may have it from the user alone.
+        *(() if made else (artifact.spec.family,)),
     )
     kept = space.work("profiles", f"{artifact.name}.json")
     found = None if job.time_again else recall_record(Profiles, kept, key)
