@@ -288,3 +288,14 @@ def _stratum(reference: Artifact, feed: Feeds) -> int:
         return 0
     mask = mask_of(reference.spec, feed)
     return agreement.stratum_of(float(mask[:, conditioning_of(reference.spec) :].mean()))
+
+
+def unbounded(accuracy: AccuracyReport, min_agreement: float | None) -> str | None:
+    """Why a least agreement bounds nothing here: nothing is a token; None where it does bound."""
+    if min_agreement is None or accuracy.token_agreement is not None:
+        return None
+    how, level_db = "SI-SDR", accuracy.si_sdr_db
+    if level_db is None:
+        how, level_db = "SQNR", accuracy.snr_db
+    by = "" if level_db is None else f"; it is judged by its {how}, {level_db:.1f} dB"
+    return f"the least agreement {min_agreement:g} does not apply: no output is a token{by}"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from calibration.feeds.lengths import check_fed, in_step
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from calibration.feeds.source import Source
-from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
+from optimize.truth.accuracy import Truth, compare, reference_truth, status_of, unbounded
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
 from vampbench.api.bounds import check_threads, check_within
@@ -154,6 +154,8 @@ def verify(
     with heard.task("variant answers") as update:
         report = compare(truth, theirs, update)
     status, reason = status_of(report, min_agreement)
+    if (why := unbounded(report, min_agreement)) is not None:
+        heard.warn(f"{theirs.path}: {why}")
     runtime = _runtime(theirs, truth.feeds[0], heard)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"

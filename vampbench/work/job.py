@@ -18,7 +18,7 @@ from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
-from optimize.truth.accuracy import Truth, compare, reference_truth, status_of
+from optimize.truth.accuracy import Truth, compare, reference_truth, status_of, unbounded
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -276,6 +276,9 @@ def verify(
     for variant in variants:
         reporter.reach()
         judged.append(_judged(artifact, variant, truth, evaluation, job, space, reporter))
+    found = (unbounded(v.accuracy, job.min_agreement) for v in judged if v.accuracy is not None)
+    if (why := next(filter(None, found), None)) is not None:
+        reporter.warn(f"{artifact.name}: {why}")
     return tuple(judged)
 
 

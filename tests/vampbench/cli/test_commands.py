@@ -69,6 +69,7 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     missed = vampbench(*command, "--min-agreement", f"{share + 0.01}")
     assert missed.code == 1
     assert missed.result["status"] == "missed"
+    assert missed.answer["errors"] == [f"{small}: missed: {missed.result['reason']}"]
 
 
 def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, recordings, tmp_path):

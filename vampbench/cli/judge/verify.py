@@ -84,6 +84,8 @@ def verify(
         console.say(f"judged           {path}, the portable model, as the {role}")
     reason = f": {found.reason}" if found.reason else ""
     console.say(f"status           {found.status}{reason}")
+    if not found.ok:
+        console.error(f"{variant}: {found.status}{reason}")
     console.json(found.as_json())
     return 0 if found.ok else 1
 

@@ -162,6 +162,9 @@ def _tell(found: running.RunResult, console: Console) -> int:
         console.table("Variants", COLUMNS, rows)
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
+    for model, what, status, why in missing:
+        if status in ("missed", "failed"):
+            console.error(f"{model}: {what}: {status}: {why}")
     columns = ("", "size", "of FP32", "worst agreement", "10 s of music, CPU")
     console.table("Together", *filled(columns, totals))
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):

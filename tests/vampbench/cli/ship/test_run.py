@@ -217,6 +217,12 @@ def test_a_missed_promise(again, codec, recordings, vampbench):
         agreement = variant["accuracy"]["token_agreement"]
         assert (variant in missed) == (agreement is not None and agreement < 0.999)
     assert all("is below the 0.999 asked for" in v["reason"] for v in missed)
+    assert [e.rpartition("is below")[2] for e in done.errors] == [" the 0.999 asked for"] * len(
+        missed
+    )
+    (unbounded,) = (line for line in done.lines if "0.999 does not apply" in line)
+    assert "warning: codec_decoder: " in unbounded
+    assert "it is judged by its SI-SDR" in unbounded
 
 
 def test_a_model_that_cannot_be_read_is_skipped(generic, tmp_path, recordings, vampbench):
