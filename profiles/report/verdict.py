@@ -18,6 +18,7 @@ from profiles.report.views.choices import (
     source_bytes,
     whole_chain,
 )
+from profiles.report.views.read import not_ended
 from profiles.report.views.target_lines import target_line
 from profiles.report.views.units import (
     agreement_text,
@@ -138,6 +139,8 @@ def _goal_sentence(run: Results, least: Choice) -> str:
 
 def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
     made: list[Notice] = []
+    if (stopped := not_ended(run)) is not None:
+        made.append(Notice("alarm", "A part of a run", stopped))
     seeded = [m.name for m in run.models if m.weights == "seeded"]
     if seeded:
         made.append(

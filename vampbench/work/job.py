@@ -124,7 +124,8 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
         reporter.plan(steps)
         models.append(_model(artifact, job, space, inputs, reporter))
         reporter.tell_kept()
-        results = results_of(job.command, inputs, models, skipped, space, reporter)
+        pending = [each.name for each in artifacts[len(models) :]]
+        results = results_of(job.command, inputs, models, skipped, space, reporter, pending)
         write_record(results, RESULTS, space.results)
     reporter.plan(0)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def parts_of(
     models = models or [m for m in results.models if m.name in chosen]
     goldens = _goldens(models, root, scratch, reporter)
     return [_part(m, goldens[m.name], chosen[m.name], root, target) for m in models]
+
+
+def left_out(results: Results, packed: Collection[str]) -> Iterator[str]:
+    """Why each other model of a run does not ship, a line each; those not come to yet apart."""
+    for model in results.models:
+        if model.name in packed:
+            continue
+        if any(v.usable for v in model.variants):
+            why = f"as a {model.role} model it is no part of the chain that ships"
+        else:
+            reasons = (v.reason for v in model.variants if v.reason)
+            why = f"it has no usable variant: {next(reasons, 'none was made')}"
+        yield f"{model.name} is not in the bundle: {why}"
+    for skipped in results.skipped:
+        yield f"{skipped.path} is not in the bundle: {skipped.reason}"
 
 
 def _goldens(

@@ -40,8 +40,12 @@ def results_of(
     skipped: Sequence[Skipped],
     space: Workspace,
     reporter: Reporter,
+    pending: Sequence[str] = (),
 ) -> Results:
-    """The contents of results.json: all paths in it are relative to the folder that holds it."""
+    """The contents of results.json: all paths in it are relative to the folder that holds it.
+
+    `pending` are the models that are still to come.
+    """
     sets = sets_of(models)
     audio = inputs.audio
     return Results(
@@ -64,6 +68,7 @@ def results_of(
         chains=chains_of(models, sets),
         audio=_listening(models, space, inputs, reporter),
         imported=_import_record(space.root, models),
+        pending=tuple(pending),
         steps=tuple(Step(each.name, each.took_s) for each in reporter.steps),
     )
 

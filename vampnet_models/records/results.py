@@ -285,7 +285,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Results:
-    """All that a run found. `imported` is what `vampbench import` wrote beside the models."""
+    """All that a run found.
+
+    imported: what `vampbench import` wrote beside the models.
+    pending: the models that the run has not come to yet; empty where it came to its end.
+    """
 
     tool: Tool = field(default_factory=Tool)
     created: str | None = None
@@ -299,4 +303,5 @@ class Results:
     chains: tuple[Chain, ...] = ()
     audio: tuple[Sound | str, ...] = ()
     imported: dict[str, Any] | None = None
+    pending: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -44,3 +44,12 @@ def read_results(run_dir: Path) -> Results:
             if value is None:
                 raise InputError(f"{path}: models[{number}].{name}: is missing; run again")
     return results
+
+
+def not_ended(results: Results) -> str | None:
+    """That a run was stopped, or still goes on, and what it has not come to; None at its end."""
+    if not results.pending:
+        return None
+    again = results.tool.command or "vampbench run"
+    names = ", ".join(results.pending)
+    return f"the run has not ended: {names} not done yet; where it was stopped, give again: {again}"

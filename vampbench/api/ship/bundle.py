@@ -13,13 +13,13 @@ from optimize.recipes import find_recipe
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import check_free, write_bundle
 from profiles.place import cpu
-from profiles.report.views.read import read_results
+from profiles.report.views.read import not_ended, read_results
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.chosen import chosen_for
 from vampbench.work.job import Job, run_job
-from vampbench.work.parts import part_in_ort_format, parts_of
+from vampbench.work.parts import left_out, part_in_ort_format, parts_of
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import find_models, load_model, sha256_of
@@ -100,6 +100,10 @@ def bundle(
         manifest = write_bundle(
             parts, out, target=place, weights=weights.pop() if len(weights) == 1 else "mixed"
         )
+    if (stopped := not_ended(results)) is not None:
+        heard.warn(f"{root}: {stopped}")
+    for line in left_out(results, {model.name for model in manifest.models}):
+        heard.warn(line)
     for model in manifest.models:
         if model.ort_reason is not None:
             heard.warn(f"{model.name} ships as .onnx: {model.ort_reason}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from profiles.overview import RULE, Recommendation, lengths_text
+from profiles.report.views.read import not_ended
 from vampbench.api.ship import reports
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -37,6 +38,8 @@ def overview(run_dir: Path, as_json: bool) -> None:
     found = reports.overview(run_dir)
     results, lengths, advice = found.results, found.lengths, found.recommendations
     models = results.models
+    if (stopped := not_ended(results)) is not None:
+        console.warn(f"{run_dir}: {stopped}")
     rows = [
         (
             m.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ from vampbench.api.ship.bundle import check
 from vampbench.api.ship.given import given_models
 from vampbench.api.ship.reports import compare_runs, overview, write_report
 from vampbench.api.ship.run import RunResult
+from vampbench.work import job
 from vampnet_models.chain.families import of_family
 from vampnet_models.family import codec_family
+from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.records.results import Model
 
 RNG = np.random.default_rng(0)
 FEEDS = [{"x": RNG.standard_normal((4, 64), np.float32)} for _ in range(4)]
@@ -64,6 +68,26 @@ def test_the_same_run_again_keeps_what_is_done(made: RunResult, tmp_path: Path) 
     )
     assert again.ok and variant.stat().st_mtime_ns == before
     assert not any("verifying" in step or "profiling" in step for step in steps)
+
+
+def test_a_run_that_was_stopped_says_what_it_has_not_come_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [product(tmp_path / f"{name}.onnx", seed) for seed, name in enumerate("ab")]
+    told = job._model
+
+    def stopped(artifact: Artifact, *rest: Any) -> Model:
+        if artifact.name == "b":
+            raise KeyboardInterrupt
+        return told(artifact, *rest)
+
+    chosen: dict[str, Any] = {"data": FEEDS, "recipes": "fused", "targets": "mobile"}
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_model", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            vb.run(paths, tmp_path / "out", **chosen)
+    assert overview(tmp_path / "out").results.pending == ("b",)
+    assert vb.run(paths, tmp_path / "out", **chosen).results.pending == ()
 
 
 def test_what_a_run_says_and_ships(made: RunResult, tmp_path: Path) -> None:

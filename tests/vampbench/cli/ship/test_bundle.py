@@ -82,6 +82,25 @@ def test_what_ships_is_told_with_its_promise_and_its_hash(
     assert f"{manifest.packaging.zipped_bytes / 1e6:.2f} MB; fits" in zipped
 
 
+def test_models_of_the_run_that_do_not_ship_are_told(moved: Path, vampbench: Command) -> None:
+    path = moved / "out" / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    lost = {"recipe": "int8-weights", "status": "failed", "reason": "no kernel"}
+    results["models"].append(results["models"][0] | {"name": "half", "variants": [lost]})
+    results["pending"] = ["later"]
+    results["skipped"] = [{"path": "text.onnx", "reason": "is no model"}]
+    path.write_text(json.dumps(results), encoding="utf-8")
+    done = vampbench("bundle", moved / "out", "--target", "android", "-o", moved / "b", "--json")
+    assert done.code == 0, done.stderr
+    assert [model["name"] for model in done.result["models"]] == ["m"]
+    stopped, *others = done.answer["warnings"]
+    assert f"{moved / 'out'}: the run has not ended: later not done yet; " in stopped
+    assert others == [
+        "half is not in the bundle: it has no usable variant: no kernel",
+        "text.onnx is not in the bundle: is no model",
+    ]
+
+
 def test_ort_format_ships_where_it_was_asked_for(
     finished: Path, tmp_path: Path, vampbench: Command
 ) -> None:

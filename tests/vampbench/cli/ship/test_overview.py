@@ -142,3 +142,16 @@ def test_the_rule_and_what_it_refused_are_told(finished, vampbench):
     assert "at least 99%" in rule
     rows = [line.split() for line in lines[lines.index("Refused") :]]
     assert ["coarse", "int8-weights", "98.47", "%", "below", "99%", "android"] in rows
+
+
+def test_a_part_of_a_run_is_told(finished, vampbench):
+    assert not vampbench("overview", finished).lines
+    path = finished / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pending": ["wavebeat"]}))
+    done = vampbench("overview", finished, "--json")
+    assert done.answer["warnings"] == [
+        f"{finished}: the run has not ended: wavebeat not done yet; where it was stopped, give "
+        "again: vampbench run models -o out"
+    ]
+    assert vampbench("report", finished).code == 0
+    assert "wavebeat not done yet" in (finished / "report.html").read_text(encoding="utf-8")
