@@ -45,3 +45,23 @@ def product(path: Path, seed: int = 0, width: int = 64) -> Path:
     return write(
         path, [node], [tensor("x", ["n", width])], [tensor("y", ["n", width])], {"w": weight}
     )
+
+
+def codec_decoder(path: Path, codebook_size: int = 512, n_codebooks: int = 4) -> Path:
+    """`codes int64 [b, n_codebooks, n]` -> `audio [b, 1, t]`, 16 samples a frame: a table each."""
+    rng = np.random.default_rng(0)
+    weights = {"kernel": 0.1 * rng.standard_normal((8, 1, 16)).astype("f4")}
+    nodes, rows = [], []
+    for i in range(n_codebooks):
+        weights[f"at{i}"] = np.array(i, np.int64)
+        weights[f"table{i}"] = rng.standard_normal((codebook_size, 8)).astype("f4")
+        nodes.append(helper.make_node("Gather", ["codes", f"at{i}"], [f"codes{i}"], axis=1))
+        nodes.append(helper.make_node("Gather", [f"table{i}", f"codes{i}"], [f"rows{i}"], axis=0))
+        rows.append(f"rows{i}")
+    nodes += [
+        helper.make_node("Sum", rows, ["sum"]),
+        helper.make_node("Transpose", ["sum"], ["columns"], perm=[0, 2, 1]),
+        helper.make_node("ConvTranspose", ["columns", "kernel"], ["audio"], strides=[16]),
+    ]
+    codes = tensor("codes", ["b", n_codebooks, "n"], TensorProto.INT64)
+    return write(path, nodes, [codes], [tensor("audio", ["b", 1, "t"])], weights)

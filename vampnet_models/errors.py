@@ -67,8 +67,12 @@ def reason_of(error: BaseException, n_characters: int = _REASON_CHARACTERS) -> s
 
     ONNX Runtime says the reason last, behind the path of the model and the names of its nodes.
     """
-    said = _SOURCE.sub(r"\1 ", _STATUS.sub("", str(error)))
-    return end_of(said, n_characters) or type(error).__name__
+    return reason_in(str(error), n_characters) or type(error).__name__
+
+
+def reason_in(said: str, n_characters: int = _REASON_CHARACTERS) -> str:
+    """The same of what a library, or a process that ran it, has said."""
+    return end_of(_SOURCE.sub(r"\1 ", _STATUS.sub("", said)), n_characters)
 
 
 _PASSING = "vampbench_passing"

@@ -122,13 +122,16 @@ TYPICAL = VAMPNET
 seconds is said by them."""
 
 
-def known_codec(n_codebooks: int | None, hop_samples: int | None) -> Family | None:
-    """The one family of the list whose codec has these numbers, of which one may be unknown."""
+def known_codec(
+    n_codebooks: int | None, hop_samples: int | None, codebook_size: int | None = None
+) -> Family | None:
+    """The one family of the list whose codec has these numbers, of which some may be unknown."""
     found = [
         family
         for family in FAMILIES
         if (n_codebooks is None or family.n_codebooks == n_codebooks)
         and (hop_samples is None or family.hop_samples == hop_samples)
+        and (codebook_size is None or family.codebook_size == codebook_size)
     ]
     return found[0] if len(found) == 1 else None
 

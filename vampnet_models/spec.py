@@ -16,7 +16,7 @@ from vampnet_models.family import (
     known_codec,
     read_family,
 )
-from vampnet_models.structure import codebooks_read, hop_read, operators_of
+from vampnet_models.structure import codebook_size_read, codebooks_read, hop_read, operators_of
 
 OPSET = 21
 """The ai.onnx opset that we write: the first with block-wise and INT4 DequantizeLinear."""
@@ -107,7 +107,8 @@ class ModelSpec:
 
     `part` names a piece of the split form. `family` is what its metadata says, or what is known of
     a codec like it; None where nothing tells it, and for models that belong to no chain. `hop` is
-    the samples per frame by a codec's strides, None where they do not tell it.
+    the samples per frame by a codec's strides, None where they do not tell it; `codebook_size` the
+    codes per codebook by a codec's tables, likewise.
     """
 
     role: Role
@@ -117,10 +118,13 @@ class ModelSpec:
     part: Part | None = None
     family: Family | None = None
     hop: int | None = None
+    codebook_size: int | None = None
 
     @property
     def lengths_of(self) -> Family:
-        """The family whose lengths the model is tried and weighed at."""
+        """The family whose lengths and codes the model is tried and weighed at."""
+        if self.family is None and self.codebook_size is not None:
+            return replace(TYPICAL, codebook_size=self.codebook_size, mask_token=self.codebook_size)
         return self.family or TYPICAL
 
     @property
@@ -173,9 +177,11 @@ def spec_of(model: ir.Model) -> ModelSpec:
     upward = role is Role.CODEC_DECODER or part is Part.DECODER
     codec = role in _CODEC or part in _CODEC_PARTS
     hop = hop_read(graph, upward=upward) if codec else None
-    spec = ModelSpec(role, inputs, outputs, model.opset_imports.get("", 0), part, declared, hop)
+    size = codebook_size_read(graph) if codec or part is Part.FROM_CODES else None
+    opset = model.opset_imports.get("", 0)
+    spec = ModelSpec(role, inputs, outputs, opset, part, declared, hop, size)
     if declared is None:
-        return replace(spec, family=known_codec(codec_books(spec), hop) if codec else None)
+        return replace(spec, family=known_codec(codec_books(spec), hop, size) if codec else None)
     if codec and codec_books(spec) not in (None, declared.n_codebooks):
         raise InputError(
             f"its metadata {FAMILY_KEY} names {declared.n_codebooks} codebooks, and its graph has "

@@ -45,6 +45,39 @@ def codebooks_read(codes: ir.Value) -> int | None:
     return max(indices) + 1 if indices and min(indices) >= 0 else None
 
 
+_CARRIES = frozenset(
+    ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Split", "Concat")
+)
+"""What hands codes on to a look-up as they are."""
+
+_PICKS = frozenset(("ArgMin", "ArgMax", "TopK"))
+"""What gives codes in an encoder."""
+
+
+def codebook_size_read(graph: ir.Graph) -> int | None:
+    """How many codes a codec's codebooks have, by the rows of the tables that they look up.
+
+    The least of them, where there are several; None where no code is looked up in a table.
+    """
+    values = [v for v in graph.inputs if v.dtype in (ir.DataType.INT64, ir.DataType.INT32)]
+    values += [n.outputs[-1] for n in graph.all_nodes() if n.op_type in _PICKS]
+    rows: set[int] = set()
+    seen: set[int] = set()
+    while values:
+        value = values.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        for node in value.consumers():
+            if node.op_type in _CARRIES or (node.op_type == "Gather" and node.inputs[0] is value):
+                values.extend(node.outputs)
+            elif node.op_type == "Gather" and node.attributes.get_int("axis", 0) == 0:
+                table = None if node.inputs[0] is None else node.inputs[0].const_value
+                if table is not None and len(table.shape) == 2:
+                    rows.add(table.shape.numpy()[0])
+    return min(rows, default=None)
+
+
 _DOWN = frozenset(("Conv", "ConvInteger", "QLinearConv", "FusedConv", "NhwcConv"))
 _UP = frozenset(("ConvTranspose",))
 _MOST_HOP = 1 << 16

@@ -35,9 +35,13 @@ def one_line(text: str) -> str:
 
 
 def end_of(text: str, n_characters: int) -> str:
-    """The text as one visible line, cut at its beginning: the reason of an error stands last."""
+    """The text as one visible line, cut between words at its beginning: a reason stands last."""
     line = one_line(text)
-    return line if len(line) <= n_characters else f"... {line[-n_characters:].lstrip()}"
+    if len(line) <= n_characters:
+        return line
+    kept = line[-n_characters:]
+    whole = kept if line[-n_characters - 1] == " " else kept.partition(" ")[2]
+    return f"... {(whole or kept).lstrip()}"
 
 
 def megabytes(n_bytes: float) -> str:

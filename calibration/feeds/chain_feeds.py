@@ -212,6 +212,8 @@ def _decoder_feeds(
         own = _codebooks(codes, wanted if isinstance(wanted, int) else codes.shape[1], spec.role)
         if isinstance(source.shape[2], int):
             own = own[:, :, np.arange(source.shape[2]) % own.shape[2]]
+        # The built-in encoder's codes, where a decoder stands alone, may be more than it has.
+        own = own % spec.lengths_of.codebook_size
         feeds.append({source.name: own})
     return FeedSet(spec.role, tuple(feeds), tuple(labels), encoded.audio, encoded.upstream)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiles import host
+from vampnet_models.errors import reason_in
 from vampnet_models.records.profiles import StoreFit
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.text import end_of
 
 _BLOCK_BYTES = 4 << 20
 _EXACT_UP_TO_BYTES = 64 << 20
@@ -102,7 +102,7 @@ def to_ort(files: tuple[Path, ...], size_bytes: int, keep: Path | None = None) -
         if done.returncode != 0 or not converted:
             said = (done.stderr or done.stdout).strip().splitlines()
             return _no_ort(
-                f"the conversion failed: {end_of(said[-1], 200) if said else 'no message'}"
+                f"the conversion failed: {reason_in(said[-1], 200) if said else 'no message'}"
             )
         operators = {}
         for config in out.glob("*.config"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from profiles.place import Place
-from vampnet_models.text import end_of
+from vampnet_models.errors import reason_in
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,7 +75,7 @@ class Child:
         code = self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
-        last = f": {end_of(said[-1], 300)}" if said else ""
+        last = f": {reason_in(said[-1], 300)}" if said else ""
         if code == -signal.SIGKILL:
             return f"its process was killed{last}; most often memory ran out: free some"
         if code < 0:

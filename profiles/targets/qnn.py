@@ -21,14 +21,13 @@ from typing import Any, Literal
 import numpy as np
 
 from profiles.count.examine import examine
-from vampnet_models.errors import InputError
+from vampnet_models.errors import InputError, reason_in
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.records.profiles import Refusal
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.shapes.fix_shapes import fix_shapes
 from vampnet_models.shapes.tensor_shapes import Shape
-from vampnet_models.text import end_of
 
 PACKAGE = "onnxruntime-qnn"
 _INSTALL = 'pip install "vampnet-workbench[qnn]"'
@@ -205,7 +204,7 @@ def _child(
     written = folder / "result.json"
     if done.returncode != 0 or not written.is_file():
         said = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        last = end_of(said[-1], 400) if said else "no message"
+        last = reason_in(said[-1], 400) if said else "no message"
         raise InputError(
             f"{variant}: the NPU's compiler ended with exit code {done.returncode}: {last}"
         )

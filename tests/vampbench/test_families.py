@@ -9,6 +9,7 @@ from calibration.audio.clips import AudioSet, make_clip
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from calibration.feeds.source import Source
 from tests import dac
+from tests.tiny_graphs import codec_decoder
 from tests.vampnet_models import small
 from tests.vampnet_models.make_checkpoint import saved_model, write_saved
 from vampbench.api.build import build
@@ -26,6 +27,7 @@ from vampnet_models.importing.importer import import_models
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
+from vampnet_models.repair.foreign import foreign_problems
 from vampnet_models.spec import Role, conditioning_of
 
 
@@ -160,3 +162,18 @@ def test_a_chain_of_other_counts_vamps_at_its_rate(tmp_path):
     assert (once_more.samples, once_more.sample_rate_hz) == (8000, 16_000)
     spec = open_artifact(tmp_path / "models" / "c2f.onnx").spec
     assert spec.role is Role.C2F and conditioning_of(spec) == 3
+
+
+def test_a_codec_is_fed_the_codes_that_its_tables_have(tmp_path):
+    decoder = open_artifact(codec_decoder(tmp_path / "decoder.onnx", codebook_size=512))
+    assert (decoder.role, decoder.spec.codebook_size) == (Role.CODEC_DECODER, 512)
+    assert not foreign_problems(decoder, load_model(decoder.path))
+    (rated,) = in_family([decoder], 16_000)
+    assert (rated.spec.family.codebook_size, rated.spec.family.mask_token) == (512, 512)
+    feeds = evaluation_feeds_of(rated, Source(recordings(0.5, 1)), 1, Reporter())
+    assert feeds.codebook_size == 512
+    assert 256 < max(feed["codes"].max() for feed in feeds.feeds) < 512
+    like_dac = codec_decoder(tmp_path / "like.onnx", codebook_size=512, n_codebooks=9)
+    assert open_artifact(like_dac).spec.family is None
+    small_ones = open_artifact(unknown(tmp_path)[0]).spec
+    assert (small_ones.role, small_ones.codebook_size) == (Role.CODEC_ENCODER, 64)

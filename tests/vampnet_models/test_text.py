@@ -1,6 +1,6 @@
 import pytest
 
-from vampnet_models.errors import reason_of
+from vampnet_models.errors import reason_in, reason_of
 from vampnet_models.text import end_of, one_line, visible
 
 
@@ -23,6 +23,7 @@ def test_plain_text_stays():
 def test_the_end_is_kept():
     assert end_of("x" * 50 + " the reason", 10) == "... the reason"
     assert end_of("short", 10) == "short"
+    assert end_of("[Error] : 2 : the reason", 20) == "... : 2 : the reason"
 
 
 def test_a_reason_of_the_runtime_loses_its_codes_and_keeps_its_end():
@@ -37,3 +38,9 @@ def test_a_reason_of_the_runtime_loses_its_codes_and_keeps_its_end():
     assert "onnxruntime_src" not in reason_of(RuntimeError(said), 1000)
     assert "ONNXRuntimeError" not in reason_of(RuntimeError(said), 1000)
     assert reason_of(KeyError()) == "KeyError"
+
+
+def test_what_a_process_said_of_the_runtime_loses_its_codes_too():
+    said = f"InvalidArgument: [ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Node {'z' * 30} fails"
+    assert reason_in(said, 60) == f"InvalidArgument: Node {'z' * 30} fails"
+    assert reason_in(said, 40) == f"... {'z' * 30} fails"

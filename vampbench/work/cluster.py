@@ -24,11 +24,10 @@ from optimize.variant import versions
 from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
 from vampbench.work.workspace import Workspace
 from vampnet_models.chain.families import in_family
-from vampnet_models.errors import InputError, WorkbenchError
+from vampnet_models.errors import InputError, WorkbenchError, reason_in
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.progress import Reporter
 from vampnet_models.records.results import Variant
-from vampnet_models.text import end_of
 
 _PREFIX = "dask://"
 _CONNECT_S = 20
@@ -136,7 +135,7 @@ def _told(future: Any, reporter: Reporter) -> None:
     """A task that failed is named; the job does it again here, where its error is its own."""
     if future.status != "finished":
         error = future.exception() if future.status == "error" else future.status
-        reporter.warn(f"cluster: not done there, so here: {end_of(str(error), 200)}")
+        reporter.warn(f"cluster: not done there, so here: {reason_in(str(error), 200)}")
 
 
 def _check_workers(client: Any, space: Workspace) -> dict[str, str]:

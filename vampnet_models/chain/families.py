@@ -20,7 +20,8 @@ def in_family(artifacts: Sequence[Artifact], sample_rate_hz: int | None = None) 
     `sample_rate_hz` is the user's word on a codec of which nothing tells it. Raises InputError
     where that contradicts a codec, or cannot help it.
     """
-    return _together([_at_rate(a, sample_rate_hz) for a in _together(artifacts)])
+    sized = _sized(_together(artifacts))
+    return _together([_at_rate(a, sample_rate_hz) for a in sized])
 
 
 def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
@@ -98,6 +99,23 @@ def _together(artifacts: Sequence[Artifact]) -> list[Artifact]:
     return [a if family is None else joined(a, family) for a in artifacts]
 
 
+def _sized(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """A codec's models of unknown family with the codes per codebook that the others' tables have.
+
+    They may look nothing up themselves: where the tables disagree, nothing is said of those.
+    """
+    sizes = {a.spec.codebook_size for a in artifacts if _hears(a)} - {None}
+    if len(sizes) != 1:
+        return list(artifacts)
+    (size,) = sizes
+    return [
+        replace(a, spec=replace(a.spec, codebook_size=size))
+        if _hears(a) and a.spec.family is None
+        else a
+        for a in artifacts
+    ]
+
+
 def _at_rate(artifact: Artifact, sample_rate_hz: int | None) -> Artifact:
     spec = artifact.spec
     if sample_rate_hz is None or not _hears(artifact):
@@ -115,8 +133,9 @@ def _at_rate(artifact: Artifact, sample_rate_hz: int | None) -> Artifact:
             "import its checkpoint (`vampbench import`)"
         )
     books = codec_books(spec) or TYPICAL.n_codebooks
+    size = spec.codebook_size or TYPICAL.codebook_size
     name = f"a codec of {sample_rate_hz / 1000:g} kHz"
-    return of_family(artifact, codec_family(name, sample_rate_hz, spec.hop, books))
+    return of_family(artifact, codec_family(name, sample_rate_hz, spec.hop, books, size))
 
 
 def _hears(artifact: Artifact) -> bool:

@@ -30,6 +30,9 @@ _MAX_CANDIDATES = 48
 _MAX_FRAMES = 8192
 """No longer length is tried, whatever a file's constants are."""
 
+_OUT_OF_BOUNDS = "indices element out of data bounds"
+"""What the runtime says of a code that a table does not have."""
+
 _DATA_SHAPED = ("NonZero", "Compress", "Unique", "NonMaxSuppression")
 _USUAL_FRAMES = (100, TYPICAL.c2f_window_frames, TYPICAL.coarse_window_frames)
 """The window of an earlier exporter, and the original's own windows of 3 and 10 s."""
@@ -190,16 +193,20 @@ def _reason(error: Exception) -> str:
     """The runtime's words without its status codes and source paths."""
     words = " ".join(str(error).split())
     where = re.search(r"while running (\w+) node\. Name:'([^']*)'", words)
-    return f"{where[1]} {where[2]} does not fit" if where else reason_of(error, 160)
+    if where is None:
+        return reason_of(error, 160)
+    if _OUT_OF_BOUNDS in words:
+        return f"{where[1]} {where[2]}: a table has fewer entries than the codes that were tried"
+    return f"{' '.join(filter(None, where.groups()))} does not fit"
 
 
 def probe_feed(spec: ModelSpec, length: int, seed: int = 0, *, whole_mask: bool = False) -> Feeds:
-    """Random inputs of a length: noise, codes below 1024, half of a mask, scalars of 1.
+    """Random inputs of a length: noise, codes of its codebooks, half of a mask, scalars of 1.
 
     With `whole_mask` everything is masked that the role generates, and nothing else.
     """
     rng = np.random.default_rng(seed)
-    feed = {t.name: _draw(t, length, rng) for t in spec.inputs}
+    feed = {t.name: _draw(t, length, rng, spec.lengths_of.codebook_size) for t in spec.inputs}
     if whole_mask:
         mask = feed[inputs_of(spec).mask.name]
         mask[:] = 1
@@ -207,7 +214,7 @@ def probe_feed(spec: ModelSpec, length: int, seed: int = 0, *, whole_mask: bool 
     return feed
 
 
-def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator) -> Array:
+def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator, below: int) -> Array:
     if len(tensor.shape) < 3:
         return np.ones([d if isinstance(d, int) else 1 for d in tensor.shape], tensor.dtype)
     sizes = [d if isinstance(d, int) else 1 for d in tensor.shape[:2]]
@@ -216,7 +223,7 @@ def _draw(tensor: TensorSpec, length: int, rng: np.random.Generator) -> Array:
         return (rng.random(shape) < 0.5).astype(tensor.dtype)
     if tensor.dtype.startswith("float"):
         return (rng.standard_normal(shape) / 10).astype(tensor.dtype)
-    return rng.integers(0, 1024, shape).astype(tensor.dtype)
+    return rng.integers(0, below, shape).astype(tensor.dtype)
 
 
 def data_shaped(model: ir.Model) -> str | None:

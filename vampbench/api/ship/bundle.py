@@ -21,14 +21,14 @@ from vampbench.work.chosen import chosen_for
 from vampbench.work.job import Job, run_job
 from vampbench.work.parts import left_out, part_in_ort_format, parts_of
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.errors import InputError, PromiseMissed, reason_in
 from vampnet_models.onnxfile.artifact import find_models, load_model, sha256_of
 from vampnet_models.progress import Reporter
 from vampnet_models.records.generic import read
 from vampnet_models.records.manifest import Manifest
 from vampnet_models.records.results import Results
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.text import end_of, megabytes
+from vampnet_models.text import megabytes
 
 TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
 """The targets that take files in ORT format."""
@@ -152,7 +152,7 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
     except ValueError as error:
         reason = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
         raise PromiseMissed(
-            f"{folder}: the self-check did not run: {end_of(reason, 300)}"
+            f"{folder}: the self-check did not run: {reason_in(reason, 300)}"
         ) from error
     return read(selfcheck.Report, values, f"{folder}: the self-check", "check it again")
 
