@@ -24,8 +24,8 @@ from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
-from vampnet_models.repair.layouts import logits_name
-from vampnet_models.spec import FILE_STEMS, Part, Role
+from vampnet_models.repair.layouts import inputs_of, logits_name
+from vampnet_models.spec import FILE_STEMS, Part, Role, codec_books
 
 _T = TypeVar("_T")
 
@@ -107,7 +107,7 @@ def prepare_inputs(
     coarse = _unless_broken(lambda: _conditioning(artifacts, threads, warnings), warnings)
     c2f = None
     if coarse is not None:
-        c2f = _unless_broken(lambda: _generating(artifacts, threads), warnings)
+        c2f = _unless_broken(lambda: _generating(artifacts, threads, warnings), warnings)
     encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
     encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
     sides = []
@@ -225,10 +225,20 @@ def _conditioning(
     return None
 
 
-def _generating(artifacts: Sequence[Artifact], threads: int) -> Artifact | None:
+def _generating(
+    artifacts: Sequence[Artifact], threads: int, warnings: list[str]
+) -> Artifact | None:
     """The c2f model that completes codes for a decoder, if it can be sampled from."""
     artifact = next((a for a in artifacts if a.role is Role.C2F), None)
-    if artifact is None or all(a.role is not Role.CODEC_DECODER for a in artifacts):
+    decoder = next((a for a in artifacts if a.role is Role.CODEC_DECODER), None)
+    if artifact is None or decoder is None:
+        return None
+    made, taken = inputs_of(artifact.spec).codes.shape[1], codec_books(decoder.spec)
+    if isinstance(made, int) and taken is not None and made != taken:
+        warnings.append(
+            f"{artifact.name} makes {made} codebooks, {decoder.name} takes {taken}: the decoder is "
+            "fed with the recordings' own codes alone"
+        )
         return None
     session = open_session(artifact.path, threads=threads)
     restricted = accepted_lengths(artifact.path, artifact.spec, session).restricted

@@ -16,10 +16,12 @@ from vampbench.api.build import build
 from vampbench.api.listen.vamp import vamp
 from vampbench.api.models import open_models
 from vampbench.api.profile import profile
+from vampbench.api.progress import Heard
 from vampbench.api.verify import verify
 from vampbench.cli.judge.verify import verify as verify_command
 from vampbench.cli.models.import_checkpoints import import_checkpoints
 from vampnet_models.chain.families import in_family
+from vampnet_models.chain.members import open_all
 from vampnet_models.chain.pipeline import decode
 from vampnet_models.errors import InputError
 from vampnet_models.family import FAMILIES
@@ -177,3 +179,30 @@ def test_a_codec_is_fed_the_codes_that_its_tables_have(tmp_path):
     assert open_artifact(like_dac).spec.family is None
     small_ones = open_artifact(unknown(tmp_path)[0]).spec
     assert (small_ones.role, small_ones.codebook_size) == (Role.CODEC_ENCODER, 64)
+
+
+def test_transformers_of_another_codec_are_told_and_make_no_codes_for_its_decoder(
+    dac_16, tiny, tmp_path
+):
+    paths = [dac_16 / f"codec_{name}.onnx" for name in ("encoder", "decoder")]
+    paths = [foreign(p, tmp_path) for p in (*paths, tiny / "coarse.onnx", tiny / "c2f.onnx")]
+    heard = Heard()
+    models, _ = open_all(tuple(paths), heard)
+    assert [line.partition(";")[0] for line in heard.warnings] == [
+        "coarse.onnx: nothing says that it was trained on the codes of DAC 16 kHz (16,000 Hz, 320 "
+        "samples a frame)",
+        "c2f.onnx: takes 14 codebooks, and DAC 16 kHz has 12: it is of another codec",
+    ]
+    decoder = next(m for m in models if m.role is Role.CODEC_DECODER)
+    feeds = evaluation_feeds_of(decoder, Source(recordings(0.5, 1)), 1, heard)
+    assert {label.codes_from for label in feeds.labels} == {"encoder"}
+    assert any("c2f makes 14 codebooks, codec_decoder takes 12" in w for w in heard.warnings)
+    with pytest.raises(InputError, match=r"^c2f\.onnx does not run on codes \[1, 12, 5\]"):
+        codes = np.zeros((1, 12, 5), np.int64)
+        open_session(tmp_path / "c2f.onnx").run({"codes": codes, "mask": codes})
+
+
+def test_transformers_of_the_codec_beside_them_are_not_doubted(tiny, tmp_path):
+    heard = Heard()
+    open_all(tuple(foreign(p, tmp_path) for p in sorted(tiny.glob("*.onnx"))), heard)
+    assert heard.warnings == []

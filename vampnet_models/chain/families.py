@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from vampnet_models.errors import InputError
-from vampnet_models.family import TYPICAL, Family, codec_family
+from vampnet_models.family import FAMILIES, TYPICAL, Family, codec_family
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.repair.layouts import inputs_of
 from vampnet_models.spec import Part, Role, codec_books, n_coarse_of
 
 _HEARD = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Part.ENCODER, Part.DECODER)
@@ -66,6 +67,30 @@ def unrated(artifact: Artifact) -> str | None:
     return (
         f"{artifact.path.name}: nothing tells its sample rate: seconds of sound, real-time factors "
         "and log-mel are left out; give --sample-rate HZ"
+    )
+
+
+def unsaid(before: Artifact, after: Artifact) -> str | None:
+    """What speaks against a transformer `before` it was `joined` to a codec; None where nothing.
+
+    A codec of a family with transformers has its own; of others nothing says that it is one's.
+    """
+    spec, family = before.spec, after.spec.family
+    if spec.role not in _STAGES or spec.family is not None or family is None:
+        return None
+    n = inputs_of(spec).codes.shape[1]
+    has = family.n_codebooks
+    if isinstance(n, int) and (n > has or (spec.role is Role.C2F and n != has)):
+        return (
+            f"{before.path.name}: takes {n} codebooks, and {family.name} has "
+            f"{has}: it is of another codec; put that one's encoder beside it"
+        )
+    known = any(each.n_coarse_codebooks and each.shares_codec(family) for each in FAMILIES)
+    if known:
+        return None
+    return (
+        f"{before.path.name}: nothing says that it was trained on the codes of {family.described}; "
+        "if it was not, its agreement says nothing"
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vampnet_models.chain.families import apart, in_family
+from vampnet_models.chain.families import apart, in_family, unsaid
 from vampnet_models.errors import InputError, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, find_models, open_artifact
 from vampnet_models.progress import Reporter, left_text
@@ -33,7 +33,11 @@ def open_all(
         raise InputError(f"none of {len(paths)} models can be read: {skipped[0].reason}")
     order = {role: index for index, role in enumerate((*CHAIN_ROLES, Role.BEATS, Role.GENERIC))}
     ordered = sorted(artifacts, key=lambda a: (order[a.role], a.name))
-    return in_family(ordered, sample_rate_hz), skipped
+    joined = in_family(ordered, sample_rate_hz)
+    for before, after in zip(ordered, joined, strict=True):
+        if (doubt := unsaid(before, after)) is not None:
+            reporter.warn(doubt)
+    return joined, skipped
 
 
 def in_turn(artifacts: Sequence[Artifact], reporter: Reporter) -> Iterator[Artifact]:

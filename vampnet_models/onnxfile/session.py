@@ -37,10 +37,11 @@ ort.set_default_logger_severity(FATAL)
 
 
 class Session:
-    """An open model: `run(feeds)` gives every output by name."""
+    """An open model: `run(feeds)` gives every output by name. `name` is what errors call it."""
 
-    def __init__(self, raw: ort.InferenceSession) -> None:
+    def __init__(self, raw: ort.InferenceSession, name: str) -> None:
         self.raw = raw
+        self.name = name
         self.input_names: tuple[str, ...] = tuple(i.name for i in raw.get_inputs())
         self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
 
@@ -58,7 +59,7 @@ class Session:
             # The binding raises a different class per status code, all plain Exceptions.
             shapes = ", ".join(f"{n} {list(np.shape(v))}" for n, v in feeds.items())
             on = shapes or "no inputs"
-            raise InputError(f"the model does not run on {on}: {reason_of(error)}") from error
+            raise InputError(f"{self.name} does not run on {on}: {reason_of(error)}") from error
         found: Feeds = {}
         for name, value in zip(names, values, strict=True):
             _take_in(found, name, value)
@@ -142,7 +143,7 @@ def open_session(
             f"{where if isinstance(where, str) else 'model'}: {providers[0]} fell back to "
             f"{raw.get_providers()[0]}; check its driver and libraries"
         )
-    return Session(raw)
+    return Session(raw, "the model" if isinstance(model, bytes) else model.name)
 
 
 def _opened(
