@@ -81,10 +81,10 @@ def record_of(kind: type[_T], values: object, version: Version, where: str) -> _
     if not isinstance(values, dict):
         raise InputError(f"{where}: is no {version.name}; {version.remedy}")
     if values.get(_SCHEMA) not in version.read:
-        raise InputError(
-            f"{where}: schema: {_shown(values.get(_SCHEMA))} is no version of a {version.name} "
-            f"that is read here ({', '.join(map(str, version.read))}); {version.remedy}"
-        )
+        known = " or ".join("none" if each is None else str(each) for each in version.read)
+        given = f"schema {_shown(values[_SCHEMA])}" if values.get(_SCHEMA) is not None else None
+        told = given or f"is no {version.name}: it names no schema"
+        raise InputError(f"{where}: {told}; this version reads {known}; {version.remedy}")
     return read(kind, values, where, version.remedy)
 
 

@@ -94,7 +94,7 @@ def test_noise_is_passed_on():
     ("content", "said"),
     [
         ("[]", "is no profile"),
-        ("{}", "schema: missing is no version of a profile"),
+        ("{}", "is no profile: it names no schema; this version reads 1"),
         ('{"schema": 1, "host": {}}', "models: is missing"),
         ('{"schema": 1, "host": {}, "models": [{"name": "m", "variants": 3}]}', "must be a list"),
         ("{", "no readable profile"),

@@ -185,7 +185,7 @@ def test_write_report_reads_the_file_and_writes_atomically(
         (b"{", "no readable results.json .*line 1"),
         (b"[]", "is no results.json"),
         (b"\xff\xfe", "no readable results.json .*utf-8"),
-        (b'{"schema": 9}', "schema: 9 is no version"),
+        (b'{"schema": 9}', "schema 9; this version reads 1"),
     ],
 )
 def test_bad_results_are_one_line_and_write_nothing(

@@ -89,7 +89,7 @@ def test_it_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda v: v.update(schema=7), "schema: 7 is no version"),
+        (lambda v: v.update(schema=7), "schema 7; this version reads 1"),
         (lambda v: v["chosen"].pop("bytes"), "chosen.bytes: is missing; tune again"),
         (lambda v: v["models"][0].update(mood=1), r"models\[0\].mood: no such field; tune again"),
         (lambda v: v["nearest"][0].update(keeps="all"), r"nearest\[0\].keeps: must be one of"),

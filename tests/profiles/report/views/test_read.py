@@ -34,7 +34,7 @@ def test_every_optional_field_may_be_missing_or_null() -> None:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"schema": 2}, "results: schema: 2 is no version"),
+        ({"schema": 2}, "results: schema 2; this version reads 1; run again"),
         ({"models": "x"}, "results: models: must be a list"),
         ({"models": [{"name": 3}]}, r"results: models\[0\].name: must be a text"),
         ({"models": [{"name": "m", "source_bytes": "big"}]}, r"models\[0\].source_bytes"),
