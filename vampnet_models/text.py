@@ -64,3 +64,10 @@ def a_type(value: object) -> str:
     """What a value is, for a sentence: "a float", "an int"."""
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def pace_text(real_time_factor: float) -> str:
+    """Time over the sound's own length, for people: `246 x faster than it plays`."""
+    if real_time_factor > 1:
+        return f"{real_time_factor:.3g} x slower than it plays"
+    return f"{1 / real_time_factor:.3g} x faster than it plays"

@@ -8,6 +8,7 @@ from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES
 from profiles.report.views.choices import (
     GOAL_BYTES,
     GOAL_TEXT,
+    SMALLER_SHARE,
     Choice,
     closest,
     counted,
@@ -209,7 +210,7 @@ def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
         figure = agreement_text(near.worst_agreement or 0.0)
         made.append(
             Tile(
-                "Closest to the reference",
+                f"Closest in {percent_text(SMALLER_SHARE)} of the size or less",
                 near.name,
                 figure,
                 (f"lowest agreement, {near.worst_model}", *_cost(near)),

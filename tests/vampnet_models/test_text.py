@@ -1,7 +1,7 @@
 import pytest
 
 from vampnet_models.errors import reason_in, reason_of
-from vampnet_models.text import end_of, one_line, visible
+from vampnet_models.text import end_of, one_line, pace_text, visible
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_what_a_process_said_of_the_runtime_loses_its_codes_too():
     said = f"InvalidArgument: [ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Node {'z' * 30} fails"
     assert reason_in(said, 60) == f"InvalidArgument: Node {'z' * 30} fails"
     assert reason_in(said, 40) == f"... {'z' * 30} fails"
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"), [(0.004065, "246 x faster"), (1.0, "1 x faster"), (2.5, "2.5 x slower")]
+)
+def test_a_pace_says_which_way_it_is_meant(factor, said):
+    assert pace_text(factor) == f"{said} than it plays"

@@ -389,6 +389,8 @@ def pace(row: Checked, audio_s: float) -> str:
     """What the time means: a transformer's run is one of many sampling steps."""
     if row.role in ("coarse", "c2f"):
         return "per sampling step"
+    if row.median_s > audio_s:
+        return f"{row.median_s / audio_s:.3g} x slower than it plays"
     return f"{audio_s / row.median_s:.3g} x faster than it plays"
 
 

@@ -25,6 +25,7 @@ from profiles.targets.order import profilers
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import Estimate, Failure, Measurement, Profile, measured_on
 from vampnet_models.records.results import Model, Variant
+from vampnet_models.text import pace_text
 
 
 def variant_table(model: Model, marks: dict[str, Mark]) -> Table:
@@ -174,7 +175,7 @@ def _median(profile: Profile | None) -> Cell:
 
 
 def _pace(profile: Measurement) -> tuple[str, ...]:
-    """What the time means: of real time for audio in or out, of one step for a transformer."""
-    if profile.real_time_factor is not None:
-        return (f"{ratio_text(profile.real_time_factor)} real time",)
+    """What the time means: beside the sound's own length, or of one step for a transformer."""
+    if profile.real_time_factor and profile.audio_s is not None:
+        return (f"for {profile.audio_s:.1f}{NBSP}s of sound", pace_text(profile.real_time_factor))
     return ("per sampling step",) if profile.ms_per_step is not None else ()

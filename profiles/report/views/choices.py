@@ -16,6 +16,9 @@ GOAL_TEXT = "1.8\u00a0GB"
 """What the original project set out to reach for all four full-size models together."""
 
 
+SMALLER_SHARE = 0.9
+"""Of the source's bytes: a choice that takes more is not smaller enough to be named for it."""
+
 _HEADLINE = 0.9
 """Token agreement of the worst model below which no size is worth a headline."""
 
@@ -147,7 +150,7 @@ def closest(choices: Sequence[Choice]) -> Choice | None:
     smaller = [
         c
         for c in _eligible(choices)
-        if c.worst_agreement is not None and c.share is not None and c.share <= 0.9
+        if c.worst_agreement is not None and c.share is not None and c.share <= SMALLER_SHARE
     ]
     return max(smaller, key=lambda c: (c.worst_agreement or 0.0, -(c.bytes or 0.0)), default=None)
 

@@ -91,6 +91,12 @@ def test_no_recipe_is_called_faster_inside_the_noise(results: dict[str, Any]) ->
     assert (tile.name, tile.figure) == ("FP32 source", "1.00×")
 
 
+def test_the_closest_is_of_the_smaller_ones(results: dict[str, Any]) -> None:
+    (tile,) = (each for each in judge(results).tiles if each.question.startswith("Closest"))
+    assert plain(tile.question) == "Closest in 90.0 % of the size or less"
+    assert tile.name == "fp16", "fused keeps every token, and saves nothing"
+
+
 def test_a_sum_whose_interval_reaches_one_is_not_the_fastest(results: dict[str, Any]) -> None:
     for model in results["models"]:
         source = model["profiles"]["cpu"]

@@ -22,7 +22,7 @@ from vampnet_models.onnxfile.artifact import check_output
 from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import PROFILE, versioned
 from vampnet_models.records.profiles import Estimate, Failure, Measurement, NotMeasured, Profile
-from vampnet_models.text import megabytes
+from vampnet_models.text import megabytes, pace_text
 
 _MAX_OPERATORS = 10
 
@@ -221,6 +221,6 @@ def _untimed(record: Estimate | NotMeasured | Failure) -> tuple[str, str]:
 
 def _pace(record: Measurement) -> list[str]:
     """What the time means to a musician, where the model's role says."""
-    if record.real_time_factor is not None:
-        return [f"{record.real_time_factor:.3f} of real time"]
+    if record.real_time_factor and record.audio_s is not None:
+        return [f"for {record.audio_s:.1f} s of sound", pace_text(record.real_time_factor)]
     return ["per sampling step"] if record.ms_per_step is not None else []
