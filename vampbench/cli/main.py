@@ -152,10 +152,7 @@ def _ended(arguments: list[str], said: Said) -> tuple[int, str | None]:
         error.show()
         return 2, None
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "vampbench"
-        reason = " ".join(error.format_message().split()).rstrip(".")
-        return 2, f"error: {reason}; see `{command} --help`"
+        return 2, _usage(error)
     except WorkbenchError as error:
         return error.exit_code, f"error: {error}"
     except NotApplicable as error:
@@ -177,3 +174,14 @@ def _ended(arguments: list[str], said: Said) -> tuple[int, str | None]:
         # The last boundary: no command ends with a traceback, whatever a library raises.
         found = unforeseen(error)
         return found.exit_code, f"error: {found}"
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line, and where its help is."""
+    context = getattr(error, "ctx", None)
+    of_command = isinstance(error, click.NoSuchOption) and error.option_name == "--json"
+    if of_command and context is not None and context.command is cli:
+        return "error: --json stands behind the command: `vampbench COMMAND ... --json`"
+    command = context.command_path if context is not None else "vampbench"
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    return f"error: {reason}; see `{command} --help`"

@@ -42,6 +42,7 @@ REFUSED = [
         "a batch of 9000000: the inputs",
     ),
     ("fuse {models}/coarse.onnx --output=", "it is empty; name a file or a folder"),
+    ("--json inspect {models}", "error: --json stands behind the command: `vampbench COMMAND"),
     ("import {models} -o {models}/out", "lies inside the input folder"),
 ]
 

@@ -91,6 +91,13 @@ def _show(result: ImportResult, console: Console) -> None:
         )
     for account in result.accounts:
         console.say(account_summary(account))
+    held = sum(model.n_parameters for model in result.models)
+    used = sum(account.n_parameters("used") for account in result.accounts)
+    if held > used:
+        console.say(
+            f"the models hold {held - used:,} parameters more than were used: what several need "
+            "stands in each (codebooks), and what an encoder searches is kept as it searches it"
+        )
     for ignored in result.ignored:
         console.say(f"ignored: {ignored.name}: {ignored.reason}")
     for warning in result.warnings:

@@ -144,7 +144,8 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
         )
         for row in found.models
     ]
-    console.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
+    if rows:
+        console.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
     if found.not_exercised is not None:
         console.warn(f"checked on {found.provider}: {found.not_exercised} was not exercised")
     if found.manifest_sha256 is not None:

@@ -148,6 +148,17 @@ def test_check_compares_the_manifests_hash_where_it_is_given(
     assert none.code == 2 and "12ab: is no SHA-256" in none.errors[0]
 
 
+def test_a_damaged_bundle_is_told_without_an_empty_table(
+    packed: Path, tmp_path: Path, vampbench: Command
+) -> None:
+    folder = Path(shutil.copytree(packed, tmp_path / "bundle"))
+    (model,) = folder.glob("**/*.onnx")
+    model.write_bytes(model.read_bytes()[:-1])
+    done = vampbench("check", folder)
+    assert done.code == 1 and "changed since the bundle was made" in done.errors[0]
+    assert "Self-check" not in done.stdout
+
+
 def test_a_promise_that_no_longer_holds_fails_the_check(
     packed: Path, tmp_path: Path, vampbench: Command
 ) -> None:
