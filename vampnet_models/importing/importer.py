@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ def import_models(
     models = _build(sources, weights)
     accounts = tuple(open_account(s.checkpoint.path.name, s.ledger) for s in sources)
     _check_data([out / f"{FILE_STEMS[role]}.onnx" for role in models])
+    before = {path.name for path in out.glob("*.onnx")}
     with staging_beside(out / "import") as staging:
         for role, model in models.items():
             _write(model, staging / f"{FILE_STEMS[role]}.onnx", progress)
@@ -103,10 +104,19 @@ def import_models(
     warnings = (
         *(note for source in sources for note in source.notes),
         *(w for role, model in models.items() for w in _warnings(role, model)),
+        *_of_before(out, before, {model.path.name for model in imported}),
     )
     result = ImportResult(imported, accounts, ignored, warnings, recorded, eager, out / RECORD_NAME)
     write_text(result.record, json.dumps(_record(result, sources), indent=1, allow_nan=False))
     return result
+
+
+def _of_before(out: Path, before: set[str], written_now: set[str]) -> Iterator[str]:
+    """What became of the models that the folder held already."""
+    if replaced := sorted(before & written_now):
+        yield f"{out}: replaced models that had been there: {', '.join(replaced)}"
+    if left := sorted(before - written_now):
+        yield f"{out}: holds models that are not of this import: {', '.join(left)}"
 
 
 def _build(sources: Sequence[Source], weights: str) -> dict[Role, ir.Model]:

@@ -44,6 +44,19 @@ def test_every_model_and_parameter_is_told(vampbench, checkpoints, tmp_path):
     assert "codebook.weight" not in answer.stderr
 
 
+def test_models_that_had_been_there_are_told(vampbench, checkpoints, tmp_path):
+    out = tmp_path / "models"
+    first = vampbench("import", checkpoints, "-o", out, "--json")
+    (out / "other.onnx").write_bytes((out / "coarse.onnx").read_bytes())
+    again = vampbench("import", checkpoints, "-o", out, "--json")
+    assert again.code == 0
+    assert [w for w in again.answer["warnings"] if w not in first.answer["warnings"]] == [
+        f"{out}: replaced models that had been there: coarse.onnx, codec_decoder.onnx, "
+        "codec_encoder.onnx",
+        f"{out}: holds models that are not of this import: other.onnx",
+    ]
+
+
 def test_a_golden_file_that_is_not_there_leaves_no_model(vampbench, checkpoints, tmp_path):
     golden, out = tmp_path / "none.npz", tmp_path / "models"
     found = vampbench("import", checkpoints, "--golden", golden, "-o", out)
