@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vampnet_models.family import Family
-from vampnet_models.spec import Role
+from vampnet_models.family import VAMPNET, Family
+from vampnet_models.records.results import Results
+from vampnet_models.spec import CHAIN_ROLES, Role
 
 FULL_SIZE_BYTES = {
     Role.CODEC_ENCODER: 91e6,
@@ -32,3 +33,14 @@ def is_far_smaller(role: str, source_bytes: float | None, family: Family | None)
     if published is None or source_bytes is None:
         return False
     return source_bytes < _SMALL_BELOW * published
+
+
+def is_whole_vampnet(results: Results) -> bool:
+    """Whether a run holds VampNet's four models: one of each role, and beat trackers perhaps.
+
+    A run of an earlier version notes no family: it knew no other.
+    """
+    models = [m for m in results.models if m.role != Role.BEATS.value]
+    its_own = (m.family is None or m.family.shares_codec(VAMPNET) for m in models)
+    roles = sorted(role.value for role in CHAIN_ROLES)
+    return sorted(m.role for m in models) == roles and all(its_own)

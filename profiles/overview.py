@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from profiles.full_size import is_far_smaller
+from profiles.full_size import is_far_smaller, is_whole_vampnet
 from profiles.targets import order
 from profiles.targets.contract import Target, Why
 from vampnet_models.cache import Json
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Lengths, Model, Results, Variant
-from vampnet_models.spec import CHAIN_ROLES, Role
+from vampnet_models.spec import Role
+from vampnet_models.text import percent
 
 _KEEPS = 0.99
 """Token agreement from which a variant is recommended without a caveat."""
@@ -37,13 +38,10 @@ ACCEPTS = {
 }
 """What a model takes, as a run notes it, and how that is told with the length."""
 
-_ROLES = tuple(role.value for role in CHAIN_ROLES)
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
-_FASTEST = Why(
-    "fastest",
-    "fastest that keeps the tokens, measured here; the smallest of equals",
-)
-_SMALLEST = Why("smallest", "smallest of those that keep the tokens")
+_FASTEST = Why("fastest", "fastest{}, measured here; the smallest of equals")
+_SMALLEST = Why("smallest", "smallest{}")
+"""What was looked for; the text has a place for what it was looked for among."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,17 @@ class Caveat:
     """What speaks against a recommendation; `model` is None where it is about all of them.
 
     `code`: `tokens-lost` (no variant of the model keeps `_KEEPS` of its tokens), `model-left-out`,
-    `noisy`.
+    `not-there` (nothing of it runs on what the target is for), `noisy`.
     """
 
     code: str
     model: str | None
     text: str
+
+    @property
+    def matters(self) -> bool:
+        """Whether it is about what ships, not about how sure the choice is."""
+        return self != _NOISY
 
 
 _NOISY = Caveat(
@@ -141,10 +144,11 @@ def _recommendation(results: Results, target: Target) -> Recommendation | None:
             open_to = _not_slower(open_to)
         if not open_to:
             continue
+        best = chosen[model.name] = min(open_to, key=lambda v: v.bytes or 0)
         if not keeping:
-            lost = f"no variant of {model.name} keeps the tokens"
+            lost = f"no variant of {model.name} that it takes keeps the tokens"
+            lost += f": {best.recipe} {_kept(best)}"
             caveats.append(Caveat("tokens-lost", model.name, lost))
-        chosen[model.name] = min(open_to, key=lambda v: v.bytes or 0)
         refused += [
             Refusal(model.name, v.recipe, _below(v))
             for v in usable
@@ -155,14 +159,24 @@ def _recommendation(results: Results, target: Target) -> Recommendation | None:
         Caveat("model-left-out", name, f"without {name}: it has no usable variant")
         for name in unusable
     ]
+    if target.codec_recipes is not None and all(m.role in _CODEC for m in _counted(results)):
+        nothing = f"nothing of it runs on the NPU ({target.provider}): it has no transformers"
+        caveats.append(Caveat("not-there", None, nothing))
     if target.by_time and any(_is_noisy(v) for m in results.models for v in m.variants):
         caveats.append(_NOISY)
     if not chosen or len(chosen) + len(unusable) < len(_counted(results)):
         return None
     parts = {name: v.recipe for name, v in chosen.items()}
     total = sum(v.bytes or 0 for v in chosen.values())
-    why = target.why or (_FASTEST if target.by_time else _SMALLEST)
+    lost = [c.model for c in caveats if c.code == "tokens-lost" and c.model is not None]
+    why = target.why or _among(_FASTEST if target.by_time else _SMALLEST, lost, len(chosen))
     return Recommendation(target.name, parts, total, why, tuple(caveats), tuple(refused))
+
+
+def _among(why: Why, lost: list[str], n_models: int) -> Why:
+    """The reason, in words that hold for a set with models of which nothing keeps the tokens."""
+    among = " that keeps the tokens" + (f" ({', '.join(lost)} aside)" if lost else "")
+    return replace(why, text=why.text.format("" if len(lost) == n_models else among))
 
 
 def _offered(results: Results, target: Target, model: Model) -> tuple[str, ...]:
@@ -180,11 +194,11 @@ def _offered(results: Results, target: Target, model: Model) -> tuple[str, ...]:
 def known_issues(
     results: Results, lengths: Mapping[str, Lengths], imported: Json | None
 ) -> list[Issue]:
-    """The predecessor's issues, where a model of the chain is one of another exporter's.
+    """The predecessor's issues, where one of VampNet's four is another exporter's.
 
     `lengths` are the models', as the run noted them.
     """
-    if not any(m.made_here is False and m.role in _ROLES for m in results.models):
+    if not any(m.made_here is False for m in results.models) or not is_whole_vampnet(results):
         return []
     smallest = min(results.totals.values(), default=None)
     return [
@@ -238,6 +252,16 @@ def keeps(variant: Variant) -> bool:
     if accuracy.token_agreement is not None:
         return accuracy.token_agreement >= _KEEPS
     return (accuracy.si_sdr_db or 0) >= _KEEPS_DB
+
+
+def _kept(variant: Variant) -> str:
+    """What it keeps, and which bound that misses: `has 98.87 %, below 99%`."""
+    accuracy = variant.accuracy or AccuracyReport()
+    if accuracy.token_agreement is not None:
+        return f"has {percent(accuracy.token_agreement)}, {_below(variant)}"
+    if accuracy.si_sdr_db is not None:
+        return f"has {accuracy.si_sdr_db:.1f} dB, {_below(variant)}"
+    return _below(variant)
 
 
 def _below(variant: Variant) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import pytest
 
 from profiles.overview import (
@@ -14,6 +16,7 @@ from profiles.overview import (
     storage_by_use,
 )
 from tests.profiles.report.example import results_of
+from vampnet_models.family import VAMPNET
 from vampnet_models.records.generic import read
 from vampnet_models.records.results import Lengths, Variant
 
@@ -68,7 +71,14 @@ def test_a_model_that_nothing_keeps_is_named(results):
     results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
     advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["android"].parts["coarse"] == "int4-weights"
-    assert advice["android"].caveats[0].text == "no variant of coarse keeps the tokens"
+    lost = (
+        "no variant of coarse that it takes keeps the tokens: int4-weights has 80.00 %, below 99%"
+    )
+    assert advice["android"].caveats[0].text == lost
+    assert advice["android"].why.text == "smallest that keeps the tokens (coarse aside)"
+    results["models"] = results["models"][:1]
+    advice = {a.target: a for a in recommendations(results_of(results))}
+    assert advice["cpu"].why.text == "fastest, measured here; the smallest of equals"
     assert (advice["android"].caveats[0].code, advice["android"].caveats[0].model) == (
         "tokens-lost",
         "coarse",
@@ -128,7 +138,13 @@ def test_keeping_has_a_threshold_for_tokens_and_for_audio():
 ANY = Lengths("any", None, False, None)
 
 
+def whole(results):
+    """With the other two of VampNet's four."""
+    return results["models"] + [{"name": r, "role": r} for r in ("codec-encoder", "c2f")]
+
+
 def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
+    parts, results["models"] = results["models"], whole(results)
     for made_here in (True, None):
         results["models"][0]["made_here"] = made_here
         assert known_issues(results_of(results), {"coarse": ANY}, None) == []
@@ -137,6 +153,10 @@ def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
     assert "coarse: any length" in issues["fixed length"]
     assert "unknown" in issues["incomplete weights"]
     assert "small models" in issues["size on phones"]
+    other = asdict(replace(VAMPNET, sample_rate_hz=16_000))
+    of_another_codec = [m | {"family": other} for m in results["models"]]
+    for models in (parts, of_another_codec):
+        assert known_issues(results_of(results | {"models": models}), {}, None) == []
     imported = {
         "accounts": [{"tensors": {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}}],
         "golden": {"figures": [{"measure": "codes equal", "value": 1.0}]},
@@ -148,6 +168,7 @@ def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
 
 def test_a_store_is_named_for_models_of_full_size_alone(results):
     coarse, decoder = results["models"]
+    results["models"] = whole(results)
     coarse |= {"made_here": False, "source_bytes": 1_330_000_000}
     decoder |= {"source_bytes": 510_000_000}
     for total, said in ((90e6, ": fits Google Play's base module"), (9e9, ": over the limits of")):
@@ -213,3 +234,12 @@ def test_ios_gets_what_coreml_takes_once_every_model_has_it(results):
     advice = {a.target: a for a in recommendations(results_of(results))}
     assert advice["ios"].parts == {"coarse": "coreml-fp16", "dec": "coreml-fp16"}
     assert advice["cpu"].parts["coarse"] == "int8-dynamic"
+
+
+def test_a_codec_alone_has_nothing_for_the_npu_and_it_is_said(results):
+    results["models"] = results["models"][1:]
+    advice = {a.target: a for a in recommendations(results_of(results))}
+    (caveat,) = advice["android-npu"].caveats
+    assert (caveat.code, caveat.matters) == ("not-there", True)
+    assert caveat.text.startswith("nothing of it runs on the NPU")
+    assert advice["android"].caveats == ()

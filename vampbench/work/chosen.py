@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from profiles.overview import recommendations
 from profiles.targets.contract import Target
 from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Reporter
 from vampnet_models.records.results import Model, Results
 from vampnet_models.spec import Role
 
@@ -15,13 +17,20 @@ _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 
 
 def chosen_for(
-    target: Target, results: Results, root: Path, wish: str | None, *, is_default: bool
+    target: Target,
+    results: Results,
+    root: Path,
+    wish: str | None,
+    reporter: Reporter,
+    *,
+    is_default: bool,
 ) -> dict[str, str]:
     """A recipe by model: what was wished for, what `tune` found, else what `overview` advises.
 
     Of the run of a bundle's own (`is_default`), the target's default recipes. Models that `wish`
-    does not name get what they would get without it. Raises InputError where it names what the
-    run does not have, and where there is no set for the target.
+    does not name get what they would get without it. What speaks against a set that is advised is
+    told. Raises InputError where `wish` names what the run does not have, and where there is no set
+    for the target.
     """
     wished = _wished(wish, results) if wish is not None else {}
     if wished.keys() >= {m.name for m in results.models}:
@@ -29,7 +38,7 @@ def chosen_for(
     rest = _tuned(root, results) or (
         {m.name: target.default_recipe(m.role) for m in results.models}
         if is_default
-        else _recommended(target, results)
+        else _recommended(target, results, wished, reporter)
     )
     return rest | wished
 
@@ -67,10 +76,15 @@ def _names(model: Model) -> tuple[str, ...]:
     return (*named, *(("codec",) if role in _CODEC else ()))
 
 
-def _recommended(target: Target, results: Results) -> dict[str, str]:
+def _recommended(
+    target: Target, results: Results, wished: Mapping[str, str], reporter: Reporter
+) -> dict[str, str]:
     """What `overview` advises. Raises InputError when the run has no set for the target."""
     for advice in recommendations(results):
         if advice.target == target.name:
+            for caveat in advice.caveats:
+                if caveat.matters and caveat.model not in wished:
+                    reporter.warn(caveat.text)
             return advice.parts
     recipes = ",".join(target.default_recipes)
     measured = f", and measure on {target.name}" if target.by_time else ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from profiles.targets.order import find_target
+from vampbench.api.progress import Heard
 from vampbench.work.chosen import chosen_for
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Reporter
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.generic import read
 from vampnet_models.records.results import Results
 
@@ -50,7 +54,8 @@ def results():
     ],
 )
 def test_what_is_not_named_gets_overviews_choice(wish, expected):
-    chosen = chosen_for(find_target("android"), results(), Path("none"), wish, is_default=False)
+    android, silent = find_target("android"), Reporter()
+    chosen = chosen_for(android, results(), Path("none"), wish, silent, is_default=False)
     assert chosen == dict(zip(ROLES, expected, strict=True))
 
 
@@ -69,5 +74,22 @@ def test_what_is_not_named_gets_overviews_choice(wish, expected):
 )
 def test_what_the_run_does_not_have_is_refused(wish, said):
     with pytest.raises(InputError, match=r"^recipe") as error:
-        chosen_for(find_target("cpu"), results(), Path("none"), wish, is_default=False)
+        chosen_for(find_target("cpu"), results(), Path("none"), wish, Reporter(), is_default=False)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("wish", [None, "c2f=fp16"])
+def test_a_set_that_loses_tokens_is_told_unless_it_was_wished_for(wish):
+    lossy = AccuracyReport(token_agreement=0.9887)
+    models = tuple(
+        replace(m, variants=tuple(replace(v, accuracy=lossy) for v in m.variants))
+        if m.name == "c2f"
+        else m
+        for m in results().models
+    )
+    heard = Heard(None)
+    run = replace(results(), models=models)
+    chosen = chosen_for(find_target("android"), run, Path("none"), wish, heard, is_default=False)
+    assert chosen["c2f"] == "fp16"
+    lost = "no variant of c2f that it takes keeps the tokens: fp16 has 98.87 %, below 99%"
+    assert heard.warnings == ([] if wish else [lost])

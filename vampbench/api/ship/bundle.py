@@ -78,7 +78,8 @@ def bundle(
 
     `run` is a folder that `run` or `tune` wrote; without one, the built-in models are built and
     measured in the target's default recipes. Packed is what `recipe` says (`coarse=fp16,codec=fp16`
-    or one recipe for all), else what `tune` chose, else what `overview` advises for the target.
+    or one recipe for all), else what `tune` chose, else what `overview` advises for the target;
+    where that loses tokens or leaves a model out, a warning says so.
     `ort` ships files in ORT format.
 
     Raises InputError where `output` is there already, the run has no such set, or its files have
@@ -91,7 +92,7 @@ def bundle(
     with scratch_folder() as scratch:
         root = _default_run(place, scratch, heard) if run is None else Path(run)
         results = read_results(root)
-        chosen = chosen_for(place, results, root, recipe, is_default=run is None)
+        chosen = chosen_for(place, results, root, recipe, heard, is_default=run is None)
         folder = root if root.is_dir() else root.parent
         parts = parts_of(results, folder, chosen, place, scratch, heard)
         if ort:
