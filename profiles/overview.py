@@ -58,8 +58,8 @@ class Caveat:
 
     @property
     def matters(self) -> bool:
-        """Whether it is about what ships, not about how sure the choice is."""
-        return self != _NOISY
+        """Whether what ships is less than its target asks for."""
+        return self.code in ("tokens-lost", "not-there")
 
 
 _NOISY = Caveat(
@@ -168,8 +168,8 @@ def _recommendation(results: Results, target: Target) -> Recommendation | None:
         return None
     parts = {name: v.recipe for name, v in chosen.items()}
     total = sum(v.bytes or 0 for v in chosen.values())
-    lost = [c.model for c in caveats if c.code == "tokens-lost" and c.model is not None]
-    why = target.why or _among(_FASTEST if target.by_time else _SMALLEST, lost, len(chosen))
+    losing = [c.model for c in caveats if c.code == "tokens-lost" and c.model is not None]
+    why = target.why or _among(_FASTEST if target.by_time else _SMALLEST, losing, len(chosen))
     return Recommendation(target.name, parts, total, why, tuple(caveats), tuple(refused))
 
 

@@ -128,6 +128,11 @@ class ModelSpec:
         return self.family or TYPICAL
 
     @property
+    def lacks_rate(self) -> bool:
+        """Whether it is a codec, or a piece of one, of which nothing tells the sample rate."""
+        return self.family is None and (self.role in _CODEC or self.part in _CODEC_PARTS)
+
+    @property
     def window_frames(self) -> int | None:
         """The most frames that a transformer sees at once; None for other models."""
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from profiles.full_size import is_whole_vampnet
 from profiles.report import audio, cautions
 from profiles.report.charts import figures
 from profiles.report.charts.figures import Figure
@@ -49,6 +50,8 @@ def render_report(results: Results, folder: Path) -> str:
         run=results,
         marks=[marks[name] for name in recipes_of(results)],
         verdict=verdict_of(results, choices),
+        vampnet=is_whole_vampnet(results),
+        shown=_shown(results),
         choice_table=choice_table(results, choices, marks),
         models=[_model_view(model, marks) for model in results.models],
         sounds=[audio.load_sound(sound, folder) for sound in results.audio],
@@ -67,6 +70,17 @@ def render_report(results: Results, folder: Path) -> str:
         left_in_float=cautions.left_in_float(results),
         audio_rows=machine.audio_rows(results.audio_set),
     )
+
+
+def _shown(results: Results) -> dict[str, bool]:
+    """What the page has to explain: tokens, beats and sound, where a model is judged by them."""
+    models = results.models
+    judged = [v.judged for m in models if not m.is_beats for v in m.variants]
+    return {
+        "tokens": any(each.token_agreement is not None for each in judged),
+        "beats": any(m.is_beats for m in models),
+        "sound": any(each.si_sdr_db is not None for each in judged),
+    }
 
 
 def _model_view(model: Model, marks: dict[str, Mark]) -> dict[str, object]:

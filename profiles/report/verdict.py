@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES
+from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES, is_whole_vampnet
 from profiles.report.views.choices import (
     GOAL_BYTES,
     GOAL_TEXT,
@@ -17,7 +17,6 @@ from profiles.report.views.choices import (
     is_small,
     smallest,
     source_bytes,
-    whole_chain,
 )
 from profiles.report.views.read import not_ended
 from profiles.report.views.target_lines import target_line
@@ -31,8 +30,7 @@ from profiles.report.views.units import (
     round_bytes_text,
 )
 from profiles.targets.order import profilers
-from vampnet_models.records.results import UNKNOWN_ROLE, Model, Results
-from vampnet_models.spec import Role
+from vampnet_models.records.results import UNKNOWN_RATE, UNKNOWN_ROLE, Model, Results
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Headline, summary, cautions, answers, and a sentence per target."""
+    """Headline, the models' families, summary, cautions, answers, and a sentence per target."""
 
     headline: str
+    families: tuple[str, ...]
     summary: str
     notices: tuple[Notice, ...]
     tiles: tuple[Tile, ...]
@@ -84,6 +83,7 @@ def verdict_of(run: Results, choices: tuple[Choice, ...]) -> Verdict:
         summary = _summary(run, least)
     return Verdict(
         headline=title,
+        families=tuple(dict.fromkeys(m.family.described for m in run.models if m.family)),
         summary=summary,
         notices=tuple(_notices(run, choices)),
         tiles=tuple(_tiles(choices)),
@@ -110,9 +110,8 @@ def _summary(run: Results, least: Choice) -> str:
     of = "" if share is None else f", {percent_text(share)} of the source"
     return (
         f"{_together(len(counted(run)))}: {least.name} takes "
-        f"{_size(least.bytes)}{of}{kept}. "
-        f"{_goal_sentence(run, least)}"
-    ).strip()
+        f"{_size(least.bytes)}{of}{kept}.{_goal_sentence(run, least)}"
+    )
 
 
 def _together(n: int) -> str:
@@ -120,22 +119,18 @@ def _together(n: int) -> str:
 
 
 def _goal_sentence(run: Results, least: Choice) -> str:
-    if all(m.role == Role.GENERIC.value for m in run.models):
+    if not is_whole_vampnet(run):
         return ""
-    if not whole_chain(run):
-        return (
-            f"The {GOAL_TEXT} goal is about all four models together; this run does not hold them."
-        )
     if any(is_small(m) for m in run.models):
         if least.full_size_bytes is None:
-            return f"The {GOAL_TEXT} goal is about the full-size models."
+            return f" The {GOAL_TEXT} goal is about the full-size models."
         side = "under" if least.full_size_bytes <= GOAL_BYTES else "over"
         return (
-            f"The {GOAL_TEXT} goal is about the full-size models: at the same shares they would "
+            f" The {GOAL_TEXT} goal is about the full-size models: at the same shares they would "
             f"take about {bytes_text(least.full_size_bytes)}, {side} it (an estimate)."
         )
     gap = (least.bytes or 0.0) - GOAL_BYTES
-    return f"That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
+    return f" That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
 
 
 def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
@@ -170,7 +165,11 @@ def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
     if generic:
         text = "none of a chain that is known: measured by what goes in and comes out"
         made.append(Notice("note", "Models of another kind", f"{', '.join(generic)}: {text}"))
-    told_apart = ("seeded-weights", UNKNOWN_ROLE)
+    unrated = [name for name, p in problems if p.kind == UNKNOWN_RATE]
+    if unrated:
+        text = "no seconds of sound and no real-time factors are told"
+        made.append(Notice("note", "Unknown sample rate", f"{', '.join(unrated)}: {text}"))
+    told_apart = ("seeded-weights", UNKNOWN_ROLE, UNKNOWN_RATE)
     wrong = [f"{name}: {p.text}" for name, p in problems if p.kind not in told_apart]
     if wrong:
         made.append(Notice("alarm", "Problems of the source models", "; ".join(wrong)))

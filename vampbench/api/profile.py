@@ -21,7 +21,7 @@ from vampbench.api.interface import check_same_interface
 from vampbench.api.models import Models, as_artifact, each_of
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
-from vampnet_models.chain.families import unrated
+from vampnet_models.chain.families import told_by, unrated
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.records import results
@@ -136,13 +136,15 @@ def profile(
     reference, *others = given.values()
     for other in others:
         check_same_interface(reference, other)
-    if (unknown := unrated(reference)) is not None:
-        heard.warn(unknown)
+    reference = told_by(reference, others, heard)
     fed = in_step(reference, others, heard)
     with scratch_folder() as scratch:
         fed_with = evaluation_feeds_of(reference, source, 0, heard, fed)
         feed = scratch / "feed.npz"
         save_feed(fed_with.feeds[0], feed)
+        # Recordings would have been refused: what is left out is told of a user's own feeds.
+        if (unknown := unrated(reference)) is not None:
+            heard.warn(unknown)
         with heard.task("profiling") as update:
             records = profile_variants(
                 {name: artifact.path for name, artifact in given.items()},

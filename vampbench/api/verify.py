@@ -19,6 +19,7 @@ from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.runtime import Checked, check
+from vampnet_models.chain.families import told_by
 from vampnet_models.errors import InputError, PromiseMissed, WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact, check_output
 from vampnet_models.onnxfile.portable import stand_in
@@ -141,6 +142,7 @@ def verify(
         check_output(Path(write_golden), ours.path, theirs.path)
     opened = {"reference": stand_in(ours.path), "variant": stand_in(theirs.path)}
     check_same_interface(ours, theirs)
+    ours = told_by(ours, [theirs], heard)
     if golden is not None and data is not None:
         raise InputError(f"{golden}: holds its own inputs; leave out audio and feeds")
     if golden is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from vampnet_models.errors import InputError
 from vampnet_models.family import FAMILIES, TYPICAL, Family, codec_family
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.progress import Reporter
 from vampnet_models.repair.layouts import inputs_of
 from vampnet_models.spec import Part, Role, codec_books, n_coarse_of
 
@@ -35,7 +36,7 @@ def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
     coarse: dict[int, Artifact] = {}
     for artifact in artifacts:
         spec = artifact.spec
-        if _hears(artifact) and spec.family is None:
+        if spec.lacks_rate:
             raise InputError(
                 f"{artifact.path}: nothing tells the sample rate of this codec: give it with "
                 "--sample-rate HZ"
@@ -60,9 +61,21 @@ def family_of_chain(artifacts: Iterable[Artifact]) -> Family:
     return TYPICAL if first is None or first.spec.family is None else first.spec.family
 
 
+def told_by(artifact: Artifact, others: Sequence[Artifact], reporter: Reporter) -> Artifact:
+    """A codec of unknown rate in the family that a variant of it tells, with a word; else as is."""
+    found = next((o for o in others if o.spec.family is not None), None)
+    if found is None or found.spec.family is None or artifact.spec.family is not None:
+        return artifact
+    told = joined(artifact, found.spec.family)
+    if told.spec.family is not None:
+        name = artifact.path.name
+        reporter.note(f"{name}: of {found.spec.family.described}, as {found.path.name} says")
+    return told
+
+
 def unrated(artifact: Artifact) -> str | None:
     """What a codec of unknown rate goes without, where it is fed with no recordings."""
-    if not _hears(artifact) or artifact.spec.family is not None:
+    if not artifact.spec.lacks_rate:
         return None
     return (
         f"{artifact.path.name}: nothing tells its sample rate: seconds of sound, real-time factors "

@@ -18,6 +18,9 @@ from vampnet_models.spec import Role
 UNKNOWN_ROLE = "unknown-role"
 """Of a model that stands in no known chain: nothing is wrong with it."""
 
+UNKNOWN_RATE = "unknown-rate"
+"""Of a codec whose sample rate nothing tells: nothing is wrong with it."""
+
 
 @dataclass(frozen=True)
 class Problem:

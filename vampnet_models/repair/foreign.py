@@ -7,7 +7,7 @@ import onnx_ir as ir
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.records.results import UNKNOWN_ROLE, Problem
+from vampnet_models.records.results import UNKNOWN_RATE, UNKNOWN_ROLE, Problem
 from vampnet_models.repair.baked import Accepted, accepted_lengths, data_shaped
 from vampnet_models.repair.layouts import has_mask_class, inputs_of, logits_name
 from vampnet_models.spec import ROLE_KEY, ModelSpec, Part, Role
@@ -21,7 +21,7 @@ def foreign_problems(artifact: Artifact, model: ir.Model) -> list[Problem]:
     spec = artifact.spec
     if ROLE_KEY in model.metadata_props:
         return []
-    found = [_of_role(spec), _of_length(artifact, model), _of_axes(spec)]
+    found = [_of_role(spec), _of_rate(spec), _of_length(artifact, model), _of_axes(spec)]
     if spec.role in _TRANSFORMERS:
         found += [_of_answer(spec), _of_classes(spec), _of_architecture(spec, model)]
     return [problem for problem in found if problem is not None]
@@ -37,6 +37,11 @@ def _of_role(spec: ModelSpec) -> Problem | None:
         "beside it: import the checkpoint for the whole model"
     )
     return Problem("split-form", text)
+
+
+def _of_rate(spec: ModelSpec) -> Problem | None:
+    text = "nothing tells its sample rate: give it with --sample-rate HZ"
+    return Problem(UNKNOWN_RATE, text) if spec.lacks_rate else None
 
 
 def _of_length(artifact: Artifact, model: ir.Model) -> Problem | None:

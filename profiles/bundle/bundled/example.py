@@ -5,6 +5,7 @@ import os
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ family = manifest["family"]
 rate_hz, hop, n = (family[f] for f in ("sample_rate_hz", "hop_samples", "n_coarse_codebooks"))
 
 
-def answer(role, values, mask=None):
+def answer(role: str, values: Any, mask: Any = None) -> Any:
     """What a model makes of its values, under whatever names it has for them."""
     feeds, (session, output) = {}, models[role]
     for i in session.get_inputs():
@@ -54,6 +55,6 @@ if {"coarse", "c2f"} <= models.keys():  # a variation
     mask[:, :n] = 0  # that was a step; more sound better
     codes = answer("c2f", codes, mask)
 decoded = answer("codec-decoder", codes)[0, 0, : len(sound)]
-with wave.open(made, "wb") as file:
-    file.setparams((1, 2, rate_hz, 0, "NONE", ""))
-    file.writeframes((np.clip(decoded, -1, 1) * 32767).astype(np.int16).tobytes())
+with wave.open(made, "wb") as out:
+    out.setparams((1, 2, rate_hz, 0, "NONE", ""))
+    out.writeframes((np.clip(decoded, -1, 1) * 32767).astype(np.int16).tobytes())

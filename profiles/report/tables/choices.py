@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from profiles.full_size import FULL_SIZE_TOTAL_BYTES
+from profiles.full_size import FULL_SIZE_TOTAL_BYTES, is_whole_vampnet
 from profiles.report.charts.marks import Mark
 from profiles.report.charts.svg import element, rectangle
 from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
@@ -16,7 +16,6 @@ from profiles.report.views.choices import (
     counted,
     is_small,
     source_bytes,
-    whole_chain,
 )
 from profiles.report.views.units import (
     NBSP,
@@ -35,12 +34,13 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
     total = source_bytes(run)
     top = max((c.bytes or 0.0 for c in choices), default=0.0)
     top = max(top, total or 0.0)
-    bars = "Relative size, goal marked" if top > GOAL_BYTES else "Relative size"
+    vampnet = is_whole_vampnet(run)
+    bars = "Relative size, goal marked" if vampnet and top > GOAL_BYTES else "Relative size"
     small = any(is_small(m) for m in run.models)
-    goal = "At full size, estimated" if small else f"Against the {GOAL_TEXT} goal"
+    goal = ("At full size, estimated" if small else f"Against the {GOAL_TEXT} goal",)
     kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
     music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
-    columns = ("Size", bars, "Of source", goal, *kept, *music)
+    columns = ("Size", bars, "Of source", *(goal if vampnet else ()), *kept, *music)
     source = Row(
         "FP32 source",
         None,
@@ -48,9 +48,9 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
         "what came in",
         (
             fact(total, bytes_text),
-            Cell(_bar(total, top), "fact"),
+            Cell(_bar(total, top, goal=vampnet), "fact"),
             fact(1.0 if total else None, percent_text),
-            _goal(run, total, FULL_SIZE_TOTAL_BYTES),
+            *_goal(run, total, FULL_SIZE_TOTAL_BYTES),
             words("the reference"),
             words("the reference"),
             fact(1.0, ratio_text) if any("cpu" in m.profiles for m in run.models) else absent(),
@@ -80,11 +80,9 @@ def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float
         reason,
         (
             fact(choice.bytes, bytes_text),
-            Cell(_bar(choice.bytes, top, whole=not choice.missing), "fact"),
+            Cell(_bar(choice.bytes, top, is_whole_vampnet(run), not choice.missing), "fact"),
             absent("incomplete") if choice.missing else fact(share, percent_text),
-            absent("incomplete")
-            if choice.missing
-            else _goal(run, choice.bytes, choice.full_size_bytes),
+            *_goal(run, None if choice.missing else choice.bytes, choice.full_size_bytes),
             measured(choice.worst_agreement, agreement_text, worst_lines),
             measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
             absent("incomplete")
@@ -110,18 +108,18 @@ def _music(run: Results, name: str) -> tuple[Cell, ...]:
     return (measured(seconds, seconds_text),)
 
 
-def _goal(run: Results, size: float | None, full_size: float | None) -> Cell:
-    if not whole_chain(run):
-        return absent("of VampNet's four models")
+def _goal(run: Results, size: float | None, full_size: float | None) -> tuple[Cell, ...]:
+    """A size held against the goal of VampNet's four; no cell of other models."""
+    if not is_whole_vampnet(run):
+        return ()
+    if size is None:
+        return (absent("incomplete"),)
     if any(is_small(m) for m in run.models):
         if full_size is None:
-            return absent()
-        return estimate(
-            f"≈{NBSP}{bytes_text(full_size)}",
-            full_size,
-            (f"{_against(full_size)} the {GOAL_TEXT} goal",),
-        )
-    return fact(size, _against)
+            return (absent(),)
+        told = f"{_against(full_size)} the {GOAL_TEXT} goal"
+        return (estimate(f"≈{NBSP}{bytes_text(full_size)}", full_size, (told,)),)
+    return (fact(size, _against),)
 
 
 def _against(size: float) -> str:
@@ -129,12 +127,12 @@ def _against(size: float) -> str:
     return f"{bytes_text(abs(gap))} {'over' if gap > 0 else 'under'}"
 
 
-def _bar(size: float | None, top: float, *, whole: bool = True) -> Markup:
-    """A bar of the size relative to the largest; a tick marks the goal where it is in reach."""
+def _bar(size: float | None, top: float, goal: bool, whole: bool = True) -> Markup:
+    """A bar of the size relative to the largest; a tick marks the goal, if any, in reach."""
     if not size or not top:
         return Markup("")
     parts = [rectangle(0, 0, 100 * size / top, 10, "bar" if whole else "bar part")]
-    if top > GOAL_BYTES:
+    if goal and top > GOAL_BYTES:
         parts.append(rectangle(100 * GOAL_BYTES / top - 0.5, -2, 1, 14, "bar-goal"))
     return element(
         "svg",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller
+from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller, is_whole_vampnet
 from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
-from vampnet_models.spec import CHAIN_ROLES, Role
+from vampnet_models.spec import Role
 
 GOAL_BYTES = 1.8e9
 GOAL_TEXT = "1.8\u00a0GB"
@@ -68,12 +68,6 @@ def is_small(model: Model) -> bool:
 def _role_of(model: Model) -> Role:
     """The model's role; unknown names count as generic."""
     return Role(model.role) if model.role in set(Role) else Role.GENERIC
-
-
-def whole_chain(run: Results) -> bool:
-    """Whether the run holds exactly one model of each of the four roles."""
-    roles = [_role_of(m) for m in counted(run)]
-    return all(roles.count(role) == 1 for role in CHAIN_ROLES) and len(roles) == len(CHAIN_ROLES)
 
 
 def counted(run: Results) -> tuple[Model, ...]:
@@ -228,7 +222,7 @@ def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float
 
 def _full_size(run: Results, served: Sequence[tuple[Model, Variant]]) -> float | None:
     """What the published models would weigh if each shrank by the same share (an estimate)."""
-    if not whole_chain(run) or len(served) != len(counted(run)):
+    if not is_whole_vampnet(run) or len(served) != len(counted(run)):
         return None
     total = 0.0
     for model, variant in served:

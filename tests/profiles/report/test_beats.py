@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from profiles.full_size import is_whole_vampnet
 from profiles.report.cautions import cautions_of
 from profiles.report.charts import figures
 from profiles.report.charts.marks import marks_for
@@ -13,7 +14,7 @@ from profiles.report.render import render_report
 from profiles.report.tables.details import detail_table
 from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
-from profiles.report.views.choices import choices_of, recipes_of, source_bytes, whole_chain
+from profiles.report.views.choices import choices_of, recipes_of, source_bytes
 from tests.profiles.report.example import results_of
 from vampnet_models.records.results import Results
 
@@ -70,7 +71,7 @@ def test_its_chart_has_beats_on_the_axis(run: Results) -> None:
 
 def test_the_chain_is_judged_without_it(results: dict[str, Any], run: Results) -> None:
     alone = results_of(results)
-    assert whole_chain(run)
+    assert is_whole_vampnet(run)
     assert source_bytes(run) == source_bytes(alone)
     assert choices_of(run) == choices_of(alone)
     choices = choices_of(run)

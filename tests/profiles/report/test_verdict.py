@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 from profiles.report.verdict import Verdict, verdict_of
 from profiles.report.views.choices import choices_of
 from tests.profiles.report.example import results_of
+from vampnet_models.family import VAMPNET
 
 
 def judge(results: dict[str, Any]) -> Verdict:
@@ -167,4 +169,16 @@ def test_nothing_usable_is_said(results: dict[str, Any]) -> None:
 def test_part_of_the_chain_is_not_held_against_the_goal(results: dict[str, Any]) -> None:
     results["models"] = results["models"][1:2]
     results |= {"totals": {}, "sets": []}
-    assert "this run does not hold them" in judge(results).summary
+    assert "goal" not in judge(results).summary
+    assert judge(results).families == ()
+
+
+def test_another_familys_chain_is_named_and_not_held_against_the_goal(
+    results: dict[str, Any],
+) -> None:
+    other = asdict(replace(VAMPNET, name="a chain", sample_rate_hz=16_000))
+    for model in results["models"]:
+        model["family"] = other
+    verdict = judge(results)
+    assert "goal" not in verdict.summary
+    assert verdict.families == ("a chain (16,000 Hz, 768 samples a frame)",)

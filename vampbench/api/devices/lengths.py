@@ -22,6 +22,8 @@ from vampnet_models.shapes.tensor_shapes import Shape, Unresolved
 from vampnet_models.spec import ModelSpec, Role
 from vampnet_models.text import megabytes
 
+_DEFAULT_S = 3
+
 _MOST_INPUT_BYTES = 256 * 1000 * 1000
 """Half an hour of the encoder's samples; what is fixed is meant for windows of seconds."""
 
@@ -50,18 +52,22 @@ class Fixed:
 
 
 def make_static(
-    model: str | Path, output: str | Path, *, frames: int = 173, batch: int = 1
+    model: str | Path, output: str | Path, *, frames: int | None = None, batch: int = 1
 ) -> Fixed:
     """Write a copy of a chain's model for one number of frames, and of sounds at once.
 
+    `frames` are 3 s of the model's own by default, or of VampNet's where its rate is unknown.
     `output` is a file, or a folder that gets the model's name. Raises InputError for a model whose
     axes have no known meaning, or that has an open channel axis.
     """
-    check_within("frames", frames, 1, whole=True)
+    if frames is not None:
+        check_within("frames", frames, 1, whole=True)
     check_within("batch", batch, 1, whole=True)
     source, target = Path(model), model_output(Path(output), Path(model))
     artifact = open_artifact(source)
     check_origin(load_model(source), artifact, as_exported=False)
+    if frames is None:
+        frames = math.ceil(_DEFAULT_S / artifact.spec.lengths_of.frame_s)
     shapes = _shapes_for(artifact.spec, frames, batch, source)
     _check_bytes(artifact.spec, shapes, frames, batch)
     found = fix_shapes(source, shapes, target)

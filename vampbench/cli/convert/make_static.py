@@ -15,7 +15,9 @@ from vampnet_models.text import megabytes
 @click.command("make-static")
 @click.argument("model", type=options.PATH)
 @click.option(
-    "--frames", type=click.IntRange(1), default=173, show_default=True, help="The only length."
+    "--frames",
+    type=click.IntRange(1),
+    help="The only length, by default 3 s of the model's own frames.",
 )
 @click.option(
     "--batch",
@@ -26,11 +28,12 @@ from vampnet_models.text import megabytes
 )
 @options.output
 @options.as_json
-def make_static(model: Path, frames: int, batch: int, out: Path, as_json: bool) -> int:
+def make_static(model: Path, frames: int | None, batch: int, out: Path, as_json: bool) -> int:
     """Fix a model's length and batch: NNAPI, CoreML and Qualcomm's NPU want fixed shapes.
 
     A frame is what the codec makes one code of: VampNet's is 768 samples at 44.1 kHz, so that 173
-    frames are 3 s. The tokens stay the same; `verify` shows it.
+    frames are 3 s; so many are taken too where nothing tells a codec's sample rate.
+    The tokens stay the same; `verify` shows it.
 
     \b
     Examples:

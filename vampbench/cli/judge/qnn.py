@@ -31,7 +31,7 @@ from vampnet_models.text import megabytes, percent
     type=click.IntRange(compiling.FEWEST_FRAMES),
     default=24,
     show_default=True,
-    help="The fixed length, 17.4 ms each; emulation is slow.",
+    help="The fixed length in frames of the model's codec; emulation is slow.",
 )
 @click.option(
     "--states",

@@ -14,12 +14,15 @@ from vampnet_models.cache import Json
 from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import find_models
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, PRODUCT_OPS
-from vampnet_models.records.results import UNKNOWN_ROLE
+from vampnet_models.records.results import UNKNOWN_RATE, UNKNOWN_ROLE
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import VariantRecord
 from vampnet_models.repair.inspection import Inspection
 from vampnet_models.spec import TensorSpec
 from vampnet_models.text import megabytes
+
+_NOTES = (UNKNOWN_ROLE, UNKNOWN_RATE)
+"""What is no fault of the model."""
 
 
 @click.command()
@@ -100,7 +103,7 @@ def _show(console: Console, found: Inspection) -> None:
             console.say(f"  {kind:<11} {tensor['name']} {TensorSpec(**tensor).described}")
     console.say(f"  operators   {', '.join(f'{n} {op}' for op, n in found.operators.items())}")
     for problem in found.problems:
-        label = "note" if problem.kind == UNKNOWN_ROLE else "problem"
+        label = "note" if problem.kind in _NOTES else "problem"
         console.say(f"  {label:<11} {problem.kind}: {problem.text}")
-    if all(problem.kind == UNKNOWN_ROLE for problem in found.problems):
+    if all(problem.kind in _NOTES for problem in found.problems):
         console.say("  problems    none known")

@@ -17,7 +17,14 @@ from profiles.targets.order import profiled_words
 from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.summary import COLUMNS, NOISY, NOISY_NOTE, missing_rows, summary_rows
+from vampbench.cli.ship.summary import (
+    COLUMNS,
+    NOISY,
+    NOISY_NOTE,
+    missing_rows,
+    of_bytes,
+    summary_rows,
+)
 from vampbench.cli.tables import filled
 from vampnet_models.records.generic import RESULTS, versioned
 from vampnet_models.records.results import Model, Results, SetOfParts
@@ -207,7 +214,7 @@ def _totals(results: Results) -> list[tuple[str, ...]]:
         (
             name,
             megabytes(size),
-            f"{size / before:.0%}",
+            of_bytes(size, sum(m.source_bytes or 0 for m in models if m.name in parts)),
             percent(_worst(models, parts)),
             music.get(name, "-"),
         )

@@ -61,7 +61,12 @@ def variants_told(model: Model) -> list[tuple[str, Variant]]:
 
 def of_source(model: Model, variant: Variant) -> str:
     """A variant's size as a share of its source's."""
-    return f"{(variant.bytes or 0) / model.source_bytes:.0%}" if model.source_bytes else "-"
+    return of_bytes(variant.bytes or 0, model.source_bytes or 0)
+
+
+def of_bytes(size: int, before: int) -> str:
+    """A size as a share of what it was made of; a dash where that is unknown."""
+    return f"{size / before:.0%}" if before else "-"
 
 
 def _cells(model: Model, variant: Variant) -> tuple[str, ...]:

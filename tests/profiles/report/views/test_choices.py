@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from profiles.full_size import is_whole_vampnet
 from profiles.report.views.choices import (
     choices_of,
     closest,
     fastest,
     is_small,
     smallest,
-    whole_chain,
 )
 from tests.profiles.report.example import results_of
 
@@ -75,11 +75,11 @@ def test_full_size_is_an_extrapolation_by_role(results: dict[str, Any]) -> None:
 
 def test_small_and_whole(results: dict[str, Any]) -> None:
     run = results_of(results)
-    assert whole_chain(run)
+    assert is_whole_vampnet(run)
     assert all(is_small(m) for m in run.models)
     results["models"][0]["source_bytes"] = 91_400_000
     results["models"][3]["source_bytes"] = 90_800_000
     run = results_of(results)
     assert [is_small(m) for m in run.models] == [False, True, True, False]
     results["models"].pop()
-    assert not whole_chain(results_of(results))
+    assert not is_whole_vampnet(results_of(results))
