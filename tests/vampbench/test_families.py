@@ -13,6 +13,7 @@ from tests.tiny_graphs import codec_decoder
 from tests.vampnet_models import small
 from tests.vampnet_models.make_checkpoint import saved_model, write_saved
 from vampbench.api.build import build
+from vampbench.api.devices.lengths import make_static
 from vampbench.api.listen.vamp import vamp
 from vampbench.api.models import open_models
 from vampbench.api.profile import profile
@@ -20,6 +21,7 @@ from vampbench.api.progress import Heard
 from vampbench.api.verify import verify
 from vampbench.cli.judge.verify import verify as verify_command
 from vampbench.cli.models.import_checkpoints import import_checkpoints
+from vampbench.cli.models.inspect import inspect as inspect_command
 from vampnet_models.chain.families import in_family
 from vampnet_models.chain.members import open_all
 from vampnet_models.chain.pipeline import decode
@@ -29,6 +31,7 @@ from vampnet_models.importing.importer import import_models
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
 from vampnet_models.onnxfile.session import open_session
 from vampnet_models.progress import Reporter
+from vampnet_models.records.results import UNKNOWN_RATE
 from vampnet_models.repair.foreign import foreign_problems
 from vampnet_models.spec import Role, conditioning_of
 
@@ -67,6 +70,11 @@ def test_a_codec_is_fed_at_its_rate_and_its_variants_keep_the_family(dac_16, tmp
     assert found.ok and found.accuracy.log_mel_db is not None
 
 
+def test_a_model_of_one_length_takes_three_seconds_of_its_own_frames(dac_16, tmp_path):
+    made = make_static(dac_16 / "codec_encoder.onnx", tmp_path / "one.onnx")
+    assert made.inputs == {"audio": (1, 1, 48_000)}
+
+
 def test_masked_frames_are_silent_where_strides_are_odd(dac_16):
     codes = np.zeros((1, 12, 8), np.int64)
     codes[:, :, 2] = 1024
@@ -96,7 +104,7 @@ def test_a_rate_that_nothing_tells_is_asked_for_and_kept_in_what_is_made(tmp_pat
     told = Source(recordings(0.1), sample_rate_hz=16_000)
     feeds = evaluation_feeds_of(in_family([open_artifact(encoder)], 16_000)[0], told, 1, Reporter())
     assert {feed["audio"].shape for feed in feeds.feeds} == {(1, 1, 1600)}
-    made = build(decoder, "fused", calibration=told, output=tmp_path / "out.onnx")
+    made = build(decoder, "fused", calibration=told, output=tmp_path / "made" / "out.onnx")
     family = open_artifact(made.path).spec.family
     assert (family.sample_rate_hz, family.hop_samples, family.n_codebooks) == (16_000, 6, 5)
     again = {}
@@ -105,6 +113,18 @@ def test_a_rate_that_nothing_tells_is_asked_for_and_kept_in_what_is_made(tmp_pat
         again[rate_hz] = build(decoder, "fused", calibration=corrected, output=made.path).reused
     assert again == {16_000: True, 48_000: False}
     assert open_artifact(made.path).spec.family.sample_rate_hz == 48_000
+    result = CliRunner().invoke(inspect_command, [str(decoder)])
+    assert result.exit_code == 0 and "note        unknown-rate: nothing tells" in result.output
+    # A variant that was made with the rate tells it of its reference.
+    made = build(encoder, "fused", calibration=told, output=tmp_path / "made" / "told.onnx")
+    found = verify(encoder, made.path, recordings(0.1), threads=1)
+    assert found.ok and found.reference.spec.family == family
+    timed = profile([encoder, made.path], data=recordings(0.1), targets="mobile")
+    assert not any("sample rate" in line for line in timed.warnings)
+    heard = Heard()
+    with pytest.raises(InputError, match="--sample-rate HZ"):
+        profile([encoder], data=recordings(0.1), targets="mobile", progress=heard)
+    assert heard.warnings == []
     both = open_models(tmp_path / "own")
     assert {m.spec.family.name for m in both.values()} == {"DAC 16 kHz"}
     with pytest.raises(InputError, match="--sample-rate says 24000; leave it out"):
@@ -169,7 +189,8 @@ def test_a_chain_of_other_counts_vamps_at_its_rate(tmp_path):
 def test_a_codec_is_fed_the_codes_that_its_tables_have(tmp_path):
     decoder = open_artifact(codec_decoder(tmp_path / "decoder.onnx", codebook_size=512))
     assert (decoder.role, decoder.spec.codebook_size) == (Role.CODEC_DECODER, 512)
-    assert not foreign_problems(decoder, load_model(decoder.path))
+    problems = foreign_problems(decoder, load_model(decoder.path))
+    assert [p.kind for p in problems] == [UNKNOWN_RATE]
     (rated,) = in_family([decoder], 16_000)
     assert (rated.spec.family.codebook_size, rated.spec.family.mask_token) == (512, 512)
     feeds = evaluation_feeds_of(rated, Source(recordings(0.5, 1)), 1, Reporter())
