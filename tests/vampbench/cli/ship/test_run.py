@@ -229,8 +229,9 @@ def test_a_model_that_cannot_be_read_is_skipped(generic, tmp_path, recordings, v
     models = tmp_path / "models"
     shutil.copytree(generic, models)
     (models / "text.onnx").write_text("not a model")
+    np.savez(tmp_path / "feeds.npz", x=np.ones((8, 8), np.float32))
     out = tmp_path / "out"
-    done = vampbench(*arguments(models, recordings, out))
+    done = vampbench(*arguments(models, recordings, out, "--feeds", tmp_path / "feeds.npz"))
     assert done.code == 1
     results = results_of(out)
     assert [m["name"] for m in results["models"]] == ["product"]
