@@ -134,7 +134,7 @@ def fp16(
     compared: dict[str, AccuracyReport] = {}
 
     def afterwards() -> dict[str, Any]:
-        if save_ranges_to is not None and found:
+        if save_ranges_to is not None:
             save_ranges(save_ranges_to, open_artifact(model).sha256, found)
             console.say(f"{save_ranges_to}  {len(found)} ranges")
         if not emulate:
