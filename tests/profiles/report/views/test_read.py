@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from profiles.report.views.read import read_results, results_path
 from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
 
@@ -61,3 +64,55 @@ def test_infinite_si_sdr_is_kept() -> None:
     variant = {"recipe": "r", "status": "ok", "accuracy": accuracy}
     run = results_of({"schema": 1, "models": [{"name": "m", "variants": [variant]}]})
     assert run.models[0].variants[0].accuracy.si_sdr_db == math.inf
+
+
+def test_a_run_is_found_by_its_folder_or_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text('{"schema": 1, "models": [{"name": "m", "path": "m", "source_bytes": 9}]}')
+    assert results_path(tmp_path) == results_path(path) == path
+    assert read_results(tmp_path).models[0].source_bytes == 9
+
+
+def test_where_no_run_is_the_reason_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none: no such folder"):
+        results_path(tmp_path / "none")
+    with pytest.raises(InputError, match=r"holds no results\.json; give one that"):
+        results_path(tmp_path)
+    (tmp_path / "work").mkdir()
+    with pytest.raises(InputError, match="its run is not finished; start the same again"):
+        results_path(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([], "models: holds none; run again"),
+        ([{"source_bytes": 9}], r"models\[0\]\.path: is missing; run again"),
+        ([{"path": "m"}], r"models\[0\]\.source_bytes: is missing; run again"),
+        (
+            [{"path": "m", "source_bytes": 9, "variants": [{"status": "ok", "path": "v"}]}],
+            r"models\[0\]\.variants\[0\]\.bytes: is missing; run again",
+        ),
+        (
+            [{"path": "m", "source_bytes": 9, "variants": [{"status": "missed", "bytes": 1}]}],
+            r"models\[0\]\.variants\[0\]\.path: is missing; run again",
+        ),
+    ],
+)
+def test_what_every_reader_needs_is_there(
+    tmp_path: Path, models: list[dict[str, Any]], said: str
+) -> None:
+    for model in models:
+        model["name"] = "m"
+        for variant in model.get("variants", ()):
+            variant["recipe"] = "r"
+    (tmp_path / "results.json").write_text(json.dumps({"schema": 1, "models": models}))
+    with pytest.raises(InputError, match=said):
+        read_results(tmp_path)
+
+
+def test_a_variant_that_was_not_made_needs_no_file(tmp_path: Path) -> None:
+    variant = {"recipe": "r", "status": "failed", "reason": "no kernel"}
+    model = {"name": "m", "path": "m", "source_bytes": 9, "variants": [variant]}
+    (tmp_path / "results.json").write_text(json.dumps({"schema": 1, "models": [model]}))
+    assert read_results(tmp_path).models[0].variants[0].reason == "no kernel"
