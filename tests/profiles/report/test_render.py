@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from profiles.report.render import render_report, write_report
 from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
+from vampnet_models.family import FAMILIES
 
 PageOf = Callable[[str], Any]
 
@@ -69,6 +71,23 @@ def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
     page = page_of(render_report(results_of(results), tmp_path))
     assert re.search(r"Against the 1\.8\sGB goal", page.sections["totals"])
     assert f"mine {model['role']}" in page.sections["models"]
+
+
+def test_a_codec_alone_is_explained_without_what_is_vampnets(
+    results: dict[str, Any], tmp_path: Path, page_of: PageOf
+) -> None:
+    encoder, *_, decoder = results["models"]
+    results |= {"models": [encoder, decoder], "totals": {}, "sets": [], "chains": []}
+    for model in results["models"]:
+        model["family"] = asdict(FAMILIES[3])
+    page = page_of(render_report(results_of(results), tmp_path))
+    assert "DAC 16 kHz (16,000 Hz, 320 samples a frame)" in page.sections["verdict"]
+    assert "goal" not in page.text and "At full size" not in page.text
+    reading = page.sections["reading"]
+    assert "Token agreement" in reading and "SI-SDR" in reading and "Beats" not in reading
+    results["models"] = [decoder]
+    reading = page_of(render_report(results_of(results), tmp_path)).sections["reading"]
+    assert "Token agreement" not in reading and "Near ties" not in reading
 
 
 def test_the_runtimes_own_graph_has_a_table(html: str) -> None:
