@@ -262,9 +262,9 @@ def test_feeds_of_other_inputs_are_refused_by_name(generic, tmp_path, recordings
 
 
 def test_cpu_is_measured(generic, tmp_path, recordings, vampbench):
-    done = vampbench(
-        *arguments(generic, recordings, tmp_path / "out", "--target", "cpu:1", "--rounds", 3)
-    )
+    np.savez(tmp_path / "feeds.npz", x=np.ones((8, 8), np.float32))
+    more = ("--feeds", tmp_path / "feeds.npz", "--target", "cpu:1", "--rounds", 3)
+    done = vampbench(*arguments(generic, recordings, tmp_path / "out", *more))
     assert done.code == 0
     model = results_of(tmp_path / "out")["models"][0]
     for record in (model, *model["variants"]):
