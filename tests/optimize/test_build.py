@@ -173,7 +173,7 @@ def test_external_weights_are_streamed_and_the_source_stays(tmp_path: Path) -> N
 
 def test_bad_requests_are_one_line(tmp_path: Path) -> None:
     source = open_artifact(linear(tmp_path))
-    with pytest.raises(InputError, match="int8-static: needs calibration feeds"):
+    with pytest.raises(InputError, match="int8-static: needs data to calibrate on"):
         build_variant(source, find_recipe("int8-static"), tmp_path / "out.onnx")
     with pytest.raises(InputError, match="is the source itself"):
         build_variant(source, find_recipe("fused"), source.path)
