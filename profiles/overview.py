@@ -18,10 +18,13 @@ from vampnet_models.text import percent
 _KEEPS = 0.99
 """Token agreement from which a variant is recommended without a caveat."""
 
-_KEEPS_DB = 30.0
-"""SI-SDR from which a decoder variant is."""
+KEEPS_DB = 30.0
+"""SI-SDR from which a decoder variant is; SQNR for a generic model's outputs that are numbers."""
 
-RULE = f"keeps the tokens: at least {_KEEPS:.0%} token agreement, a decoder {_KEEPS_DB:g} dB SI-SDR"
+RULE = (
+    f"keeps the tokens: {_KEEPS:.0%} agreement, sound {KEEPS_DB:g} dB SI-SDR, "
+    f"numbers {KEEPS_DB:g} dB SQNR"
+)
 """By which a recommendation takes a variant or refuses it."""
 
 _NOISY_MARGIN = 0.25
@@ -247,11 +250,13 @@ def import_figures(imported: Json | None) -> Json | None:
 
 
 def keeps(variant: Variant) -> bool:
-    """Whether a variant keeps the tokens (or the audio) without a caveat."""
+    """Whether a variant keeps the tokens (or the audio, or the numbers) without a caveat."""
     accuracy = variant.accuracy or AccuracyReport()
-    if accuracy.token_agreement is not None:
-        return accuracy.token_agreement >= _KEEPS
-    return (accuracy.si_sdr_db or 0) >= _KEEPS_DB
+    agreed, decibels = accuracy.token_agreement, _decibels(accuracy)
+    kept_numbers = decibels is not None and decibels >= KEEPS_DB
+    if agreed is None:
+        return kept_numbers
+    return agreed >= _KEEPS and (decibels is None or kept_numbers)
 
 
 def _kept(variant: Variant) -> str:
@@ -266,9 +271,17 @@ def _kept(variant: Variant) -> str:
 
 def _below(variant: Variant) -> str:
     accuracy = variant.accuracy or AccuracyReport()
-    if accuracy.token_agreement is not None:
+    agreed, decibels = accuracy.token_agreement, _decibels(accuracy)
+    if agreed is not None and agreed < _KEEPS:
         return f"below {_KEEPS:.0%}"
-    return "was not compared" if accuracy.si_sdr_db is None else f"below {_KEEPS_DB:g} dB"
+    return "was not compared" if decibels is None else f"below {KEEPS_DB:g} dB"
+
+
+def _decibels(accuracy: AccuracyReport) -> float | None:
+    """Of a decoder, of the worst of a generic model's numbers; None where tokens tell all."""
+    if accuracy.token_agreement is not None:
+        return accuracy.numbers_db
+    return accuracy.snr_db if accuracy.si_sdr_db is None else accuracy.si_sdr_db
 
 
 def _is_usable(model: Model) -> bool:

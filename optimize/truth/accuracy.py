@@ -2,9 +2,9 @@
 
 The words are DESIGN.md's. Encoders are compared on all their codes, transformers teacher-forced
 on masked positions (both see the same states), decoders by their audio, beat trackers by their
-beats, anything else by argmax or equality. Every share comes with its number of positions, a
-bootstrap interval, and the floor: the reference against itself with another thread count and
-graph-optimization level.
+beats, anything else output by output: by argmax, equality or SQNR. Every share comes with its
+number of positions, a bootstrap interval, and the floor: the reference against itself with another
+thread count and graph-optimization level.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
 
 _FLOOR_THREADS = 1
+
+WAY_OF_JUDGING = "2: per output"
+"""Part of the key of a kept comparison: one that was judged in an earlier way is made anew."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,22 @@ def status_of(
     """The status of a variant that was compared, and the reason where it is not ok."""
     if accuracy.nonfinite:
         return "failed", f"{accuracy.nonfinite} outputs are NaN or infinite"
+    lost = [
+        f"{output.name} is lost: an SQNR of {output.snr_db:.1f} dB is an error as large as the "
+        "answer itself"
+        for output in accuracy.per_output
+        if output.is_lost
+    ]
+    if lost:
+        return "missed", "; ".join(lost)
     agreement = accuracy.token_agreement
     if min_agreement is not None and agreement is not None and agreement < min_agreement:
         what = "share of beats" if accuracy.per_beat_kind else "token agreement"
+        if len(accuracy.per_output) > 1:
+            worst = min(
+                accuracy.per_output, key=lambda o: 2 if o.agreement is None else o.agreement
+            )
+            what += f" of {worst.name}"
         reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
         return "missed", reason
     return "ok", None
@@ -135,7 +151,7 @@ def judge(truth: Truth, answers: _Answers) -> AccuracyReport:
         return _decoder_report(truth, answers)
     if role is Role.BEATS:
         return _beats_report(truth, answers)
-    return generic_report(truth.reference.spec.part, truth.answers, truth.floor, answers)
+    return generic_report(truth.reference.spec, truth.feeds, truth.answers, truth.floor, answers)
 
 
 def _encoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:

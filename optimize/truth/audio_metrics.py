@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,48 @@ _HOP_LENGTH = 512
 _N_MELS = 80
 _FLOOR_DB = -80.0
 """Mel bands quieter than this count as this quiet, so that silence compares as silence."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """The power of a signal and of the error in it, summed over `n_values` finite values.
+
+    Sums of several are one: their ratio is the pooled one, in which a quiet sample weighs little.
+    """
+
+    signal: float = 0.0
+    error: float = 0.0
+    n_values: int = 0
+
+    @classmethod
+    def of(cls, reference: _Audio, estimate: _Audio | None) -> Power:
+        """Over the values that the reference has finite; without an estimate, all of it is error.
+
+        What is smaller than the type's smallest normal number is zero, in both.
+        """
+        where = np.isfinite(reference)
+        least = float(np.finfo(reference.dtype).tiny)
+        ref = _above(reference[where].astype(np.float64), least)
+        if estimate is None:
+            return cls(float(ref @ ref), float(ref @ ref), ref.size)
+        found = np.where(np.isfinite(estimate), estimate, 0)[where].astype(np.float64)
+        noise = _above(found - ref, least)
+        return cls(float(ref @ ref), float(noise @ noise), ref.size)
+
+    def __add__(self, other: Power) -> Power:
+        """Both together."""
+        return Power(
+            self.signal + other.signal, self.error + other.error, self.n_values + other.n_values
+        )
+
+    @property
+    def snr_db(self) -> float:
+        """Their ratio in dB; a signal of zeros is equal or not."""
+        return _ratio_db(self.signal, self.error)
+
+
+def _above(values: _Audio, least: float) -> _Audio:
+    return np.where(np.abs(values) < least, 0, values)
 
 
 def si_sdr_db(reference: _Audio, estimate: _Audio) -> float:

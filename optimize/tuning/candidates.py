@@ -17,7 +17,7 @@ from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import traits_of
 from optimize.recipes import RECIPES, Recipe
-from optimize.truth.accuracy import Truth, compare, reference_truth
+from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
 from optimize.tuning import mixed
 from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
 from optimize.tuning.kept_trials import KeptTrials
@@ -119,7 +119,9 @@ def candidates_of(
         reporter.reach()
         with reporter.task(f"{artifact.name}: reference answers of the search") as update:
             truth = reference_truth(artifact, search.feeds, update)
-        key = key_of(artifact.sha256, calibration.sha256, search.sha256, *_versions())
+        key = key_of(
+            artifact.sha256, calibration.sha256, search.sha256, WAY_OF_JUDGING, *_versions()
+        )
         trials = KeptTrials(artifact, fused, truth, blocks, calibrated, key, cache, reporter)
         reporter.reach()
         effects = trials.effects(mixed.options_of(graph, blocks, traits))
@@ -229,7 +231,7 @@ def accuracy_of(
 ) -> AccuracyReport:
     """The comparison of a built candidate on some feeds, remembered."""
     variant = open_artifact(path)
-    key = key_of(tuned.artifact.sha256, variant.sha256, feeds.sha256)
+    key = key_of(tuned.artifact.sha256, variant.sha256, feeds.sha256, WAY_OF_JUDGING)
     name = tuned.artifact.name
 
     def measure() -> AccuracyReport:

@@ -89,12 +89,42 @@ def test_a_model_that_nothing_keeps_is_named(results):
 
 def test_what_loses_too_many_tokens_is_refused_by_the_rule_that_is_told(results):
     advice = {a.target: a for a in recommendations(results_of(results))}
-    assert "at least 99%" in RULE and "30 dB SI-SDR" in RULE
+    assert "99% agreement" in RULE and "30 dB SI-SDR" in RULE
     expected = [("coarse", "int4-weights", "below 99%"), ("dec", "int8-dynamic", "below 30 dB")]
     for target in ("cpu", "android"):
         refused = advice[target].refused
         assert [(r.model, r.recipe, r.text) for r in refused] == expected
     assert advice["cuda"].refused == ()
+
+
+@pytest.mark.parametrize(
+    ("agreements", "levels", "reason"),
+    [
+        ((1.0, None), (80.0, 31.0), None),
+        ((1.0, None), (80.0, 0.0), "below 30 dB"),
+        ((0.98, None), (80.0, 31.0), "below 99%"),
+        ((None, None), (31.0, 35.0), None),
+        ((None, None), (29.0, 35.0), "below 30 dB"),
+        ((1.0, 1.0), (10.0, 10.0), None),
+        ((1.0, 0.98), (50.0, 50.0), "below 99%"),
+    ],
+)
+def test_every_output_of_a_generic_model_must_be_kept(results, agreements, levels, reason):
+    outputs = [
+        {"name": name, "agreement": share, "n_positions": 9, "snr_db": level, "floor_snr_db": 150.0}
+        | dict.fromkeys(("floor", "interval", "worst_snr_db", "worst_sample"))
+        for name, share, level in zip("ab", agreements, levels, strict=True)
+    ]
+    share = min((each for each in agreements if each is not None), default=None)
+    accuracy = {"token_agreement": share, "snr_db": min(levels), "per_output": outputs}
+    small = variant("int8-dynamic", 1, time_s=0.1) | {"accuracy": accuracy}
+    results["models"] = [
+        results["models"][0] | {"role": "generic", "variants": [small, variant("fused", 9, 1.0)]}
+    ]
+    android = next(a for a in recommendations(results_of(results)) if a.target == "android")
+    assert keeps(results_of(results).models[0].variants[0]) is (reason is None)
+    assert [r.text for r in android.refused] == ([] if reason is None else [reason])
+    assert "30 dB SQNR" in RULE
 
 
 @pytest.mark.parametrize(

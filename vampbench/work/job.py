@@ -18,7 +18,14 @@ from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
-from optimize.truth.accuracy import Truth, compare, reference_truth, status_of, unbounded
+from optimize.truth.accuracy import (
+    WAY_OF_JUDGING,
+    Truth,
+    compare,
+    reference_truth,
+    status_of,
+    unbounded,
+)
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -295,7 +302,7 @@ def _judged(
     made, recipe = variant.record, variant.recipe
     if variant.status != "ok" or variant.path is None or made is None:
         return variant
-    key = key_of(artifact.sha256, made.sha256, evaluation.sha256)
+    key = key_of(artifact.sha256, made.sha256, evaluation.sha256, WAY_OF_JUDGING)
     path = space.work("accuracy", artifact.name, f"{recipe}.json")
     found = recall_record(AccuracyReport, path, key)
     if found is not None:

@@ -57,9 +57,49 @@ class BeatShare:
     n_variant: int
 
 
+_LOST_DB = 1.0
+"""SQNR from which an answer holds something: at 0 dB silence would be as near."""
+
+_SURE_DB = 20.0
+"""SQNR of FP32 against FP32 below which an answer is too uncertain to be called lost."""
+
+
+@dataclass(frozen=True)
+class OutputShare:
+    """How well one output of a generic model is kept.
+
+    agreement, floor, interval: of an output that chooses or is equal; None for a number.
+    n_positions: that were compared so.
+    snr_db: SQNR over all samples together: signal power over error power; None unless it is float.
+    floor_snr_db: that of FP32 against FP32.
+    worst_snr_db, worst_sample: of the worst sample that is no silence, and which, from 0.
+    """
+
+    name: str
+    agreement: float | None
+    floor: float | None
+    interval: tuple[float, float] | None
+    n_positions: int
+    snr_db: float | None
+    floor_snr_db: float | None
+    worst_snr_db: float | None
+    worst_sample: int | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the error is about as large as the answer, which FP32 itself is sure of."""
+        if self.snr_db is None or self.floor_snr_db is None:
+            return False
+        return self.snr_db < _LOST_DB and self.floor_snr_db >= _SURE_DB
+
+
 @dataclass(frozen=True)
 class AccuracyReport:
-    """All that was found; fields that do not apply to the role are None."""
+    """All that was found; fields that do not apply to the role are None.
+
+    Of a generic model, `token_agreement` (with its floor, interval and positions) and `snr_db` are
+    those of its worst output each.
+    """
 
     token_agreement: float | None = None
     floor: float | None = None
@@ -69,6 +109,7 @@ class AccuracyReport:
     per_mask_ratio: tuple[RatioShare, ...] = ()
     per_step: tuple[StepShare, ...] = ()
     per_beat_kind: tuple[BeatShare, ...] = ()
+    per_output: tuple[OutputShare, ...] = ()
     near_ties: NearTies | None = None
     logits_kl: float | None = None
     top5_containment: float | None = None
@@ -80,6 +121,12 @@ class AccuracyReport:
     clipped: int | None = None
     nonfinite: int | None = 0
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def numbers_db(self) -> float | None:
+        """SQNR of the worst output that is a number, judged by that alone; None without one."""
+        levels = (each.snr_db for each in self.per_output if each.agreement is None)
+        return min((level for level in levels if level is not None), default=None)
 
 
 @dataclass(frozen=True)

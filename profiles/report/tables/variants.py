@@ -95,7 +95,7 @@ def _elsewhere() -> tuple[Profiler, ...]:
 
 
 def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
-    """Token agreement with interval and floor; SI-SDR with log-mel distance for decoders."""
+    """Token agreement with interval and floor; SI-SDR with log-mel for decoders, else SQNR."""
     if model.is_decoder or (accuracy.token_agreement is None and accuracy.si_sdr_db is not None):
         mel = accuracy.log_mel_db
         heard: tuple[str, ...] = () if mel is None else (f"log-mel {digits(mel)}{NBSP}dB",)
@@ -107,12 +107,16 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
             heard += (f"floor {db_text(accuracy.floor_si_sdr_db)}",)
         return measured(accuracy.si_sdr_db, db_text, heard)
     share, floor = accuracy.token_agreement, accuracy.floor
+    if share is None and accuracy.numbers_db is not None:
+        return measured(accuracy.numbers_db, db_text, ("SQNR of the worst output",))
     lines: tuple[str, ...] = ()
     if accuracy.interval is not None:
         lines += (agreement_range(*accuracy.interval),)
     lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
     if share is not None and floor is not None and share >= floor:
         lines += ("within the floor",)
+    if accuracy.numbers_db is not None:
+        lines += (f"numbers {db_text(accuracy.numbers_db)} SQNR",)
     return measured(share, agreement_text, lines)
 
 

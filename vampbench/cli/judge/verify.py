@@ -11,7 +11,7 @@ from vampbench.api.verify import verify as judge
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import tell
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, OutputShare
 from vampnet_models.text import percent
 
 
@@ -134,6 +134,21 @@ def show(report: AccuracyReport, console: Console) -> None:
             f"{report.snr_db:.1f} dB, {mel}{report.clipped} more clipped samples"
         )
     elif report.snr_db is not None:
-        console.say(f"SQNR             {report.snr_db:.1f} dB")
+        of = " in the worst output" if len(report.per_output) > 1 else ""
+        console.say(f"SQNR             {report.snr_db:.1f} dB{of}")
+    for output in report.per_output if len(report.per_output) > 1 else ():
+        console.say(f"  {output.name:<14} {_judged(output)}")
     for note in report.notes:
         console.say(f"note             {note}")
+
+
+def _judged(output: OutputShare) -> str:
+    """Agreement where the output chooses, SQNR where it is float, and its worst sample."""
+    told = []
+    if output.agreement is not None:
+        told.append(f"{percent(output.agreement)} of {output.n_positions:,} positions")
+    if output.snr_db is not None:
+        told.append(f"SQNR {output.snr_db:.1f} dB (floor {output.floor_snr_db:.1f})")
+    if output.worst_snr_db is not None:
+        told.append(f"worst sample {output.worst_sample}: {output.worst_snr_db:.1f} dB")
+    return ", ".join(told)

@@ -40,14 +40,15 @@ def missing_rows(results: Results) -> list[tuple[str, ...]]:
 
 
 def agreement_told(accuracy: AccuracyReport | None) -> str:
-    """Token agreement with the source; for sound, which has no tokens, what it is judged by."""
+    """Token agreement with the source; for sound and numbers, what those are judged by."""
     found = accuracy or AccuracyReport()
     if found.token_agreement is None:
         if found.si_sdr_db is not None:
             return f"{found.si_sdr_db:.1f} dB SI-SDR"
         if found.snr_db is not None:
             return f"{found.snr_db:.1f} dB SQNR"
-    return percent(found.token_agreement)
+    numbers = "" if found.numbers_db is None else f", {found.numbers_db:.1f} dB SQNR"
+    return f"{percent(found.token_agreement)}{numbers}"
 
 
 def variants_told(model: Model) -> list[tuple[str, Variant]]:

@@ -139,7 +139,7 @@ def test_the_rule_and_what_it_refused_are_told(finished, vampbench):
     path.write_text(json.dumps(results))
     lines = vampbench("overview", finished).stdout.splitlines()
     (rule,) = [line for line in lines if line.startswith("rule ")]
-    assert "at least 99%" in rule
+    assert "99% agreement" in rule
     rows = [line.split() for line in lines[lines.index("Refused") :]]
     assert ["coarse", "int8-weights", "98.47", "%", "below", "99%", "android"] in rows
 
