@@ -177,10 +177,7 @@ def _notes(part: Part | None, outputs: Sequence[_Output]) -> list[str]:
         )
         if names
     ]
-    notes = ["; ".join(how) if part is None else f"{part.value}: {'; '.join(how)}"]
-    if part is None and not chosen and not equal:
-        notes.append("no output chooses: there is no agreement, and a least one bounds nothing")
-    return notes
+    return ["; ".join(how) if part is None else f"{part.value}: {'; '.join(how)}"]
 
 
 def _comparison(part: Part | None, values: Array, answer: Array | None) -> Comparison:

@@ -19,7 +19,7 @@ from optimize.precision.contract import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
 from optimize.tuning import mixed
-from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
+from optimize.tuning.goal import SearchGoal, decibels_of, first_agreement, loss_of
 from optimize.tuning.kept_trials import KeptTrials
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.tuning.no_smaller import WHOLE_MODEL, why_no_smaller
@@ -281,7 +281,7 @@ def _candidate(
         bytes=open_artifact(path).bytes,
         loss=loss_of(accuracy),
         agreement=accuracy.token_agreement,
-        si_sdr_db=accuracy.si_sdr_db,
+        si_sdr_db=decibels_of(accuracy),
         time_ratio=time_ratio,
         reference_s=reference_s,
         uniform=recipe not in tuned.mixtures,

@@ -45,11 +45,17 @@ class SearchGoal(Asked):
 
 
 def loss_of(accuracy: AccuracyReport) -> float:
-    """1 - agreement for tokens, noise over signal for sound."""
+    """1 - agreement for tokens, noise over signal for sound and numbers."""
     if accuracy.token_agreement is not None:
         return 1 - accuracy.token_agreement
-    decibels = accuracy.si_sdr_db if accuracy.si_sdr_db is not None else accuracy.snr_db
+    decibels = decibels_of(accuracy)
+    decibels = accuracy.snr_db if decibels is None else decibels
     return 0.0 if decibels is None else float(10 ** (-decibels / 10))
+
+
+def decibels_of(accuracy: AccuracyReport) -> float | None:
+    """What the bound in dB is about: SI-SDR of sound, SQNR of a generic model's worst number."""
+    return accuracy.numbers_db if accuracy.si_sdr_db is None else accuracy.si_sdr_db
 
 
 def damage_power(role: Role) -> float:
@@ -82,8 +88,9 @@ def excess(spec: ModelSpec, accuracy: AccuracyReport, budget: Budget) -> float |
     ):
         if value is not None and least is not None:
             found.append((1 - value) / (1 - least) if least < 1 else math.inf * (value < 1))
-    if accuracy.si_sdr_db is not None and budget.min_si_sdr_db is not None:
-        found.append(10 ** ((budget.min_si_sdr_db - accuracy.si_sdr_db) / 10))
+    decibels = decibels_of(accuracy)
+    if decibels is not None and budget.min_si_sdr_db is not None:
+        found.append(10 ** ((budget.min_si_sdr_db - decibels) / 10))
     if not found:
         return None
     return math.inf if accuracy.nonfinite else max(found)

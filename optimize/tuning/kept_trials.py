@@ -116,7 +116,7 @@ class KeptTrials:
     def _start(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> float | None:
         """The damage that the bounds seem to allow; None where nothing bounds this model."""
         some = [e for each in effects.values() for e in each[1:]]
-        if self.artifact.role is Role.CODEC_DECODER:
+        if self.artifact.role is Role.CODEC_DECODER or all(e.agreement is None for e in some):
             return 10 ** (-goal.min_si_sdr_db / 10) if some and goal.min_si_sdr_db else None
         least = goal.min_agreement
         if least is None and self.artifact.role is Role.CODEC_ENCODER:

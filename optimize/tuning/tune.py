@@ -12,7 +12,7 @@ from calibration.feeds.model_feeds import LARGE_BYTES
 from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.tuning.candidates import TunedModel, accuracy_of, candidates_of
-from optimize.tuning.goal import SearchGoal, first_agreement, loss_of
+from optimize.tuning.goal import SearchGoal, decibels_of, first_agreement, loss_of
 from optimize.tuning.search import ModelSet, choose, sets_of, uniform_sets
 from optimize.tuning.shared_budget import spend
 from optimize.tuning.worth import reverted
@@ -161,6 +161,6 @@ class HeldOut:
             candidate,
             loss=loss_of(accuracy),
             agreement=accuracy.token_agreement,
-            si_sdr_db=accuracy.si_sdr_db,
+            si_sdr_db=decibels_of(accuracy),
             first_agreement=first_agreement(self._tuned[candidate.model].artifact.spec, accuracy),
         )

@@ -23,7 +23,8 @@ class Asked:
 
     min_agreement: least share of equal tokens of each model, 0 to 1.
     min_first_agreement: least share of equal tokens of an encoder's first four codebooks.
-    min_si_sdr_db: least SI-SDR of the decoder's sound against FP32's.
+    min_si_sdr_db: least SI-SDR of the decoder's sound against FP32's; least SQNR of the outputs of
+        a generic model that are numbers.
     max_bytes: most bytes of all models together.
     max_latency: most time of all models together, as a multiple of FP32's.
     prefer: what is best among the sets that keep to the bounds.
@@ -46,7 +47,8 @@ class Candidate:
     """A variant of one model that was built, measured and timed.
 
     agreement: share of equal tokens (0 to 1); None for models judged by sound.
-    si_sdr_db: of the sound against FP32's; None for models judged by tokens.
+    si_sdr_db: of the sound against FP32's, or the SQNR of a generic model's worst number; None for
+        models judged by tokens.
     loss: 1 - agreement, or noise over signal.
     time_ratio: the median time against FP32's, which was `reference_s` in the same run.
     uniform: one recipe for the whole model.

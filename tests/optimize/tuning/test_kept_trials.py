@@ -39,10 +39,10 @@ def trials(tmp_path: Path) -> KeptTrials:
     return KeptTrials(artifact, path, truth, blocks, Calibrated(), "key", tmp_path, Heard())
 
 
-def goal(least: float | None) -> SearchGoal:
+def goal(least_db: float | None) -> SearchGoal:
     return SearchGoal(
-        min_agreement=least,
-        min_si_sdr_db=None,
+        min_agreement=0.9,
+        min_si_sdr_db=least_db,
         max_bytes=None,
         max_latency=None,
         prefer="smallest",
@@ -58,22 +58,22 @@ OPTIONS = dict.fromkeys(
 def test_mixtures_near_the_bound_keep_to_it(trials: KeptTrials) -> None:
     effects = trials.effects(OPTIONS)
     assert [len(each) for each in effects.values()] == [4, 4, 4]
-    found = trials.near_bound(effects, goal(0.9))
+    found = trials.near_bound(effects, goal(30))
     assert found
-    agreements = [Trials.compare(trials._all, each).token_agreement or 0 for each in found]
-    assert min(agreements) >= 0.9
+    levels = [Trials.compare(trials._all, each).numbers_db or 0 for each in found]
+    assert min(levels) >= 30
     four, mixture = dict.fromkeys(OPTIONS, "int4-weights"), dict(found[0])
-    assert (Trials.compare(trials._all, four).token_agreement or 0) < 0.9
+    assert (Trials.compare(trials._all, four).numbers_db or 0) < 30
     assert mixture != dict.fromkeys(OPTIONS, "float32")
     assert trials.near_bound(effects, goal(None)) == []
 
 
 def test_blocks_that_change_no_token_alone_may_all_be_small(trials: KeptTrials) -> None:
     effects = {
-        block: [replace(e, agreement=None if e.agreement is None else 1.0) for e in each]
+        block: [replace(e, agreement=1.0) for e in each]
         for block, each in trials.effects(OPTIONS).items()
     }
-    found = trials.near_bound(effects, goal(0.9))
+    found = trials.near_bound(effects, goal(5))
     assert found
     sizes = [sum(p == "int4-weights" for p in each.values()) for each in found]
     assert max(sizes) > 0

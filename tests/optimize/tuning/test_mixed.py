@@ -199,8 +199,7 @@ def test_trials_measure_one_block_alone(tmp_path: Path, external: bool) -> None:
     eight, four = (trials.measure(NAMES[1], f"int{bits}-weights") for bits in (8, 4))
     assert 0 < eight.damage < four.damage / 10
     assert 64 * 64 * 2 < eight.saved_bytes < four.saved_bytes < 64 * 64 * 4
-    assert eight.agreement is not None and four.agreement is not None
-    assert eight.agreement >= four.agreement
+    assert eight.agreement is None and four.agreement is None  # its output is a number
     assert np.isfinite(eight.time_ratio) and eight.time_ratio > 0
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 

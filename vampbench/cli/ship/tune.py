@@ -53,7 +53,8 @@ _NEAR: dict[Near, str] = {
     type=options.Finite(),
     default=tuning.MIN_SI_SDR_DB,
     show_default=True,
-    help="Least SI-SDR of the decoder's sound against FP32, in dB.",
+    help="Least SI-SDR of the decoder's sound against FP32, in dB; least SQNR of the outputs of "
+    "another model that are numbers.",
 )
 @click.option(
     "--max-bytes",
