@@ -14,7 +14,7 @@ class Disturbed(Session):
     """A real session whose logits prefer class 7 from the second call on."""
 
     def __init__(self, session: Session, from_call: int) -> None:
-        super().__init__(session.raw)
+        super().__init__(session.raw, session.name)
         self.calls, self.from_call = 0, from_call
 
     def run(self, feeds, outputs=None):
