@@ -25,9 +25,15 @@ _MOST_ELEMENTS = 1 << 22
 """Larger random inputs are not made."""
 
 
-def smallest(feeds: Sequence[Feeds]) -> Feeds | None:
-    """The given feed with the fewest elements; None without any."""
-    return min(feeds, key=lambda each: sum(np.size(v) for v in each.values()), default=None)
+def small_ones(feeds: Sequence[Feeds], n: int) -> tuple[Feeds, ...]:
+    """At most n of the given feeds that have the fewest elements, evenly spread, the first first.
+
+    A recording begins with silence, and the states of a recurrent model with zeros: such a feed
+    alone says little.
+    """
+    sizes = [sum(np.size(v) for v in each.values()) for each in feeds]
+    small = [each for each, size in zip(feeds, sizes, strict=True) if size == min(sizes)]
+    return tuple(small[i * len(small) // n] for i in range(n)) if len(small) > n else tuple(small)
 
 
 def drawn_feeds(spec: ModelSpec, seed: int = 0) -> Iterator[Feeds]:

@@ -187,3 +187,21 @@ def test_the_record_lies_beside_the_model(tmp_path: Path) -> None:
     assert written["source"]["sha256"] == source.sha256
     assert written["versions"]["onnxruntime"]
     assert written["precision"] == {"float16": 1}
+
+
+def test_a_recipe_that_no_node_got_is_told(tmp_path: Path) -> None:
+    """Calibration sees no value inside a branch: products there take ranges as they come."""
+    text = """(float[b, 64] x, bool c) => (float[b, 64] y) {
+     y = If (c) <
+      then_branch = t () => (float[b, 64] t1) { t1 = MatMul(x, w) },
+      else_branch = e () => (float[b, 64] e1) { e1 = MatMul(x, v) } > }"""
+    path = tmp_path / "m.onnx"
+    save_model(model(text, w=normal(64, 64) / 8, v=normal(64, 64, seed=1) / 8), path)
+    feeds = tuple({"x": normal(8, 64, seed=n), "c": np.array(n % 2 == 0)} for n in range(4))
+    given = FeedSet(Role.GENERIC, feeds, tuple(FeedLabel("noise") for _ in feeds), "noise", "given")
+    recipe = find_recipe("int8-static")
+    made = build_variant(open_artifact(path), recipe, tmp_path / "v.onnx", calibration=given)
+    assert made.record.warnings == (
+        "no node is what int8-static says: all 2 are int8-dynamic; the first is in the body of an "
+        "If, Loop or Scan: calibration cannot observe its input, its range is taken at run time",
+    )

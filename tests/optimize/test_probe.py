@@ -12,7 +12,7 @@ import pytest
 from optimize import probe as probing
 from optimize.build import build_variant
 from optimize.probe import probe
-from optimize.probe_feed import drawn_feeds, smallest
+from optimize.probe_feed import drawn_feeds, small_ones
 from optimize.recipes import INT8_DYNAMIC, find_recipe
 from optimize.surgery.jumps import output_traits
 from tests.optimize.graphs import Doing, model, normal
@@ -164,8 +164,18 @@ def test_what_cannot_be_probed_says_why(tmp_path: Path, monkeypatch: pytest.Monk
 def test_given_feeds_come_first_and_the_smallest_of_them(tmp_path: Path) -> None:
     source = saved(tmp_path / "m.onnx")
     feeds = [{"x": normal(n, 8)} for n in (9, 2, 5)]
-    assert smallest(feeds) is feeds[1]
+    assert small_ones(feeds, 3) == (feeds[1],)
     assert probe(source, source.path, 1e-4, feeds).feed == "given"
+
+
+def test_a_recording_that_begins_with_silence_refuses_no_variant(tmp_path: Path) -> None:
+    text = "(float[n, 8] x) => (float[n, 8] y) { y = Add(x, b) }"
+    source = saved(tmp_path / "m.onnx", text, b=np.zeros(8, np.float32))
+    variant = saved(tmp_path / "v.onnx", text, b=np.full(8, 0.05, np.float32))
+    silence, sound = {"x": normal(2, 8) * 1e-3}, {"x": normal(2, 8)}
+    assert (probe(source, variant.path, 0.5, [silence, sound, sound]).error or 1) < 0.1
+    with pytest.raises(PromiseMissed, match="on each of 2 given feeds"):
+        probe(source, variant.path, 0.5, [silence, silence])
 
 
 def test_feeds_of_a_role_have_its_forms() -> None:
