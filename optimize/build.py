@@ -168,7 +168,7 @@ def _convert(
         model.metadata_props[FAMILY_KEY] = family_text(source.spec.family)
     conversion = replace(conversion, float_nodes=_as_finished(conversion.float_nodes, model.graph))
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
-    warnings += [*conversion.warnings, *_all_apart(recipe, conversion)]
+    warnings += [*conversion.warnings, *conversion.not_as_named(recipe.name)]
     return _Made((fusion, finish), conversion, tuple(warnings), custom)
 
 
@@ -357,19 +357,6 @@ def _check_converted(recipe: Recipe, conversion: Conversion) -> None:
     reasons = sorted({node.reason for node in conversion.float_nodes})
     detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
     raise NotApplicable(f"no node was converted: {detail}")
-
-
-def _all_apart(recipe: Recipe, conversion: Conversion) -> list[str]:
-    """A warning where no node got the recipe's precision, so that its name says too much."""
-    apart = conversion.mixed_nodes
-    converted = sum(n for kind, n in conversion.precision.items() if kind != "float32")
-    if not apart or len(apart) < converted:
-        return []
-    kinds = ", ".join(sorted({node.precision for node in apart}))
-    return [
-        f"no node is what {recipe.name} says: all {len(apart)} are {kinds}; the first is "
-        f"{apart[0].reason}"
-    ]
 
 
 def _as_finished(nodes: Iterable[FloatNode], graph: ir.Graph) -> tuple[FloatNode, ...]:

@@ -57,6 +57,18 @@ class Conversion:
     warnings: tuple[str, ...] = ()
     limits: Mapping[str, Range | ChannelRange] = field(default_factory=dict)
 
+    def not_as_named(self, recipe: str) -> tuple[str, ...]:
+        """A warning where no node got the recipe's precision, so that its name says too much."""
+        apart = self.mixed_nodes
+        converted = sum(n for kind, n in self.precision.items() if kind != "float32")
+        if not apart or len(apart) < converted:
+            return ()
+        kinds = ", ".join(sorted({node.precision for node in apart}))
+        return (
+            f"no node is what {recipe} says: all {len(apart)} are {kinds}; the first is "
+            f"{apart[0].reason}",
+        )
+
 
 class RangeLike(Protocol):
     """The smallest and largest value that calibration saw, or those of each channel."""

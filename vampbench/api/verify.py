@@ -199,10 +199,9 @@ def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Re
     total = len(judging.feeds)
     twice = sum(sha256 in known.samples_sha256 for sha256 in judging.samples_sha256)
     if twice:
-        which = f"{'all' if twice == total else twice} of {total} samples"
+        which = "all of it" if twice == total else f"{twice} of {total} samples"
         reporter.warn(
-            f"{judging.audio}: {which} that judge calibrated {variant.name} too; others judge it "
-            "better"
+            f"{judging.audio}: calibrated {variant.name} too, {which}; others judge it better"
         )
 
 

@@ -395,9 +395,5 @@ def _callback(
     progress: Progress,
 ) -> Callable[[ir.TensorProtocol, ir.external_data.CallbackInfo], None]:
     started = count(1)
-
-    def report(_tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
-        # Threads take the tensors in any order.
-        progress(next(started), info.total)
-
-    return report
+    # Threads take the tensors in any order.
+    return lambda _tensor, info: progress(next(started), info.total)

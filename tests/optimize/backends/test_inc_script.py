@@ -127,7 +127,7 @@ def test_each_method_has_its_settings() -> None:
 
 def test_what_needs_feeds_says_so(tmp_path: Path, source: Path) -> None:
     recipe = inc.int8_recipe("static", interpreter(tmp_path, "true"))
-    with pytest.raises(InputError, match="needs calibration feeds"):
+    with pytest.raises(InputError, match="needs data to calibrate on"):
         build_variant(open_artifact(source), recipe, tmp_path / "o.onnx")
 
 
