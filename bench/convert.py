@@ -28,6 +28,7 @@ from profiles.measure.child import peak_rss_bytes
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.generic import as_json
 
 _RESULTS = Path(__file__).resolve().parent / "results" / "convert.json"
 _LIMIT_S = 600.0
@@ -159,7 +160,7 @@ def measure(source: Path, work: Path, names: list[str], rounds: int, results: Pa
     content, entry = _opened(results, source)
     samples = entry["converters"]
     entry["runs"].append(
-        {"host": describe_host().as_json(), "rounds": rounds, "converters": list(names)}
+        {"host": as_json(describe_host()), "rounds": rounds, "converters": list(names)}
     )
     order = random.Random(len(entry["runs"]))
     for number in range(rounds):

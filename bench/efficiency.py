@@ -107,7 +107,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
         "command": "python -m bench.efficiency RUN_DIR",
         "low": round(min(shares), 2),
         "high": round(max(shares), 2),
-        "host": describe_host().as_json(),
+        "host": as_json(describe_host()),
         "rows": [both[key] for key in sorted(both)],
     }
     write_text(_OUT, json.dumps(content, indent=1, allow_nan=False) + "\n")

@@ -33,6 +33,7 @@ from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, write_text
 from vampnet_models.onnxfile.operators import ATTENTION_OPS, GELU_OPS, NORM_OPS
 from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.records.generic import as_json
 
 _EXPORTED = ROOT / "tests" / "fixtures" / "exported"
 _RESULTS = ROOT / "bench" / "results" / "fusion.json"
@@ -155,7 +156,7 @@ def _main() -> None:
     if chosen.child:
         print(json.dumps(_ours(*chosen.models)))
         return
-    content: Json = {"schema": 1, "host": describe_host().as_json(), "models": {}}
+    content: Json = {"schema": 1, "host": as_json(describe_host()), "models": {}}
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         for name, source in _sources(Path(folder), chosen.models).items():
             rows = content["models"].setdefault(name, [])

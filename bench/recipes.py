@@ -42,7 +42,7 @@ def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
         feed = run / "work" / "feeds" / f"{model['name']}.npz"
         records = measure(paths, feed, cpu(threads), plan=plan)
         models[model["name"]] = as_json(records)
-    return {"schema": 1, "host": describe_host().as_json(), "models": models}
+    return {"schema": 1, "host": as_json(describe_host()), "models": models}
 
 
 def lines(timed: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from docs.cells import ACCURACY, Json
 from vampnet_models.records.generic import as_json
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Profile, measured_on
 from vampnet_models.records.results import Model, Results
 
@@ -42,11 +43,11 @@ def all_kept() -> dict[str, Json]:
 
 def trimmed(results: Results) -> Json:
     """What is quoted of a results.json: no paths, no raw samples."""
-    audio = as_json(results.audio_set)
+    audio, host = as_json(results.audio_set), as_json(results.host or Host())
     return {
         "created": results.created,
         "took_s": round(sum(step.took_s for step in results.steps)),
-        "host": {key: results.host[key] for key in ("cpu", "cores", "os", "python", "versions")},
+        "host": {key: host[key] for key in ("cpu", "cores", "os", "python", "versions")},
         "audio_set": {key: audio[key] for key in ("name", "calibration_s", "evaluation_s")},
         "source_bytes": results.source_bytes,
         "models": [_model(model) for model in results.models],

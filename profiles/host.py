@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+from vampnet_models.records.host import Host
 
 _TELLING_FLAGS = (
     "avx2",
@@ -44,29 +44,6 @@ _CGROUP = Path("/sys/fs/cgroup")
 _CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-@dataclass(frozen=True)
-class Host:
-    """Machine facts; None where the system does not tell."""
-
-    cpu: str
-    flags: tuple[str, ...]
-    cores: int
-    cores_machine: int
-    quota_cores: float | None
-    governor: str | None
-    virtual: bool | None
-    load_1min: float | None
-    memory_bytes: int | None
-    memory_available_bytes: int | None
-    os: str
-    python: str
-    versions: dict[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """The record that results carry."""
-        return asdict(self) | {"flags": list(self.flags)}
-
-
 def describe_host() -> Host:
     """Read this machine's facts now."""
     info = _cpuinfo()
@@ -89,13 +66,10 @@ def describe_host() -> Host:
     )
 
 
-def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[str, ...]:
-    """Which facts of `_MATTERS` differ between two host records, a phrase for each."""
-    return tuple(
-        f"{key}: {theirs.get(key)!r} then, {mine.get(key)!r} now"
-        for key in _MATTERS
-        if mine.get(key) != theirs.get(key)
-    )
+def differences(mine: Host, theirs: Host) -> tuple[str, ...]:
+    """Which facts of `_MATTERS` differ between two machines, a phrase for each."""
+    facts = ((key, getattr(mine, key), getattr(theirs, key)) for key in _MATTERS)
+    return tuple(f"{key}: {then!r} then, {now!r} now" for key, now, then in facts if now != then)
 
 
 def available_cores() -> int:

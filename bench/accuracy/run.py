@@ -208,7 +208,7 @@ def opened(out: Path, resume: bool, audio: str, sizes: FeedSizes | None) -> Json
     fed = None if sizes is None else {"states": sizes.coarse_states, "frames": sizes.max_frames}
     fresh: Json = {
         "schema": 2,
-        "host": describe_host().as_json(),
+        "host": as_json(describe_host()),
         "audio": audio,
         "feeds": fed,
         "models": [],

@@ -11,23 +11,25 @@ from profiles.measure.stats import paired_ratio, percentile
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import write_text
+from vampnet_models.records.generic import as_json, read
+from vampnet_models.records.host import Host
 
 _SCHEMA = 1
 _MIN_PAIRS = 2
 """Rounds with both a runner and the baseline below which no ratio is told."""
 
 
-def opened(path: Path, host: Json, threads: int) -> Json:
+def opened(path: Path, host: Host, threads: int) -> Json:
     """The record so far, or a new one.
 
     Raises InputError when it was taken on another host, or with another number of threads: such
     samples are not comparable.
     """
     if not path.is_file():
-        return {"schema": _SCHEMA, "host": host, "threads": threads, "cases": {}}
+        return {"schema": _SCHEMA, "host": as_json(host), "threads": threads, "cases": {}}
     try:
         found: Json = json.loads(path.read_text(encoding="utf-8"))
-        other = differences(host, found["host"])
+        other = differences(host, read(Host, found["host"], str(path), "give another --out"))
         if found["threads"] != threads:
             other = (*other, f"threads: {found['threads']} then, {threads} now")
     except (ValueError, KeyError) as error:

@@ -316,7 +316,7 @@ def run(arguments: list[str] | None = None) -> Json:
             raise InputError(f"{stem}: no such model; choose from {', '.join(_WINDOWS)}")
         frames = map(int, chosen.windows.split(",")) if chosen.windows else _WINDOWS[stem]
         cases += [_Case(chosen.folder / f"{stem}.onnx", n) for n in frames]
-    record = opened(chosen.out, describe_host().as_json(), chosen.threads)
+    record = opened(chosen.out, describe_host(), chosen.threads)
     with Progress() as progress:
         if chosen.prepare:
             for case in progress.track(cases, description="preparing"):

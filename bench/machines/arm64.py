@@ -32,6 +32,7 @@ from profiles.host import describe_host
 from profiles.targets.qnn import si_sdr_db
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.generic import as_json
 
 _SUITE = "trixie"
 _LEAST_QEMU = 10
@@ -305,7 +306,7 @@ def _write(out: Path, arm: _Machine, records: dict[str, Any]) -> None:
         "qemu": arm.qemu,
         "emulated_cpu": arm.cpu,
         "versions": {name: version(name) for name in ("onnxruntime", "numpy")},
-        "host": describe_host().as_json(),
+        "host": as_json(describe_host()),
         "records": dict(sorted(records.items())),
     }
     write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")

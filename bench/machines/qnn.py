@@ -19,6 +19,7 @@ from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
+from vampnet_models.records.generic import as_json
 
 _RESULTS = Path(__file__).resolve().parents[1] / "results" / "qnn.json"
 _SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
@@ -80,7 +81,7 @@ def _write(out: Path, records: dict[str, object]) -> None:
         "command": "python -m bench.machines.qnn",
         "weights": "trained",
         "versions": {name: version(name) for name in packages},
-        "host": describe_host().as_json(),
+        "host": as_json(describe_host()),
         "records": dict(sorted(records.items())),
     }
     write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")

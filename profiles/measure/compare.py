@@ -11,6 +11,7 @@ from profiles.measure.two_runs import Shift, Times, shift_of
 from vampnet_models.errors import InputError
 from vampnet_models.records.files import read_values
 from vampnet_models.records.generic import PROFILE, record_of
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Measurement, ProfileFile
 from vampnet_models.records.results import Results
 
@@ -75,9 +76,9 @@ def compare(old: Timed, new: Timed, *, other_machine: bool = False) -> tuple[Com
     return tuple(_compare(key, then[key], now[key], machine) for key in common)
 
 
-def _host(content: Timed, record: Measurement) -> dict[str, Any]:
+def _host(content: Timed, record: Measurement) -> Host:
     """The machine that measured: the record's own where a cluster did, else the file's."""
-    return dict(record.host or content.host)
+    return record.host or content.host or Host()
 
 
 def _compare(

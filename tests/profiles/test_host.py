@@ -2,15 +2,17 @@ import getpass
 import json
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from profiles import host
+from vampnet_models.records.generic import as_json
 
 
 def test_facts_are_json_and_name_no_machine():
-    record = json.dumps(host.describe_host().as_json())
+    record = json.dumps(as_json(host.describe_host()))
     assert '"cpu"' in record
     assert platform.node() not in record or not platform.node()
     assert str(Path.home()) not in record
@@ -57,7 +59,7 @@ def test_busy_seconds_grow_with_work():
 
 
 def test_differences_name_the_fact():
-    mine = host.describe_host().as_json()
+    mine = host.describe_host()
     assert host.differences(mine, mine) == ()
-    (line,) = host.differences(mine, mine | {"cores": 99})
+    (line,) = host.differences(mine, replace(mine, cores=99))
     assert line.startswith("cores: 99 then")

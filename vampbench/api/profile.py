@@ -9,7 +9,7 @@ from pathlib import Path
 from calibration.feeds.chain_feeds import save_feed
 from calibration.feeds.lengths import in_step
 from calibration.feeds.model_feeds import evaluation_feeds_of
-from profiles.host import Host, describe_host
+from profiles.host import describe_host
 from profiles.measure.compare import Comparison, Timed, compare, read_timed
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -26,6 +26,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.records import results
 from vampnet_models.records.generic import PROFILE, versioned
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import (
     Failure,
     Measurement,
@@ -71,7 +72,7 @@ class Profiled:
         """The contents of a file that `vampbench profile --compare` reads."""
         variants = tuple(ProfiledVariant(name, found) for name, found in self.records.items())
         first = next(iter(self.models.values()))
-        return ProfileFile(self.host.as_json(), (ProfiledModel(first.name, variants),))
+        return ProfileFile(self.host, (ProfiledModel(first.name, variants),))
 
     def as_json(self) -> Json:
         """The contents of that file, JSON values alone."""

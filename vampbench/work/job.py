@@ -367,7 +367,7 @@ def profile(
             )
         if job.scheduler:
             found = {
-                name: {t: replace(p, host=host.as_json()) for t, p in each.items()}
+                name: {t: replace(p, host=host) for t, p in each.items()}
                 for name, each in found.items()
             }
         remember(kept, key, as_json(found))

@@ -51,7 +51,7 @@ def results_of(
     return Results(
         tool=Tool("vampnet-workbench", importlib.metadata.version("vampnet-workbench"), command),
         created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        host=describe_host().as_json(),
+        host=describe_host(),
         audio_set=Audio(
             name=audio.name,
             sha256=audio.sha256,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vampnet_models.records.host import Host
+
 
 @dataclass(frozen=True)
 class StoreFit:
@@ -235,7 +237,7 @@ class Measurement:
     device: dict[str, str] | None = None
     with_copies_median_s: float | None = None
     with_copies_samples_s: tuple[float, ...] | None = None
-    host: dict[str, Any] | None = None
+    host: Host | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +267,7 @@ class Estimate:
     coverage: dict[str, RuntimeCoverage] = field(default_factory=dict)
     platforms: tuple[PlatformChoice, ...] = ()
     notes: tuple[str, ...] = ()
-    host: dict[str, Any] | None = None
+    host: Host | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +286,7 @@ class NotMeasured:
     notes: tuple[str, ...] = ()
     estimates: tuple[DeviceEstimate, ...] = ()
     assumptions: tuple[str, ...] = ()
-    host: dict[str, Any] | None = None
+    host: Host | None = None
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ class Failure:
     target: str | None
     reason: str
     kind: Literal["failed"] = "failed"
-    host: dict[str, Any] | None = None
+    host: Host | None = None
 
 
 Profile = Measurement | Estimate | NotMeasured | Failure
@@ -330,6 +332,6 @@ class ProfiledModel:
 class ProfileFile:
     """What `vampbench profile -o` writes; `compared` is there where an earlier one was given."""
 
-    host: dict[str, Any]
+    host: Host
     models: tuple[ProfiledModel, ...]
     compared: tuple[dict[str, Any], ...] | None = None

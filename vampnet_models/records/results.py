@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Profile
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
@@ -296,7 +297,7 @@ class Results:
 
     tool: Tool = field(default_factory=Tool)
     created: str | None = None
-    host: dict[str, Any] = field(default_factory=dict)
+    host: Host | None = None
     audio_set: Audio = field(default_factory=Audio)
     models: tuple[Model, ...] = ()
     skipped: tuple[Skipped, ...] = ()

@@ -130,7 +130,7 @@ class TargetRow:
 
 def host_rows(run: Results) -> tuple[tuple[str, str], ...]:
     """The machine's facts as the run recorded them."""
-    return _fact_rows(run.host.items())
+    return () if run.host is None else _fact_rows(as_json(run.host).items())
 
 
 def audio_rows(audio: Audio) -> tuple[tuple[str, str], ...]:

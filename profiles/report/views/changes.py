@@ -9,10 +9,11 @@ from profiles.host import differences
 from profiles.measure.stats import OTHER_RUN_MARGIN, Verdict, verdict
 from profiles.measure.two_runs import Shift, Times, shift_of
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Failure, Measurement, NotMeasured, Profile
 from vampnet_models.records.results import Model, Results, Variant
 
-_Hosts = tuple[dict[str, object], dict[str, object]]
+_Hosts = tuple[Host, Host]
 """The machines of the two runs, then and now."""
 
 
@@ -74,8 +75,9 @@ class Changes:
 
 def changes_of(then: Results, now: Results, *, other_machine: bool = False) -> Changes:
     """Compare two runs; times of another machine only with `other_machine`."""
-    unlike = differences(now.host, then.host)
-    hosts = None if other_machine else (then.host, now.host)
+    then_host, now_host = then.host or Host(), now.host or Host()
+    unlike = differences(now_host, then_host)
+    hosts = None if other_machine else (then_host, now_host)
     models = {m.name: m for m in then.models}
     names = dict.fromkeys([*models, *(m.name for m in now.models)])
     later = {m.name: m for m in now.models}
@@ -173,7 +175,7 @@ def _notices(then: Results, now: Results, unlike: tuple[str, ...]) -> list[str]:
     other = [m.name for old, m in pairs if m.source_sha256 != old.source_sha256]
     if other:
         made.append(f"Made from different source models: {', '.join(other)}")
-    old, new = (dict(_versions(run)) for run in (then, now))
+    old, new = (run.host.versions if run.host else {} for run in (then, now))
     moved = [
         f"{name} {old.get(name, 'none')} then, {new.get(name, 'none')} now"
         for name in dict.fromkeys([*old, *new])
@@ -203,8 +205,3 @@ def _machine_notices(rows: list[Change]) -> list[str]:
         "long for the same work: smaller differences cannot be seen"
         for target, ratios in moved.items()
     ]
-
-
-def _versions(run: Results) -> list[tuple[str, str]]:
-    versions = run.host.get("versions")
-    return [(str(k), str(v)) for k, v in versions.items()] if isinstance(versions, dict) else []

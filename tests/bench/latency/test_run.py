@@ -11,6 +11,7 @@ import pytest
 from bench.latency.results import opened, summary, table
 from bench.latency.run import _RESULTS, agreement, run
 from bench.latency.runners import BASELINE
+from profiles.host import describe_host
 from vampnet_models.errors import InputError
 
 
@@ -52,9 +53,9 @@ def test_a_run_goes_on_where_it_stopped(timed):
 
 
 def test_another_number_of_threads_is_another_record(timed):
-    _, path, record = timed
+    _, path, _ = timed
     with pytest.raises(InputError, match="threads: 1 then, 2 now"):
-        opened(path, record["host"], 2)
+        opened(path, describe_host(), 2)
 
 
 def test_only_rounds_with_both_sides_are_compared():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from profiles.measure.compare import compare, read_timed
 from vampnet_models.errors import InputError
 from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import PROFILE, RESULTS
+from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import (
     Estimate,
     Measurement,
@@ -16,13 +18,13 @@ from vampnet_models.records.profiles import (
 )
 from vampnet_models.records.results import Model, Results, Variant
 
-HOST = {"cpu": "one", "flags": ["avx2"], "cores": 2, "quota_cores": None, "os": "Linux x86_64"}
+HOST = Host(cpu="one", flags=("avx2",), cores=2, os="Linux x86_64")
 
 
 def _file(
     median_s: float,
     *,
-    host: dict[str, Any] = HOST,
+    host: Host = HOST,
     seed: int = 0,
     shape: tuple[int, ...] = (1, 4),
     recipe: str = "fp16",
@@ -69,7 +71,7 @@ def test_without_a_yardstick_the_machine_cannot_be_told_apart():
 
 
 def test_another_machine_is_refused_without_the_flag():
-    other = _file(0.1, host=HOST | {"cpu": "two"})
+    other = _file(0.1, host=replace(HOST, cpu="two"))
     with pytest.raises(InputError, match=r"cpu: 'two' then, 'one' now.*--other-machine"):
         compare(other, _file(0.1))
     (found,) = compare(other, _file(0.1), other_machine=True)

@@ -157,7 +157,7 @@ def test_names_are_escaped(results: dict[str, Any], page_of: PageOf, tmp_path: P
     results["models"][0]["variants"][0]["recipe"] = nasty
     results["models"][1]["variants"][0]["reason"] = nasty
     results["tool"]["command"] = f"vampbench run '{nasty}'"
-    results["host"][nasty] = nasty
+    results["host"]["versions"][nasty] = nasty
     results["audio_set"]["dropped"][0] = {"name": nasty, "reason": nasty}
     results["audio"] = [{"path": nasty, "name": nasty}]
     html = render_report(results_of(results), tmp_path)

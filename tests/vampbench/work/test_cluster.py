@@ -185,7 +185,7 @@ def test_what_was_done_elsewhere_one_timing_at_a_time_is_not_done_again(
     # Both stand on one machine, which times one model after the other.
     assert timed == [("a", ("tcp://one:1",)), ("b", ("tcp://one:1",))]
     profiles = [v.profiles["cuda"] for m in sent.results.models for v in m.variants]
-    assert all(each.host and each.host["cores"] for each in profiles)
+    assert all(each.host and each.host.cores for each in profiles)
 
 
 def _judged_by(cluster: Cluster) -> Any:

@@ -19,6 +19,7 @@ from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.records.generic import as_json
 
 SOC_NAMES = dict(zip(("8-gen-3", "8-elite"), SOCS, strict=True))
 """The Snapdragons whose NPUs are compiled for."""
@@ -52,7 +53,7 @@ class OnQnn:
             "command": "vampbench qnn",
             "reference": str(self.reference.path),
             "reference_sha256": self.reference.sha256,
-            "host": describe_host().as_json(),
+            "host": as_json(describe_host()),
             "compiler": f"{PACKAGE} {version(PACKAGE)}",
             "variants": records,
         }
