@@ -10,6 +10,7 @@ from profiles.targets import order
 from profiles.targets.contract import Target, Why
 from vampnet_models.cache import Json
 from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.import_record import ImportRecord
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Lengths, Model, Results, Variant
 from vampnet_models.spec import Role
@@ -195,7 +196,7 @@ def _offered(results: Results, target: Target, model: Model) -> tuple[str, ...]:
 
 
 def known_issues(
-    results: Results, lengths: Mapping[str, Lengths], imported: Json | None
+    results: Results, lengths: Mapping[str, Lengths], imported: ImportRecord | None
 ) -> list[Issue]:
     """The predecessor's issues, where one of VampNet's four is another exporter's.
 
@@ -231,16 +232,16 @@ def lengths_text(lengths: Lengths) -> str:
     return f"{told}, all masked" if lengths.whole_mask else told
 
 
-def import_figures(imported: Json | None) -> Json | None:
+def import_figures(imported: ImportRecord | None) -> Json | None:
     """What an import kept: counts of tensors, and the share of the original's codes, if compared.
 
     None where no import is on record.
     """
     if imported is None:
         return None
-    tensors = [account["tensors"] for account in imported["accounts"]]
-    figures = (imported.get("golden") or {}).get("figures", ())
-    codes = [figure["value"] for figure in figures if figure["measure"] == "codes equal"]
+    tensors = [account.tensors for account in imported.accounts]
+    figures = imported.golden.figures if imported.golden else ()
+    codes = [figure.value for figure in figures if figure.measure == "codes equal"]
     return {
         "tensors_transferred": sum(t["used"] + t["folded"] for t in tensors),
         "tensors_unused": sum(t["unused"] for t in tensors),
@@ -301,7 +302,7 @@ def _counted(results: Results) -> tuple[Model, ...]:
     return tuple(m for m in results.models if m.role != Role.BEATS.value) or results.models
 
 
-def _transferred(imported: Json | None) -> str:
+def _transferred(imported: ImportRecord | None) -> str:
     found = import_figures(imported)
     if found is None:
         return "unknown: these models came without import.json (`vampbench import` writes it)"
@@ -311,7 +312,7 @@ def _transferred(imported: Json | None) -> str:
     )
 
 
-def _golden(imported: Json | None) -> str:
+def _golden(imported: ImportRecord | None) -> str:
     equal = (import_figures(imported) or {}).get("codes_equal")
     if equal is None:
         return "not checked against the original's answers (`vampbench import --golden`)"

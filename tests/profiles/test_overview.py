@@ -18,6 +18,12 @@ from profiles.overview import (
 from tests.profiles.report.example import results_of
 from vampnet_models.family import VAMPNET
 from vampnet_models.records.generic import read
+from vampnet_models.records.import_record import (
+    AccountRecord,
+    FigureRecord,
+    ImportRecord,
+    VerificationRecord,
+)
 from vampnet_models.records.results import Lengths, Variant
 
 
@@ -173,6 +179,13 @@ def whole(results):
     return results["models"] + [{"name": r, "role": r} for r in ("codec-encoder", "c2f")]
 
 
+def import_of(checkpoints=1, golden=None):
+    """The record of an import that lost nothing."""
+    tensors = {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}
+    accounts = (AccountRecord("codec.pth", tensors, {}, ()),) * checkpoints
+    return ImportRecord((), (), (), (), golden, None, accounts)
+
+
 def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
     parts, results["models"] = results["models"], whole(results)
     for made_here in (True, None):
@@ -187,10 +200,8 @@ def test_issues_of_earlier_exports_are_told_of_their_models_alone(results):
     of_another_codec = [m | {"family": other} for m in results["models"]]
     for models in (parts, of_another_codec):
         assert known_issues(results_of(results | {"models": models}), {}, None) == []
-    imported = {
-        "accounts": [{"tensors": {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}}],
-        "golden": {"figures": [{"measure": "codes equal", "value": 1.0}]},
-    }
+    figure = FigureRecord("codec_codes", "codec_encoder.onnx", "codes equal", 1.0, 1.0, True)
+    imported = import_of(golden=VerificationRecord("the original's answers", (figure,)))
     issues = {i.name: i.now for i in known_issues(results_of(results), {}, imported)}
     assert issues["incomplete weights"].startswith("15 tensors transferred, 1 unused")
     assert issues["quality gap"] == "100.00% of the original's codes"
@@ -225,9 +236,8 @@ def test_lengths_in_words(accepts, length, masked, said):
 
 
 def test_figures_of_an_import_are_numbers():
-    tensors = {"used": 10, "folded": 5, "unused": 1, "unaccounted": 0}
     assert import_figures(None) is None
-    assert import_figures({"accounts": [{"tensors": tensors}] * 2, "golden": None}) == {
+    assert import_figures(import_of(checkpoints=2)) == {
         "tensors_transferred": 30,
         "tensors_unused": 2,
         "tensors_lost": 0,

@@ -15,11 +15,13 @@ from profiles.host import describe_host
 from profiles.sets import chains_of, counted, sets_of, totals_of
 from vampbench.work.listening import write_listening
 from vampbench.work.workspace import Workspace, relative_to
-from vampnet_models.cache import Json
-from vampnet_models.errors import WorkbenchError, contained
-from vampnet_models.json_text import parse_json
+from vampnet_models.errors import InputError, WorkbenchError, contained
+from vampnet_models.importing.importer import RECORD_NAME
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.progress import Reporter
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import IMPORT
+from vampnet_models.records.import_record import ImportRecord
 from vampnet_models.records.results import (
     Audio,
     Dropped,
@@ -110,14 +112,13 @@ def _listening(
         return ()
 
 
-def _import_record(root: Path, models: Sequence[Model]) -> Json | None:
+def _import_record(root: Path, models: Sequence[Model]) -> ImportRecord | None:
     """What `vampbench import` wrote beside the models of a run; None where it wrote nothing."""
     folders = dict.fromkeys((root / (m.path or "")).parent for m in models)
     for folder in folders:
-        with suppress(OSError, ValueError):
-            record = parse_json((folder / "import.json").read_text(encoding="utf-8"))
-            if isinstance(record, dict):
-                return record
+        # A file of that name may be another tool's: then the models have no record of ours.
+        with suppress(InputError):
+            return read_record(ImportRecord, IMPORT, folder / RECORD_NAME)
     return None
 
 

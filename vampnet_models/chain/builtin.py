@@ -14,6 +14,9 @@ from vampnet_models.errors import InputError
 from vampnet_models.importing.importer import RECORD_NAME, import_models
 from vampnet_models.onnxfile.artifact import sha256_of
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import IMPORT
+from vampnet_models.records.import_record import ImportRecord
 from vampnet_models.spec import FILE_STEMS, Role
 
 _CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
@@ -53,8 +56,8 @@ def _is_there(models: Path, hashes: dict[str, str]) -> bool:
     if not all((models / f"{FILE_STEMS[role]}.onnx").is_file() for role in _BUILTIN_ROLES):
         return False
     try:
-        record = json.loads((models / RECORD_NAME).read_text(encoding="utf-8"))
-        found = {source["file"]: source["sha256"] for source in record["sources"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        record = read_record(ImportRecord, IMPORT, models / RECORD_NAME)
+    except InputError:
         return False
+    found = {source.file: source.sha256 for source in record.sources}
     return found == {name: hashes[name] for name in _CHECKPOINTS}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from vampnet_models.checkpoints.tensors import Fate, Ledger, LedgerRow
 from vampnet_models.errors import InputError, PromiseMissed
+from vampnet_models.records.import_record import AccountRecord
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,14 @@ def require_read(source: str, ledger: Ledger) -> None:
         )
 
 
-def account_json(accounts: Iterable[Account]) -> list[dict[str, object]]:
-    """The accounts as plain values for import.json."""
-    return [
-        {
-            "source": account.source,
-            "tensors": {fate: account.n_tensors(fate) for fate in get_args(Fate)},
-            "parameters": {fate: account.n_parameters(fate) for fate in get_args(Fate)},
-            "rows": [asdict(row) for row in account.rows],
-        }
-        for account in accounts
-    ]
+def account_record(account: Account) -> AccountRecord:
+    """An account as import.json holds it."""
+    return AccountRecord(
+        source=account.source,
+        tensors={fate: account.n_tensors(fate) for fate in get_args(Fate)},
+        parameters={fate: account.n_parameters(fate) for fate in get_args(Fate)},
+        rows=account.rows,
+    )
 
 
 _SAID: dict[Fate, str] = {"folded": "folded into others"}

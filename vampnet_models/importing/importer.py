@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,20 +15,30 @@ from vampnet_models.architectures.transformer import TransformerConfig, build_tr
 from vampnet_models.architectures.wavebeat import WavebeatConfig, build_wavebeat
 from vampnet_models.checkpoints.checkpoint import Checkpoint
 from vampnet_models.errors import InputError
-from vampnet_models.importing.accounting import Account, account_json, open_account, require_read
+from vampnet_models.importing.accounting import Account, account_record, open_account, require_read
 from vampnet_models.importing.golden import verify_golden
 from vampnet_models.importing.selfcheck import check_with_torch, has_torch
-from vampnet_models.importing.sources import Ignored, Source, find_sources, require_fit
+from vampnet_models.importing.sources import Source, find_sources, require_fit
 from vampnet_models.importing.verification import Verification
 from vampnet_models.onnxfile.artifact import (
     owned_data,
     save_model,
     sha256_of,
     staging_beside,
-    write_text,
     written,
 )
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import IMPORT
+from vampnet_models.records.import_record import (
+    FigureRecord,
+    Ignored,
+    ImportRecord,
+    SourceFile,
+    SourceRecord,
+    VerificationRecord,
+    WrittenModel,
+)
 from vampnet_models.spec import FILE_STEMS, Role, spec_of
 
 RECORD_NAME = "import.json"
@@ -107,7 +116,7 @@ def import_models(
         *_of_before(out, before, {model.path.name for model in imported}),
     )
     result = ImportResult(imported, accounts, ignored, warnings, recorded, eager, out / RECORD_NAME)
-    write_text(result.record, json.dumps(_record(result, sources), indent=1, allow_nan=False))
+    write_record(_record(result, sources), IMPORT, result.record)
     return result
 
 
@@ -212,45 +221,52 @@ def _warnings(role: Role, model: ir.Model) -> list[str]:
     ]
 
 
-def _record(result: ImportResult, sources: Sequence[Source]) -> dict[str, object]:
-    return {
-        "schema": 1,
-        "sources": [_source_record(source.checkpoint, source.role) for source in sources],
-        "models": [
-            {**asdict(model), "path": model.path.name, "role": model.role.value}
-            for model in result.models
-        ],
-        "ignored": [asdict(ignored) for ignored in result.ignored],
-        "warnings": list(result.warnings),
-        "golden": _verification_record(result.golden),
-        "eager": _verification_record(result.eager),
-        "accounts": account_json(result.accounts),
-    }
+def _record(result: ImportResult, sources: Sequence[Source]) -> ImportRecord:
+    return ImportRecord(
+        sources=tuple(_source_record(source.checkpoint, source.role) for source in sources),
+        models=tuple(
+            WrittenModel(m.path.name, m.role.value, m.sources, m.n_parameters, m.bytes)
+            for m in result.models
+        ),
+        ignored=result.ignored,
+        warnings=result.warnings,
+        golden=_verification_record(result.golden),
+        eager=_verification_record(result.eager),
+        accounts=tuple(account_record(account) for account in result.accounts),
+    )
 
 
-def _verification_record(verification: Verification | None) -> dict[str, object] | None:
+def _verification_record(verification: Verification | None) -> VerificationRecord | None:
     if verification is None:
         return None
-    figures = [
-        {**asdict(f), "value": f.value if math.isfinite(f.value) else None}
+    figures = (
+        FigureRecord(
+            key=f.key,
+            model=f.model,
+            measure=f.measure,
+            value=f.value if math.isfinite(f.value) else None,
+            limit=f.limit,
+            passed=f.passed,
+        )
         for f in verification.figures
-    ]
-    return {"against": verification.against, "figures": figures}
+    )
+    return VerificationRecord(verification.against, tuple(figures))
 
 
-def _source_record(checkpoint: Checkpoint, role: str) -> dict[str, object]:
-    return {
-        "file": checkpoint.path.name,
-        "role": role,
-        "form": checkpoint.form,
-        "bytes": checkpoint.path.stat().st_size,
-        "sha256": sha256_of((checkpoint.path,)),
-        "other_files": [
-            {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of((path,))}
+def _source_record(checkpoint: Checkpoint, role: str) -> SourceRecord:
+    return SourceRecord(
+        file=checkpoint.path.name,
+        role=role,
+        form=checkpoint.form,
+        bytes=checkpoint.path.stat().st_size,
+        sha256=sha256_of((checkpoint.path,)),
+        other_files=tuple(
+            SourceFile(path.name, path.stat().st_size, sha256_of((path,)))
             for path in checkpoint.other_files
-        ],
-        "kwargs": {
+        ),
+        # JSON has no NaN or infinity: such an argument is kept as the word for it.
+        kwargs={
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in checkpoint.kwargs.items()
         },
-    }
+    )

@@ -18,6 +18,7 @@ from vampnet_models.checkpoints.zip_entries import shortened
 from vampnet_models.errors import InputError
 from vampnet_models.importing.configs import NAMED_TENSORS, Config, config_of, tensors_left
 from vampnet_models.progress import StepProgress
+from vampnet_models.records.import_record import Ignored
 from vampnet_models.spec import Role
 
 _SUFFIXES = (".pth", ".pt", ".ckpt")
@@ -47,14 +48,6 @@ class Source:
         if isinstance(self.config, CodecConfig):
             return role is not Role.BEATS
         return self.role == role.value
-
-
-@dataclass(frozen=True)
-class Ignored:
-    """A file of a source folder that was left alone."""
-
-    name: str
-    reason: str
 
 
 def find_sources(

@@ -43,6 +43,8 @@ PROFILE = Version("profile", 1, (1,), "give what `vampbench profile -o` or `run`
 IMPORTED = Version("file of imported profiles", 1, (1, None), "import anew, to another output")
 """None: files from before it had a version."""
 
+IMPORT = Version("record of an import", 1, (1,), "import the checkpoints again")
+
 MANIFEST = Version("manifest", 1, (1,), "make the bundle again")
 
 ANSWER = Version("answer", 1, (1,), "give the command again")

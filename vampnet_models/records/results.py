@@ -6,11 +6,12 @@ A file may lack what an earlier version did not note: such fields have defaults.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from vampnet_models.family import Family
 from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
 from vampnet_models.records.host import Host
+from vampnet_models.records.import_record import ImportRecord
 from vampnet_models.records.profiles import Profile
 from vampnet_models.records.runtime_facts import RuntimeFacts
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
@@ -306,6 +307,6 @@ class Results:
     sets: tuple[SetOfParts, ...] = ()
     chains: tuple[Chain, ...] = ()
     audio: tuple[Sound | str, ...] = ()
-    imported: dict[str, Any] | None = None
+    imported: ImportRecord | None = None
     pending: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -7,7 +7,7 @@ from vampnet_models.checkpoints.checkpoint import read_checkpoint
 from vampnet_models.checkpoints.tensors import Ledger, require_shape
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.importing.accounting import (
-    account_json,
+    account_record,
     account_summary,
     account_table,
     open_account,
@@ -111,9 +111,9 @@ def test_an_account_is_printed_and_saved_in_full(ledger):
         "x.pth: 4 tensors: 1 used (6 parameters), 2 folded into others (12 parameters), "
         "1 unused (6 parameters), 0 unaccounted (0 parameters)"
     )
-    (saved,) = account_json([account])
-    assert saved["parameters"] == {"used": 6, "folded": 12, "unused": 6, "unaccounted": 0}
-    assert saved["rows"][3]["target"] == "counts training steps"
+    saved = account_record(account)
+    assert saved.parameters == {"used": 6, "folded": 12, "unused": 6, "unaccounted": 0}
+    assert saved.rows[3].target == "counts training steps"
 
 
 def test_a_beat_tracker_may_count_its_steps_and_hold_no_other_integers(tmp_path):
