@@ -44,7 +44,7 @@ def npu(content: Json) -> str:
         "| model | recipe | parts | context binary | emulated NPU | same file on x86 | compared |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for r in content["records"].values():
+    for r in content["variants"].values():
         found = r["emulated"]
         unit = "tokens" if found["measure"] == "tokens" else "samples"
         lines.append(

@@ -83,7 +83,7 @@ def npu_codec(qnn: Json) -> str:
     said = []
     for recipe in ("npu-fp16", "npu-a16w8", "npu-a8w8"):
         decoder, encoder = (
-            qnn["records"][f"{model}/{recipe}"]["emulated"]["to_reference"]
+            qnn["variants"][f"{model}/{recipe}"]["emulated"]["to_reference"]
             for model in ("codec_decoder", "codec_encoder")
         )
         said.append(f"`{recipe}`: {decoder:.1f} dB and {percent(encoder)}")

@@ -30,9 +30,11 @@ from bench.machines.small_variants import Small, small_variants
 from optimize.recipes import RECIPES
 from profiles.host import describe_host
 from profiles.targets.qnn import si_sdr_db
-from vampnet_models.onnxfile.artifact import open_artifact, write_text
+from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.records.generic import as_json
+from vampnet_models.records.evidence import Arm64File, NotRun, OnArm64
+from vampnet_models.records.files import read_record, write_record
+from vampnet_models.records.generic import ARM64
 
 _SUITE = "trixie"
 _LEAST_QEMU = 10
@@ -189,9 +191,9 @@ def _main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     sizes = {name: size for name, size in _SIZES.items() if name in options.models}
-    records: dict[str, Any] = {}
+    records: dict[str, OnArm64 | NotRun] = {}
     if options.out.is_file():
-        records = json.loads(options.out.read_text())["records"]
+        records = dict(read_record(Arm64File, ARM64, options.out).records)
     failed = False
     for small in small_variants(options.work, RECIPES, sizes):
         for name, record in _compare(small, arm, options.work).items():
@@ -202,27 +204,26 @@ def _main() -> int:
     return 1 if failed else 0
 
 
-def is_failed(record: dict[str, Any]) -> bool:
+def is_failed(record: OnArm64 | NotRun) -> bool:
     """Whether a variant did not run, or answers so differently that a kernel must be wrong."""
-    if record["kind"] == "failed":
+    if isinstance(record, NotRun):
         return True
-    least = _LEAST_SHARE if record["measure"] == "tokens" else _LEAST_SI_SDR_DB
-    return bool(record["arm_to_x86"] < least)
+    return record.arm_to_x86 < (_LEAST_SHARE if record.measure == "tokens" else _LEAST_SI_SDR_DB)
 
 
-def _line_of(name: str, record: dict[str, Any]) -> str:
+def _line_of(name: str, record: OnArm64 | NotRun) -> str:
     """One row of the agreement table."""
-    if record["kind"] == "failed":
-        return f"{name:<28} FAILED: {record['reason']}"
-    if record["bit_equal"]:
+    if isinstance(record, NotRun):
+        return f"{name:<28} FAILED: {record.reason}"
+    if record.bit_equal:
         return f"{name:<28} equal, bit for bit"
-    if record["measure"] == "tokens":
-        share = f"{record['arm_to_x86']:.2%} of {record['n_positions']} tokens as on x86"
-        return f"{name:<28} {share}; as FP32: {record['arm_to_reference']:.2%}"
-    return f"{name:<28} SI-SDR {record['arm_to_x86']:.1f} dB to x86"
+    if record.measure == "tokens":
+        share = f"{record.arm_to_x86:.2%} of {record.n_positions} tokens as on x86"
+        return f"{name:<28} {share}; as FP32: {record.arm_to_reference:.2%}"
+    return f"{name:<28} SI-SDR {record.arm_to_x86:.1f} dB to x86"
 
 
-def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, dict[str, Any]]:
+def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, OnArm64 | NotRun]:
     files = {"source": small.source.path, **small.variants}
     feeds = work / f"{small.source.name}.feeds.npz"
     arrays = {f"{i}/{k}": x for i, each in enumerate(small.states) for k, x in each.items()}
@@ -244,7 +245,7 @@ def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, dict[str, Any
     )
     said = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
     reference = [open_session(small.source.path).run(feeds) for feeds in small.states]
-    records = {}
+    records: dict[str, OnArm64 | NotRun] = {}
     for job in jobs:
         recipe, answer = job["name"], said.get(job["name"])
         name = f"{small.source.name}/{recipe}"
@@ -256,15 +257,10 @@ def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, dict[str, Any
         if answer is None or "error" in answer:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             why = last if answer is None else answer["error"]
-            records[name] = {"kind": "failed", **base, "reason": why}
+            records[name] = NotRun(why, **base)
             continue
-        records[name] = {
-            "kind": "emulated",
-            "evidence": "emulated",
-            **base,
-            **_agreement(small, files[recipe], Path(job["outputs"]), reference),
-            "emulation_s": answer["seconds"],
-        }
+        agreed = _agreement(small, files[recipe], Path(job["outputs"]), reference)
+        records[name] = OnArm64(**base, **agreed, emulation_s=tuple(answer["seconds"]))
     return records
 
 
@@ -299,17 +295,17 @@ def _agreement(
     }
 
 
-def _write(out: Path, arm: _Machine, records: dict[str, Any]) -> None:
-    content = {
-        "command": "python -m bench.machines.arm64",
-        "weights": "trained",
-        "qemu": arm.qemu,
-        "emulated_cpu": arm.cpu,
-        "versions": {name: version(name) for name in ("onnxruntime", "numpy")},
-        "host": as_json(describe_host()),
-        "records": dict(sorted(records.items())),
-    }
-    write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+def _write(out: Path, arm: _Machine, records: dict[str, OnArm64 | NotRun]) -> None:
+    content = Arm64File(
+        command="python -m bench.machines.arm64",
+        weights="trained",
+        qemu=arm.qemu,
+        emulated_cpu=arm.cpu,
+        versions={name: version(name) for name in ("onnxruntime", "numpy")},
+        host=describe_host(),
+        records=dict(sorted(records.items())),
+    )
+    write_record(content, ARM64, out)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from bench.machines.small_variants import small_variants
@@ -18,8 +20,10 @@ from optimize.recipes import NPU_RECIPES
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import open_artifact, write_text
-from vampnet_models.records.generic import as_json
+from vampnet_models.onnxfile.artifact import open_artifact
+from vampnet_models.records.evidence import Compiled, CompiledFile, NotRun
+from vampnet_models.records.files import read_record, write_record
+from vampnet_models.records.generic import COMPILED, as_json
 
 _RESULTS = Path(__file__).resolve().parents[1] / "results" / "qnn.json"
 _SIZES = {"coarse": (64, 8), "c2f": (64, 8), "codec_encoder": (16, 1), "codec_decoder": (8, 2)}
@@ -42,49 +46,41 @@ def main() -> int:
         print(missing, file=sys.stderr)
         return 2
     sizes = {name: size for name, size in _SIZES.items() if name in options.models}
-    records = {}
+    records: dict[str, Compiled | NotRun] = {}
     if options.out.is_file():
-        records = json.loads(options.out.read_text())["records"]
+        records = dict(read_record(CompiledFile, COMPILED, options.out).variants)
     for small in small_variants(options.work, NPU_RECIPES, sizes):
         for recipe, path in {"source": small.source.path, **small.variants}.items():
             name = f"{small.source.name}/{recipe}"
             sha256 = open_artifact(path).sha256
-            kept = records.get(name, {})
-            if not options.again and kept.get("sha256") == sha256 and kept["kind"] != "failed":
+            kept = records.get(name)
+            if not options.again and isinstance(kept, Compiled) and kept.sha256 == sha256:
                 continue
+            found: Compiled | NotRun
             try:
-                made = compile_variant(
+                found = compile_variant(
                     path, small.source.path, small.states, soc=SOCS[0], timeout_s=_TIMEOUT_S
                 )
-                record = made.as_json()
             except InputError as error:
-                reason = str(error).replace(str(path), path.name)
-                record = {"kind": "failed", "reason": reason}
-            records[name] = {
-                "model": small.source.name,
-                "recipe": recipe,
-                "sha256": sha256,
-                **record,
-            }
-            print(
-                name, json.dumps(records[name].get("emulated") or record.get("reason")), flush=True
-            )
+                found = NotRun(str(error).replace(str(path), path.name))
+            records[name] = replace(found, model=small.source.name, recipe=recipe, sha256=sha256)
+            said = found.reason if isinstance(found, NotRun) else found.emulated
+            print(name, json.dumps(as_json(said)), flush=True)
             _write(options.out, records)
     return 0
 
 
-def _write(out: Path, records: dict[str, object]) -> None:
-    from importlib.metadata import version
-
+def _write(out: Path, records: dict[str, Compiled | NotRun]) -> None:
     packages = (PACKAGE, "onnxruntime", "onnx", "numpy")
-    content = {
-        "command": "python -m bench.machines.qnn",
-        "weights": "trained",
-        "versions": {name: version(name) for name in packages},
-        "host": as_json(describe_host()),
-        "records": dict(sorted(records.items())),
-    }
-    write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    content = CompiledFile(
+        command="python -m bench.machines.qnn",
+        host=describe_host(),
+        variants=dict(sorted(records.items())),
+        compiler=f"{PACKAGE} {version(PACKAGE)}",
+        weights="trained",
+        versions={name: version(name) for name in packages},
+    )
+    write_record(content, COMPILED, out)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +24,10 @@ from profiles.count.examine import examine
 from vampnet_models.errors import InputError, reason_in
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.records.evidence import Compiled, Emulated
 from vampnet_models.records.profiles import Refusal
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.shapes.fix_shapes import fix_shapes
-from vampnet_models.shapes.tensor_shapes import Shape
 
 PACKAGE = "onnxruntime-qnn"
 _INSTALL = 'pip install "vampnet-workbench[qnn]"'
@@ -48,60 +48,6 @@ class Soc:
 
 
 SOCS = (Soc("Snapdragon 8 Gen 3", 57, 75), Soc("Snapdragon 8 Elite", 69, 79))
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """Outputs of the emulated NPU against others', over all states.
-
-    `to_reference` compares with the FP32 source, `to_variant` with the same file on the CPU:
-    shares of `n_positions` tokens, or SI-SDR in dB where the output is audio.
-    `variant_to_reference` is what the CPU keeps on the same states: the recipe's part of the loss.
-    """
-
-    measure: Literal["tokens", "si_sdr_db"]
-    to_reference: float
-    to_variant: float
-    variant_to_reference: float
-    n_positions: int
-    states: int
-    seconds: tuple[float, ...]
-    evidence: Literal["emulated"] = "emulated"
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """What the compiler made of one variant at these input shapes.
-
-    `flops_share` leaves out the refused nodes, found by name; `unnamed` of them are not in the
-    file as it was given, and count as nothing.
-    """
-
-    soc: str
-    input_shapes: Mapping[str, Shape]
-    nodes: int
-    supported: int
-    flops: int
-    flops_share: float
-    partitions: int
-    qnn_operators: int
-    context_bytes: int
-    compile_s: float
-    refusals: tuple[Refusal, ...]
-    unnamed: int
-    emulated: Emulated | None
-    not_emulated: str | None
-    kind: Literal["compiled"] = "compiled"
-    evidence: Literal["compiled"] = "compiled"
-
-    @property
-    def node_share(self) -> float:
-        """Nodes that the NPU takes of all that the runtime's own optimizer left, 0 to 1."""
-        return self.supported / self.nodes if self.nodes else 1.0
-
-    def as_json(self) -> dict[str, Any]:
-        """The record, JSON values alone."""
-        return asdict(self) | {"node_share": self.node_share}
 
 
 def unavailable() -> str | None:
@@ -145,12 +91,14 @@ def compile_variant(
         refusals, unnamed = _refusals(trace, {n.name: n.flops for n in cost.nodes if n.name})
         lost = sum(r.flops for r in refusals)
         summary = trace["summary"]
+        nodes, supported = summary["total_onnx_nodes"], summary["supported_nodes"]
         emulated = _emulated(folder, variant, reference, states, result) if wanted else None
         return Compiled(
             soc=soc.name,
             input_shapes=shapes,
-            nodes=summary["total_onnx_nodes"],
-            supported=summary["supported_nodes"],
+            nodes=nodes,
+            supported=supported,
+            node_share=supported / nodes if nodes else 1.0,
             flops=cost.flops,
             flops_share=1 - lost / cost.flops if cost.flops else 1.0,
             partitions=summary["qnn_subgraphs"],

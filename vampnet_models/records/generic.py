@@ -45,6 +45,11 @@ IMPORTED = Version("file of imported profiles", 1, (1, None), "import anew, to a
 
 IMPORT = Version("record of an import", 1, (1,), "import the checkpoints again")
 
+COMPILED = Version("qnn.json", 1, (1, None), "remove it, or write it again: vampbench qnn")
+
+ARM64 = Version("arm64.json", 1, (1, None), "remove it, or write it again: make test-arm64")
+"""None, of both: files from before they had a version."""
+
 MANIFEST = Version("manifest", 1, (1,), "make the bundle again")
 
 ANSWER = Version("answer", 1, (1,), "give the command again")

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.machines import arm64, arm64_child
 from tests.profiles import graphs
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.records.evidence import NotRun, OnArm64
 
 
 def test_an_old_qemu_is_refused_and_a_new_one_taken():
@@ -32,8 +35,21 @@ def test_the_child_runs_each_state_as_a_session_here_would(tmp_path):
 
 
 def test_too_few_tokens_or_no_run_fail():
-    row = {"kind": "emulated", "measure": "tokens", "arm_to_x86": 0.95}
+    row = OnArm64(
+        model="coarse",
+        recipe="fp16",
+        sha256="0" * 64,
+        measure="tokens",
+        bit_equal=False,
+        arm_to_x86=0.95,
+        arm_to_reference=0.95,
+        x86_to_reference=1.0,
+        n_positions=100,
+        frames=48,
+        states=4,
+        emulation_s=(1.0,),
+    )
     assert not arm64.is_failed(row)
-    assert arm64.is_failed(row | {"arm_to_x86": 0.5})
-    assert arm64.is_failed({"kind": "failed", "reason": "x"})
-    assert arm64.is_failed({"kind": "emulated", "measure": "si_sdr_db", "arm_to_x86": 3.0})
+    assert arm64.is_failed(replace(row, arm_to_x86=0.5))
+    assert arm64.is_failed(NotRun("x"))
+    assert arm64.is_failed(replace(row, measure="si_sdr_db", arm_to_x86=3.0))

@@ -14,23 +14,43 @@ from vampnet_models.errors import InputError
 COMPILED = {
     "kind": "compiled",
     "soc": "Snapdragon 8 Gen 3",
+    "input_shapes": {"codes": [1, 4, 64]},
     "nodes": 203,
     "supported": 200,
+    "node_share": 200 / 203,
+    "flops": 1_000_000,
     "flops_share": 0.97,
     "partitions": 2,
+    "qnn_operators": 300,
+    "context_bytes": 4_000_000,
+    "compile_s": 1.0,
+    "refusals": [],
+    "unnamed": 0,
     "emulated": {
         "measure": "tokens",
         "to_reference": 0.988,
+        "to_variant": 0.99,
         "variant_to_reference": 0.9906,
         "n_positions": 2019,
+        "states": 4,
+        "seconds": [1.0],
     },
+    "not_emulated": None,
 }
 EMULATED = {
     "kind": "emulated",
+    "model": "coarse",
+    "recipe": "fp16",
+    "sha256": "0" * 64,
     "measure": "tokens",
     "bit_equal": False,
     "arm_to_x86": 0.999,
     "arm_to_reference": 0.95,
+    "x86_to_reference": 0.96,
+    "n_positions": 1920,
+    "frames": 48,
+    "states": 4,
+    "emulation_s": [1.0],
 }
 IMPORTED = {
     "kind": "imported",
@@ -54,8 +74,20 @@ IMPORTED = {
 def write(folder: Path) -> None:
     failed = {"kind": "failed", "reason": "it did not compile"}
     files = {
-        "qnn.json": {"records": {"coarse/npu-a16w8": COMPILED, "c2f/source": failed}},
-        "arm64.json": {"records": {"coarse/fp16": EMULATED}},
+        "qnn.json": {
+            "command": "vampbench qnn",
+            "host": {},
+            "variants": {"coarse/npu-a16w8": COMPILED, "c2f/source": failed},
+        },
+        "arm64.json": {
+            "command": "python -m bench.machines.arm64",
+            "weights": "trained",
+            "qemu": "10.0",
+            "emulated_cpu": "cortex-a76",
+            "versions": {},
+            "host": {},
+            "records": {"coarse/fp16": EMULATED},
+        },
         "imported.json": {"records": [IMPORTED]},
     }
     for name, content in files.items():
@@ -90,5 +122,17 @@ def test_what_is_missing_says_how_to_get_it(results: dict[str, Any], tmp_path: P
 
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "qnn.json").write_text('{"a": 1}')
-    with pytest.raises(InputError, match=r"qnn\.json: holds no such records"):
+    with pytest.raises(InputError, match=r"qnn\.json: a: no such field; remove it, or write it"):
         evidence_table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["qnn", "arm64"])
+def test_what_the_benchmarks_keep_is_read(name: str, tmp_path: Path) -> None:
+    kept = Path(__file__).resolve().parents[3] / "bench" / "results" / f"{name}.json"
+    (tmp_path / kept.name).write_bytes(kept.read_bytes())
+    rows = evidence_table(tmp_path).rows
+    assert {row.status for row in rows} == {"ok"}
+    assert {
+        f"{model}/fused" if name == "arm64" else f"{model}/npu-a16w8"
+        for model in ("coarse", "c2f", "codec_encoder", "codec_decoder")
+    } <= {row.name for row in rows}

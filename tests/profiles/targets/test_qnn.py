@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 from profiles.targets import qnn
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
+from vampnet_models.records.evidence import Emulated
 
 needs_compiler = pytest.mark.skipif(
     qnn.unavailable() is not None, reason="the extra qnn is not installed"
@@ -71,7 +72,7 @@ def test_tokens_of_the_emulated_chip_are_compared(tmp_path, compiler):
     made = qnn.compile_variant(path, path, [feeds])
     assert (made.compile_s, made.context_bytes, made.qnn_operators) == (1.5, 10, 3)
     assert made.input_shapes == {"x": (8,)}
-    assert made.emulated == qnn.Emulated("tokens", 0.75, 0.75, 1.0, 8, 1, (2.5,))
+    assert made.emulated == Emulated("tokens", 0.75, 0.75, 1.0, 8, 1, (2.5,))
     assert (made.not_emulated, made.node_share) == (None, 1.0)
 
 
@@ -165,8 +166,7 @@ def test_a_product_compiles_and_is_emulated(tmp_path):
     assert made.context_bytes > 1000
     assert made.emulated.measure == "si_sdr_db"
     assert 40 < made.emulated.to_reference < 120
-    record = made.as_json()
-    assert (record["evidence"], record["emulated"]["evidence"]) == ("compiled", "emulated")
+    assert (made.evidence, made.emulated.evidence) == ("compiled", "emulated")
 
 
 @needs_compiler

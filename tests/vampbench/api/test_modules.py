@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from onnx import helper
 
 import vampbench as vb
 from tests.tiny_graphs import product, tensor, write
+from tests.vampbench.cli.judge.test_qnn_said import MADE
 from vampbench.api.devices import qnn as compiling
 from vampbench.api.devices.imported import import_profile
 from vampbench.api.devices.lengths import make_dynamic, make_static
@@ -23,6 +24,7 @@ from vampbench.api.listen.swap import swap
 from vampbench.api.listen.vamp import Prompt, vamp
 from vampbench.api.new_models import import_checkpoints, synth
 from vampnet_models.chain.tokens import SamplingOptions
+from vampnet_models.records.evidence import NotRun
 
 
 def test_a_model_is_looked_at_and_its_faults_are_values(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_what_the_npus_compiler_takes_and_what_not(
     def compiled(variant: Path, _reference: Path, states: list[Any], **_more: Any) -> Any:
         if variant.name == "bad.onnx":
             raise vb.InputError(f"{variant}: does not compile")
-        return SimpleNamespace(as_json=lambda: {"kind": "compiled", "states": len(states)})
+        return replace(MADE, nodes=len(states))
 
     monkeypatch.setattr(compiling, "compile_variant", compiled)
     monkeypatch.setattr(compiling, "unavailable", lambda: None)
@@ -65,9 +67,9 @@ def test_what_the_npus_compiler_takes_and_what_not(
     feeds = [{"x": np.full((8, 64), i, np.float32)} for i in range(4)]
     found = compiling.qnn(model, [model, bad], feeds, frames=8, states=2)
     assert list(found.compiled) == [model] and list(found.failed) == [bad]
-    told = found.as_json()["variants"]
-    assert told[str(bad)] == {"kind": "failed", "reason": f"{bad}: does not compile"}
-    assert told[str(model)]["kind"] == "compiled"
+    told = found.file.variants
+    assert told[str(bad)] == NotRun(f"{bad}: does not compile")
+    assert told[str(model)] == replace(MADE, nodes=2)
 
 
 MISTAKES: list[tuple[Callable[[Path, Path], object], str]] = [

@@ -10,16 +10,15 @@ from pathlib import Path
 from calibration.feeds.lengths import short_states
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from profiles.host import describe_host
-from profiles.targets.qnn import PACKAGE, SOCS, Compiled, compile_variant, unavailable
+from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
 from vampbench.api.bounds import MOST_STEPS, check_within
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
-from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.records.generic import as_json
+from vampnet_models.records.evidence import Compiled, CompiledFile, NotRun
 
 SOC_NAMES = dict(zip(("8-gen-3", "8-elite"), SOCS, strict=True))
 """The Snapdragons whose NPUs are compiled for."""
@@ -43,20 +42,21 @@ class OnQnn:
     failed: Mapping[Path, str]
     warnings: tuple[str, ...] = ()
 
-    def as_json(self) -> Json:
-        """As JSON values."""
-        records = {str(path): found.as_json() for path, found in self.compiled.items()}
-        records |= {
-            str(path): {"kind": "failed", "reason": reason} for path, reason in self.failed.items()
+    @property
+    def file(self) -> CompiledFile:
+        """All of it as a record; the contents of qnn.json."""
+        variants: dict[str, Compiled | NotRun] = {
+            **{str(path): found for path, found in self.compiled.items()},
+            **{str(path): NotRun(reason) for path, reason in self.failed.items()},
         }
-        return {
-            "command": "vampbench qnn",
-            "reference": str(self.reference.path),
-            "reference_sha256": self.reference.sha256,
-            "host": as_json(describe_host()),
-            "compiler": f"{PACKAGE} {version(PACKAGE)}",
-            "variants": records,
-        }
+        return CompiledFile(
+            command="vampbench qnn",
+            host=describe_host(),
+            variants=variants,
+            reference=str(self.reference.path),
+            reference_sha256=self.reference.sha256,
+            compiler=f"{PACKAGE} {version(PACKAGE)}",
+        )
 
 
 def qnn(

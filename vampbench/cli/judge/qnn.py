@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from calibration.feeds.source import source_at
-from profiles.targets.qnn import Compiled
 from vampbench.api.devices import qnn as compiling
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.onnxfile.artifact import check_output, write_text
+from vampnet_models.onnxfile.artifact import check_output
+from vampnet_models.records.evidence import Compiled
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import COMPILED, versioned
 from vampnet_models.text import megabytes, percent
 
 
@@ -92,8 +93,8 @@ def qnn(
     for path, made in found.compiled.items():
         _tell(str(path), made, console)
     if out is not None:
-        write_text(out, json.dumps(found.as_json(), indent=1, allow_nan=False))
-    console.json(found.as_json())
+        write_record(found.file, COMPILED, out)
+    console.json(versioned(found.file, COMPILED))
     return int(bool(found.failed))
 
 

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from profiles.count.coverage import Refusal
-from profiles.targets.qnn import Compiled, Emulated
 from vampbench.api.devices import qnn
 from vampnet_models.errors import InputError
+from vampnet_models.records.evidence import Compiled, Emulated
+from vampnet_models.records.profiles import Refusal
 
 MADE = Compiled(
     soc="a chip",
     input_shapes={"x": (1, 8)},
     nodes=10,
     supported=8,
+    node_share=0.8,
     flops=100,
     flops_share=0.9,
     partitions=2,
