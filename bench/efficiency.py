@@ -24,11 +24,13 @@ from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import cpu
 from profiles.profile import profile_variants
+from profiles.report.views.read import read_results
 from vampnet_models.errors import InputError
 from vampnet_models.family import TYPICAL
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.profiles import measured_on
+from vampnet_models.records.results import Model
 from vampnet_models.spec import Role
 
 _OUT = Path(__file__).parent / "results" / "efficiency.json"
@@ -46,10 +48,10 @@ def _main() -> int:
     parser.add_argument("--frames", type=int, default=_FRAMES)
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
-    results = json.loads((options.run / "results.json").read_text())
+    results = read_results(options.run)
     noisy = 0
-    for model in results["models"]:
-        if options.models and model["name"] not in options.models:
+    for model in results.models:
+        if options.models and model.name not in options.models:
             continue
         rows = _measured(model, options.run, options.frames, options.rounds)
         for row in rows:
@@ -62,13 +64,11 @@ def _main() -> int:
     return 1 if noisy else 0
 
 
-def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> list[dict[str, Any]]:
+def _measured(model: Model, run: Path, frames: int, rounds: int) -> list[dict[str, Any]]:
     """The share of its bound that each variant of one model reaches."""
-    source = open_artifact(run / model["path"])
+    source = open_artifact(run / (model.path or ""))
     variants = {"source": source.path} | {
-        v["recipe"]: run / v["path"]
-        for v in model["variants"]
-        if v["recipe"] in _RECIPES and v["path"]
+        v.recipe: run / v.path for v in model.variants if v.recipe in _RECIPES and v.path
     }
     with tempfile.TemporaryDirectory(prefix="vampbench-") as folder:
         feeds = Path(folder) / "feeds.npz"
@@ -79,11 +79,11 @@ def _measured(model: dict[str, Any], run: Path, frames: int, rounds: int) -> lis
     for recipe, profiles in found.items():
         record = measured_on(profiles, "cpu")
         if record is None or record.roofline is None:
-            raise InputError(f"{model['name']}: {recipe}: could not be measured")
+            raise InputError(f"{model.name}: {recipe}: could not be measured")
         roof = record.roofline
         rows.append(
             {
-                "model": model["name"],
+                "model": model.name,
                 "recipe": recipe,
                 "frames": frames,
                 "bound_s": roof.per_node_s,

@@ -1,65 +1,73 @@
 """`make bench`: every recipe of every built-in model, timed against the FP32 source.
 
-Writes bench/results/recipes.json: the machine, and per model and recipe the raw samples. The
+Writes bench/results/recipes.json, a file of profiles like those of `vampbench profile -o`. The
 variants are those of a run (`--run`; the demo is done first where it is not there yet).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from bench.printed import Printed
 from profiles.host import describe_host
 from profiles.measure.measure import measure
 from profiles.measure.rounds import Plan
 from profiles.place import cpu
+from profiles.report.views.read import read_results
 from vampbench.work.job import Job, run_job
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.artifact import find_models, write_text
-from vampnet_models.records.generic import as_json
+from vampnet_models.onnxfile.artifact import find_models
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import PROFILE
+from vampnet_models.records.profiles import (
+    Failure,
+    Measurement,
+    Profile,
+    ProfiledModel,
+    ProfiledVariant,
+    ProfileFile,
+)
 
 _RESULTS = Path(__file__).resolve().parent / "results" / "recipes.json"
 _SOURCE = "source"
 
 
-def time_recipes(run: Path, plan: Plan, threads: int | None) -> dict[str, Any]:
-    """Host facts and, per model, the record of its source and of each usable variant.
+def time_recipes(run: Path, plan: Plan, threads: int | None) -> ProfileFile:
+    """Per model the times of its source and of each usable variant.
 
     `run` is a folder that `vampbench run` wrote. Raises InputError when it holds no results.
     """
-    try:
-        results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{run}: holds no readable results.json; run again") from error
-    models = {}
-    for model in results["models"]:
-        paths = [(_SOURCE, run / model["path"])]
-        paths += [(v["recipe"], run / v["path"]) for v in model["variants"] if v["path"]]
-        feed = run / "work" / "feeds" / f"{model['name']}.npz"
-        records = measure(paths, feed, cpu(threads), plan=plan)
-        models[model["name"]] = as_json(records)
-    return {"schema": 1, "host": as_json(describe_host()), "models": models}
+    models = []
+    for model in read_results(run).models:
+        paths = [(_SOURCE, run / (model.path or ""))]
+        paths += [(v.recipe, run / v.path) for v in model.variants if v.path]
+        feed = run / "work" / "feeds" / f"{model.name}.npz"
+        place = cpu(threads)
+        timed = measure(paths, feed, place, plan=plan)
+        variants = (ProfiledVariant(name, {place.name: found}) for name, found in timed.items())
+        models.append(ProfiledModel(model.name, tuple(variants)))
+    return ProfileFile(describe_host(), tuple(models))
 
 
-def lines(timed: dict[str, Any]) -> list[str]:
+def lines(timed: ProfileFile) -> list[str]:
     """One line per variant, for the terminal."""
-    found = []
-    for model, records in timed["models"].items():
-        for name, record in records.items():
-            if record["kind"] == "failed":
-                found.append(f"{model:<14} {name:<13} failed: {record['reason']}")
-                continue
-            low, high = record["ratio_interval"] or (1.0, 1.0)
-            noisy = ", noisy" if record["noisy"] else ""
-            found.append(
-                f"{model:<14} {name:<13} {record['median_s'] * 1e3:9.2f} ms  "
-                f"{low:.2f} to {high:.2f} x  peak {record['peak_rss_bytes'] / 1e6:.0f} MB{noisy}"
-            )
-    return found
+    return [
+        f"{model.name:<14} {variant.recipe:<13} {_line(found)}"
+        for model in timed.models
+        for variant in model.variants
+        for found in variant.profiles.values()
+    ]
+
+
+def _line(found: Profile) -> str:
+    if not isinstance(found, Measurement):
+        return f"failed: {found.reason if isinstance(found, Failure) else found.kind}"
+    low, high = found.ratio_interval or (1.0, 1.0)
+    return (
+        f"{found.median_s * 1e3:9.2f} ms  {low:.2f} to {high:.2f} x  "
+        f"peak {(found.peak_rss_bytes or 0) / 1e6:.0f} MB{', noisy' if found.noisy else ''}"
+    )
 
 
 def _main() -> None:
@@ -75,7 +83,7 @@ def _main() -> None:
     timed = time_recipes(
         chosen.run, Plan(rounds=chosen.rounds, cold=False, yardstick=False), chosen.threads
     )
-    write_text(_RESULTS, json.dumps(timed, indent=1, allow_nan=False) + "\n")
+    write_record(timed, PROFILE, _RESULTS)
     print("\n".join(lines(timed)))
     print(_RESULTS)
 

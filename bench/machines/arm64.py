@@ -249,7 +249,7 @@ def _compare(small: Small, arm: _Machine, work: Path) -> dict[str, OnArm64 | Not
     for job in jobs:
         recipe, answer = job["name"], said.get(job["name"])
         name = f"{small.source.name}/{recipe}"
-        base = {
+        base: dict[str, Any] = {
             "model": small.source.name,
             "recipe": recipe,
             "sha256": open_artifact(files[recipe]).sha256,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,8 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench.recipes import _SOURCE, lines, time_recipes
+from profiles.measure.compare import read_timed
 from profiles.measure.rounds import Plan
 from vampnet_models.errors import InputError
+from vampnet_models.records.files import write_record
+from vampnet_models.records.generic import PROFILE, RESULTS
+from vampnet_models.records.results import Model, Results, Variant
 from vampnet_models.spec import IR_VERSION, OPSET
 
 
@@ -30,32 +33,34 @@ def run(tmp_path: Path) -> Path:
     feeds = tmp_path / "work" / "feeds"
     feeds.mkdir(parents=True)
     np.savez(feeds / "square.npz", x=np.ones((64, 64), np.float32))
-    variants = [
-        {"recipe": "fused", "path": "fused.onnx"},
-        {"recipe": "fp16", "path": None},
-        {"recipe": "broken", "path": "broken.onnx"},
-    ]
-    model = {"name": "square", "path": str(source), "variants": variants}
-    (tmp_path / "results.json").write_text(json.dumps({"models": [model]}))
+    variants = (
+        Variant("fused", "ok", "fused.onnx", 1),
+        Variant("fp16", "failed", reason="it overflows"),
+        Variant("broken", "missed", "broken.onnx", 1),
+    )
+    model = Model("square", path=source.name, source_bytes=1, variants=variants)
+    write_record(Results(models=(model,)), RESULTS, tmp_path / "results.json")
     return tmp_path
 
 
 def test_every_made_variant_is_timed_against_its_source(run):
     timed = time_recipes(run, Plan(rounds=3, min_rounds=3, warmup_max=1, cold=False), 1)
-    assert timed["host"]["cores"] >= 1
-    records = timed["models"]["square"]
-    assert list(records) == [_SOURCE, "fused", "broken"]
-    assert records["broken"]["kind"] == "failed"
+    assert timed.host.cores >= 1
+    (model,) = timed.models
+    found = {each.recipe: each.profiles["cpu"] for each in model.variants}
+    assert list(found) == [_SOURCE, "fused", "broken"]
+    assert found["broken"].kind == "failed"
     for name in (_SOURCE, "fused"):
-        assert len(records[name]["samples_s"]) == 3
-        assert records[name]["threads"] == 1
+        assert len(found[name].samples_s) == 3
+        assert found[name].threads == 1
     said = lines(timed)
     assert len(said) == 3
     assert " ms " in said[1]
     assert "failed" in said[2]
-    json.dumps(timed, allow_nan=False)
+    write_record(timed, PROFILE, run / "timed.json")
+    assert read_timed(run / "timed.json") == timed
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no readable results\.json"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         time_recipes(tmp_path, Plan(), 1)
