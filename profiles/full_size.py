@@ -20,6 +20,7 @@ _SMALL_BELOW = 0.4
 """A source below this share of the least published size is a small model (FP16 would be 0.5)."""
 
 _LEAST_PUBLISHED_BYTES = {**FULL_SIZE_BYTES, Role.CODEC_DECODER: 90.8e6}
+"""The decoder was published in two sizes: either is of full size."""
 
 
 def is_far_smaller(role: str, source_bytes: float | None, family: Family | None) -> bool:

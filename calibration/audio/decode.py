@@ -30,6 +30,8 @@ RAW_SUFFIX = ".raw"
 """Samples without a header."""
 
 _BLOCK_VALUES = 1 << 20
+"""Read at a time: 4 MB, however long the file is."""
+
 _BYTES_PER_VALUE = 8
 """Of the widest sample format, 64-bit floats."""
 
@@ -37,6 +39,7 @@ _HEADER_BYTES = 64 * 1024 * 1024
 """What may stand in a file beside its samples: pictures, texts, markers."""
 
 _RAIL = 0.9999
+"""The largest sample of 16 bits is 32767 / 32768, not 1."""
 
 
 @dataclass(frozen=True)

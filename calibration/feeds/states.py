@@ -33,6 +33,8 @@ PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
 """What a trajectory is given to start from, by what is to be generated or kept."""
 
 _STATES_PER_TRAJECTORY = 4
+"""Evenly spaced: neighbouring steps differ in few tokens."""
+
 COARSE_STEPS = (12,)
 C2F_STEPS = (2, 8)
 """Trajectories take turns: c2f is used with 2 steps, and longer ones reach lower mask ratios."""

@@ -16,6 +16,7 @@ CHANNEL_PERCENTILE = 99.9
 """A channel has some ten thousand values: a tensor's percentile would leave none of them out."""
 
 _CHUNK = 1 << 20
+"""Values counted at a time, which bounds the temporary arrays."""
 
 
 class ChannelHistograms:

@@ -26,6 +26,8 @@ _TOLERANCE = 2e-6
 """Constants are stored in float32, so agreement cannot be closer."""
 
 _MAX_CHAIN = 12
+"""Bounds the walk; the tanh form with its cube as two products has nine operators."""
+
 _ELEMENTWISE = ("Add", "Sub", "Mul", "Div", "Pow", "Tanh", "Erf")
 
 

@@ -35,6 +35,7 @@ _DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
 
 _FLOOR_THREADS = 1
+"""The floor is FP32 with its sums in another order: one thread, and nothing fused."""
 
 WAY_OF_JUDGING = "2: per output"
 """Part of the key of a kept comparison: one that was judged in an earlier way is made anew."""

@@ -14,6 +14,8 @@ _BLOCK_FRAMES = 29
 """Half a second: neighbouring tokens are not independent, so the bootstrap draws such blocks."""
 
 _N_RESAMPLES = 1000
+"""Draws of the bootstrap: 25 lie beyond each end of a 95 % interval."""
+
 _RATIO_BINS = 10
 """Mask ratios are grouped by tenths."""
 

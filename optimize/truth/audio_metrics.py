@@ -16,6 +16,8 @@ _CEILING_DB = 150.0
 _N_FFT = 2048
 _HOP_LENGTH = 512
 _N_MELS = 80
+"""Windows of 46 ms at 44.1 kHz, a quarter of one apart."""
+
 _FLOOR_DB = -80.0
 """Mel bands quieter than this count as this quiet, so that silence compares as silence."""
 

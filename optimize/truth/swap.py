@@ -25,6 +25,7 @@ _STAGES = ("encoder", "coarse", "c2f", "decoder")
 FLOOR, ALL = "floor", "all"
 PERIOD_FRAMES = 7
 _UPPER_CODEBOOK = 3
+"""From this codebook on everything is generated, VampNet's default."""
 
 
 @dataclass(frozen=True)

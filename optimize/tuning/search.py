@@ -22,6 +22,8 @@ _SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
 """Of the damage of every block in its worst precision: what a mixture may have."""
 
 _KNAPSACK_UNITS = 1000
+"""Rounded up, each block loses at most a thousandth of what the mixture may have; more units take
+longer, for every block and option."""
 
 SPEED_WEIGHTS = (0.0, 1.0)
 """Size alone, and size and time alike."""

@@ -33,6 +33,7 @@ from vampnet_models.spec import IR_VERSION, OPSET
 DEFAULT_PLAN = Plan()
 
 _OVERHEAD_RUNS = 50
+"""Of a model that does nothing: they take microseconds each."""
 
 _BASE_BYTES = 300_000_000
 _MEMORY_FACTOR = 3
@@ -144,7 +145,7 @@ def harness_overhead_s(place: Place, bind: str = "") -> float:
         np.savez(feeds, x=np.zeros(1, np.float32))
         try:
             with child(path, feeds, place, bind) as process:
-                process.run(5)
+                process.run(5)  # the first ones allocate
                 return stats.percentile(process.run(_OVERHEAD_RUNS), 50)
         except ChildFailed as error:
             why = str(error).removeprefix(f"{path}: ")

@@ -24,8 +24,10 @@ the scheduler spreads them, and caches that others have filled: on two cores, ru
 8 ms for the first 20 to 60 ms."""
 
 _MOST_LEAD_RUNS = 1000
+"""A model of microseconds would fill `_LEAD_S` with tens of thousands of runs in every round."""
 
 _SETTLE_S = 0.005
+"""For the worker threads of the process before: they spin for a while after its run."""
 
 
 @dataclass(frozen=True)

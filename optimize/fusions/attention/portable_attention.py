@@ -16,6 +16,7 @@ from optimize.fusions.rule import Rule
 from optimize.surgery.graph import NoMatch, graph_of, insert, int_of, substitute
 
 _FIRST_OPSET = 23
+"""With it came ONNX's own Attention."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ _ALPHAS = tuple(float(a) for a in np.linspace(0.0, 1.0, 21))
 """0 leaves the activation as it is, 1 gives all its channels the same extremes."""
 
 _LEVELS = 255
+"""Steps between the ends of an 8-bit range."""
+
 _TAIL = 4.0
 """Extremes over root mean square of a normal-like channel; only their ratio to rounding counts."""
 
