@@ -24,8 +24,9 @@ from bench.reliability.judge import (
     judged,
 )
 from bench.reliability.onnx_cases import Case
-from calibration.feeds.chain_feeds import FeedSet, generic_feeds
 from calibration.feeds.checked import read_feeds
+from calibration.feeds.feedset import FeedSet
+from calibration.feeds.generic import generic_feeds
 from calibration.feeds.source import halves
 from calibration.ranges.collect import Terms
 from calibration.ranges.kept_ranges import Store

@@ -14,8 +14,6 @@ from calibration.audio.clips import Clip
 from calibration.feeds.feedset import (
     FeedLabel,
     FeedSet,
-    load_feed_set,
-    save_feed,
 )
 from calibration.feeds.generic import generic_feeds
 from calibration.feeds.states import (
@@ -38,21 +36,6 @@ from vampnet_models.repair.layouts import (
     transformer_feed,
 )
 from vampnet_models.spec import ModelSpec, Role, conditioning_of
-
-__all__ = [
-    "CALIBRATION_SIZES",
-    "EVALUATION_SIZES",
-    "Encoded",
-    "FeedLabel",
-    "FeedSet",
-    "FeedSizes",
-    "at_beat_rate",
-    "encode_clips",
-    "generic_feeds",
-    "load_feed_set",
-    "make_feeds",
-    "save_feed",
-]
 
 _T = TypeVar("_T")
 

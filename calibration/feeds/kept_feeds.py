@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from calibration.audio.clips import Clip
-from calibration.feeds.chain_feeds import Encoded, FeedSet, load_feed_set, save_feed
+from calibration.feeds.chain_feeds import Encoded
+from calibration.feeds.feedset import FeedSet, load_feed_set, save_feed
 from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Reporter

@@ -8,11 +8,11 @@ from calibration.feeds.chain_feeds import (
     CALIBRATION_SHARES,
     CALIBRATION_SIZES,
     EVALUATION_SIZES,
-    FeedSet,
     FeedSizes,
     make_feeds,
 )
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
+from calibration.feeds.feedset import FeedSet
 from calibration.feeds.kept_feeds import FORMAT
 from calibration.feeds.parts import UPSTREAM, part_feeds
 from calibration.feeds.source import Source

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import ChainInputs
+from calibration.feeds.feedset import FeedSet, save_feed
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import profile_feed
 from calibration.feeds.model_feeds import LARGE_BYTES, SEARCH, feeds_key, feeds_of, side_feeds

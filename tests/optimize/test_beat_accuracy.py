@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from calibration.feeds.chain_feeds import FeedLabel, FeedSet
+from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.build import build_variant
 from optimize.recipes import RECIPES
 from optimize.truth.accuracy import compare, reference_truth

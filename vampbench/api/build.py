@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
-from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import prepare_inputs
+from calibration.feeds.feedset import FeedSet
 from calibration.feeds.foresight import longest_feed
 from calibration.feeds.model_feeds import CALIBRATION, EVALUATION, side_feeds, sizes_of
 from calibration.feeds.source import Source

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.feeds.chain_feeds import save_feed
+from calibration.feeds.feedset import save_feed
 from calibration.feeds.lengths import in_step
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from profiles.host import describe_host

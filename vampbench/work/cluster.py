@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from calibration.feeds.chain_feeds import FeedSet
 from calibration.feeds.chain_inputs import ChainInputs
+from calibration.feeds.feedset import FeedSet
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.model_feeds import feeds_key
 from optimize.recipes import find_recipe

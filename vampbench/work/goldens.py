@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.feeds.chain_feeds import FeedSet
+from calibration.feeds.feedset import FeedSet
 from calibration.feeds.lengths import profile_feed
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of

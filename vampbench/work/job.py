@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
-from calibration.feeds.chain_feeds import FeedSet, save_feed
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
+from calibration.feeds.feedset import FeedSet, save_feed
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
 from calibration.feeds.model_feeds import feeds_key, feeds_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibration.feeds.chain_feeds import FeedSet, spread
+from calibration.feeds.chain_feeds import spread
+from calibration.feeds.feedset import FeedSet
 from calibration.ranges.collect import Terms, kept_calibration
 from calibration.ranges.outside import Outside
 from optimize.build import outside_ranges

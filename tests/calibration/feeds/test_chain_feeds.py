@@ -134,8 +134,8 @@ def test_what_is_missing_is_said(
 def test_the_set_survives_a_file(
     chain: dict[Role, tuple[ModelSpec, Session]], encoded: Encoded, tmp_path: Path
 ) -> None:
-    from calibration.feeds.chain_feeds import load_feed_set
     from calibration.feeds.checked import read_feeds
+    from calibration.feeds.feedset import load_feed_set
 
     spec, session = chain[Role.C2F]
     found = make_feeds(spec, encoded, SIZES, session=session)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from calibration.audio.clips import make_clip
-from calibration.feeds.chain_feeds import Encoded, FeedLabel, FeedSet
+from calibration.feeds.chain_feeds import Encoded
+from calibration.feeds.feedset import FeedLabel, FeedSet
 from calibration.feeds.kept_feeds import kept_codes, kept_feeds
 from vampnet_models.progress import Reporter
 from vampnet_models.spec import Role
