@@ -12,11 +12,11 @@ from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, chec
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.cluster import on_cluster
 from vampbench.work.job import Job, run_job
 from vampbench.work.results import missed_of
-from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
 from vampnet_models.records.results import Results
 from vampnet_models.text import a_type
@@ -29,7 +29,7 @@ ALL_TARGETS = ",".join(each.name for each in profilers())
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(JobFolder):
     """What a run did, and where it lies.
 
     Attributes:
@@ -40,7 +40,6 @@ class RunResult:
         warnings: what to beware of, a line each; none by default.
     """
 
-    output: Path
     results: Results = field(repr=False)
     missed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -49,16 +48,6 @@ class RunResult:
     def ok(self) -> bool:
         """Whether everything was done as it was asked."""
         return not self.missed
-
-    @property
-    def results_path(self) -> Path:
-        """results.json."""
-        return Workspace(self.output).results
-
-    @property
-    def report_path(self) -> Path:
-        """The offline HTML report."""
-        return Workspace(self.output).report
 
     def _repr_html_(self) -> str:
         # A report's tools are imported where one is shown: a run has loaded enough.

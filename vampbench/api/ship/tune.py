@@ -11,6 +11,7 @@ from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, chec
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
@@ -29,7 +30,7 @@ ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class TuneResult:
+class TuneResult(JobFolder):
     """What a search chose, and where it lies.
 
     Attributes:
@@ -38,7 +39,6 @@ class TuneResult:
         warnings: what to beware of, a line each; none by default.
     """
 
-    output: Path
     tuning: Tuning = field(repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -51,16 +51,6 @@ class TuneResult:
     def tuning_path(self) -> Path:
         """tune.json."""
         return Workspace(self.output).tuning
-
-    @property
-    def results_path(self) -> Path:
-        """results.json, of the set that was chosen."""
-        return Workspace(self.output).results
-
-    @property
-    def report_path(self) -> Path:
-        """The offline HTML report of the set that was chosen."""
-        return Workspace(self.output).report
 
     def _repr_html_(self) -> str:
         # A report's tools are imported where one is shown: a search has loaded enough.
