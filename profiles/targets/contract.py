@@ -96,7 +96,8 @@ class Target:
     instead: what to choose from where some model of a run has none of `recipes`.
     takes_ort: whether ORT-format files help there. CUDA and an NPU's compiler want the .onnx file.
     stores: the most that stores take of an app; none where nothing is delivered by one.
-    runtimes: those whose operator tables say what a phone takes, first choice first.
+    runtimes: those whose operator tables say what a phone takes, first choice first; without one
+        nothing is told of that.
     notes: sentences on what this target makes of a graph, by the coverage of each runtime.
     """
 

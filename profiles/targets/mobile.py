@@ -118,7 +118,7 @@ def _profile_mobile(examined: Examined, phones: tuple[Target, ...]) -> Estimate:
         required_operators=ort.operators,
         stores=store_fit(zipped.bytes, limits),
         coverage=covered,
-        platforms=tuple(_platform(phone, covered) for phone in phones),
+        platforms=tuple(_platform(phone, covered) for phone in phones if phone.runtimes),
         notes=(*_notes(examined, ort.bytes), *own),
     )
 

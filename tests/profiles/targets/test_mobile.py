@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from profiles.count import packaging
 from profiles.count.examine import examine
 from profiles.targets import mobile
+from profiles.targets.ios import IOS
 from profiles.targets.order import sharing, store_limits
 from tests.profiles import graphs
 from vampnet_models.records.generic import as_json
@@ -136,7 +137,9 @@ def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     assert record["bytes"] == path.stat().st_size
     assert record["ort_bytes"] > 0
     assert set(record["coverage"]) >= {"cpu", "nnapi", "xnnpack", "coreml-mlprogram"}
-    assert [p["platform"] for p in record["platforms"]] == ["android", "android-npu", "ios"]
+    told = [p["platform"] for p in record["platforms"]]
+    assert told == [t.name for t in sharing(mobile.MOBILE) if t.runtimes]
+    assert told[:3] == ["android", "android-npu", "ios"]
     assert any("fixed shapes" in note for note in record["notes"])
     assert any("CoreML has no path for INT8" in note for note in record["notes"])
 
@@ -154,3 +157,11 @@ def test_an_ort_file_that_unfolds_float16_is_pointed_out(tmp_path):
     record = as_json(mobile._profile_mobile(examine(path, {"x": (4, 256)}), sharing(mobile.MOBILE)))
     assert record["ort_bytes"] > 1.5 * record["bytes"]
     assert any("unfolds them to FP32" in note for note in record["notes"])
+
+
+def test_a_target_without_a_table_of_operators_is_estimated_without_it(tmp_path):
+    path = graphs.save(graphs.matmul(), tmp_path / "m.onnx")
+    members = (IOS, replace(IOS, name="web", runtimes=()))
+    found = mobile._profile_mobile(examine(path, {"x": (2, 64)}), members)
+    assert [each.platform for each in found.platforms] == ["ios"]
+    assert found.low_s > 0
