@@ -6,7 +6,7 @@ PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -45,6 +45,9 @@ docs-check: $(VENV)/.installed-dev  ## every command that the documents and the 
 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
+
+results: $(VENV)/.installed-dev .venv-bench/.installed .venv-inc/.installed .venv-tools/.installed  ## every table that depends on the models, made again in hours; goes on where it stopped
+	$(BIN)/python -m bench.everything
 
 test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
 	$(BIN)/python -m bench.machines.arm64

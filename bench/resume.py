@@ -25,6 +25,7 @@ from typing import Any
 
 from profiles.targets.order import profilers
 from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.onnxfile.artifact import write_text
 
 _MEASURED = frozenset({"created", "steps", "chains", "host", "command"})
 """Keys of results.json that hold times, or where and when they were taken."""
@@ -140,6 +141,7 @@ def _main() -> int:
     parser.add_argument("--target", dest="targets", default="cpu,mobile")
     parser.add_argument("--rounds", default="5")
     parser.add_argument("--audio", type=Path, help="default: the built-in sample pack")
+    parser.add_argument("--results", type=Path, help="also write the outcome here")
     parser.add_argument("-o", "--output", type=Path, help="default: a temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vampbench-") as scratch:
@@ -150,7 +152,10 @@ def _main() -> int:
         if options.audio is not None:
             arguments += ["--audio", str(options.audio.resolve())]
         found = resume(arguments, folder, options.kills, options.seed)
-    print(json.dumps(found, indent=1))
+    text = json.dumps(found, indent=1)
+    print(text)
+    if options.results is not None:
+        write_text(options.results, text + "\n")
     return 1 if found["differences"] or found["files"] else 0
 
 

@@ -1,0 +1,1 @@
+"""Everything that is quoted, made again by one command: `make results`."""

@@ -1,0 +1,95 @@
+"""What was made, out of what: a step is stale when any file that counts is another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.everything.steps import Step
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import write_text
+
+Record = dict[str, dict[str, str]]
+"""By step: `read`, the hash of all that it was made of, and of each file that it wrote."""
+
+
+def read_record(path: Path) -> Record:
+    """What was made before; nothing where no file is. Raises InputError where it is torn."""
+    if not path.exists():
+        return {}
+    try:
+        found: Record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: no record of steps; delete it to make all again") from error
+    return found
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Written beside and renamed: a stop leaves the old record or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def hash_of(step: Step, record: Record, root: Path) -> str:
+    """One hash over the step's commands, what it reads, and what the steps before it wrote.
+
+    Raises InputError where a pattern matches nothing: a step never runs on half of its inputs.
+    """
+    before = {name: record.get(name) for name in step.after}
+    known = json.dumps([step.commands, before], sort_keys=True)
+    digest = hashlib.sha256(known.encode())
+    for pattern in step.reads:
+        found = sorted(path for path in root.glob(pattern) if path.is_file())
+        if not found:
+            raise InputError(f"{step.name}: {pattern} is missing, which it is made of")
+        for path in found:
+            if not _is_program(path):  # an environment counts by being there
+                digest.update(f"\n{pattern} {path.name} {_hash(path)}".encode())
+    return digest.hexdigest()
+
+
+def wrote(step: Step, root: Path) -> dict[str, str]:
+    """The hash of each file that the step wrote. Raises InputError where one is missing."""
+    missing = [name for name in step.writes if not (root / name).is_file()]
+    if missing:
+        raise InputError(f"{step.name}: did not write {', '.join(missing)}")
+    return {name: _hash(root / name) for name in step.writes}
+
+
+def reasons(steps: Sequence[Step], record: Record, root: Path) -> dict[str, str]:
+    """Why each stale step is stale, by its name; a step after a stale one is stale too."""
+    found: dict[str, str] = {}
+    for step in steps:
+        why = _why(step, record, root)
+        first = next((name for name in step.after if name in found), None)
+        if why is None and first is not None:
+            why = f"after {first}"
+        if why is not None:
+            found[step.name] = why
+    return found
+
+
+def _why(step: Step, record: Record, root: Path) -> str | None:
+    kept = record.get(step.name)
+    if kept is None:
+        return "not made yet"
+    for name in step.writes:
+        if not (root / name).is_file():
+            return f"{name} is missing"
+        if _hash(root / name) != kept.get(name):
+            return f"{name} is another"
+    try:
+        return None if hash_of(step, record, root) == kept["read"] else "made of other files"
+    except InputError as error:
+        return str(error)
+
+
+def _is_program(path: Path) -> bool:
+    return path.parent.name == "bin"
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

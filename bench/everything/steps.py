@@ -1,0 +1,200 @@
+"""What is made again, by which command, out of what, and in about how many minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.data.sounds import HELD_OUT_RECORDINGS
+
+WORK = "out/results"
+"""Runs and made models, below the repository; not committed."""
+_WEIGHTS = ("vampnet_models/reference/*.pth",)
+_PACK = ("calibration/audio/samples.py",)
+_CODE = tuple(f"{each}/**/*.py" for each in ("vampnet_models", "calibration", "optimize"))
+_RUN = (*_CODE, "profiles/**/*.py", "vampbench/**/*.py")
+_AUDIO = "../shared/audio"
+_HELD_OUT = tuple(f"{_AUDIO}/{name}.ogg" for name in HELD_OUT_RECORDINGS)
+_FULL, _HEARD, _DEMO = f"{WORK}/models", f"{WORK}/heldout", f"{WORK}/demo"
+_BENCH = "bench/results"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of the work: its commands, run in turn in the repository.
+
+    The first word of a command is a program of the environment, or of the system. `writes` and
+    `reads` are below the repository, the latter as globs, each of which must match a file.
+    `after` names the steps whose files it uses: it is made again when they are.
+    """
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    writes: tuple[str, ...]
+    reads: tuple[str, ...]
+    minutes: float
+    after: tuple[str, ...] = ()
+
+
+def _module(name: str, *words: str) -> tuple[str, ...]:
+    return ("python", "-m", name, *words)
+
+
+def _tuning(name: str, *words: str) -> tuple[str, ...]:
+    return ("vampbench", "tune", *words, "--evaluation-audio", _HEARD, "-o", f"{WORK}/tuned/{name}")
+
+
+_TUNED = {
+    "97": ("--min-agreement", "0.97", "--min-si-sdr", "30"),
+    "99": ("--min-agreement", "0.99", "--min-si-sdr", "30"),
+    "first": ("--min-agreement", "0.97", "--min-first-agreement", "0.99"),
+}
+_TOOLS = (".venv-bench/bin/python", ".venv-inc/bin/python")
+
+STEPS: Sequence[Step] = (
+    Step(
+        "held-out",
+        (("mkdir", "-p", _HEARD), ("cp", *_HELD_OUT, _HEARD)),
+        tuple(f"{_HEARD}/{name}.ogg" for name in HELD_OUT_RECORDINGS),
+        _HELD_OUT,
+        0.1,
+    ),
+    Step(
+        "demo",
+        (
+            ("vampbench", "demo", "-o", _DEMO),
+            ("python", "docs/update.py", "--demo", f"{_DEMO}/results.json"),
+        ),
+        ("docs/demo-results.json", f"{_DEMO}/results.json"),
+        (*_WEIGHTS, *_PACK, *_RUN),
+        3,
+    ),
+    Step(
+        "recordings",
+        (
+            ("vampbench", "demo", "--evaluation-audio", _HEARD, "-o", f"{WORK}/recordings"),
+            ("python", "docs/update.py", "--recordings", f"{WORK}/recordings/results.json"),
+        ),
+        ("docs/recordings-results.json",),
+        (*_WEIGHTS, *_PACK, *_RUN),
+        3,
+        ("held-out",),
+    ),
+    Step(
+        "tune",
+        (
+            _tuning("97", *_TUNED["97"]),
+            _tuning("99", *_TUNED["99"]),
+            ("mkdir", "-p", f"{WORK}/encoder"),
+            ("cp", f"{_DEMO}/builtin/codec_encoder.onnx", f"{WORK}/encoder"),
+            _tuning("first", f"{WORK}/encoder", *_TUNED["first"]),
+            (
+                *("python", "docs/update.py", "--tune"),
+                *(f"{WORK}/tuned/{name}/tune.json" for name in _TUNED),
+            ),
+        ),
+        ("docs/tune-results.json",),
+        (*_WEIGHTS, *_PACK, *_RUN),
+        60,
+        ("held-out", "demo"),
+    ),
+    Step(
+        "accuracy",
+        (
+            _module(
+                "bench.accuracy.run",
+                *("--evaluation-audio", _HEARD, "--out", f"{_BENCH}/accuracy.json"),
+            ),
+        ),
+        (f"{_BENCH}/accuracy.json",),
+        (*_WEIGHTS, *_PACK, *_CODE, "bench/accuracy/*.py", *_TOOLS),
+        15,
+        ("held-out",),
+    ),
+    Step(
+        "model-card",
+        (_module("training.evaluate", "--audio", _AUDIO, "--json", f"{_BENCH}/reference.json"),),
+        (f"{_BENCH}/reference.json",),
+        (*_WEIGHTS, *_HELD_OUT, "training/**/*.py"),
+        10,
+    ),
+    Step(
+        "fusion",
+        (_module("bench.fusion"),),
+        (f"{_BENCH}/fusion.json",),
+        (*_WEIGHTS, *_CODE, "bench/fusion.py", ".venv-tools/bin/python"),
+        5,
+    ),
+    Step(
+        "resume",
+        (_module("bench.resume", "--results", f"{_BENCH}/resume.json"),),
+        (f"{_BENCH}/resume.json",),
+        (*_WEIGHTS, *_PACK, *_RUN, "bench/resume.py"),
+        10,
+    ),
+    Step(
+        "qnn",
+        (_module("bench.machines.qnn"),),
+        (f"{_BENCH}/qnn.json",),
+        (*_WEIGHTS, *_PACK, *_CODE, "bench/machines/*.py"),
+        30,
+    ),
+    Step(
+        "arm64",
+        (_module("bench.machines.arm64"),),
+        (f"{_BENCH}/arm64.json",),
+        (*_WEIGHTS, *_PACK, *_CODE, "bench/machines/*.py"),
+        60,
+    ),
+    Step(
+        "full-size-models",
+        (("vampbench", "synth", "--preset", "vampnet", "-o", _FULL),),
+        (f"{_FULL}/coarse.onnx",),
+        ("vampnet_models/**/*.py",),
+        3,
+    ),
+    Step(
+        "full-size",
+        (
+            ("vampbench", "run", _FULL, "--rounds", "5", "-o", f"{WORK}/full-size"),
+            ("python", "docs/update.py", "--full-size", f"{WORK}/full-size/results.json"),
+        ),
+        ("docs/full-size-results.json", f"{WORK}/full-size/results.json"),
+        (*_PACK, *_RUN),
+        20,
+        ("full-size-models",),
+    ),
+    Step(
+        "efficiency",
+        (
+            _module("bench.efficiency", _DEMO),
+            _module("bench.efficiency", f"{WORK}/full-size", "--set", "full size"),
+        ),
+        (f"{_BENCH}/efficiency.json",),
+        ("bench/efficiency.py", "profiles/**/*.py"),
+        20,
+        ("demo", "full-size"),
+    ),
+    Step(
+        "accuracy-full",
+        (
+            _module(
+                "bench.accuracy.run",
+                *(_FULL, "--evaluation-audio", _HEARD, "--out", f"{_BENCH}/accuracy_full.json"),
+                *("--states", "4", "--frames", "100", "--max-memory-gb", "8"),
+            ),
+        ),
+        (f"{_BENCH}/accuracy_full.json",),
+        (*_PACK, *_CODE, "bench/accuracy/*.py", *_TOOLS),
+        90,
+        ("held-out", "full-size-models"),
+    ),
+    Step(
+        "pages",
+        (("python", "docs/update.py"),),
+        ("README.md",),
+        ("docs/*.py", "docs/*-results.json", f"{_BENCH}/*.json"),
+        0.1,
+    ),
+)
+"""In the order of the work; the pages come last, because they quote all others."""
