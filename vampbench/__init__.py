@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vampbench.api.ship.tune import TuneResult, tune
     from vampbench.api.variant import Variant
     from vampbench.api.verify import Verification, verify
-    from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
+    from vampnet_models.errors import InputError, NotApplicable, PromiseMissed, Unforeseen
 
 turn_off()
 
@@ -33,6 +33,7 @@ __all__ = [
     "PromiseMissed",
     "RunResult",
     "TuneResult",
+    "Unforeseen",
     "Variant",
     "Verification",
     "build",
@@ -53,6 +54,7 @@ _PLACES = {
     "Profiled": "vampbench.api.profile",
     "RunResult": "vampbench.api.ship.run",
     "TuneResult": "vampbench.api.ship.tune",
+    "Unforeseen": "vampnet_models.errors",
     "Variant": "vampbench.api.variant",
     "Verification": "vampbench.api.verify",
     "build": "vampbench.api.build",

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from calibration.audio.clips import AudioSet
 from calibration.audio.two_folders import load_audio
+from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
 
 
+@typed
 def split_audio(
     folder: str | Path | None = None,
     *,

@@ -19,7 +19,7 @@ from optimize.build import build_variant, check_memory
 from optimize.origin import check_origin
 from optimize.precision.contract import Needs
 from optimize.recipes import Recipe, find_recipe
-from vampbench.api.bounds import check_within
+from vampbench.api.bounds import check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import AnyModel, Models, as_artifact, paths_of
 from vampbench.api.progress import Heard, Listener
@@ -41,7 +41,6 @@ from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.outputs import check_apart, model_output
 from vampnet_models.progress import Reporter
 from vampnet_models.scratch import scratch_folder
-from vampnet_models.text import a_type
 
 _NATIVE_SUFFIX = ".native.onnx"
 
@@ -69,6 +68,7 @@ class Means:
     native: bool = False
 
 
+@typed
 def build(
     model: AnyModel,
     recipe: str | Recipe,
@@ -98,8 +98,6 @@ def build(
     or the data cannot be used; PromiseMissed where the result is not what the recipe promises.
     """
     check_within("max_memory_bytes", max_memory_bytes, 1, whole=True)
-    if not isinstance(recipe, str | Recipe):
-        raise InputError(f"recipe: is {a_type(recipe)}; give a name, or a Recipe")
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     source = as_source(calibration)
     artifact = as_artifact(model, source.sample_rate_hz)

@@ -10,7 +10,7 @@ from calibration.feeds.feedset import FeedSet
 from calibration.feeds.generic import generic_feeds
 from calibration.feeds.given import Given, InMemory, given_at, given_in_memory
 from calibration.feeds.source import Source
-from vampbench.api.bounds import MOST_STEPS, check_within
+from vampbench.api.bounds import MOST_STEPS, check_within, typed
 from vampbench.api.models import AnyModel, as_artifact
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output
@@ -65,6 +65,7 @@ def _feeding(feeds: Given, judging: bool) -> Source:
     return Source(evaluation_feeds=feeds) if judging else Source(feeds=feeds)
 
 
+@typed
 def feeds_template(
     model: AnyModel, output: str | Path, *, samples: int = 2, seed: int = 0, force: bool = False
 ) -> FeedSet:

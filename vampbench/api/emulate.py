@@ -7,6 +7,7 @@ from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
 from optimize.recipes import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
+from vampbench.api.bounds import typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import AnyModel, as_artifact
 from vampbench.api.progress import Heard, Listener
@@ -16,6 +17,7 @@ from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.scratch import scratch_folder
 
 
+@typed
 def emulate_fp16(
     reference: AnyModel,
     variant: AnyModel,

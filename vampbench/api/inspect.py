@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.runtime import check, record_beside
 from vampnet_models.cache import Json
@@ -45,6 +46,7 @@ class Inspected:
         }
 
 
+@typed
 def inspect(model: str | Path, *, runtime: bool = False, progress: Listener = None) -> Inspected:
     """Look at a model; with `runtime`, read ONNX Runtime's own optimized graph back, too.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from optimize.variant import Variant
+from vampbench.api.bounds import check_within, typed
 from vampnet_models.chain.families import in_family
 from vampnet_models.chain.members import open_all
 from vampnet_models.errors import InputError
@@ -38,12 +39,18 @@ def rate_of(models: Models) -> int | None:
 
 
 def each_of(models: Models) -> tuple[AnyModel, ...]:
-    """One by one: an iterator is read here, once."""
+    """One by one: an iterator is read here, once. Raises InputError for what is no models."""
     if isinstance(models, Artifact | Variant | str | Path):
         return (models,)
+    if not isinstance(models, Iterable):
+        raise InputError(
+            f"models: is {a_type(models)}; give models of `open_models`, or the path of a file or "
+            "folder"
+        )
     return tuple(models.values() if isinstance(models, Mapping) else models)
 
 
+@typed
 def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[str, Artifact]:
     """The .onnx models of a folder, or the one of a file, by name, in the chain's order.
 
@@ -51,6 +58,7 @@ def open_models(path: str | Path, *, sample_rate_hz: int | None = None) -> dict[
     which its file does not tell it. Raises InputError where there is none, or one that cannot be
     read: a model that is missing later would be missed in silence.
     """
+    check_within("sample_rate_hz", sample_rate_hz, 1, whole=True)
     given = Path(path)
     if not given.is_dir():
         artifact = as_artifact(given, sample_rate_hz)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.audio.samples import sample_pack
-from vampbench.api.bounds import check_within
+from vampbench.api.bounds import check_within, typed
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.architectures import synth as seeded
 from vampnet_models.importing.importer import ImportResult, import_models
@@ -16,6 +16,7 @@ from vampnet_models.onnxfile.artifact import Artifact, check_folder, open_artifa
 from vampnet_models.onnxfile.outputs import check_apart
 
 
+@typed
 def import_checkpoints(
     checkpoints: Iterable[str | Path],
     output: str | Path,
@@ -49,6 +50,7 @@ def import_checkpoints(
         )
 
 
+@typed
 def synth(
     output: str | Path, *, preset: str = "small", seed: int = 0, progress: Listener = None
 ) -> dict[str, Artifact]:

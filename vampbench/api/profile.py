@@ -15,7 +15,7 @@ from profiles.measure.rounds import Plan
 from profiles.place import Place
 from profiles.profile import profile_variants
 from profiles.targets.order import check_cores, parse_targets
-from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_within
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import Models, as_artifact, each_of
@@ -106,6 +106,7 @@ class Profiled:
         return html_of(model, f"{name} and its variants", (cpu,), self.warnings)
 
 
+@typed
 def profile(
     models: Models,
     *,
@@ -166,6 +167,7 @@ def profile(
     return Profiled(given, chosen, records, describe_host(), (*heard.warnings, *found))
 
 
+@typed
 def read_profile(path: str | Path) -> Timed:
     """What `vampbench profile -o` or `run` wrote. Raises InputError where it is no such file."""
     return read_timed(Path(path))

@@ -13,7 +13,7 @@ from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth, status_of, unbounded
 from optimize.truth.golden import load_golden, save_golden
 from optimize.variant import read_record, record_path
-from vampbench.api.bounds import check_threads, check_within
+from vampbench.api.bounds import check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
@@ -110,6 +110,7 @@ class Verification:
         return html_of(model, title, (*instead, *self.accuracy.notes), self.warnings)
 
 
+@typed
 def verify(
     reference: AnyModel,
     variant: AnyModel,

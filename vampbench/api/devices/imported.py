@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from profiles.imported.times import import_profile as read
+from vampbench.api.bounds import typed
 from vampnet_models.records.files import read_record, write_record
 from vampnet_models.records.generic import IMPORTED
 from vampnet_models.records.imported import Imported, ImportedFile
 
 
+@typed
 def import_profile(
     files: Iterable[str | Path],
     *,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.origin import check_origin
-from vampbench.api.bounds import check_within
+from vampbench.api.bounds import check_within, typed
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
@@ -51,6 +51,7 @@ class Fixed:
         }
 
 
+@typed
 def make_static(
     model: str | Path, output: str | Path, *, frames: int | None = None, batch: int = 1
 ) -> Fixed:
@@ -74,6 +75,7 @@ def make_static(
     return Fixed(target, open_artifact(target).bytes, shapes, found.unresolved)
 
 
+@typed
 def make_dynamic(
     model: str | Path, output: str | Path, *, progress: Listener = None
 ) -> freeing.Dynamic:

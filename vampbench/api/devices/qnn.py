@@ -11,7 +11,7 @@ from calibration.feeds.lengths import short_states
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from profiles.host import describe_host
 from profiles.targets.qnn import PACKAGE, SOCS, compile_variant, unavailable
-from vampbench.api.bounds import MOST_STEPS, check_within
+from vampbench.api.bounds import MOST_STEPS, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
 from vampbench.api.models import AnyModel, as_artifact
@@ -59,6 +59,7 @@ class OnQnn:
         )
 
 
+@typed
 def qnn(
     reference: AnyModel,
     variants: Sequence[AnyModel] = (),

@@ -8,7 +8,7 @@ from pathlib import Path
 from calibration.audio.load import read_audio
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
 from profiles.report.views.read import read_results
-from vampbench.api.bounds import check_within
+from vampbench.api.bounds import check_within, typed
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.listening import write_wav
 from vampnet_models.cache import Json
@@ -56,6 +56,7 @@ class Compared:
         return {"output": str(self.output), "files": [asdict(each) for each in self.files]}
 
 
+@typed
 def compare(
     recording: str | Path,
     run: str | Path,

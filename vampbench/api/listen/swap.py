@@ -9,7 +9,7 @@ from pathlib import Path
 from calibration.audio.clips import AudioSet
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.truth.swap import SwapRow, swap_table
-from vampbench.api.bounds import MOST_STEPS, check_threads, check_within
+from vampbench.api.bounds import MOST_STEPS, check_threads, check_within, typed
 from vampbench.api.data import as_source
 from vampbench.api.listen.vamp import find_stages, open_chain
 from vampbench.api.models import Models
@@ -18,6 +18,7 @@ from vampnet_models.cache import Json
 from vampnet_models.chain.families import family_of_chain
 from vampnet_models.chain.pipeline import Chain, encode
 from vampnet_models.chain.tokens import Codes, SamplingOptions
+from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Reporter
@@ -61,6 +62,7 @@ class Swapped:
         }
 
 
+@typed
 def swap(
     models: Models,
     variants: Models,
@@ -80,6 +82,8 @@ def swap(
     InputError when a stage has no model, or there is no usable audio.
     """
     heard, source = Heard(progress), as_source(audio)
+    if source.feeds is not None:
+        raise InputError(f"{audio}: holds feeds, which no chain hears; give recordings")
     check_within("clips", clips, 1, MOST_STEPS, whole=True)
     check_within("steps", steps, 1, MOST_STEPS, whole=True)
     check_threads(threads)

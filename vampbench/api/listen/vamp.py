@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration.audio.clips import Clip
 from calibration.audio.load import read_audio
-from vampbench.api.bounds import MOST_STEPS, check_threads, check_within
+from vampbench.api.bounds import MOST_STEPS, check_threads, check_within, typed
 from vampbench.api.listen.beats import check_tracker, codec_frames, track_beats
 from vampbench.api.models import Models, each_of, paths_of, rate_of
 from vampbench.api.progress import Heard, Listener
@@ -111,6 +111,7 @@ class Vamped:
         return kept | {"output": str(self.output)}
 
 
+@typed
 def vamp(
     recording: str | Path,
     output: str | Path,

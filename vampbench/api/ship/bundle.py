@@ -16,6 +16,7 @@ from profiles.place import cpu
 from profiles.report.views.read import not_ended, read_results
 from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
+from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
 from vampbench.work.chosen import chosen_for
 from vampbench.work.job import Job, run_job
@@ -65,6 +66,7 @@ class Bundle:
         return text_of(f"For {self.manifest.target}: {self.output}", lines, self.warnings)
 
 
+@typed
 def bundle(
     run: str | Path | None,
     target: str,
@@ -121,6 +123,7 @@ def bundle(
     return Bundle(out, manifest, digest, results, tuple(heard.warnings))
 
 
+@typed
 def check(folder: str | Path, *, manifest_sha256: str | None = None) -> selfcheck.Report:
     """Verify a bundle again: hashes, then tokens and sound as its manifest promises.
 

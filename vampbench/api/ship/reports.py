@@ -17,6 +17,7 @@ from profiles.report.comparison import write_comparison
 from profiles.report.render import render_report
 from profiles.report.views.changes import Changes
 from profiles.report.views.read import load_results, read_results, results_path
+from vampbench.api.bounds import typed
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
@@ -53,6 +54,7 @@ class Overview:
         }
 
 
+@typed
 def overview(run: str | Path) -> Overview:
     """Summarise what `run` or `tune` wrote: its results.json alone is read, no model is opened.
 
@@ -69,6 +71,7 @@ def overview(run: str | Path) -> Overview:
     )
 
 
+@typed
 def write_report(
     run: str | Path, output: str | Path | None = None, *, tuned: str | Path | None = None
 ) -> Path:
@@ -87,6 +90,7 @@ def write_report(
     return target
 
 
+@typed
 def compare_runs(
     then: str | Path,
     now: str | Path,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES, RECIPES
 from profiles.targets.order import check_cores, parse_targets, profilers
-from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
@@ -57,6 +57,7 @@ class RunResult(JobFolder):
         return "".join(html_of(m, m.name, where, self.warnings) for m in self.results.models)
 
 
+@typed
 def run(
     models: Models | None,
     output: str | Path,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optimize.tuning.goal import SearchGoal
 from profiles.place import cpu
-from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within
+from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
@@ -69,6 +69,7 @@ class TuneResult(JobFolder):
         return text_of(f"Tuned: {self.output}", lines, self.warnings)
 
 
+@typed
 def tune(
     models: Models | None,
     output: str | Path,
