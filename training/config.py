@@ -13,7 +13,7 @@ N_COARSE = 4
 CODEC_KWARGS: dict[str, object] = {
     "encoder_dim": 12,
     "encoder_rates": [2, 6, 8, 8],
-    "decoder_dim": 128,
+    "decoder_dim": 192,
     "decoder_rates": [6, 4, 4, 2, 2, 2],
     "n_codebooks": 14,
     "codebook_size": 1024,
@@ -63,7 +63,7 @@ class Stage:
     warmup_steps: int = 50
 
 
-AUTOENCODER = Stage("autoencoder", 6e-4, 6000, 6000.0, 2700.0, batch=5, frames=21)
+AUTOENCODER = Stage("autoencoder", 6e-4, 16000, 14000.0, 5700.0, batch=8, frames=21)
 JOINT = Stage("joint", 2.5e-4, 3000, 3000.0, 900.0, batch=5, frames=21)
 DECODER = Stage("decoder", 3e-4, 2500, 3000.0, 1300.0, batch=5, frames=21)
 COARSE = Stage("coarse", 1.5e-3, 6000, 1500.0, 720.0, batch=4, frames=172)

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 
 from training.config import N_COARSE, SAMPLE_RATE_HZ
 from training.data.audio import Audio
-from training.data.tokens import encode, held_out_recordings
+from training.data.held_out import held_out_recordings
+from training.data.tokens import encode
 from training.evaluate import SHIPPED, load_codec
 from training.figures.evaluate_codec import reconstruct
 from training.figures.metrics import HOP, MEL_FLOOR_DB, log_mel_db

@@ -10,14 +10,18 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import torch
 
 from training import config
 from training.config import Stage
-from training.data.pool import Pool, cached_pool
-from training.data.tokens import TokenSet, cached_tokens
+from training.data.audio import Audio
+from training.data.held_out import excerpts
+from training.data.pool import Amounts, Pool, build_pool, cached_pool
+from training.data.scores import Work, cached_scores
+from training.data.tokens import TokenSet, as_set, cached_tokens, encode, fresh_tokens, pool_tokens
 from training.networks.codec import Codec
 from training.networks.quantizer_init import fit_quantizer
 from training.networks.snake import compile_snake
@@ -29,7 +33,10 @@ from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
 _STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
-POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS, FRESH_ARRANGEMENTS = 40, 40, 8, 30
+# 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
+POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)
+VALIDATION_TRACKS, VALIDATION_S = 12, 4.0
+TOKEN_VALIDATION_TRACKS, TOKEN_VALIDATION_S = 16, 12.0
 FIT_CROPS, FIT_FRAMES = 480, 86
 
 
@@ -40,12 +47,12 @@ def _codec_from(path: Path) -> Codec:
     return codec
 
 
-def _train_codec(pool: Pool, work: Path) -> None:
+def _train_codec(pool: Pool, validation: list[Audio], work: Path) -> None:
     """Autoencoder, fitted quantizer, both together; tokens of `codec_frozen.pth` are final."""
     if (work / "codec_frozen.pth").exists():
         return
     codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
-    train_autoencoder(codec, pool, config.AUTOENCODER, work)
+    train_autoencoder(codec, pool, validation, config.AUTOENCODER, work)
     fitted = work / "fitted.state"
     if fitted.exists():
         codec.load_state_dict(torch.load(fitted, weights_only=True))
@@ -54,16 +61,21 @@ def _train_codec(pool: Pool, work: Path) -> None:
         left = fit_quantizer(codec, latents, config.SEED)
         print("latent variance left after each codebook:", [round(x, 3) for x in left])
         write(fitted, codec.state_dict())
-    train_joint(codec, pool, config.JOINT, work)
+    train_joint(codec, pool, validation, config.JOINT, work)
     # Rounded here, before any token is made: what ships is what the transformers learn from.
     save_original(work / "codec_frozen.pth", codec.state_dict(), config.CODEC_KWARGS, half=True)
 
 
 def _transformer(
-    codec: Codec, kwargs: dict[str, object], tokens: TokenSet, stage: Stage, work: Path
+    codec: Codec,
+    kwargs: dict[str, object],
+    tokens: TokenSet,
+    validation: list[Audio],
+    stage: Stage,
+    work: Path,
 ) -> None:
     model = VampNet(codec.codebooks(), **kwargs)  # type: ignore[arg-type]
-    train_transformer(model, tokens, stage, work)
+    train_transformer(model, tokens, [encode(codec, x) for x in validation], stage, work)
     save_original(work / f"{stage.name}.pth", model.state_dict(), kwargs, half=True)
 
 
@@ -91,27 +103,40 @@ def _main() -> None:
     if {"codec", "decoder"} & set(options.stages):
         compile_snake()
 
+    def works() -> list[Work]:
+        return cached_scores(work / "scores.npz")
+
     def pool() -> Pool:
-        path = work / "pool.npz"
         return cached_pool(
-            path, options.audio, config.SEED, POOL_ARRANGEMENTS, POOL_MELODIES, POOL_PACKS
+            work / "pool.npz", lambda: build_pool(options.audio, works(), config.SEED, POOL)
         )
 
     def codec() -> Codec:
         return _codec_from(work / "codec_frozen.pth")
 
     def tokens() -> TokenSet:
-        path = work / "tokens.npz"
-        return cached_tokens(path, codec, pool, options.audio, FRESH_ARRANGEMENTS)
+        return cached_tokens(
+            work / "tokens.npz",
+            lambda: as_set(
+                chain(pool_tokens(codec(), pool()), fresh_tokens(codec(), works(), options.audio))
+            ),
+        )
+
+    def validation(count: int, duration_s: float) -> list[Audio]:
+        return excerpts(works(), "validation", count, duration_s)
+
+    def transformer(kwargs: dict[str, object], stage: Stage) -> None:
+        judged = validation(TOKEN_VALIDATION_TRACKS, TOKEN_VALIDATION_S)
+        _transformer(codec(), kwargs, tokens(), judged, stage, work)
 
     steps: dict[str, Callable[[], object]] = {
-        "codec": lambda: _train_codec(pool(), work),
+        "codec": lambda: _train_codec(pool(), validation(VALIDATION_TRACKS, VALIDATION_S), work),
         "tokens": tokens,
-        "decoder": lambda: train_decoder(codec(), pool(), config.DECODER, work),
-        "coarse": lambda: _transformer(
-            codec(), config.COARSE_KWARGS, tokens(), config.COARSE, work
+        "decoder": lambda: train_decoder(
+            codec(), pool(), validation(VALIDATION_TRACKS, VALIDATION_S), config.DECODER, work
         ),
-        "c2f": lambda: _transformer(codec(), config.C2F_KWARGS, tokens(), config.C2F, work),
+        "coarse": lambda: transformer(config.COARSE_KWARGS, config.COARSE),
+        "c2f": lambda: transformer(config.C2F_KWARGS, config.C2F),
         "export": lambda: _export(work),
     }
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -50,7 +50,7 @@ def test_melody_has_the_length_asked_for() -> None:
 
 def test_held_out_names_are_disjoint() -> None:
     assert not set(sounds.TRAIN_RECORDINGS) & set(sounds.HELD_OUT_RECORDINGS)
-    assert set(sounds.HELD_OUT_RECORDINGS) == {"brahms", "trumpet"}
+    assert set(sounds.HELD_OUT_RECORDINGS) == {"brahms", "trumpet", "speech"}
     assert not set(sounds._HELD_OUT_SOUNDS) & set(sounds._UNUSED_SOUNDS)
     assert "humpback" not in sounds.TRAIN_RECORDINGS
 
@@ -111,6 +111,21 @@ def test_a_unigram_model_gains_nothing_over_the_unigram() -> None:
     assert figures["unigram_nats"] == pytest.approx(math.log(40), abs=1.9)
     assert figures["chance_nats"] == pytest.approx(math.log(1024))
     assert figures["accuracy"] == figures["unigram_accuracy"]
+    assert figures["own_gain_nats"] < figures["gain_nats"]
+
+
+def test_own_entropy_and_near_ties_are_those_of_what_was_made() -> None:
+    # Forty equally frequent tokens, and logits of which the two best are the same.
+    tracks = [np.stack([np.arange(400) % 40] * 3)]
+    heard = [(track, np.ones(track.shape[1], bool)) for track in tracks]
+    even = np.full((3, 1024), 1 / 1024)
+    figures = token_figures(_Unigram(even), heard, even)  # type: ignore[arg-type]
+    assert figures["own_entropy_nats"] == pytest.approx(math.log(40))
+    assert figures["own_gain_nats"] == pytest.approx(math.log(40) - math.log(1024), abs=1e-4)
+    assert figures["near_ties"] == 1.0
+    sure = np.full((3, 1024), 0.5 / 1023)
+    sure[:, 7] = 0.5
+    assert token_figures(_Unigram(sure), heard, sure)["near_ties"] == 0.0  # type: ignore[arg-type]
 
 
 def test_silent_frames_are_not_counted() -> None:

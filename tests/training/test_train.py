@@ -39,13 +39,15 @@ def one_thread() -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, list[dict[str, float]]]:
     codec = Codec(**tiny.CODEC_KWARGS)
     stage = tiny.stage("autoencoder", STEPS, 2e-3, frames=4)
-    log = train_autoencoder(codec, tiny.pool(), stage, tmp_path_factory.mktemp("ae"))
+    log = train_autoencoder(codec, tiny.pool(), tiny.tracks(), stage, tmp_path_factory.mktemp("ae"))
     return codec, log
 
 
 def _falls(log: list[dict[str, float]], by: float) -> None:
-    assert len(log) == STEPS // 20
-    assert log[-1]["loss"] < by * log[0]["loss"], log
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert len(losses) == STEPS // 20
+    assert losses[-1] < by * losses[0], log
+    assert [entry["step"] for entry in log if "score" in entry] == [STEPS]
 
 
 def test_autoencoder_learns_in_its_first_steps(
@@ -78,7 +80,9 @@ def test_decoder_learns_and_the_tokens_stay(
     fit_quantizer(codec, latents_of(codec, pool, 20, 40, 0), seed=0)
     audio = torch.from_numpy(np.float32(pool.tracks["melodies"][0][: 768 * 20]))[None, None]
     codes, decoded = codec.encode(audio), codec.decode(codec.encode(audio))
-    log = train_decoder(codec, pool, tiny.stage("decoder", STEPS, 2e-3, frames=4), tmp_path)
+    log = train_decoder(
+        codec, pool, tiny.tracks(), tiny.stage("decoder", STEPS, 2e-3, frames=4), tmp_path
+    )
     _falls(log, 1.0)
     assert torch.equal(codec.encode(audio), codes)
     assert not torch.allclose(codec.decode(codes), decoded)
@@ -92,10 +96,13 @@ def test_joint_stage_learns_without_growing_and_revives(
     fit_quantizer(codec, latents_of(codec, pool, 20, 40, 0), seed=0)
     projections = codec.quantizer.quantizers[0].in_proj.weight_v.detach().clone()
     table = codec.quantizer.quantizers[0].codebook.weight.detach().clone()
-    log = train_joint(codec, pool, tiny.stage("joint", STEPS, 1e-3, frames=4), tmp_path)
+    log = train_joint(
+        codec, pool, tiny.tracks(), tiny.stage("joint", STEPS, 1e-3, frames=4), tmp_path
+    )
     _falls(log, 1.0)
-    assert log[-1]["codebook"] < log[0]["codebook"]
-    assert 0.7 < log[-1]["latent_rms"] / log[0]["latent_rms"] < 1.4
+    first, last = log[0], log[-2]
+    assert last["codebook"] < first["codebook"]
+    assert 0.7 < last["latent_rms"] / first["latent_rms"] < 1.4
     assert not torch.equal(codec.quantizer.quantizers[0].codebook.weight, table)
     assert torch.equal(codec.quantizer.quantizers[0].in_proj.weight_v, projections)
 
@@ -131,7 +138,9 @@ def _transformer() -> VampNet:
 
 def test_transformer_learns_in_its_first_steps(tmp_path: Path) -> None:
     stage = tiny.stage("coarse", STEPS, 3e-3, frames=32)
-    _falls(train_transformer(_transformer(), _repeating_tokens(), stage, tmp_path), 0.97)
+    data = _repeating_tokens()
+    validation = data.tracks["arrangements"][:2]
+    _falls(train_transformer(_transformer(), data, validation, stage, tmp_path), 0.97)
 
 
 def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
@@ -150,7 +159,9 @@ def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
 
         (tmp_path / folder).mkdir(exist_ok=True)
         try:
-            loop.run_stage(stage, module, optimizer, step_loss, tmp_path / folder)
+            loop.run_stage(
+                stage, module, optimizer, step_loss, lambda _: {"score": 0.0}, tmp_path / folder
+            )
         finally:
             loop.STOP.clear()
         return module
@@ -160,6 +171,29 @@ def test_resumed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
         run("broken", stop_at=5)
     resumed = run("broken", stop_at=-1)
     torch.testing.assert_close(resumed.weight, whole.weight, rtol=0, atol=0)
+
+
+def test_the_best_judged_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_VALIDATE_EVERY_S", 0.0)
+    module = torch.nn.Linear(1, 1, bias=False)
+    seen: list[torch.Tensor] = []
+
+    def validate(average: torch.nn.Module) -> dict[str, float]:
+        weight = average.weight.detach().clone()
+        seen.append(weight)
+        return {"score": -abs(len(seen) - 4.0)}
+
+    loop.run_stage(
+        tiny.stage("line", 8, 1e-2, frames=1),
+        module,
+        torch.optim.SGD(module.parameters()),
+        lambda _: (module.weight.square().sum() + module.weight.sum(), {}),
+        validate,
+        tmp_path,
+    )
+    assert len(seen) == 9
+    torch.testing.assert_close(module.weight, seen[3], rtol=0, atol=0)
+    assert not torch.equal(seen[3], seen[-1])
 
 
 def test_half_checkpoint_round_trips(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.config import Stage
+from training.data.audio import Audio
 from training.data.pool import Pool
 from training.data.synth import melody
 
@@ -25,6 +26,11 @@ def pool() -> Pool:
     """Four seconds of one melody."""
     rng = np.random.default_rng(3)
     return Pool({"melodies": [0.1 * melody(rng, 4 * 44100)]}, {"melodies": 1.0})
+
+
+def tracks() -> list[Audio]:
+    """One second of it, as the validation side."""
+    return [np.float32(pool().tracks["melodies"][0][: 768 * 57])]
 
 
 def stage(name: str, steps: int, lr: float, frames: int) -> Stage:

@@ -11,8 +11,8 @@ import soxr
 from training.config import SAMPLE_RATE_HZ
 from training.data.audio import Audio, normalise
 
-TRAIN_RECORDINGS = ("fishin", "vibeace", "robin", "speech")
-HELD_OUT_RECORDINGS = ("brahms", "trumpet")
+TRAIN_RECORDINGS = ("fishin", "vibeace", "robin")
+HELD_OUT_RECORDINGS = ("brahms", "trumpet", "speech")
 # One of every kind, so that a held-out arrangement has drums, a bass, notes and a loop.
 _HELD_OUT_SOUNDS = (
     "ambi_piano",

@@ -1,8 +1,8 @@
-"""Token tracks of both sides of the split, and random windows of them."""
+"""Token tracks of the training side, and random windows of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,17 @@ from torch import Tensor
 
 from training.data.arrange import arrangement
 from training.data.audio import Audio
-from training.data.pool import TRACK_S, Pool
-from training.data.sounds import HELD_OUT_RECORDINGS, recordings, sounds
+from training.data.pool import TRACK_S, Pool, renditions
+from training.data.scores import Work
+from training.data.sounds import sounds
 from training.networks.codec import Codec
 from vampnet_models.chain.tokens import Codes
 
-_KIND_WEIGHTS = {"arrangements": 0.55, "recordings": 0.25, "melodies": 0.1, "pack": 0.1}
-# Seeds of the three sets of arrangements: far apart, so that no seed serves twice.
-TOKEN_SEED, HELD_OUT_SEED = 5_000_000, 9_000_000
+# Noise, drums and speech are for the codec: their tokens are nearly unpredictable.
+_KIND_WEIGHTS = {"renditions": 0.72, "arrangements": 0.14, "recordings": 0.08, "melodies": 0.06}
+# Seeds of what is rendered for the tokens alone: far from the pool's, so that none serves twice.
+TOKEN_SEED = 5_000_000
+FRESH_RENDITIONS, FRESH_ARRANGEMENTS = 700, 40
 
 
 def encode(codec: Codec, audio: Audio) -> Codes:
@@ -62,44 +65,42 @@ class TokenSet:
         return torch.from_numpy(np.stack(picked))
 
 
-def training_tokens(codec: Codec, pool: Pool, folder: Path, n_arrangements: int) -> TokenSet:
-    """The pool's tracks and fresh arrangements."""
+def pool_tokens(codec: Codec, pool: Pool) -> Iterator[tuple[str, Codes]]:
+    """The kind and the codes of the pool's tracks."""
+    for kind in _KIND_WEIGHTS:
+        for track in pool.tracks[kind]:
+            yield kind, encode(codec, track)
+
+
+def fresh_tokens(codec: Codec, works: list[Work], folder: Path) -> Iterator[tuple[str, Codes]]:
+    """The kind and the codes of tracks that are rendered for the tokens alone: 6 hours."""
+    for audio in renditions(works, "train", FRESH_RENDITIONS, TOKEN_SEED):
+        yield "renditions", encode(codec, audio)
     loops = sounds(folder, held_out=False)
-    tracks = {kind: [encode(codec, t) for t in audio] for kind, audio in pool.tracks.items()}
-    fresh: Iterable[Audio] = (
-        arrangement(loops, TOKEN_SEED + index, TRACK_S) for index in range(n_arrangements)
-    )
-    tracks["arrangements"] += [encode(codec, track) for track in fresh]
-    return TokenSet(tracks)
+    for index in range(FRESH_ARRANGEMENTS):
+        yield "arrangements", encode(codec, arrangement(loops, TOKEN_SEED + index, TRACK_S))
 
 
-def held_out_recordings(folder: Path) -> dict[str, Audio]:
-    """The recordings that no stage has seen, at -24 LUFS."""
-    return recordings(folder, HELD_OUT_RECORDINGS)
+def as_set(tracks: Iterable[tuple[str, Codes]]) -> TokenSet:
+    """The tracks by kind."""
+    by_kind: dict[str, list[Codes]] = {}
+    for kind, codes in tracks:
+        by_kind.setdefault(kind, []).append(codes)
+    return TokenSet(by_kind)
 
 
-def held_out_arrangements(folder: Path, count: int) -> list[Audio]:
-    """Arrangements of sounds that no stage has seen."""
-    loops = sounds(folder, held_out=True)
-    return [arrangement(loops, HELD_OUT_SEED + index, TRACK_S) for index in range(count)]
-
-
-def cached_tokens(
-    path: Path, codec: Callable[[], Codec], pool: Callable[[], Pool], folder: Path, count: int
-) -> TokenSet:
-    """`training_tokens`, kept in one `.npz` file; codec and pool are asked for only to make it."""
+def cached_tokens(path: Path, make: Callable[[], TokenSet]) -> TokenSet:
+    """`make()`, kept in one `.npz` file."""
     if not path.exists():
-        made = training_tokens(codec(), pool(), folder, count)
         arrays = {
-            f"{kind}/{index:03d}": track.astype(np.int16)
-            for kind, tracks in made.tracks.items()
+            f"{kind}/{index:04d}": track.astype(np.int16)
+            for kind, tracks in make().tracks.items()
             for index, track in enumerate(tracks)
         }
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, allow_pickle=False, **arrays)
         partial.replace(path)
-    tracks: dict[str, list[Codes]] = {kind: [] for kind in _KIND_WEIGHTS}
-    with np.load(path) as arrays:
-        for name in sorted(arrays.files):
-            tracks[name.split("/")[0]].append(arrays[name].astype(np.int64))
-    return TokenSet(tracks)
+    with np.load(path) as stored:
+        return as_set(
+            (name.split("/")[0], stored[name].astype(np.int64)) for name in sorted(stored.files)
+        )

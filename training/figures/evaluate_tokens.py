@@ -20,6 +20,8 @@ _WINDOW_FRAMES = 173
 # Places in the sampling schedule, spread evenly: the mask ratios are cos(pi r / 2).
 _PLACES = (0.0625, 0.1875, 0.3125, 0.4375, 0.5625, 0.6875, 0.8125, 0.9375)
 _SEED = 11
+# As the workbench counts them (`optimize.truth`).
+_NEAR_TIE_NATS = 0.1
 # Silence has one code that any model predicts: it would only flatter the gain.
 _AUDIBLE_RMS = 10.0 ** (-60.0 / 20.0)
 
@@ -32,15 +34,34 @@ def audible(audio: Audio) -> NDArray[np.bool_]:
 
 
 class TokenFigures(TypedDict):
-    """Means over masked positions, every place of the schedule weighing the same."""
+    """Means over masked positions, every place of the schedule weighing the same.
+
+    `unigram_nats`: the cross-entropy of the training side's unigram; `own_entropy_nats`: the
+    entropy of these tracks' own unigram, a harder yardstick; gains are what the model is below.
+    `near_ties`: the share of positions whose two best logits are less than 0.1 nats apart."""
 
     cross_entropy_nats: float
     unigram_nats: float
+    own_entropy_nats: float
     chance_nats: float
     gain_nats: float
+    own_gain_nats: float
+    near_ties: float
     accuracy: float
     unigram_accuracy: float
     positions: int
+
+
+def own_entropy_nats(tracks: list[tuple[Codes, NDArray[np.bool_]]], first: int, last: int) -> float:
+    """Entropy of the tracks' own tokens in the heard frames, mean over codebooks first to last.
+
+    The plug-in estimate: of few tokens it is too small, and a gain over it too modest."""
+    heard = np.concatenate([codes[:, loud] for codes, loud in tracks], axis=1)
+    entropies = []
+    for row in heard[first:last]:
+        share = np.unique(row, return_counts=True)[1] / len(row)
+        entropies.append(-(share * np.log(share)).sum())
+    return float(np.mean(entropies))
 
 
 @torch.no_grad()
@@ -56,7 +77,7 @@ def token_figures(
     n_codebooks = len(model.tables)
     log_unigram = torch.from_numpy(np.log(unigram[model.n_conditioning : n_codebooks])).float()
     generator = torch.Generator().manual_seed(_SEED)
-    sums = {place: np.zeros(5) for place in _PLACES}
+    sums = {place: np.zeros(6) for place in _PLACES}
     for track, heard in tracks:
         for start in range(0, track.shape[1], _WINDOW_FRAMES):
             codes = torch.from_numpy(track[None, :n_codebooks, start : start + _WINDOW_FRAMES])
@@ -68,20 +89,26 @@ def token_figures(
                 logits = model(masked(codes, mask)).transpose(1, 2)[chosen]
                 columns = torch.arange(chosen.shape[1])[None][chosen] % model.n_predicted
                 rows = log_unigram[columns]
+                best = logits.topk(2, 1).values
                 sums[place] += [
                     float(functional.cross_entropy(logits, target, reduction="sum")),
                     float(functional.nll_loss(rows, target, reduction="sum")),
                     float((logits.argmax(1) == target).sum()),
                     float((rows.argmax(1) == target).sum()),
+                    float((best[:, 0] - best[:, 1] < _NEAR_TIE_NATS).sum()),
                     len(target),
                 ]
-    means = np.mean([total[:4] / total[4] for total in sums.values()], axis=0)
+    means = np.mean([total[:5] / total[5] for total in sums.values()], axis=0)
+    own = own_entropy_nats(tracks, model.n_conditioning, n_codebooks)
     return {
         "cross_entropy_nats": float(means[0]),
         "unigram_nats": float(means[1]),
+        "own_entropy_nats": own,
         "chance_nats": math.log(model.vocab_size),
         "gain_nats": float(means[1] - means[0]),
+        "own_gain_nats": own - float(means[0]),
+        "near_ties": float(means[4]),
         "accuracy": float(means[2]),
         "unigram_accuracy": float(means[3]),
-        "positions": int(sum(total[4] for total in sums.values())),
+        "positions": int(sum(total[5] for total in sums.values())),
     }

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from optimize.truth.audio_metrics import si_sdr_db
 from training.config import HOP_SAMPLES, SEED, Stage
+from training.data.audio import Audio
 from training.data.pool import Pool, batch
 from training.figures.mel import mel_filters
+from training.figures.metrics import log_mel_distance_db
 from training.networks.codec import Codec, unit_variance_init
-from training.stages.loop import run_stage
+from training.stages.loop import Validate, run_stage
 
 _STFT_SIZES = (2048, 512, 128)
 _MEL_BANDS = ((2048, 80), (512, 40))
@@ -73,19 +76,16 @@ def _reconstruction_losses(decoded: Tensor, target: Tensor) -> dict[str, Tensor]
 
 
 # A natural-log unit of mel power is 4.3 dB, hence its smaller weight.
-_WEIGHTS = {"complex": 4.0, "mel": 1.0, "wave": 4.0}
-# The tokens are final by then and bound the phase that can be had; colour can still be won.
-_DECODER_WEIGHTS = {"complex": 4.0, "mel": 2.0, "wave": 4.0}
+_WEIGHTS = {"complex": 4.0, "mel": 2.0, "wave": 4.0}
+_CLIP = 20.0
 # As the original codec was trained.
 BETAS = (0.8, 0.99)
 
 
-def weighted(
-    decoded: Tensor, target: Tensor, weights: dict[str, float] = _WEIGHTS
-) -> tuple[Tensor, dict[str, float]]:
+def weighted(decoded: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
     """The reconstruction loss of `[b, 1, samples]` pairs, and its terms."""
     terms = _reconstruction_losses(decoded, target)
-    loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    loss = torch.stack([_WEIGHTS[name] * term for name, term in terms.items()]).sum()
     return loss, {name: term.item() for name, term in terms.items()}
 
 
@@ -100,8 +100,39 @@ def _batches(pool: Pool, stage: Stage) -> Callable[[int], tuple[Tensor, np.rando
     return draw
 
 
+def reconstruction_figures(
+    tracks: list[Audio], reconstruct: Callable[[nn.Module, Tensor], Tensor]
+) -> Validate:
+    """Mean SI-SDR and log-mel distance of `tracks`; the score weighs a dB of either the same.
+
+    `reconstruct(codec, audio)` maps `[1, 1, samples]` to the same shape.
+    """
+
+    def validate(codec: nn.Module) -> dict[str, float]:
+        rows = []
+        for track in tracks:
+            heard = reconstruct(codec, torch.from_numpy(track)[None, None])[0, 0].numpy()
+            rows.append((si_sdr_db(track, heard), log_mel_distance_db(heard, track)))
+        si_sdr, log_mel = (float(value) for value in np.mean(rows, axis=0))
+        return {"si_sdr_db": si_sdr, "log_mel_db": log_mel, "score": si_sdr - 2.0 * log_mel}
+
+    return validate
+
+
+def _unquantized(codec: nn.Module, audio: Tensor) -> Tensor:
+    assert isinstance(codec, Codec)
+    decoded: Tensor = codec.decoder(codec.encoder(audio))
+    return decoded
+
+
+def quantized(codec: nn.Module, audio: Tensor) -> Tensor:
+    """Through all codebooks, as the shipped codec is used."""
+    assert isinstance(codec, Codec)
+    return codec.decode(codec.encode(audio))
+
+
 def train_autoencoder(
-    codec: Codec, pool: Pool, stage: Stage, folder: Path
+    codec: Codec, pool: Pool, validation: list[Audio], stage: Stage, folder: Path
 ) -> list[dict[str, float]]:
     """Encoder and decoder without the quantizer, from a unit-variance start."""
     draw = _batches(pool, stage)
@@ -113,8 +144,9 @@ def train_autoencoder(
         audio, _ = draw(step)
         return weighted(codec.decoder(codec.encoder(audio)), audio)
 
+    figures = reconstruction_figures(validation, _unquantized)
     return run_stage(
-        stage, codec, optimizer, step_loss, folder, lambda _step: codec.clamp_alpha(), clip=20.0
+        stage, codec, optimizer, step_loss, figures, folder, lambda _: codec.clamp_alpha(), _CLIP
     )
 
 
@@ -133,7 +165,9 @@ def random_codebooks(rng: np.random.Generator, size: int, n_codebooks: int) -> T
     return torch.where(torch.from_numpy(rng.random(size) < 0.5), few, active)
 
 
-def train_decoder(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[dict[str, float]]:
+def train_decoder(
+    codec: Codec, pool: Pool, validation: list[Audio], stage: Stage, folder: Path
+) -> list[dict[str, float]]:
     """The decoder alone: encoder and quantizer are frozen, so the tokens stay what they are."""
     draw = _batches(pool, stage)
     optimizer = torch.optim.Adam(codec.decoder.parameters(), betas=BETAS)
@@ -144,8 +178,9 @@ def train_decoder(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[
         with torch.no_grad():
             active = random_codebooks(rng, stage.batch, n_codebooks)
             z = codec.quantizer(codec.encoder(audio), active).z
-        return weighted(codec.decoder(z), audio, _DECODER_WEIGHTS)
+        return weighted(codec.decoder(z), audio)
 
+    figures = reconstruction_figures(validation, quantized)
     return run_stage(
-        stage, codec, optimizer, step_loss, folder, lambda _step: codec.clamp_alpha(), clip=20.0
+        stage, codec, optimizer, step_loss, figures, folder, lambda _: codec.clamp_alpha(), _CLIP
     )

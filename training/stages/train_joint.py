@@ -16,11 +16,18 @@ import torch
 from torch import Tensor
 
 from training.config import HOP_SAMPLES, SEED, Stage
+from training.data.audio import Audio
 from training.data.pool import Pool, batch
 from training.networks.codec import Codec
 from training.networks.quantizer import ResidualVectorQuantizer
 from training.stages.loop import run_stage
-from training.stages.train_codec import BETAS, random_codebooks, weighted
+from training.stages.train_codec import (
+    BETAS,
+    quantized,
+    random_codebooks,
+    reconstruction_figures,
+    weighted,
+)
 
 COMMITMENT, CODEBOOK = 4.0, 1.0
 _QUANTIZER_LR_SCALE = 2.0
@@ -84,7 +91,9 @@ def _fitted_variance(quantizer: ResidualVectorQuantizer) -> float:
     return float(sum(row.var(1).mean() for row in rows))
 
 
-def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[dict[str, float]]:
+def train_joint(
+    codec: Codec, pool: Pool, validation: list[Audio], stage: Stage, folder: Path
+) -> list[dict[str, float]]:
     """Everything together from a fitted quantizer; the input projections stay as fitted."""
     projections = [
         parameter
@@ -118,4 +127,5 @@ def train_joint(codec: Codec, pool: Pool, stage: Stage, folder: Path) -> list[di
         if (step + 1) % _REVIVE_EVERY_STEPS == 0:
             usage.revive(codec.quantizer, generator)
 
-    return run_stage(stage, codec, optimizer, step_loss, folder, after_step, clip=20.0)
+    figures = reconstruction_figures(validation, quantized)
+    return run_stage(stage, codec, optimizer, step_loss, figures, folder, after_step, clip=20.0)

@@ -16,9 +16,11 @@ from torch.nn import functional
 
 from training.config import SEED, Stage
 from training.data.tokens import TokenSet
+from training.figures.evaluate_tokens import token_figures
 from training.figures.masking import random_mask
 from training.networks.transformer import BUCKETS, SelfAttention, VampNet, masked
 from training.stages.loop import run_stage
+from vampnet_models.chain.tokens import Codes
 
 _HEAD_GAIN = 0.6
 _VALUE_GAIN = 0.8
@@ -88,6 +90,7 @@ def _tie(model: VampNet, unigram: Tensor) -> None:
 _LABEL_SMOOTHING = 0.1
 _BETAS = (0.9, 0.95)
 _WEIGHT_DECAY = 0.01
+_LENGTHS = (0.5, 1.0, 1.0, 2.0, 3.34)
 _FAST_PARAMETERS = ("weight_g", "relative_attention_bias.weight")
 
 
@@ -103,12 +106,24 @@ def _masked_cross_entropy(
 
 
 def train_transformer(
-    model: VampNet, data: TokenSet, stage: Stage, folder: Path
+    model: VampNet, data: TokenSet, validation: list[Codes], stage: Stage, folder: Path
 ) -> list[dict[str, float]]:
-    """Train with dropout and label smoothing as the original; resumable."""
+    """Train with dropout and label smoothing as the original; resumable.
+
+    `validation` are code tracks `[n_codebooks, frames]` of the validation side."""
     n_codebooks = len(model.tables)
     torch.manual_seed(SEED)
-    _tie(model, torch.from_numpy(data.unigram(n_codebooks)).float())
+    unigram = data.unigram(n_codebooks)
+    _tie(model, torch.from_numpy(unigram).float())
+    judged = [(track, np.ones(track.shape[1], bool)) for track in validation]
+
+    def validate(average: nn.Module) -> dict[str, float]:
+        assert isinstance(average, VampNet)
+        average.eval()
+        figures = token_figures(average, judged, unigram)
+        nats = figures["cross_entropy_nats"]
+        return {"nats": nats, "own_gain_nats": figures["own_gain_nats"], "score": -nats}
+
     # Gains and relative biases are large numbers that small steps would never reach.
     fast = [p for name, p in model.named_parameters() if name.endswith(_FAST_PARAMETERS)]
     slow = [p for name, p in model.named_parameters() if not name.endswith(_FAST_PARAMETERS)]
@@ -122,12 +137,15 @@ def train_transformer(
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng([SEED, sum(stage.name.encode()), step])
         generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-        codes = data.windows(rng, stage.batch, stage.frames)[:, :n_codebooks]
-        r = torch.from_numpy(rng.random(stage.batch)).float()
+        # Windows of all lengths, the same number of frames in every batch.
+        length = float(rng.choice(_LENGTHS))
+        size = max(1, round(stage.batch / length))
+        codes = data.windows(rng, size, round(stage.frames * length))[:, :n_codebooks]
+        r = torch.from_numpy(rng.random(size)).float()
         mask = random_mask(codes, r, model.n_conditioning, generator)
         loss, hits = _masked_cross_entropy(model, codes, mask, _LABEL_SMOOTHING)
         return loss, {"accuracy": hits.item()}
 
-    log = run_stage(stage, model, optimizer, step_loss, folder)
+    log = run_stage(stage, model, optimizer, step_loss, validate, folder)
     model.eval()
     return log
