@@ -32,7 +32,8 @@ from training.stages.train_codec import latents_of, train_autoencoder, train_dec
 from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
-_STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
+_STATES = Path(__file__).parent / "states"
+_STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export", "keep")
 # 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
 POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)
 VALIDATION_TRACKS, VALIDATION_S = 12, 4.0
@@ -47,12 +48,19 @@ def _codec_from(path: Path) -> Codec:
     return codec
 
 
-def _train_codec(pool: Pool, validation: list[Audio], work: Path) -> None:
+def _autoencoder(pool: Pool, validation: list[Audio], work: Path, start: Path) -> Codec:
+    """Encoder and decoder trained on, from what an earlier run left in `start` if it is there."""
+    left = start / f"{config.AUTOENCODER.name}.pth"
+    codec = _codec_from(left) if left.exists() else Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
+    train_autoencoder(codec, pool, validation, config.AUTOENCODER, work, left.exists())
+    return codec
+
+
+def _train_codec(pool: Pool, validation: list[Audio], work: Path, start: Path) -> None:
     """Autoencoder, fitted quantizer, both together; tokens of `codec_frozen.pth` are final."""
     if (work / "codec_frozen.pth").exists():
         return
-    codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
-    train_autoencoder(codec, pool, validation, config.AUTOENCODER, work)
+    codec = _autoencoder(pool, validation, work, start)
     fitted = work / "fitted.state"
     if fitted.exists():
         codec.load_state_dict(torch.load(fitted, weights_only=True))
@@ -88,12 +96,21 @@ def _export(work: Path) -> None:
     save_original(work / "codec.pth", state, kwargs, half=True)
 
 
+def _keep(work: Path, start: Path) -> None:
+    """Leave the best autoencoder so far in `start`, for a run on another machine to go on from."""
+    name = config.AUTOENCODER.name
+    best = torch.load(work / f"{name}.best", weights_only=True)
+    start.mkdir(parents=True, exist_ok=True)
+    save_original(start / f"{name}.pth", best, config.CODEC_KWARGS, half=True)
+
+
 def _main() -> None:
     """Run the chosen stages; what an earlier run finished is not done again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
     parser.add_argument("--work", type=Path, required=True, help="states, logs and results")
-    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES))
+    parser.add_argument("--start", type=Path, default=_STATES, help="where earlier runs left off")
+    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES[:-1]))
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     work: Path = options.work
@@ -130,7 +147,9 @@ def _main() -> None:
         _transformer(codec(), kwargs, tokens(), judged, stage, work)
 
     steps: dict[str, Callable[[], object]] = {
-        "codec": lambda: _train_codec(pool(), validation(VALIDATION_TRACKS, VALIDATION_S), work),
+        "codec": lambda: _train_codec(
+            pool(), validation(VALIDATION_TRACKS, VALIDATION_S), work, options.start
+        ),
         "tokens": tokens,
         "decoder": lambda: train_decoder(
             codec(), pool(), validation(VALIDATION_TRACKS, VALIDATION_S), config.DECODER, work
@@ -138,6 +157,7 @@ def _main() -> None:
         "coarse": lambda: transformer(config.COARSE_KWARGS, config.COARSE),
         "c2f": lambda: transformer(config.C2F_KWARGS, config.C2F),
         "export": lambda: _export(work),
+        "keep": lambda: _keep(work, options.start),
     }
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: STOP.set())

@@ -113,7 +113,13 @@ STEPS: Sequence[Step] = (
     ),
     Step(
         "model-card",
-        (_module("training.evaluate", "--audio", _AUDIO, "--json", f"{_BENCH}/reference.json"),),
+        (
+            _module(
+                "training.evaluate",
+                *("--audio", _AUDIO, "--work", f"{WORK}/training"),
+                *("--json", f"{_BENCH}/reference.json"),
+            ),
+        ),
         (f"{_BENCH}/reference.json",),
         (*_WEIGHTS, *_HELD_OUT, "training/**/*.py"),
         10,
