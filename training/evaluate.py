@@ -146,13 +146,17 @@ def _told(reached: bool, text: str) -> str:
 
 def _table(result: _Figures) -> str:
     """The figures as the tables of the model card (Markdown)."""
-    lines = ["| held-out recording | SI-SDR dB | log-mel dB | untrained | silence |"]
-    lines.append("|---|---|---|---|---|")
+    lines = [
+        "| held-out recording | SI-SDR dB | log-mel dB | level slope | frame buzz dB (own)"
+        " | untrained | silence |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, heard in result["codec"].items():
         for n in ("14", "4"):
             lines.append(
                 f"| {name}, {n} codebooks | {heard['si_sdr_db'][n]:.2f}"
-                f" | {heard['log_mel_db'][n]:.2f}"
+                f" | {heard['log_mel_db'][n]:.2f} | {heard['level_slope'][n]:.2f}"
+                f" | {heard['frame_buzz_db'][n]:.1f} ({heard['own_frame_buzz_db']:.1f})"
                 f" | {heard['untrained_si_sdr_db']:.1f} / {heard['untrained_log_mel_db']:.1f}"
                 f" | {heard['silence_log_mel_db']:.1f} |"
             )

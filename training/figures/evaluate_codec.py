@@ -11,15 +11,21 @@ from optimize.truth.audio_metrics import si_sdr_db
 from training.data.audio import Audio
 from training.data.tokens import encode
 from training.figures.metrics import log_mel_distance_db, usage
+from training.figures.modulation import frame_buzz_db, level_slope
 from training.networks.codec import Codec
 from vampnet_models.chain.tokens import Codes
 
 
 class CodecFigures(TypedDict):
-    """Figures of one recording, by number of codebooks where they depend on it."""
+    """Figures of one recording, by number of codebooks where they depend on it.
+
+    `level_slope` and `frame_buzz_db` (the recording's own beside it): see `modulation`."""
 
     si_sdr_db: dict[str, float]
     log_mel_db: dict[str, float]
+    level_slope: dict[str, float]
+    frame_buzz_db: dict[str, float]
+    own_frame_buzz_db: float
     untrained_si_sdr_db: float
     untrained_log_mel_db: float
     silence_log_mel_db: float
@@ -39,6 +45,9 @@ def codec_figures(codec: Codec, untrained: Codec, audio: Audio) -> CodecFigures:
     return {
         "si_sdr_db": {n: si_sdr_db(audio, x) for n, x in decoded.items()},
         "log_mel_db": {n: log_mel_distance_db(x, audio) for n, x in decoded.items()},
+        "level_slope": {n: level_slope(x, audio) for n, x in decoded.items()},
+        "frame_buzz_db": {n: frame_buzz_db(x) for n, x in decoded.items()},
+        "own_frame_buzz_db": frame_buzz_db(audio),
         "untrained_si_sdr_db": si_sdr_db(audio, raw),
         "untrained_log_mel_db": log_mel_distance_db(raw, audio),
         "silence_log_mel_db": log_mel_distance_db(np.zeros_like(audio), audio),
