@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,12 @@ _Value = TypeVar("_Value")
 
 _MOST_UNPACKED_BYTES = 4 * 1024**3
 """What compressed arrays may take together: a few bytes of zeros could fill any memory."""
+
+_MAPPED_FROM_BYTES = 16 * 1024**2
+"""Arrays from here on stay in the file until they are used: a set of feeds may exceed memory."""
+
+# Of a member's own header: signature to sizes, then the lengths of its name and of its extra field.
+_LOCAL_HEADER = struct.Struct("<26xHH")
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -48,12 +55,19 @@ def npz_headers(path: Path) -> dict[str, Header]:
 
 
 def read_npz(path: Path) -> dict[str, Array]:
-    """All arrays of the file by name. Raises InputError as `npz_headers` does."""
+    """All arrays of the file by name; large ones that are not compressed are mapped, read-only.
+
+    Raises InputError as `npz_headers` does.
+    """
     with _opened(path) as archive:
         found = {}
         for name in dict(_checked(path, archive)):
-            with archive.open(name + _SUFFIX) as stream:
-                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            info = archive.getinfo(name + _SUFFIX)
+            if info.compress_type == zipfile.ZIP_STORED and info.file_size >= _MAPPED_FROM_BYTES:
+                found[name] = _mapped(path, info)
+            else:
+                with archive.open(info) as stream:
+                    found[name] = np.lib.format.read_array(stream, allow_pickle=False)
         return found
 
 
@@ -90,6 +104,19 @@ def numbered(
             f"{where}: samples are numbered with gaps; number them NAME/0, NAME/1, ..."
         )
     return tuple(feeds[i] for i in range(len(feeds)))
+
+
+def _mapped(path: Path, info: zipfile.ZipInfo) -> Array:
+    """The array of a member that is stored as it is, where it lies in the file."""
+    with path.open("rb") as stream:
+        stream.seek(info.header_offset)
+        n_name, n_extra = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+        at = info.header_offset + _LOCAL_HEADER.size + n_name + n_extra
+        stream.seek(at)
+        version = np.lib.format.read_magic(stream)
+        shape, is_fortran, dtype = _HEADERS[version](stream)
+        order: Literal["F", "C"] = "F" if is_fortran else "C"
+        return np.asarray(np.memmap(path, dtype, "r", stream.tell(), shape, order))
 
 
 @contextmanager

@@ -76,3 +76,29 @@ def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
             archive.writestr("x.npy", _member((1,), bytes(4)))
     with pytest.raises(InputError, match="holds x twice"):
         read_npz(tmp_path / "t.npz")
+
+
+def test_large_arrays_stay_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(npz, "_MAPPED_FROM_BYTES", 4096)
+    arrays = {
+        "small": np.arange(4),
+        "large": np.arange(3000, dtype="f4").reshape(30, 100),
+        "turned": np.arange(3000, dtype="f8").reshape(30, 100).T,
+    }
+    for write, n_mapped in ((write_npz, 2), (_savez, 2), (_savez_compressed, 0)):
+        write(tmp_path / "a.npz", arrays)
+        found = read_npz(tmp_path / "a.npz")
+        for name, values in arrays.items():
+            np.testing.assert_array_equal(found[name], values)
+            assert found[name].dtype == values.dtype
+        mapped = [each for each in found.values() if isinstance(each.base, np.memmap)]
+        assert len(mapped) == n_mapped
+        assert not any(each.flags.writeable for each in mapped)
+
+
+def _savez(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(path, **arrays)
+
+
+def _savez_compressed(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez_compressed(path, **arrays)
