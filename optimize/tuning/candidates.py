@@ -249,7 +249,9 @@ def _profiles(
     """The source and some candidates, timed in turns."""
     artifact, target, rounds = tuned.artifact, goal.target, goal.rounds
     hashes = [open_artifact(path).sha256 for path in built.values()]
-    key = key_of(artifact.sha256, *hashes, tuned.evaluation.sha256, target, rounds, *_versions())
+    # A source may have its family from the user alone.
+    about = (artifact.spec.family, target, rounds)
+    key = key_of(artifact.sha256, *hashes, tuned.evaluation.sha256, *about, *_versions())
     feed = cache / "feeds" / f"{artifact.name}.npz"
 
     def measure() -> Profiles:
@@ -260,6 +262,7 @@ def _profiles(
                 feed,
                 (target,),
                 plan=Plan(rounds=rounds, budget_s=90.0, cold=False),
+                family=artifact.spec.family,
                 progress=lambda done, total, _text: update(done, total),
             )
 
