@@ -53,7 +53,5 @@ def level_slope(estimate: NDArray[np.float32], target: NDArray[np.float32]) -> f
     heard = levels[0] > _SILENCE_DB
     there, given = (level[heard] for level in levels)
     if len(there) < 2 or float(np.ptp(there)) < 1e-3:
-        raise ValueError(
-            "level_slope: no dynamics in the target; give louder or longer sound"
-        )
+        raise ValueError("level_slope: no dynamics in the target; give louder or longer sound")
     return float(np.polyfit(there, given, 1)[0])
