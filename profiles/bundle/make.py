@@ -36,6 +36,7 @@ from vampnet_models.records.manifest import (
     BundledFile,
     BundledModel,
     Manifest,
+    PromisedOutput,
     TelemetrySwitch,
 )
 from vampnet_models.records.profiles import Delivered, Measurement
@@ -46,8 +47,11 @@ NOTICE = "LICENSE-NOTE.txt"
 TELEMETRY = "TELEMETRY-NOTE.txt"
 _SCRIPTS = ("selfcheck.py", "example.py")
 
-_AUDIO_MARGIN_DB = 3.0
-"""How far a decoder may fall below the SI-SDR measured here before the self-check fails."""
+_MARGIN_DB = 3.0
+"""How far sound or numbers may fall below the dB measured here before the self-check fails."""
+
+_EXACT_DB = 80.0
+"""More than this no numbers are promised: another processor rounds otherwise."""
 
 _PUBLISHED_NOTE = (
     "VampNet's published weights are licensed CC BY-NC-SA 4.0: models made from them may be "
@@ -64,11 +68,11 @@ _REFERENCE_NOTE = (
 class Part:
     """One model of the bundle with what it must answer.
 
-    `feeds` are its golden inputs, `reference` and `variant` the output `output` of the FP32
-    source and of this model on them; `counted` (bool, broadcastable to the tokens) marks where
-    tokens count. `accuracy` and `profile` are what the run measured; None where it did not.
-    `shipped` says how it ships where ORT format was asked for; without `sounds`, the inputs are no
-    sound or codes of one.
+    `feeds` are its golden inputs, `references` and `variants` the outputs by name of the FP32
+    source and of this model on them, `output` the first of these; `counted` (bool, broadcastable
+    to it) marks where its tokens count. `accuracy` and `profile` are what the run measured; None
+    where it did not. `shipped` says how it ships where ORT format was asked for; without `sounds`,
+    the inputs are no sound or codes of one.
     """
 
     name: str
@@ -77,8 +81,8 @@ class Part:
     source_sha256: str
     output: str
     feeds: Mapping[str, _Array]
-    reference: _Array
-    variant: _Array
+    references: Mapping[str, _Array]
+    variants: Mapping[str, _Array]
     counted: _Array
     accuracy: AccuracyReport | None
     profile: Measurement | None
@@ -92,10 +96,11 @@ class Part:
             return (self.shipped.path,)
         return self.artifact.files
 
-    @property
-    def measure(self) -> Literal["tokens", "audio"]:
-        """`tokens` where the output is integer, else `audio`."""
-        return "tokens" if np.issubdtype(self.reference.dtype, np.integer) else "audio"
+    def measure(self, output: str) -> Literal["tokens", "audio", "sqnr"]:
+        """`tokens` where the output is integer, else `audio`; `sqnr` where no sound is."""
+        if self.references[output].dtype.kind in "iu":
+            return "tokens"
+        return "audio" if self.sounds else "sqnr"
 
 
 def write_bundle(parts: Sequence[Part], out: Path, *, target: Target, weights: str) -> Manifest:
@@ -130,9 +135,11 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
     golden: dict[str, _Array] = {}
     for part in parts:
         golden |= {f"{part.name}/in/{key}": values for key, values in part.feeds.items()}
-        golden[f"{part.name}/reference"] = part.reference
-        golden[f"{part.name}/variant"] = part.variant
-        golden[f"{part.name}/counted"] = np.broadcast_to(part.counted, part.reference.shape)
+        for output, reference in part.references.items():
+            at = selfcheck.golden_key(part.name, output, is_first=output == part.output)
+            golden[f"{at}/reference"] = reference
+            golden[f"{at}/variant"] = part.variants[output]
+            golden[f"{at}/counted"] = _counted(part, output)
     np.savez_compressed(folder / selfcheck.GOLDEN, allow_pickle=False, **golden)
     for script in _SCRIPTS:
         text = files("profiles.bundle.bundled").joinpath(script).read_text(encoding="utf-8")
@@ -186,9 +193,7 @@ def _telemetry_note(switch: TelemetrySwitch) -> str:
 
 
 def _entry(part: Part) -> BundledModel:
-    promised = promise(part)
-    if not math.isfinite(promised):
-        raise PromiseMissed(f"{part.name}: {part.recipe}: answers NaN or infinity; bundle another")
+    first, *others = (_promised(part, output) for output in (part.output, *_others(part)))
     shipped = part.shipped
     return BundledModel(
         name=part.name,
@@ -197,16 +202,30 @@ def _entry(part: Part) -> BundledModel:
         bytes=sum(file.stat().st_size for file in part.files),
         recipe=part.recipe,
         source_sha256=part.source_sha256,
-        output=part.output,
-        measure=part.measure,
-        promise=promised,
+        output=first.output,
+        measure=first.measure,
+        promise=first.promise,
         audio_s=_audio_s(part),
         accuracy=part.accuracy,
         profile=part.profile,
         format="onnx" if shipped is None or shipped.path is None else "ort",
         ort_bytes=None if shipped is None else shipped.bytes,
         ort_reason=None if shipped is None else shipped.reason,
+        others=tuple(others),
     )
+
+
+def _others(part: Part) -> list[str]:
+    return [output for output in part.references if output != part.output]
+
+
+def _promised(part: Part, output: str) -> PromisedOutput:
+    promised = promise(part, output)
+    if not math.isfinite(promised) or not np.isfinite(part.variants[output]).all():
+        raise PromiseMissed(
+            f"{part.name}: {part.recipe}: answers NaN or infinity in {output}; bundle another"
+        )
+    return PromisedOutput(output, part.measure(output), promised)
 
 
 def _packaging_of(files: Sequence[Path], target: Target) -> Delivered:
@@ -220,29 +239,38 @@ def _packaging_of(files: Sequence[Path], target: Target) -> Delivered:
     )
 
 
-def promise(part: Part) -> float:
+def promise(part: Part, output: str) -> float:
     """What the self-check must reach on the golden inputs, from what this machine reached.
 
     Tokens: the share measured here less three standard errors of a share over as many
-    positions, at least two in a hundred. Audio: the SI-SDR measured here less 3 dB.
+    positions, at least two in a hundred. Audio: the SI-SDR measured here less 3 dB. Other
+    numbers: the SQNR measured here, 80 dB at most, less 3 dB.
     """
-    measured = reached(part)
-    if part.measure == "audio":
-        return measured - _AUDIO_MARGIN_DB
-    positions = int(_counted(part).sum())
+    measured, measure = reached(part, output), part.measure(output)
+    if measure == "audio":
+        return measured - _MARGIN_DB
+    if measure == "sqnr":
+        return min(measured, _EXACT_DB) - _MARGIN_DB
+    positions = int(_counted(part, output).sum())
     error = math.sqrt(measured * (1 - measured) / positions)
     return max(0.0, measured - max(0.02, 3 * error))
 
 
-def reached(part: Part) -> float:
-    """What the part's answers here keep of the reference: share of tokens, or SI-SDR in dB."""
-    if part.measure == "audio":
-        return selfcheck.si_sdr_db(part.reference, part.variant)
-    return float((part.reference == part.variant)[_counted(part)].mean())
+def reached(part: Part, output: str) -> float:
+    """What an answer here keeps of the reference: share of tokens, or SI-SDR or SQNR in dB."""
+    reference, answer, measure = (
+        part.references[output],
+        part.variants[output],
+        part.measure(output),
+    )
+    if measure != "tokens":
+        return selfcheck.DECIBELS[measure](reference, answer)
+    return float((reference == answer)[_counted(part, output)].mean())
 
 
-def _counted(part: Part) -> _Array:
-    return np.broadcast_to(part.counted, part.reference.shape).astype(bool)
+def _counted(part: Part, output: str) -> _Array:
+    counted = part.counted if output == part.output else np.ones((), bool)
+    return np.broadcast_to(counted, part.references[output].shape).astype(bool)
 
 
 def _audio_s(part: Part) -> float | None:

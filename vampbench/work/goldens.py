@@ -22,19 +22,23 @@ _FACTS = "golden.json"
 
 @dataclass(frozen=True)
 class Golden:
-    """An evaluation feed, and what the source answered to it in `output`."""
+    """An evaluation feed, and what the source answered to it.
+
+    `output` names the answer that the model is for, first in `references`: its outputs by name.
+    """
 
     source_sha256: str
     output: str
     feeds: Feeds
-    reference: Array
+    references: dict[str, Array]
 
 
 def golden_of(source: Artifact, evaluation: FeedSet) -> Golden | None:
-    """Run the source on the middle one of its evaluation feeds; its tokens, else a first answer.
+    """Run the source on the middle one of its evaluation feeds: every answer that is finite.
 
-    One number alone says little: an output of several comes before it. None where no output is a
-    tensor with numbers in it. Raises InputError where the source does not run.
+    Its output is the tokens, else a first one; one number alone says little: an output of several
+    comes before it. None where no output is a tensor with finite numbers in it. Raises InputError
+    where the source does not run.
     """
     feed = profile_feed(source, evaluation.feeds[len(evaluation.feeds) // 2])
     session = open_session(source.path)
@@ -42,17 +46,27 @@ def golden_of(source: Artifact, evaluation: FeedSet) -> Golden | None:
     numbers = [
         name
         for name in ("tokens", *session.output_names)
-        if name in answers and answers[name].size and answers[name].dtype.kind in "fiu"
+        if name in answers and _is_promisable(answers[name])
     ]
     several = [name for name in numbers if answers[name].size > 1]
     output = next(iter(several or numbers), None)
-    return None if output is None else Golden(source.sha256, output, feed, answers[output])
+    if output is None:
+        return None
+    references = {name: answers[name] for name in (output, *numbers)}
+    return Golden(source.sha256, output, feed, references)
+
+
+def _is_promisable(answer: object) -> bool:
+    """A tensor with finite numbers in it; no sequence, text or empty state."""
+    if not isinstance(answer, np.ndarray) or not answer.size or answer.dtype.kind not in "iuf":
+        return False
+    return bool(np.isfinite(answer).all())
 
 
 def keep_golden(source: Artifact, evaluation: FeedSet, space: Workspace) -> None:
     """Write a model's golden feed and answer into the run, once. Raises as `golden_of` does."""
     path = space.golden(source.name)
-    key = key_of(source.sha256, evaluation.sha256)
+    key = key_of(source.sha256, evaluation.sha256, "every output")
     if _key(path) == key:
         return
     found = golden_of(source, evaluation)
@@ -60,7 +74,8 @@ def keep_golden(source: Artifact, evaluation: FeedSet, space: Workspace) -> None
         return
     facts = {"key": key, "source_sha256": found.source_sha256, "output": found.output}
     feeds = {f"in/{name}": values for name, values in found.feeds.items()}
-    write_npz(path, {**feeds, "reference": found.reference, _FACTS: np.array(json.dumps(facts))})
+    references = {f"out/{name}": values for name, values in found.references.items()}
+    write_npz(path, {**feeds, **references, _FACTS: np.array(json.dumps(facts))})
 
 
 def kept_golden(path: Path, source_sha256: str) -> Golden | None:
@@ -69,11 +84,19 @@ def kept_golden(path: Path, source_sha256: str) -> Golden | None:
     if stored is None:
         return None
     facts, arrays = stored
-    if facts.get("source_sha256") != source_sha256 or "reference" not in arrays:
+    feeds, references = (
+        {
+            name.removeprefix(side): values
+            for name, values in arrays.items()
+            if name.startswith(side)
+        }
+        for side in ("in/", "out/")
+    )
+    output = facts.get("output")
+    # Earlier runs kept one answer, under another name.
+    if facts.get("source_sha256") != source_sha256 or output not in references:
         return None
-    reference = arrays.pop("reference")
-    feeds = {name.removeprefix("in/"): values for name, values in arrays.items()}
-    return Golden(source_sha256, str(facts["output"]), feeds, reference)
+    return Golden(source_sha256, output, feeds, references)
 
 
 def _key(path: Path) -> str | None:

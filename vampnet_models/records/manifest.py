@@ -37,18 +37,32 @@ class TelemetrySwitch:
 
 
 @dataclass(frozen=True)
+class PromisedOutput:
+    """An output, and what the self-check must reach in it.
+
+    measure: the share of equal tokens, SI-SDR, or the signal to quantization noise ratio (SQNR).
+    promise: a share (0 to 1) or dB.
+    """
+
+    output: str
+    measure: Literal["tokens", "audio", "sqnr"]
+    promise: float
+
+
+@dataclass(frozen=True)
 class BundledModel:
     """A model of the bundle, and what it must answer to its golden inputs.
 
     file, bytes: what is loaded first; the size of all its files.
     source_sha256: of the FP32 source.
-    output: the output that is judged, as `measure` says: the share of equal tokens, or SI-SDR.
+    output: the output that is judged, as `measure` says: the share of equal tokens, SI-SDR or SQNR.
     promise: what the self-check must reach, a share (0 to 1) or dB.
     audio_s: how much sound the golden inputs stand for; None where they stand for none.
     accuracy, profile: what the run measured; None where it did not.
     format: how it ships, by default as .onnx.
     ort_bytes: of its ORT-format file; None where none was made.
     ort_reason: why the .onnx file ships where ORT format was asked for.
+    others: the other outputs that are judged, of a model that is no VampNet's; else none.
     """
 
     name: str
@@ -58,7 +72,7 @@ class BundledModel:
     recipe: str
     source_sha256: str
     output: str
-    measure: Literal["tokens", "audio"]
+    measure: Literal["tokens", "audio", "sqnr"]
     promise: float
     audio_s: float | None
     accuracy: AccuracyReport | None
@@ -66,6 +80,7 @@ class BundledModel:
     format: Literal["onnx", "ort"] = "onnx"
     ort_bytes: int | None = None
     ort_reason: str | None = None
+    others: tuple[PromisedOutput, ...] = ()
 
 
 @dataclass(frozen=True)

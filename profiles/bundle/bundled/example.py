@@ -19,6 +19,8 @@ _TYPES = {
     "tensor(bool)": "?",
 }
 given, made = sys.argv[1:] if len(sys.argv) == 3 else sys.exit(__doc__)
+if not Path(made).absolute().parent.is_dir():
+    sys.exit(f"{made}: its folder does not exist; make it, or give another file")
 here = Path(__file__).resolve().parent
 manifest, models = json.loads((here / "manifest.json").read_text(encoding="utf-8")), {}
 for m in manifest["models"]:

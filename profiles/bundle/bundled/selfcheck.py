@@ -61,19 +61,25 @@ class File:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What is read of a model: its file, and what the output `output` must answer.
+class Promised:
+    """What an output must answer: a share of tokens (0 to 1) or dB, as `measure` says."""
 
-    promise: a share of tokens (0 to 1) or dB, as `measure` says.
+    output: str
+    measure: str
+    promise: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is read of a model: its file, and what its outputs must answer, the first one's first.
+
     audio_s: how much sound the golden inputs stand for; None where they stand for none.
     """
 
     name: str
     role: str
     file: str
-    output: str
-    measure: str
-    promise: float
+    outputs: tuple[Promised, ...]
     audio_s: float | None
 
 
@@ -90,7 +96,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a model answered here, and how fast; None for a sound that is not finite.
+    """What an output of a model answered here, and how fast; None for numbers that are not finite.
 
     to_reference, to_maker: as near as it comes to the FP32 source and to the maker's own output.
     median_s, first_s: of the runs after the first, and of that.
@@ -98,6 +104,7 @@ class Checked:
 
     name: str
     role: str
+    output: str
     ok: bool
     measure: str
     to_reference: float | None
@@ -193,17 +200,25 @@ def _file(values: Any, where: str) -> File:
 
 def _entry(values: Any, where: str, files: set[str]) -> Entry:
     name = _text(values, "name", where)
-    keys = ("role", "file", "output", "measure")
-    role, file, output, measure = (_text(values, key, name) for key in keys)
+    role, file = (_text(values, key, name) for key in ("role", "file"))
     if file not in files:
         raise Refused(f"{MANIFEST}: {name}: its file is not in the list of files")
-    if measure not in ("tokens", "audio"):
-        raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio")
-    promise = _number(values, "promise", name)
+    # Earlier ones promised one output of a model.
+    others = _list(values, "others") if values.get("others") else []
+    outputs = tuple(_promised(each, name) for each in (values, *others))
+    if len({each.output for each in outputs}) < len(outputs):
+        raise Refused(f"{MANIFEST}: {name}: promises an output twice; make the bundle again")
     audio_s = None if values.get("audio_s") is None else _number(values, "audio_s", name)
     if audio_s is not None and audio_s <= 0:
         raise Refused(f"{MANIFEST}: {name}: stands for no sound")
-    return Entry(name, role, file, output, measure, promise, audio_s)
+    return Entry(name, role, file, outputs, audio_s)
+
+
+def _promised(values: Any, name: str) -> Promised:
+    output, measure = (_text(values, key, name) for key in ("output", "measure"))
+    if measure != "tokens" and measure not in DECIBELS:
+        raise Refused(f"{MANIFEST}: {name}: is measured neither as tokens nor as audio or sqnr")
+    return Promised(output, measure, _number(values, "promise", name))
 
 
 def _list(holder: dict[str, Any], key: str) -> list[Any]:
@@ -275,19 +290,35 @@ def si_sdr_db(reference: Any, estimate: Any) -> float:
     return 10 * math.log10((target @ target + 1e-20) / (noise @ noise + 1e-20))
 
 
-def score(entry: Entry, output: Any, expected: Any, counted: Any) -> float | None:
-    """Share of equal tokens where they count, or SI-SDR in dB; None if not finite."""
+def sqnr_db(reference: Any, estimate: Any) -> float:
+    """Signal to quantization noise ratio: unlike SI-SDR, scale and offset count."""
+    reference, estimate = (x.astype("float64").ravel() for x in (reference, estimate))
+    noise = estimate - reference
+    return 10 * math.log10((reference @ reference + 1e-20) / (noise @ noise + 1e-20))
+
+
+DECIBELS = {"audio": si_sdr_db, "sqnr": sqnr_db}
+"""The measures in dB."""
+
+
+def golden_key(model: str, output: str, *, is_first: bool) -> str:
+    """Where the golden answers of an output lie: the first one's at the model itself."""
+    return model if is_first else f"{model}/out/{output}"
+
+
+def score(name: str, measure: str, output: Any, expected: Any, counted: Any) -> float | None:
+    """Share of equal tokens where they count, or dB; None if not finite. Raises Refused."""
     import numpy as np
 
     if not output.shape == expected.shape == counted.shape or not counted.any():
-        raise Refused(f"{entry.name}: {GOLDEN} and its output {list(output.shape)} do not fit")
-    if entry.measure == "tokens":
+        raise Refused(f"{name}: {GOLDEN} and its output {list(output.shape)} do not fit")
+    if measure == "tokens":
         return float((output == expected)[counted.astype(bool)].mean())
-    return si_sdr_db(expected, output) if np.isfinite(output).all() else None
+    return DECIBELS[measure](expected, output) if np.isfinite(output).all() else None
 
 
-def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> Checked:
-    """Run one model on its golden inputs: what it answers, and how fast. Raises Refused."""
+def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[Checked]:
+    """Run one model on its golden inputs: every output's answer, and how fast. Raises Refused."""
     import numpy as np
     import onnxruntime as ort
 
@@ -302,22 +333,31 @@ def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> Check
     times_s = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
-        (output,) = session.run([entry.output], feeds)
+        answers = session.run([each.output for each in entry.outputs], feeds)
         times_s.append(time.perf_counter() - start)
-    counted = golden[f"{name}/counted"]
-    to_reference = score(entry, output, golden[f"{name}/reference"], counted)
-    return Checked(
-        name=name,
-        role=entry.role,
-        ok=bool(to_reference is not None and to_reference >= entry.promise),
-        measure=entry.measure,
-        to_reference=to_reference,
-        promise=entry.promise,
-        to_maker=score(entry, output, golden[f"{name}/variant"], counted),
-        median_s=float(np.median(times_s[1:])),
-        first_s=times_s[0],
-        audio_s=entry.audio_s,
-    )
+    rows = []
+    for each, answer in zip(entry.outputs, answers, strict=True):
+        at = golden_key(name, each.output, is_first=each is entry.outputs[0])
+        to_reference, to_maker = (
+            score(at, each.measure, answer, golden[f"{at}/{side}"], golden[f"{at}/counted"])
+            for side in ("reference", "variant")
+        )
+        rows.append(
+            Checked(
+                name=name,
+                role=entry.role,
+                output=each.output,
+                ok=bool(to_reference is not None and to_reference >= each.promise),
+                measure=each.measure,
+                to_reference=to_reference,
+                promise=each.promise,
+                to_maker=to_maker,
+                median_s=float(np.median(times_s[1:])),
+                first_s=times_s[0],
+                audio_s=entry.audio_s,
+            )
+        )
+    return rows
 
 
 def check_models(
@@ -338,13 +378,13 @@ def check_models(
         with np.load(folder / GOLDEN, allow_pickle=False) as golden:
             for entry in manifest.models:
                 name = entry.name
-                rows.append(check_model(folder, entry, golden, provider))
+                rows += check_model(folder, entry, golden, provider)
     except Refused as error:
         problems.append(str(error))
     except Exception as error:  # noqa: BLE001 - whatever the runtime or a damaged array raises
         problems.append(f"{name}: cannot be run: {shown(f'{type(error).__name__}: {error}')}")
     problems += [
-        f"{row.name}: {told(row.to_reference, row.measure)} to the FP32 reference, "
+        f"{row.name}: {row.output}: {told(row.to_reference, row.measure)} to the FP32 reference, "
         f"promised {told(row.promise, row.measure)}"
         for row in rows
         if not row.ok
@@ -403,7 +443,7 @@ def took(row: Checked) -> str:
 
 
 def told(value: float | None, measure: str) -> str:
-    """A figure with its unit: token agreement, or the sound's SI-SDR."""
+    """A figure with its unit: token agreement, the sound's SI-SDR, or the numbers' SQNR."""
     if value is None:
         return "not finite"
     return f"{100 * value:.2f} % of tokens" if measure == "tokens" else f"{value:.1f} dB"
@@ -416,8 +456,8 @@ def show(found: Report) -> None:
             told(value, row.measure) for value in (row.to_reference, row.promise, row.to_maker)
         )
         print(
-            f"{row.name:15} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} (promised "
-            f"{promised}); to the output on the build machine: {kept}; {took(row)}"
+            f"{row.name:15} {row.output:10} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} "
+            f"(promised {promised}); to the output on the build machine: {kept}; {took(row)}"
         )
     print(MARGIN)
     for problem in found.problems:

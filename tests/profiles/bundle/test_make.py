@@ -20,7 +20,12 @@ from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import open_artifact, sha256_of
 from vampnet_models.records.files import read_record
 from vampnet_models.records.generic import MANIFEST
-from vampnet_models.records.manifest import BundledFile, BundledModel, Manifest
+from vampnet_models.records.manifest import (
+    BundledFile,
+    BundledModel,
+    Manifest,
+    PromisedOutput,
+)
 from vampnet_models.records.profiles import Measurement
 
 FRAMES = 40
@@ -51,8 +56,8 @@ def part(folder: Path, answered: np.ndarray | None = None) -> Part:
         source_sha256="0" * 64,
         output="tokens",
         feeds={"codes": codes},
-        reference=2 * codes if answered is None else answered,
-        variant=2 * codes,
+        references={"tokens": 2 * codes if answered is None else answered},
+        variants={"tokens": 2 * codes},
         counted=np.ones((1, 1, 1), bool),
         accuracy=None,
         profile=None,
@@ -147,9 +152,14 @@ def test_the_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     for own, ours in (
         (script.Manifest, Manifest),
         (script.Entry, BundledModel),
+        (script.Promised, PromisedOutput),
         (script.File, BundledFile),
     ):
-        assert {f.name for f in fields(own)} <= {f.name for f in fields(ours)}
+        # What a model promises of its first output stands in the model itself.
+        assert {f.name for f in fields(own)} - {"outputs"} <= {f.name for f in fields(ours)}
+    manifest, _ = script.read_manifest(out)
+    (entry,) = manifest.models
+    assert entry.outputs == (script.Promised("tokens", "tokens", written.models[0].promise),)
 
 
 def test_a_manifest_with_a_profile_of_an_earlier_version_is_read(tmp_path: Path) -> None:
@@ -174,7 +184,9 @@ def test_a_field_that_no_manifest_has_is_named(tmp_path: Path) -> None:
 
 def test_answers_that_are_not_finite_promise_nothing(tmp_path: Path) -> None:
     sound = np.ones((1, 1, 4), np.float32)
-    broken = replace(part(tmp_path), reference=sound, variant=np.nan * sound)
+    broken = replace(
+        part(tmp_path), references={"tokens": sound}, variants={"tokens": np.nan * sound}
+    )
     with pytest.raises(PromiseMissed, match="coarse: int8-dynamic: answers NaN or infinity"):
         write_bundle([broken], tmp_path / "bundle", target=find_target("cpu"), weights="x")
     assert not (tmp_path / "bundle").exists()
@@ -204,7 +216,7 @@ def test_how_fast_is_said(tmp_path: Path) -> None:
 
 def test_the_example_is_short() -> None:
     text = files("profiles.bundle.bundled").joinpath("example.py").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 64
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and "`python example.py IN.wav OUT.wav`" in line
@@ -253,8 +265,8 @@ def coded(folder: Path) -> Path:
 def test_the_example_takes_models_by_role_under_any_name(tmp_path: Path) -> None:
     folder = coded(tmp_path)
 
-    def example(given: str) -> str:
-        command = [sys.executable, "example.py", given, "made.wav"]
+    def example(given: str, made: str = "made.wav") -> str:
+        command = [sys.executable, "example.py", given, made]
         return subprocess.run(
             command, capture_output=True, text=True, check=False, cwd=folder
         ).stderr
@@ -267,6 +279,9 @@ def test_the_example_takes_models_by_role_under_any_name(tmp_path: Path) -> None
     with wave.open(str(folder / "song.wav"), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(np.full(10, 8192, np.int16).tobytes())
+    assert example("song.wav", "nowhere/made.wav").splitlines() == [
+        "nowhere/made.wav: its folder does not exist; make it, or give another file"
+    ]
     assert example("song.wav") == ""
     with wave.open(str(folder / "made.wav")) as file:
         made = np.frombuffer(file.readframes(99), np.int16)
@@ -278,7 +293,7 @@ def test_the_promise_leaves_three_standard_errors(tmp_path: Path) -> None:
     wrong[0, 0, :] += 1
     share, n = 0.75, 4 * FRAMES
     expected = share - 3 * np.sqrt(share * (1 - share) / n)
-    assert promise(part(tmp_path, wrong)) == pytest.approx(expected)
+    assert promise(part(tmp_path, wrong), "tokens") == pytest.approx(expected)
 
 
 def test_an_existing_folder_is_kept(tmp_path: Path) -> None:

@@ -108,11 +108,11 @@ def bundle(
     for line in left_out(results, {model.name for model in manifest.models}):
         heard.warn(line)
     for part in parts:
-        others = [each.name for each in part.artifact.spec.outputs if each.name != part.output]
-        # Tokens and sound are what a model of the chain is for; of another, nobody can know.
-        if others and not part.sounds:
-            what = f"{part.output} alone is promised and checked, not {', '.join(others)}"
-            heard.warn(f"{part.name}: {what}; verify judges every output")
+        names = [each.name for each in part.artifact.spec.outputs]
+        unpromised = [name for name in names if name not in part.references]
+        if unpromised and not part.sounds:
+            why = "the source answered no finite numbers there"
+            heard.warn(f"{part.name}: {', '.join(unpromised)}: not promised or checked: {why}")
     for model in manifest.models:
         if model.ort_reason is not None:
             heard.warn(f"{model.name} ships as .onnx: {model.ort_reason}")

@@ -17,6 +17,7 @@ from vampbench.api.ship import bundle as packing
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampnet_models.records.generic import MANIFEST, versioned
+from vampnet_models.records.manifest import BundledModel
 from vampnet_models.records.profiles import Delivered
 from vampnet_models.text import megabytes, percent
 
@@ -91,7 +92,7 @@ def bundle(
             m.recipe,
             Path(m.file).suffix.removeprefix("."),
             megabytes(m.bytes),
-            _kept(m.promise, m.measure),
+            _promises(m),
         )
         for m in manifest.models
     ]
@@ -136,6 +137,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     rows = [
         (
             row.name,
+            row.output,
             "ok" if row.ok else "FAILED",
             _kept(row.to_reference, row.measure),
             _kept(row.promise, row.measure),
@@ -145,7 +147,8 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
         for row in found.models
     ]
     if rows:
-        console.table("Self-check", ("model", "status", "agreement", "promised", "time"), rows)
+        headings = ("model", "output", "status", "agreement", "promised", "time")
+        console.table("Self-check", headings, rows)
     if found.not_exercised is not None:
         console.warn(f"checked on {found.provider}: {found.not_exercised} was not exercised")
     if found.manifest_sha256 is not None:
@@ -157,11 +160,21 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
     return int(not found.ok)
 
 
+def _promises(model: BundledModel) -> str:
+    """What a model promises; by name where it promises several outputs."""
+    first = _kept(model.promise, model.measure)
+    if not model.others:
+        return first
+    others = (f"{each.output} {_kept(each.promise, each.measure)}" for each in model.others)
+    return "; ".join((f"{model.output} {first}", *others))
+
+
 def _kept(value: float | None, measure: str) -> str:
-    """A promise or what was reached, with its unit; None is a sound that is not finite."""
+    """A promise or what was reached, with its unit; None are numbers that are not finite."""
     if measure == "tokens":
         return f"{percent(value)} of tokens"
-    return "not finite" if value is None else f"{value:.1f} dB SI-SDR"
+    unit = "SQNR" if measure == "sqnr" else "SI-SDR"
+    return "not finite" if value is None else f"{value:.1f} dB {unit}"
 
 
 def _packaging(packaging: Delivered, *, limits: bool) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +76,7 @@ def test_what_ships_is_told_with_its_promise_and_its_hash(
     lines = done.stdout.splitlines()
     (row,) = [line.split() for line in lines if line.startswith("m ")]
     assert row[:3] == ["m", "int8-weights", "onnx"] and model.promise is not None
-    assert row[-3:] == [f"{model.promise:.1f}", "dB", "SI-SDR"]
+    assert row[-3:] == [f"{model.promise:.1f}", "dB", "SQNR"]
     digest = hashlib.sha256((out / "manifest.json").read_bytes()).hexdigest()
     assert f"  sha256     {digest} of the manifest; " in done.stdout
     (zipped,) = [line for line in lines if line.startswith("  zipped ")]
@@ -141,7 +143,7 @@ def test_check_compares_the_manifests_hash_where_it_is_given(
     same = vampbench("check", packed, "--manifest-sha256", digest.upper())
     assert same.code == 0 and f"manifest sha256 {digest} (as given)" in same.stdout
     (row,) = [line.split() for line in same.stdout.splitlines() if line.startswith("m ")]
-    assert row[1] == "ok" and row[-1] == "ms"
+    assert row[1:3] == ["y", "ok"] and row[-1] == "ms"
     other = vampbench("check", packed, "--manifest-sha256", "0" * 64)
     assert other.code == 1 and f"error: {packed}: " in other.errors[0]
     none = vampbench("check", packed, "--manifest-sha256", "12ab")
@@ -170,7 +172,7 @@ def test_a_promise_that_no_longer_holds_fails_the_check(
     done = vampbench("check", folder)
     assert done.code == 1 and "promised" in done.errors[0]
     (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("m ")]
-    assert row[1] == "FAILED" and float(row[2]) < float(row[5])
+    assert row[2] == "FAILED" and float(row[3]) < float(row[6])
 
 
 def test_tokens_are_promised_where_a_model_gives_them(
@@ -195,7 +197,7 @@ def test_tokens_are_promised_where_a_model_gives_them(
 
 def test_a_run_that_kept_no_answers_asks_its_source_again(moved: Path, tmp_path: Path) -> None:
     golden = moved / "out" / "golden" / "m.npz"
-    grown(golden, tmp_path / "grown.npz", "reference").replace(golden)
+    grown(golden, tmp_path / "grown.npz", "out/y").replace(golden)
     packed = vb.bundle(moved / "out", "android", moved / "bundle", recipe="int8-weights")
     source = open_artifact(moved / "m.onnx")
     assert packed.manifest.models[0].source_sha256 == source.sha256
@@ -238,6 +240,56 @@ def test_answers_that_are_no_numbers_can_not_be_promised(tmp_path: Path) -> None
         vb.bundle(out, "android", tmp_path / "bundle", recipe="int8-weights")
 
 
+def _with_state(path: Path, state_gain: float) -> None:
+    """y and state of one product; `state_gain` 0 is what a broken kernel may make of the state."""
+    weight = {
+        "w": np.random.default_rng(3).standard_normal((64, 64)).astype(np.float32) / 8,
+        "gain": np.array([state_gain], np.float32),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="product"),
+        helper.make_node("Tanh", ["h"], ["y"]),
+        helper.make_node("Mul", ["h", "gain"], ["state"]),
+        helper.make_node("ArgMax", ["h"], ["index"], axis=1, keepdims=0),
+    ]
+    outputs = [
+        tensor("y", ["n", 64]),
+        tensor("state", ["n", 64]),
+        tensor("index", ["n"], TensorProto.INT64),
+    ]
+    write(path, nodes, [tensor("x", ["n", 64])], outputs, weight)
+
+
+def test_every_output_is_promised_and_checked_by_name(tmp_path: Path, vampbench: Command) -> None:
+    _with_state(tmp_path / "m.onnx", 1.0)
+    out = run(tmp_path / "m.onnx", tmp_path / "out", FEEDS, "fused")
+    made = vampbench("bundle", out, "--target", "cpu", "--recipe", "fused", "-o", tmp_path / "b")
+    assert made.code == 0 and "promised and checked" not in made.stderr
+    (model,) = read_record(Manifest, MANIFEST, tmp_path / "b" / "manifest.json").models
+    assert [model.output, *(each.output for each in model.others)] == ["y", "state", "index"]
+    assert [model.measure, *(each.measure for each in model.others)] == ["sqnr", "sqnr", "tokens"]
+    # The same in FP32: what is promised is the most that is.
+    assert [model.promise, model.others[0].promise] == [77.0, 77.0]
+    script = [sys.executable, str(tmp_path / "b" / "selfcheck.py")]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert all(f"m               {name:10} ok" in done.stdout for name in ("y", "state", "index"))
+
+    shipped = tmp_path / "b" / model.file
+    _with_state(shipped, 0.0)
+    path = tmp_path / "b" / "manifest.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for file in values["files"]:
+        if file["name"] == model.file:
+            file["bytes"], file["sha256"] = shipped.stat().st_size, sha256_of((shipped,))
+    path.write_text(json.dumps(values), encoding="utf-8")
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = done.stdout + done.stderr
+    assert "m: state: 0.0 dB to the FP32 reference, promised 77.0 dB" in told
+    assert "m: y:" not in told and "m: index:" not in told
+
+
 def test_an_ort_file_that_answers_worse_than_was_promised_is_refused(
     finished: Path, tmp_path: Path
 ) -> None:
@@ -246,8 +298,10 @@ def test_an_ort_file_that_answers_worse_than_was_promised_is_refused(
     given = (results, out, {"m": "int8-weights"}, target, tmp_path, Reporter())
     (part,) = parts.parts_of(*given)
     kept = parts.part_in_ort_format(part, tmp_path, Reporter())
-    assert kept.files[0].suffix == ".ort" and reached(kept) >= promise(part)
-    boasting = replace(part, variant=part.reference)
+    assert kept.files[0].suffix == ".ort" and reached(kept, part.output) >= promise(
+        part, part.output
+    )
+    boasting = replace(part, variants=part.references)
     with pytest.raises(PromiseMissed, match=r"the \.onnx file promised .*; bundle the \.onnx file"):
         parts.part_in_ort_format(boasting, tmp_path, Reporter())
 
