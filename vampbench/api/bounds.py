@@ -95,9 +95,13 @@ def typed(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(function)
     def checking(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        parameters = taken().parameters
-        for name, value in taken().bind(*args, **kwargs).arguments.items():
-            _check_type(name, value, parameters[name].annotation)
+        try:
+            given = taken().bind(*args, **kwargs)
+        except TypeError:
+            # Python's own words for a call that does not fit name the function.
+            return function(*args, **kwargs)
+        for name, value in given.arguments.items():
+            _check_type(name, value, given.signature.parameters[name].annotation)
         return function(*args, **kwargs)
 
     return checking

@@ -110,3 +110,13 @@ def test_feeds_do_not_judge_a_chain(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", audio=np.zeros(4, np.float32))
     with pytest.raises(vb.InputError, match=r"f\.npz: holds feeds, which no chain hears"):
         swap("models", "others", tmp_path / "f.npz")
+
+
+def test_a_call_that_does_not_fit_names_the_function(tmp_path: Path) -> None:
+    with pytest.raises(
+        TypeError, match=r"run\(\) got an unexpected keyword argument 'calibration'"
+    ):
+        vb.run(None, tmp_path / "out", calibration=[])
+    with pytest.raises(TypeError, match=r"run\(\) takes 2 positional arguments"):
+        vb.run(None, tmp_path / "out", [])
+    assert not list(tmp_path.iterdir())
