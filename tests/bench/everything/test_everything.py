@@ -112,7 +112,9 @@ def test_a_torn_record_is_refused(tmp_path: Path) -> None:
 def test_an_interrupt_keeps_what_was_made(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     script = (
-        "import sys; from pathlib import Path\n"
+        # A shell's background jobs are born with SIGINT ignored, the tests among them.
+        "import signal, sys; from pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from bench.everything.steps import Step; from bench.everything.work import make\n"
         "here = Path(sys.argv[1])\n"
         "one = Step('one', (('cp', 'a.txt', 'one.out'),), ('one.out',), ('a.txt',), 1.0)\n"
