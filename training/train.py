@@ -7,6 +7,7 @@ written, `decoder`, `coarse` and `c2f` are independent of each other.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -97,11 +98,12 @@ def _export(work: Path) -> None:
 
 
 def _keep(work: Path, start: Path) -> None:
-    """Leave the best autoencoder so far in `start`, for a run on another machine to go on from."""
+    """Leave the best autoencoder so far and its log in `start`: a run elsewhere goes on from it."""
     name = config.AUTOENCODER.name
     best = torch.load(work / f"{name}.best", weights_only=True)
     start.mkdir(parents=True, exist_ok=True)
     save_original(start / f"{name}.pth", best, config.CODEC_KWARGS, half=True)
+    shutil.copyfile(work / f"{name}.jsonl", start / f"{name}.jsonl")
 
 
 def _main() -> None:
