@@ -93,12 +93,51 @@ class OutputShare:
         return self.snr_db < _LOST_DB and self.floor_snr_db >= _SURE_DB
 
 
+ENOUGH_RECORDINGS, ENOUGH_CLIPS = 5, 20
+"""Of fewer recordings or clips an interval tells nothing of other music: it cannot tell."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measure of a variant, with the interval that other recordings would put it in.
+
+    value: None where nothing could be compared.
+    low, high: the ends of the 95 % interval, by recordings and clips within them.
+    floor: the measure of FP32 with one thread and no graph optimization.
+    n: the positions, or samples of sound, that were compared.
+    n_clips: of these recordings that they lie in.
+    per_recording, per_codebook, per_mask_ratio: the value of each by its name, its number from 0,
+        and the end of its tenth.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    floor: float | None = None
+    n: int = 0
+    n_clips: int = 0
+    per_recording: dict[str, float] = field(default_factory=dict)
+    per_codebook: dict[str, float] = field(default_factory=dict)
+    per_mask_ratio: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there are recordings and clips enough for the interval to mean something."""
+        return len(self.per_recording) >= ENOUGH_RECORDINGS and self.n_clips >= ENOUGH_CLIPS
+
+
 @dataclass(frozen=True)
 class AccuracyReport:
     """All that was found; fields that do not apply to the role are None.
 
     Of a generic model, `token_agreement` (with its floor, interval and positions) and `snr_db` are
     those of its worst output each.
+    sampled_agreement: share of positions where both draw the same token with the same noise.
+    cost_nats: of a transformer, what it loses on the real codes, nats per token.
+    cost_log_mel_db, cost_stft: of encoder and decoder, how much farther from the recording the
+        sound is than FP32's own: log-mel distance in dB, multi-resolution STFT distance.
+    cost_si_sdr_db: the SI-SDR that the sound loses, where FP32's is high enough to mean something.
+    same_song: of a transformer alone, free-running share of final tokens.
     """
 
     token_agreement: float | None = None
@@ -118,6 +157,12 @@ class AccuracyReport:
     worst_si_sdr_db: float | None = None
     snr_db: float | None = None
     log_mel_db: float | None = None
+    sampled_agreement: Figure | None = None
+    cost_nats: Figure | None = None
+    cost_log_mel_db: Figure | None = None
+    cost_stft: Figure | None = None
+    cost_si_sdr_db: Figure | None = None
+    same_song: Figure | None = None
     clipped: int | None = None
     nonfinite: int | None = 0
     notes: tuple[str, ...] = field(default=())

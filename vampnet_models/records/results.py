@@ -289,11 +289,53 @@ class Step:
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A variant that a target does not get, and why."""
+
+    model: str
+    recipe: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DecidedSet:
+    """What to ship: a recipe by model.
+
+    time_ratio, time_ratio_high: of the parts together against FP32's, and the upper end of its
+        interval; None where the target was not measured.
+    noisy: whether a time that it stands on is marked noisy.
+    """
+
+    parts: dict[str, str]
+    bytes: int
+    time_ratio: float | None = None
+    time_ratio_high: float | None = None
+    noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The one answer for a target: the smallest set within the grade that is no slower than FP32.
+
+    grade: that was asked for.
+    smallest, fastest: of the sets that hold it; `fastest` is None where nothing was measured.
+    reasons: a sentence each, for a person.
+    """
+
+    grade: str
+    smallest: DecidedSet | None = None
+    fastest: DecidedSet | None = None
+    reasons: tuple[str, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True)
 class Results:
     """All that a run found.
 
     imported: what `vampbench import` wrote beside the models.
     pending: the models that the run has not come to yet; empty where it came to its end.
+    decision: what to ship, by target; empty in files of earlier versions.
     """
 
     tool: Tool = field(default_factory=Tool)
@@ -309,4 +351,5 @@ class Results:
     audio: tuple[Sound | str, ...] = ()
     imported: ImportRecord | None = None
     pending: tuple[str, ...] = ()
+    decision: dict[str, Decision] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
