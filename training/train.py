@@ -34,6 +34,7 @@ from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
 _STATES = Path(__file__).parent / "states"
+_FINISHED = ("autoencoder.pth", "codec_frozen.pth", "coarse.pth", "c2f.pth")
 _STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export", "keep")
 # 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
 POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)
@@ -49,19 +50,22 @@ def _codec_from(path: Path) -> Codec:
     return codec
 
 
-def _autoencoder(pool: Pool, validation: list[Audio], work: Path, start: Path) -> Codec:
-    """Encoder and decoder trained on, from what an earlier run left in `start` if it is there."""
-    left = start / f"{config.AUTOENCODER.name}.pth"
-    codec = _codec_from(left) if left.exists() else Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
-    train_autoencoder(codec, pool, validation, config.AUTOENCODER, work, left.exists())
+def _autoencoder(pool: Pool, validation: list[Audio], work: Path) -> Codec:
+    """Encoder and decoder without a quantizer, `autoencoder.pth` once they are trained."""
+    path = work / "autoencoder.pth"
+    if path.exists():
+        return _codec_from(path)
+    codec = Codec(**config.CODEC_KWARGS)  # type: ignore[arg-type]
+    train_autoencoder(codec, pool, validation, config.AUTOENCODER, work)
+    save_original(path, codec.state_dict(), config.CODEC_KWARGS, half=True)
     return codec
 
 
-def _train_codec(pool: Pool, validation: list[Audio], work: Path, start: Path) -> None:
+def _train_codec(pool: Pool, validation: list[Audio], work: Path) -> None:
     """Autoencoder, fitted quantizer, both together; tokens of `codec_frozen.pth` are final."""
     if (work / "codec_frozen.pth").exists():
         return
-    codec = _autoencoder(pool, validation, work, start)
+    codec = _autoencoder(pool, validation, work)
     fitted = work / "fitted.state"
     if fitted.exists():
         codec.load_state_dict(torch.load(fitted, weights_only=True))
@@ -97,13 +101,12 @@ def _export(work: Path) -> None:
     save_original(work / "codec.pth", state, kwargs, half=True)
 
 
-def _keep(work: Path, start: Path) -> None:
-    """Leave the best autoencoder so far and its log in `start`: a run elsewhere goes on from it."""
-    name = config.AUTOENCODER.name
-    best = torch.load(work / f"{name}.best", weights_only=True)
-    start.mkdir(parents=True, exist_ok=True)
-    save_original(start / f"{name}.pth", best, config.CODEC_KWARGS, half=True)
-    shutil.copyfile(work / f"{name}.jsonl", start / f"{name}.jsonl")
+def _copy_finished(source: Path, target: Path) -> None:
+    """Checkpoints of finished stages, and every stage's log; what is there already stays."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (*_FINISHED, *(f"{stage.name}.jsonl" for stage in config.STAGES)):
+        if (source / name).exists() and not (target / name).exists():
+            shutil.copyfile(source / name, target / name)
 
 
 def _main() -> None:
@@ -116,7 +119,7 @@ def _main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     work: Path = options.work
-    work.mkdir(parents=True, exist_ok=True)
+    _copy_finished(options.start, work)
     torch.set_num_threads(options.threads)
     torch.manual_seed(config.SEED)
     if {"codec", "decoder"} & set(options.stages):
@@ -145,13 +148,13 @@ def _main() -> None:
         return excerpts(works(), "validation", count, duration_s)
 
     def transformer(kwargs: dict[str, object], stage: Stage) -> None:
+        if (work / f"{stage.name}.pth").exists():
+            return
         judged = validation(TOKEN_VALIDATION_TRACKS, TOKEN_VALIDATION_S)
         _transformer(codec(), kwargs, tokens(), judged, stage, work)
 
     steps: dict[str, Callable[[], object]] = {
-        "codec": lambda: _train_codec(
-            pool(), validation(VALIDATION_TRACKS, VALIDATION_S), work, options.start
-        ),
+        "codec": lambda: _train_codec(pool(), validation(VALIDATION_TRACKS, VALIDATION_S), work),
         "tokens": tokens,
         "decoder": lambda: train_decoder(
             codec(), pool(), validation(VALIDATION_TRACKS, VALIDATION_S), config.DECODER, work
@@ -159,7 +162,7 @@ def _main() -> None:
         "coarse": lambda: transformer(config.COARSE_KWARGS, config.COARSE),
         "c2f": lambda: transformer(config.C2F_KWARGS, config.C2F),
         "export": lambda: _export(work),
-        "keep": lambda: _keep(work, options.start),
+        "keep": lambda: _copy_finished(work, options.start),
     }
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: STOP.set())

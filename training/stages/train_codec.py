@@ -132,19 +132,11 @@ def quantized(codec: nn.Module, audio: Tensor) -> Tensor:
 
 
 def train_autoencoder(
-    codec: Codec,
-    pool: Pool,
-    validation: list[Audio],
-    stage: Stage,
-    folder: Path,
-    is_trained: bool = False,
+    codec: Codec, pool: Pool, validation: list[Audio], stage: Stage, folder: Path
 ) -> list[dict[str, float]]:
-    """Encoder and decoder without the quantizer, from a unit-variance start.
-
-    `is_trained`: `codec` holds what an earlier run left, and goes on from there."""
+    """Encoder and decoder without the quantizer, from a unit-variance start."""
     draw = _batches(pool, stage)
-    if not is_trained:
-        unit_variance_init(codec, draw(0)[0])
+    unit_variance_init(codec, draw(0)[0])
     parameters = [*codec.encoder.parameters(), *codec.decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, betas=BETAS)
 
