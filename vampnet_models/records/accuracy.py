@@ -125,6 +125,26 @@ class Figure:
         """Whether there are recordings and clips enough for the interval to mean something."""
         return len(self.per_recording) >= ENOUGH_RECORDINGS and self.n_clips >= ENOUGH_CLIPS
 
+    @property
+    def cannot_tell(self) -> str | None:
+        """What there is too little of, and how much more is needed; None where it can tell."""
+        if self.can_tell:
+            return None
+        recordings, clips = len(self.per_recording), self.n_clips
+        more = (
+            _counted(ENOUGH_RECORDINGS - recordings, "recording"),
+            _counted(ENOUGH_CLIPS - clips, "clip"),
+        )
+        there = " and ".join(
+            _counted(n, what) or f"no {what}"
+            for n, what in ((recordings, "recording"), (clips, "clip"))
+        )
+        return f"cannot tell: {there}; it needs {' and '.join(filter(None, more))} more"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n > 1 else ''}" if n > 0 else ""
+
 
 @dataclass(frozen=True)
 class AccuracyReport:
