@@ -24,7 +24,8 @@ class Clip:
 
     `samples` is float32 [n] within [-1, 1], `sha256` the hash of exactly those samples.
     `source` is the file it came from (or `builtin`); `warnings` are for the user.
-    `sample_rate_hz` is the master rate by default.
+    `sample_rate_hz` is the master rate by default. `recording` names what it is cut out of: clips
+    of one recording tell little of another; by default a clip is a recording by itself.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Clip:
     source: str
     warnings: tuple[str, ...] = ()
     sample_rate_hz: int = MASTER_RATE_HZ
+    recording: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -54,7 +56,7 @@ class Clip:
         return self._of(samples, rate_hz)
 
     def _of(self, samples: NDArray[np.float32], rate_hz: int) -> Clip:
-        made = make_clip(self.name, samples, self.source, self.warnings)
+        made = make_clip(self.name, samples, self.source, self.warnings, self.recording)
         return replace(made, sample_rate_hz=rate_hz)
 
 
@@ -91,11 +93,16 @@ class AudioSet:
 
 
 def make_clip(
-    name: str, samples: NDArray[np.float32], source: str, warnings: tuple[str, ...] = ()
+    name: str,
+    samples: NDArray[np.float32],
+    source: str,
+    warnings: tuple[str, ...] = (),
+    recording: str | None = None,
 ) -> Clip:
-    """A clip at the master rate with its content hash."""
+    """A clip at the master rate with its content hash; a recording by itself unless told."""
     samples = np.ascontiguousarray(samples, dtype=np.float32)
-    return Clip(name, samples, content_sha256(samples), source, warnings)
+    sha256 = content_sha256(samples)
+    return Clip(name, samples, sha256, source, warnings, recording=recording or name)
 
 
 def content_sha256(samples: NDArray[np.float32]) -> str:

@@ -150,7 +150,8 @@ def fetch(pieces: tuple[Piece, ...], kept: dict[str, NDArray[np.float32]]) -> tu
         if piece.source != source:
             source = piece.source
             samples = kept[source] if source in kept else read_audio(Path(source)).samples
-        clip = make_clip(piece.name, samples[piece.start : piece.stop].copy(), source)
+        cut = samples[piece.start : piece.stop].copy()
+        clip = make_clip(piece.name, cut, source, recording=piece.recording)
         if clip.sha256 != piece.sha256:
             raise InputError(f"{source}: changed while it was read; run again")
         clips.append(clip)

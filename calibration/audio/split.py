@@ -16,6 +16,7 @@ class Piece:
     """Samples `start` to `stop` of a recording, not held in memory."""
 
     name: str
+    recording: str
     source: str
     start: int
     stop: int
@@ -57,7 +58,7 @@ def survey(name: str, clip: Clip, clip_s: float) -> Recording:
         if stop - start >= MIN_SAMPLES:
             label = name if n <= size else f"{name}@{start / MASTER_RATE_HZ:.1f}s"
             digest = content_sha256(clip.samples[start:stop])
-            pieces.append(Piece(label, clip.source, start, stop, digest))
+            pieces.append(Piece(label, name, clip.source, start, stop, digest))
     return Recording(name, clip.source, clip.sha256, n, tuple(pieces), clip.warnings)
 
 

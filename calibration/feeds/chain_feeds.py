@@ -135,7 +135,11 @@ def make_feeds(
             spec, encoded, sizes, _needed(session, spec.role), coarse, seed, progress
         )
     classes = {clip.name: class_of(clip.samples, clip.sample_rate_hz) for clip in encoded.clips}
-    labels = (replace(each, audio_class=classes.get(each.clip)) for each in found.labels)
+    recordings = {clip.name: clip.recording for clip in encoded.clips}
+    labels = (
+        replace(each, audio_class=classes.get(each.clip), recording=recordings.get(each.clip))
+        for each in found.labels
+    )
     return replace(found, labels=tuple(labels), codebook_size=spec.lengths_of.codebook_size)
 
 

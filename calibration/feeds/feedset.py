@@ -33,7 +33,7 @@ class FeedLabel:
     `step` counts from 0; a step equal to the number of steps is a finished sequence with one
     frame masked again. `mask_ratio` is the masked share of the predicted positions, `prompt`
     what was kept at the start, `codes_from` the model that the given codes come from,
-    `audio_class` what kind of sound the clip is.
+    `audio_class` what kind of sound the clip is, `recording` what the clip is cut out of.
     """
 
     clip: str
@@ -42,6 +42,7 @@ class FeedLabel:
     prompt: str | None = None
     codes_from: str | None = None
     audio_class: str | None = None
+    recording: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class FeedSet:
     def sha256(self) -> str:
         """The hash of all arrays with their names, types and shapes; labels do not count."""
         return digest_feeds(self.feeds, self.role.value).hexdigest()
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """The recording and the clip of each feed; feeds that name none are of one recording."""
+        return tuple((label.recording or self.audio, label.clip) for label in self.labels)
 
     @property
     def samples_sha256(self) -> tuple[str, ...]:

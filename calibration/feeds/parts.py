@@ -90,7 +90,7 @@ def _first_feeds(
             {source.name: fitted(clip.samples, length)[None, None].astype(source.dtype)}
             for clip, _ in pairs
         )
-        return audio, tuple(FeedLabel(clip.name) for clip, _ in pairs)
+        return audio, tuple(FeedLabel(clip.name, recording=clip.recording) for clip, _ in pairs)
     n = source.shape[1]
     n_codebooks = n if isinstance(n, int) else encoded.codes[0].shape[1]
     rng = np.random.default_rng(seed)
@@ -108,7 +108,8 @@ def _first_feeds(
         if isinstance(length, int):
             own = own[:, :, np.arange(length) % own.shape[2]]
         feeds.append({source.name: own})
-        labels.append(FeedLabel(clip.name, prompt=prompt, codes_from="encoder"))
+        label = FeedLabel(clip.name, prompt=prompt, codes_from="encoder", recording=clip.recording)
+        labels.append(label)
     return tuple(feeds), tuple(labels)
 
 

@@ -125,6 +125,8 @@ def test_max_clips_draws_from_every_recording_in_turn(tmp_path: Path) -> None:
     for side in (audio.calibration, audio.evaluation):
         assert len(side) == 3
         assert len({clip.source for clip in side}) == 2
+        assert {clip.recording for clip in side} == {Path(clip.source).stem for clip in side}
+        assert {clip.start(0.5).recording for clip in side} == {clip.recording for clip in side}
 
 
 def test_files_beyond_the_memory_limit_give_the_same_set(

@@ -26,7 +26,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> dict[Role, tuple[ModelSpe
 def clips(n: int = 3) -> list[Clip]:
     rng = np.random.default_rng(0)
     return [
-        make_clip(f"clip{i}", (0.1 * rng.standard_normal(40_000 + 5000 * i)).astype("f4"), "test")
+        make_clip(
+            f"clip{i}",
+            (0.1 * rng.standard_normal(40_000 + 5000 * i)).astype("f4"),
+            "test",
+            recording=None if i else "song",
+        )
         for i in range(n)
     ]
 
@@ -70,6 +75,7 @@ def test_coarse_states_come_from_the_references_sampling(
     assert found.sha256 == again.sha256
     assert found.sha256 != make_feeds(spec, encoded, SIZES, session=session, seed=1).sha256
     assert {f["codes"].shape for f in found.feeds} == {(1, 4, 40)}
+    assert set(found.sources) == {("song", "clip0"), ("clip1", "clip1"), ("clip2", "clip2")}
     assert found.coverage().prompts["everything"] >= 3
     assert not found.warnings
 

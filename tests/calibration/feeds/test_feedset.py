@@ -33,6 +33,7 @@ def test_the_hash_covers_every_array_and_nothing_else() -> None:
     two.feeds[2]["codes"][0, 0, 0] ^= 1
     assert one.sha256 != two.sha256
     relabelled = FeedSet(one.role, one.feeds, (FeedLabel("z"),) * 3)
+    assert relabelled.sources == (("", "z"),) * 3
     assert relabelled.sha256 == one.sha256
     assert FeedSet(Role.C2F, one.feeds, one.labels).sha256 != one.sha256
 
