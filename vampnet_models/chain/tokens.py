@@ -177,6 +177,15 @@ def _typical(log_p: NDArray[Any], mass: float) -> NDArray[Any]:
     return np.asarray(filtered - _logsumexp(filtered))
 
 
+def log_probabilities(
+    logits: NDArray[Any], temperature: float, typical_mass: float
+) -> NDArray[np.float64]:
+    """The logarithms of what tokens are drawn by, `[rows, vocab]` as the logits."""
+    scaled = logits.astype(np.float64) / max(temperature, 1e-6)
+    log_p = scaled - _logsumexp(scaled)
+    return _typical(log_p, typical_mass) if typical_mass > 0 else np.asarray(log_p)
+
+
 def _logsumexp(values: NDArray[Any]) -> NDArray[Any]:
     top = values.max(axis=-1, keepdims=True)
     return np.asarray(top + np.log(np.exp(values - top).sum(axis=-1, keepdims=True)))
