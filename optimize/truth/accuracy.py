@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from optimize.truth import agreement, beats
 from optimize.truth.accuracy_generic import generic_report
 from optimize.truth.agreement import Comparison, kl_nats, shares_of
-from optimize.truth.answers import answers_of
+from optimize.truth.answers import answers_of, logit_rows
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
+from optimize.truth.bootstrap import Part, figure_of
+from optimize.truth.sampled import sampled_agreement, sampled_parts
+from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds
@@ -37,7 +39,7 @@ _DISTANCE_EPSILON = 0.001
 _FLOOR_THREADS = 1
 """The floor is FP32 with its sums in another order: one thread, and nothing fused."""
 
-WAY_OF_JUDGING = "2: per output"
+WAY_OF_JUDGING = "3: sampled agreement"
 """Part of the key of a kept comparison: one that was judged in an earlier way is made anew."""
 
 
@@ -46,7 +48,8 @@ class Truth:
     """The reference's answers and the floor's, for the same feeds.
 
     `strata` holds the tenth of each feed's mask ratio (0 for models without masks), `steps` the
-    sampling step that each feed is a state of, or nothing where that is unknown.
+    sampling step that each feed is a state of, or nothing where that is unknown. `sources` are the
+    recording and the clip of each feed.
     """
 
     reference: Artifact
@@ -54,7 +57,8 @@ class Truth:
     strata: tuple[int, ...]
     answers: tuple[Feeds, ...]
     floor: tuple[Feeds, ...]
-    steps: tuple[int | None, ...] = ()
+    steps: tuple[int | None, ...]
+    sources: tuple[tuple[str, str], ...]
 
 
 _Answers = Iterable[Feeds]
@@ -65,10 +69,12 @@ def reference_truth(
     feeds: Sequence[Feeds],
     progress: Progress | None = None,
     steps: Sequence[int | None] = (),
+    sources: Sequence[tuple[str, str]] = (),
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
 
-    `steps` are the feeds' sampling steps, for agreement per step.
+    `steps` are the feeds' sampling steps, for agreement per step, `sources` the recording and the
+    clip of each, for intervals: without any, each feed is a clip of one recording.
 
     Raises InputError when there is no feed, the model cannot be run, or one of a known role
     answers with NaN or infinity.
@@ -76,25 +82,40 @@ def reference_truth(
     if not feeds:
         raise InputError(f"{reference.path.name}: no evaluation feed; give more audio")
     n = len(feeds)
-    answers = answers_of(
-        reference,
-        feeds,
-        margins=True,
-        progress=None if progress is None else (lambda i, _: progress(i, 2 * n)),
+    answers = tuple(
+        answers_of(
+            reference,
+            feeds,
+            margins=True,
+            progress=None if progress is None else (lambda i, _: progress(i, 2 * n)),
+        )
     )
-    floor = answers_of(
+    again = answers_of(
         reference,
         feeds,
         threads=_FLOOR_THREADS,
         graph_optimization="disabled",
-        details=False,
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
     )
+    floor = tuple(_floor(reference, *pair) for pair in zip(answers, again, strict=True))
     strata = tuple(_stratum(reference, feed) for feed in feeds)
-    truth = Truth(reference, tuple(feeds), strata, tuple(answers), tuple(floor), tuple(steps))
+    named = tuple(sources) or tuple(("feeds", str(number)) for number in range(n))
+    truth = Truth(reference, tuple(feeds), strata, answers, floor, tuple(steps), named)
     if reference.role is not Role.GENERIC:
         _require_finite(truth)
     return truth
+
+
+def _floor(reference: Artifact, own: Feeds, again: Feeds) -> Feeds:
+    """The floor's answer; of rows of logits only how far they agree, which is far smaller."""
+    if "logits" not in again or "logits" not in own:
+        return again
+    sampled = sampled_agreement(own["logits"], again["logits"], _sampling(reference))
+    return {"tokens": again["tokens"], "sampled": sampled}
+
+
+def _sampling(reference: Artifact) -> SamplingOptions:
+    return C2F_SAMPLING if reference.role is Role.C2F else COARSE_SAMPLING
 
 
 def _require_finite(truth: Truth) -> None:
@@ -112,33 +133,6 @@ def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
     spec = truth.reference.spec
     return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))
-
-
-def status_of(
-    accuracy: AccuracyReport, min_agreement: float | None
-) -> tuple[Literal["ok", "missed", "failed"], str | None]:
-    """The status of a variant that was compared, and the reason where it is not ok."""
-    if accuracy.nonfinite:
-        return "failed", f"{accuracy.nonfinite} outputs are NaN or infinite"
-    lost = [
-        f"{output.name} is lost: an SQNR of {output.snr_db:.1f} dB is an error as large as the "
-        "answer itself"
-        for output in accuracy.per_output
-        if output.is_lost
-    ]
-    if lost:
-        return "missed", "; ".join(lost)
-    agreement = accuracy.token_agreement
-    if min_agreement is not None and agreement is not None and agreement < min_agreement:
-        what = "share of beats" if accuracy.per_beat_kind else "token agreement"
-        if len(accuracy.per_output) > 1:
-            worst = min(
-                accuracy.per_output, key=lambda o: 2 if o.agreement is None else o.agreement
-            )
-            what += f" of {worst.name}"
-        reason = f"{what} {agreement:.4f} is below the {min_agreement:g} asked for"
-        return "missed", reason
-    return "ok", None
 
 
 def judge(truth: Truth, answers: _Answers) -> AccuracyReport:
@@ -172,9 +166,13 @@ def _encoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
 
 def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     rows, floor_rows, ties, kl, top5 = [], [], [], [], []
+    drawn: list[Part] = []
+    floor_drawn: list[Part] = []
     nonfinite = 0
-    triples = zip(answers, truth.answers, truth.floor, truth.feeds, truth.strata, strict=True)
-    for ours, own, floor, feed, stratum in triples:
+    each = zip(
+        answers, truth.answers, truth.floor, truth.feeds, truth.strata, truth.sources, strict=True
+    )
+    for ours, own, floor, feed, stratum, source in each:
         counted = np.asarray(mask_of(truth.reference.spec, feed)[0], bool)
         predicted = len(counted) - conditioning_of(truth.reference.spec)
         # Conditioning codebooks are never predicted, whatever their mask says.
@@ -188,6 +186,12 @@ def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         ties.append(tie)
         nonfinite += int(ours["nonfinite"])
         kl.append(kl_nats(own["logits"], ours["logits"]))
+        places = logit_rows(mask_of(truth.reference.spec, feed), predicted)
+        at = places, predicted, counted.shape, source, stratum
+        sampled = sampled_agreement(own["logits"], ours["logits"], _sampling(truth.reference))
+        drawn += sampled_parts(sampled, *at)
+        if "sampled" in floor:
+            floor_drawn += sampled_parts(floor["sampled"], *at)
         best5 = np.argpartition(ours["logits"], -5, axis=-1)[:, -5:]
         top5.append((best5 == own["logits"].argmax(axis=-1)[:, None]).any(axis=-1))
     has_logits = bool(kl)
@@ -197,6 +201,7 @@ def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         near_ties=_near_ties(rows, ties, _LOGIT_EPSILON) if has_logits else None,
         logits_kl=float(np.concatenate(kl).mean()) if has_logits else None,
         top5_containment=float(np.concatenate(top5).mean()) if has_logits else None,
+        sampled_agreement=figure_of(drawn, floor_drawn, by_ratio=True) if has_logits else None,
         nonfinite=nonfinite,
         notes=() if has_logits else ("no logits output: KL, top-5 and near-ties are unknown",),
     )
@@ -305,14 +310,3 @@ def _stratum(reference: Artifact, feed: Feeds) -> int:
         return 0
     mask = mask_of(reference.spec, feed)
     return agreement.stratum_of(float(mask[:, conditioning_of(reference.spec) :].mean()))
-
-
-def unbounded(accuracy: AccuracyReport, min_agreement: float | None) -> str | None:
-    """Why a least agreement bounds nothing here: nothing is a token; None where it does bound."""
-    if min_agreement is None or accuracy.token_agreement is not None:
-        return None
-    how, level_db = "SI-SDR", accuracy.si_sdr_db
-    if level_db is None:
-        how, level_db = "SQNR", accuracy.snr_db
-    by = "" if level_db is None else f"; it is judged by its {how}, {level_db:.1f} dB"
-    return f"the least agreement {min_agreement:g} does not apply: no output is a token{by}"

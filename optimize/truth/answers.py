@@ -75,15 +75,15 @@ def reduce_answer(
         reduced["margins"] = np.asarray(top2[..., 1] - top2[..., 0])
     if details:
         rows = logits[0].reshape(-1, logits.shape[-1])[
-            _logit_rows(mask_of(spec, feed), logits.shape[1])
+            logit_rows(mask_of(spec, feed), logits.shape[1])
         ]
         reduced["logits"] = rows
         reduced["nonfinite"] = np.array(logits.size - np.isfinite(logits).sum())
     return reduced
 
 
-def _logit_rows(mask: Array, predicted: int) -> Array:
-    """At most LOGIT_ROWS masked positions, evenly spread, as indices into codebooks x frames."""
+def logit_rows(mask: Array, predicted: int) -> Array:
+    """At most 256 masked positions, evenly spread, as indices into predicted codebooks x frames."""
     masked = np.flatnonzero(mask[0, -predicted:])
     if len(masked) <= _LOGIT_ROWS:
         return masked

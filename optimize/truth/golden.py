@@ -30,6 +30,7 @@ def save_golden(truth: Truth, path: Path) -> None:
         "model": truth.reference.path.name,
         "strata": truth.strata,
         "steps": truth.steps,
+        "sources": truth.sources,
     }
     parts = zip(_PARTS, (truth.feeds, truth.answers, truth.floor), strict=True)
     arrays = {
@@ -54,6 +55,7 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
             part, number, name = key.split("/", 2)
             parts[part][int(number)][name] = values
         strata, steps = tuple(facts["strata"]), tuple(facts["steps"])
+        sources = tuple((recording, clip) for recording, clip in facts["sources"])
         made_by, model = facts["sha256"], facts["model"]
     except (InputError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
@@ -65,4 +67,4 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
             f"{reference.path.name} has {reference.sha256[:12]}"
         )
     feeds, answers, floor = (tuple(parts[part]) for part in _PARTS)
-    return Truth(reference, feeds, strata, answers, floor, steps)
+    return Truth(reference, feeds, strata, answers, floor, steps, sources)

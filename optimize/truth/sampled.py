@@ -63,17 +63,18 @@ def _probabilities(logits: NDArray[Any], sampling: SamplingOptions) -> NDArray[n
 
 def sampled_parts(
     agreement: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    n_frames: int,
+    rows: NDArray[Any],
+    predicted: int,
+    shape: tuple[int, ...],
     source: tuple[str, str],
     stratum: int,
 ) -> Iterator[Part]:
     """The agreement of one state, summed up for each codebook.
 
-    `rows` are the positions, codebook times `n_frames` plus frame, that `agreement` is of; `source`
-    is the recording and the clip.
+    `rows` are the positions that `agreement` is of, as indices into the last `predicted` codebooks
+    of all, whose `shape` is `[codebooks, frames]`; `source` is the recording and the clip.
     """
-    books = rows // n_frames
+    books = rows // shape[1] + shape[0] - predicted
     for book in np.unique(books):
         of_book = agreement[books == book]
         yield Part(*source, float(of_book.sum()), len(of_book), stratum, int(book))

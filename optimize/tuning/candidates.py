@@ -118,7 +118,7 @@ def candidates_of(
             calibrated = mixed.calibrate(fused, calibration.feeds, cache, update, traits)
         reporter.reach()
         with reporter.task(f"{artifact.name}: reference answers of the search") as update:
-            truth = reference_truth(artifact, search.feeds, update)
+            truth = reference_truth(artifact, search.feeds, update, sources=search.sources)
         key = key_of(
             artifact.sha256, calibration.sha256, search.sha256, WAY_OF_JUDGING, *_versions()
         )

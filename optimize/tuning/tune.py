@@ -100,7 +100,10 @@ class HeldOut:
             if candidate.model not in self._truths:
                 with self._reporter.task(f"{candidate.model}: reference answers") as update:
                     self._truths[candidate.model] = reference_truth(
-                        tuned.artifact, tuned.evaluation.feeds, update
+                        tuned.artifact,
+                        tuned.evaluation.feeds,
+                        update,
+                        sources=tuned.evaluation.sources,
                     )
             return self._truths[candidate.model]
 

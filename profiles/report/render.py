@@ -78,6 +78,7 @@ def _shown(results: Results) -> dict[str, bool]:
     judged = [v.judged for m in models if not m.is_beats for v in m.variants]
     return {
         "tokens": any(each.token_agreement is not None for each in judged),
+        "sampled": any(each.sampled_agreement is not None for each in judged),
         "beats": any(m.is_beats for m in models),
         "sound": any(each.si_sdr_db is not None for each in judged),
     }

@@ -10,8 +10,9 @@ from typing import Any, Literal, Self
 from calibration.feeds.lengths import check_fed, in_step
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from calibration.feeds.source import Source
-from optimize.truth.accuracy import Truth, compare, reference_truth, status_of, unbounded
+from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
+from optimize.truth.status import status_of, unbounded
 from optimize.variant import read_record, record_path
 from vampbench.api.bounds import check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
@@ -117,6 +118,7 @@ def verify(
     data: AnyData = None,
     *,
     min_agreement: float | None = None,
+    min_sampled: float | None = None,
     golden: str | Path | None = None,
     write_golden: str | Path | None = None,
     threads: int = 0,
@@ -127,7 +129,8 @@ def verify(
     `data` is what `split_audio` gives, a folder of recordings, or feeds of the model, which all
     judge: give others than those that calibrated. None takes the built-in recordings. The models
     beside the reference provide its chain. `min_agreement` is the least share of equal tokens, 0 to
-    1. `golden` judges by the answers in that file, in place of running the reference;
+    1; `min_sampled` the least lower end of a transformer's sampled agreement, 0 to 1, which too few
+    recordings miss. `golden` judges by the answers in that file, in place of running the reference;
     `write_golden` keeps them. `threads` of the runtime; 0 leaves it the choice. What the runtime
     makes of the variant is noted in its record.
 
@@ -136,6 +139,7 @@ def verify(
     """
     heard = Heard(progress)
     check_within("min_agreement", min_agreement, 0, 1)
+    check_within("min_sampled", min_sampled, 0, 1)
     check_threads(threads)
     source = as_source(data, judging=True)
     ours, theirs = (as_artifact(each, source.sample_rate_hz) for each in (reference, variant))
@@ -156,8 +160,8 @@ def verify(
         save_golden(truth, Path(write_golden))
     with heard.task("variant answers") as update:
         report = compare(truth, theirs, update)
-    status, reason = status_of(report, min_agreement)
-    if (why := unbounded(report, min_agreement)) is not None:
+    status, reason = status_of(report, min_agreement, min_sampled)
+    if (why := unbounded(report, min_agreement, min_sampled)) is not None:
         heard.warn(f"{theirs.path}: {why}")
     runtime = _runtime(theirs, truth.feeds[0], heard)
     if runtime is not None and runtime.missed is not None:
@@ -183,7 +187,7 @@ def _truth(
     evaluation = evaluation_feeds_of(ours, source, threads, reporter, fed)
     with reporter.task("reference answers") as update:
         steps = [label.step for label in evaluation.labels]
-        return reference_truth(ours, evaluation.feeds, update, steps)
+        return reference_truth(ours, evaluation.feeds, update, steps, evaluation.sources)
 
 
 def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Reporter) -> None:

@@ -18,14 +18,8 @@ from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
-from optimize.truth.accuracy import (
-    WAY_OF_JUDGING,
-    Truth,
-    compare,
-    reference_truth,
-    status_of,
-    unbounded,
-)
+from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
+from optimize.truth.status import status_of, unbounded
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -323,7 +317,7 @@ def _judged(
 
 def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
     with reporter.task(f"{artifact.name}: reference answers") as update:
-        return reference_truth(artifact, evaluation.feeds, update)
+        return reference_truth(artifact, evaluation.feeds, update, sources=evaluation.sources)
 
 
 def profile(

@@ -9,6 +9,7 @@ from profiles.report.tables.cells import Cell, measured, words
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.units import (
     NBSP,
+    agreement_range,
     agreement_text,
     count_text,
     db_text,
@@ -16,11 +17,17 @@ from profiles.report.views.units import (
     percent_text,
     seconds_text,
 )
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Variant
 
-_TOKEN_DETAILS = ("Near ties", "Agreement without them", "Logits KL", "Top-5 containment")
+_TOKEN_DETAILS = (
+    "Sampled agreement",
+    "Near ties",
+    "Agreement without them",
+    "Logits KL",
+    "Top-5 containment",
+)
 _BEAT_DETAILS = (
     "SQNR",
     *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
@@ -70,6 +77,7 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         near = a.near_ties
         ties = () if near is None else (f"margin below {near.epsilon:g}",)
         figures = (
+            _sampled(a.sampled_agreement),
             measured(None if near is None else near.share, percent_text, ties),
             measured(None if near is None else near.agreement_excluding, agreement_text),
             measured(a.logits_kl, lambda v: f"{v:.2g}{NBSP}nat"),
@@ -89,6 +97,20 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
     return Row(
         variant.recipe, marks[variant.recipe].icon, variant.status, "", (*figures, *times, *counted)
     )
+
+
+def _sampled(found: Figure | None) -> Cell:
+    """With interval, positions, floor, the worst recording, and whether that tells enough."""
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return measured(None, agreement_text)
+    worst, least = min(found.per_recording.items(), key=lambda each: each[1])
+    lines = [agreement_range(found.low, found.high), f"of {count_text(found.n)}"]
+    if found.floor is not None:
+        lines.append(f"floor {agreement_text(found.floor)}")
+    lines.append(f"worst: {worst}, {agreement_text(least)}")
+    if found.cannot_tell is not None:
+        lines.append(found.cannot_tell)
+    return measured(found.value, agreement_text, tuple(lines))
 
 
 def _counts(found: Mapping[str, int]) -> str:

@@ -22,7 +22,7 @@ from profiles.report.views.units import (
 )
 from profiles.targets.contract import Profiler
 from profiles.targets.order import profilers
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.records.profiles import Estimate, Failure, Measurement, Profile, measured_on
 from vampnet_models.records.results import Model, Variant
 from vampnet_models.text import pace_text
@@ -115,9 +115,18 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
     lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
     if share is not None and floor is not None and share >= floor:
         lines += ("within the floor",)
+    lines += _sampled_lines(accuracy.sampled_agreement)
     if accuracy.numbers_db is not None:
         lines += (f"numbers {db_text(accuracy.numbers_db)} SQNR",)
     return measured(share, agreement_text, lines)
+
+
+def _sampled_lines(found: Figure | None) -> tuple[str, ...]:
+    """How often both draw the same token, with its interval or without a claim."""
+    if found is None or found.value is None or found.low is None or found.high is None:
+        return ()
+    told = agreement_range(found.low, found.high) if found.can_tell else "cannot tell"
+    return (f"sampled {agreement_text(found.value)}", told)
 
 
 def _ratio_cell(mine: Measurement | None, source: Measurement | None) -> Cell:

@@ -24,8 +24,8 @@ def disturbed(path, out, name, change):
     return open_artifact(out)
 
 
-def report(reference, variant, feeds):
-    truth = reference_truth(open_artifact(reference), feeds)
+def report(reference, variant, feeds, sources=()):
+    truth = reference_truth(open_artifact(reference), feeds, sources=sources)
     found = compare(truth, variant)
     assert isinstance(found, AccuracyReport)
     json.dumps(as_json(found), allow_nan=False)
@@ -97,6 +97,37 @@ def test_transformers_are_compared_on_masked_positions_by_mask_ratio(small_model
     assert found.token_agreement == pytest.approx(0.7, abs=0.03)
     assert found.logits_kl > 1
     assert found.near_ties.agreement_excluding == pytest.approx(found.token_agreement, abs=0.02)
+
+
+def test_transformers_are_compared_by_what_they_draw_too(small_models, tmp_path):
+    path = small_models / "c2f.onnx"
+    feeds = transformer_feeds(14, 10)
+    sources = [("tune", "tune@0"), ("song", "song@5")]
+    same = report(path, open_artifact(path), feeds, sources).sampled_agreement
+    assert same.value == pytest.approx(1) and same.floor > 0.999
+    assert same.n == sum(min(256, int(f["mask"].sum())) for f in feeds)
+    assert list(same.per_recording) == ["song", "tune"] and same.n_clips == 2
+    assert same.cannot_tell.startswith("cannot tell: 2 recordings and 2 clips")
+
+    def tilt(bias):
+        bias[: 3 * 1024 : 1024] += 1000  # the first three predicted codebooks now say token 0
+        return bias
+
+    variant = disturbed(path, tmp_path / "v.onnx", "classifier.layers.0.bias", tilt)
+    found = report(path, variant, feeds, sources).sampled_agreement
+    assert list(found.per_codebook) == [str(book) for book in range(4, 14)]
+    assert all(found.per_codebook[str(book)] < 0.2 for book in (4, 5, 6))
+    assert all(found.per_codebook[str(book)] > 0.999 for book in range(7, 14))
+    assert list(found.per_mask_ratio) == ["0.3", "1.0"]
+    assert found.value == pytest.approx(0.7, abs=0.03)
+    assert found.low <= found.value <= found.high
+
+
+def test_the_floor_of_a_truth_keeps_no_logits(small_models):
+    reference = open_artifact(small_models / "coarse.onnx")
+    truth = reference_truth(reference, transformer_feeds(4, 4))
+    assert [set(floor) for floor in truth.floor] == [{"tokens", "sampled"}] * 2
+    assert truth.sources == (("feeds", "0"), ("feeds", "1"))
 
 
 def test_decoders_are_compared_by_their_audio(small_models, tmp_path):

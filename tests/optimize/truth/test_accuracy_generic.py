@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from optimize.truth.accuracy import status_of
 from optimize.truth.accuracy_generic import generic_report, newly_nonfinite
+from optimize.truth.status import status_of
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.spec import ModelSpec, Role
 

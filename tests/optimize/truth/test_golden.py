@@ -13,7 +13,8 @@ from vampnet_models.onnxfile.artifact import load_model, open_artifact
 
 def test_the_verdict_is_the_same_from_the_file(small_models, tmp_path):
     reference = open_artifact(small_models / "coarse.onnx")
-    truth = reference_truth(reference, transformer_feeds(4, 4), steps=[3, 0])
+    sources = [("song", "song@0.0s"), ("song", "song@5.0s")]
+    truth = reference_truth(reference, transformer_feeds(4, 4), steps=[3, 0], sources=sources)
     weights = load_model(reference.path).graph.initializers
     name = next(name for name in weights if "feed_forward.w_2" in name)
     other = disturbed(reference.path, tmp_path / "b.onnx", name, lambda w: w * 1.5)
@@ -23,6 +24,7 @@ def test_the_verdict_is_the_same_from_the_file(small_models, tmp_path):
     assert found == expected
     assert found.token_agreement is not None
     assert found.token_agreement < 1
+    assert found.sampled_agreement.n_clips == 2 and found.sampled_agreement.floor > 0.999
     assert [each.step for each in found.per_step] == [0, 3]
     assert [each.floor for each in found.per_step] == [1, 1]
     assert sum(each.n_positions for each in found.per_step) == found.n_positions

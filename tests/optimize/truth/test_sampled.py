@@ -102,6 +102,8 @@ def test_equal_rows_agree_wholly_in_every_block():
 
 def test_parts_are_summed_up_per_codebook():
     rows = np.array([0, 3, 10, 11, 25])
-    found = list(sampled_parts(np.array([1, 0.5, 0.25, 0.25, 1]), rows, 10, ("song", "clip"), 3))
-    assert [(p.codebook, p.total, p.count) for p in found] == [(0, 1.5, 2), (1, 0.5, 2), (2, 1, 1)]
+    found = list(
+        sampled_parts(np.array([1, 0.5, 0.25, 0.25, 1]), rows, 3, (4, 10), ("song", "clip"), 3)
+    )
+    assert [(p.codebook, p.total, p.count) for p in found] == [(1, 1.5, 2), (2, 0.5, 2), (3, 1, 1)]
     assert {(p.recording, p.clip, p.stratum) for p in found} == {("song", "clip", 3)}

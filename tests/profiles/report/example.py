@@ -241,9 +241,23 @@ def _tokens(role: str, lost: float) -> Results:
             "share": 0.0004,
             "agreement_excluding": min(1.0, agreement + lost / 9),
         },
+        "sampled_agreement": None if role == "codec-encoder" else _sampled(lost / 5),
         "logits_kl": None if role == "codec-encoder" else lost / 7,
         "top5_containment": None if role == "codec-encoder" else 1.0 - lost / 40,
         "notes": [],
+    }
+
+
+def _sampled(lost: float) -> Results:
+    songs = {f"song {i}": max(0.0, 1 - lost * (0.8 + 0.1 * i)) for i in range(5)}
+    return {
+        "value": 1 - lost,
+        "low": 1 - 1.5 * lost,
+        "high": 1 - 0.5 * lost,
+        "floor": 0.9998,
+        "n": 16_384,
+        "n_clips": 24,
+        "per_recording": songs,
     }
 
 

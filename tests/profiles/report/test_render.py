@@ -57,6 +57,23 @@ def test_figures_tables_and_their_texts_are_there(html: str, page_of: PageOf) ->
     assert "fp16 codec, int8 transformers" in page.sections["totals"]
 
 
+def test_sampled_agreement_stands_beside_identity_or_cannot_tell(
+    results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
+) -> None:
+    page = page_of(html)
+    models = page.sections["models"].replace("\u00a0", " ")
+    for text in ("sampled 99.96 %", "99.94–99.98 %", "of 16,384", "worst: song 4, 99.95 %"):
+        assert text in models
+    assert "cannot tell" not in models and "Sampled agreement" in page.sections["reading"]
+    for model in results["models"]:
+        for variant in model["variants"]:
+            if (variant["accuracy"] or {}).get("sampled_agreement"):
+                variant["accuracy"]["sampled_agreement"]["n_clips"] = 8
+    models = page_of(render_report(results_of(results), tmp_path)).sections["models"]
+    assert "99.94–99.98" in models  # of the details, beside the doubt
+    assert "cannot tell: 5 recordings and 8 clips; it needs 12 clips more" in models
+
+
 def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
     results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
 ) -> None:

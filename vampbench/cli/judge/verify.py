@@ -11,7 +11,7 @@ from vampbench.api.verify import verify as judge
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.runtime import tell
-from vampnet_models.records.accuracy import AccuracyReport, OutputShare
+from vampnet_models.records.accuracy import AccuracyReport, Figure, OutputShare
 from vampnet_models.text import percent
 
 
@@ -19,6 +19,11 @@ from vampnet_models.text import percent
 @click.argument("reference", type=options.PATH)
 @click.argument("variant", type=options.PATH)
 @options.min_agreement
+@click.option(
+    "--min-sampled",
+    type=options.Finite(0, 1),
+    help="Exit with 1 when a transformer's sampled agreement may lie below this share.",
+)
 @options.audio
 @options.feeds
 @options.evaluation_feeds
@@ -46,6 +51,7 @@ def verify(
     sample_rate_hz: int | None,
     threads: int,
     min_agreement: float | None,
+    min_sampled: float | None,
     golden: Path | None,
     write_golden: Path | None,
     as_json: bool,
@@ -70,6 +76,7 @@ def verify(
         variant,
         None if data == Source() else data,
         min_agreement=min_agreement,
+        min_sampled=min_sampled,
         golden=golden,
         write_golden=write_golden,
         threads=threads,
@@ -104,6 +111,8 @@ def show(report: AccuracyReport, console: Console) -> None:
             f"{', mean over mask ratios' if report.per_mask_ratio else ''})"
         )
         console.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
+    if report.sampled_agreement is not None:
+        _show_sampled(report.sampled_agreement, console)
     for row in report.per_codebook:
         given = row.given_earlier
         after = "" if given is None else f"; {percent(given):>9} where all earlier agree"
@@ -140,6 +149,20 @@ def show(report: AccuracyReport, console: Console) -> None:
         console.say(f"  {output.name:<14} {_judged(output)}")
     for note in report.notes:
         console.say(f"note             {note}")
+
+
+def _show_sampled(found: Figure, console: Console) -> None:
+    """How often both draw the same token, the worst recording, and whether that tells enough."""
+    if found.value is None:
+        return
+    console.say(
+        f"sampled          {percent(found.value)} (95 % interval {percent(found.low)} to "
+        f"{percent(found.high)}, floor {percent(found.floor)}, {found.n:,} positions)"
+    )
+    worst, share = min(found.per_recording.items(), key=lambda each: each[1])
+    console.say(f"  worst recording  {worst}: {percent(share)}")
+    if found.cannot_tell is not None:
+        console.say(f"  {found.cannot_tell}")
 
 
 def _judged(output: OutputShare) -> str:

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from calibration.audio.clips import make_clip
 from calibration.audio.load import read_audio
 from calibration.feeds.source import Source
-from optimize.truth.accuracy import status_of
 from optimize.truth.beats import match
+from optimize.truth.status import status_of
 from profiles.sets import counted, totals_of
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
