@@ -76,12 +76,14 @@ def load_audio_set(
     *,
     clip_s: float = 5.0,
     max_clips: int | None = None,
+    max_judging: int | None = None,
     progress: Progress | None = None,
 ) -> AudioSet:
     """Read every sound file below `folder` and split into calibration and evaluation.
 
-    `clip_s` is the length of a clip, `max_clips` the most clips per side. Every file that is
-    not used stands in `dropped` with its reason, hidden files apart.
+    `clip_s` is the length of a clip, `max_clips` the most clips per side, `max_judging` of
+    evaluation where that takes another number. Every file that is not used stands in `dropped` with
+    its reason, hidden files apart.
 
     Raises InputError when the folder is missing or nothing usable remains.
     """
@@ -92,7 +94,7 @@ def load_audio_set(
     if len(recordings) == 1 and len(recordings[0].pieces) == 1:
         clip = read_audio(Path(recordings[0].source))
         recordings = (survey(recordings[0].name, clip, clip.duration_s / 2),)
-    chosen = split(found.name, recordings, max_clips)
+    chosen = split(found.name, recordings, max_clips, max_judging)
     return AudioSet(
         name=found.name,
         calibration=fetch(chosen.calibration, found.kept),

@@ -62,13 +62,18 @@ def survey(name: str, clip: Clip, clip_s: float) -> Recording:
     return Recording(name, clip.source, clip.sha256, n, tuple(pieces), clip.warnings)
 
 
-def split(name: str, recordings: Sequence[Recording], max_clips: int | None) -> Split:
+def split(
+    name: str,
+    recordings: Sequence[Recording],
+    max_clips: int | None,
+    max_judging: int | None = None,
+) -> Split:
     """Divide whole recordings by content; a single recording by its halves.
 
     File names do not matter: the longest recording goes to evaluation, and each next one to
     the side that has less so far; equal lengths are ordered by content hash. With `max_clips`
-    per side the pieces are drawn from all of the side's recordings in turn, in the order of
-    their content hashes.
+    per side (`max_judging` for evaluation, where it is given) the pieces are drawn from all of the
+    side's recordings in turn, in the order of their content hashes.
 
     Raises InputError when nothing remains for one of the sides.
     """
@@ -86,7 +91,8 @@ def split(name: str, recordings: Sequence[Recording], max_clips: int | None) -> 
     known: dict[str, str] = {}
     dropped: list[Dropped] = []
     calibration = _draw([_unseen(pieces, known, dropped) for pieces in sides[0]], max_clips)
-    evaluation = _draw([_unseen(pieces, known, dropped) for pieces in sides[1]], max_clips)
+    judging = [_unseen(pieces, known, dropped) for pieces in sides[1]]
+    evaluation = _draw(judging, max_judging or max_clips)
     if not calibration or not evaluation:
         raise InputError(
             f"{name}: too little different audio to calibrate on one part and to evaluate on "

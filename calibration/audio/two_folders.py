@@ -12,7 +12,10 @@ from vampnet_models.errors import InputError
 from vampnet_models.progress import Progress, Reporter
 
 _MAX_CLIPS = 8
-"""Clips per side: what the codec is fed, and where the transformers' codes come from."""
+"""Clips that calibrate: what the codec is fed, and where the transformers' codes come from."""
+
+_MAX_JUDGING = 24
+"""Clips that judge: of fewer than 20 an interval cannot tell."""
 
 
 def _load_two_folders(
@@ -21,18 +24,19 @@ def _load_two_folders(
     *,
     clip_s: float = 5.0,
     max_clips: int | None = None,
+    max_judging: int | None = None,
     progress: Progress | None = None,
 ) -> AudioSet:
     """Calibrate on one folder (or on the built-in pack's calibration side), judge on another.
 
-    What occurs on both sides is used for evaluation alone and stands in `dropped`. `clip_s` and
-    `max_clips` are as for `load_audio_set`.
+    What occurs on both sides is used for evaluation alone and stands in `dropped`. `clip_s`,
+    `max_clips` and `max_judging` are as for `load_audio_set`.
 
     Raises InputError when a folder is missing or nothing usable remains for a side.
     """
     judged = read_folder(evaluation, clip_s, progress)
     known: dict[str, str] = {}
-    pieces, dropped = one_side(judged.recordings, known, max_clips)
+    pieces, dropped = one_side(judged.recordings, known, max_judging or max_clips)
     clips, more = _calibration(calibration, known, clip_s, max_clips)
     if not clips:
         raise InputError(
@@ -76,9 +80,13 @@ def load_audio(folder: Path | None, reporter: Reporter, judged: Path | None = No
             raise InputError(f"{given}: is a file; give the folder that holds it")
     with reporter.task("reading audio") as update:
         if judged is not None:
-            audio = _load_two_folders(folder, judged, max_clips=_MAX_CLIPS, progress=update)
+            audio = _load_two_folders(
+                folder, judged, max_clips=_MAX_CLIPS, max_judging=_MAX_JUDGING, progress=update
+            )
         elif folder is not None:
-            audio = load_audio_set(folder, max_clips=_MAX_CLIPS, progress=update)
+            audio = load_audio_set(
+                folder, max_clips=_MAX_CLIPS, max_judging=_MAX_JUDGING, progress=update
+            )
         else:
             audio = builtin_audio_set()
         update(1, 1)

@@ -46,7 +46,7 @@ class FeedSizes:
 
     `max_frames` shortens the transformers' windows (10 s for coarse, 3 s for c2f), of which
     states take `window_shares` in turn. The decoder gets `generated` clips more, whose codes the
-    transformers made.
+    transformers made. `per_trajectory` states are of one clip and one run of the sampler.
     """
 
     clips: int
@@ -55,14 +55,15 @@ class FeedSizes:
     max_frames: int | None = None
     window_shares: tuple[float, ...] = (1.0,)
     generated: int = 0
+    per_trajectory: int = 4
 
 
 CALIBRATION_SHARES = (1.0, 0.5, 0.25)
 CALIBRATION_SIZES = FeedSizes(
     clips=8, coarse_states=32, c2f_states=64, window_shares=CALIBRATION_SHARES, generated=4
 )
-EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=64, c2f_states=32)
-"""More than 20,000 masked positions per transformer with the built-in audio."""
+EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=48, c2f_states=48, per_trajectory=2)
+"""About 20,000 masked positions per transformer, of 24 clips where there are so many."""
 
 _BEAT_CLIP_S = 20.0
 """Longer clips are cut to this for beat trackers: some thirty beats, and their context."""
@@ -239,6 +240,7 @@ def _transformer_feeds(
         coarse=coarse if spec.role is Role.C2F else None,
         seed=seed,
         window_shares=sizes.window_shares,
+        states=sizes.per_trajectory,
     )
     sources = [
         (clip.name, _codebooks(codes, n, spec.role))

@@ -57,7 +57,10 @@ CALIBRATION = _Side(
     ),
 )
 EVALUATION = _Side(
-    "evaluation", 1, EVALUATION_SIZES, FeedSizes(clips=6, coarse_states=50, c2f_states=20)
+    "evaluation",
+    1,
+    EVALUATION_SIZES,
+    FeedSizes(clips=6, coarse_states=24, c2f_states=24, per_trajectory=1),
 )
 
 SEARCH = _Side(

@@ -32,9 +32,6 @@ from vampnet_models.spec import n_coarse_of
 PROMPTS = ("everything", "periodic", "inpainting", "upper-codebooks")
 """What a trajectory is given to start from, by what is to be generated or kept."""
 
-_STATES_PER_TRAJECTORY = 4
-"""Evenly spaced: neighbouring steps differ in few tokens."""
-
 COARSE_STEPS = (12,)
 C2F_STEPS = (2, 8)
 """Trajectories take turns: c2f is used with 2 steps, and longer ones reach lower mask ratios."""
@@ -57,7 +54,8 @@ class Trajectories:
     clip, trajectories take in turn; with `pad` shorter codes are filled up with code 0
     and mask 1. `predicted` counts the codebooks that the model generates. `forward` is the
     reference model, None where it gives no logits; `coarse` the model whose output half of the
-    c2f states are conditioned on, where there is one.
+    c2f states are conditioned on, where there is one. Each trajectory gives `states` of its steps,
+    evenly spaced: neighbouring ones differ in few tokens.
     """
 
     predicted: int
@@ -68,6 +66,7 @@ class Trajectories:
     coarse: Session | None = None
     seed: int = 0
     window_shares: tuple[float, ...] = (1.0,)
+    states: int = 4
 
 
 def draw_states(
@@ -79,7 +78,7 @@ def draw_states(
     """`n_states` states from the codes of clips `(name, [1, n, frames])`.
 
     Each trajectory takes the next clip, prompt and number of steps, runs the reference's own
-    sampling and gives up to four states, spread over its steps from the first on; every fourth
+    sampling and gives up to `how.states` states, spread over its steps; every fourth trajectory
     ends with a state of one masked frame. Fixed by the codes and `how.seed` alone.
     """
     found: list[_StateFeed] = []
@@ -170,7 +169,7 @@ def _trajectory(
         mask = np.pad(mask, widths, constant_values=1)
     # One trajectory of each prompt, then the next number of steps.
     steps = how.steps[number // len(PROMPTS) % len(how.steps)]
-    stride = max(1, steps // _STATES_PER_TRAJECTORY)
+    stride = max(1, steps // how.states)
     chosen = set(range(number % stride, steps, stride))
     # One of four trajectories, of another prompt each time.
     to_the_end = (number - number // len(PROMPTS)) % len(PROMPTS) == len(PROMPTS) - 1

@@ -10,7 +10,7 @@ from urllib.parse import urldefrag
 import pytest
 
 from calibration.audio.decode import _MAX_CHANNELS, _MAX_MINUTES
-from calibration.audio.two_folders import _MAX_CLIPS
+from calibration.audio.two_folders import _MAX_CLIPS, _MAX_JUDGING
 from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
@@ -82,6 +82,7 @@ def test_figures_of_its_own_words_are_facts(name: str) -> None:
 def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
     text = PAGES["docs/start/vampnet.md"].read_text(encoding="utf-8")
     assert f"At most {_MAX_CLIPS} clips of 5 seconds" in text
+    assert f"{_MAX_JUDGING} others judge" in text
 
 
 def test_the_audio_that_is_accepted_is_what_is_decoded() -> None:

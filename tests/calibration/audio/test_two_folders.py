@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from calibration.audio.load import load_audio_set
 from calibration.audio.samples import builtin_audio_set
 from calibration.audio.two_folders import _load_two_folders
 from vampnet_models.errors import InputError
@@ -56,3 +57,13 @@ def test_clips_per_side_are_limited(tmp_path: Path) -> None:
     write(tmp_path / "b" / "two.wav", 4.0, 2)
     audio = _load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=1.0, max_clips=2)
     assert len(audio.calibration) == len(audio.evaluation) == 2
+
+
+def test_more_clips_may_judge_than_calibrate(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "one.wav", 4.0, 1)
+    write(tmp_path / "a" / "two.wav", 4.0, 2)
+    one = load_audio_set(tmp_path / "a", clip_s=1.0, max_clips=2, max_judging=3)
+    assert (len(one.calibration), len(one.evaluation)) == (2, 3)
+    write(tmp_path / "b" / "three.wav", 4.0, 3)
+    two = _load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=1.0, max_clips=2, max_judging=3)
+    assert (len(two.calibration), len(two.evaluation)) == (2, 3)

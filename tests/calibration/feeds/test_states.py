@@ -129,6 +129,15 @@ def test_progress_ends_at_the_number_of_states() -> None:
     assert calls[-1] == (6, 6) and calls == sorted(calls)
 
 
+def test_fewer_states_of_a_trajectory_are_of_more_clips() -> None:
+    states = draw_states(sources(n=24), 48, coarse_how(states=2))
+    assert len({s.label.clip for s in states}) == 24
+    assert {s.label.step for s in states} == set(range(13))
+    assert {s.label.prompt for s in states} == set(PROMPTS)
+    single = draw_states(sources(n=24), 24, coarse_how(states=1))
+    assert len({s.label.clip for s in single}) == 24
+
+
 def test_window_shares_are_met_by_every_prompt() -> None:
     states = draw_states(sources(), 96, coarse_how(window_shares=(1.0, 0.5, 0.25)))
     met = {(s.label.prompt, s.codes.shape[2]) for s in states}
