@@ -152,9 +152,10 @@ def judge(truth: Truth, answers: _Answers) -> AccuracyReport:
 def _encoder_report(truth: Truth, answers: _Answers) -> AccuracyReport:
     name = truth.reference.spec.outputs[0].name
     rows, floor_rows, ties = [], [], []
-    for ours, own, floor in zip(answers, truth.answers, truth.floor, strict=True):
+    each = zip(answers, truth.answers, truth.floor, truth.sources, strict=True)
+    for ours, own, floor, source in each:
         counted = np.ones(own[name][0].shape, bool)
-        rows.append(Comparison(_same(ours[name], own[name]), counted))
+        rows.append(Comparison(_same(ours[name], own[name]), counted, source=source))
         floor_rows.append(Comparison(_same(floor[name], own[name]), counted))
         if "margins" in own:
             ties.append(own["margins"] < _DISTANCE_EPSILON)
@@ -177,7 +178,7 @@ def _transformer_report(truth: Truth, answers: _Answers) -> AccuracyReport:
         predicted = len(counted) - conditioning_of(truth.reference.spec)
         # Conditioning codebooks are never predicted, whatever their mask says.
         counted = counted & (np.arange(len(counted)) >= len(counted) - predicted)[:, None]
-        rows.append(Comparison(_same(ours["tokens"], own["tokens"]), counted, stratum))
+        rows.append(Comparison(_same(ours["tokens"], own["tokens"]), counted, stratum, source))
         floor_rows.append(Comparison(_same(floor["tokens"], own["tokens"]), counted, stratum))
         if "logits" not in own or "logits" not in ours:
             continue

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.records.accuracy import CodebookShare, RatioShare
 
 _BLOCK_FRAMES = 29
@@ -25,12 +26,14 @@ class Comparison:
     """One feed's positions: where both agree, of those that count.
 
     `same` and `counted` are bool `[codebooks, frames]`; `stratum` is the group whose mean
-    enters the total (the tenth of the mask ratio; 0 throughout for encoders).
+    enters the total (the tenth of the mask ratio; 0 throughout for encoders). `source` is the
+    recording and the clip that it lies in; None, the default, where neither is known.
     """
 
     same: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     stratum: int = 0
+    source: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,16 @@ def total(comparisons: list[Comparison]) -> Share:
 
 
 def interval(comparisons: list[Comparison]) -> tuple[float, float] | None:
-    """95 % percentile-bootstrap interval of `total`, over half-second blocks within strata."""
+    """95 % bootstrap interval of `total`: by recordings, and clips within them.
+
+    Of one clip, or where none is known, over half-second blocks within strata.
+    """
     blocks = _blocks(comparisons)
     if not blocks[:, 2].sum():
         return None
+    if len({c.source for c in comparisons}) > 1:
+        found = figure_of(_parts(comparisons))
+        return None if found.low is None or found.high is None else (found.low, found.high)
     rng = np.random.default_rng(0)
     groups = [blocks[blocks[:, 0] == s] for s in np.unique(blocks[:, 0])]
     means = np.zeros(_N_RESAMPLES)
@@ -118,10 +127,15 @@ def per_codebook(comparisons: list[Comparison]) -> list[Share]:
 
 
 def codebook_intervals(comparisons: list[Comparison]) -> list[tuple[float, float] | None]:
-    """95 % bootstrap intervals of `per_codebook`, over half-second blocks."""
+    """95 % bootstrap intervals of `per_codebook`, as `interval` draws them."""
     n = max((c.same.shape[0] for c in comparisons), default=0)
     return [
-        interval([Comparison(c.same[i : i + 1], c.counted[i : i + 1]) for c in comparisons])
+        interval(
+            [
+                Comparison(c.same[i : i + 1], c.counted[i : i + 1], source=c.source)
+                for c in comparisons
+            ]
+        )
         for i in range(n)
     ]
 
@@ -163,6 +177,15 @@ def _blocks(comparisons: list[Comparison]) -> NDArray[Any]:
         agree, count = np.add.reduceat(agree, starts), np.add.reduceat(count, starts)
         rows += [(c.stratum, a, n) for a, n in zip(agree, count, strict=True) if n]
     return np.array(rows, np.float64).reshape(-1, 3)
+
+
+def _parts(comparisons: list[Comparison]) -> list[Part]:
+    """Of those whose clip is known."""
+    return [
+        Part(*c.source, float((c.same & c.counted).sum()), int(c.counted.sum()), c.stratum)
+        for c in comparisons
+        if c.source is not None
+    ]
 
 
 def _stratified(blocks: NDArray[Any]) -> float:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db
+from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.chain.pipeline import Audio, Chain, vamp
 from vampnet_models.chain.tokens import (
     Codes,
@@ -20,6 +19,7 @@ from vampnet_models.chain.tokens import (
     with_upper_codebooks,
 )
 from vampnet_models.progress import Progress
+from vampnet_models.records.accuracy import Figure
 
 _STAGES = ("encoder", "coarse", "c2f", "decoder")
 FLOOR, ALL = "floor", "all"
@@ -38,10 +38,9 @@ class SwapRow:
 
     name: str
     exchanged: tuple[str, ...]
-    tokens: float
-    log_mel_db: float
-    si_sdr_db: float
-    n_tokens: int
+    tokens: Figure
+    log_mel_db: Figure
+    si_sdr_db: Figure
 
 
 def swap_table(
@@ -49,13 +48,15 @@ def swap_table(
     variant: Chain,
     floor: Chain,
     clips: Sequence[Audio],
+    sources: Sequence[tuple[str, str]],
     rate_hz: int,
     sampling: SamplingOptions,
     progress: Progress | None = None,
 ) -> tuple[SwapRow, ...]:
     """One row per exchange; `floor` is the FP32 chain in other sessions.
 
-    `clips` are float32 `[n]` at `rate_hz`, the codec's.
+    `clips` are float32 `[n]` at `rate_hz`, the codec's; `sources` the recording and the name of
+    each.
     """
     chains: dict[str, tuple[Chain, tuple[str, ...]]] = {FLOOR: (floor, ())}
     for stage in _STAGES:
@@ -73,19 +74,18 @@ def swap_table(
             progress(done, total)
     rows = []
     for name, (chain, exchanged) in chains.items():
-        same = n = 0
-        mels, ratios = [], []
-        for number, (clip, (audio, codes)) in enumerate(zip(clips, sounds, strict=True)):
+        same, mels, ratios = [], [], []
+        each = zip(clips, sounds, sources, strict=True)
+        for number, (clip, (audio, codes), source) in enumerate(each):
             ours, found = _vamp(chain, clip, number, sampling)
-            same, n = same + int((found == codes).sum()), n + codes.size
-            mels.append(log_mel_db(audio, ours, rate_hz))
-            ratios.append(si_sdr_db(audio, ours))
+            same.append(Part(*source, int((found == codes).sum()), codes.size))
+            mels.append(Part(*source, log_mel_db(audio, ours, rate_hz), 1))
+            ratios.append(Part(*source, si_sdr_db(audio, ours), 1))
             done += 1
             if progress is not None:
                 progress(done, total)
-        rows.append(
-            SwapRow(name, exchanged, same / n, float(np.mean(mels)), float(np.mean(ratios)), n)
-        )
+        figures = (figure_of(parts) for parts in (same, mels, ratios))
+        rows.append(SwapRow(name, exchanged, *figures))
     return tuple(rows)
 
 

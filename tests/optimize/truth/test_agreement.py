@@ -66,3 +66,20 @@ def test_codebook_intervals_hold_their_codebooks_share() -> None:
         assert found is not None and share.value is not None
         low, high = found
         assert low < share.value < high and high - low < 0.1
+
+
+def test_clips_that_are_known_are_drawn_whole_and_by_their_recordings():
+    def row(song, clip, share):
+        same = np.arange(600).reshape(1, 600) % 100 < 100 * share
+        return Comparison(same, np.ones_like(same), source=(song, clip))
+
+    alike = [row(f"song {i}", "clip", 0.5) for i in range(10)]
+    assert agreement.interval(alike) == pytest.approx((0.5, 0.5), abs=0.01)
+    apart = [row(f"song {i % 5}", f"clip {i}", i % 5 / 5) for i in range(20)]
+    low, high = agreement.interval(apart)
+    assert low < 0.2 and high > 0.6
+    blocks = agreement.interval([Comparison(c.same, c.counted) for c in apart])
+    assert high - low > 2 * (blocks[1] - blocks[0])
+    assert agreement.codebook_intervals(apart) == [(low, high)]
+    lone_low, lone_high = agreement.interval([row("song", "clip", 0.5)])
+    assert lone_low < 0.5 < lone_high

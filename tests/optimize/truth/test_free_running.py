@@ -74,14 +74,21 @@ def test_the_swap_table_blames_the_stage_that_differs(small_models):
     variant = pipeline.Chain(
         reference.encoder, Disturbed(reference.coarse, 0), reference.c2f, reference.decoder
     )
-    clips = [probe_audio(1)[:20_000]]
-    rows = swap_table(reference, variant, chain(2), clips, 44_100, SamplingOptions(steps=2))
+    clips = [probe_audio(seed)[:20_000] for seed in (1, 2)]
+    sources = [("song", "song@0.0s"), ("other", "other")]
+    rows = swap_table(
+        reference, variant, chain(2), clips, sources, 44_100, SamplingOptions(steps=2)
+    )
     table = {row.name: row for row in rows}
+    tokens = {row.name: row.tokens.value for row in rows}
     assert len(rows) == 2 + 2 * len(_STAGES)
     for stage in ("encoder", "c2f", "decoder"):
-        assert table[f"{stage} alone"].tokens == 1 and table[f"{stage} alone"].log_mel_db == 0
-        assert table[f"all but {stage}"].tokens < 0.9
-    assert table["all but coarse"].tokens == 1
-    assert table["coarse alone"].tokens == table["all"].tokens < 0.9
-    assert table["floor"].tokens > 0.99
+        assert tokens[f"{stage} alone"] == 1 and table[f"{stage} alone"].log_mel_db.value == 0
+        assert tokens[f"all but {stage}"] < 0.9
+    assert tokens["all but coarse"] == 1
+    assert tokens["coarse alone"] == tokens["all"] < 0.9
+    assert tokens["floor"] > 0.99
+    both = table["all"].tokens
+    assert set(both.per_recording) == {"song", "other"} and both.low < both.value < both.high
+    assert "2 recordings and 2 clips" in both.cannot_tell
     assert table["all"].exchanged == _STAGES

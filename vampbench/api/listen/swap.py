@@ -97,7 +97,10 @@ def swap(
         samples = [clip.at_rate(rate_hz).samples[: _CLIP_S * rate_hz] for clip in judging]
         with heard.task("exchanging stages") as update:
             sampling = SamplingOptions(steps=steps)
-            rows = swap_table(reference, variant, floor, samples, rate_hz, sampling, update)
+            sources = [(clip.recording, clip.name) for clip in judging]
+            rows = swap_table(
+                reference, variant, floor, samples, sources, rate_hz, sampling, update
+            )
         codes = [encode(reference.encoder, clip) for clip in samples]
         runs = {
             role.value: _free(role, sessions, codes, steps, heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from optimize.truth.swap import SwapRow
 from vampbench.api.listen import swap as swapping
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.records.accuracy import FreeRun
+from vampnet_models.records.accuracy import Figure, FreeRun
 from vampnet_models.text import percent
 
 
@@ -67,7 +68,9 @@ def swap(
         progress=console,
     )
     columns = ("exchanged", "agreement", "log-mel", "SI-SDR")
-    console.table("Whom to blame", columns, _cells(found.swap))
+    console.table("Whom to blame (95 % intervals)", columns, _cells(found.swap))
+    if (lacking := found.swap[0].tokens.cannot_tell) is not None:
+        console.say(f"of other music: {lacking}")
     console.table(
         "Free-running",
         ("model", "agreement", "never apart", "first apart after step"),
@@ -82,9 +85,22 @@ def swap(
 
 def _cells(rows: tuple[SwapRow, ...]) -> list[tuple[str, ...]]:
     return [
-        (row.name, percent(row.tokens), f"{row.log_mel_db:.3f} dB", f"{row.si_sdr_db:.1f} dB")
+        (
+            row.name,
+            _cell(row.tokens, percent),
+            _cell(row.log_mel_db, lambda value: f"{value:.3f} dB"),
+            _cell(row.si_sdr_db, lambda value: f"{value:.1f} dB"),
+        )
         for row in rows
     ]
+
+
+def _cell(found: Figure, text: Callable[[float], str]) -> str:
+    """A figure with its interval."""
+    value, low, high = (
+        "-" if each is None else text(each) for each in (found.value, found.low, found.high)
+    )
+    return f"{value} ({low} to {high})"
 
 
 def _run_cells(run: FreeRun) -> tuple[str, ...]:

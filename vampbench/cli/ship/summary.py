@@ -7,7 +7,16 @@ from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
 from vampnet_models.text import end_of, megabytes, percent
 
-COLUMNS = ("model", "recipe", "size", "of FP32", "agreement", "CPU", "x FP32")
+COLUMNS = (
+    "model",
+    "recipe",
+    "size",
+    "of FP32",
+    "agreement",
+    "sampled, at least",
+    "CPU",
+    "x FP32",
+)
 NOISY = "~"
 """Before a time, or what is made of times, that were taken while the machine was busy."""
 
@@ -51,6 +60,14 @@ def agreement_told(accuracy: AccuracyReport | None) -> str:
     return f"{percent(found.token_agreement)}{numbers}"
 
 
+def sampled_told(accuracy: AccuracyReport | None) -> str:
+    """How often a transformer and its source draw the same token, at least, where that is known."""
+    found = None if accuracy is None else accuracy.sampled_agreement
+    if found is None or found.value is None:
+        return "-"
+    return percent(found.low) if found.can_tell else "cannot tell"
+
+
 def variants_told(model: Model) -> list[tuple[str, Variant]]:
     """A model's variants by recipe; one for all of them where they failed for one reason."""
     variants = model.variants
@@ -78,6 +95,7 @@ def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
         megabytes(size),
         of_source(model, variant),
         agreement_told(variant.accuracy),
+        sampled_told(variant.accuracy),
         f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )

@@ -16,7 +16,7 @@ def test_the_stage_that_differs_is_to_blame(vampbench, tiny, recordings, tmp_pat
     asked = ("--audio", recordings, "--clips", "1", "--steps", "1")
     done = vampbench("swap", tiny, others, *asked, "--json")
     assert done.code == 0
-    tokens = {row["name"]: row["tokens"] for row in done.result["swap"]}
+    tokens = {row["name"]: row["tokens"]["value"] for row in done.result["swap"]}
     with_it = {"coarse alone", "all but encoder", "all but c2f", "all but decoder", "all"}
     assert {name for name, share in tokens.items() if share < 1} == with_it
     assert set(tokens) == with_it | {
@@ -25,4 +25,5 @@ def test_the_stage_that_differs_is_to_blame(vampbench, tiny, recordings, tmp_pat
     runs = done.result["free_running"]
     assert runs["coarse"]["variant"]["kept"] < runs["coarse"]["floor"]["kept"] == 1
     assert runs["c2f"]["variant"]["kept"] == 1
+    assert "cannot tell: 1 recording and 1 clip" in done.stderr
     assert "coarse alone" in done.stderr and "Free-running" in done.stderr
