@@ -64,7 +64,8 @@ def philox(counter: Sequence[NDArray[Any] | int], key: int) -> Words:
 
     The words of the counter are whole numbers below 2^32, broadcast together; `key` has 64 bits.
     """
-    a, b, c, d = (np.asarray(word, np.uint64) for word in counter)
+    state: list[NDArray[Any]] = [np.asarray(word, np.uint64) for word in counter]
+    a, b, c, d = state
     low, high = key & _LOW, key >> 32
     for _ in range(_ROUNDS):
         first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,11 +101,12 @@ def generate_coarse(
     """
     forward, out = forward_of(coarse), codes.copy()
     frames = session_spec(coarse).lengths_of.coarse_window_frames
-    for number, start in enumerate(range(0, codes.shape[2], frames)):
+    for start in range(0, codes.shape[2], frames):
         window = slice(start, start + frames)
         own = joined(mask[:, :, window])
-        seeded = replace(options, seed=options.seed + number)
-        final, states = sample_all(forward, codes[:, :, window], own, codes.shape[1], seeded)
+        final, states = sample_all(
+            forward, codes[:, :, window], own, codes.shape[1], options, start
+        )
         out[:, :, window] = final
         if on_states is not None:
             on_states(states)
@@ -141,11 +142,10 @@ def generate_fine(
     padded_mask = np.pad(mask, widths, constant_values=1)
     predicted = codes.shape[1] - n_coarse_of(spec)
     forward = forward_of(c2f)
-    for number, start in enumerate(range(0, padded.shape[2], most)):
+    for start in range(0, padded.shape[2], most):
         window = slice(start, start + most)
-        seeded = replace(options, seed=options.seed + number)
         final, states = sample_all(
-            forward, padded[:, :, window], padded_mask[:, :, window], predicted, seeded
+            forward, padded[:, :, window], padded_mask[:, :, window], predicted, options, start
         )
         padded[:, :, window] = final
         if on_states is not None:

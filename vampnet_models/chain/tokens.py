@@ -2,7 +2,9 @@
 
 Arrays are int64 `[batch, codebooks, frames]`; a mask is 1 where a code is to be generated.
 Source: Flores Garcia et al. 2023, "VampNet"; Chang et al. 2022, "MaskGIT" (schedule, confidence);
-Meister et al. 2023, "Locally Typical Sampling" (the optional filter).
+Meister et al. 2023, "Locally Typical Sampling" (the optional filter); Maddison et al. 2014,
+"A* Sampling" (drawing by Gumbel noise). Each random number belongs to a place (see noise.py), so
+that neither windows nor other tokens move it.
 """
 
 from __future__ import annotations
@@ -10,26 +12,40 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vampnet_models.chain.noise import MAX_SEED, Draw, remask_noise, token_noise
+from vampnet_models.errors import InputError
 
 Codes = NDArray[np.int64]
 Logits = NDArray[np.float32]
 Forward = Callable[[Codes, Codes], Logits]
 """(codes, mask) -> logits `[1, predicted, frames, vocab]` of the last `predicted` codebooks."""
 
+_BLOCK = 1 << 14
+"""Probabilities that are drawn from at once: they stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How a window of tokens is sampled. `typical_mass` 0 switches typical filtering off."""
+    """How tokens are sampled. `typical_mass` 0 switches typical filtering off.
+
+    `seed`: 0 to 2^64 - 1; InputError is raised for any other.
+    """
 
     steps: int = 12
     temperature: float = 1.0
     mask_temperature: float = 10.5
     typical_mass: float = 0.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.seed, Integral) and 0 <= self.seed <= MAX_SEED):
+            raise InputError(f"seed: {self.seed} is no whole number from 0 to {MAX_SEED}")
 
 
 COARSE_SAMPLING = SamplingOptions(steps=12)
@@ -97,21 +113,29 @@ def remask_count(step: int, steps: int, masked_at_start: int, masked_now: int) -
 
 
 def sample(
-    forward: Forward, codes: Codes, mask: Codes, predicted: int, options: SamplingOptions
+    forward: Forward,
+    codes: Codes,
+    mask: Codes,
+    predicted: int,
+    options: SamplingOptions,
+    first_frame: int = 0,
 ) -> Iterator[tuple[State, Codes]]:
     """Yield at each step the state that `forward` saw and the codes after it.
 
-    `codes` and `mask` are `[1, n, frames]`; the last `predicted` codebooks are generated where
-    `mask` is 1. The codes of the last step are complete. Nothing is yielded for an empty mask.
-    Random numbers come from `options.seed` alone.
+    `codes` and `mask` are `[1, n, frames]`, a window of a song that begins at `first_frame`; the
+    last `predicted` codebooks are generated where `mask` is 1. The codes of the last step are
+    complete. Nothing is yielded for an empty mask. Random numbers are fixed by the seed, the step
+    and the place in the song.
     """
-    rng = np.random.default_rng(options.seed)
     first = codes.shape[1] - predicted
     current, masked = codes.copy(), mask.copy()
     masked[:, :first] = 0
     at_start = int(masked.sum())
     if at_start == 0:
         return
+    stage = 0 if first == 0 else 1
+    places = np.indices((codes.shape[2], predicted)).reshape(2, -1)
+    song_frames, codebooks = places[0] + first_frame, places[1] + first
     for step in range(options.steps):
         now = int(masked.sum())
         if now == 0:
@@ -122,11 +146,13 @@ def sample(
         # One ranking over all codebooks, flattened frame by frame: [frames * predicted].
         flat_mask = masked[0, first:].T.reshape(-1).astype(bool)
         flat_logits = logits[0].transpose(1, 0, 2).reshape(-1, logits.shape[-1])
-        chosen, log_p = _draw(flat_logits[flat_mask], options, rng)
+        draw = Draw(int(options.seed), stage, step)
+        where = codebooks[flat_mask], song_frames[flat_mask]
+        chosen, log_p = _choose(flat_logits[flat_mask], options, draw, *where)
         flat = current[0, first:].T.reshape(-1).copy()
         flat[flat_mask] = chosen
         ratio_done = (step + 1) / options.steps
-        noise = rng.gumbel(size=chosen.shape) * options.mask_temperature * (1 - ratio_done)
+        noise = remask_noise(draw, *where) * options.mask_temperature * (1 - ratio_done)
         confidence = np.full(flat.shape, np.inf)
         confidence[flat_mask] = log_p + noise
         again = np.argsort(confidence, kind="stable")[
@@ -140,28 +166,42 @@ def sample(
 
 
 def sample_all(
-    forward: Forward, codes: Codes, mask: Codes, predicted: int, options: SamplingOptions
+    forward: Forward,
+    codes: Codes,
+    mask: Codes,
+    predicted: int,
+    options: SamplingOptions,
+    first_frame: int = 0,
 ) -> tuple[Codes, tuple[State, ...]]:
     """The complete codes and every state on the way (no state when nothing is masked)."""
     final, states = codes, []
-    for state, after in sample(forward, codes, mask, predicted, options):
+    for state, after in sample(forward, codes, mask, predicted, options, first_frame):
         final = after
         states.append(state)
     return final, tuple(states)
 
 
-def _draw(
-    logits: Logits, options: SamplingOptions, rng: np.random.Generator
+def _choose(
+    logits: Logits,
+    options: SamplingOptions,
+    draw: Draw,
+    codebooks: NDArray[np.int64],
+    frames: NDArray[np.int64],
 ) -> tuple[Codes, NDArray[np.float64]]:
-    """A token per row and the logarithm of its probability."""
-    scaled = logits.astype(np.float64) / max(options.temperature, 1e-6)
-    log_p = scaled - _logsumexp(scaled)
-    if options.typical_mass > 0:
-        log_p = _typical(log_p, options.typical_mass)
-    cumulative = np.cumsum(np.exp(log_p), axis=-1)
-    points = rng.random((len(logits), 1)) * cumulative[:, -1:]
-    tokens = (cumulative < points).sum(axis=-1).clip(max=logits.shape[-1] - 1)
-    return tokens.astype(np.int64), log_p[np.arange(len(tokens)), tokens]
+    """A token for each of the logits `[n, vocab]`, and the logarithm of its probability."""
+    n, vocab = logits.shape
+    tokens, chances = np.empty(n, np.int64), np.empty(n)
+    rows = max(1, _BLOCK // vocab)
+    for start in range(0, n, rows):
+        part = slice(start, start + rows)
+        scaled = logits[part].astype(np.float64) / max(options.temperature, 1e-6)
+        log_p = scaled - _logsumexp(scaled)
+        if options.typical_mass > 0:
+            log_p = _typical(log_p, options.typical_mass)
+        noise = token_noise(draw, codebooks[part], frames[part], vocab)
+        tokens[part] = (log_p + noise).argmax(axis=-1)
+        chances[part] = np.take_along_axis(log_p, tokens[part, None], axis=-1)[:, 0]
+    return tokens, chances
 
 
 def _typical(log_p: NDArray[Any], mass: float) -> NDArray[Any]:

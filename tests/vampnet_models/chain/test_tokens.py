@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vampnet_models.chain import tokens
+from vampnet_models.chain.noise import MAX_SEED
 from vampnet_models.chain.tokens import SamplingOptions, sample_all
+from vampnet_models.errors import InputError
 
 
 def peaked(vocab=8):
@@ -61,6 +63,77 @@ def test_one_seed_gives_the_same_tokens_and_another_other_ones():
     runs = [sample_all(flat, codes, mask, 4, SamplingOptions(4, seed=s))[0] for s in (1, 1, 2)]
     assert (runs[0] == runs[1]).all()
     assert (runs[0] != runs[2]).any()
+
+
+@pytest.mark.parametrize("mass", [0.0, 0.9])
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.5])
+def test_tokens_are_drawn_with_the_probabilities_of_the_model(temperature, mass):
+    """Chi-square of 40,000 draws against the softmax, filtered and renormalised by hand."""
+    logits = np.random.default_rng(3).normal(size=12).astype(np.float32)
+    codes = np.zeros((1, 4, 10_000), np.int64)
+
+    def constant(codes, mask):
+        return np.broadcast_to(logits, (1, 4, codes.shape[2], 12))
+
+    options = SamplingOptions(1, temperature, typical_mass=mass, seed=11)
+    drawn, _ = sample_all(constant, codes, tokens.full_mask(codes.shape), 4, options)
+    p = np.exp(logits.astype(np.float64) / temperature)
+    p /= p.sum()
+    if mass:
+        surprise = np.abs(-np.log(p) - (p * -np.log(p)).sum())
+        order = np.argsort(surprise)
+        kept = order[: int((np.cumsum(p[order]) < mass).sum()) + 1]
+        assert 2 <= len(kept) < 12
+        p = np.where(np.isin(np.arange(12), kept), p, 0)
+        p /= p.sum()
+    counts = np.bincount(drawn.reshape(-1), minlength=12)
+    expected = p * drawn.size
+    assert (counts[expected == 0] == 0).all()
+    used = expected > 0
+    chi_square = ((counts[used] - expected[used]) ** 2 / expected[used]).sum()
+    # 99.9 % point of the distribution with as many degrees of freedom (Wilson and Hilferty).
+    free = used.sum() - 1
+    assert chi_square < free * (1 - 2 / (9 * free) + 3.09 * np.sqrt(2 / (9 * free))) ** 3
+
+
+def test_a_window_draws_what_its_frames_draw_in_the_whole():
+    """And no two windows, codebooks or seeds beside each other share their draws."""
+
+    def flat(codes, mask):
+        return np.zeros((1, 4, codes.shape[2], 64), np.float32)
+
+    codes = np.zeros((1, 4, 60), np.int64)
+    mask = tokens.full_mask(codes.shape)
+    options = SamplingOptions(1, seed=3)
+    whole, _ = sample_all(flat, codes, mask, 4, options)
+    window, _ = sample_all(flat, codes[:, :, 25:], mask[:, :, 25:], 4, options, first_frame=25)
+    np.testing.assert_array_equal(window, whole[:, :, 25:])
+    apart, _ = sample_all(flat, codes[:, :, 25:], mask[:, :, 25:], 4, options)
+    assert (apart == window).mean() < 0.1
+    neighbour, _ = sample_all(flat, codes, mask, 4, SamplingOptions(1, seed=4))
+    assert (neighbour[:, :, :35] == window).mean() < 0.1
+    assert all((whole[0, i] == whole[0, i + 1]).mean() < 0.2 for i in range(3))
+
+
+def test_a_token_that_changes_leaves_the_others_as_they_are():
+    """What made a song another one after a single difference: draws that follow each other."""
+    logits = np.random.default_rng(0).normal(size=(1, 4, 30, 64)).astype(np.float32)
+    changed = logits.copy()
+    changed[0, 2, 7, 5] += 40
+    codes = np.zeros((1, 4, 30), np.int64)
+    mask = tokens.full_mask(codes.shape)
+    one, other = (
+        sample_all(lambda c, m, its=its: its, codes, mask, 4, SamplingOptions(1))[0]
+        for its in (logits, changed)
+    )
+    assert other[0, 2, 7] == 5
+    assert (one != other).sum() == 1
+
+
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1, 0.5])
+def test_a_seed_without_numbers_of_its_own_is_refused(seed):
+    with pytest.raises(InputError, match=r"seed: .* is no whole number from 0 to 18446744073709"):
+        SamplingOptions(seed=seed)
 
 
 def test_nothing_masked_gives_no_state():

@@ -22,6 +22,7 @@ from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.chain.families import family_of_chain, in_family
 from vampnet_models.chain.pipeline import Chain
 from vampnet_models.chain.tokens import (
+    C2F_SAMPLING,
     COARSE_SAMPLING,
     Codes,
     SamplingOptions,
@@ -89,7 +90,7 @@ class Vamped:
     sample_rate_hz: the codec's.
     seed: of the sampling.
     tokens_kept: share of the recording's tokens that were left as they are, 0 to 1.
-    tokens_sha256: of all its tokens; one seed gives the same every time.
+    tokens_sha256: of all its tokens; same seed, same song.
     beats: how many frames of beats were kept; None without a tracker.
     models: by role, the path of the model, or `built-in`.
     warnings: what to beware of; none by default.
@@ -137,7 +138,6 @@ def vamp(
     check_within("steps", sampling.steps, 1, MOST_STEPS, whole=True)
     check_within("temperature", sampling.temperature, 0)
     check_within("typical_mass", sampling.typical_mass, 0, 1)
-    check_within("seed", sampling.seed, 0, whole=True)
     check_within("duration_s", duration_s, 0, above=True)
     check_threads(threads)
     if target.suffix.lower() != ".wav":
@@ -166,7 +166,8 @@ def vamp(
 
     with heard.task("vamping") as update:
         update(0, 1)
-        audio, codes = pipeline.vamp(chain, samples, mask, sampling, progress=update)
+        fine = replace(C2F_SAMPLING, seed=sampling.seed)
+        audio, codes = pipeline.vamp(chain, samples, mask, sampling, fine, update)
     write_wav(target, audio, family.sample_rate_hz)
     return Vamped(
         output=target,

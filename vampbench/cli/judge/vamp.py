@@ -10,6 +10,7 @@ import click
 from vampbench.api.listen.vamp import Prompt, vamp
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampnet_models.chain.noise import MAX_SEED
 from vampnet_models.chain.tokens import SamplingOptions
 from vampnet_models.spec import Role
 
@@ -101,10 +102,10 @@ def _role_option(name: str, role: Role) -> Callable[..., Callable[..., object]]:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MAX_SEED),
     default=0,
     show_default=True,
-    help="One seed, the same tokens.",
+    help="Same seed, same song, on any machine.",
 )
 @options.sample_rate
 @options.threads
@@ -138,7 +139,10 @@ def vamp_command(
 
     Every PERIOD-th frame of the lower codebooks is kept as the prompt; --prefix and --suffix
     keep whole seconds. With --beats, the frames around each beat and downbeat that the tracker
-    hears are kept as well; with --period 0 they alone. One seed gives the same tokens every time.
+    hears are kept as well; with --period 0 they alone.
+
+    Same seed, same song: each token has random numbers of its own, fixed by --seed and its place,
+    so that another variant or machine changes only the tokens that its logits change.
 
     \b
     Examples:
