@@ -10,7 +10,7 @@ from training.data.sounds import HELD_OUT_RECORDINGS
 WORK = "out/results"
 """Runs and made models, below the repository; not committed."""
 _WEIGHTS = ("vampnet_models/reference/*.pth",)
-_PACK = ("calibration/audio/samples.py",)
+_PACK = ("calibration/audio/pack/*.ogg", "calibration/audio/pack/pack.json")
 _CODE = tuple(f"{each}/**/*.py" for each in ("vampnet_models", "calibration", "optimize"))
 _RUN = (*_CODE, "profiles/**/*.py", "vampbench/**/*.py")
 _AUDIO = "../shared/audio"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.audio.clips import Clip
-from calibration.audio.samples import sample_pack
+from calibration.audio.samples import builtin_audio_set
 from calibration.feeds.feedset import FeedLabel, FeedSet, save_feed
 from vampnet_models.chain.pipeline import encode
 from vampnet_models.chain.tokens import Codes
@@ -16,30 +16,27 @@ from vampnet_models.onnxfile.session import Feeds, open_session
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
 from vampnet_models.spec import Role
 
-TIMED_SEED, CALIBRATION_SEED = 1, 0
-"""Seeds of the synthesised clips: other takes, so that nothing timed was calibrated on."""
-
 _CALIBRATION_CLIPS = 4
 _CALIBRATION_FRAMES = 100
-_MASKED = 0.6
-"""The share of positions that are to be predicted in a timed window."""
+_MASKED, _MASK_SEED = 0.6, 1
+"""The share of positions that are to be predicted in a timed window, and which they are."""
 
 
 def calibration_set(model: Artifact, encoder: Artifact) -> FeedSet:
     """A few feeds of short clips, with a growing share masked for transformers."""
-    clips = sample_pack(CALIBRATION_SEED)[:_CALIBRATION_CLIPS]
+    clips = builtin_audio_set().calibration[:_CALIBRATION_CLIPS]
     feeds = []
     for number, clip in enumerate(clips):
         share = (number + 1) / (len(clips) + 1)
         feeds.append(_feed(model, encoder, clip, _CALIBRATION_FRAMES, share, number))
     labels = tuple(FeedLabel(clip.name) for clip in clips)
-    return FeedSet(model.role, tuple(feeds), labels, "synthesised", encoder.name)
+    return FeedSet(model.role, tuple(feeds), labels, "builtin", encoder.name)
 
 
 def timed_feed(model: Artifact, encoder: Artifact, frames: int) -> Feeds:
     """One window of `frames` frames: codes and mask, codes, or samples."""
-    clip = sample_pack(TIMED_SEED)[0]
-    return _feed(model, encoder, clip, frames, _MASKED, TIMED_SEED)
+    clip = builtin_audio_set().evaluation[0]
+    return _feed(model, encoder, clip, frames, _MASKED, _MASK_SEED)
 
 
 def write_feed(feed: Feeds, path: Path) -> Path:

@@ -22,8 +22,9 @@ MIN_SAMPLES = VAMPNET.hop_samples
 class Clip:
     """Mono sound, normalised in loudness.
 
-    `samples` is float32 [n] within [-1, 1], `sha256` the hash of exactly those samples.
-    `source` is the file it came from (or `builtin`); `warnings` are for the user.
+    `samples` is float32 [n] within [-1, 1], `sha256` the hash of exactly those samples
+    (of the built-in pack that of its file). `source` is the file it came from (or `builtin`);
+    `warnings` are for the user.
     `sample_rate_hz` is the master rate by default. `recording` names what it is cut out of: clips
     of one recording tell little of another; by default a clip is a recording by itself.
     """

@@ -60,10 +60,10 @@ class FeedSizes:
 
 CALIBRATION_SHARES = (1.0, 0.5, 0.25)
 CALIBRATION_SIZES = FeedSizes(
-    clips=8, coarse_states=32, c2f_states=64, window_shares=CALIBRATION_SHARES, generated=4
+    clips=10, coarse_states=56, c2f_states=64, window_shares=CALIBRATION_SHARES, generated=4
 )
-EVALUATION_SIZES = FeedSizes(clips=8, coarse_states=48, c2f_states=48, per_trajectory=2)
-"""About 20,000 masked positions per transformer, of 24 clips where there are so many."""
+EVALUATION_SIZES = FeedSizes(clips=12, coarse_states=52, c2f_states=52, per_trajectory=2)
+"""About 20,000 masked positions per transformer, of every clip of the built-in audio."""
 
 _BEAT_CLIP_S = 20.0
 """Longer clips are cut to this for beat trackers: some thirty beats, and their context."""

@@ -6,7 +6,7 @@ python load_with_workbench.py MODELS_DIR
 import sys
 from pathlib import Path
 
-from calibration.audio.samples import sample_pack
+from calibration.audio.samples import builtin_audio_set
 from vampnet_models.chain.pipeline import Chain, vamp
 from vampnet_models.chain.tokens import periodic_mask, with_upper_codebooks
 from vampnet_models.onnxfile.session import open_session
@@ -18,6 +18,6 @@ chain = Chain(
     c2f=open_session(models / "c2f.onnx"),
     decoder=open_session(models / "codec_decoder.onnx"),
 )
-samples = sample_pack()[0].samples
+samples = builtin_audio_set().evaluation[0].samples
 audio, codes = vamp(chain, samples, lambda shape: with_upper_codebooks(periodic_mask(shape, 7), 3))
 print(f"{len(samples)} samples -> {codes.shape[-1]} frames -> {len(audio)} samples")

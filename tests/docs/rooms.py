@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from calibration.audio.samples import sample_pack
+from calibration.audio.samples import builtin_audio_set
 from docs.pages import README
 from tests import dac
 from tests.beat_tracker import save_tracker
@@ -20,8 +20,8 @@ from tests.vampnet_models.make_checkpoint import Stored, write_saved
 from vampnet_models.family import VAMPNET
 
 REFERENCE = README.parent / "vampnet_models" / "reference"
-CLIPS, CLIP_S = (0, 8), 2
-"""Plucked strings and a voice: what is shown of audio holds of short recordings too."""
+CLIPS, CLIP_S = ("joplin-maple-leaf-rag", "speech-2"), 2
+"""Music and a voice: what is shown of audio holds of short recordings too."""
 
 WIDE = ("int8", "native")
 """Commands that find nothing to convert in the least decoder: its channels are too few."""
@@ -40,12 +40,9 @@ def furnish(folder: Path) -> Path:
         shutil.copy(checkpoint, folder)
     dac.write_checkpoint(16000, folder / "weights_16khz.pth")
     shutil.copy(dac.golden(16000), folder / "dac.npz")
-    clips = sample_pack()
-    for number in CLIPS:
-        sound = clips[number].samples[
-            VAMPNET.sample_rate_hz : (1 + CLIP_S) * VAMPNET.sample_rate_hz
-        ]
-        soundfile.write(recordings / f"{clips[number].name}.wav", sound, VAMPNET.sample_rate_hz)
+    for clip in builtin_audio_set(CLIP_S).evaluation:
+        if clip.name in CLIPS:
+            soundfile.write(recordings / f"{clip.name}.wav", clip.samples, VAMPNET.sample_rate_hz)
     shutil.copy(min(recordings.iterdir()), folder / "song.wav")
     return folder
 

@@ -23,7 +23,7 @@ KEPT_VARIABLES = ("PIP_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 BUILDS = "setuptools>=77"
 """What pyproject.toml needs for a build: with an index, pip finds it."""
 
-SOUNDS = ("plucked-strings-1", "ensemble-1")
+SOUNDS = ("joplin-maple-leaf-rag", "speech-2")
 """Two recordings: README says that it takes no more."""
 
 
@@ -46,13 +46,13 @@ def furnish(folder: Path) -> None:
     """Lay down what README says is the user's own: checkpoints, recordings and a song."""
     for checkpoint in REFERENCE.glob("*.pth"):
         shutil.copy(checkpoint, folder)
-    written = write_samples(folder / "recordings")
-    for path in written:
-        if not path.stem.endswith(SOUNDS):
-            path.unlink()
-    kept = sorted((folder / "recordings").iterdir())
+    (folder / "recordings").mkdir()
+    kept = [path for path in write_samples(folder / "pack") if path.stem in SOUNDS]
     assert len(kept) == len(SOUNDS)
-    shutil.copy(kept[0], folder / "song.wav")
+    for path in kept:
+        shutil.move(path, folder / "recordings")
+    shutil.rmtree(folder / "pack")
+    shutil.copy(folder / "recordings" / kept[0].name, folder / "song.wav")
 
 
 def environment(room: Path) -> dict[str, str]:

@@ -177,4 +177,4 @@ def test_a_full_disk_is_called_so(tmp_path):
                 write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

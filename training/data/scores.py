@@ -38,7 +38,7 @@ COLLECTIONS = {
     "airdsAirs": ".abc",
 }
 # Whole works of several movements; of the books of tunes see `sides`.
-_HELD_OUT_WORKS = (
+HELD_OUT_WORKS = (
     "haydn/opus74no1",
     "mozart/k458",
     "mozart/k545",
@@ -74,7 +74,7 @@ class Work:
         return self.name.split("/")[0]
 
 
-def _keys(work: str, notes: Notes) -> tuple[str, str]:
+def tune_keys(work: str, notes: Notes) -> tuple[str, str]:
     """What tells a tune from others: its title, and the first steps of its highest part.
 
     Tunes recur: a chorale in several settings, a reel in two books under two titles.
@@ -96,13 +96,13 @@ def sides(works: Mapping[str, Notes]) -> dict[str, Side]:
         return name
 
     for name, notes in works.items():
-        for key in _keys(name, notes):
+        for key in tune_keys(name, notes):
             leader[lead(name)] = lead(first_with.setdefault(key, name))
     answer: dict[str, Side] = {}
     for name in works:
         if name.startswith(_TITLED):
             answer[name] = _OF_EIGHT.get(zlib.crc32(lead(name).encode()) % 8, "train")
-        elif name.startswith(_HELD_OUT_WORKS):
+        elif name.startswith(HELD_OUT_WORKS):
             answer[name] = "held_out"
         else:
             answer[name] = "validation" if name.startswith(_VALIDATION_WORKS) else "train"

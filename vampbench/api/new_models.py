@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from calibration.audio.samples import sample_pack
+from calibration.audio.samples import builtin_audio_set
 from vampbench.api.bounds import check_within, typed
 from vampbench.api.progress import Heard, Listener
 from vampnet_models.architectures import synth as seeded
@@ -63,7 +61,7 @@ def synth(
     seeded.find_preset(preset)
     check_within("seed", seed, 0, 2**63 - 1, whole=True)
     check_folder(out)
-    audio = np.concatenate([clip.samples for clip in sample_pack()])
+    audio = builtin_audio_set().calibration[0].samples
     names: list[str] = []
     with Heard(progress).task(f"writing {preset}") as update:
 

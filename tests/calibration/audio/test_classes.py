@@ -3,14 +3,19 @@ import pytest
 
 from calibration.audio.classes import _CLASSES, class_of
 from calibration.audio.clips import MASTER_RATE_HZ
-from calibration.audio.samples import sample_pack
+from calibration.audio.samples import builtin_audio_set
 
-PACK = {clip.name: clip.samples for clip in sample_pack()}
+PACK = {clip.name: clip.samples for clip in builtin_audio_set().evaluation}
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("drums-1", "transients"), ("bells-2", "transients"), ("pads-2", "music")],
+    [
+        ("oneills1850-the-merry-merchant", "transients"),
+        ("monteverdi-madrigal-5-7", "music"),
+        ("speech-2", "speech-like"),
+        ("near-silence-2", "silence"),
+    ],
 )
 def test_kinds_of_the_pack(name: str, kind: str) -> None:
     assert class_of(PACK[name], MASTER_RATE_HZ) == kind

@@ -1,63 +1,87 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from calibration.audio.load import load_audio_set
-from calibration.audio.samples import builtin_audio_set, pitch_hz, pluck, sample_pack, write_samples
+from calibration.audio.clips import AudioSet
+from calibration.audio.loudness import TARGET_LUFS, integrated_loudness
+from calibration.audio.samples import builtin_audio_set, write_samples
+from calibration.audio.two_folders import _load_two_folders
 from vampnet_models.errors import InputError
+from vampnet_models.records.accuracy import ENOUGH_CLIPS, ENOUGH_RECORDINGS
 
 RATE_HZ = 44_100
+PACK = Path(__file__).parents[3] / "calibration" / "audio" / "pack"
+TOLD = json.loads((PACK / "pack.json").read_text(encoding="utf-8"))
+KINDS = ("speech", "drums", "noise", "loops", "near-silence")
 
 
 @pytest.fixture(scope="module")
-def pack() -> tuple:
-    return sample_pack()
+def whole() -> AudioSet:
+    return builtin_audio_set(clip_s=None)
 
 
-def test_the_pack_is_varied(pack: tuple) -> None:
-    assert len({c.sha256 for c in pack}) == len(pack) == 16
-    assert 55 < sum(c.duration_s for c in pack) < 70
-    for clip in pack:
+def test_every_clip_is_told_of_and_at_the_level_of_a_recording(whole: AudioSet) -> None:
+    assert {path.stem for path in PACK.glob("*.ogg")} == {entry["name"] for entry in TOLD}
+    assert all(entry["source"] and entry["licence"] for entry in TOLD)
+    assert sum(path.stat().st_size for path in PACK.iterdir()) < 4_000_000
+    clips = (*whole.calibration, *whole.evaluation)
+    assert [clip.name for clip in clips] == [entry["name"] for entry in TOLD]
+    assert len({clip.sha256 for clip in clips}) == len(clips)
+    for clip in clips:
         assert clip.samples.dtype == np.float32
-        assert 0.05 < np.max(np.abs(clip.samples)) <= 1.0
-    pauses = [c for c in pack if c.name.startswith("noise-bursts")]
-    assert all(np.count_nonzero(c.samples == 0) > RATE_HZ / 4 for c in pauses)
+        assert clip.samples.shape == (6 * RATE_HZ,)
+        assert np.array_equal(clip.samples * 32768, np.round(clip.samples * 32768))
+        assert integrated_loudness(clip.samples, RATE_HZ) == pytest.approx(TARGET_LUFS, abs=0.5)
 
 
-def test_both_sides_hold_every_kind_and_enough_audio(pack: tuple) -> None:
-    audio = builtin_audio_set()
-    both = {clip.sha256 for clip in (*audio.calibration, *audio.evaluation)}
-    # Synthesised a second time: the same samples.
-    assert both == {clip.sha256 for clip in pack}
-    kinds = [{clip.name[:-2] for clip in side} for side in (audio.calibration, audio.evaluation)]
-    assert kinds[0] == kinds[1] and len(kinds[0]) == 8
-    assert sum(clip.duration_s for clip in audio.evaluation) >= 20
-    assert {c.sha256 for c in audio.calibration}.isdisjoint(c.sha256 for c in audio.evaluation)
+def test_what_judges_is_enough_to_tell_and_shares_no_work_with_what_calibrates() -> None:
+    works: dict[str, list[str]] = {"calibration": [], "evaluation": []}
+    for entry in TOLD:
+        if "/" in entry["plays"]:
+            works[entry["side"]].append(entry["plays"].removeprefix("hiss, then "))
+    both = [*works["calibration"], *works["evaluation"]]
+    assert len(set(both)) == len(both)
+    assert len(works["calibration"]) >= ENOUGH_RECORDINGS
+    assert len(works["evaluation"]) >= ENOUGH_CLIPS
+    pack = builtin_audio_set()
+    assert len({clip.recording for clip in pack.evaluation}) == len(pack.evaluation)
+    for number, side in enumerate((pack.calibration, pack.evaluation), 1):
+        assert {f"{kind}-{number}" for kind in KINDS} <= {clip.name for clip in side}
 
 
-def test_a_plucked_string_has_its_pitch() -> None:
-    wave = pluck(57, 1.0, np.random.default_rng(0), 0.998)
-    spectrum = np.abs(np.fft.rfft(wave[RATE_HZ // 2 :] * np.hanning(RATE_HZ // 2)))
-    peak_hz = np.argmax(spectrum) * 2
-    # The averaging adds half a sample to the period of 200.
-    assert min(abs(peak_hz - k * pitch_hz(57)) for k in (1, 2, 3)) < 3
-    assert np.square(wave[:4410]).sum() > 4 * np.square(wave[-4410:]).sum()
+def test_a_part_begins_as_the_whole_does_and_is_another_set(whole: AudioSet) -> None:
+    part = builtin_audio_set()
+    for short, long in zip(part.evaluation, whole.evaluation, strict=True):
+        np.testing.assert_array_equal(short.samples, long.samples[: 3 * RATE_HZ])
+    assert part.sha256 != whole.sha256
+    assert part.sha256 == builtin_audio_set().sha256
 
 
-def test_written_files_hold_the_pack_exactly(
-    tmp_path: Path, pack: tuple, monkeypatch: pytest.MonkeyPatch
+def test_near_silence_and_wide_band_are_what_they_are_called(whole: AudioSet) -> None:
+    clips = {clip.name: clip.samples.astype(np.float64) for clip in whole.evaluation}
+    hiss = clips["near-silence-2"][: 2 * RATE_HZ]
+    assert -75 < 10 * np.log10(np.mean(hiss**2)) < -69
+    power = np.abs(np.fft.rfft(clips["noise-2"])) ** 2
+    assert power[len(power) // 2 :].sum() > 0.1 * power.sum()
+
+
+def test_written_files_hold_the_pack_exactly_and_judge_as_it_does(
+    tmp_path: Path, whole: AudioSet
 ) -> None:
-    monkeypatch.setattr("calibration.audio.samples.sample_pack", lambda _seed: pack)
     folder = tmp_path / "a folder"
     paths = write_samples(folder)
-    assert sorted(folder.iterdir()) == paths
-    for path, clip in zip(paths, pack, strict=True):
+    sides = folder / "calibration", folder / "evaluation"
+    assert sorted(paths) == sorted(path for side in sides for path in side.iterdir())
+    for path, clip in zip(paths, (*whole.calibration, *whole.evaluation), strict=True):
         samples, rate_hz = soundfile.read(path, dtype="float32")
         assert rate_hz == RATE_HZ
         np.testing.assert_array_equal(samples, clip.samples)
-    assert not load_audio_set(folder).dropped
+    heard = _load_two_folders(*sides)
+    assert not heard.dropped and not heard.warnings
+    assert {clip.recording for clip in heard.evaluation} == {clip.name for clip in whole.evaluation}
 
 
 def test_a_folder_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from vampnet_models.onnxfile.artifact import check_folder
 @options.output
 @options.as_json
 def samples(out: Path, as_json: bool) -> None:
-    """Write the synthesised sample pack, about 60 s of varied sounds at 44.1 kHz.
+    """Write the built-in sample pack as WAV files: 14 clips that calibrate, 26 that judge.
 
-    It is what calibration and verification use when no --audio folder is given.
+    They are used when no --audio folder is given. Each has 6 s of music, speech-like sound, drums,
+    noise or near-silence. Each side has a folder of its own, and no work is in both.
 
     \b
     Example:
@@ -26,7 +27,7 @@ def samples(out: Path, as_json: bool) -> None:
     """
     check_folder(out)
     console = Console(as_json=as_json)
-    with console.task("synthesising") as update:
+    with console.task("writing") as update:
         update(0, 1)
         written = write_samples(out)
         update(1, 1)
