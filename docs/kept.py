@@ -21,6 +21,7 @@ RECORDS = {
     "accuracy": BENCH / "accuracy.json",
     "accuracy-full": BENCH / "accuracy_full.json",
     "tune-full": BENCH / "tune_full_size.json",
+    "full-size-files": BENCH / "full_size.json",
     "latency": LATENCY,
     "calibration": BENCH / "calibration.json",
     "qnn": BENCH / "qnn.json",

@@ -12,7 +12,7 @@ from docs import notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses
 from docs.kept import DOCS
-from docs.tables import codebooks, demo, full_size, full_size_cost, recordings
+from docs.tables import codebooks, demo, full_size, full_size_cost, full_size_files, recordings
 from docs.tuned import searches, whole_search
 
 README = DOCS.parent / "README.md"
@@ -36,6 +36,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "recordings": recordings(real, runs["demo"]),
         "codebooks": codebooks(real),
         "full-size": full_size(full),
+        "full-size-files": full_size_files(runs["full-size-files"]),
         "tune": searches(runs["tune"]["searches"]),
         "tune-full": whole_search(runs["tune-full"]),
         "tools": small_tools(runs["accuracy"]),

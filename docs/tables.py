@@ -105,3 +105,34 @@ def full_size_cost(quoted: Json) -> str:
         f"At full size ({size(quoted['source_bytes'])} of models, {quoted['host']['cores']} cores) "
         f"the run took {quoted['took_s'] / 60:.0f} minutes and wrote {size(made)} of variants."
     )
+
+
+def full_size_files(content: Json) -> str:
+    """Bytes and peak memory of every recipe, a column per model, and all four together."""
+    models = list(dict.fromkeys(row["model"] for row in content["rows"]))
+    made = {(row["model"], row["recipe"]): row for row in content["rows"]}
+    lines = [
+        f"| recipe | {' | '.join(models)} | all four, most memory |",
+        "|---|" + "---:|" * (len(models) + 1),
+    ]
+    for recipe in dict.fromkeys(row["recipe"] for row in content["rows"]):
+        found = [made.get((model, recipe), {}) for model in models]
+        cells = [_file(row) for row in found]
+        if all("bytes" in row for row in found):
+            total: Json = {"bytes": sum(row["bytes"] for row in found)}
+            if all("peak_rss_bytes" in row for row in found):
+                total["peak_rss_bytes"] = max(row["peak_rss_bytes"] for row in found)
+            cells.append(_file(total))
+        else:
+            cells.append("-")
+        calibrates = " (calibrates)" if any(row.get("calibrated") for row in found) else ""
+        lines.append(f"| {recipe}{calibrates} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _file(row: Json) -> str:
+    """Bytes of a file, and the memory of making it where it was made."""
+    if "bytes" not in row:
+        return "-"
+    peak = row.get("peak_rss_bytes")
+    return f"{size(row['bytes'])}, {size(peak)}" if peak else size(row["bytes"])

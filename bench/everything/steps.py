@@ -171,6 +171,14 @@ STEPS: Sequence[Step] = (
         ("full-size-models",),
     ),
     Step(
+        "full-size-files",
+        (_module("bench.full_size", _FULL),),
+        (f"{_BENCH}/full_size.json", "profiles/full_size.json"),
+        (*_PACK, *_CODE, "bench/full_size.py"),
+        30,
+        ("full-size-models",),
+    ),
+    Step(
         "efficiency",
         (
             _module("bench.efficiency", _DEMO),

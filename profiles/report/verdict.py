@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from profiles.full_size import FULL_SIZE_BYTES, FULL_SIZE_TOTAL_BYTES, is_whole_vampnet
+from profiles.full_size import full_size_bytes, full_size_total_bytes, is_whole_vampnet
 from profiles.report.views.choices import (
     GOAL_BYTES,
     GOAL_TEXT,
@@ -27,10 +27,10 @@ from profiles.report.views.units import (
     percent_text,
     plural,
     ratio_text,
-    round_bytes_text,
 )
 from profiles.targets.order import profilers
 from vampnet_models.records.results import UNKNOWN_RATE, UNKNOWN_ROLE, Model, Results
+from vampnet_models.spec import CHAIN_ROLES
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def _goal_sentence(run: Results, least: Choice) -> str:
             return f" The {GOAL_TEXT} goal is about the full-size models."
         side = "under" if least.full_size_bytes <= GOAL_BYTES else "over"
         return (
-            f" The {GOAL_TEXT} goal is about the full-size models: at the same shares they would "
-            f"take about {bytes_text(least.full_size_bytes)}, {side} it (an estimate)."
+            f" The {GOAL_TEXT} goal is about the full-size models: written in the same recipes, "
+            f"with seeded weights, they take {bytes_text(least.full_size_bytes)}, {side} it."
         )
     gap = (least.bytes or 0.0) - GOAL_BYTES
     return f" That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
@@ -193,11 +193,11 @@ def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
 
 def _small_text(small: list[Model]) -> str:
     named = ", ".join(f"{m.name} {_size(m.source_bytes)}" for m in small)
-    full = {role.value.replace("codec-", ""): size for role, size in FULL_SIZE_BYTES.items()}
-    weights = ", ".join(f"{role} {round_bytes_text(size)}" for role, size in full.items())
+    full = {role.value.replace("codec-", ""): full_size_bytes(role) for role in CHAIN_ROLES}
+    weights = ", ".join(f"{role} {bytes_text(size)}" for role, size in full.items() if size)
     return (
         f"{named}. The full-size ones weigh: {weights}; "
-        f"{bytes_text(FULL_SIZE_TOTAL_BYTES)} together."
+        f"{bytes_text(full_size_total_bytes())} together."
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from profiles.full_size import FULL_SIZE_TOTAL_BYTES, is_whole_vampnet
+from profiles.full_size import full_size_total_bytes, is_whole_vampnet
 from profiles.report.charts.marks import Mark
 from profiles.report.charts.svg import element, rectangle
-from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
+from profiles.report.tables.cells import Cell, absent, fact, measured, words
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.choices import (
     GOAL_BYTES,
@@ -18,7 +18,6 @@ from profiles.report.views.choices import (
     source_bytes,
 )
 from profiles.report.views.units import (
-    NBSP,
     agreement_text,
     bytes_text,
     db_text,
@@ -37,7 +36,7 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
     vampnet = is_whole_vampnet(run)
     bars = "Relative size, goal marked" if vampnet and top > GOAL_BYTES else "Relative size"
     small = any(is_small(m) for m in run.models)
-    goal = ("At full size, estimated" if small else f"Against the {GOAL_TEXT} goal",)
+    goal = ("At full size, seeded weights" if small else f"Against the {GOAL_TEXT} goal",)
     kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
     music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
     columns = ("Size", bars, "Of source", *(goal if vampnet else ()), *kept, *music)
@@ -50,7 +49,7 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
             fact(total, bytes_text),
             Cell(_bar(total, top, goal=vampnet), "fact"),
             fact(1.0 if total else None, percent_text),
-            *_goal(run, total, FULL_SIZE_TOTAL_BYTES),
+            *_goal(run, total, full_size_total_bytes()),
             words("the reference"),
             words("the reference"),
             fact(1.0, ratio_text) if any("cpu" in m.profiles for m in run.models) else absent(),
@@ -108,7 +107,7 @@ def _music(run: Results, name: str) -> tuple[Cell, ...]:
     return (measured(seconds, seconds_text),)
 
 
-def _goal(run: Results, size: float | None, full_size: float | None) -> tuple[Cell, ...]:
+def _goal(run: Results, size: float | None, full_size: int | None) -> tuple[Cell, ...]:
     """A size held against the goal of VampNet's four; no cell of other models."""
     if not is_whole_vampnet(run):
         return ()
@@ -117,8 +116,7 @@ def _goal(run: Results, size: float | None, full_size: float | None) -> tuple[Ce
     if any(is_small(m) for m in run.models):
         if full_size is None:
             return (absent(),)
-        told = f"{_against(full_size)} the {GOAL_TEXT} goal"
-        return (estimate(f"≈{NBSP}{bytes_text(full_size)}", full_size, (told,)),)
+        return (fact(full_size, bytes_text, (f"{_against(full_size)} the {GOAL_TEXT} goal",)),)
     return (fact(size, _against),)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.full_size import FULL_SIZE_BYTES, is_far_smaller, is_whole_vampnet
+from profiles.full_size import full_size_bytes, is_far_smaller, is_whole_vampnet
 from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
-from vampnet_models.spec import Role
 
 GOAL_BYTES = 1.8e9
 GOAL_TEXT = "1.8\u00a0GB"
@@ -28,6 +27,8 @@ class Choice:
     """A way to serve every model of the run. Bytes, shares 0 to 1, decibels.
 
     `missing` names the models that it does not serve; then it is no whole and never best.
+    `full_size_bytes`: of VampNet's full-size models in the same recipes, as written with seeded
+    weights; None where one was not, and of other models.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Choice:
     cpu_ratio: float | None
     cpu_interval: tuple[float, float] | None
     noisy: bool
-    full_size_bytes: float | None
+    full_size_bytes: int | None
 
     @property
     def complete(self) -> bool:
@@ -63,11 +64,6 @@ class Choice:
 def is_small(model: Model) -> bool:
     """Whether a model of the chain is far below the published size of its role."""
     return is_far_smaller(model.role, model.source_bytes, model.family)
-
-
-def _role_of(model: Model) -> Role:
-    """The model's role; unknown names count as generic."""
-    return Role(model.role) if model.role in set(Role) else Role.GENERIC
 
 
 def counted(run: Results) -> tuple[Model, ...]:
@@ -220,13 +216,10 @@ def _cpu_interval(served: Sequence[tuple[Model, Variant]]) -> tuple[float, float
     return found.low, found.high
 
 
-def _full_size(run: Results, served: Sequence[tuple[Model, Variant]]) -> float | None:
-    """What the published models would weigh if each shrank by the same share (an estimate)."""
+def _full_size(run: Results, served: Sequence[tuple[Model, Variant]]) -> int | None:
+    """What the full-size models weigh in these recipes; None where one was not written."""
     if not is_whole_vampnet(run) or len(served) != len(counted(run)):
         return None
-    total = 0.0
-    for model, variant in served:
-        if not variant.bytes or not model.source_bytes:
-            return None
-        total += FULL_SIZE_BYTES[_role_of(model)] * variant.bytes / model.source_bytes
-    return total
+    sizes = [full_size_bytes(model.role, variant.recipe) for model, variant in served]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None

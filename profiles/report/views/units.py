@@ -18,11 +18,6 @@ def bytes_text(value: float) -> str:
     return f"{value:.0f}{NBSP}B"
 
 
-def round_bytes_text(value: float) -> str:
-    """`bytes_text` without trailing zeros, for round figures: `91 MB`."""
-    return without_zeros(bytes_text(value))
-
-
 def without_zeros(text: str) -> str:
     """`5.00 MB` as `5 MB`."""
     number, _, unit = text.partition(NBSP)

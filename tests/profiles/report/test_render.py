@@ -78,8 +78,9 @@ def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
     results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
 ) -> None:
     totals = page_of(html).sections["totals"]
-    assert "At full size, estimated" in totals and "Against the 1.8" not in totals
-    assert re.search(r"≈\s3\.03\sGB\s*1\.23\sGB over the 1\.8\sGB goal", totals)
+    assert "At full size, seeded weights" in totals and "Against the 1.8" not in totals
+    assert re.search(r"\s3\.04\sGB\s*1\.24\sGB over the 1\.8\sGB goal", totals)
+    assert "≈" not in totals
     assert "coarse coarse" not in page_of(html).text
 
     for model, size in zip(results["models"], (91.4e6, 1.33e9, 1.10e9, 510e6), strict=True):

@@ -21,9 +21,10 @@ def plain(text: str) -> str:
 def test_small_models_say_so_and_what_full_size_weighs(results: dict[str, Any]) -> None:
     verdict = judge(results)
     assert plain(verdict.headline) == "29.6 MB in FP32, 8.32 MB at the smallest"
-    assert "under it (an estimate)" in plain(verdict.summary)
+    assert "written in the same recipes, with seeded weights" in plain(verdict.summary)
+    assert "under it" in plain(verdict.summary) and "about 7" not in plain(verdict.summary)
     notice = next(n for n in verdict.notices if "small" in n.title)
-    for size in ("encoder 91 MB", "decoder 510 MB", "coarse 1.33 GB", "c2f 1.1 GB"):
+    for size in ("encoder 91.8 MB", "decoder 511 MB", "coarse 1.33 GB", "c2f 1.10 GB"):
         assert size in plain(notice.text)
 
 
@@ -48,7 +49,7 @@ def test_full_size_models_are_held_against_the_goal(results: dict[str, Any]) -> 
     results |= {"totals": {}, "sets": []}
     verdict = judge(results)
     assert "under the 1.8 GB goal" in plain(verdict.summary)
-    assert "estimate" not in verdict.summary
+    assert "seeded" not in verdict.summary
     assert not any("small" in n.title for n in verdict.notices)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from profiles.full_size import _LEAST_PUBLISHED_BYTES
+from profiles.full_size import full_size_bytes
 from profiles.report.charts.marks import marks_for
 from profiles.report.tables import phones
 from tests.profiles.report.example import results_of
@@ -13,9 +13,8 @@ from tests.profiles.report.example import results_of
 @pytest.fixture
 def published(results: dict[str, Any]) -> dict[str, Any]:
     """The run with sources of the published sizes."""
-    sizes = {role.value: size for role, size in _LEAST_PUBLISHED_BYTES.items()}
     for model in results["models"]:
-        model["source_bytes"] = sizes[model["role"]]
+        model["source_bytes"] = full_size_bytes(model["role"])
     return results
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from profiles.full_size import is_whole_vampnet
+from profiles.full_size import full_size_bytes, is_whole_vampnet
 from profiles.report.views.choices import (
     choices_of,
     closest,
@@ -68,9 +68,29 @@ def test_a_recipe_of_its_own_for_each_model_is_no_row(results: dict[str, Any]) -
     assert len(choices_of(results_of(results))) == len(results["models"])
 
 
-def test_full_size_is_an_extrapolation_by_role(results: dict[str, Any]) -> None:
-    fp16 = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
-    assert fp16.full_size_bytes == pytest.approx(0.503 * 3.031e9, rel=1e-4)
+def test_full_size_is_what_was_written_and_never_a_share_of_small_models(
+    results: dict[str, Any],
+) -> None:
+    roles = [model["role"] for model in results["models"]]
+    written = [full_size_bytes(role, "fp16") for role in roles]
+    before = choices_of(results_of(results))
+    fp16 = next(c for c in before if c.name == "fp16")
+    assert fp16.full_size_bytes == sum(size or 0 for size in written)
+    mixed = next(c for c in before if c.kind == "set")
+    parts = results["sets"][0]["parts"]
+    assert mixed.full_size_bytes == sum(full_size_bytes(r, parts[r]) or 0 for r in roles)
+
+    results["models"][1]["variants"][1]["bytes"] //= 2
+    again = next(c for c in choices_of(results_of(results)) if c.name == "fp16")
+    assert again.full_size_bytes == fp16.full_size_bytes
+
+
+def test_a_recipe_that_was_not_written_at_full_size_has_no_figure(results: dict[str, Any]) -> None:
+    results["models"][1]["variants"][1]["recipe"] = "tuned-0123abcd"
+    results["sets"][0]["parts"] = {m["role"]: "fp16" for m in results["models"]}
+    results["sets"][0]["parts"]["coarse"] = "tuned-0123abcd"
+    tuned = next(c for c in choices_of(results_of(results)) if c.kind == "set")
+    assert tuned.complete and tuned.full_size_bytes is None
 
 
 def test_small_and_whole(results: dict[str, Any]) -> None:
