@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -146,7 +146,7 @@ def make_feeds(
 
 def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     source = spec.inputs[0]
-    chosen = spread(encoded.clips, sizes.clips)
+    chosen = in_turn(encoded.clips, sizes.clips, lambda clip: clip.recording)
     feeds = tuple(
         {source.name: fitted(clip.samples, source.shape[2])[None, None].astype(source.dtype)}
         for clip in chosen
@@ -186,11 +186,12 @@ def _decoder_feeds(
     seed: int,
 ) -> FeedSet:
     source = spec.inputs[0]
-    pairs = spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.clips)
+    both = tuple(zip(encoded.clips, encoded.codes, strict=True))
+    pairs = in_turn(both, sizes.clips, lambda pair: pair[0].recording)
     wanted = source.shape[1]
     labels = [FeedLabel(clip.name, codes_from="encoder") for clip, _ in pairs]
     if coarse is not None and c2f is not None:
-        some = spread(tuple(zip(encoded.clips, encoded.codes, strict=True)), sizes.generated)
+        some = spread(both, sizes.generated)
         for number, (clip, codes) in enumerate(some):
             made, prompt = generated_codes(coarse, c2f, codes, number, seed)
             pairs = (*pairs, (clip, made))
@@ -284,6 +285,18 @@ def spread(items: Sequence[_T], n: int) -> tuple[_T, ...]:
     if len(items) <= n:
         return tuple(items)
     return tuple(items[i * len(items) // n] for i in range(n))
+
+
+def in_turn(items: Sequence[_T], n: int, group: Callable[[_T], str]) -> tuple[_T, ...]:
+    """At most n of the items, from every group in turn; evenly spread within it."""
+    groups: dict[str, list[_T]] = {}
+    for item in items:
+        groups.setdefault(group(item), []).append(item)
+    quota = dict.fromkeys(groups, 0)
+    for _ in range(min(n, len(items))):
+        fewest = min((g for g in groups if quota[g] < len(groups[g])), key=quota.__getitem__)
+        quota[fewest] += 1
+    return tuple(item for name, each in groups.items() for item in spread(each, quota[name]))
 
 
 def _needed(session: Session | None, role: Role) -> Session:

@@ -46,6 +46,9 @@ class ChainInputs:
         warnings: what a feed had to do without, a line each.
         parts: the pieces of the split form, by part; empty by default.
         c2f: with `coarse`, the model that makes codes for the decoder; None by default.
+        decoder: of the chain; None, the default, where there is none.
+        own_codes: whether the chain's own encoder gave the codes, as by default; without it they
+            are another codec's.
         family: of the chain, at whose rate the two sides are; without one, beat trackers alone
             hear the recordings, as they are.
     """
@@ -59,6 +62,8 @@ class ChainInputs:
     warnings: tuple[str, ...]
     parts: dict[Part, Artifact] = field(default_factory=dict)
     c2f: Artifact | None = None
+    decoder: Artifact | None = None
+    own_codes: bool = True
     family: Family = TYPICAL
 
 
@@ -97,6 +102,7 @@ def prepare_inputs(
         ),
         warnings,
     )
+    own_codes = encode_side is not None
     if encode_side is None:
         warnings.append(
             "no encoder among the models: codes come from the built-in small one, whose "
@@ -128,6 +134,8 @@ def prepare_inputs(
         warnings=tuple(warnings),
         parts=parts,
         c2f=c2f,
+        decoder=next((a for a in artifacts if a.role is Role.CODEC_DECODER), None),
+        own_codes=own_codes,
         family=family,
     )
 

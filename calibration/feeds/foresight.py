@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from calibration.audio.clips import Clip
-from calibration.feeds.chain_feeds import FeedSizes, spread
+from calibration.feeds.chain_feeds import FeedSizes, in_turn
 from vampnet_models.onnxfile.session import Feeds
 from vampnet_models.repair.layouts import inputs_of, transformer_feed
 from vampnet_models.spec import ModelSpec, Role
@@ -22,7 +22,7 @@ def longest_feed(spec: ModelSpec, clips: Sequence[Clip], sizes: FeedSizes) -> Fe
     if not clips or spec.role in (Role.GENERIC, Role.BEATS):
         return None
     codec = spec.role in (Role.CODEC_ENCODER, Role.CODEC_DECODER)
-    fed = spread(tuple(clips), sizes.clips) if codec else clips
+    fed = in_turn(clips, sizes.clips, lambda clip: clip.recording) if codec else clips
     samples = max(len(clip.samples) for clip in fed)
     family = spec.lengths_of
     frames = -(-samples // family.hop_samples)

@@ -120,6 +120,20 @@ def evaluation_feeds_of(
 ) -> FeedSet:
     """What one model is judged on: a user's own feeds, or through the chain that it lies in.
 
+    Arguments and errors are those of `evaluation_of`.
+    """
+    return evaluation_of(artifact, source, threads, reporter, sized)[0]
+
+
+def evaluation_of(
+    artifact: Artifact,
+    source: Source,
+    threads: int,
+    reporter: Reporter,
+    sized: Artifact | None = None,
+) -> tuple[FeedSet, ChainInputs | None]:
+    """What one model is judged on, and what that was made of; None of a user's own feeds.
+
     `sized` is the same model with the sizes that feeds must have. What the feeds had to do without
     is told. Raises InputError as `feeds_of` does.
     """
@@ -127,14 +141,14 @@ def evaluation_feeds_of(
     own = source.judging(sized or artifact)
     if own is not None:
         _tell(artifact, None, own, reporter)
-        return own
+        return own, None
     with scratch_folder() as scratch:
         beside = with_neighbours(artifact, reporter)
         inputs = prepare_inputs(beside, source, scratch, threads, reporter, [artifact])
         found = side_feeds(sized or artifact, inputs, EVALUATION, threads, reporter)
     for warning in found.warnings:
         reporter.warn(warning)
-    return found
+    return found, inputs
 
 
 def _tell(
@@ -218,7 +232,8 @@ def _upstream(spec: ModelSpec, inputs: ChainInputs, threads: int) -> Session | N
 
 
 def feeds_key(artifact: Artifact, inputs: ChainInputs) -> str:
-    """All that a model's feeds come from."""
+    """All that a model's feeds, and what its costs are measured on, come from."""
+    decoder = inputs.decoder if artifact.role is Role.CODEC_ENCODER else None
     return key_of(
         FORMAT,
         artifact.sha256,
@@ -227,4 +242,5 @@ def feeds_key(artifact: Artifact, inputs: ChainInputs) -> str:
         inputs.calibration.upstream,
         inputs.conditioning,
         inputs.source.key(artifact),
+        decoder.sha256 if decoder is not None else "",
     )

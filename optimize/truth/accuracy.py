@@ -10,16 +10,18 @@ thread count and graph-optimization level.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from calibration.feeds.evidence import NO_EVIDENCE, Evidence
 from optimize.truth import agreement, beats
 from optimize.truth.accuracy_generic import generic_report
 from optimize.truth.agreement import Comparison, kl_nats, shares_of
 from optimize.truth.answers import answers_of, logit_rows
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from optimize.truth.bootstrap import Part, figure_of
+from optimize.truth.costs import CostTruth, cost_truth, with_costs
 from optimize.truth.sampled import sampled_agreement, sampled_parts
 from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError
@@ -39,7 +41,7 @@ _DISTANCE_EPSILON = 0.001
 _FLOOR_THREADS = 1
 """The floor is FP32 with its sums in another order: one thread, and nothing fused."""
 
-WAY_OF_JUDGING = "3: sampled agreement"
+WAY_OF_JUDGING = "3: sampled agreement and costs"
 """Part of the key of a kept comparison: one that was judged in an earlier way is made anew."""
 
 
@@ -49,7 +51,8 @@ class Truth:
 
     `strata` holds the tenth of each feed's mask ratio (0 for models without masks), `steps` the
     sampling step that each feed is a state of, or nothing where that is unknown. `sources` are the
-    recording and the clip of each feed.
+    recording and the clip of each feed. `costs` are what a variant's costs are measured against;
+    nothing, the default, where they do not apply.
     """
 
     reference: Artifact
@@ -59,6 +62,7 @@ class Truth:
     floor: tuple[Feeds, ...]
     steps: tuple[int | None, ...]
     sources: tuple[tuple[str, str], ...]
+    costs: CostTruth = field(default_factory=CostTruth)
 
 
 _Answers = Iterable[Feeds]
@@ -70,11 +74,13 @@ def reference_truth(
     progress: Progress | None = None,
     steps: Sequence[int | None] = (),
     sources: Sequence[tuple[str, str]] = (),
+    evidence: Evidence = NO_EVIDENCE,
 ) -> Truth:
     """Run the reference twice: as usual, and with one thread and no graph optimization.
 
     `steps` are the feeds' sampling steps, for agreement per step, `sources` the recording and the
-    clip of each, for intervals: without any, each feed is a clip of one recording.
+    clip of each, for intervals: without any, each feed is a clip of one recording. `evidence` is
+    what costs are measured on.
 
     Raises InputError when there is no feed, the model cannot be run, or one of a known role
     answers with NaN or infinity.
@@ -103,7 +109,15 @@ def reference_truth(
     truth = Truth(reference, tuple(feeds), strata, answers, floor, tuple(steps), named)
     if reference.role is not Role.GENERIC:
         _require_finite(truth)
-    return truth
+    costs = cost_truth(
+        reference,
+        evidence,
+        truth.answers,
+        truth.floor,
+        floor_threads=_FLOOR_THREADS,
+        progress=progress,
+    )
+    return replace(truth, costs=costs)
 
 
 def _floor(reference: Artifact, own: Feeds, again: Feeds) -> Feeds:
@@ -131,8 +145,13 @@ def _require_finite(truth: Truth) -> None:
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    spec = truth.reference.spec
-    return judge(truth, answers_of(variant, truth.feeds, spec=spec, progress=progress))
+    answers: _Answers = answers_of(
+        variant, truth.feeds, spec=truth.reference.spec, progress=progress
+    )
+    kept: tuple[Feeds, ...] = ()
+    if truth.costs.sounds is not None:
+        answers = kept = tuple(answers)
+    return with_costs(judge(truth, answers), truth.costs, variant, kept, progress)
 
 
 def judge(truth: Truth, answers: _Answers) -> AccuracyReport:

@@ -1,0 +1,123 @@
+"""What a transformer loses on the recordings' own codes: nats per token.
+
+At masked positions the model gives every code a probability. The cost is the difference of the
+negative logarithms of what the variant and its reference give to the code that stands there
+(paired: both guess the same positions of the same pieces). A negative cost is a gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.feeds.evidence import MaskedCodes
+from optimize.truth.agreement import stratum_of
+from optimize.truth.bootstrap import Part, figure_of
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.session import GraphOptimization, open_session
+from vampnet_models.progress import Progress
+from vampnet_models.records.accuracy import Figure
+from vampnet_models.repair.layouts import transformer_answer, transformer_feed
+from vampnet_models.spec import ModelSpec
+
+_Nats = NDArray[np.float64]
+
+_MOST_NATS = 100.0
+"""Counted where a code has no probability at all, or the logits are no numbers."""
+
+
+@dataclass(frozen=True)
+class TokenTruth:
+    """The masked codes, and what they surprise FP32 and the floor by.
+
+    `reference` and `floor` are float64 `[predicted, frames]` nats for each of `masked`.
+    """
+
+    spec: ModelSpec
+    masked: tuple[MaskedCodes, ...]
+    reference: tuple[_Nats, ...]
+    floor: tuple[_Nats, ...]
+
+
+def token_truth(
+    reference: Artifact,
+    masked: Sequence[MaskedCodes],
+    *,
+    floor_threads: int,
+    progress: Progress | None = None,
+) -> TokenTruth:
+    """Let the reference guess twice: as usual, and with its sums in another order.
+
+    Raises InputError where the model cannot be run, or gives no logits.
+    """
+    spec, n = reference.spec, len(masked)
+    own = _surprises(reference, spec, masked, progress=_shifted(progress, 0, 2 * n))
+    floor = _surprises(
+        reference, spec, masked, floor_threads, "disabled", _shifted(progress, n, 2 * n)
+    )
+    return TokenTruth(spec, tuple(masked), tuple(own), tuple(floor))
+
+
+def cost_of_tokens(
+    truth: TokenTruth, variant: Artifact, progress: Progress | None = None
+) -> Figure:
+    """The variant's cost, with that of FP32 against FP32 as its floor.
+
+    The mean over tenths of the mask ratio: along the cosine schedule about as many tokens become
+    final in each. Raises InputError as `token_truth` does.
+    """
+    found = tuple(_surprises(variant, truth.spec, truth.masked, progress=progress))
+    return figure_of(_parts(truth, found), _parts(truth, truth.floor), by_ratio=True)
+
+
+def _surprises(
+    model: Artifact,
+    spec: ModelSpec,
+    masked: Sequence[MaskedCodes],
+    threads: int = 0,
+    level: GraphOptimization = "all",
+    progress: Progress | None = None,
+) -> Iterator[_Nats]:
+    session = open_session(model.path, threads=threads, graph_optimization=level)
+    for done, each in enumerate(masked):
+        # What stands beneath the mask is hidden here: a model that looked would not be guessing.
+        feed = transformer_feed(spec, np.where(each.mask == 1, 0, each.codes), each.mask)
+        answer = transformer_answer(spec, feed, session.run(feed))
+        if "logits" not in answer:
+            raise InputError(f"{model.path.name}: gives tokens without logits")
+        logits = answer["logits"][0, :, : each.n_frames]
+        yield _nats(logits, each.codes[0, -len(logits) :, : each.n_frames])
+        if progress is not None:
+            progress(done + 1, len(masked))
+
+
+def _nats(logits: NDArray[Any], codes: NDArray[np.int64]) -> _Nats:
+    """Negative log-likelihood `[predicted, frames]` of codes by logits `[..., classes]`."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+        own = np.take_along_axis(shifted, codes[..., None], axis=-1)[..., 0]
+        nats = np.log(np.exp(shifted).sum(axis=-1)) - own
+    return np.asarray(np.minimum(np.nan_to_num(nats, nan=_MOST_NATS), _MOST_NATS))
+
+
+def _parts(truth: TokenTruth, found: Sequence[_Nats]) -> list[Part]:
+    """The differences of each state, by codebook."""
+    parts = []
+    for each, own, theirs in zip(truth.masked, truth.reference, found, strict=True):
+        counted = each.mask[0, -len(own) :, : each.n_frames] == 1
+        stratum = stratum_of(float(counted.mean()))
+        first = each.codes.shape[1] - len(own)
+        for row, (where, difference) in enumerate(zip(counted, theirs - own, strict=True)):
+            total, n = float(difference[where].sum()), int(where.sum())
+            place = each.place
+            parts.append(Part(place.recording, place.piece, total, n, stratum, first + row))
+    return parts
+
+
+def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    return None if progress is None else (lambda i, _: progress(done + i, total))
