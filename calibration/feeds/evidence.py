@@ -30,6 +30,10 @@ _SHORTEST_FRAMES, _LONGEST_FRAMES = 43, 173
 """Of a part: a shorter one gives a model too little to go by; 3 s are enough for one clip."""
 
 
+_STRIDE = 5
+"""Of the schedule's steps from one window to the next; 12 and 8 have no divisor of it."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a piece lies: the recording, the clip cut out of it, and the piece's first frame."""
@@ -122,8 +126,9 @@ NO_EVIDENCE = Evidence()
 """Of models that no recording tells a cost of."""
 
 
-def kept_evidence(path: Path, make: Callable[[], Evidence]) -> Evidence:
-    """What an earlier run of the same models and audio left at `path`, or made and left now."""
+def kept_evidence(folder: Path, model: str, key: str, make: Callable[[], Evidence]) -> Evidence:
+    """A model's evidence; `key` stands for all that it comes from, as that of its feeds."""
+    path = folder / f"{model}.{key[:16]}.evidence.npz"
     with contextlib.suppress(InputError, KeyError):
         return _load(path)
     found = make()
@@ -188,9 +193,11 @@ def masked_codes(
     that is fixed.
     """
     found = []
+    rounds = -(-n_states // len(windows))
     for number in range(n_states):
         place, codes = windows[number % len(windows)]
-        turn = number + number // len(windows)
+        # Neighbours lie in one recording: each of them gets ratios far apart.
+        turn = _STRIDE * (number % len(windows)) + number // len(windows) * len(ratios) // rounds
         rng = np.random.default_rng([seed, number])
         mask = np.zeros(codes.shape, np.int64)
         free = mask[:, given:]

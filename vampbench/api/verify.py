@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from calibration.feeds.lengths import check_fed, in_step
-from calibration.feeds.model_feeds import evaluation_feeds_of
+from calibration.feeds.model_evidence import judged_on
 from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
@@ -184,10 +184,12 @@ def _truth(
     ours: Artifact, fed: Artifact, source: Source, threads: int, reporter: Reporter
 ) -> Truth:
     """The reference's answers to evaluation feeds, of the sizes that `fed` takes."""
-    evaluation = evaluation_feeds_of(ours, source, threads, reporter, fed)
+    evaluation, evidence = judged_on(ours, source, threads, reporter, fed)
     with reporter.task("reference answers") as update:
         steps = [label.step for label in evaluation.labels]
-        return reference_truth(ours, evaluation.feeds, update, steps, evaluation.sources)
+        return reference_truth(
+            ours, evaluation.feeds, update, steps, evaluation.sources, evidence
+        )
 
 
 def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Reporter) -> None:

@@ -13,15 +13,24 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from calibration.feeds.chain_inputs import ChainInputs
+from calibration.feeds.evidence import kept_evidence
 from calibration.feeds.feedset import FeedSet
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.model_feeds import feeds_key
 from optimize.recipes import find_recipe
 from optimize.variant import versions
-from vampbench.work.job import Ahead, Job, both_feeds, build, profile, verify
+from vampbench.work.job import (
+    Ahead,
+    Job,
+    both_feeds,
+    build,
+    evidence_for,
+    profile,
+    verify,
+)
 from vampbench.work.workspace import Workspace
 from vampnet_models.chain.families import in_family
 from vampnet_models.errors import InputError, WorkbenchError, reason_in
@@ -80,7 +89,8 @@ def _send(
     keys = {}
     for artifact in artifacts:
         try:
-            both_feeds(artifact, job, space, inputs, reporter)
+            _, evaluation = both_feeds(artifact, job, space, inputs, reporter)
+            evidence_for(artifact, evaluation, space, inputs)
         except WorkbenchError:
             continue  # the job itself meets it again, and reports it
         keys[artifact.path.resolve()] = feeds_key(artifact, inputs)
@@ -186,29 +196,35 @@ def _convert(job: Job, model: Path, recipe: str, key: str) -> None:
 
 def _verify(job: Job, model: Path, key: str) -> None:
     artifact, space = _opened(job, model), Workspace(job.out)
-    _verified(job, artifact, space, *_feeds(artifact, space, key))
+    _verified(job, artifact, space, key)
 
 
 def _profile(job: Job, model: Path, key: str) -> None:
     artifact, space = _opened(job, model), Workspace(job.out)
-    calibration, evaluation = _feeds(artifact, space, key)
-    variants = _verified(job, artifact, space, calibration, evaluation)
-    profile(artifact, variants, evaluation, job, space, Reporter())
+    variants = _verified(job, artifact, space, key)
+    profile(artifact, variants, _feeds(artifact, space, key)[1], job, space, Reporter())
 
 
-def _verified(
-    job: Job, artifact: Artifact, space: Workspace, calibration: FeedSet, evaluation: FeedSet
-) -> tuple[Variant, ...]:
+def _verified(job: Job, artifact: Artifact, space: Workspace, key: str) -> tuple[Variant, ...]:
     """The variants, found made, with their accuracy, found or compared now."""
+    calibration, evaluation = _feeds(artifact, space, key)
+    missing = _missing(artifact, space)
+    evidence = kept_evidence(space.work("feeds"), artifact.name, key, missing)
     recipes = [find_recipe(name) for name in job.recipes]
     variants = [build(artifact, recipe, calibration, space, Reporter()) for recipe in recipes]
-    return verify(artifact, variants, evaluation, job, space, Reporter())
+    return verify(artifact, variants, evaluation, evidence, job, space, Reporter())
 
 
 def _feeds(artifact: Artifact, space: Workspace, key: str) -> tuple[FeedSet, FeedSet]:
     """Both sides, as the job's own process left them in the shared folder."""
+    missing = _missing(artifact, space)
+    return kept_feeds(space.work("feeds"), artifact.name, key, missing, Reporter())
 
-    def missing() -> tuple[FeedSet, FeedSet]:
+
+def _missing(artifact: Artifact, space: Workspace) -> Callable[[], NoReturn]:
+    """What a worker does in place of making what the job's own process should have left."""
+
+    def missing() -> NoReturn:
         raise InputError(f"{artifact.name}: its feeds are not in {space.work('feeds')}")
 
-    return kept_feeds(space.work("feeds"), artifact.name, key, missing, Reporter())
+    return missing

@@ -10,9 +10,11 @@ from functools import cache, partial
 from pathlib import Path
 
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
+from calibration.feeds.evidence import Evidence, kept_evidence
 from calibration.feeds.feedset import FeedSet, save_feed
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
+from calibration.feeds.model_evidence import evidence_of
 from calibration.feeds.model_feeds import feeds_key, feeds_of
 from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
@@ -155,6 +157,7 @@ def _model(
     try:
         with contained():
             calibration, evaluation = both_feeds(artifact, job, space, inputs, reporter)
+            evidence = evidence_for(artifact, evaluation, space, inputs)
     except WorkbenchError as error:
         reporter.warn(f"{artifact.name}: {error}")
         unfed = error
@@ -174,7 +177,7 @@ def _model(
     with step(_RANGES):
         outside = look_outside(artifact, variants, calibration, evaluation, space, reporter)
         coverage = replace(coverage, outside=outside)
-    variants = verify(artifact, variants, evaluation, job, space, reporter)
+    variants = verify(artifact, variants, evaluation, evidence, job, space, reporter)
     with step(_GRAPHS):
         variants = check_variants(variants, space.root, evaluation.feeds[0], reporter)
     profiles: Profiles = {}
@@ -229,6 +232,18 @@ def both_feeds(
     )
 
 
+def evidence_for(
+    artifact: Artifact, evaluation: FeedSet, space: Workspace, inputs: ChainInputs
+) -> Evidence:
+    """What the costs of a model's variants are measured on, made or found."""
+    return kept_evidence(
+        space.work("feeds"),
+        artifact.name,
+        feeds_key(artifact, inputs),
+        lambda: evidence_of(artifact, inputs, evaluation),
+    )
+
+
 def build(
     artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, reporter: Reporter
 ) -> Variant:
@@ -268,16 +283,18 @@ def verify(
     artifact: Artifact,
     variants: Sequence[Variant],
     evaluation: FeedSet,
+    evidence: Evidence,
     job: Job,
     space: Workspace,
     reporter: Reporter,
 ) -> tuple[Variant, ...]:
     """With accuracy and status; the reference runs only where something is not remembered."""
-    truth = cache(lambda: _truth(artifact, evaluation, reporter))
+    truth = cache(lambda: _truth(artifact, evaluation, evidence, reporter))
+    judged_by = key_of(artifact.sha256, evaluation.sha256, evidence.sha256, WAY_OF_JUDGING)
     judged = []
     for variant in variants:
         reporter.reach()
-        judged.append(_judged(artifact, variant, truth, evaluation, job, space, reporter))
+        judged.append(_judged(artifact, variant, truth, judged_by, job, space, reporter))
     found = (unbounded(v.accuracy, job.min_agreement) for v in judged if v.accuracy is not None)
     if (why := next(filter(None, found), None)) is not None:
         reporter.warn(f"{artifact.name}: {why}")
@@ -288,7 +305,7 @@ def _judged(
     artifact: Artifact,
     variant: Variant,
     truth: Callable[[], Truth],
-    evaluation: FeedSet,
+    judged_by: str,
     job: Job,
     space: Workspace,
     reporter: Reporter,
@@ -296,7 +313,7 @@ def _judged(
     made, recipe = variant.record, variant.recipe
     if variant.status != "ok" or variant.path is None or made is None:
         return variant
-    key = key_of(artifact.sha256, made.sha256, evaluation.sha256, WAY_OF_JUDGING)
+    key = key_of(judged_by, made.sha256)
     path = space.work("accuracy", artifact.name, f"{recipe}.json")
     found = recall_record(AccuracyReport, path, key)
     if found is not None:
@@ -315,9 +332,13 @@ def _judged(
     return replace(variant, accuracy=found, status=status, reason=reason)
 
 
-def _truth(artifact: Artifact, evaluation: FeedSet, reporter: Reporter) -> Truth:
+def _truth(
+    artifact: Artifact, evaluation: FeedSet, evidence: Evidence, reporter: Reporter
+) -> Truth:
     with reporter.task(f"{artifact.name}: reference answers") as update:
-        return reference_truth(artifact, evaluation.feeds, update, sources=evaluation.sources)
+        return reference_truth(
+            artifact, evaluation.feeds, update, sources=evaluation.sources, evidence=evidence
+        )
 
 
 def profile(

@@ -44,3 +44,15 @@ def test_a_tone_lands_in_its_mel_band(rate_hz):
 
 def test_short_audio_still_compares():
     assert metrics.log_mel_db(np.ones(3, np.float32), np.ones(3, np.float32), 44_100) == 0
+
+
+def test_stft_distance_knows_a_gain_a_match_and_silence(tone):
+    assert metrics.stft_distance(tone, tone) == 0
+    noise = np.random.default_rng(0).standard_normal(44_100).astype(np.float32) * 0.1
+    # Half as loud: a convergence of 1/2, and log 2 everywhere.
+    assert metrics.stft_distance(noise, noise / 2) == pytest.approx(0.5 + np.log(2), abs=0.01)
+    assert metrics.stft_distance(0 * tone, 0 * tone) == 0
+    # Noise at -100 dBFS is no louder than silence; a sine at full scale is far from it.
+    assert metrics.stft_distance(0 * tone, noise * 1e-4) < 0.01
+    assert metrics.stft_distance(0 * tone, tone) > 1
+    assert metrics.stft_distance(tone[:300], tone[:300] / 2) > 0.5
