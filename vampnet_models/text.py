@@ -60,6 +60,17 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.2f} %"
 
 
+def signed(value: float | None) -> str:
+    """A difference with its sign: four decimals, or two digits that count where it is smaller."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    if abs(value) >= 0.001:
+        return f"{value:+.4f}"
+    return f"{value:+.1e}"
+
+
 def a_type(value: object) -> str:
     """What a value is, for a sentence: "a float", "an int"."""
     name = type(value).__name__

@@ -12,7 +12,7 @@ from calibration.feeds.model_evidence import judged_on
 from calibration.feeds.source import Source
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
-from optimize.truth.status import status_of, unbounded
+from optimize.truth.status import Bounds, status_of, unbounded
 from optimize.variant import read_record, record_path
 from vampbench.api.bounds import check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
@@ -119,6 +119,8 @@ def verify(
     *,
     min_agreement: float | None = None,
     min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
     golden: str | Path | None = None,
     write_golden: str | Path | None = None,
     threads: int = 0,
@@ -130,9 +132,11 @@ def verify(
     judge: give others than those that calibrated. None takes the built-in recordings. The models
     beside the reference provide its chain. `min_agreement` is the least share of equal tokens, 0 to
     1; `min_sampled` the least lower end of a transformer's sampled agreement, 0 to 1, which too few
-    recordings miss. `golden` judges by the answers in that file, in place of running the reference;
-    `write_golden` keeps them. `threads` of the runtime; 0 leaves it the choice. What the runtime
-    makes of the variant is noted in its record.
+    recordings miss. `max_cost`, of a transformer in nats per token, and `max_cost_db`, of an
+    encoder or decoder in dB log-mel, are the most that the upper end of the cost may be, which too
+    few miss likewise. `golden` judges by the answers in that file, in place of running the
+    reference; `write_golden` keeps them. `threads` of the runtime; 0 leaves it the choice. What the
+    runtime makes of the variant is noted in its record.
 
     A threshold that is missed is a status of what is returned: `.check()` raises PromiseMissed.
     Raises InputError where the two are no variants of one model, or cannot be fed.
@@ -140,6 +144,8 @@ def verify(
     heard = Heard(progress)
     check_within("min_agreement", min_agreement, 0, 1)
     check_within("min_sampled", min_sampled, 0, 1)
+    check_within("max_cost", max_cost, 0)
+    check_within("max_cost_db", max_cost_db, 0)
     check_threads(threads)
     source = as_source(data, judging=True)
     ours, theirs = (as_artifact(each, source.sample_rate_hz) for each in (reference, variant))
@@ -160,8 +166,9 @@ def verify(
         save_golden(truth, Path(write_golden))
     with heard.task("variant answers") as update:
         report = compare(truth, theirs, update)
-    status, reason = status_of(report, min_agreement, min_sampled)
-    if (why := unbounded(report, min_agreement, min_sampled)) is not None:
+    bounds = Bounds(min_agreement, min_sampled, max_cost, max_cost_db)
+    status, reason = status_of(report, bounds)
+    if (why := unbounded(report, bounds)) is not None:
         heard.warn(f"{theirs.path}: {why}")
     runtime = _runtime(theirs, truth.feeds[0], heard)
     if runtime is not None and runtime.missed is not None:
@@ -187,9 +194,7 @@ def _truth(
     evaluation, evidence = judged_on(ours, source, threads, reporter, fed)
     with reporter.task("reference answers") as update:
         steps = [label.step for label in evaluation.labels]
-        return reference_truth(
-            ours, evaluation.feeds, update, steps, evaluation.sources, evidence
-        )
+        return reference_truth(ours, evaluation.feeds, update, steps, evaluation.sources, evidence)
 
 
 def _tell_calibrated(variant: Path, ours: Artifact, source: Source, reporter: Reporter) -> None:

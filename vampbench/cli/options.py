@@ -175,6 +175,23 @@ min_agreement = click.option(
     type=Finite(0, 1),
     help="Exit with 1 when a variant's token agreement lies below this share.",
 )
+min_sampled = click.option(
+    "--min-sampled",
+    type=Finite(0, 1),
+    help="Exit with 1 when a transformer's sampled agreement may lie below this share.",
+)
+max_cost = click.option(
+    "--max-cost",
+    type=Finite(0),
+    metavar="NATS",
+    help="Exit with 1 when a transformer may cost more nats per token than this.",
+)
+max_cost_db = click.option(
+    "--max-cost-db",
+    type=Finite(0),
+    metavar="DB",
+    help="Exit with 1 when an encoder or decoder may cost more dB log-mel than this.",
+)
 
 
 class _Renamed(click.Option):

@@ -188,6 +188,13 @@ class AccuracyReport:
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def cost(self) -> tuple[Figure, str] | None:
+        """The cost that is bounded, and its unit; None where nothing is known of it."""
+        if self.cost_nats is not None:
+            return self.cost_nats, "nats per token"
+        return None if self.cost_log_mel_db is None else (self.cost_log_mel_db, "dB log-mel")
+
+    @property
     def numbers_db(self) -> float | None:
         """SQNR of the worst output that is a number, judged by that alone; None without one."""
         levels = (each.snr_db for each in self.per_output if each.agreement is None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optimize.truth.accuracy_generic import generic_report, newly_nonfinite
-from optimize.truth.status import status_of
+from optimize.truth.status import Bounds, status_of
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.spec import ModelSpec, Role
 
@@ -32,7 +32,7 @@ def test_every_output_is_judged_by_itself_and_the_worst_one_heads_the_report():
     assert found.notes == (
         "judged by the choice (argmax over the classes): logits; judged by equality: ids",
     )
-    status, reason = status_of(report(own, {**own, "ids": np.arange(4) + 1}), 0.9)
+    status, reason = status_of(report(own, {**own, "ids": np.arange(4) + 1}), Bounds(0.9))
     assert status == "missed" and "token agreement of ids 0.0000" in reason
 
 
@@ -53,9 +53,9 @@ def test_a_zeroed_output_is_lost_whatever_the_others_say():
     assert of(found, "stateN").agreement is None and of(found, "stateN").snr_db == 150
     assert found.notes[0] == "judged by their SQNR: p, stateN (as state)"
     for asked in (None, 0.5):
-        status, reason = status_of(found, asked)
+        status, reason = status_of(found, Bounds(asked))
         assert status == "missed" and reason.startswith("p is lost: an SQNR of 0.0 dB")
-    assert status_of(report(own, own, feed={"state": state}), None) == ("ok", None)
+    assert status_of(report(own, own, feed={"state": state})) == ("ok", None)
 
 
 def test_power_is_pooled_over_samples_and_the_worst_is_named():
@@ -65,21 +65,21 @@ def test_power_is_pooled_over_samples_and_the_worst_is_named():
     assert found.snr_db == pytest.approx(10 * np.log10(1.0001 / 75e-6), abs=0.01)
     row = of(found, "y")
     assert (row.worst_sample, row.worst_snr_db) == (1, pytest.approx(6.02, abs=0.01))
-    assert status_of(found, None)[0] == "ok"
+    assert status_of(found)[0] == "ok"
 
 
 def test_zeros_are_equal_or_not_and_denormals_are_zero():
     zero, least = np.zeros(4, "f4"), np.full(4, 1e-42, "f4")
     assert report({"y": zero}, {"y": zero}).snr_db == 150
     assert report({"y": least}, {"y": zero}).snr_db == 150
-    assert status_of(report({"y": zero}, {"y": zero + 1}), None)[0] == "missed"
+    assert status_of(report({"y": zero}, {"y": zero + 1}))[0] == "missed"
 
 
 def test_what_the_reference_itself_is_unsure_of_is_not_lost():
     own = {"y": np.ones(4, "f4")}
     found = report(own, {"y": -own["y"]}, floor={"y": own["y"] * 2})
     assert of(found, "y").floor_snr_db == 0
-    assert status_of(found, None) == ("ok", None)
+    assert status_of(found) == ("ok", None)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_answer_of_another_shape_agrees_nowhere_and_is_named():
     assert [each.name for each in gone.per_output] == ["s"]
     assert "s[1] [3] became nothing, for 1 of 1 feeds" in gone.notes
     missing = report({"y": np.ones(4, "f4")}, {})
-    assert status_of(missing, None)[0] == "missed"
+    assert status_of(missing)[0] == "missed"
 
 
 def test_strings_and_booleans():

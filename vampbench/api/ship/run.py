@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES, RECIPES
+from optimize.truth.status import Bounds
 from profiles.targets.order import check_cores, parse_targets, profilers
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
@@ -36,7 +37,7 @@ class RunResult(JobFolder):
         output: its folder; the variants lie below it.
         results: all that it found; the contents of results.json.
         missed: what was not done as it was asked, a line each: a model that cannot be read, a step
-            or a variant that failed, an agreement below the least one. Empty where all was.
+            or a variant that failed, a bound that was missed. Empty where all was.
         warnings: what to beware of, a line each; none by default.
     """
 
@@ -67,6 +68,9 @@ def run(
     recipes: str | Sequence[str] = MAIN_RECIPES,
     targets: str = ALL_TARGETS,
     min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
     threads: int = 0,
     rounds: int = 20,
     operators: bool = False,
@@ -85,13 +89,17 @@ def run(
     Dask cluster. `command` is what the record says was called.
 
     An interrupted run goes on where it stopped when it is called again; what is done is kept. What
-    fails or misses `min_agreement` stands in `missed`: nothing is raised for it. Raises InputError
-    when nothing can be done: no readable model, no usable data, an `output` that cannot be written.
+    fails or misses one of the bounds, which are those of `verify`, stands in `missed`: nothing is
+    raised for it. Raises InputError when nothing can be done: no readable model, no usable data, an
+    `output` that cannot be written.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     if time_again and scheduler is not None:
         raise InputError("timing again: not with a scheduler; leave one of them out")
     check_within("min_agreement", min_agreement, 0, 1)
+    check_within("min_sampled", min_sampled, 0, 1)
+    check_within("max_cost", max_cost, 0)
+    check_within("max_cost_db", max_cost_db, 0)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
     chosen = parse_targets(targets)
@@ -107,7 +115,7 @@ def run(
         source=source,
         recipes=names,
         targets=chosen,
-        min_agreement=min_agreement,
+        bounds=Bounds(min_agreement, min_sampled, max_cost, max_cost_db),
         threads=threads,
         rounds=rounds,
         operators=operators,

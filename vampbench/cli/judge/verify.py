@@ -10,6 +10,7 @@ from calibration.feeds.source import Source, source_at
 from vampbench.api.verify import verify as judge
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampbench.cli.judge.costs import cost_lines
 from vampbench.cli.runtime import tell
 from vampnet_models.records.accuracy import AccuracyReport, Figure, OutputShare
 from vampnet_models.text import percent
@@ -19,11 +20,9 @@ from vampnet_models.text import percent
 @click.argument("reference", type=options.PATH)
 @click.argument("variant", type=options.PATH)
 @options.min_agreement
-@click.option(
-    "--min-sampled",
-    type=options.Finite(0, 1),
-    help="Exit with 1 when a transformer's sampled agreement may lie below this share.",
-)
+@options.min_sampled
+@options.max_cost
+@options.max_cost_db
 @options.audio
 @options.feeds
 @options.evaluation_feeds
@@ -52,6 +51,8 @@ def verify(
     threads: int,
     min_agreement: float | None,
     min_sampled: float | None,
+    max_cost: float | None,
+    max_cost_db: float | None,
     golden: Path | None,
     write_golden: Path | None,
     as_json: bool,
@@ -77,6 +78,8 @@ def verify(
         None if data == Source() else data,
         min_agreement=min_agreement,
         min_sampled=min_sampled,
+        max_cost=max_cost,
+        max_cost_db=max_cost_db,
         golden=golden,
         write_golden=write_golden,
         threads=threads,
@@ -113,6 +116,8 @@ def show(report: AccuracyReport, console: Console) -> None:
         console.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
     if report.sampled_agreement is not None:
         _show_sampled(report.sampled_agreement, console)
+    for line in cost_lines(report):
+        console.say(line)
     for row in report.per_codebook:
         given = row.given_earlier
         after = "" if given is None else f"; {percent(given):>9} where all earlier agree"

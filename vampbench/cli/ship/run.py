@@ -49,6 +49,9 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
     help=f"Comma-separated; also {', '.join(_OTHER_NAMES)}.",
 )
 @options.min_agreement
+@options.min_sampled
+@options.max_cost
+@options.max_cost_db
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
@@ -74,6 +77,9 @@ def run(
     targets: str,
     recipes: str,
     min_agreement: float | None,
+    min_sampled: float | None,
+    max_cost: float | None,
+    max_cost_db: float | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
     sample_rate_hz: int | None,
@@ -103,6 +109,9 @@ def run(
         recipes=recipes,
         targets=targets,
         min_agreement=min_agreement,
+        min_sampled=min_sampled,
+        max_cost=max_cost,
+        max_cost_db=max_cost_db,
         threads=threads,
         rounds=rounds,
         operators=operators,

@@ -13,7 +13,7 @@ from calibration.audio.clips import make_clip
 from calibration.audio.load import read_audio
 from calibration.feeds.source import Source
 from optimize.truth.beats import match
-from optimize.truth.status import status_of
+from optimize.truth.status import Bounds, status_of
 from profiles.sets import counted, totals_of
 from profiles.targets.order import parse_targets
 from tests.beat_tracker import clicks, save_tracker
@@ -147,6 +147,6 @@ def test_sums_leave_trackers_out_beside_other_models():
 def test_a_missed_share_of_beats_is_called_so():
     beats = BeatShare("beat", 0.8, 0.8, 10, 10)
     accuracy = AccuracyReport(token_agreement=0.8, per_beat_kind=(beats,))
-    status, reason = status_of(accuracy, 0.9)
+    status, reason = status_of(accuracy, Bounds(0.9))
     assert status == "missed" and reason.startswith("share of beats 0.8000")
-    assert status_of(replace(accuracy, token_agreement=None), 0.9) == ("ok", None)
+    assert status_of(replace(accuracy, token_agreement=None), Bounds(0.9)) == ("ok", None)
