@@ -61,14 +61,12 @@ def percent(share: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign: four decimals, or two digits that count where it is smaller."""
+    """A difference with its sign and four decimals, of a small one five."""
     if value is None:
         return "-"
-    if value == 0:
+    if abs(value) < 0.000005:
         return "0"
-    if abs(value) >= 0.001:
-        return f"{value:+.4f}"
-    return f"{value:+.1e}"
+    return f"{value:+.4f}" if abs(value) >= 0.001 else f"{value:+.5f}"
 
 
 def a_type(value: object) -> str:

@@ -79,6 +79,7 @@ def _shown(results: Results) -> dict[str, bool]:
     return {
         "tokens": any(each.token_agreement is not None for each in judged),
         "sampled": any(each.sampled_agreement is not None for each in judged),
+        "cost": any(each.cost is not None for each in judged),
         "beats": any(m.is_beats for m in models),
         "sound": any(each.si_sdr_db is not None for each in judged),
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, measured, words
+from profiles.report.tables.costs import cost_cell
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.units import (
     NBSP,
@@ -23,6 +24,7 @@ from vampnet_models.records.results import Model, Variant
 
 _TOKEN_DETAILS = (
     "Sampled agreement",
+    "Cost",
     "Near ties",
     "Agreement without them",
     "Logits KL",
@@ -33,7 +35,7 @@ _BEAT_DETAILS = (
     *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
     "Not finite",
 )
-_AUDIO_DETAILS = ("SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
+_AUDIO_DETAILS = ("Cost", "SI-SDR", "SNR", "Log-mel distance", "Clipped samples", "Not finite")
 _TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
 
 
@@ -65,6 +67,7 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
     a, cpu = variant.judged, measured_on(variant.profiles, "cpu")
     if model.is_decoder:
         figures: tuple[Cell, ...] = (
+            cost_cell(a),
             measured(a.si_sdr_db, db_text),
             measured(a.snr_db, db_text),
             measured(a.log_mel_db, lambda v: f"{digits(v)}{NBSP}dB"),
@@ -78,6 +81,7 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         ties = () if near is None else (f"margin below {near.epsilon:g}",)
         figures = (
             _sampled(a.sampled_agreement),
+            cost_cell(a),
             measured(None if near is None else near.share, percent_text, ties),
             measured(None if near is None else near.agreement_excluding, agreement_text),
             measured(a.logits_kl, lambda v: f"{v:.2g}{NBSP}nat"),

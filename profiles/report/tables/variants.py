@@ -5,6 +5,7 @@ from __future__ import annotations
 from profiles.measure.stats import paired_ratio, verdict
 from profiles.report.charts.marks import Mark
 from profiles.report.tables.cells import Cell, absent, estimate, fact, measured, words
+from profiles.report.tables.costs import cost_lines
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.target_lines import estimate_of
 from profiles.report.views.units import (
@@ -105,7 +106,7 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
             heard += (f"worst clip {db_text(accuracy.worst_si_sdr_db)}",)
         if accuracy.floor_si_sdr_db is not None:
             heard += (f"floor {db_text(accuracy.floor_si_sdr_db)}",)
-        return measured(accuracy.si_sdr_db, db_text, heard)
+        return measured(accuracy.si_sdr_db, db_text, heard + cost_lines(accuracy))
     share, floor = accuracy.token_agreement, accuracy.floor
     if share is None and accuracy.numbers_db is not None:
         return measured(accuracy.numbers_db, db_text, ("SQNR of the worst output",))
@@ -115,7 +116,7 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
     lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
     if share is not None and floor is not None and share >= floor:
         lines += ("within the floor",)
-    lines += _sampled_lines(accuracy.sampled_agreement)
+    lines += _sampled_lines(accuracy.sampled_agreement) + cost_lines(accuracy)
     if accuracy.numbers_db is not None:
         lines += (f"numbers {db_text(accuracy.numbers_db)} SQNR",)
     return measured(share, agreement_text, lines)

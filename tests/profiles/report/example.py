@@ -242,6 +242,8 @@ def _tokens(role: str, lost: float) -> Results:
             "agreement_excluding": min(1.0, agreement + lost / 9),
         },
         "sampled_agreement": None if role == "codec-encoder" else _sampled(lost / 5),
+        "cost_nats": None if role == "codec-encoder" else _cost(lost / 8),
+        "cost_log_mel_db": _cost(lost / 3) if role == "codec-encoder" else None,
         "logits_kl": None if role == "codec-encoder" else lost / 7,
         "top5_containment": None if role == "codec-encoder" else 1.0 - lost / 40,
         "notes": [],
@@ -261,6 +263,18 @@ def _sampled(lost: float) -> Results:
     }
 
 
+def _cost(value: float) -> Results:
+    return {
+        "value": value,
+        "low": -value,
+        "high": 3 * value,
+        "floor": 0.000002,
+        "n": 9_968,
+        "n_clips": 24,
+        "per_recording": {f"song {i}": value * (i - 1) for i in range(5)},
+    }
+
+
 def _audio_accuracy(si_sdr_db: float) -> Results:
     return {
         "token_agreement": None,
@@ -271,6 +285,9 @@ def _audio_accuracy(si_sdr_db: float) -> Results:
         "worst_si_sdr_db": si_sdr_db - 3.5,
         "log_mel_db": 14.0 / si_sdr_db,
         "snr_db": si_sdr_db - 0.2,
+        "cost_log_mel_db": _cost(1 / si_sdr_db),
+        "cost_stft": _cost(0.1 / si_sdr_db),
+        "cost_si_sdr_db": _cost(0.5 / si_sdr_db),
         "clipped": 0,
         "nonfinite": 0,
         "notes": [],

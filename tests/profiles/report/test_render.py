@@ -74,6 +74,28 @@ def test_sampled_agreement_stands_beside_identity_or_cannot_tell(
     assert "cannot tell: 5 recordings and 8 clips; it needs 12 clips more" in models
 
 
+def test_costs_stand_beside_identity_with_the_dearest_recording_or_cannot_tell(
+    results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
+) -> None:
+    page = page_of(html)
+    models = page.sections["models"].replace("\u00a0", " ")
+    for text in (
+        "cost +0.0043 nats per token\n−0.0043 to +0.0128",
+        "cost +0.0353 dB log-mel\n−0.0353 to +0.1060",
+        "of 9,968 positions\nfloor 0\nworst: song 4, +0.0128",
+        "STFT +0.0035, −0.0035 to +0.0106\ndB SI-SDR +0.0177",
+    ):
+        assert text in models
+    assert "loses on the recordings themselves" in page.sections["reading"]
+    for model in results["models"]:
+        for variant in model["variants"]:
+            for name in ("cost_nats", "cost_log_mel_db"):
+                if (variant["accuracy"] or {}).get(name):
+                    variant["accuracy"][name]["n_clips"] = 8
+    models = page_of(render_report(results_of(results), tmp_path)).sections["models"]
+    assert "nats per token\ncannot tell" in models and "dB log-mel\ncannot tell" in models
+
+
 def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
     results: dict[str, Any], html: str, page_of: PageOf, tmp_path: Path
 ) -> None:

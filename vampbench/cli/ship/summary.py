@@ -5,7 +5,7 @@ from __future__ import annotations
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
-from vampnet_models.text import end_of, megabytes, percent
+from vampnet_models.text import end_of, megabytes, percent, signed
 
 COLUMNS = (
     "model",
@@ -14,6 +14,7 @@ COLUMNS = (
     "of FP32",
     "agreement",
     "sampled, at least",
+    "cost, at most",
     "CPU",
     "x FP32",
 )
@@ -68,6 +69,14 @@ def sampled_told(accuracy: AccuracyReport | None) -> str:
     return percent(found.low) if found.can_tell else "cannot tell"
 
 
+def cost_told(accuracy: AccuracyReport | None) -> str:
+    """The upper end of the cost, which is what counts; whether it is not known or cannot tell."""
+    if accuracy is None or accuracy.cost is None:
+        return "-"
+    found, unit = accuracy.cost
+    return f"{signed(found.high)} {unit.split()[0]}" if found.can_tell else "cannot tell"
+
+
 def variants_told(model: Model) -> list[tuple[str, Variant]]:
     """A model's variants by recipe; one for all of them where they failed for one reason."""
     variants = model.variants
@@ -96,6 +105,7 @@ def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
         of_source(model, variant),
         agreement_told(variant.accuracy),
         sampled_told(variant.accuracy),
+        cost_told(variant.accuracy),
         f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )
