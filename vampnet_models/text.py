@@ -56,7 +56,7 @@ def percent(share: float | None) -> str:
     if share is None:
         return "-"
     if 0.9999 < share < 1:
-        return f"{share * 100:.4f} %"
+        return f"{min(share * 100, 99.9999):.4f} %"
     return f"{share * 100:.2f} %"
 
 

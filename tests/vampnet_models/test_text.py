@@ -1,7 +1,7 @@
 import pytest
 
 from vampnet_models.errors import reason_in, reason_of
-from vampnet_models.text import end_of, one_line, pace_text, visible
+from vampnet_models.text import end_of, one_line, pace_text, percent, visible
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_what_a_process_said_of_the_runtime_loses_its_codes_too():
 )
 def test_a_pace_says_which_way_it_is_meant(factor, said):
     assert pace_text(factor) == f"{said} than it plays"
+
+
+def test_a_share_is_never_rounded_up_to_the_whole():
+    assert [percent(each) for each in (1, 0.99, 0.99995, 0.9999999)] == [
+        *("100.00 %", "99.00 %", "99.9950 %", "99.9999 %")
+    ]

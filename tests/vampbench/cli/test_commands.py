@@ -72,6 +72,18 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     assert missed.answer["errors"] == [f"{small}: missed: {missed.result['reason']}"]
 
 
+def test_verify_tells_sampled_agreement_and_where_it_cannot(vampbench, tiny, recordings):
+    coarse = tiny / "coarse.onnx"
+    command = ("verify", coarse, coarse, "--audio", recordings)
+    done = vampbench(*command, "--min-sampled", "0.5")
+    assert done.code == 1
+    assert "sampled          100.00 % (95 % interval 100.00 % to 100.00 %" in done.stdout
+    assert "worst recording" in done.stdout
+    assert "missed: sampled agreement 1.0000: cannot tell: " in done.stderr
+    assert "more" in done.stderr
+    assert vampbench(*command).code == 0
+
+
 def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, recordings, tmp_path):
     encoder, small = tiny / "codec_encoder.onnx", tmp_path / "small.onnx"
     assert vampbench("weights", encoder, "-o", small).code == 0

@@ -27,6 +27,10 @@ REFUSED = [
     ("run {models} --audio {audio} -o {audio}/out", "lies inside the input folder"),
     ("tune {models} --evaluation-audio {audio} -o {audio}", "is the input folder itself"),
     ("run {models} --min-agreement nan -o {out}", "no finite number"),
+    (
+        "verify {models}/coarse.onnx {models}/coarse.onnx --min-sampled 1.5",
+        "'--min-sampled': 1.5 is not in the range 0<=x<=1",
+    ),
     ("run {models} --rounds 1000000000 -o {out}", "not in the range"),
     ("tune {models} --max-latency nan -o {out}", "no finite number"),
     ("tune {models} --min-si-sdr inf -o {out}", "no finite number"),
