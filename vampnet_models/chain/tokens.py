@@ -194,10 +194,7 @@ def _choose(
     rows = max(1, _BLOCK // vocab)
     for start in range(0, n, rows):
         part = slice(start, start + rows)
-        scaled = logits[part].astype(np.float64) / max(options.temperature, 1e-6)
-        log_p = scaled - _logsumexp(scaled)
-        if options.typical_mass > 0:
-            log_p = _typical(log_p, options.typical_mass)
+        log_p = log_probabilities(logits[part], options.temperature, options.typical_mass)
         noise = token_noise(draw, codebooks[part], frames[part], vocab)
         tokens[part] = (log_p + noise).argmax(axis=-1)
         chances[part] = np.take_along_axis(log_p, tokens[part, None], axis=-1)[:, 0]
