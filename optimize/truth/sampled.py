@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.truth.bootstrap import Part
-from vampnet_models.chain.tokens import SamplingOptions, log_probabilities
+from vampnet_models.chain.tokens import SamplingOptions, probabilities
 
 _BLOCK_ROWS = 16
 """Rows of logits that are sorted at once: they stay in the processor's cache."""
@@ -56,9 +56,8 @@ def _probabilities(logits: NDArray[Any], sampling: SamplingOptions) -> NDArray[n
     """What tokens are drawn by; zeros in a row that nothing can be drawn from."""
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     drawable = np.isfinite(top)
-    finite = np.where(drawable, logits, 0)
-    log_p = log_probabilities(finite, sampling.temperature, sampling.typical_mass)
-    return np.where(drawable, np.exp(log_p), 0.0)
+    finite = np.where(drawable, logits, 0).astype(np.float64)
+    return np.where(drawable, probabilities(finite, sampling), 0.0)
 
 
 def sampled_parts(

@@ -43,20 +43,20 @@ class Draw:
 def token_noise(
     draw: Draw, codebooks: NDArray[np.int64], frames: NDArray[np.int64], n_tokens: int
 ) -> Noise:
-    """Gumbel noise `[n, n_tokens]` of `n` positions: the codebook and the song's frame of each.
+    """Exponential noise `[n, n_tokens]` of `n` positions: codebook and frame in the song of each.
 
     Token t takes word t % 4 of the counter (t // 4, frame, codebook, stage and step).
     """
     fourth = np.arange(-(-n_tokens // 4))
     place = draw.stage << _STAGE_BIT | draw.step
     words = philox((fourth, frames[:, None], codebooks[:, None], place), draw.seed)
-    return gumbel(words.reshape(len(frames), -1)[:, :n_tokens])
+    return exponential(words.reshape(len(frames), -1)[:, :n_tokens])
 
 
 def remask_noise(draw: Draw, codebooks: NDArray[np.int64], frames: NDArray[np.int64]) -> Noise:
-    """Gumbel noise `[n]` for ranking `n` positions, independent of that of their tokens."""
+    """Exponential noise `[n]` for ranking `n` positions, independent of that of their tokens."""
     place = 1 << _REMASK_BIT | draw.stage << _STAGE_BIT | draw.step
-    return gumbel(philox((0, frames, codebooks, place), draw.seed)[:, 0])
+    return exponential(philox((0, frames, codebooks, place), draw.seed)[:, 0])
 
 
 def philox(counter: Sequence[NDArray[Any] | int], key: int) -> Words:
@@ -69,13 +69,13 @@ def philox(counter: Sequence[NDArray[Any] | int], key: int) -> Words:
     low, high = key & _LOW, key >> 32
     for _ in range(_ROUNDS):
         first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
-        a, b = (second >> 32) ^ b ^ low, second & _LOW
-        c, d = (first >> 32) ^ d ^ high, first & _LOW
+        a, b = (second >> 32) ^ (b ^ low), second & _LOW
+        c, d = (first >> 32) ^ (d ^ high), first & _LOW
         low, high = (low + _KEY_STEPS[0]) & _LOW, (high + _KEY_STEPS[1]) & _LOW
-    return np.stack(np.broadcast_arrays(a, b, c, d), axis=-1).astype(np.uint32)
+    return np.stack((a, b, c, d), axis=-1, dtype=np.uint32, casting="unsafe")
 
 
-def gumbel(words: Words) -> Noise:
-    """-log(-log(u)) of u = (word + 1/2) / 2^32, which is never 0 or 1."""
+def exponential(words: Words) -> Noise:
+    """-log(u) of u = (word + 1/2) / 2^32, which is never 0 or 1."""
     uniform: NDArray[Any] = (words + 0.5) * 2.0**-32
-    return np.asarray(-np.log(-np.log(uniform)))
+    return np.asarray(-np.log(uniform))

@@ -26,7 +26,7 @@ Logits = NDArray[np.float32]
 Forward = Callable[[Codes, Codes], Logits]
 """(codes, mask) -> logits `[1, predicted, frames, vocab]` of the last `predicted` codebooks."""
 
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
 """Probabilities that are drawn from at once: they stay in the processor's cache."""
 
 
@@ -152,7 +152,8 @@ def sample(
         flat = current[0, first:].T.reshape(-1).copy()
         flat[flat_mask] = chosen
         ratio_done = (step + 1) / options.steps
-        noise = remask_noise(draw, *where) * options.mask_temperature * (1 - ratio_done)
+        gumbel = -np.log(remask_noise(draw, *where))
+        noise = gumbel * options.mask_temperature * (1 - ratio_done)
         confidence = np.full(flat.shape, np.inf)
         confidence[flat_mask] = log_p + noise
         again = np.argsort(confidence, kind="stable")[
@@ -194,35 +195,30 @@ def _choose(
     rows = max(1, _BLOCK // vocab)
     for start in range(0, n, rows):
         part = slice(start, start + rows)
-        log_p = log_probabilities(logits[part], options.temperature, options.typical_mass)
-        noise = token_noise(draw, codebooks[part], frames[part], vocab)
-        tokens[part] = (log_p + noise).argmax(axis=-1)
-        chances[part] = np.take_along_axis(log_p, tokens[part, None], axis=-1)[:, 0]
-    return tokens, chances
+        p = probabilities(logits[part].astype(np.float32), options)
+        # The first of exponential clocks with these rates: the largest log p plus Gumbel noise.
+        clocks = p / token_noise(draw, codebooks[part], frames[part], vocab)
+        tokens[part] = clocks.argmax(axis=-1)
+        chances[part] = np.take_along_axis(p, tokens[part, None], axis=-1)[:, 0]
+    return tokens, np.log(chances)
 
 
-def _typical(log_p: NDArray[Any], mass: float) -> NDArray[Any]:
+def probabilities(logits: NDArray[Any], options: SamplingOptions) -> NDArray[Any]:
+    """What tokens are drawn by, `[rows, vocab]` and of the float type of the logits."""
+    scaled = logits / max(options.temperature, 1e-6)
+    exp = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    p: NDArray[Any] = exp / exp.sum(axis=-1, keepdims=True)
+    return _typical(p, options.typical_mass) if options.typical_mass > 0 else p
+
+
+def _typical(p: NDArray[Any], mass: float) -> NDArray[Any]:
     """Keep the tokens whose surprise is nearest to the entropy, up to `mass`; renormalise."""
-    p = np.exp(log_p)
-    entropy = -(p * np.where(p > 0, log_p, 0)).sum(axis=-1, keepdims=True)
-    order = np.argsort(np.abs(-log_p - entropy), axis=-1)
+    surprise = -np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+    entropy = (p * surprise).sum(axis=-1, keepdims=True)
+    order = np.argsort(np.abs(surprise - entropy), axis=-1)
     before = np.cumsum(np.take_along_axis(p, order, -1), axis=-1)
     before -= np.take_along_axis(p, order, -1)
     keep = np.zeros(p.shape, bool)
     np.put_along_axis(keep, order, before < mass, -1)
-    filtered = np.where(keep, log_p, -np.inf)
-    return np.asarray(filtered - _logsumexp(filtered))
-
-
-def log_probabilities(
-    logits: NDArray[Any], temperature: float, typical_mass: float
-) -> NDArray[np.float64]:
-    """The logarithms of what tokens are drawn by, `[rows, vocab]` as the logits."""
-    scaled = logits.astype(np.float64) / max(temperature, 1e-6)
-    log_p = scaled - _logsumexp(scaled)
-    return _typical(log_p, typical_mass) if typical_mass > 0 else np.asarray(log_p)
-
-
-def _logsumexp(values: NDArray[Any]) -> NDArray[Any]:
-    top = values.max(axis=-1, keepdims=True)
-    return np.asarray(top + np.log(np.exp(values - top).sum(axis=-1, keepdims=True)))
+    kept = np.where(keep, p, 0)
+    return np.asarray(kept / kept.sum(axis=-1, keepdims=True))

@@ -10,7 +10,7 @@ import pytest
 from vampnet_models.chain.noise import (
     MAX_SEED,
     Draw,
-    gumbel,
+    exponential,
     philox,
     remask_noise,
     token_noise,
@@ -73,16 +73,16 @@ def test_every_part_of_the_place_changes_the_noise() -> None:
 
 
 def test_no_word_gives_an_infinite_number() -> None:
-    ends = gumbel(np.array([0, 2**32 - 1], np.uint32))
-    assert ends == pytest.approx([-3.13, 22.87], abs=0.01)
+    ends = exponential(np.array([0, 2**32 - 1], np.uint32))
+    assert ends == pytest.approx([33 * np.log(2), 2.0**-33])
 
 
-def test_the_noise_is_gumbels() -> None:
+def test_the_noise_is_exponential() -> None:
     """Its mean, variance and distribution function, of 400,000 values."""
     drawn = token_noise(Draw(1, 0, 0), *places(4, 100), 1000).reshape(-1)
-    assert drawn.mean() == pytest.approx(np.euler_gamma, abs=0.01)
-    assert drawn.var() == pytest.approx(np.pi**2 / 6, abs=0.02)
-    shares = np.exp(-np.exp(-np.sort(drawn)))
+    assert drawn.mean() == pytest.approx(1, abs=0.01)
+    assert drawn.var() == pytest.approx(1, abs=0.02)
+    shares = 1 - np.exp(-np.sort(drawn))
     assert np.abs(shares - np.linspace(0, 1, len(drawn))).max() < 1.63 / np.sqrt(len(drawn))
 
 
@@ -114,7 +114,7 @@ def test_the_vectors_of_the_page_are_what_is_drawn() -> None:
         else:
             noise = token_noise(draw, codebook, frame, 1024)[0, token]
         assert noise == pytest.approx(value, abs=1e-12)
-        assert noise == gumbel(np.array([word], np.uint32))[0]
+        assert noise == exponential(np.array([word], np.uint32))[0]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node")
