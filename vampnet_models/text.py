@@ -69,6 +69,11 @@ def signed(value: float | None) -> str:
     return f"{value:+.4f}" if abs(value) >= 0.001 else f"{value:+.5f}"
 
 
+def plural(n: int, noun: str) -> str:
+    """`1 clip`, `4 clips`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def a_type(value: object) -> str:
     """What a value is, for a sentence: "a float", "an int"."""
     name = type(value).__name__

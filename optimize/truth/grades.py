@@ -1,0 +1,282 @@
+"""How much a variant may cost: two grades with names, bounds of one's own, and a verdict.
+
+docs/method.md argues the numbers, and what the words do not claim.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from vampnet_models.errors import InputError
+from vampnet_models.records.accuracy import (
+    ENOUGH_CLIPS,
+    ENOUGH_RECORDINGS,
+    AccuracyReport,
+    Figure,
+)
+from vampnet_models.spec import Role
+from vampnet_models.text import percent, plural
+
+Verdict = Literal["holds", "missed", "cannot-tell"]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What a variant may cost at most; what is None bounds nothing.
+
+    min_sampled: the lower end of a transformer's sampled agreement, 0 to 1.
+    max_cost_nats: the upper end of a transformer's cost, nats per token.
+    max_log_mel_db, max_log_mel_of_one_db: the upper end of the codec's pooled cost, and the
+        estimate for every single recording.
+    max_si_sdr_db: the SI-SDR that the codec may lose where FP32's own is high enough to count.
+    """
+
+    name: str
+    max_log_mel_db: float
+    max_log_mel_of_one_db: float
+    max_si_sdr_db: float | None = None
+    min_sampled: float | None = None
+    max_cost_nats: float | None = None
+
+
+FAITHFUL = Grade("faithful", max_log_mel_db=0.05, max_log_mel_of_one_db=0.1, min_sampled=0.99)
+HARMLESS = Grade(
+    "harmless",
+    max_log_mel_db=0.1,
+    max_log_mel_of_one_db=0.2,
+    max_si_sdr_db=0.2,
+    max_cost_nats=0.01,
+)
+GRADES = {grade.name: grade for grade in (FAITHFUL, HARMLESS)}
+
+NOT_CLAIMED = (
+    "that nobody can hear a difference",
+    "anything about other music than what was compared",
+    "anything about other temperatures or lengths",
+)
+"""What no grade says."""
+
+KEEPS = 0.99
+KEEPS_DB = 30.0
+"""Of models of other kinds, which have no such costs: least agreement with FP32 in what chooses,
+and least SQNR in what is a number."""
+
+_SLACK = 1e-6
+"""Of a unit in the last digit: what binary fractions are off by is not rounded up."""
+
+_TRANSFORMERS = (Role.COARSE.value, Role.C2F.value)
+_CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What variants are held to.
+
+    grade: holds for a model that no bound of one's own is about; with `both`, for every model.
+    min_agreement: bound of one's own on the token agreement, 0 to 1.
+    min_sampled, max_cost_nats: those on a transformer, as in Grade.
+    """
+
+    grade: Grade = HARMLESS
+    min_agreement: float | None = None
+    min_sampled: float | None = None
+    max_cost_nats: float | None = None
+    both: bool = False
+
+    @property
+    def name(self) -> str:
+        """The grade's, or the bounds in words."""
+        own = []
+        if self.min_agreement is not None:
+            own.append(f"token agreement of at least {percent(self.min_agreement)}")
+        if self.min_sampled is not None:
+            own.append(f"sampled agreement of at least {percent(self.min_sampled)}")
+        if self.max_cost_nats is not None:
+            own.append(f"cost of at most {self.max_cost_nats:g} nats per token")
+        return ", ".join(([self.grade.name] if self.both or not own else []) + own)
+
+
+def criterion_of(
+    grade: str | None = None,
+    min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost_nats: float | None = None,
+) -> Criterion:
+    """What a user asks for: bounds of one's own replace the default grade, `harmless`.
+
+    Beside a grade that was named, both hold. Raises InputError for a grade that there is not, and
+    for a bound that allows more than the grade beside it.
+    """
+    if grade is None:
+        return Criterion(HARMLESS, min_agreement, min_sampled, max_cost_nats)
+    if grade not in GRADES:
+        raise InputError(f"grade {grade!r}: unknown; use {' or '.join(GRADES)}")
+    named = GRADES[grade]
+    for option, bound, own, laxer in (
+        ("min-sampled", named.min_sampled, min_sampled, -1),
+        ("max-cost", named.max_cost_nats, max_cost_nats, 1),
+    ):
+        if bound is not None and own is not None and laxer * (own - bound) > 0:
+            raise InputError(
+                f"{option} {own:g}: contradicts the grade {grade}, whose bound is {bound:g}; leave "
+                "one of them out"
+            )
+    return Criterion(named, min_agreement, min_sampled, max_cost_nats, both=True)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a variant holds what was asked, and the sentence that its figures give."""
+
+    verdict: Verdict
+    text: str
+
+
+def judge(role: str, accuracy: AccuracyReport | None, criterion: Criterion) -> Judgement:
+    """Hold a variant of a model of this role to the criterion, by its figures alone.
+
+    Too few recordings or clips, and a figure that is missing, cannot tell: they never hold.
+    """
+    if accuracy is None:
+        return Judgement("cannot-tell", "was not compared")
+    found = list(_own(role, accuracy, criterion))
+    if criterion.both or not found:
+        found += _of_grade(role, accuracy, criterion.grade)
+    for verdict in ("missed", "cannot-tell"):
+        texts = [each.text for each in found if each.verdict == verdict]
+        if texts:
+            return Judgement(verdict, "; ".join(dict.fromkeys(texts)))
+    return Judgement("holds", "; ".join(each.text for each in found))
+
+
+def _own(role: str, accuracy: AccuracyReport, criterion: Criterion) -> Iterator[Judgement]:
+    """By the bounds of one's own that are about such a model."""
+    if criterion.min_agreement is not None and accuracy.token_agreement is not None:
+        yield _agreement(accuracy.token_agreement, criterion.min_agreement)
+    if role in _TRANSFORMERS:
+        if criterion.min_sampled is not None:
+            yield _sampled(accuracy.sampled_agreement, criterion.min_sampled)
+        if criterion.max_cost_nats is not None:
+            yield _cost(accuracy.cost_nats, criterion.max_cost_nats, "nats per token")
+
+
+def _of_grade(role: str, accuracy: AccuracyReport, grade: Grade) -> Iterator[Judgement]:
+    if role in _TRANSFORMERS:
+        if grade.min_sampled is not None:
+            yield _sampled(accuracy.sampled_agreement, grade.min_sampled)
+        if grade.max_cost_nats is not None:
+            yield _cost(accuracy.cost_nats, grade.max_cost_nats, "nats per token")
+    elif role in _CODEC:
+        yield _cost(accuracy.cost_log_mel_db, grade.max_log_mel_db, "dB log-mel")
+        yield from _worst(accuracy.cost_log_mel_db, grade.max_log_mel_of_one_db)
+        if grade.max_si_sdr_db is not None:
+            yield from _si_sdr(accuracy.cost_si_sdr_db, grade.max_si_sdr_db)
+    else:
+        yield _of_another_kind(accuracy)
+
+
+def _agreement(agreement: float, least: float) -> Judgement:
+    verdict: Verdict = "holds" if agreement >= least else "missed"
+    return Judgement(verdict, f"{percent(agreement)} token agreement, {percent(least)} asked")
+
+
+def _sampled(found: Figure | None, least: float) -> Judgement:
+    if found is None or found.value is None or found.low is None:
+        return _unmeasured("sampled agreement")
+    if not found.can_tell:
+        return _too_few(found)
+    if found.low >= least:
+        text = f"sampled agreement of at least {percent(found.low)} found on {_extent(found)}"
+        return Judgement("holds", text)
+    text = f"sampled agreement may be {percent(found.low)} (found: {percent(found.value)})"
+    return Judgement("missed", f"{text}, {percent(least)} asked")
+
+
+def _cost(found: Figure | None, most: float, unit: str) -> Judgement:
+    if found is None or found.value is None or found.high is None:
+        return _unmeasured("cost")
+    if not found.can_tell:
+        return _too_few(found)
+    if found.high <= most:
+        text = f"no cost above {_at_most(found.high)} {unit} found on {_extent(found)}"
+        return Judgement("holds", text)
+    text = f"may cost {_at_most(found.high)} {unit} (found: {_figure(found.value)})"
+    return Judgement("missed", f"{text}, {most:g} allowed")
+
+
+def _worst(found: Figure | None, most: float) -> Iterator[Judgement]:
+    """The estimate for a single recording, where one is over the bound."""
+    if found is not None and found.can_tell:
+        name, worst = max(found.per_recording.items(), key=lambda each: each[1])
+        if worst > most:
+            text = (
+                f"costs {_at_most(worst)} dB log-mel on {name}, {most:g} allowed on one recording"
+            )
+            yield Judgement("missed", text)
+
+
+def _si_sdr(found: Figure | None, most: float) -> Iterator[Judgement]:
+    """The upper end, or the estimate where few recordings count; nothing where none does."""
+    if found is None or found.value is None:
+        return
+    lost = found.high if found.can_tell and found.high is not None else found.value
+    if lost > most:
+        counted = plural(len(found.per_recording), "recording")
+        text = f"may lose {_at_most(lost)} dB SI-SDR on the {counted} where it counts"
+        yield Judgement("missed", f"{text}, {most:g} allowed")
+
+
+def _of_another_kind(accuracy: AccuracyReport) -> Judgement:
+    """By identity: what a cost would be is not known of such a model."""
+    agreed = accuracy.token_agreement
+    decibels = accuracy.snr_db if agreed is None else accuracy.numbers_db
+    if agreed is None and decibels is None:
+        return _unmeasured("agreement")
+    said, kept = [], True
+    if agreed is not None:
+        said.append(f"{percent(agreed)} agreement, {percent(KEEPS)} asked")
+        kept = agreed >= KEEPS
+    if decibels is not None:
+        said.append(f"{decibels:.1f} dB SQNR, {KEEPS_DB:g} dB asked")
+        kept = kept and decibels >= KEEPS_DB
+    return Judgement("holds" if kept else "missed", "; ".join(said))
+
+
+def _unmeasured(what: str) -> Judgement:
+    return Judgement("cannot-tell", f"cannot tell: its {what} was not measured; run again")
+
+
+def _too_few(found: Figure) -> Judgement:
+    lacking = [
+        plural(least - there, f"more {word}")
+        for there, least, word in (
+            (len(found.per_recording), ENOUGH_RECORDINGS, "recording"),
+            (found.n_clips, ENOUGH_CLIPS, "clip"),
+        )
+        if there < least
+    ]
+    return Judgement(
+        "cannot-tell",
+        f"cannot tell: compared on {_extent(found)}; judge on {' and '.join(lacking)} at least",
+    )
+
+
+def _extent(found: Figure) -> str:
+    clips = plural(found.n_clips, "clip")
+    return f"{clips} of {plural(len(found.per_recording), 'recording')}"
+
+
+def _figure(value: float) -> str:
+    """Two digits that count, and no exponent: 0.0031, 0.24, 1.3."""
+    return f"{float(f'{value:.2g}'):.10f}".rstrip("0").rstrip(".")
+
+
+def _at_most(value: float) -> str:
+    """The same, never rounded down: what is said to be an upper end must be one."""
+    if value <= 0:
+        return "0"
+    unit = 10 ** (math.floor(math.log10(value)) - 1)
+    return _figure(math.ceil(value / unit - _SLACK) * unit)
