@@ -20,6 +20,9 @@ from vampnet_models.spec import Role
 UNKNOWN_ROLE = "unknown-role"
 """Of a model that stands in no known chain: nothing is wrong with it."""
 
+FP32 = "fp32"
+"""Where a recipe is named: the source itself, as it came in."""
+
 UNKNOWN_RATE = "unknown-rate"
 """Of a codec whose sample rate nothing tells: nothing is wrong with it."""
 
