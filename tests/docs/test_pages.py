@@ -17,11 +17,14 @@ from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize.recipes import ALL_RECIPES
-from profiles.overview import _FASTEST, _NOISY, _SMALLEST, ACCEPTS
-from profiles.targets.order import TARGETS, store_limits
+from optimize.truth.grades import GRADES, KEEPS, KEEPS_DB
+from profiles.measure.stats import SAME_RUN_MARGIN
+from profiles.overview import ACCEPTS
+from profiles.targets.order import store_limits
 from vampbench.cli.main import cli
 from vampnet_models.errors import TRACEBACK_VARIABLE
 from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ, VAMPNET
+from vampnet_models.records.accuracy import ENOUGH_CLIPS, ENOUGH_RECORDINGS
 from vampnet_models.records.results import WhyCode
 from vampnet_models.records.tuning import Near, VerdictCode
 
@@ -33,6 +36,9 @@ COMPARED_ELSEWHERE = ("docs/results/reliability.md", "docs/history.md")
 FACTS = {
     "docs/explanation/measures.md": [
         *("95 %", "99 %", "100 %", "0 dB", "1 dB", "10 dB", "20 dB", "30 dB"),
+    ],
+    "docs/method.md": [
+        *("95 %", "99 %", "0.05 dB", "0.1 dB", "0.2 dB", "2 %", "3 dB", "30 dB"),
     ],
     "docs/explanation/trust.md": ["256 MiB", "400 MB"],
     "docs/reference/fusions.md": ["2 s"],
@@ -79,6 +85,24 @@ def test_figures_of_its_own_words_are_facts(name: str) -> None:
     assert [figure for figure in found if figure not in FACTS.get(name, [])] == []
 
 
+def test_the_page_of_grades_has_their_bounds() -> None:
+    text = PAGES["docs/method.md"].read_text(encoding="utf-8")
+    rows = {line.split("|")[1].split("*")[1]: line for line in text.splitlines() if "| *" in line}
+    assert set(rows) == set(GRADES)
+    for name, grade in GRADES.items():
+        bounds = [
+            f"{grade.max_log_mel_db:g} dB log-mel (upper end)",
+            f"{grade.max_log_mel_of_one_db:g} dB log-mel |",
+            *([f"{grade.min_sampled:.0%}".replace("%", " %")] if grade.min_sampled else []),
+            *([f"{grade.max_cost_nats:g} nats"] if grade.max_cost_nats else []),
+            *([f"{grade.max_si_sdr_db:g} dB SI-SDR"] if grade.max_si_sdr_db else []),
+        ]
+        assert [each for each in bounds if each not in rows[name]] == []
+    assert f"{ENOUGH_RECORDINGS} recordings or {ENOUGH_CLIPS} clips" in text
+    assert f"{KEEPS:.0%}".replace("%", " %") in text and f"{KEEPS_DB:g} dB SQNR" in text
+    assert f"a margin of {SAME_RUN_MARGIN:.0%}".replace("%", " %") in text
+
+
 def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:
     text = PAGES["docs/start/vampnet.md"].read_text(encoding="utf-8")
     assert f"At most {_MAX_CLIPS} clips of 5 seconds" in text
@@ -109,23 +133,10 @@ def test_the_page_of_streams_names_what_the_commands_read() -> None:
 
 def test_the_page_of_json_has_the_codes_that_there_are() -> None:
     text = PAGES["docs/reference/json.md"].read_text(encoding="utf-8")
-    whys = (_FASTEST, _SMALLEST, *(t.why for t in TARGETS if t.why is not None), _NOISY)
-    codes = {*ACCEPTS, *(each.code for each in whys)}
+    codes = {*ACCEPTS}
     for literal in (VerdictCode, WhyCode, Near):
         codes |= set(get_args(literal))
     assert {code for code in codes if f"`{code}`" not in text} == set()
-
-
-def test_the_page_of_choices_has_the_default_recipes_of_every_target() -> None:
-    text = PAGES["docs/how-to/choose.md"].read_text(encoding="utf-8")
-    rows = [line.split("|") for line in text.splitlines() if line.count("|") > 3]
-    told = {
-        name: (row[2].strip(" `"), row[3].strip(" `"))
-        for row in rows
-        for name in re.findall(r"`([a-z-]+)`", row[1])
-    }
-    for target in TARGETS:
-        assert told[target.name] == (target.transformers, target.codec)
 
 
 def test_the_built_in_sets_are_below_every_limit_as_the_page_says(runs: dict[str, Json]) -> None:
