@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from docs.cells import ACCURACY, Json
+from vampnet_models.chain.builtin import DECISION_NAME
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Profile, measured_on
@@ -15,6 +16,7 @@ from vampnet_models.records.results import Model, Results
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench" / "results"
 LATENCY = BENCH / "latency.json"
+DECISION = DOCS.parent / "vampnet_models" / "reference" / DECISION_NAME
 RUNS = ("demo", "recordings", "full-size")
 RECORDS = {
     **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune", "notes")},

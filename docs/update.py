@@ -15,12 +15,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from docs.json_schema import SCHEMAS, schema_text
-from docs.kept import LATENCY, RECORDS, RUNS, all_kept, trimmed
+from docs.kept import DECISION, LATENCY, RECORDS, RUNS, all_kept, trimmed
 from docs.pages import pages, parts, with_parts
 from docs.tuned import trimmed_search
-from vampnet_models.records.files import read_record
-from vampnet_models.records.generic import RESULTS, TUNING
-from vampnet_models.records.results import Results
+from vampnet_models.records.files import read_record, write_record
+from vampnet_models.records.generic import DECIDED, RESULTS, TUNING
+from vampnet_models.records.results import Decided, Results
 from vampnet_models.records.tuning import Tuning
 
 
@@ -30,15 +30,25 @@ def keep(run: str, quoted: dict[str, Any]) -> None:
     RECORDS[run].write_text(text + "\n", encoding="utf-8")
 
 
+def keep_decision(results: Results) -> None:
+    """Write what to ship of the reference models, which `bundle` packs where no run is given."""
+    cpu = "unknown" if results.host is None else results.host.cpu
+    write_record(Decided(results.created or "", cpu, results.decision), DECIDED, DECISION)
+
+
 def main() -> None:
     """Keep the figures of the results that are given; write the pages anew."""
     parser = argparse.ArgumentParser(description=__doc__)
     for run in RUNS:
         parser.add_argument(f"--{run}", type=Path, metavar="RESULTS_JSON", dest=run)
     parser.add_argument("--latency", type=Path, metavar="RESULTS_JSON")
+    parser.add_argument("--decision", type=Path, metavar="RESULTS_JSON")
     parser.add_argument("--tune", type=Path, metavar="TUNE_JSON", nargs="+")
     chosen = vars(parser.parse_args())
     latency, tuned = chosen.pop("latency"), chosen.pop("tune")
+    decided = chosen.pop("decision")
+    if decided is not None:
+        keep_decision(read_record(Results, RESULTS, decided))
     if tuned:
         searches = [trimmed_search(read_record(Tuning, TUNING, path)) for path in tuned]
         keep("tune", {"searches": searches})

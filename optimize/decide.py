@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from optimize.options import Option, counted, is_usable, offered_to, options_of
+from optimize.options import Option, is_usable, offered_to, options_of
 from optimize.truth.grades import Criterion
 from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
+from profiles.sets import counted
 from profiles.targets import order
 from profiles.targets.contract import Target
-from vampnet_models.records.results import FP32, DecidedSet, Decision, PassedOver, Results
+from vampnet_models.records.results import FP32, DecidedSet, Decision, Model, PassedOver, Results
 
 _FP16 = ("fp16", "coreml-fp16", "npu-fp16")
 """What is taken where nothing holds the grade: of a target, the one that it is offered."""
@@ -43,8 +44,25 @@ def decide(results: Results, criterion: Criterion | None = None) -> dict[str, De
     return {name: decision for name, decision in made.items() if decision is not None}
 
 
+def set_of(models: Sequence[Model], recipes: Mapping[str, str], target: Target) -> DecidedSet:
+    """The set of these recipes by model, with its time where all of it was measured there.
+
+    A model that `recipes` does not name is not in it.
+    """
+    parts = {
+        m.name: next(
+            each
+            for each in options_of(m, (recipes[m.name],), target, Criterion())
+            if each.recipe == recipes[m.name]
+        )
+        for m in models
+        if m.name in recipes
+    }
+    return _set(parts, all(each.time is not None for each in parts.values()))
+
+
 def _decision(results: Results, target: Target, criterion: Criterion) -> Decision | None:
-    models = [m for m in counted(results) if is_usable(m)]
+    models = [m for m in counted(results.models) if is_usable(m)]
     options = {
         m.name: options_of(m, offered_to(target, m, models), target, criterion) for m in models
     }
@@ -55,12 +73,14 @@ def _decision(results: Results, target: Target, criterion: Criterion) -> Decisio
     open_to = {name: _open(each, measured) for name, each in options.items()}
     smallest = _smallest(open_to, measured)
     fastest = {n: _fastest(each) for n, each in open_to.items()} if measured else None
+    unheld = tuple(n for n, each in open_to.items() if not any(o.holds for o in each[1:]))
     return Decision(
         grade=criterion.name,
         smallest=_set(smallest, measured),
         fastest=None if fastest is None else _set(fastest, measured),
-        reasons=tuple(_reasons(results, target, criterion, smallest, fastest, open_to)),
+        reasons=tuple(_reasons(results, target, criterion, smallest, fastest, unheld)),
         passed_over=tuple(_passed_over(options, smallest, fastest, measured)),
+        unheld=unheld,
     )
 
 
@@ -152,12 +172,11 @@ def _reasons(
     criterion: Criterion,
     smallest: _Parts,
     fastest: _Parts | None,
-    open_to: Mapping[str, Sequence[Option]],
+    unheld: Sequence[str],
 ) -> list[str]:
-    made = [target.why.text] if target.why is not None else []
+    made = [target.why] if target.why is not None else []
     if _alone(target) and not any(o.recipe in target.own_recipes for o in smallest.values()):
         made.append(f"nothing of it runs on {target.provider}: the CPU computes it")
-    unheld = [n for n, each in open_to.items() if not any(o.holds for o in each[1:])]
     if unheld:
         made.append(f"no variant of {', '.join(unheld)} holds {criterion.name}: FP16, else FP32")
     chosen = [*smallest.items(), *(fastest or {}).items()]
@@ -173,7 +192,7 @@ def _reasons(
             f"noisy: the times of {', '.join(noisy)} decide nothing, the machine was busy; once it "
             "is idle: run --time-again"
         )
-    left = [m.name for m in counted(results) if not is_usable(m)]
+    left = [m.name for m in counted(results.models) if not is_usable(m)]
     made += [f"without {name}: it has no usable variant" for name in left]
     return made
 

@@ -10,7 +10,7 @@ from profiles.measure.stats import SAME_RUN_MARGIN
 from profiles.targets import order
 from profiles.targets.contract import Target
 from vampnet_models.records.profiles import Measurement, measured_on
-from vampnet_models.records.results import FP32, Model, Results, Variant
+from vampnet_models.records.results import FP32, Model, Variant
 from vampnet_models.spec import Role
 
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
@@ -86,14 +86,6 @@ def offered_to(target: Target, model: Model, models: Sequence[Model]) -> tuple[s
     if target.instead is not None and not _have(models, target.recipes):
         return target.instead
     return target.recipes
-
-
-def counted(results: Results) -> tuple[Model, ...]:
-    """The models that ship: without beat trackers, which the chain can do without.
-
-    Where nothing else came in, they count.
-    """
-    return tuple(m for m in results.models if not m.is_beats) or results.models
 
 
 def is_usable(model: Model) -> bool:

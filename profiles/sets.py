@@ -1,8 +1,8 @@
-"""Mixtures of variants worth deploying, and what they weigh together."""
+"""Mixtures of variants beside whole recipes, and what they weigh together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from profiles.count.music import chain_of
 from vampnet_models.records.profiles import Profile, measured_on
@@ -21,9 +21,6 @@ _MIXTURES = (
 """(name, recipe of the transformers, recipe of the codec)."""
 
 _CHOSEN = "the chosen set"
-_FASTEST = "fastest measured on cpu"
-_FASTEST_OF_NOISY = f"{_FASTEST}, of noisy times"
-"""Another measurement may find another set."""
 
 
 def counted(models: Sequence[Model]) -> list[Model]:
@@ -48,7 +45,7 @@ def totals_of(models: Sequence[Model]) -> dict[str, int]:
 
 
 def sets_of(models: Sequence[Model]) -> tuple[SetOfParts, ...]:
-    """The mixtures whose four parts exist, then the smallest and the fastest measured set.
+    """The mixtures whose four parts exist.
 
     Where each model has one variant, of a recipe of its own as `tune` leaves it, they are one set.
     """
@@ -63,13 +60,6 @@ def sets_of(models: Sequence[Model]) -> tuple[SetOfParts, ...]:
             _set(name, chain, {r: codec if r in _CODEC else transformers for r in chain})
             for name, transformers, codec in _MIXTURES
         ]
-        noisy = any(is_noisy(v.profiles) for m in chain.values() for v in m.variants)
-        for name, cost in (
-            ("smallest", _bytes),
-            (_FASTEST_OF_NOISY if noisy else _FASTEST, _cpu_median),
-        ):
-            best = {role: _best(model, cost) for role, model in chain.items()}
-            found.append(_set(name, chain, {r: b for r, b in best.items() if b is not None}))
     return tuple(s for s in found if s is not None)
 
 
@@ -137,18 +127,3 @@ def _set(name: str, chain: Mapping[Role, Model], parts: Mapping[Role, str]) -> S
 
 def _usable(model: Model, recipe: str) -> Variant | None:
     return next((v for v in model.variants if v.recipe == recipe and v.usable), None)
-
-
-def _best(model: Model, cost: Callable[[Variant], float | None]) -> str | None:
-    costs = {v.recipe: cost(v) for v in model.variants if v.status == "ok"}
-    known = {recipe: value for recipe, value in costs.items() if value is not None}
-    return min(known, key=known.__getitem__, default=None)
-
-
-def _bytes(variant: Variant) -> float | None:
-    return variant.bytes
-
-
-def _cpu_median(variant: Variant) -> float | None:
-    cpu = measured_on(variant.profiles, "cpu")
-    return None if cpu is None else cpu.median_s

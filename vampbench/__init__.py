@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vampbench.api.models import open_models
     from vampbench.api.profile import Profiled, profile
     from vampbench.api.ship.bundle import Bundle, bundle
+    from vampbench.api.ship.decide import decide
     from vampbench.api.ship.run import RunResult, run
     from vampbench.api.ship.tune import TuneResult, tune
     from vampbench.api.variant import Variant
@@ -38,6 +39,7 @@ __all__ = [
     "Verification",
     "build",
     "bundle",
+    "decide",
     "open_models",
     "profile",
     "run",
@@ -59,6 +61,7 @@ _PLACES = {
     "Verification": "vampbench.api.verify",
     "build": "vampbench.api.build",
     "bundle": "vampbench.api.ship.bundle",
+    "decide": "vampbench.api.ship.decide",
     "open_models": "vampbench.api.models",
     "profile": "vampbench.api.profile",
     "run": "vampbench.api.ship.run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optimize.recipes import ALL_RECIPES
 from training.data.sounds import HELD_OUT_RECORDINGS
 
 WORK = "out/results"
@@ -68,6 +69,20 @@ STEPS: Sequence[Step] = (
         ("docs/demo-results.json", f"{_DEMO}/results.json"),
         (*_WEIGHTS, *_PACK, *_RUN),
         3,
+    ),
+    Step(
+        "decision",
+        (
+            (
+                *("vampbench", "run", f"{_DEMO}/builtin", "-o", f"{WORK}/decision"),
+                *("--recipes", ",".join(each.name for each in ALL_RECIPES)),
+            ),
+            ("python", "docs/update.py", "--decision", f"{WORK}/decision/results.json"),
+        ),
+        ("vampnet_models/reference/decision.json",),
+        (*_WEIGHTS, *_PACK, *_RUN),
+        5,
+        ("demo",),
     ),
     Step(
         "recordings",

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from optimize.truth.status import NO_BOUNDS, Bounds
 from vampnet_models.errors import InputError
 from vampnet_models.records.accuracy import (
-    ENOUGH_CLIPS,
-    ENOUGH_RECORDINGS,
     AccuracyReport,
     Figure,
 )
+from vampnet_models.records.results import GradeName
 from vampnet_models.spec import Role
 from vampnet_models.text import percent, plural
 
@@ -34,7 +34,7 @@ class Grade:
     max_si_sdr_db: the SI-SDR that the codec may lose where FP32's own is high enough to count.
     """
 
-    name: str
+    name: GradeName
     max_log_mel_db: float
     max_log_mel_of_one_db: float
     max_si_sdr_db: float | None = None
@@ -50,14 +50,7 @@ HARMLESS = Grade(
     max_si_sdr_db=0.2,
     max_cost_nats=0.01,
 )
-GRADES = {grade.name: grade for grade in (FAITHFUL, HARMLESS)}
-
-NOT_CLAIMED = (
-    "that nobody can hear a difference",
-    "anything about other music than what was compared",
-    "anything about other temperatures or lengths",
-)
-"""What no grade says."""
+GRADES: dict[str, Grade] = {grade.name: grade for grade in (FAITHFUL, HARMLESS)}
 
 KEEPS = 0.99
 KEEPS_DB = 30.0
@@ -76,55 +69,52 @@ class Criterion:
     """What variants are held to.
 
     grade: holds for a model that no bound of one's own is about; with `both`, for every model.
-    min_agreement: bound of one's own on the token agreement, 0 to 1.
-    min_sampled, max_cost_nats: those on a transformer, as in Grade.
+    bounds: of one's own; none by default.
     """
 
     grade: Grade = HARMLESS
-    min_agreement: float | None = None
-    min_sampled: float | None = None
-    max_cost_nats: float | None = None
+    bounds: Bounds = NO_BOUNDS
     both: bool = False
 
     @property
     def name(self) -> str:
         """The grade's, or the bounds in words."""
-        own = []
-        if self.min_agreement is not None:
-            own.append(f"token agreement of at least {percent(self.min_agreement)}")
-        if self.min_sampled is not None:
-            own.append(f"sampled agreement of at least {percent(self.min_sampled)}")
-        if self.max_cost_nats is not None:
-            own.append(f"cost of at most {self.max_cost_nats:g} nats per token")
+        asked = self.bounds
+        own = [
+            text
+            for value, text in (
+                (asked.min_agreement, f"token agreement from {percent(asked.min_agreement)}"),
+                (asked.min_sampled, f"sampled agreement from {percent(asked.min_sampled)}"),
+                (asked.max_cost_nats, f"cost up to {asked.max_cost_nats or 0:g} nats per token"),
+                (asked.max_cost_db, f"cost up to {asked.max_cost_db or 0:g} dB log-mel"),
+            )
+            if value is not None
+        ]
         return ", ".join(([self.grade.name] if self.both or not own else []) + own)
 
 
-def criterion_of(
-    grade: str | None = None,
-    min_agreement: float | None = None,
-    min_sampled: float | None = None,
-    max_cost_nats: float | None = None,
-) -> Criterion:
+def criterion_of(grade: str | None = None, bounds: Bounds = NO_BOUNDS) -> Criterion:
     """What a user asks for: bounds of one's own replace the default grade, `harmless`.
 
     Beside a grade that was named, both hold. Raises InputError for a grade that there is not, and
     for a bound that allows more than the grade beside it.
     """
     if grade is None:
-        return Criterion(HARMLESS, min_agreement, min_sampled, max_cost_nats)
+        return Criterion(HARMLESS, bounds)
     if grade not in GRADES:
         raise InputError(f"grade {grade!r}: unknown; use {' or '.join(GRADES)}")
     named = GRADES[grade]
     for option, bound, own, laxer in (
-        ("min-sampled", named.min_sampled, min_sampled, -1),
-        ("max-cost", named.max_cost_nats, max_cost_nats, 1),
+        ("min-sampled", named.min_sampled, bounds.min_sampled, -1),
+        ("max-cost", named.max_cost_nats, bounds.max_cost_nats, 1),
+        ("max-cost-db", named.max_log_mel_db, bounds.max_cost_db, 1),
     ):
         if bound is not None and own is not None and laxer * (own - bound) > 0:
             raise InputError(
                 f"{option} {own:g}: contradicts the grade {grade}, whose bound is {bound:g}; leave "
                 "one of them out"
             )
-    return Criterion(named, min_agreement, min_sampled, max_cost_nats, both=True)
+    return Criterion(named, bounds, both=True)
 
 
 @dataclass(frozen=True)
@@ -142,7 +132,7 @@ def judge(role: str, accuracy: AccuracyReport | None, criterion: Criterion) -> J
     """
     if accuracy is None:
         return Judgement("cannot-tell", "was not compared")
-    found = list(_own(role, accuracy, criterion))
+    found = list(_own(role, accuracy, criterion.bounds))
     if criterion.both or not found:
         found += _of_grade(role, accuracy, criterion.grade)
     for verdict in ("missed", "cannot-tell"):
@@ -152,15 +142,17 @@ def judge(role: str, accuracy: AccuracyReport | None, criterion: Criterion) -> J
     return Judgement("holds", "; ".join(each.text for each in found))
 
 
-def _own(role: str, accuracy: AccuracyReport, criterion: Criterion) -> Iterator[Judgement]:
+def _own(role: str, accuracy: AccuracyReport, asked: Bounds) -> Iterator[Judgement]:
     """By the bounds of one's own that are about such a model."""
-    if criterion.min_agreement is not None and accuracy.token_agreement is not None:
-        yield _agreement(accuracy.token_agreement, criterion.min_agreement)
+    if asked.min_agreement is not None and accuracy.token_agreement is not None:
+        yield _agreement(accuracy.token_agreement, asked.min_agreement)
     if role in _TRANSFORMERS:
-        if criterion.min_sampled is not None:
-            yield _sampled(accuracy.sampled_agreement, criterion.min_sampled)
-        if criterion.max_cost_nats is not None:
-            yield _cost(accuracy.cost_nats, criterion.max_cost_nats, "nats per token")
+        if asked.min_sampled is not None:
+            yield _sampled(accuracy.sampled_agreement, asked.min_sampled)
+        if asked.max_cost_nats is not None:
+            yield _cost(accuracy.cost_nats, asked.max_cost_nats, "nats per token")
+    if role in _CODEC and asked.max_cost_db is not None:
+        yield _cost(accuracy.cost_log_mel_db, asked.max_cost_db, "dB log-mel")
 
 
 def _of_grade(role: str, accuracy: AccuracyReport, grade: Grade) -> Iterator[Judgement]:
@@ -186,8 +178,8 @@ def _agreement(agreement: float, least: float) -> Judgement:
 def _sampled(found: Figure | None, least: float) -> Judgement:
     if found is None or found.value is None or found.low is None:
         return _unmeasured("sampled agreement")
-    if not found.can_tell:
-        return _too_few(found)
+    if found.cannot_tell is not None:
+        return Judgement("cannot-tell", found.cannot_tell)
     if found.low >= least:
         text = f"sampled agreement of at least {percent(found.low)} found on {_extent(found)}"
         return Judgement("holds", text)
@@ -198,8 +190,8 @@ def _sampled(found: Figure | None, least: float) -> Judgement:
 def _cost(found: Figure | None, most: float, unit: str) -> Judgement:
     if found is None or found.value is None or found.high is None:
         return _unmeasured("cost")
-    if not found.can_tell:
-        return _too_few(found)
+    if found.cannot_tell is not None:
+        return Judgement("cannot-tell", found.cannot_tell)
     if found.high <= most:
         text = f"no cost above {_at_most(found.high)} {unit} found on {_extent(found)}"
         return Judgement("holds", text)
@@ -247,21 +239,6 @@ def _of_another_kind(accuracy: AccuracyReport) -> Judgement:
 
 def _unmeasured(what: str) -> Judgement:
     return Judgement("cannot-tell", f"cannot tell: its {what} was not measured; run again")
-
-
-def _too_few(found: Figure) -> Judgement:
-    lacking = [
-        plural(least - there, f"more {word}")
-        for there, least, word in (
-            (len(found.per_recording), ENOUGH_RECORDINGS, "recording"),
-            (found.n_clips, ENOUGH_CLIPS, "clip"),
-        )
-        if there < least
-    ]
-    return Judgement(
-        "cannot-tell",
-        f"cannot tell: compared on {_extent(found)}; judge on {' and '.join(lacking)} at least",
-    )
 
 
 def _extent(found: Figure) -> str:

@@ -11,9 +11,6 @@ from vampnet_models.telemetry import VARIABLE
 ANDROID = Target(
     name="android",
     provider="CPUExecutionProvider",
-    transformers="int8-dynamic",
-    codec="fp16",
-    runs_on="the CPU provider (NNAPI is deprecated)",
     telemetry=TelemetrySwitch(
         "android.system.Os.setenv",
         "first use of ai.onnxruntime",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from profiles.targets.android import ANDROID
-from profiles.targets.contract import Target, Why
+from profiles.targets.contract import Target
 from profiles.targets.mobile import MOBILE
 
 _NPU_RECIPES = ("npu-fp16", "npu-a8w8", "npu-a16w8")
@@ -12,15 +12,9 @@ _NPU_RECIPES = ("npu-fp16", "npu-a8w8", "npu-a16w8")
 ANDROID_NPU = Target(
     name="android-npu",
     provider="QNNExecutionProvider",
-    transformers="npu-a16w8",
-    codec="fp16",
-    runs_on="Qualcomm's NPU (QNN), the codec on the CPU provider",
     telemetry=ANDROID.telemetry,
     profiler=MOBILE,
-    why=Why(
-        "npu-and-cpu",
-        "transformers in what Qualcomm's compiler takes whole; the codec on the CPU",
-    ),
+    why="transformers in what Qualcomm's compiler takes whole; the codec on the CPU",
     own_recipes=_NPU_RECIPES,
     recipes=_NPU_RECIPES,
     # The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound.

@@ -15,9 +15,6 @@ from vampnet_models.progress import StepProgress
 from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.records.profiles import Profile, RuntimeCoverage
 from vampnet_models.shapes.tensor_shapes import Shape
-from vampnet_models.spec import Role
-
-_TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
 @dataclass(frozen=True)
@@ -65,14 +62,6 @@ class Profiler:
     takes_threads: bool = False
 
 
-@dataclass(frozen=True)
-class Why:
-    """A reason: a code for programs, words for a person."""
-
-    code: str
-    text: str
-
-
 def _no_notes(_examined: Examined, _covered: Mapping[str, RuntimeCoverage]) -> tuple[str, ...]:
     return ()
 
@@ -83,12 +72,9 @@ class Target:
 
     name: what the user types, and the word of every text.
     provider: ONNX Runtime's that models are meant to run on there.
-    transformers, codec: recipes by name, which a bundle has where no run was given.
-    runs_on: what runs those recipes, a line of the help.
     telemetry: how an app turns telemetry off there.
     profiler: how its figures come about.
     checked_on: the provider of a bundle's self-check.
-    by_time: recommend the fastest recipes that were measured, not the smallest.
     why: why the recipes are restricted; None where they are not.
     own_recipes: those that are made for this target alone: no other is advised to ship one.
     recipes: those to choose from; None is every one that is not another target's own.
@@ -103,14 +89,10 @@ class Target:
 
     name: str
     provider: str
-    transformers: str
-    codec: str
-    runs_on: str
     telemetry: TelemetrySwitch
     profiler: Profiler
     checked_on: str = "CPUExecutionProvider"
-    by_time: bool = False
-    why: Why | None = None
+    why: str | None = None
     own_recipes: tuple[str, ...] = ()
     recipes: tuple[str, ...] | None = None
     codec_recipes: tuple[str, ...] | None = None
@@ -119,12 +101,3 @@ class Target:
     stores: tuple[StoreLimit, ...] = ()
     runtimes: tuple[str, ...] = ()
     notes: Callable[[Examined, Mapping[str, RuntimeCoverage]], tuple[str, ...]] = _no_notes
-
-    @property
-    def default_recipes(self) -> tuple[str, ...]:
-        """The transformers', then the codec's, each once."""
-        return tuple(dict.fromkeys((self.transformers, self.codec)))
-
-    def default_recipe(self, role: str) -> str:
-        """The recipe of a model of this role, by name."""
-        return self.transformers if role in _TRANSFORMERS else self.codec

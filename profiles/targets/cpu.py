@@ -50,10 +50,6 @@ def _profile(request: Request) -> dict[str, Profile]:
 CPU = Target(
     name="cpu",
     provider=cpu().provider,
-    transformers="int8-dynamic",
-    # FP16 keeps the codec's codes, which INT8 changes.
-    codec="fp16",
-    runs_on="the CPU provider",
     telemetry=TelemetrySwitch(
         "environment",
         "loading onnxruntime",
@@ -69,6 +65,5 @@ CPU = Target(
         provider=cpu().provider,
         takes_threads=True,
     ),
-    by_time=True,
     takes_ort=True,
 )

@@ -12,7 +12,7 @@ from profiles.count.cost import integer_units
 from profiles.count.coverage import coverage
 from profiles.count.examine import Examined, examine
 from profiles.measure.measure import measure
-from profiles.targets.contract import Profiler, Request, Target, Why
+from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.cpu import CPU
 from profiles.targets.examined import examine_each, with_derived
 from vampnet_models.errors import InputError
@@ -251,9 +251,6 @@ def _supports(node: ir.Node, shapes: Shapes) -> str | None:
 CUDA = Target(
     name="cuda",
     provider=_PROVIDER,
-    transformers="fp16",
-    codec="fp16",
-    runs_on="CUDA: it has no INT8 QDQ kernels",
     telemetry=CPU.telemetry,
     profiler=Profiler(
         name="cuda",
@@ -264,6 +261,6 @@ CUDA = Target(
         provider=_PROVIDER,
     ),
     checked_on=_PROVIDER,
-    why=Why("fp16-alone", "FP16: the CUDA provider has no INT8 QDQ kernels"),
+    why="FP16: the CUDA provider has no INT8 QDQ kernels",
     recipes=("fp16", "fused"),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from profiles.count.examine import Examined
 from profiles.count.packaging import StoreLimit
-from profiles.targets.contract import Target, Why
+from profiles.targets.contract import Target
 from profiles.targets.mobile import MOBILE
 from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.records.profiles import RuntimeCoverage
@@ -34,9 +34,6 @@ def _notes(examined: Examined, covered: Mapping[str, RuntimeCoverage]) -> tuple[
 IOS = Target(
     name="ios",
     provider="CoreMLExecutionProvider",
-    transformers="coreml-fp16",
-    codec="coreml-fp16",
-    runs_on="CoreML: it refuses INT8 QDQ and fused attention",
     telemetry=TelemetrySwitch(
         "setenv",
         "first ORTEnv",
@@ -44,7 +41,7 @@ IOS = Target(
         "same",
     ),
     profiler=MOBILE,
-    why=Why("fp16-alone", "FP16: CoreML has no QDQ path"),
+    why="FP16: CoreML has no QDQ path",
     own_recipes=("coreml-fp16",),
     recipes=("coreml-fp16",),
     instead=("fp16", "fused"),

@@ -8,6 +8,7 @@ import pytest
 
 from optimize.decide import decide
 from optimize.truth.grades import FAITHFUL, Criterion, criterion_of
+from optimize.truth.status import Bounds
 from tests.optimize.truth.test_grades import figure
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.profiles import Estimate, Measurement, Profile
@@ -213,9 +214,9 @@ def test_another_grade_and_bounds_of_ones_own_give_another_set(coarse: Model) ->
     one = Results(models=(coarse,))
     for criterion, expected in (
         (Criterion(FAITHFUL), "int8-weights"),
-        (criterion_of("faithful", max_cost_nats=0.001), "fp16"),
-        (criterion_of(max_cost_nats=0.02), "int4-weights"),
-        (criterion_of(min_agreement=0.95), FP32),
+        (criterion_of("faithful", Bounds(max_cost_nats=0.001)), "fp16"),
+        (criterion_of(None, Bounds(max_cost_nats=0.02)), "int4-weights"),
+        (criterion_of(None, Bounds(min_agreement=0.95)), FP32),
     ):
         found = decide(one, criterion)["android"]
         assert found.smallest is not None

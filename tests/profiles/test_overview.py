@@ -1,4 +1,4 @@
-"""Advice that follows from results, whatever made them."""
+"""What results say of storage and of earlier exports, whatever made them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from dataclasses import asdict, replace
 import pytest
 
 from profiles.overview import (
-    RULE,
     import_figures,
-    keeps,
     known_issues,
     lengths_text,
-    recommendations,
     storage_by_use,
 )
 from tests.profiles.report.example import results_of
 from vampnet_models.family import VAMPNET
-from vampnet_models.records.generic import read
 from vampnet_models.records.import_record import (
     AccountRecord,
     FigureRecord,
     ImportRecord,
     VerificationRecord,
 )
-from vampnet_models.records.results import Lengths, Variant
+from vampnet_models.records.results import Lengths
 
 
 def variant(recipe, size, agreement=None, si_sdr_db=None, time_s=None, status="ok"):
@@ -65,92 +61,6 @@ def results():
     }
 
 
-def test_each_target_gets_the_best_that_keeps_the_tokens(results):
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert advice["cpu"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
-    assert advice["cuda"].parts == {"coarse": "fp16", "dec": "fp16"}
-    assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
-    assert advice["android"].bytes == 126
-
-
-def test_a_model_that_nothing_keeps_is_named(results):
-    results["models"][0]["variants"] = [variant("int4-weights", 15, 0.8, time_s=0.3)]
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert advice["android"].parts["coarse"] == "int4-weights"
-    lost = (
-        "no variant of coarse that it takes keeps the tokens: int4-weights has 80.00 %, below 99%"
-    )
-    assert advice["android"].caveats[0].text == lost
-    assert advice["android"].why.text == "smallest that keeps the tokens (coarse aside)"
-    results["models"] = results["models"][:1]
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert advice["cpu"].why.text == "fastest, measured here; the smallest of equals"
-    assert (advice["android"].caveats[0].code, advice["android"].caveats[0].model) == (
-        "tokens-lost",
-        "coarse",
-    )
-    assert advice["android"].why.code == "smallest"
-    assert "cuda" not in advice
-
-
-def test_what_loses_too_many_tokens_is_refused_by_the_rule_that_is_told(results):
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert "99% agreement" in RULE and "30 dB SI-SDR" in RULE
-    expected = [("coarse", "int4-weights", "below 99%"), ("dec", "int8-dynamic", "below 30 dB")]
-    for target in ("cpu", "android"):
-        refused = advice[target].refused
-        assert [(r.model, r.recipe, r.text) for r in refused] == expected
-    assert advice["cuda"].refused == ()
-
-
-@pytest.mark.parametrize(
-    ("agreements", "levels", "reason"),
-    [
-        ((1.0, None), (80.0, 31.0), None),
-        ((1.0, None), (80.0, 0.0), "below 30 dB"),
-        ((0.98, None), (80.0, 31.0), "below 99%"),
-        ((None, None), (31.0, 35.0), None),
-        ((None, None), (29.0, 35.0), "below 30 dB"),
-        ((1.0, 1.0), (10.0, 10.0), None),
-        ((1.0, 0.98), (50.0, 50.0), "below 99%"),
-    ],
-)
-def test_every_output_of_a_generic_model_must_be_kept(results, agreements, levels, reason):
-    outputs = [
-        {"name": name, "agreement": share, "n_positions": 9, "snr_db": level, "floor_snr_db": 150.0}
-        | dict.fromkeys(("floor", "interval", "worst_snr_db", "worst_sample"))
-        for name, share, level in zip("ab", agreements, levels, strict=True)
-    ]
-    share = min((each for each in agreements if each is not None), default=None)
-    accuracy = {"token_agreement": share, "snr_db": min(levels), "per_output": outputs}
-    small = variant("int8-dynamic", 1, time_s=0.1) | {"accuracy": accuracy}
-    results["models"] = [
-        results["models"][0] | {"role": "generic", "variants": [small, variant("fused", 9, 1.0)]}
-    ]
-    android = next(a for a in recommendations(results_of(results)) if a.target == "android")
-    assert keeps(results_of(results).models[0].variants[0]) is (reason is None)
-    assert [r.text for r in android.refused] == ([] if reason is None else [reason])
-    assert "30 dB SQNR" in RULE
-
-
-@pytest.mark.parametrize(
-    ("spans", "noisy", "chosen"),
-    [
-        ({"fused": (0.90, 1.00), "fp16": (0.95, 1.05)}, False, "fp16"),
-        ({"fused": (0.90, 1.00), "fp16": (1.01, 1.05)}, False, "fp16"),
-        ({"fused": (0.90, 1.00), "fp16": (1.10, 1.20)}, False, "fused"),
-        ({"fused": (0.90, 1.00), "fp16": (1.10, 1.20)}, True, "fp16"),
-        ({"fused": (0.90, 1.00), "fp16": (1.40, 1.50)}, True, "fused"),
-    ],
-)
-def test_times_that_do_not_differ_leave_the_choice_to_the_size(results, spans, noisy, chosen):
-    for each in results["models"][1]["variants"]:
-        if each["recipe"] in spans:
-            cpu = each["profiles"]["cpu"]
-            cpu |= {"ratio_interval": spans[each["recipe"]], "noisy": noisy}
-    assert recommendations(results_of(results))[0].parts["dec"] == chosen
-
-
 def test_storage_counts_only_what_exists(results):
     rows = storage_by_use(results_of(results))
     assert ("codec only", "source", 201) in rows
@@ -162,13 +72,6 @@ def test_a_codec_without_transformers_is_stored_once(results):
     results["models"] = [m for m in results["models"] if m["name"] == "dec"]
     rows = storage_by_use(results_of(results))
     assert {use for use, _, _ in rows} == {"codec only"}
-
-
-def test_keeping_has_a_threshold_for_tokens_and_for_audio():
-    assert keeps(read(Variant, variant("a", 1, 0.99), "it", "mend it"))
-    assert not keeps(read(Variant, variant("a", 1, 0.989), "it", "mend it"))
-    assert keeps(read(Variant, variant("a", 1, si_sdr_db=30), "it", "mend it"))
-    assert not keeps(read(Variant, variant("a", 1, si_sdr_db=29.9), "it", "mend it"))
 
 
 ANY = Lengths("any", None, False, None)
@@ -243,43 +146,3 @@ def test_figures_of_an_import_are_numbers():
         "tensors_lost": 0,
         "codes_equal": None,
     }
-
-
-def test_advice_from_noisy_times_says_so(results):
-    assert {a.target: a.caveats for a in recommendations(results_of(results))}["cpu"] == ()
-    results["models"][0]["variants"][0]["profiles"]["cpu"]["noisy"] = True
-    caveats = {a.target: a.caveats for a in recommendations(results_of(results))}
-    assert caveats["cpu"][0].code == "noisy" and caveats["cpu"][0].model is None
-    assert caveats["android"] == ()
-
-
-def test_the_npus_recipes_are_advised_for_the_npu_alone(results):
-    coarse, decoder = (model["variants"] for model in results["models"])
-    decoder.append(variant("npu-fp16", 11, si_sdr_db=60.0, time_s=0.1))
-    assert "android-npu" not in {a.target for a in recommendations(results_of(results))}
-    coarse.append(variant("npu-a16w8", 10, 0.999, time_s=0.1))
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert advice["android-npu"].parts == {"coarse": "npu-a16w8", "dec": "fp16"}
-    assert advice["android"].parts == {"coarse": "int8-dynamic", "dec": "fp16"}
-    assert advice["cpu"].parts["coarse"] == "int8-dynamic"
-
-
-def test_ios_gets_what_coreml_takes_once_every_model_has_it(results):
-    coarse, decoder = (model["variants"] for model in results["models"])
-    coarse.append(variant("coreml-fp16", 55, 0.999, time_s=0.1))
-    assert {a.target: a for a in recommendations(results_of(results))}["ios"].parts[
-        "coarse"
-    ] == "fp16"
-    decoder.append(variant("coreml-fp16", 110, si_sdr_db=60.0, time_s=0.1))
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    assert advice["ios"].parts == {"coarse": "coreml-fp16", "dec": "coreml-fp16"}
-    assert advice["cpu"].parts["coarse"] == "int8-dynamic"
-
-
-def test_a_codec_alone_has_nothing_for_the_npu_and_it_is_said(results):
-    results["models"] = results["models"][1:]
-    advice = {a.target: a for a in recommendations(results_of(results))}
-    (caveat,) = advice["android-npu"].caveats
-    assert (caveat.code, caveat.matters) == ("not-there", True)
-    assert caveat.text.startswith("nothing of it runs on the NPU")
-    assert advice["android"].caveats == ()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from profiles.sets import _CHOSEN, _FASTEST, _FASTEST_OF_NOISY, chains_of, sets_of
+from profiles.sets import _CHOSEN, chains_of, sets_of
 from vampnet_models.records.profiles import Measurement, Profile, measured_on
 from vampnet_models.records.results import Model, SetOfParts, Variant
 
@@ -62,11 +62,9 @@ def test_one_variant_of_its_own_for_each_model_is_one_set(models: list[Model]) -
     assert sets_of(same) == ()
 
 
-def test_what_noisy_times_are_made_into_is_called_so(models: list[Model]) -> None:
+def test_what_is_made_of_a_noisy_time_is_noisy(models: list[Model]) -> None:
     assert [c.noisy for c in chains_of(models, [])] == [False, False]
-    assert sets_of(models)[-1].name == _FASTEST
     cpu = measured_on(models[2].variants[0].profiles, "cpu")
     assert cpu is not None
     models[2] = changed(models[2], profiles={"cpu": replace(cpu, noisy=True)})
     assert [c.noisy for c in chains_of(models, [])] == [False, True]
-    assert sets_of(models)[-1].name == _FASTEST_OF_NOISY

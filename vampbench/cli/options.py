@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
 from vampnet_models.errors import InputError
 from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ
+from vampnet_models.records.results import GradeName
 
 _DEFAULT_INTERPRETER = Path(".venv-inc/bin/python")
 
@@ -170,27 +171,32 @@ inc_python = click.option(
     show_default=True,
     help="The interpreter that has neural-compressor; also VAMPBENCH_INC_PYTHON.",
 )
+grade = click.option(
+    "--grade",
+    type=click.Choice(get_args(GradeName)),
+    help="What a set may cost at most (harmless, without another bound); docs/method.md.",
+)
 min_agreement = click.option(
     "--min-agreement",
     type=Finite(0, 1),
-    help="Exit with 1 when a variant's token agreement lies below this share.",
+    help="Least token agreement, a share; run and verify exit with 1 below it.",
 )
 min_sampled = click.option(
     "--min-sampled",
     type=Finite(0, 1),
-    help="Exit with 1 when a transformer's sampled agreement may lie below this share.",
+    help="Least sampled agreement of a transformer (lower end), a share; likewise.",
 )
 max_cost = click.option(
     "--max-cost",
     type=Finite(0),
     metavar="NATS",
-    help="Exit with 1 when a transformer may cost more nats per token than this.",
+    help="Most cost of a transformer (upper end), nats per token; likewise.",
 )
 max_cost_db = click.option(
     "--max-cost-db",
     type=Finite(0),
     metavar="DB",
-    help="Exit with 1 when an encoder or decoder may cost more dB log-mel than this.",
+    help="Most cost of encoder or decoder (upper end), dB log-mel; likewise.",
 )
 
 
@@ -232,3 +238,10 @@ operators = click.option(
     is_flag=True,
     help="Also time each operator against this machine's measured peaks, and cold starts (CPU).",
 )
+
+
+def decided_by(command: _FC) -> _FC:
+    """The options of what is decided: the bounds replace the grade, unless that is named too."""
+    for option in (max_cost_db, max_cost, min_sampled, min_agreement, grade):
+        command = option(command)
+    return command

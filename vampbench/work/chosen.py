@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from profiles.overview import recommendations
+from profiles.report.views.read import undecided
 from profiles.targets.contract import Target
-from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
-from vampnet_models.progress import Reporter
-from vampnet_models.records.results import Model, Results
+from vampnet_models.records.results import FP32, Decision, Model, Results
 from vampnet_models.spec import Role
 
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
@@ -19,28 +16,20 @@ _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 def chosen_for(
     target: Target,
     results: Results,
-    root: Path,
+    decision: Mapping[str, Decision],
     wish: str | None,
-    reporter: Reporter,
     *,
-    is_default: bool,
+    fastest: bool,
 ) -> dict[str, str]:
-    """A recipe by model: what was wished for, what `tune` found, else what `overview` advises.
+    """A recipe by model: what was wished for, else what was decided for the target.
 
-    Of the run of a bundle's own (`is_default`), the target's default recipes. Models that `wish`
-    does not name get what they would get without it. What speaks against a set that is advised is
-    told. Raises InputError where `wish` names what the run does not have, and where there is no set
-    for the target.
+    Models that `wish` does not name get what they would get without it. Raises InputError where
+    `wish` names what the run does not have, and where nothing was decided for the target.
     """
     wished = _wished(wish, results) if wish is not None else {}
     if wished.keys() >= {m.name for m in results.models}:
         return wished
-    rest = _tuned(root, results) or (
-        {m.name: target.default_recipe(m.role) for m in results.models}
-        if is_default
-        else _recommended(target, results, wished, reporter)
-    )
-    return rest | wished
+    return _decided(target, results, decision, fastest=fastest) | wished
 
 
 def _wished(wish: str, results: Results) -> dict[str, str]:
@@ -59,11 +48,11 @@ def _wished(wish: str, results: Results) -> dict[str, str]:
             names = ", ".join(dict.fromkeys(name for m in models for name in _names(m)))
             raise InputError(f"recipe: {called}: the run has no such model; name one of {names}")
         for model in meant:
-            made = [v.recipe for v in model.variants if v.status in ("ok", "missed")]
+            made = [*(v.recipe for v in model.variants if v.usable), FP32]
             if recipe not in made:
                 raise InputError(
                     f"recipe: the run has no variant {recipe} of {model.name}; it has "
-                    f"{', '.join(made) or 'no variant'}"
+                    f"{', '.join(made)}"
                 )
             found[model.name] = recipe
     return found
@@ -76,27 +65,22 @@ def _names(model: Model) -> tuple[str, ...]:
     return (*named, *(("codec",) if role in _CODEC else ()))
 
 
-def _recommended(
-    target: Target, results: Results, wished: Mapping[str, str], reporter: Reporter
+def _decided(
+    target: Target, results: Results, decision: Mapping[str, Decision], *, fastest: bool
 ) -> dict[str, str]:
-    """What `overview` advises. Raises InputError when the run has no set for the target."""
-    for advice in recommendations(results):
-        if advice.target == target.name:
-            for caveat in advice.caveats:
-                if caveat.matters and caveat.model not in wished:
-                    reporter.warn(caveat.text)
-            return advice.parts
-    recipes = ",".join(target.default_recipes)
-    measured = f", and measure on {target.name}" if target.by_time else ""
-    raise InputError(
-        f"the run has no usable variant of every model for {target.name}; run again with the "
-        f"recipes {recipes}{measured}"
-    )
-
-
-def _tuned(root: Path, results: Results) -> dict[str, str] | None:
-    """The set that `tune` chose, where the folder has one."""
-    if not Workspace(root).tuning.is_file():
-        return None
-    chosen = {m.name: v.recipe for m in results.models for v in m.variants[:1]}
-    return chosen or None
+    """The set of the target. Raises InputError where there is none."""
+    if not decision and (why := undecided(results)) is not None:
+        raise InputError(f"{why}; or name what to pack: --recipe")
+    if target.name not in decision:
+        recipes = ", ".join(target.own_recipes)
+        raise InputError(
+            f"the run has not what {target.name} takes of every model; run again with --recipes "
+            f"that name one of {recipes}"
+        )
+    found = decision[target.name].fastest if fastest else decision[target.name].smallest
+    if found is None:
+        raise InputError(
+            f"{target.name} was not measured: nothing is known to be the fastest there; leave "
+            "--fastest out"
+        )
+    return dict(found.parts)

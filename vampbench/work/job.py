@@ -19,9 +19,11 @@ from calibration.feeds.model_feeds import feeds_key, feeds_of
 from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
+from optimize.decide import decide
 from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
-from optimize.truth.status import NO_BOUNDS, Bounds, status_of, unbounded
+from optimize.truth.grades import Criterion
+from optimize.truth.status import status_of, unbounded
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -77,7 +79,8 @@ class Job:
         source: where the models' feeds come from; the built-in recordings by default.
         recipes: names, in order; all of the main ones by default.
         targets: where variants are profiled; CPU, CUDA and phones by default.
-        bounds: what is asked of variants; without any, the default, nothing is missed.
+        criterion: what the sets that are decided on must hold; what misses its bounds, not its
+            grade alone, is missed.
         threads: of the runtime; 0, the default, leaves it the choice.
         rounds: timed runs of each variant; 20 by default.
         budget_s: after so many seconds a model's timed runs stop early; 20 by default.
@@ -92,7 +95,7 @@ class Job:
     source: Source = field(default_factory=Source)
     recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
     targets: tuple[Place, ...] = parse_targets(",".join(p.name for p in profilers()))
-    bounds: Bounds = NO_BOUNDS
+    criterion: Criterion = field(default_factory=Criterion)
     threads: int = 0
     rounds: int = 20
     budget_s: float = 20.0
@@ -129,6 +132,7 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
         reporter.tell_kept()
         pending = [each.name for each in artifacts[len(models) :]]
         results = results_of(job.command, inputs, models, skipped, space, reporter, pending)
+        results = replace(results, decision=decide(results, job.criterion))
         write_record(results, RESULTS, space.results)
     reporter.plan(0)
     try:
@@ -295,7 +299,8 @@ def verify(
     for variant in variants:
         reporter.reach()
         judged.append(_judged(artifact, variant, truth, judged_by, job, space, reporter))
-    found = (unbounded(v.accuracy, job.bounds) for v in judged if v.accuracy is not None)
+    asked = job.criterion.bounds
+    found = (unbounded(v.accuracy, asked) for v in judged if v.accuracy is not None)
     if (why := next(filter(None, found), None)) is not None:
         reporter.warn(f"{artifact.name}: {why}")
     return tuple(judged)
@@ -328,7 +333,7 @@ def _judged(
         except WorkbenchError as error:
             reporter.warn(f"{artifact.name}: {recipe} cannot be judged: {error}")
             return replace(variant, status="failed", reason=str(error))
-    status, reason = status_of(found, job.bounds)
+    status, reason = status_of(found, job.criterion.bounds)
     return replace(variant, accuracy=found, status=status, reason=reason)
 
 

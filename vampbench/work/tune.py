@@ -10,6 +10,7 @@ from typing import Any
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import accepted_by
 from calibration.feeds.source import Source
+from optimize.decide import set_of
 from optimize.tuning.candidates import TunedModel, blocks_of
 from optimize.tuning.goal import SearchGoal
 from optimize.tuning.search import ModelSet, front, nearest, rank
@@ -19,6 +20,7 @@ from optimize.variant import read_record, record_path, write_record
 from profiles.profile import REFERENCE
 from profiles.report.render import write_report
 from profiles.sets import is_noisy
+from profiles.targets import order
 from vampbench.work.goldens import keep_golden
 from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants
@@ -33,7 +35,7 @@ from vampnet_models.onnxfile.artifact import (
 from vampnet_models.progress import Reporter
 from vampnet_models.records import files
 from vampnet_models.records.generic import RESULTS, TUNING
-from vampnet_models.records.results import BothCoverages, Model, Variant
+from vampnet_models.records.results import BothCoverages, Decision, Model, Variant
 from vampnet_models.records.tuning import (
     Candidate,
     CandidateSet,
@@ -77,6 +79,8 @@ def tune_set(
         models = [model for model, _ in published]
         entries = [entry for _, entry in published]
         results = results_of(command, inputs, entries, skipped, space, reporter)
+        said = verdict(chosen, search.uniform, goal.prefer).text
+        results = replace(results, decision=_decision(entries, chosen, said, goal))
         files.write_record(results, RESULTS, space.results)
         write_report(space.results, space.report)
     elif space.results.is_file():
@@ -140,6 +144,19 @@ def _publish(
     )
     chosen = ChosenModel(found.name, found.role, part.recipe, part.bytes, accuracy, free, blocks)
     return chosen, entry
+
+
+def _decision(
+    models: Sequence[Model], chosen: ModelSet, said: str, goal: SearchGoal
+) -> dict[str, Decision]:
+    """The chosen set is the one answer, for every target: the search was asked for it."""
+    parts = {part.model: part.recipe for part in chosen.parts}
+    made = {}
+    for target in order.TARGETS:
+        found = set_of(models, parts, target)
+        fastest = found if target.profiler.name == goal.target.name else None
+        made[target.name] = Decision("the bounds of the search", found, fastest, (said,))
+    return made
 
 
 def _provenance(tuned: TunedModel) -> tuple[str, bool]:

@@ -15,12 +15,16 @@ from vampnet_models.importing.importer import RECORD_NAME, import_models
 from vampnet_models.onnxfile.artifact import sha256_of
 from vampnet_models.progress import StepProgress
 from vampnet_models.records.files import read_record
-from vampnet_models.records.generic import IMPORT
+from vampnet_models.records.generic import DECIDED, IMPORT
 from vampnet_models.records.import_record import ImportRecord
+from vampnet_models.records.results import Decided
 from vampnet_models.spec import FILE_STEMS, Role
 
 _CHECKPOINTS = ("codec.pth", "coarse.pth", "c2f.pth")
 _HASHES_NAME = "sha256.json"
+DECISION_NAME = "decision.json"
+"""Beside the checkpoints; `docs/update.py --decision` writes it."""
+
 _BUILTIN_ROLES = (Role.CODEC_ENCODER, Role.CODEC_DECODER, Role.COARSE, Role.C2F)
 
 
@@ -37,6 +41,15 @@ def builtin_models(folder: Path, progress: StepProgress | None = None) -> Path:
             paths = [reference / name for name in _CHECKPOINTS]
             import_models(paths, models, self_check=False, weights="trained", progress=progress)
     return models
+
+
+def builtin_decision() -> Decided:
+    """What to ship of the built-in models, as it was decided when the package was made.
+
+    Raises InputError when it cannot be read.
+    """
+    with as_file(files("vampnet_models.reference") / DECISION_NAME) as path:
+        return read_record(Decided, DECIDED, path)
 
 
 def check_reference(reference: Path) -> dict[str, str]:

@@ -36,6 +36,8 @@ VARIANT = Version("variant record", 2, (1, 2), "build it again")
 
 RESULTS = Version("results.json", 1, (1,), "run again, or use the version that wrote it")
 
+DECIDED = Version("decision", 1, (1,), "install the project again")
+
 TUNING = Version("tune.json", 1, (1,), "tune again")
 
 PROFILE = Version("profile", 1, (1,), "give what `vampbench profile -o` or `run` has written")

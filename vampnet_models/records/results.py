@@ -291,6 +291,16 @@ class Step:
     took_s: float
 
 
+GradeName = Literal["faithful", "harmless"]
+"""How much a variant may cost: docs/method.md says what each means."""
+
+NOT_CLAIMED = (
+    "that nobody can hear it",
+    "anything about other music, temperatures or lengths",
+)
+"""What no grade says, for wherever one is named."""
+
+
 @dataclass(frozen=True)
 class PassedOver:
     """A variant that a target does not get, and why."""
@@ -320,9 +330,10 @@ class DecidedSet:
 class Decision:
     """The one answer for a target: the smallest set within the grade that is no slower than FP32.
 
-    grade: that was asked for.
+    grade: that was asked for, or bounds in words.
     smallest, fastest: of the sets that hold it; `fastest` is None where nothing was measured.
     reasons: a sentence each, for a person.
+    unheld: the models of which no variant holds the grade: FP16 is in their place, or FP32.
     """
 
     grade: str
@@ -330,6 +341,20 @@ class Decision:
     fastest: DecidedSet | None = None
     reasons: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    unheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided for models that ship with a package.
+
+    created: when their run was, UTC.
+    cpu: of the machine that measured.
+    """
+
+    created: str
+    cpu: str
+    decision: dict[str, Decision]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,16 @@ def read_results(run_dir: Path) -> Results:
     return results
 
 
+def undecided(results: Results) -> str | None:
+    """Why a run says nothing of what to ship, and what to do; None where it does."""
+    if results.decision:
+        return None
+    if not any(v.usable for m in results.models for v in m.variants):
+        return "there is nothing to ship: no model has a usable variant"
+    again = results.tool.command or "vampbench run"
+    return f"an earlier version made it, which decided nothing; run it again: {again}"
+
+
 def not_ended(results: Results) -> str | None:
     """That a run was stopped, or still goes on, and what it has not come to; None at its end."""
     if not results.pending:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from optimize.truth.grades import FAITHFUL, HARMLESS, Criterion, criterion_of, judge
+from optimize.truth.status import Bounds
 from vampnet_models.errors import InputError
 from vampnet_models.records.accuracy import AccuracyReport, Figure, OutputShare
 
@@ -129,9 +129,9 @@ def test_fp32_with_other_threads_passes_by_its_figures(criterion: Criterion) -> 
 @pytest.mark.parametrize(
     ("recordings", "clips", "lacking"),
     [
-        (4, 24, "1 more recording"),
-        (6, 12, "8 more clips"),
-        (2, 8, "3 more recordings and 12 more clips"),
+        (4, 24, "1 recording more"),
+        (6, 12, "8 clips more"),
+        (2, 8, "3 recordings and 12 clips more"),
     ],
 )
 def test_too_little_audio_cannot_tell_and_says_how_much_is_needed(
@@ -145,7 +145,7 @@ def test_too_little_audio_cannot_tell_and_says_how_much_is_needed(
         for criterion in (HARM, FAITH):
             found = judge(role, accuracy, criterion)
             assert found.verdict == "cannot-tell"
-            assert found.text.endswith(f"judge on {lacking} at least")
+            assert found.text.endswith(f"it needs {lacking}")
 
 
 def test_bounds_of_ones_own_replace_the_default_grade_where_they_are_about_a_model() -> None:
@@ -157,39 +157,43 @@ def test_bounds_of_ones_own_replace_the_default_grade_where_they_are_about_a_mod
         ({"max_cost_nats": 0.05}, "missed", "missed", "missed"),
         ({"min_sampled": 0.88}, "holds", "missed", "missed"),
         ({"min_agreement": 0.8}, "holds", "missed", "holds"),
+        ({"max_cost_db": 0.6}, "missed", "holds", "holds"),
         ({"min_agreement": 0.81}, "missed", "missed", "missed"),
     ):
-        asked = criterion_of(**own)
+        asked = criterion_of(None, Bounds(**own))
         assert judge("coarse", dear, asked).verdict == coarse
         assert judge("codec-decoder", loud, asked).verdict == decoder
         assert judge("codec-encoder", replace(loud, token_agreement=0.8), asked).verdict == encoder
 
 
 def test_beside_a_grade_that_is_named_both_hold() -> None:
-    asked = criterion_of("harmless", min_agreement=0.9)
+    asked = criterion_of("harmless", Bounds(min_agreement=0.9))
     good = replace(transformer(), token_agreement=0.91)
     assert judge("coarse", good, asked).verdict == "holds"
     assert judge("coarse", replace(good, token_agreement=0.89), asked).verdict == "missed"
     dear = replace(good, cost_nats=figure(0.05, 0.04, 0.06))
     assert judge("coarse", dear, asked).verdict == "missed"
-    assert asked.name == "harmless, token agreement of at least 90.00 %"
-    assert criterion_of(max_cost_nats=0.02).name == "cost of at most 0.02 nats per token"
+    assert asked.name == "harmless, token agreement from 90.00 %"
+    assert criterion_of(None, Bounds(max_cost_nats=0.02)).name == "cost up to 0.02 nats per token"
     assert criterion_of().name == "harmless"
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("grade", "bounds", "said"),
     [
-        (("harmful",), "grade 'harmful': unknown; use faithful or harmless"),
-        (("faithful", None, 0.98), "min-sampled 0.98: contradicts the grade faithful"),
-        (("harmless", None, None, 0.02), "max-cost 0.02: contradicts the grade harmless"),
+        ("harmful", Bounds(), "grade 'harmful': unknown; use faithful or harmless"),
+        ("faithful", Bounds(min_sampled=0.98), "min-sampled 0.98: contradicts the grade faithful"),
+        ("harmless", Bounds(max_cost_db=0.2), "max-cost-db 0.2: contradicts the grade harmless"),
+        ("harmless", Bounds(max_cost_nats=0.02), "max-cost 0.02: contradicts the grade harmless"),
     ],
 )
-def test_bounds_that_contradict_each_other_are_refused(given: tuple[Any, ...], said: str) -> None:
+def test_bounds_that_contradict_each_other_are_refused(
+    grade: str, bounds: Bounds, said: str
+) -> None:
     with pytest.raises(InputError) as error:
-        criterion_of(*given)
+        criterion_of(grade, bounds)
     assert str(error.value).startswith(said)
-    assert criterion_of("faithful", None, 0.995).min_sampled == 0.995
+    assert criterion_of("faithful", Bounds(min_sampled=0.995)).both
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from optimize.decide import decide
 from profiles.bundle.make import write_bundle
 from profiles.count.packaging import StoreLimit
-from profiles.overview import recommendations
 from profiles.profile import profile_variants
 from profiles.report.render import render_report
 from profiles.targets import order
-from profiles.targets.contract import Profiler, Request, Target, Why
+from profiles.targets.contract import Profiler, Request, Target
 from tests.profiles import graphs
 from tests.profiles.bundle.test_make import part, selfcheck
 from tests.profiles.report.example import example_results, results_of
@@ -31,14 +31,11 @@ def _profile(request: Request) -> dict[str, Profile]:
 TOY = Target(
     name="toy",
     provider="ToyExecutionProvider",
-    transformers="int4-weights",
-    codec="fused",
-    runs_on="clockwork",
     telemetry=TelemetrySwitch("winding", "the first turn", "take the key out"),
     profiler=Profiler(
         name="toy", title="Toy box", profile=_profile, remedy="wind it up", takes_threads=True
     ),
-    why=Why("fits", "what the box holds"),
+    why="what the box holds",
     recipes=("int4-weights", "fused"),
     stores=(StoreLimit("Toy shop", "box", 10),),
 )
@@ -59,24 +56,23 @@ def test_profile_takes_it(tmp_path):
         order.parse_targets("toys")
 
 
-def test_overview_advises_what_it_takes():
+def test_what_is_decided_for_it_is_what_it_takes():
     variants = [
         {
             "recipe": recipe,
             "bytes": size,
             "status": "ok",
-            "accuracy": {"token_agreement": 1.0, "si_sdr_db": None},
+            "accuracy": {"token_agreement": 1.0},
             "profiles": {},
         }
         for recipe, size in (("fused", 9), ("int4-weights", 3), ("int8-dynamic", 1))
     ]
-    model = {"name": "c2f", "role": "c2f", "source_bytes": 10, "variants": variants}
-    advice = {
-        a.target: a for a in recommendations(results_of(example_results() | {"models": [model]}))
-    }
-    assert (advice["toy"].parts, advice["toy"].bytes) == ({"c2f": "int4-weights"}, 3)
-    assert advice["toy"].why.text == "what the box holds"
-    assert advice["android"].parts == {"c2f": "int8-dynamic"}
+    model = {"name": "m", "role": "generic", "source_bytes": 10, "variants": variants}
+    found = decide(results_of(example_results() | {"models": [model]}))
+    toy, android = found["toy"].smallest, found["android"].smallest
+    assert (toy.parts, toy.bytes) == ({"m": "int4-weights"}, 3)
+    assert found["toy"].reasons[0] == "what the box holds"
+    assert android.parts == {"m": "int8-dynamic"}
 
 
 def test_a_report_has_its_figures_or_how_to_get_them(tmp_path):

@@ -46,16 +46,9 @@ def test_bad_targets_are_input_errors(text):
 
 @pytest.mark.parametrize("target", order.TARGETS, ids=lambda target: target.name)
 def test_every_recipe_that_a_target_names_is_there(target):
-    named = {*target.default_recipes, *target.own_recipes, *(target.recipes or ())}
+    named = {*target.own_recipes, *(target.recipes or ())}
     named |= {*(target.codec_recipes or ()), *(target.instead or ())}
     assert {find_recipe(name).name for name in named} == named
-
-
-@pytest.mark.parametrize("target", order.TARGETS, ids=lambda target: target.name)
-def test_a_bundle_made_without_a_run_holds_what_the_target_is_advised_to_take(target):
-    if target.recipes is not None:
-        assert target.transformers in target.recipes
-        assert target.codec in (target.codec_recipes or target.recipes)
 
 
 def test_store_limits_are_listed_once():

@@ -1,26 +1,25 @@
-"""What a bundle packs where the user says it."""
+"""Which recipe of each model a bundle packs."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from profiles.targets.order import find_target
-from vampbench.api.progress import Heard
 from vampbench.work.chosen import chosen_for
 from vampnet_models.errors import InputError
-from vampnet_models.progress import Reporter
-from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.generic import read
-from vampnet_models.records.results import Results
+from vampnet_models.records.results import DecidedSet, Decision, Results
 
 ROLES = {"encoder": "codec-encoder", "coarse": "coarse", "c2f": "c2f", "decoder": "codec-decoder"}
+SMALL = dict(zip(ROLES, ("int8", "int8", "fp16", "int8"), strict=True))
+FAST = SMALL | {"decoder": "fused"}
+DECISION = {
+    "cpu": Decision("harmless", DecidedSet(SMALL, 50), DecidedSet(FAST, 80)),
+    "android": Decision("harmless", DecidedSet(SMALL, 50)),
+}
 
 
 def results():
-    accuracy = {"token_agreement": 0.999}
     values = {
         "models": [
             {
@@ -31,8 +30,6 @@ def results():
                         "recipe": recipe,
                         "status": "failed" if (name, recipe) == ("c2f", "int8") else "ok",
                         "bytes": size,
-                        "accuracy": accuracy | {"si_sdr_db": 40},
-                        "profiles": {},
                     }
                     for recipe, size in (("fused", 40), ("fp16", 20), ("int8", 10))
                 ],
@@ -50,20 +47,20 @@ def results():
         ("fused", ["fused"] * 4),
         ("codec=fp16", ["fp16", "int8", "fp16", "fp16"]),
         ("coarse=fused, codec-decoder=fp16", ["int8", "fused", "fp16", "fp16"]),
+        ("codec=fp32", ["fp32", "int8", "fp16", "fp32"]),
         ("codec=fused,decoder=int8,coarse=int8,c2f=fp16", ["fused", "int8", "fp16", "int8"]),
     ],
 )
-def test_what_is_not_named_gets_overviews_choice(wish, expected):
-    android, silent = find_target("android"), Reporter()
-    chosen = chosen_for(android, results(), Path("none"), wish, silent, is_default=False)
+def test_what_is_not_named_gets_what_was_decided(wish, expected):
+    chosen = chosen_for(find_target("android"), results(), DECISION, wish, fastest=False)
     assert chosen == dict(zip(ROLES, expected, strict=True))
 
 
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
-        ("int8", "no variant int8 of c2f; it has fused, fp16"),
-        ("coarse=int3", "no variant int3 of coarse; it has fused, fp16, int8"),
+        ("int8", "no variant int8 of c2f; it has fused, fp16, fp32"),
+        ("coarse=int3", "no variant int3 of coarse; it has fused, fp16, int8, fp32"),
         (
             "loud=fp16",
             "loud: the run has no such model; name one of encoder, codec-encoder, codec,",
@@ -74,22 +71,19 @@ def test_what_is_not_named_gets_overviews_choice(wish, expected):
 )
 def test_what_the_run_does_not_have_is_refused(wish, said):
     with pytest.raises(InputError, match=r"^recipe") as error:
-        chosen_for(find_target("cpu"), results(), Path("none"), wish, Reporter(), is_default=False)
+        chosen_for(find_target("cpu"), results(), DECISION, wish, fastest=False)
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("wish", [None, "c2f=fp16"])
-def test_a_set_that_loses_tokens_is_told_unless_it_was_wished_for(wish):
-    lossy = AccuracyReport(token_agreement=0.9887)
-    models = tuple(
-        replace(m, variants=tuple(replace(v, accuracy=lossy) for v in m.variants))
-        if m.name == "c2f"
-        else m
-        for m in results().models
-    )
-    heard = Heard(None)
-    run = replace(results(), models=models)
-    chosen = chosen_for(find_target("android"), run, Path("none"), wish, heard, is_default=False)
-    assert chosen["c2f"] == "fp16"
-    lost = "no variant of c2f that it takes keeps the tokens: fp16 has 98.87 %, below 99%"
-    assert heard.warnings == ([] if wish else [lost])
+def test_the_fastest_is_another_set_and_there_is_none_where_nothing_was_measured():
+    assert chosen_for(find_target("cpu"), results(), DECISION, None, fastest=True) == FAST
+    with pytest.raises(InputError, match=r"^android was not measured: .*; leave --fastest out$"):
+        chosen_for(find_target("android"), results(), DECISION, None, fastest=True)
+
+
+def test_a_run_without_a_decision_says_what_to_do():
+    with pytest.raises(InputError, match=r"an earlier version made it.*run it again: vampbench"):
+        chosen_for(find_target("cpu"), results(), {}, None, fastest=False)
+    assert set(chosen_for(find_target("cpu"), results(), {}, "fp16", fastest=False)) == set(ROLES)
+    with pytest.raises(InputError, match=r"what android-npu takes.*npu-a16w8"):
+        chosen_for(find_target("android-npu"), results(), DECISION, None, fastest=False)

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optimize.recipes import find_recipe
+from optimize.recipes import ALL_RECIPES
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import check_free, write_bundle
 from profiles.place import cpu
@@ -18,16 +18,17 @@ from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.decide import decision_of, unheld_lines
 from vampbench.work.chosen import chosen_for
 from vampbench.work.job import Job, run_job
 from vampbench.work.parts import left_out, part_in_ort_format, parts_of
-from vampnet_models.chain.builtin import builtin_models
+from vampnet_models.chain.builtin import builtin_decision, builtin_models
 from vampnet_models.errors import InputError, PromiseMissed, reason_in
 from vampnet_models.onnxfile.artifact import find_models, load_model, sha256_of
 from vampnet_models.progress import Reporter
 from vampnet_models.records.generic import read
 from vampnet_models.records.manifest import Manifest
-from vampnet_models.records.results import Results
+from vampnet_models.records.results import Decided, Decision, GradeName, Results
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.text import megabytes
 
@@ -35,6 +36,7 @@ TAKING_ORT = tuple(target.name for target in TARGETS if target.takes_ort)
 """The targets that take files in ORT format."""
 
 _DEFAULT_ROUNDS = 5
+_NO_BOUNDS = (None,) * 5
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Bundle:
         manifest: what it holds and promises; the contents of its manifest.json.
         manifest_sha256: of manifest.json: what tells a user that it is the maker's.
         results: of the run that it was packed from.
+        chosen_by: who chose what is packed, in words.
         warnings: what to beware of, a line each; none by default.
     """
 
@@ -53,6 +56,7 @@ class Bundle:
     manifest: Manifest = field(repr=False)
     manifest_sha256: str
     results: Results = field(repr=False)
+    chosen_by: str
     warnings: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
@@ -61,6 +65,7 @@ class Bundle:
 
         lines = (
             *(f"{m.file}: {m.recipe}, {megabytes(m.bytes)}" for m in self.manifest.models),
+            f"chosen: {self.chosen_by}",
             f"SHA-256 of its manifest: {self.manifest_sha256}",
         )
         return text_of(f"For {self.manifest.target}: {self.output}", lines, self.warnings)
@@ -73,16 +78,22 @@ def bundle(
     output: str | Path,
     *,
     recipe: str | None = None,
+    fastest: bool = False,
+    grade: GradeName | None = None,
+    min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
     ort: bool = False,
     progress: Listener = None,
 ) -> Bundle:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
-    `run` is a folder that `run` or `tune` wrote; without one, the built-in models are built and
-    measured in the target's default recipes. Packed is what `recipe` says (`coarse=fp16,codec=fp16`
-    or one recipe for all), else what `tune` chose, else what `overview` advises for the target;
-    where that loses tokens or leaves a model out, a warning says so.
-    `ort` ships files in ORT format.
+    `run` is a folder that `run` or `tune` wrote. Packed is what `recipe` says
+    (`coarse=fp16,codec=fp32` or one recipe for all), else what `decide` answers for the target, to
+    the same bounds: the smallest set, or with `fastest` the fastest one. Where nothing holds the
+    grade, a warning says so. Without a run, the built-in models are built and measured in the set
+    that was decided for them when the package was made. `ort` ships files in ORT format.
 
     Raises InputError where `output` is there already, the run has no such set, or its files have
     changed; PromiseMissed where a model answers worse than was promised.
@@ -90,11 +101,19 @@ def bundle(
     heard, out, place = Heard(progress), Path(output), find_target(target)
     if ort and not place.takes_ort:
         raise InputError(f"ORT format: not for {place.name}; it is for {', '.join(TAKING_ORT)}")
+    own = (grade, min_agreement, min_sampled, max_cost, max_cost_db)
     check_free(out)
     with scratch_folder() as scratch:
-        root = _default_run(place, scratch, heard) if run is None else Path(run)
-        results = read_results(root)
-        chosen = chosen_for(place, results, root, recipe, heard, is_default=run is None)
+        if run is None:
+            decided = _decided_for_reference(own)
+            root, results = _reference_run(place, decided, scratch, heard)
+            decision, when = decided.decision, f"for the reference models, {decided.created}"
+        else:
+            root = Path(run)
+            results = read_results(root)
+            decision = decision_of(results, *own)
+            when = "by the run" if own == _NO_BOUNDS else "to these bounds"
+        chosen = chosen_for(place, results, decision, recipe, fastest=fastest)
         folder = root if root.is_dir() else root.parent
         parts = parts_of(results, folder, chosen, place, scratch, heard)
         if ort:
@@ -105,6 +124,13 @@ def bundle(
         )
     if (stopped := not_ended(results)) is not None:
         heard.warn(f"{root}: {stopped}")
+    chosen_by = "as asked"
+    if recipe is None:
+        answer = decision[place.name]
+        which = "the fastest" if fastest else "the smallest that is no slower, as far as measured"
+        chosen_by = f"{which}: {answer.grade}, decided {when}"
+        for line in unheld_lines({place.name: answer}):
+            heard.warn(line)
     for line in left_out(results, {model.name for model in manifest.models}):
         heard.warn(line)
     for part in parts:
@@ -120,7 +146,7 @@ def bundle(
     if meant != made_on:
         heard.warn(f"golden answers and promises are of {made_on}: {meant} was not exercised")
     digest = sha256_of((out / selfcheck.MANIFEST,))
-    return Bundle(out, manifest, digest, results, tuple(heard.warnings))
+    return Bundle(out, manifest, digest, results, chosen_by, tuple(heard.warnings))
 
 
 @typed
@@ -167,16 +193,29 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
     return read(selfcheck.Report, values, f"{folder}: the self-check", "check it again")
 
 
-def _default_run(target: Target, scratch: Path, reporter: Reporter) -> Path:
-    """The built-in models in the target's default recipes, built, verified and measured."""
-    models = builtin_models(scratch)
+def _reference_run(
+    target: Target, decided: Decided, scratch: Path, reporter: Reporter
+) -> tuple[Path, Results]:
+    """The built-in models in what was decided for the target, built, verified and measured."""
+    decision = decided.decision.get(target.name, Decision(""))
+    sets = [each for each in (decision.smallest, decision.fastest) if each is not None]
+    wanted = {recipe for each in sets for recipe in each.parts.values()}
     job = Job(
-        models=tuple(find_models(models)),
+        models=tuple(find_models(builtin_models(scratch))),
         out=scratch / "run",
         command=f"vampbench bundle --target {target.name}",
-        recipes=tuple(find_recipe(name).name for name in reversed(target.default_recipes)),
+        recipes=tuple(recipe.name for recipe in ALL_RECIPES if recipe.name in wanted),
         targets=(cpu(),),
         rounds=_DEFAULT_ROUNDS,
     )
-    run_job(job, reporter)
-    return job.out
+    return job.out, run_job(job, reporter)
+
+
+def _decided_for_reference(own: tuple[object, ...]) -> Decided:
+    """What was decided for the built-in models. Raises InputError where bounds ask for another."""
+    if own != _NO_BOUNDS:
+        raise InputError(
+            "bounds and no run: what ships of the built-in models is decided; make a run to decide "
+            "anew (vampbench demo)"
+        )
+    return builtin_decision()

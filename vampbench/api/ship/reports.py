@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from profiles.overview import (
     Issue,
-    Recommendation,
     import_figures,
     known_issues,
-    recommendations,
     storage_by_use,
 )
 from profiles.report.comparison import write_comparison
@@ -18,11 +16,12 @@ from profiles.report.render import render_report
 from profiles.report.views.changes import Changes
 from profiles.report.views.read import load_results, read_results, results_path
 from vampbench.api.bounds import typed
+from vampbench.api.ship.decide import decision_of
 from vampnet_models.cache import Json
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import check_output, write_text
 from vampnet_models.records.generic import as_json
-from vampnet_models.records.results import Lengths, Results
+from vampnet_models.records.results import Decision, GradeName, Lengths, Results
 
 _UNKNOWN = Lengths(None, None, None, None)
 
@@ -34,14 +33,14 @@ class Overview:
     results: all that the run found.
     lengths: by model, which lengths it takes.
     storage: (use, recipe, bytes): the codec alone and the whole chain.
-    recommendations: what to ship on each target, and why.
+    decision: what to ship on each target, and why; empty where an earlier version made the run.
     issues: known issues of earlier exports, and their state here; of other exporters' models alone.
     """
 
     results: Results
     lengths: dict[str, Lengths]
     storage: tuple[tuple[str, str, int], ...]
-    recommendations: tuple[Recommendation, ...]
+    decision: dict[str, Decision]
     issues: tuple[Issue, ...]
 
     def as_json(self) -> Json:
@@ -49,16 +48,25 @@ class Overview:
         return {
             "lengths": as_json(self.lengths),
             "storage": [{"use": u, "recipe": r, "bytes": b} for u, r, b in self.storage],
-            "recommendations": [asdict(each) for each in self.recommendations],
+            "decision": as_json(self.decision),
             "imported": import_figures(self.results.imported),
         }
 
 
 @typed
-def overview(run: str | Path) -> Overview:
+def overview(
+    run: str | Path,
+    *,
+    grade: GradeName | None = None,
+    min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
+) -> Overview:
     """Summarise what `run` or `tune` wrote: its results.json alone is read, no model is opened.
 
-    Raises InputError where there is none, or it tells of nothing.
+    The bounds are `decide`'s. Raises InputError where there is no run, where it tells of nothing,
+    and for bounds that contradict each other.
     """
     results = read_results(Path(run))
     lengths = {model.name: model.lengths or _UNKNOWN for model in results.models}
@@ -66,7 +74,7 @@ def overview(run: str | Path) -> Overview:
         results=results,
         lengths=lengths,
         storage=tuple(storage_by_use(results)),
-        recommendations=tuple(recommendations(results)),
+        decision=decision_of(results, grade, min_agreement, min_sampled, max_cost, max_cost_db),
         issues=tuple(known_issues(results, lengths, results.imported)),
     )
 

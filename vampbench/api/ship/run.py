@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES, RECIPES
-from optimize.truth.status import Bounds
 from profiles.targets.order import check_cores, parse_targets, profilers
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.asked import as_criterion
 from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.cluster import on_cluster
 from vampbench.work.job import Job, run_job
 from vampbench.work.results import missed_of
 from vampnet_models.errors import InputError
-from vampnet_models.records.results import Results
+from vampnet_models.records.results import GradeName, Results
 from vampnet_models.text import a_type
 
 MAIN_RECIPES = tuple(recipe.name for recipe in RECIPES)
@@ -71,6 +71,7 @@ def run(
     min_sampled: float | None = None,
     max_cost: float | None = None,
     max_cost_db: float | None = None,
+    grade: GradeName | None = None,
     threads: int = 0,
     rounds: int = 20,
     operators: bool = False,
@@ -88,18 +89,19 @@ def run(
     times once more what an earlier run timed; `scheduler`, dask://HOST:PORT, sends the work to a
     Dask cluster. `command` is what the record says was called.
 
+    What is decided (`results.decision`, by target) holds `grade`, `harmless` by default, or bounds
+    in its place, which are those of `verify`: least token agreement and sampled agreement (shares),
+    most cost of the transformers (nats per token) and of the codec (dB log-mel).
+
     An interrupted run goes on where it stopped when it is called again; what is done is kept. What
-    fails or misses one of the bounds, which are those of `verify`, stands in `missed`: nothing is
+    fails or misses one of the bounds stands in `missed`: nothing is
     raised for it. Raises InputError when nothing can be done: no readable model, no usable data, an
     `output` that cannot be written.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     if time_again and scheduler is not None:
         raise InputError("timing again: not with a scheduler; leave one of them out")
-    check_within("min_agreement", min_agreement, 0, 1)
-    check_within("min_sampled", min_sampled, 0, 1)
-    check_within("max_cost", max_cost, 0)
-    check_within("max_cost_db", max_cost_db, 0)
+    criterion = as_criterion(grade, min_agreement, min_sampled, max_cost, max_cost_db)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
     chosen = parse_targets(targets)
@@ -115,7 +117,7 @@ def run(
         source=source,
         recipes=names,
         targets=chosen,
-        bounds=Bounds(min_agreement, min_sampled, max_cost, max_cost_db),
+        criterion=criterion,
         threads=threads,
         rounds=rounds,
         operators=operators,

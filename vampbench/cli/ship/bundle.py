@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import click
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import TELEMETRY
 from profiles.full_size import is_far_smaller
-from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.api.ship import bundle as packing
 from vampbench.cli import options
@@ -19,36 +17,30 @@ from vampbench.cli.console import Console
 from vampnet_models.records.generic import MANIFEST, versioned
 from vampnet_models.records.manifest import BundledModel
 from vampnet_models.records.profiles import Delivered
+from vampnet_models.records.results import GradeName
 from vampnet_models.text import megabytes, percent
 
 
-def _default_lines(targets: Sequence[Target]) -> str:
-    """A line of the help for each target: recipes of the transformers and of the codec."""
-    rows = [(t.name, ", ".join(t.default_recipes), t.runs_on) for t in targets]
-    widths = [max(len(row[column]) for row in rows) + 2 for column in (0, 1)]
-    return "\n".join(f"  {n:<{widths[0]}}{r:<{widths[1]}}{runs}" for n, r, runs in rows)
-
-
-_DEFAULTS = f"""\b
-Default recipes, without RUN_DIR (of the transformers, of the codec), and what runs them:
-{_default_lines(TARGETS)}
-"""
-
-
-@click.command(epilog=_DEFAULTS)
+@click.command()
 @click.argument("run_dir", required=False, type=options.PATH)
 @click.option(
     "--target",
     "target_name",
     type=click.Choice([target.name for target in TARGETS]),
     required=True,
-    help="Where it will run; see below.",
+    help="Where it will run.",
 )
+@click.option(
+    "--fastest",
+    is_flag=True,
+    help="Pack the fastest set in place of the smallest that is no slower than FP32.",
+)
+@options.decided_by
 @click.option(
     "--recipe",
     metavar="MODEL=RECIPE,...",
-    help="Pack these in place of overview's choice; `codec` is encoder and decoder, and one recipe "
-    "alone is for every model.",
+    help="Pack these in place of what was decided; `codec` is encoder and decoder, `fp32` the "
+    "source, and one recipe alone is for every model.",
 )
 @click.option(
     "--ort",
@@ -62,6 +54,12 @@ Default recipes, without RUN_DIR (of the transformers, of the codec), and what r
 def bundle(
     run_dir: Path | None,
     target_name: str,
+    fastest: bool,
+    grade: GradeName | None,
+    min_agreement: float | None,
+    min_sampled: float | None,
+    max_cost: float | None,
+    max_cost_db: float | None,
     recipe: str | None,
     as_ort: bool,
     out: Path,
@@ -69,12 +67,13 @@ def bundle(
 ) -> None:
     """Make the folder that ships: chosen models, promises, golden answers, a check of itself.
 
-    RUN_DIR is what `vampbench run` or `tune` wrote. Of a run, the set is packed that `overview`
-    chose: it keeps the tokens. --recipe packs another. On a machine with Python, onnxruntime and
-    numpy, `python selfcheck.py` checks it.
+    RUN_DIR is what `vampbench run` or `tune` wrote. The set is packed that it decided on for the
+    target, which `overview` shows: the smallest that is no slower than FP32. --fastest, a grade, a
+    bound or --recipe packs another. On a machine with Python, onnxruntime and numpy,
+    `python selfcheck.py` checks it.
 
-    Without RUN_DIR the built-in models are built and measured in the target's default recipes;
-    with INT8 that set is faster, and loses some tokens.
+    Without RUN_DIR the built-in models are built and measured in the set that was decided for them
+    when this package was made.
 
     \b
     Examples:
@@ -84,7 +83,20 @@ def bundle(
       python out/android/selfcheck.py
     """
     console = Console(as_json=as_json)
-    found = packing.bundle(run_dir, target_name, out, recipe=recipe, ort=as_ort, progress=console)
+    found = packing.bundle(
+        run_dir,
+        target_name,
+        out,
+        recipe=recipe,
+        fastest=fastest,
+        grade=grade,
+        min_agreement=min_agreement,
+        min_sampled=min_sampled,
+        max_cost=max_cost,
+        max_cost_db=max_cost_db,
+        ort=as_ort,
+        progress=console,
+    )
     manifest, target = found.manifest, find_target(target_name)
     rows = [
         (
@@ -100,6 +112,7 @@ def bundle(
         f"Bundle for {target.name}", ("model", "recipe", "format", "size", "promise"), rows
     )
     console.say(f"{out}  {megabytes(sum(f.bytes for f in manifest.files))}")
+    console.say(f"  chosen     {found.chosen_by}")
     if target.stores:
         small = any(is_far_smaller(m.role, m.source_bytes, m.family) for m in found.results.models)
         console.say(_packaging(manifest.packaging, limits=not small))

@@ -11,12 +11,12 @@ import click
 
 from calibration.feeds.source import Source, source_at
 from optimize.recipes import ALL_RECIPES
-from profiles.overview import recommendations
-from profiles.sets import chains_of, counted
+from profiles.sets import counted
 from profiles.targets.order import profiled_words
 from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampbench.cli.ship.answer import tell_answer
 from vampbench.cli.ship.summary import (
     COLUMNS,
     NOISY,
@@ -27,11 +27,8 @@ from vampbench.cli.ship.summary import (
 )
 from vampbench.cli.tables import filled
 from vampnet_models.records.generic import RESULTS, versioned
-from vampnet_models.records.results import Model, Results, SetOfParts
+from vampnet_models.records.results import GradeName, Model, Results
 from vampnet_models.text import megabytes, percent
-
-_CHOICE = "overview's choice for"
-_ADVISED = ("cpu", "android")
 
 _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_RECIPES)
 
@@ -48,10 +45,7 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
     metavar="NAMES",
     help=f"Comma-separated; also {', '.join(_OTHER_NAMES)}.",
 )
-@options.min_agreement
-@options.min_sampled
-@options.max_cost
-@options.max_cost_db
+@options.decided_by
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
@@ -76,6 +70,7 @@ def run(
     evaluation_audio: Path | None,
     targets: str,
     recipes: str,
+    grade: GradeName | None,
     min_agreement: float | None,
     min_sampled: float | None,
     max_cost: float | None,
@@ -108,6 +103,7 @@ def run(
         data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz),
         recipes=recipes,
         targets=targets,
+        grade=grade,
         min_agreement=min_agreement,
         min_sampled=min_sampled,
         max_cost=max_cost,
@@ -189,22 +185,19 @@ def _tell(found: running.RunResult, console: Console) -> int:
         console.warn(f"skipped: {skipped.reason}")
     console.say(f"results  {found.results_path}")
     console.say(f"report   {found.report_path}")
+    if results.decision:
+        tell_answer(console, results.models, results.decision)
+        console.say(f"why: vampbench overview {shlex.quote(str(found.output))}")
     console.json(versioned(results, RESULTS))
     return 0 if found.ok else 1
 
 
 def _totals(results: Results) -> list[tuple[str, ...]]:
-    """Each recipe and set, and what `overview` advises: size, worst token agreement, CPU time."""
+    """Each recipe and set: size, worst token agreement, CPU time."""
     before, models = results.source_bytes, counted(results.models)
-    advised = [each for each in recommendations(results) if each.target in _ADVISED]
-    sets = [
-        SetOfParts(f"{_CHOICE} {each.target}", {m.role: each.parts[m.name] for m in models})
-        for each in advised
-        if len(each.parts) == len(models)
-    ]
     music = {
         c.name: f"{NOISY if c.noisy else ''}{c.s_per_10s_of_music:.2f} s"
-        for c in (*results.chains, *chains_of(results.models, sets))
+        for c in results.chains
         if c.target == "cpu"
     }
     rows: list[tuple[str, ...]] = [
@@ -218,7 +211,6 @@ def _totals(results: Results) -> list[tuple[str, ...]]:
         (s.name, s.bytes or 0, {m.name: s.parts[m.role] for m in models if m.role in s.parts})
         for s in results.sets
     ]
-    named += [(f"{_CHOICE} {each.target}", each.bytes, each.parts) for each in advised]
     return rows + [
         (
             name,

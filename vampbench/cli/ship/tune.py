@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from calibration.feeds.source import source_at
+from profiles.report.views.read import read_results
 from vampbench.api.ship import tune as tuning
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampbench.cli.ship.answer import tell_answer
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
 from vampnet_models.records.accuracy import FreeRun, FreeRunning
@@ -134,6 +136,9 @@ def tune(
     )
     _tell(found.tuning, console)
     console.say(f"tuned     {found.tuning_path}: the sets, and why each block got what it got")
+    if found.ok:
+        results = read_results(found.output)
+        tell_answer(console, results.models, results.decision)
     console.json(versioned(found.tuning, TUNING))
     return 0 if found.ok else 1
 

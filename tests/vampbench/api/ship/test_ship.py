@@ -92,7 +92,8 @@ def test_a_run_that_was_stopped_says_what_it_has_not_come_to(
 
 def test_what_a_run_says_and_ships(made: RunResult, tmp_path: Path) -> None:
     found = overview(made.output)
-    assert [each.target for each in found.recommendations] and found.lengths["m"].accepts
+    assert found.decision == made.results.decision == vb.decide(made.output) != {}
+    assert found.lengths["m"].accepts
     assert write_report(made.output, tmp_path / "r.html").read_text(encoding="utf-8")
     page, changes = compare_runs(made.output, made.output, tmp_path / "c.html")
     assert page.is_file() and [row.recipe for row in changes.rows] == ["int8-weights"]

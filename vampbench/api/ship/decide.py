@@ -1,0 +1,71 @@
+"""The one answer of a run: which set to ship where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from profiles.report.views.read import read_results, undecided
+from vampbench.api.bounds import typed
+from vampnet_models.errors import InputError
+from vampnet_models.records.results import Decision, GradeName, Results
+
+
+@typed
+def decide(
+    run: str | Path,
+    *,
+    grade: GradeName | None = None,
+    min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
+) -> dict[str, Decision]:
+    """Say for each target what to ship of a run: the smallest set, the fastest one, and why.
+
+    `run` is what `run` or `tune` wrote. Without bounds the answer is the one that stands in its
+    results.json; with a grade or bounds, as `run` takes them, it is found anew and kept nowhere.
+    The smallest set is no slower than FP32; of a target that was not measured it is the smallest.
+
+    Raises InputError where there is no run, where one of an earlier version decided nothing, and
+    for bounds that contradict each other.
+    """
+    results = read_results(Path(run))
+    found = decision_of(results, grade, min_agreement, min_sampled, max_cost, max_cost_db)
+    if not found and (why := undecided(results)) is not None:
+        raise InputError(f"{run}: {why}")
+    return found
+
+
+def decision_of(
+    results: Results,
+    grade: GradeName | None,
+    min_agreement: float | None,
+    min_sampled: float | None,
+    max_cost: float | None,
+    max_cost_db: float | None,
+) -> dict[str, Decision]:
+    """The same of results that were read; empty where they say nothing.
+
+    Raises InputError for bounds that contradict each other.
+    """
+    if (grade, min_agreement, min_sampled, max_cost, max_cost_db) == (None,) * 5:
+        return results.decision
+    # Nothing of the search or of the truth is loaded where the answer stands in the results.
+    from optimize.decide import decide as decided
+    from vampbench.api.ship.asked import as_criterion
+
+    return decided(results, as_criterion(grade, min_agreement, min_sampled, max_cost, max_cost_db))
+
+
+def unheld_lines(decision: Mapping[str, Decision]) -> list[str]:
+    """A line for every grade that nothing of some models reaches, with the targets."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for target, each in decision.items():
+        if each.unheld:
+            found.setdefault((each.grade, each.unheld), []).append(target)
+    return [
+        f"nothing of {', '.join(models)} is shown to hold {grade} ({', '.join(targets)}): "
+        "FP16 is there instead, or FP32"
+        for (grade, models), targets in found.items()
+    ]

@@ -1,0 +1,77 @@
+"""The one answer, as commands tell it: what to ship on each target, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vampbench.api.ship.decide import unheld_lines
+from vampbench.cli.console import Console
+from vampbench.cli.ship.summary import NOISY, of_bytes
+from vampbench.cli.tables import NOTHING
+from vampnet_models.records.results import NOT_CLAIMED, DecidedSet, Decision, Model
+from vampnet_models.text import megabytes
+
+
+def tell_answer(
+    console: Console, models: Sequence[Model], decision: Mapping[str, Decision]
+) -> None:
+    """The sets of every target; the fastest one where it is another than the smallest.
+
+    A grade that nothing reaches is a warning.
+    """
+    sets = [
+        (named, found)
+        for target, each in decision.items()
+        for named, found in _sets(target, each)
+        if found is not None
+    ]
+    names = list(dict.fromkeys(name for _, found in sets for name in found.parts))
+    before = {m.name: m.source_bytes or 0 for m in models}
+    rows = [
+        (
+            named,
+            *(found.parts.get(name, NOTHING) for name in names),
+            megabytes(found.bytes),
+            of_bytes(found.bytes, sum(before[name] for name in found.parts)),
+            time_told(found),
+        )
+        for named, found in sets
+    ]
+    for line in unheld_lines(decision):
+        console.warn(line)
+    grades = ", ".join(dict.fromkeys(each.grade for each in decision.values()))
+    columns = ("target", *names, "size", "of FP32", "x FP32's time")
+    console.table(f"What to ship: {grades}", columns, rows)
+
+
+def tell_reasons(console: Console, decision: Mapping[str, Decision]) -> None:
+    """Why these sets, and what was passed over: each once, with the targets that it is about."""
+    said: dict[str, list[str]] = {}
+    over: dict[tuple[str, str, str], list[str]] = {}
+    for target, each in decision.items():
+        for reason in each.reasons:
+            said.setdefault(reason, []).append(target)
+        for other in each.passed_over:
+            over.setdefault((other.model, other.recipe, other.reason), []).append(target)
+    rows = [(text, ", ".join(targets)) for text, targets in said.items()]
+    console.table("Why", ("reason", "for"), rows)
+    if over:
+        columns = ("model", "recipe", "why not", "for")
+        console.table("Passed over", columns, [(*k, ", ".join(t)) for k, t in over.items()])
+    for lead, text in zip(("not claimed:", ""), NOT_CLAIMED, strict=True):
+        console.say(f"{lead:<12} {text}")
+
+
+def time_told(found: DecidedSet) -> str:
+    """A set's time as a multiple of FP32's, with its upper end."""
+    if found.time_ratio is None:
+        return NOTHING
+    high = "" if found.time_ratio_high is None else f" (to {found.time_ratio_high:.2f})"
+    return f"{NOISY if found.noisy else ''}{found.time_ratio:.2f}{high}"
+
+
+def _sets(target: str, decision: Decision) -> list[tuple[str, DecidedSet | None]]:
+    smallest, fastest = decision.smallest, decision.fastest
+    if fastest is None or smallest is None or fastest.parts == smallest.parts:
+        return [(target, smallest)]
+    return [(target, smallest), (f"{target}, fastest", fastest)]
