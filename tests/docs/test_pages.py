@@ -35,7 +35,7 @@ COMPARED_ELSEWHERE = ("docs/results/reliability.md", "docs/history.md")
 
 FACTS = {
     "docs/explanation/measures.md": [
-        *("95 %", "99 %", "100 %", "0 dB", "1 dB", "10 dB", "20 dB", "30 dB"),
+        *("95 %", "99 %", "100 %", "0 dB", "1 dB", "3 dB", "10 dB", "20 dB", "30 dB"),
     ],
     "docs/method.md": [
         *("95 %", "99 %", "0.05 dB", "0.1 dB", "0.2 dB", "2 %", "3 dB", "30 dB"),
