@@ -34,7 +34,7 @@ from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
 _STATES = Path(__file__).parent / "states"
-_FINISHED = ("autoencoder.pth", "codec_frozen.pth", "coarse.pth", "c2f.pth")
+_FINISHED = ("scores.npz", "autoencoder.pth", "codec_frozen.pth", "coarse.pth", "c2f.pth")
 _STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export", "keep")
 # 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
 POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)

@@ -173,16 +173,20 @@ def read_scores() -> list[Work]:
 def cached_scores(path: Path) -> list[Work]:
     """`read_scores`, kept in one `.npz` file: parsing takes minutes."""
     if not path.exists():
+        made = read_scores()
         partial = path.with_suffix(".partial.npz")
-        arrays: dict[str, NDArray[Any]] = {}
-        for index, work in enumerate(read_scores()):
-            arrays[f"{index:05d}/notes"] = work.notes
-            arrays[f"{index:05d}/name"] = np.array([work.name, work.side])
-        np.savez_compressed(partial, allow_pickle=False, **arrays)
+        np.savez_compressed(
+            partial,
+            allow_pickle=False,
+            names=np.array([work.name for work in made]),
+            sides=np.array([work.side for work in made]),
+            lengths=np.array([len(work.notes) for work in made]),
+            # Column by column, which halves the file: a part's number recurs, its pitches do not.
+            notes=np.concatenate([work.notes for work in made]).T,
+        )
         partial.replace(path)
-    works: list[Work] = []
     with np.load(path) as stored:
-        for key in sorted(name for name in stored.files if name.endswith("/name")):
-            name, side = (str(text) for text in stored[key])
-            works.append(Work(name, side, stored[key.replace("/name", "/notes")]))  # type: ignore[arg-type]
-    return works
+        ends = np.cumsum(stored["lengths"])[:-1]
+        notes = np.split(np.ascontiguousarray(stored["notes"].T), ends)
+        rows = zip(stored["names"].tolist(), stored["sides"].tolist(), notes, strict=True)
+        return [Work(name, side, each) for name, side, each in rows]
