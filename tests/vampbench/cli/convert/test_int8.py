@@ -53,7 +53,7 @@ def test_each_observer_makes_another_variant(vampbench, coarse_alone, recordings
     assert made["percentile"] == pytest.approx(1)
     assert 0.5 < made["mse"] < 0.9999 and 0.3 < made["entropy"] < 1.001
     coverage = record["calibration"]["coverage"]
-    assert coverage["n_feeds"] == sum(coverage["classes"].values()) == 32
+    assert coverage["n_feeds"] == sum(coverage["classes"].values()) == 56
     assert len(coverage["lengths"]) == 3 and coverage["mask_ratios"][9] >= 2
     assert set(coverage["prompts"]) == {"everything", "periodic", "inpainting", "upper-codebooks"}
 
