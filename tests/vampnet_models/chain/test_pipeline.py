@@ -62,6 +62,26 @@ def test_fine_windows_are_padded_and_cut_back(chain):
     assert (seen[1].codes[0, :, 27:] == 0).all()
 
 
+@pytest.mark.parametrize("stage", ["coarse", "c2f"])
+def test_a_window_draws_by_its_place_in_the_song(chain, stage):
+    """The same music twice becomes two variations: the seed is one, the frames are others."""
+    generate, frames, n = {
+        "coarse": (pipeline.generate_coarse, VAMPNET.coarse_window_frames, 4),
+        "c2f": (pipeline.generate_fine, VAMPNET.c2f_window_frames, 14),
+    }[stage]
+    once = np.random.default_rng(0).integers(0, 1024, (1, n, frames))
+    twice = np.concatenate([once, once], axis=2)
+    options = tokens.SamplingOptions(steps=1, temperature=1000, seed=5)
+
+    def generated(codes):
+        mask = tokens.full_mask(codes.shape)
+        return generate(getattr(chain, stage), codes, mask, options)[:, -4:]
+
+    found = generated(twice)
+    np.testing.assert_array_equal(found[:, :, :frames], generated(once))
+    assert (found[:, :, :frames] == found[:, :, frames:]).mean() < 0.2
+
+
 def test_fully_masked_frames_decode_to_silence(chain):
     codes = np.zeros((1, 14, 4), np.int64)
     codes[:, :, 2] = VAMPNET.mask_token
