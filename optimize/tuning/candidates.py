@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.feeds.chain_inputs import ChainInputs
+from calibration.feeds.evidence import Evidence
 from calibration.feeds.feedset import FeedSet, save_feed
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import profile_feed
+from calibration.feeds.model_evidence import evidence_of
 from calibration.feeds.model_feeds import LARGE_BYTES, SEARCH, feeds_key, feeds_of, side_feeds
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
@@ -57,6 +59,7 @@ class TunedModel:
         calibration: what it is calibrated on.
         search: other feeds of the calibration audio: what a search may look at.
         evaluation: feeds of held-out data, for the verdict alone.
+        evidence: what costs are measured on, of the same data.
         truth: what the float32 model answers to the feeds of the search.
         calibrated: ranges and moments, measured once for all mixtures.
         blocks: the nodes that get one precision together, by the block's name.
@@ -71,6 +74,7 @@ class TunedModel:
     calibration: FeedSet
     search: FeedSet
     evaluation: FeedSet
+    evidence: Evidence
     truth: Truth
     calibrated: Calibrated
     blocks: Blocks
@@ -105,6 +109,7 @@ def candidates_of(
         lambda: feeds_of(artifact, inputs, threads, reporter),
         reporter,
     )
+    evidence = evidence_of(artifact, inputs, evaluation)
     for warning in calibration.warnings:
         reporter.warn(f"{artifact.name}: {warning}")
     reporter.reach()
@@ -129,7 +134,7 @@ def candidates_of(
         near = trials.near_bound(effects, goal)
     proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)
     tuned = TunedModel(
-        artifact, calibration, search, evaluation, truth, calibrated, blocks, effects
+        artifact, calibration, search, evaluation, evidence, truth, calibrated, blocks, effects
     )
     add_candidates(tuned, [*proposed, *near], RECIPES, cache, goal, reporter)
     if not tuned.candidates:
@@ -170,7 +175,9 @@ def add_candidates(
     reference = measured_on(tuned.profiles[REFERENCE], goal.target.name)
     for name, path in built.items():
         reporter.reach()
-        accuracy = accuracy_of(tuned, path, tuned.search, lambda: tuned.truth, cache, reporter)
+        accuracy = accuracy_of(
+            tuned, path, tuned.search.sha256, lambda: tuned.truth, cache, reporter
+        )
         timed = measured_on(profiles[name], goal.target.name)
         ratio = None if timed is None else timed.ratio_to_reference
         if accuracy.nonfinite or ratio is None or reference is None:
@@ -224,14 +231,14 @@ def _built(
 def accuracy_of(
     tuned: TunedModel,
     path: Path,
-    feeds: FeedSet,
+    judged_on: str,
     truth: Callable[[], Truth],
     cache: Path,
     reporter: Reporter,
 ) -> AccuracyReport:
-    """The comparison of a built candidate on some feeds, remembered."""
+    """The comparison of a built candidate, remembered by the hash `judged_on` of its feeds."""
     variant = open_artifact(path)
-    key = key_of(tuned.artifact.sha256, variant.sha256, feeds.sha256, WAY_OF_JUDGING)
+    key = key_of(tuned.artifact.sha256, variant.sha256, judged_on, WAY_OF_JUDGING)
     name = tuned.artifact.name
 
     def measure() -> AccuracyReport:

@@ -104,10 +104,12 @@ class HeldOut:
                         tuned.evaluation.feeds,
                         update,
                         sources=tuned.evaluation.sources,
+                        evidence=tuned.evidence,
                     )
             return self._truths[candidate.model]
 
-        return accuracy_of(tuned, path, tuned.evaluation, truth, self._cache, self._reporter)
+        judged_on = key_of(tuned.evaluation.sha256, tuned.evidence.sha256)
+        return accuracy_of(tuned, path, judged_on, truth, self._cache, self._reporter)
 
     def free_running(self, candidate: Candidate) -> FreeRunning | None:
         """Transformers left to themselves from the same prompts and seeds, and the floor's run."""
