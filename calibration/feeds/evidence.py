@@ -163,7 +163,9 @@ def pieces(lengths: Sequence[int], most_frames: int) -> list[list[range]]:
     Each clip is cut evenly into parts, and a piece is the middle of a part, of at most
     `most_frames`. Parts are so short that there are 24 of them or more, where the audio has them.
     """
-    part = max(_SHORTEST_FRAMES, min(_LONGEST_FRAMES, sum(lengths) // _ENOUGH))
+    parts = range(_LONGEST_FRAMES, _SHORTEST_FRAMES, -1)
+    enough = (part for part in parts if sum(max(1, n // part) for n in lengths) >= _ENOUGH)
+    part = next(enough, _SHORTEST_FRAMES)
     found = []
     for length in lengths:
         n = max(1, length // part)

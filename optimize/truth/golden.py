@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.truth.accuracy import Truth
+from optimize.truth.costs import CostTruth
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds
@@ -67,4 +68,5 @@ def load_golden(path: Path, reference: Artifact) -> Truth:
             f"{reference.path.name} has {reference.sha256[:12]}"
         )
     feeds, answers, floor = (tuple(parts[part]) for part in _PARTS)
-    return Truth(reference, feeds, strata, answers, floor, steps, sources)
+    costs = CostTruth(note="no cost: golden vectors hold no recordings")
+    return Truth(reference, feeds, strata, answers, floor, steps, sources, costs)

@@ -208,6 +208,16 @@ def test_results_that_are_none(vampbench, tmp_path):
             "error: Invalid value for '--min-agreement': 2.0 is not in the range 0<=x<=1; "
             "see `vampbench tune --help`",
         ),
+        (
+            ("verify", "a", "b", "--max-cost", "-0.01"),
+            "error: Invalid value for '--max-cost': -0.01 is not in the range x>=0; "
+            "see `vampbench verify --help`",
+        ),
+        (
+            ("run", "models", "--max-cost-db", "nan", "-o", "x"),
+            "error: Invalid value for '--max-cost-db': nan is no finite number; "
+            "see `vampbench run --help`",
+        ),
     ],
 )
 def test_an_option_error_is_one_line(vampbench, arguments, said):

@@ -30,6 +30,8 @@ def test_few_clips_are_cut_into_pieces_enough_and_many_are_not() -> None:
     few = pieces([230] * 8, 115)
     assert [len(clip) for clip in few] == [3] * 8
     assert few[0] == [range(0, 76), range(76, 153), range(153, 230)]
+    uneven = pieces([288] * 7 + [60] * 5, 43)
+    assert sum(map(len, uneven)) >= 24
     many = pieces([288] * 40, 115)
     assert [len(clip) for clip in many] == [1] * 40
     assert many[0] == [range(86, 201)]

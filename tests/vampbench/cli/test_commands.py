@@ -70,6 +70,9 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     assert missed.code == 1
     assert missed.result["status"] == "missed"
     assert missed.answer["errors"] == [f"{small}: missed: {missed.result['reason']}"]
+    unsure = vampbench(*command, "--max-cost-db", "50")
+    assert (unsure.code, unsure.result["status"]) == (1, "missed")
+    assert "cannot tell: " in unsure.result["reason"]
 
 
 def test_verify_tells_sampled_agreement_and_where_it_cannot(vampbench, tiny, recordings):
@@ -92,7 +95,10 @@ def test_verify_writes_golden_vectors_and_judges_by_them(vampbench, tiny, record
     first = vampbench(*command, "--audio", recordings, "--write-golden", golden)
     again = vampbench(*command, "--golden", golden)
     assert (first.code, again.code) == (0, 0)
-    assert again.result["accuracy"] == first.result["accuracy"]
+    judged, again_judged = first.result["accuracy"], again.result["accuracy"]
+    assert again_judged["notes"] == ["no cost: golden vectors hold no recordings"]
+    costs = {name: None for name in judged if name.startswith("cost_")}
+    assert again_judged == judged | costs | {"notes": again_judged["notes"]}
     both = vampbench(*command, "--golden", golden, "--audio", recordings)
     assert both.code == 2
     assert "leave out audio" in both.stderr

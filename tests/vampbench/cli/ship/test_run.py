@@ -107,6 +107,11 @@ def test_accuracy_is_of_the_role(out):
         accuracy = model["variants"][1]["accuracy"]
         assert {"token_agreement", "floor", "per_codebook", "n_positions"} <= accuracy.keys()
         assert accuracy["n_positions"] > 0
+        transforms = role in ("coarse", "c2f")
+        cost = accuracy["cost_nats" if transforms else "cost_log_mel_db"]
+        assert accuracy["cost_log_mel_db" if transforms else "cost_nats"] is None
+        assert cost["low"] <= cost["high"] and abs(cost["floor"]) < 0.05
+        assert cost["n"] > 1000 and cost["per_recording"]
         if role == "codec-decoder":
             assert accuracy["token_agreement"] is None
             assert accuracy["si_sdr_db"] > 10
