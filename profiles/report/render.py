@@ -49,7 +49,7 @@ def render_report(results: Results, folder: Path) -> str:
         "report.html.jinja",
         run=results,
         marks=[marks[name] for name in recipes_of(results)],
-        verdict=verdict_of(results, choices),
+        verdict=verdict_of(results),
         vampnet=is_whole_vampnet(results),
         shown=_shown(results),
         choice_table=choice_table(results, choices, marks),

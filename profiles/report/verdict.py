@@ -5,31 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from profiles.full_size import full_size_bytes, full_size_total_bytes, is_whole_vampnet
-from profiles.report.views.choices import (
-    GOAL_BYTES,
-    GOAL_TEXT,
-    SMALLER_SHARE,
-    Choice,
-    closest,
-    counted,
-    fastest,
-    headline,
-    is_small,
-    smallest,
-    source_bytes,
+from profiles.report.views.choices import GOAL_BYTES, GOAL_TEXT, is_small, source_bytes
+from profiles.report.views.decided import (
+    first_decision,
+    full_size_of,
+    parts_text,
+    sets_by_targets,
+    size_text,
+    time_text,
 )
-from profiles.report.views.read import not_ended
+from profiles.report.views.read import not_ended, undecided
 from profiles.report.views.target_lines import target_line
-from profiles.report.views.units import (
-    agreement_text,
-    bytes_text,
-    db_text,
-    percent_text,
-    plural,
-    ratio_text,
-)
+from profiles.report.views.units import bytes_text, plural
 from profiles.targets.order import profilers
-from vampnet_models.records.results import UNKNOWN_RATE, UNKNOWN_ROLE, Model, Results
+from vampnet_models.records.results import (
+    NOT_CLAIMED,
+    UNKNOWN_RATE,
+    UNKNOWN_ROLE,
+    DecidedSet,
+    Decision,
+    Model,
+    Results,
+)
 from vampnet_models.spec import CHAIN_ROLES
 
 
@@ -54,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Headline, the models' families, summary, cautions, answers, and a sentence per target."""
+    """Headline, families, summary, cautions, answers, a sentence per target, reasons."""
 
     headline: str
     families: tuple[str, ...]
@@ -62,81 +59,82 @@ class Verdict:
     notices: tuple[Notice, ...]
     tiles: tuple[Tile, ...]
     targets: tuple[tuple[str, str, str], ...]
+    reasons: tuple[str, ...]
 
 
-def verdict_of(run: Results, choices: tuple[Choice, ...]) -> Verdict:
-    """Judge the run: total before, what the best choices weigh and keep."""
-    total, least = source_bytes(run), headline(choices)
+def verdict_of(run: Results) -> Verdict:
+    """What came in, and what the run decided to ship: nothing is chosen here."""
+    total, decided = source_bytes(run), first_decision(run)
     if not run.models:
         title, summary = "No model in this run", "The results list no model."
     elif total is None:
         title = "The sizes were not recorded"
         summary = "Without them there is no before and after; the tables show what is there."
-    elif least is None:
-        title = f"{bytes_text(total)} in FP32, no recipe served all of it"
-        summary = (
-            "No recipe and no set served every model as asked; the reasons stand in the tables "
-            "below."
-        )
+    elif decided is None:
+        title = f"{bytes_text(total)} in FP32, nothing decided"
+        summary = undecided(run) or "Nothing was decided."
     else:
-        title = f"{bytes_text(total)} in FP32, {_size(least.bytes)} {_rank(least, choices)}"
-        summary = _summary(run, least)
+        target, decision, found = decided
+        noisy = " (noisy times)" if found.noisy else ""
+        title = f"{bytes_text(total)} in FP32, {bytes_text(found.bytes)} to ship on {target}{noisy}"
+        summary = _summary(run, target, decision, found)
     return Verdict(
         headline=title,
         families=tuple(dict.fromkeys(m.family.described for m in run.models if m.family)),
         summary=summary,
-        notices=tuple(_notices(run, choices)),
-        tiles=tuple(_tiles(choices)),
+        notices=tuple(_notices(run)),
+        tiles=tuple(_tiles(run)),
         targets=tuple(target_line(run, each.name) for each in profilers()),
+        reasons=() if decided is None else _reasons(*decided[:2]),
     )
 
 
-def _rank(shown: Choice, choices: tuple[Choice, ...]) -> str:
-    """A smaller set that loses most tokens is no headline, and is not kept quiet about."""
-    return "at the smallest" if shown == smallest(choices) else f"in {shown.name}"
-
-
-def _summary(run: Results, least: Choice) -> str:
-    share = least.share
-    kept = ""
-    if least.worst_agreement is not None:
-        kind = "of the beats" if all(m.is_beats for m in run.models) else "token agreement"
-        kept = (
-            f", with {agreement_text(least.worst_agreement)} {kind} in its worst model "
-            f"({least.worst_model})"
-        )
-    if least.si_sdr_db is not None:
-        kept += f" and {db_text(least.si_sdr_db)} SI-SDR in the decoder"
-    of = "" if share is None else f", {percent_text(share)} of the source"
+def _summary(run: Results, target: str, decision: Decision, found: DecidedSet) -> str:
+    time = time_text(found)
+    what = "the smallest set that is no slower than FP32" if time else "the smallest set"
     return (
-        f"{_together(len(counted(run)))}: {least.name} takes "
-        f"{_size(least.bytes)}{of}{kept}.{_goal_sentence(run, least)}"
+        f"{_together(len(found.parts))}, on {target}: {parts_text(found)}. That is {what}, "
+        f"{decision.grade}: {size_text(run, found)}{time and f', {time}'}."
+        f"{_goal_sentence(run, found)}"
     )
+
+
+def _reasons(target: str, decision: Decision) -> tuple[str, ...]:
+    over = (f"not {each.model} {each.recipe}: {each.reason}" for each in decision.passed_over)
+    claimed = f"not claimed: {'; '.join(NOT_CLAIMED)}"
+    return (*(f"{target}: {each}" for each in decision.reasons), *over, claimed)
 
 
 def _together(n: int) -> str:
     return "The one model" if n == 1 else f"All {plural(n, 'model')} together"
 
 
-def _goal_sentence(run: Results, least: Choice) -> str:
+def _goal_sentence(run: Results, found: DecidedSet) -> str:
     if not is_whole_vampnet(run):
         return ""
     if any(is_small(m) for m in run.models):
-        if least.full_size_bytes is None:
+        at_full_size = full_size_of(run, found)
+        if at_full_size is None:
             return f" The {GOAL_TEXT} goal is about the full-size models."
-        side = "under" if least.full_size_bytes <= GOAL_BYTES else "over"
+        side = "under" if at_full_size <= GOAL_BYTES else "over"
         return (
             f" The {GOAL_TEXT} goal is about the full-size models: written in the same recipes, "
-            f"with seeded weights, they take {bytes_text(least.full_size_bytes)}, {side} it."
+            f"with seeded weights, they take {bytes_text(at_full_size)}, {side} it."
         )
-    gap = (least.bytes or 0.0) - GOAL_BYTES
+    gap = found.bytes - GOAL_BYTES
     return f" That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
 
 
-def _notices(run: Results, choices: tuple[Choice, ...]) -> list[Notice]:
+def _notices(run: Results) -> list[Notice]:
     made: list[Notice] = []
     if (stopped := not_ended(run)) is not None:
         made.append(Notice("alarm", "A part of a run", stopped))
+    if run.models and (why := undecided(run)) is not None:
+        made.append(Notice("alarm", "No decision", why))
+    unheld = {name: None for each in run.decision.values() for name in each.unheld}
+    if unheld:
+        text = f"of {', '.join(unheld)} nothing is shown to hold it: FP16 is there, or FP32"
+        made.append(Notice("alarm", "A grade that nothing reaches", text))
     seeded = [m.name for m in run.models if m.weights == "seeded"]
     if seeded:
         made.append(
@@ -201,45 +199,22 @@ def _small_text(small: list[Model]) -> str:
     )
 
 
-def _tiles(choices: tuple[Choice, ...]) -> list[Tile]:
+def _tiles(run: Results) -> list[Tile]:
     made = []
-    if (least := smallest(choices)) is not None:
-        made.append(Tile("Smallest", least.name, _size(least.bytes), _kept(least)))
-    if (near := closest(choices)) is not None:
-        figure = agreement_text(near.worst_agreement or 0.0)
-        made.append(
-            Tile(
-                f"Closest in {percent_text(SMALLER_SHARE)} of the size or less",
-                near.name,
-                figure,
-                (f"lowest agreement, {near.worst_model}", *_cost(near)),
-            )
-        )
-    if (quick := fastest(choices)) is not None:
-        figure = ratio_text(quick.cpu_ratio or 0.0)
-        noise = ("noisy: the machine was busy",) if quick.noisy else ()
-        span = quick.cpu_interval
-        between = f" ({span[0]:.2f}\u2013{span[1]:.2f})" if span else ""
-        lines = (f"the FP32 time{between}, one call of each model", *_kept(quick)[-1:], *noise)
-        made.append(Tile("Fastest on this CPU", quick.name, figure, lines))
-    elif any(c.cpu_ratio is not None for c in choices):
-        lines = ("no recipe or set for all models is faster here beyond the noise",)
-        made.append(Tile("Fastest on this CPU", "FP32 source", ratio_text(1.0), lines))
+    for target, each in run.decision.items():
+        small, fast = each.smallest, each.fastest
+        if small is not None and small.time_ratio is not None:
+            made.append(_tile(run, f"To ship on {target}: the smallest that is no slower", small))
+        if fast is not None and (small is None or fast.parts != small.parts):
+            made.append(_tile(run, f"Fastest on {target}", fast))
+    for targets, found in sets_by_targets(run):
+        made.append(_tile(run, f"To ship on {targets}: the smallest, not measured there", found))
     return made
 
 
-def _kept(choice: Choice) -> tuple[str, ...]:
-    lines: tuple[str, ...] = ()
-    if choice.share is not None:
-        lines += (f"{percent_text(choice.share)} of the source",)
-    if choice.worst_agreement is not None:
-        lines += (f"agreement {agreement_text(choice.worst_agreement)} ({choice.worst_model})",)
-    return lines
-
-
-def _cost(choice: Choice) -> tuple[str, ...]:
-    share = "" if choice.share is None else f", {percent_text(choice.share)} of the source"
-    return (f"{_size(choice.bytes)}{share}",)
+def _tile(run: Results, question: str, found: DecidedSet) -> Tile:
+    lines = tuple(filter(None, (size_text(run, found), time_text(found))))
+    return Tile(question, parts_text(found), bytes_text(found.bytes), lines)
 
 
 def _size(value: float | None) -> str:

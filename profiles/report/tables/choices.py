@@ -93,9 +93,10 @@ def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float
 
 
 def _span(choice: Choice) -> tuple[str, ...]:
+    noisy = ("noisy",) if choice.noisy else ()
     if choice.cpu_interval is None:
-        return ()
-    return (f"{choice.cpu_interval[0]:.2f}\u2013{choice.cpu_interval[1]:.2f}",)
+        return noisy
+    return (f"{choice.cpu_interval[0]:.2f}\u2013{choice.cpu_interval[1]:.2f}", *noisy)
 
 
 def _music(run: Results, name: str) -> tuple[Cell, ...]:
@@ -103,8 +104,11 @@ def _music(run: Results, name: str) -> tuple[Cell, ...]:
     found = [c for c in run.chains if c.target == "cpu"]
     if not found:
         return ()
-    seconds = next((c.s_per_10s_of_music for c in found if c.name == name), None)
-    return (measured(seconds, seconds_text),)
+    chain = next((c for c in found if c.name == name), None)
+    if chain is None:
+        return (measured(None, seconds_text),)
+    noisy = ("noisy",) if chain.noisy else ()
+    return (measured(chain.s_per_10s_of_music, seconds_text, noisy),)
 
 
 def _goal(run: Results, size: float | None, full_size: int | None) -> tuple[Cell, ...]:

@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.full_size import full_size_bytes, is_far_smaller, is_whole_vampnet
-from profiles.measure.stats import SAME_RUN_MARGIN, summed_ratio
+from profiles.measure.stats import summed_ratio
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
 
 GOAL_BYTES = 1.8e9
 GOAL_TEXT = "1.8\u00a0GB"
 """What the original project set out to reach for all four full-size models together."""
-
-
-SMALLER_SHARE = 0.9
-"""Of the source's bytes: a choice that takes more is not smaller enough to be named for it."""
-
-_HEADLINE = 0.9
-"""Token agreement of the worst model below which no size is worth a headline."""
 
 
 @dataclass(frozen=True)
@@ -104,49 +97,6 @@ def choices_of(run: Results) -> tuple[Choice, ...]:
             parts = f"{next(iter(s.parts.values()))} for every model"
         made.append(_choice(run, s.name, "set", parts, recipes, s.bytes))
     return tuple(made)
-
-
-def smallest(choices: Sequence[Choice]) -> Choice | None:
-    """The smallest complete choice that missed no promise."""
-    return min(_eligible(choices), key=lambda c: c.bytes or 0.0, default=None)
-
-
-def headline(choices: Sequence[Choice]) -> Choice | None:
-    """The smallest of those with enough token agreement to be shown off, if there is one.
-
-    Without one, the smallest of all: its agreement is told with it.
-    """
-    worth = [c for c in choices if c.worst_agreement is None or c.worst_agreement >= _HEADLINE]
-    return smallest(worth) or smallest(choices)
-
-
-def fastest(choices: Sequence[Choice]) -> Choice | None:
-    """The complete choice with the least measured CPU time, one call of each model.
-
-    None where nothing beats the source by more than two runs of one model differ, with its
-    whole interval where the samples give one.
-    """
-    timed = [
-        c
-        for c in _eligible(choices)
-        if c.cpu_ratio is not None
-        and max(c.cpu_ratio, *(c.cpu_interval or ())) < 1 - SAME_RUN_MARGIN
-    ]
-    return min(timed, key=lambda c: c.cpu_ratio or 0.0, default=None)
-
-
-def closest(choices: Sequence[Choice]) -> Choice | None:
-    """Of the complete choices at most 90 % of the source, the one that keeps most tokens."""
-    smaller = [
-        c
-        for c in _eligible(choices)
-        if c.worst_agreement is not None and c.share is not None and c.share <= SMALLER_SHARE
-    ]
-    return max(smaller, key=lambda c: (c.worst_agreement or 0.0, -(c.bytes or 0.0)), default=None)
-
-
-def _eligible(choices: Sequence[Choice]) -> list[Choice]:
-    return [c for c in choices if c.complete and not c.missed]
 
 
 def _choice(

@@ -106,6 +106,32 @@ def example_results() -> Results:
             "warnings": ["only 41 s of evaluation audio"],
         },
         "audio": [],
+        "decision": _decision(models),
+    }
+
+
+def _decision(models: list[Results]) -> Results:
+    """As a run writes it: one set on the CPU, a smaller one where nothing was measured."""
+    small = dict.fromkeys([m["name"] for m in models], "int8-dynamic") | {"codec_encoder": "fp16"}
+    least = small | {"c2f": "int8-weights"}
+
+    def whole(parts: dict[str, str], **times: object) -> Results:
+        sizes = [
+            v["bytes"] for m in models for v in m["variants"] if v["recipe"] == parts[m["name"]]
+        ]
+        return {"parts": parts, "bytes": sum(sizes), **times}
+
+    over = {"model": "coarse", "recipe": "int4-weights", "reason": "may cost 0.02 nats per token"}
+    return {
+        "cpu": {
+            "grade": "harmless",
+            "smallest": whole(small, time_ratio=0.52, time_ratio_high=0.58),
+            "fastest": whole(small, time_ratio=0.52, time_ratio_high=0.58),
+            "reasons": ["coarse int8-dynamic: no cost above 0.003 nats per token found"],
+            "passed_over": [over],
+        },
+        "android": {"grade": "harmless", "smallest": whole(least)},
+        "ios": {"grade": "harmless", "smallest": whole(least)},
     }
 
 

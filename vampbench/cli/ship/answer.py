@@ -32,7 +32,7 @@ def tell_answer(
             named,
             *(found.parts.get(name, NOTHING) for name in names),
             megabytes(found.bytes),
-            of_bytes(found.bytes, sum(before[name] for name in found.parts)),
+            of_bytes(found.bytes, sum(before.get(name, 0) for name in found.parts)),
             time_told(found),
         )
         for named, found in sets
