@@ -20,6 +20,7 @@ DECISION = DOCS.parent / "vampnet_models" / "reference" / DECISION_NAME
 RUNS = ("demo", "recordings", "full-size")
 RECORDS = {
     **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune", "notes")},
+    "decision": DECISION,
     "accuracy": BENCH / "accuracy.json",
     "accuracy-full": BENCH / "accuracy_full.json",
     "tune-full": BENCH / "tune_full_size.json",

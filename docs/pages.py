@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.accuracy.table import full_size_tools, small_tools
 from bench.latency.results import table as latency_table
-from docs import notes, sentences
+from docs import decided, notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses
 from docs.kept import DOCS
@@ -32,6 +32,8 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "precisions": precisions(full, real),
         "uses": uses(full, real),
         "full-size-cost": full_size_cost(full),
+        "decision": decided.sentence(runs["decision"]),
+        "decided": decided.table(runs["decision"]),
         "demo": demo(runs["demo"]),
         "recordings": recordings(real, runs["demo"]),
         "codebooks": codebooks(real),

@@ -40,7 +40,7 @@ def tell_answer(
     for line in unheld_lines(decision):
         console.warn(line)
     grades = ", ".join(dict.fromkeys(each.grade for each in decision.values()))
-    columns = ("target", *names, "size", "of FP32", "x FP32's time")
+    columns = ("target", *names, "size", "of FP32", "x FP32")
     console.table(f"What to ship: {grades}", columns, rows)
 
 
