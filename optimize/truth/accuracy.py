@@ -121,8 +121,8 @@ def reference_truth(
 
 
 def _floor(reference: Artifact, own: Feeds, again: Feeds) -> Feeds:
-    """The floor's answer; of rows of logits only how far they agree, which is far smaller."""
-    if "logits" not in again or "logits" not in own:
+    """The floor's answer; of a transformer's logits only how far they agree, far smaller."""
+    if reference.role not in (Role.COARSE, Role.C2F) or "logits" not in again:
         return again
     sampled = sampled_agreement(own["logits"], again["logits"], _sampling(reference))
     return {"tokens": again["tokens"], "sampled": sampled}
