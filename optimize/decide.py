@@ -73,6 +73,8 @@ def _decision(results: Results, target: Target, criterion: Criterion) -> Decisio
     open_to = {name: _open(each, measured) for name, each in options.items()}
     smallest = _smallest(open_to, measured)
     fastest = {n: _fastest(each) for n, each in open_to.items()} if measured else None
+    if fastest is not None and not _gains(fastest):
+        fastest = smallest
     unheld = tuple(n for n, each in open_to.items() if not any(o.holds for o in each[1:]))
     return Decision(
         grade=criterion.name,
@@ -147,6 +149,11 @@ def _fastest(open_to: Sequence[Option]) -> Option:
     return min(equals, key=lambda each: each.bytes)
 
 
+def _gains(parts: _Parts) -> bool:
+    """Whether any part is shown to be faster than FP32: else the smallest set is as fast."""
+    return any(each.time is not None and each.time.is_faster for each in parts.values())
+
+
 def _set(parts: _Parts, measured: bool) -> DecidedSet:
     recipes = {name: option.recipe for name, option in parts.items()}
     total = sum(option.bytes for option in parts.values())
@@ -184,7 +191,7 @@ def _reasons(
     made += [f"{name} {recipe}: {text}" for (name, recipe), text in judged.items()]
     if fastest is None:
         made.append("not measured there: the smallest")
-    elif not any(o.time is not None and o.time.is_faster for o in fastest.values()):
+    elif not _gains(fastest):
         made.append("nothing is shown to be faster than FP32")
     noisy = dict.fromkeys(n for n, o in chosen if o.time is not None and not o.time.sure)
     if noisy:

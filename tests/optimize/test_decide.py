@@ -160,6 +160,15 @@ def test_noisy_gains_pay_for_nothing(coarse: Model, decoder: Model) -> None:
     assert (smallest(quiet).noisy, smallest(loud).noisy) == (False, True)
 
 
+def test_where_nothing_is_shown_to_be_faster_both_sets_are_one() -> None:
+    one = model("coarse", variant("coarse", "int8-dynamic", 26, 0.004, (0.3, 1.03), noisy=True))
+    other = model("c2f", variant("c2f", "fp16", 50, 0.004, (0.99, 1.0)))
+    found = decide(Results(models=(one, other)))["cpu"]
+    assert found.smallest == found.fastest
+    assert found.smallest is not None and found.smallest.parts["coarse"] == "int8-dynamic"
+    assert "nothing is shown to be faster than FP32" in found.reasons
+
+
 def test_of_equally_fast_ones_the_smallest_is_the_fastest() -> None:
     one = model(
         "coarse",
