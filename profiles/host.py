@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -63,6 +64,21 @@ def describe_host() -> Host:
         os=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         versions=_versions(),
+    )
+
+
+_IN_INTEGERS = ("int8-static", "int8-dynamic")
+"""How recipes begin whose products are of integers."""
+
+
+def saturation(recipes: Iterable[str], host: Host) -> str | None:
+    """A warning where figures of some of `recipes` hold for this kind of processor alone."""
+    found = [recipe for recipe in recipes if recipe.startswith(_IN_INTEGERS)]
+    if not found or not host.saturates:
+        return None
+    return (
+        f"{', '.join(found)}: this processor has no VNNI, and the runtime's 8-bit products "
+        "saturate: they lose more here than on processors that have it"
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from profiles import host
 from vampnet_models.records.generic import as_json
+from vampnet_models.records.host import Host
 
 
 def test_facts_are_json_and_name_no_machine():
@@ -63,3 +64,20 @@ def test_differences_name_the_fact():
     assert host.differences(mine, mine) == ()
     (line,) = host.differences(mine, replace(mine, cores=99))
     assert line.startswith("cores: 99 then")
+
+
+@pytest.mark.parametrize(
+    ("flags", "warns"),
+    [
+        (("avx2", "fma"), True),
+        (("avx2", "avx512f"), True),
+        (("avx2", "avx_vnni"), False),
+        (("avx2", "avx512f", "avx512_vnni"), False),
+        (("asimd", "asimddp"), False),
+    ],
+)
+def test_a_processor_without_vnni_is_told_where_products_are_of_integers(flags, warns):
+    found = host.saturation(["fp16", "int8-static", "int8-weights"], Host(flags=flags))
+    assert (found is not None) == warns
+    assert found is None or found.startswith("int8-static: this processor has no VNNI")
+    assert host.saturation(["fp16", "int8-weights", "int4-weights"], Host(flags=flags)) is None

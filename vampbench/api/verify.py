@@ -14,6 +14,7 @@ from optimize.truth.accuracy import Truth, compare, reference_truth
 from optimize.truth.golden import load_golden, save_golden
 from optimize.truth.status import Bounds, status_of, unbounded
 from optimize.variant import read_record, record_path
+from profiles.host import describe_host, saturation
 from vampbench.api.bounds import check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.interface import check_same_interface
@@ -171,6 +172,9 @@ def verify(
     if (why := unbounded(report, bounds)) is not None:
         heard.warn(f"{theirs.path}: {why}")
     runtime = _runtime(theirs, truth.feeds[0], heard)
+    recipe = None if runtime is None or runtime.record is None else runtime.record.recipe
+    if (why := saturation([recipe or ""], describe_host())) is not None:
+        heard.warn(why)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"
         reason = "; ".join(filter(None, (reason, runtime.missed)))

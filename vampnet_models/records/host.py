@@ -29,3 +29,8 @@ class Host:
     os: str | None = None
     python: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def saturates(self) -> bool:
+        """Whether sums of 8-bit products are cut to 16 bits: x86 with AVX2 and without VNNI."""
+        return "avx2" in self.flags and not {"avx_vnni", "avx512_vnni"} & set(self.flags)

@@ -72,6 +72,7 @@ def nested() -> ir.Model:
     return made
 
 
+@pytest.mark.exact_products
 @pytest.mark.parametrize("way", WAYS)
 def test_layers_share_their_weight(way: str) -> None:
     weights = {"w": normal(64, 64) / 8, "c": normal(64)}
@@ -84,6 +85,7 @@ def test_layers_share_their_weight(way: str) -> None:
     check(made)
 
 
+@pytest.mark.exact_products
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("condition", [True, False])
 def test_bodies_share_the_weight_of_the_main_graph_and_convert_their_own(
@@ -101,6 +103,7 @@ def test_bodies_share_the_weight_of_the_main_graph_and_convert_their_own(
     check(made)
 
 
+@pytest.mark.exact_products
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("text", [TIED, TIED_GEMM, TIED_AS_STORED])
 def test_a_table_and_the_product_it_is_tied_to_share_their_integers(text: str, way: str) -> None:
@@ -151,6 +154,7 @@ def test_a_tied_product_that_stays_float_is_not_stored_twice() -> None:
         np.testing.assert_allclose(values, expected[name], rtol=1e-5)
 
 
+@pytest.mark.exact_products
 def test_static_int8_shares_weights_too_and_takes_bodies_by_run_time_ranges(
     tmp_path: Path,
 ) -> None:
@@ -205,6 +209,7 @@ def test_gptq_rounds_a_shared_weight_by_the_inputs_of_all_its_readers(
     assert closer > snr_db(expected, run(plain, unseen)["y"]) - (0.5 if way == "static" else -1)
 
 
+@pytest.mark.exact_products
 def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -229,6 +234,7 @@ def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     assert snr_db(expected, run(made, feeds)["y"]) > 30
 
 
+@pytest.mark.exact_products
 def test_static_int8_takes_tables_where_asked_for() -> None:
     text = """(int64[n] ids) => (float[n, 64] y) {
      e = Gather<axis = 0>(table, ids) y = MatMul(e, w) }"""
@@ -243,6 +249,7 @@ def test_static_int8_takes_tables_where_asked_for() -> None:
     assert snr_db(expected, run(made, feeds)["y"]) > 30
 
 
+@pytest.mark.exact_products
 def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> None:
     text = """(float[b, 64, 5] x) => (float[b, 64, 5] y) {
      w = Cast<to = 1>(half) a = MatMul(w, x) y = MatMul(one, a) }"""
@@ -258,6 +265,7 @@ def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> N
         assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
 
 
+@pytest.mark.exact_products
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     text = "(float[b, 4, n, 64] x) => (float[b, 4, n, 32] y) { y = MatMul(x, w) }"
@@ -275,6 +283,7 @@ def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     check(made)
 
 
+@pytest.mark.exact_products
 def test_a_half_precision_table_that_stays_is_cast_as_before() -> None:
     text = """(int64[n] ids) => (float[n, 64] y) {
      t = Cast<to = 1>(stored) e = Gather<axis = 0>(t, ids) y = MatMul(e, w) }"""

@@ -1,5 +1,7 @@
 """Golden vectors: the same verdict without the reference, and no other model's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,8 @@ def test_the_verdict_is_the_same_from_the_file(small_models, tmp_path):
     expected = compare(truth, other)
     save_golden(truth, tmp_path / "golden.npz")
     found = compare(load_golden(tmp_path / "golden.npz", reference), other)
-    assert found == expected
+    assert found.notes == ("no cost: golden vectors hold no recordings",)
+    assert replace(found, notes=()) == expected
     assert found.token_agreement is not None
     assert found.token_agreement < 1
     assert found.sampled_agreement.n_clips == 2 and found.sampled_agreement.floor > 0.999

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES, RECIPES
+from profiles.host import describe_host, saturation
 from profiles.targets.order import check_cores, parse_targets, profilers
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
@@ -108,6 +109,8 @@ def run(
     if scheduler is None:
         check_cores(chosen)
     names = _recipes(recipes)
+    if scheduler is None and (why := saturation(names, describe_host())) is not None:
+        heard.warn(why)
     ahead = on_cluster(scheduler) if scheduler is not None else None
     paths, source = given_models(models, out, source, heard)
     job = Job(

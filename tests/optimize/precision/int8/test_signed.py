@@ -70,6 +70,7 @@ def test_products_of_any_range_have_their_zero_in_the_middle(top: float) -> None
     check(made)
 
 
+@pytest.mark.exact_products
 def test_products_take_signed_values_in_the_integer_kernel(tmp_path: Path) -> None:
     feeds, weights = {"x": np.abs(normal(2, 30, 64))}, {"w": normal(64, 64)}
     expected = run(model(PRODUCT, **weights), feeds)["y"]

@@ -133,10 +133,15 @@ def test_totals_and_sets_add_up(out):
     results = results_of(out)
     sizes = {(m["role"], v["recipe"]): v["bytes"] for m in results["models"] for v in m["variants"]}
     assert results["totals"] == {r: sum(sizes[role, r] for role in ROLES) for r in RECIPES}
-    assert "smallest" in [s["name"] for s in results["sets"]]
     for mixed in results["sets"]:
         assert mixed["parts"].keys() == set(ROLES)
         assert mixed["bytes"] == sum(sizes[part] for part in mixed["parts"].items())
+    named = {(m["name"], v["recipe"]): v["bytes"] for m in results["models"] for v in m["variants"]}
+    named |= {(m["name"], "fp32"): m["source_bytes"] for m in results["models"]}
+    assert {"cpu", "cuda", "android", "ios"} <= results["decision"].keys()
+    for decided in results["decision"].values():
+        smallest = decided["smallest"]
+        assert smallest["bytes"] == sum(named[part] for part in smallest["parts"].items())
 
 
 def test_the_report_stands_alone(out):

@@ -88,6 +88,6 @@ def test_a_budget_that_nothing_meets_shows_the_nearest(
     assert kept and "keeps the tokens, the smallest" in done.stderr
     assert not (tmp_path / "out" / "results.json").exists()
     assert json.loads((tmp_path / "out" / "tune.json").read_text())["chosen"] is None
-    assert tune("--max-latency", "0.6", "--min-agreement", "0.5").code == 0
+    assert tune("--max-latency", "50", "--min-agreement", "0.5").code == 0
     again = tune("--min-agreement", "0.9", "--max-bytes", "1kB")
     assert "still holds the models and the report of an earlier search" in again.stderr
