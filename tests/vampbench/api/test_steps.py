@@ -128,9 +128,12 @@ def test_feeds_of_ones_own_are_dicts_of_arrays(tmp_path: Path) -> None:
     made = vb.build(model, "int8-static", calibration=iter(feeds[:3]), output=out)
     assert made.record.calibration.n_feeds == 3
     found = vb.verify(model, made, feeds[3:])
-    assert found.ok and found.accuracy.per_output[0].worst_sample in (0, 1) and not found.warnings
+    assert found.ok and found.accuracy.per_output[0].worst_sample in (0, 1)
+    # Processors without VNNI get a warning of their own.
+    assert [each for each in found.warnings if "VNNI" not in each] == []
     for judging, which in ((feeds[:3], "all of it"), (feeds, "3 of 5 samples")):
-        (warning,) = vb.verify(model, made, judging).warnings
+        told = vb.verify(model, made, judging).warnings
+        (warning,) = (each for each in told if "VNNI" not in each)
         assert warning == f"feeds: calibrated made.onnx too, {which}; others judge it better"
     assert vb.verify(model, made, feeds[0]).accuracy.per_output[0].worst_sample == 0
     with pytest.raises(vb.InputError, match="holds z, which no model takes: m takes x"):

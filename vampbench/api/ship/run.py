@@ -109,8 +109,6 @@ def run(
     if scheduler is None:
         check_cores(chosen)
     names = _recipes(recipes)
-    if scheduler is None and (why := saturation(names, describe_host())) is not None:
-        heard.warn(why)
     ahead = on_cluster(scheduler) if scheduler is not None else None
     paths, source = given_models(models, out, source, heard)
     job = Job(
@@ -128,6 +126,8 @@ def run(
         time_again=time_again,
     )
     results = run_job(job, heard, ahead)
+    if scheduler is None and (why := saturation(names, describe_host())) is not None:
+        heard.warn(why)
     missed = (*missed_of(results), *heard.errors)
     return RunResult(out, results, missed, tuple(heard.warnings))
 
