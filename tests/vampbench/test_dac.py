@@ -100,7 +100,7 @@ def test_a_run_reports_both_models(codec, sounds, tmp_path, vampbench):
                 assert timed["audio_s"] == pytest.approx(2.0, abs=dac.HOPS[rate] / rate)
     shown = vampbench("overview", tmp_path / "out")
     assert shown.code == 0
-    assert re.search(r"(?m)^cpu +\S+ +\S+ +[\d.]+ MB$", shown.stdout)
+    assert re.search(r"(?m)^cpu +\S+ +\S+ +[\d.]+ MB", shown.stdout)
     listened = vampbench(
         "compare", sounds / "one.wav", "--run", tmp_path / "out", "-o", tmp_path / "heard", "--json"
     )
