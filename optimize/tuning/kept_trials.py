@@ -145,4 +145,5 @@ def _first(truth: Truth, count: int) -> Truth:
         steps=truth.steps[some],
         answers=truth.answers[some],
         floor=truth.floor[some],
+        sources=truth.sources[some],
     )
