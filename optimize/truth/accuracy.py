@@ -21,7 +21,7 @@ from optimize.truth.agreement import Comparison, kl_nats, shares_of
 from optimize.truth.answers import answers_of, logit_rows
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from optimize.truth.bootstrap import Part, figure_of
-from optimize.truth.costs import CostTruth, cost_truth, with_costs
+from optimize.truth.cost.truth import CostTruth, cost_truth, with_costs
 from optimize.truth.sampled import sampled_agreement, sampled_parts
 from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError

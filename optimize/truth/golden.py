@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from optimize.truth.accuracy import Truth
-from optimize.truth.costs import CostTruth
+from optimize.truth.cost.truth import CostTruth
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from calibration.feeds.evidence import Evidence
-from optimize.truth.cost_codec import SoundTruth, sound_truth, with_costs_of_sound
-from optimize.truth.cost_tokens import TokenTruth, cost_of_tokens, token_truth
+from optimize.truth.cost.codec import SoundTruth, sound_truth, with_costs_of_sound
+from optimize.truth.cost.tokens import TokenTruth, cost_of_tokens, token_truth
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calibration.feeds.evidence import MaskedCodes, Place
-from optimize.truth.cost_tokens import cost_of_tokens, token_truth
+from optimize.truth.cost.tokens import cost_of_tokens, token_truth
 from tests.optimize.truth.test_accuracy import disturbed
 from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.onnxfile.session import open_session
