@@ -27,8 +27,8 @@ from profiles.targets.order import profilers
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import write_text
 
-_MEASURED = frozenset({"created", "steps", "chains", "host", "command"})
-"""Keys of results.json that hold times, or where and when they were taken."""
+_MEASURED = frozenset({"created", "steps", "chains", "host", "command", "decision"})
+"""Keys of results.json that hold times, what was chosen by them, or where they were taken."""
 
 _TIMED_PROFILES = frozenset(each.name for each in profilers() if each.provider)
 
