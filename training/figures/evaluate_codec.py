@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 import numpy as np
 import torch
 
@@ -12,23 +10,9 @@ from training.data.audio import Audio
 from training.data.tokens import encode
 from training.figures.metrics import log_mel_distance_db, usage
 from training.figures.modulation import frame_buzz_db, level_slope
+from training.figures.records import CodecFigures
 from training.networks.codec import Codec
 from vampnet_models.chain.tokens import Codes
-
-
-class CodecFigures(TypedDict):
-    """Figures of one recording, by number of codebooks where they depend on it.
-
-    `level_slope` and `frame_buzz_db` (the recording's own beside it): see `modulation`."""
-
-    si_sdr_db: dict[str, float]
-    log_mel_db: dict[str, float]
-    level_slope: dict[str, float]
-    frame_buzz_db: dict[str, float]
-    own_frame_buzz_db: float
-    untrained_si_sdr_db: float
-    untrained_log_mel_db: float
-    silence_log_mel_db: float
 
 
 def reconstruct(codec: Codec, audio: Audio, codes: Codes) -> Audio:

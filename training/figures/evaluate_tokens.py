@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 from training.config import HOP_SAMPLES
 from training.data.audio import Audio
 from training.figures.masking import random_mask
+from training.figures.records import TokenFigures
 from training.networks.transformer import VampNet, masked
 from vampnet_models.chain.tokens import Codes
 
@@ -31,25 +31,6 @@ def audible(audio: Audio) -> NDArray[np.bool_]:
     padded = np.pad(audio, (0, -len(audio) % HOP_SAMPLES)).reshape(-1, HOP_SAMPLES)
     loud: NDArray[np.bool_] = np.sqrt(np.mean(padded.astype(np.float64) ** 2, 1)) > _AUDIBLE_RMS
     return loud
-
-
-class TokenFigures(TypedDict):
-    """Means over masked positions, every place of the schedule weighing the same.
-
-    `unigram_nats`: the cross-entropy of the training side's unigram; `own_entropy_nats`: the
-    entropy of these tracks' own unigram, a harder yardstick; gains are what the model is below.
-    `near_ties`: the share of positions whose two best logits are less than 0.1 nats apart."""
-
-    cross_entropy_nats: float
-    unigram_nats: float
-    own_entropy_nats: float
-    chance_nats: float
-    gain_nats: float
-    own_gain_nats: float
-    near_ties: float
-    accuracy: float
-    unigram_accuracy: float
-    positions: int
 
 
 def own_entropy_nats(tracks: list[tuple[Codes, NDArray[np.bool_]]], first: int, last: int) -> float:

@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the extra `train` is not installed")
-
-from training import evaluate
+from training.figures.aims import aims, missed
 
 SIDES = ("works", "brahms", "trumpet", "speech")
 
 
-def _result(
+def result(
     si_sdr_db: float = 9.0,
     log_mel_db: float = 2.9,
     share: float = 0.9,
@@ -33,10 +31,10 @@ def _result(
 
 
 def test_everything_reached_is_told_and_nothing_is_missed() -> None:
-    lines = evaluate.aims(_result())
+    lines = aims(result())
     assert len(lines) == 9
     assert all(line.startswith("reached") for line in lines)
-    assert evaluate.missed(_result()) == []
+    assert missed(result()) == []
 
 
 @pytest.mark.parametrize(
@@ -50,11 +48,11 @@ def test_everything_reached_is_told_and_nothing_is_missed() -> None:
     ],
 )
 def test_a_missed_aim_is_told_and_does_not_fail(change: dict[str, float], told: list[str]) -> None:
-    result = _result(**change)
-    missed = [line for line in evaluate.aims(result) if line.startswith("missed")]
-    assert len(missed) == len(told)
-    assert all(text in line for text, line in zip(told, missed, strict=True))
-    assert evaluate.missed(result) == []
+    figures = result(**change)
+    lines = [line for line in aims(figures) if line.startswith("missed")]
+    assert len(lines) == len(told)
+    assert all(text in line for text, line in zip(told, lines, strict=True))
+    assert missed(figures) == []
 
 
 @pytest.mark.parametrize(
@@ -66,4 +64,4 @@ def test_a_missed_aim_is_told_and_does_not_fail(change: dict[str, float], told: 
     ],
 )
 def test_a_missed_threshold_fails(change: dict[str, float], reason: str) -> None:
-    assert any(line.startswith(reason) for line in evaluate.missed(_result(**change)))
+    assert any(line.startswith(reason) for line in missed(result(**change)))
