@@ -242,7 +242,7 @@ def _unmeasured(what: str) -> Judgement:
 
 
 def _extent(found: Figure) -> str:
-    clips = plural(found.n_clips, "clip")
+    clips = plural(found.n_clips, "clip") if found.heard_s is None else f"{found.heard_s:.0f} s"
     return f"{clips} of {plural(len(found.per_recording), 'recording')}"
 
 

@@ -106,6 +106,7 @@ class Figure:
     floor: the measure of FP32 with one thread and no graph optimization.
     n: the positions, or samples of sound, that were compared.
     n_clips: of these recordings that they lie in.
+    heard_s: seconds of sound that they lie in; None where no rate tells it.
     per_recording, per_codebook, per_mask_ratio: the value of each by its name, its number from 0,
         and the end of its tenth.
     """
@@ -116,6 +117,7 @@ class Figure:
     floor: float | None = None
     n: int = 0
     n_clips: int = 0
+    heard_s: float | None = None
     per_recording: dict[str, float] = field(default_factory=dict)
     per_codebook: dict[str, float] = field(default_factory=dict)
     per_mask_ratio: dict[str, float] = field(default_factory=dict)

@@ -110,7 +110,9 @@ def _figure(
             if does_count
         ]
 
-    return figure_of(parts(found), parts(truth.floor))
+    figure = figure_of(parts(found), parts(truth.floor))
+    family = truth.spec.family
+    return figure if family is None else replace(figure, heard_s=figure.n / family.sample_rate_hz)
 
 
 def _measured(truth: SoundTruth, answers: Sequence[Feeds]) -> tuple[_Distances, ...]:

@@ -8,7 +8,7 @@ negative logarithms of what the variant and its reference give to the code that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,15 @@ def cost_of_tokens(
     final in each. Raises InputError as `token_truth` does.
     """
     found = tuple(_surprises(variant, truth.spec, truth.masked, progress=progress))
-    return figure_of(_parts(truth, found), _parts(truth, truth.floor), by_ratio=True)
+    figure = figure_of(_parts(truth, found), _parts(truth, truth.floor), by_ratio=True)
+    return replace(figure, heard_s=_heard_s(truth))
+
+
+def _heard_s(truth: TokenTruth) -> float | None:
+    """Seconds of the pieces, each once: a piece is masked in several ways."""
+    family = truth.spec.family
+    frames = {each.place: each.n_frames for each in truth.masked}
+    return None if family is None else sum(frames.values()) * family.frame_s
 
 
 def _surprises(

@@ -33,6 +33,10 @@ def test_the_sentence_is_computed_from_the_figures() -> None:
     found = judge("coarse", transformer(), HARM)
     assert found.verdict == "holds"
     assert found.text == "no cost above 0.003 nats per token found on 24 clips of 6 recordings"
+    heard = replace(figure(0.001, 0, 0.003), heard_s=83.6)
+    assert judge("coarse", transformer(cost_nats=heard), HARM).text == (
+        "no cost above 0.003 nats per token found on 84 s of 6 recordings"
+    )
     none = judge("c2f", transformer(cost_nats=figure(-0.002, -0.004, -0.0001)), HARM)
     assert none.text.startswith("no cost above 0 nats per token")
     sampled = judge("c2f", transformer(sampled_agreement=figure(0.995, 0.992, 0.997)), FAITH)

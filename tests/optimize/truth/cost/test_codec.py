@@ -79,6 +79,7 @@ def test_a_decoder_costs_how_much_farther_from_the_recording_it_sounds(decoder, 
     assert found.cost_si_sdr_db.value == pytest.approx(np.mean(costs["ratio"]), abs=1e-3)
     assert min(np.mean(each) for each in costs.values()) > 0
     assert found.cost_log_mel_db.n == 20 * 20 * HOP and found.cost_log_mel_db.can_tell
+    assert found.cost_log_mel_db.heard_s == pytest.approx(20 * 20 * HOP / 44_100)
     assert found.cost_log_mel_db.low < found.cost_log_mel_db.value < found.cost_log_mel_db.high
     assert abs(found.cost_log_mel_db.floor) < 1e-3
 

@@ -97,6 +97,13 @@ def test_what_stands_beneath_the_mask_is_not_shown_to_the_model(path, truth):
     )
 
 
+def test_a_piece_that_is_masked_twice_is_heard_once(path):
+    once = masked_codes(1, 2)
+    truth = token_truth(open_artifact(path), [*once, once[0]], floor_threads=1)
+    found = cost_of_tokens(truth, open_artifact(path))
+    assert found.heard_s == pytest.approx(2 * FRAMES * 768 / 44_100)
+
+
 def test_what_fills_a_window_up_is_not_counted(path):
     first = masked_codes()[0]
     widths = ((0, 0), (0, 0), (0, 9))
