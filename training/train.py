@@ -23,6 +23,7 @@ from training.data.held_out import excerpts
 from training.data.pool import Amounts, Pool, build_pool, cached_pool
 from training.data.scores import Work, cached_scores
 from training.data.tokens import TokenSet, as_set, cached_tokens, encode, fresh_tokens, pool_tokens
+from training.memory import keep_freed_memory
 from training.networks.codec import Codec
 from training.networks.quantizer_init import fit_quantizer
 from training.networks.snake import compile_snake
@@ -122,7 +123,8 @@ def _main() -> None:
     _copy_finished(options.start, work)
     torch.set_num_threads(options.threads)
     torch.manual_seed(config.SEED)
-    if {"codec", "decoder"} & set(options.stages):
+    keep_freed_memory()
+    if {"codec", "tokens", "decoder"} & set(options.stages):
         compile_snake()
 
     def works() -> list[Work]:

@@ -23,7 +23,7 @@ from vampnet_models.chain.tokens import Codes
 _KIND_WEIGHTS = {"renditions": 0.72, "arrangements": 0.14, "recordings": 0.08, "melodies": 0.06}
 # Seeds of what is rendered for the tokens alone: far from the pool's, so that none serves twice.
 TOKEN_SEED = 5_000_000
-FRESH_RENDITIONS, FRESH_ARRANGEMENTS = 450, 40
+FRESH_RENDITIONS, FRESH_ARRANGEMENTS = 320, 40
 
 
 def encode(codec: Codec, audio: Audio) -> Codes:
@@ -73,7 +73,7 @@ def pool_tokens(codec: Codec, pool: Pool) -> Iterator[tuple[str, Codes]]:
 
 
 def fresh_tokens(codec: Codec, works: list[Work], folder: Path) -> Iterator[tuple[str, Codes]]:
-    """The kind and the codes of tracks that are rendered for the tokens alone: 4 hours."""
+    """The kind and the codes of tracks that are rendered for the tokens alone: 3 hours."""
     for audio in renditions(works, "train", FRESH_RENDITIONS, TOKEN_SEED):
         yield "renditions", encode(codec, audio)
     loops = sounds(folder, held_out=False)
