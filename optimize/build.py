@@ -32,6 +32,7 @@ from optimize.interface import (
 )
 from optimize.origin import check_origin
 from optimize.precision.contract import Conversion, Evidence, Float32, Needs, Plan, traits_of
+from optimize.precision.exact import ask_for_exact_products
 from optimize.probe import probe
 from optimize.recipes import Recipe
 from optimize.surgery.stand_ins import restore
@@ -131,13 +132,14 @@ def build_variant(
 class _Made:
     """What became of a model: by rules before and after its precision, and by that.
 
-    `custom` are the operators of the optional library that it needs now.
+    `custom` are the operators of the optional library that it needs now, `saturates` the record's.
     """
 
     fusions: tuple[Fusion, Fusion]
     conversion: Conversion
     warnings: tuple[str, ...]
     custom: tuple[str, ...]
+    saturates: bool
 
 
 def _convert(
@@ -162,6 +164,7 @@ def _convert(
     _check_converted(recipe, conversion)
     restore(model)
     finish = finished(model, recipe.form.finish)
+    saturates = ask_for_exact_products(model)
     warnings += _expectations(model, recipe, finish, source.path)
     keep(model, interface, io=recipe.io)
     if source.spec.family is not None:
@@ -169,7 +172,7 @@ def _convert(
     conversion = replace(conversion, float_nodes=_as_finished(conversion.float_nodes, model.graph))
     custom = tuple(sorted({n.op_type for n in model.graph if n.domain == NATIVE_DOMAIN}))
     warnings += [*conversion.warnings, *conversion.not_as_named(recipe.name)]
-    return _Made((fusion, finish), conversion, tuple(warnings), custom)
+    return _Made((fusion, finish), conversion, tuple(warnings), custom, saturates)
 
 
 def _record(source: Artifact, recipe: Recipe, artifact: Artifact, made: _Made) -> VariantRecord:
@@ -195,6 +198,7 @@ def _record(source: Artifact, recipe: Recipe, artifact: Artifact, made: _Made) -
         mixed_nodes=made.conversion.mixed_nodes,
         warnings=warnings,
         custom_operators=made.custom,
+        saturates=made.saturates,
     )
 
 

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from vampnet_models.records.host import Host
+from vampnet_models.records.variant import VariantRecord
 
 _TELLING_FLAGS = (
     "avx2",
@@ -67,13 +68,9 @@ def describe_host() -> Host:
     )
 
 
-_IN_INTEGERS = ("int8-static", "int8-dynamic")
-"""How recipes begin whose products are of integers."""
-
-
-def saturation(recipes: Iterable[str], host: Host) -> str | None:
-    """A warning where figures of some of `recipes` hold for this kind of processor alone."""
-    found = [recipe for recipe in recipes if recipe.startswith(_IN_INTEGERS)]
+def saturation(records: Iterable[VariantRecord], host: Host) -> str | None:
+    """A warning where figures of some variants hold for this kind of processor alone."""
+    found = dict.fromkeys(f"{each.model} {each.recipe}" for each in records if each.saturates)
     if not found or not host.saturates:
         return None
     return (

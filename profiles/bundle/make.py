@@ -29,6 +29,7 @@ from vampnet_models.onnxfile.artifact import (
     staging_beside,
     written,
 )
+from vampnet_models.onnxfile.exact import is_exact
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import MANIFEST
@@ -195,6 +196,7 @@ def _telemetry_note(switch: TelemetrySwitch) -> str:
 def _entry(part: Part) -> BundledModel:
     first, *others = (_promised(part, output) for output in (part.output, *_others(part)))
     shipped = part.shipped
+    as_onnx = shipped is None or shipped.path is None
     return BundledModel(
         name=part.name,
         role=part.artifact.role.value,
@@ -208,10 +210,11 @@ def _entry(part: Part) -> BundledModel:
         audio_s=_audio_s(part),
         accuracy=part.accuracy,
         profile=part.profile,
-        format="onnx" if shipped is None or shipped.path is None else "ort",
+        format="onnx" if as_onnx else "ort",
         ort_bytes=None if shipped is None else shipped.bytes,
         ort_reason=None if shipped is None else shipped.reason,
         others=tuple(others),
+        exact_products=as_onnx and is_exact(part.artifact.path),
     )
 
 

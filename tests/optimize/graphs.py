@@ -22,6 +22,7 @@ from optimize.precision.contract import (
     RangeLike,
     Traits,
 )
+from optimize.precision.exact import ask_for_exact_products
 from optimize.surgery.graph import infer_shapes
 from optimize.surgery.stand_ins import restore
 from vampnet_models.onnxfile.operators import ONLY_IN_RUNTIME_OPS
@@ -106,6 +107,7 @@ def convert(
     plan = precision.plan(made.graph, traits)
     done = precision.apply(made, plan, Evidence(ranges, moments_of))
     restore(made)
+    ask_for_exact_products(made)
     return done
 
 

@@ -10,6 +10,7 @@ import pytest
 from profiles import host
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.host import Host
+from vampnet_models.records.variant import SourceFacts, VariantRecord
 
 
 def test_facts_are_json_and_name_no_machine():
@@ -76,8 +77,27 @@ def test_differences_name_the_fact():
         (("asimd", "asimddp"), False),
     ],
 )
-def test_a_processor_without_vnni_is_told_where_products_are_of_integers(flags, warns):
-    found = host.saturation(["fp16", "int8-static", "int8-weights"], Host(flags=flags))
+def test_a_processor_without_vnni_is_told_of_products_that_it_cuts(flags, warns):
+    records = [record("fp16"), record("int8-static", saturates=True)]
+    found = host.saturation(records, Host(flags=flags))
     assert (found is not None) == warns
-    assert found is None or found.startswith("int8-static: this processor has no VNNI")
-    assert host.saturation(["fp16", "int8-weights", "int4-weights"], Host(flags=flags)) is None
+    assert found is None or found.startswith("m.onnx int8-static: this processor has no VNNI")
+    assert host.saturation([record("int8-dynamic")], Host(flags=flags)) is None
+
+
+def record(recipe, saturates=False):
+    return VariantRecord(
+        recipe=recipe,
+        role="generic",
+        model="m.onnx",
+        bytes=1,
+        sha256="",
+        source=SourceFacts("m.onnx", 1, ""),
+        calibration=None,
+        versions={},
+        fusions={},
+        unmatched=(),
+        precision={},
+        float_nodes=(),
+        saturates=saturates,
+    )

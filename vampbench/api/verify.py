@@ -172,8 +172,8 @@ def verify(
     if (why := unbounded(report, bounds)) is not None:
         heard.warn(f"{theirs.path}: {why}")
     runtime = _runtime(theirs, truth.feeds[0], heard)
-    recipe = None if runtime is None or runtime.record is None else runtime.record.recipe
-    if (why := saturation([recipe or ""], describe_host())) is not None:
+    record = None if runtime is None else runtime.record
+    if record is not None and (why := saturation([record], describe_host())) is not None:
         heard.warn(why)
     if runtime is not None and runtime.missed is not None:
         status = "failed" if status == "failed" else "missed"
@@ -185,7 +185,7 @@ def verify(
         reason=reason,
         accuracy=report,
         runtime=None if runtime is None else runtime.facts,
-        record=None if runtime is None else runtime.record,
+        record=record,
         opened_instead={role: path for role, path in opened.items() if path is not None},
         warnings=tuple(heard.warnings),
     )

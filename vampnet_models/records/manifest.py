@@ -63,6 +63,8 @@ class BundledModel:
     ort_bytes: of its ORT-format file; None where none was made.
     ort_reason: why the .onnx file ships where ORT format was asked for.
     others: the other outputs that are judged, of a model that is no VampNet's; else none.
+    exact_products: open it with the session configuration entry `session.x64quantprecision` = 1:
+        without it, sums of 8-bit products are cut on x86 without VNNI.
     """
 
     name: str
@@ -81,6 +83,7 @@ class BundledModel:
     ort_bytes: int | None = None
     ort_reason: str | None = None
     others: tuple[PromisedOutput, ...] = ()
+    exact_products: bool = False
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ class VariantRecord:
     the rest, `float_nodes` none, each with its reason. `custom_operators` need a library;
     without it the model `portable`, beside this one, is opened. `runtime_checked` says whether the
     runtime's own optimized graph was read back; `runtime` is what it holds. `probe` is what came of
-    one feed through the source and the variant.
+    one feed through the source and the variant. `saturates` says whether the runtime cuts its sums
+    of 8-bit products on x86 without VNNI.
     """
 
     recipe: str
@@ -125,3 +126,4 @@ class VariantRecord:
     runtime_checked: bool = False
     runtime: RuntimeFacts | None = None
     probe: Probe | None = None
+    saturates: bool = False

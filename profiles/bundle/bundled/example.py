@@ -24,7 +24,9 @@ if not Path(made).absolute().parent.is_dir():
 here = Path(__file__).resolve().parent
 manifest, models = json.loads((here / "manifest.json").read_text(encoding="utf-8")), {}
 for m in manifest["models"]:
-    session = ort.InferenceSession(here / m["file"], providers=[manifest["provider"]])
+    options, exact = ort.SessionOptions(), "1" if m.get("exact_products") else "0"
+    options.add_session_config_entry("session.x64quantprecision", exact)  # x86 without VNNI
+    session = ort.InferenceSession(here / m["file"], options, providers=[manifest["provider"]])
     models[m["role"]] = session, m["output"]
 if not manifest["family"] or not {"codec-encoder", "codec-decoder"} <= models.keys():
     sys.exit("example.py: needs an encoder and a decoder of one codec; this bundle lacks them")

@@ -74,6 +74,7 @@ class Entry:
     """What is read of a model: its file, and what its outputs must answer, the first one's first.
 
     audio_s: how much sound the golden inputs stand for; None where they stand for none.
+    exact_products: its sums of 8-bit products must not be cut on x86 without VNNI.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Entry:
     file: str
     outputs: tuple[Promised, ...]
     audio_s: float | None
+    exact_products: bool
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def _entry(values: Any, where: str, files: set[str]) -> Entry:
     audio_s = None if values.get("audio_s") is None else _number(values, "audio_s", name)
     if audio_s is not None and audio_s <= 0:
         raise Refused(f"{MANIFEST}: {name}: stands for no sound")
-    return Entry(name, role, file, outputs, audio_s)
+    return Entry(name, role, file, outputs, audio_s, values.get("exact_products") is True)
 
 
 def _promised(values: Any, name: str) -> Promised:
@@ -327,6 +329,8 @@ def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[
     feeds = {k.removeprefix(prefix): golden[k] for k in golden.files if k.startswith(prefix)}
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if entry.exact_products:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     session = ort.InferenceSession(str(folder / entry.file), options, providers=[provider])
     if session.get_providers()[0] != provider:
         raise Refused(f"{provider} fell back to {session.get_providers()[0]}; check its driver")

@@ -17,7 +17,6 @@ def ranges_of(made, bits, feeds):
     return {n: Range(float(seen[n].min()), float(seen[n].max())) for n in names if n in seen}
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize(("bits", "least_db"), [(8, 30.0), (16, 40.0)])
 def test_a_convolution_gets_pairs_on_both_sides_and_an_integer_bias(bits, least_db):
     made = model(CONV, w=normal(40, 32, 3), b=normal(40, seed=1))

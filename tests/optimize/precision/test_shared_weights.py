@@ -234,7 +234,6 @@ def test_large_tables_in_float_are_named_with_their_bytes_and_the_way_out(
     assert snr_db(expected, run(made, feeds)["y"]) > 30
 
 
-@pytest.mark.exact_products
 def test_static_int8_takes_tables_where_asked_for() -> None:
     text = """(int64[n] ids) => (float[n, 64] y) {
      e = Gather<axis = 0>(table, ids) y = MatMul(e, w) }"""
@@ -249,7 +248,6 @@ def test_static_int8_takes_tables_where_asked_for() -> None:
     assert snr_db(expected, run(made, feeds)["y"]) > 30
 
 
-@pytest.mark.exact_products
 def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> None:
     text = """(float[b, 64, 5] x) => (float[b, 64, 5] y) {
      w = Cast<to = 1>(half) a = MatMul(w, x) y = MatMul(one, a) }"""
@@ -265,7 +263,6 @@ def test_weights_that_are_cast_or_on_the_left_are_converted(tmp_path: Path) -> N
         assert snr_db(expected, run(made, feeds)["y"]) > DECIBELS[way]
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     text = "(float[b, 4, n, 64] x) => (float[b, 4, n, 32] y) { y = MatMul(x, w) }"
@@ -283,7 +280,6 @@ def test_a_stack_of_matrices_has_scales_of_its_own(way: str) -> None:
     check(made)
 
 
-@pytest.mark.exact_products
 def test_a_half_precision_table_that_stays_is_cast_as_before() -> None:
     text = """(int64[n] ids) => (float[n, 64] y) {
      t = Cast<to = 1>(stored) e = Gather<axis = 0>(t, ids) y = MatMul(e, w) }"""

@@ -143,7 +143,6 @@ def test_products_of_a_mixture_are_rounded_by_gptq_of_the_whole(tmp_path: Path) 
     assert 0.05 < (nearest != alone).mean() < 0.95
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize("precision", ["int8-weights", "int4-weights"])
 def test_weights_in_blocks_are_rounded_by_gptq(tmp_path: Path, precision: str) -> None:
     """Also where the product behind is in INT8, whose smoothing divides columns of this one."""

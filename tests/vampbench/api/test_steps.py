@@ -21,7 +21,6 @@ def given(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.exact_products
 def test_a_variant_is_made_and_judged(
     tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,7 +126,8 @@ def run(
         time_again=time_again,
     )
     results = run_job(job, heard, ahead)
-    if scheduler is None and (why := saturation(names, describe_host())) is not None:
+    records = [v.record for m in results.models for v in m.variants if v.record is not None]
+    if scheduler is None and (why := saturation(records, describe_host())) is not None:
         heard.warn(why)
     missed = (*missed_of(results), *heard.errors)
     return RunResult(out, results, missed, tuple(heard.warnings))

@@ -51,7 +51,6 @@ def test_each_part_has_its_own_columns():
         np.testing.assert_allclose(got[name], want[name], atol=1e-5)
 
 
-@pytest.mark.exact_products
 def test_the_shared_input_is_quantized_once_for_all_parts():
     made = ir.from_proto(model())
     fuse(made, (RULE,))

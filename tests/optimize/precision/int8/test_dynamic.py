@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from optimize.precision.contract import Traits
 from optimize.precision.int8.dynamic import DynamicInt8
@@ -13,7 +12,6 @@ CONV = """(float[b, 24, n] x) => (float[b, 32, m] y) {
  y = Conv <kernel_shape = [5], pads = [4, 4], dilations = [2], strides = [2]> (x, w, bias) }"""
 
 
-@pytest.mark.exact_products
 def test_matmul_becomes_the_fused_integer_kernel(tmp_path: Path) -> None:
     weights = {"w": normal(64, 48), "bias": normal(48)}
     feeds = {"x": normal(2, 5, 64)}

@@ -49,7 +49,6 @@ def test_an_observers_own_choice_is_taken_as_it_is() -> None:
     assert with_room({"x": chosen})["x"] is chosen
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize("is_family", [False, True])
 def test_other_input_is_less_clipped_but_in_the_family(is_family: bool) -> None:
     traits = Traits(is_calibrated_on_audio=is_family)

@@ -43,7 +43,6 @@ def test_every_joined_operator_is_tried() -> None:
     assert set(UNARY) == _JOINED_OPS | {"moved"}
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize("kind", UNARY)
 def test_what_the_runtime_joins_loads_and_says_what_it_said(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -89,7 +89,6 @@ def test_nothing_changes_but_the_spread(text: str, weights: Mapping[str, Array],
     assert np.ptp(np.log2(np.maximum(np.abs(after.low), after.high))) < spread - 3
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize(("text", "weights", "name"), CASES, ids=[case[2] for case in CASES])
 def test_integers_lose_less(text: str, weights: Mapping[str, Array], name: str) -> None:
     width = 24 if text is GATED else 32

@@ -47,7 +47,6 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snake_tiles, "_TILE_ELEMENTS", 4 * snake_tiles._TYPICAL_FRAMES * 2)
 
 
-@pytest.mark.exact_products
 def test_slices_give_what_whole_tensors_give(
     large: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -64,7 +63,6 @@ def test_slices_give_what_whole_tensors_give(
     assert snr_db(others, ours) > 45
 
 
-@pytest.mark.exact_products
 def test_slices_take_any_length(large: None) -> None:
     made, _, _ = quantized()
     feeds = {"latent": normal(1, CHANNELS, 37, seed=5)}

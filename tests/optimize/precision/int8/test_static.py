@@ -48,7 +48,6 @@ CONV_WEIGHTS = {
 }
 
 
-@pytest.mark.exact_products
 def test_convolutions_become_integer_kernels(tmp_path: Path) -> None:
     feeds = {"x": normal(2, 24, 50)}
     with_all = CONVS.replace(
@@ -67,7 +66,6 @@ def test_convolutions_become_integer_kernels(tmp_path: Path) -> None:
     check(made)
 
 
-@pytest.mark.exact_products
 def test_a_conv_read_by_a_conv_shares_its_pair(tmp_path: Path) -> None:
     text = """(float[b, 24, n] x) => (float[b, 32, k] y) {
      c = Conv (x, w) y = Conv (c, v) }"""
@@ -83,7 +81,6 @@ def test_a_conv_read_by_a_conv_shares_its_pair(tmp_path: Path) -> None:
     assert snr_db(truth["y"], run(made, feeds)["y"]) > 28
 
 
-@pytest.mark.exact_products
 def test_matmul_keeps_a_float_output(tmp_path: Path) -> None:
     text = """(float[b, t, 64] x) => (float[b, t, 48] y, float[b, t, 48] z) {
      y = MatMul(x, w) z = MatMul(x, v) }"""

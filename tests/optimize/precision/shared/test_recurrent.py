@@ -35,7 +35,6 @@ def feeds(directions: int) -> dict[str, Array]:
     }
 
 
-@pytest.mark.exact_products
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("extra", ["", ", lens, h0, c0", ", , , , p"])
 def test_an_lstm_runs_in_integers(tmp_path: Path, direction: str, extra: str) -> None:
@@ -56,7 +55,6 @@ def test_an_lstm_runs_in_integers(tmp_path: Path, direction: str, extra: str) ->
     assert n_bytes < 0.45 * sum(array.nbytes for array in given.values())
 
 
-@pytest.mark.exact_products
 def test_activations_and_clipping_stay_those_of_the_lstm() -> None:
     text = lstm("forward").replace(
         "hidden_size", 'clip = 0.5, activations = ["Tanh", "Sigmoid", "Relu"], hidden_size'
