@@ -66,6 +66,6 @@ class Stage:
 AUTOENCODER = Stage("autoencoder", 6e-4, 16000, 14000.0, 5700.0, batch=8, frames=21)
 JOINT = Stage("joint", 3e-4, 6000, 9000.0, 6600.0, batch=6, frames=21, warmup_steps=100)
 DECODER = Stage("decoder", 3e-4, 6000, 5400.0, 5400.0, batch=5, frames=21)
-COARSE = Stage("coarse", 1.5e-3, 20000, 2900.0, 3000.0, batch=4, frames=172)
-C2F = Stage("c2f", 1.5e-3, 10000, 1900.0, 2000.0, batch=4, frames=172)
+COARSE = Stage("coarse", 1.5e-3, 20000, 4000.0, 4300.0, batch=4, frames=172)
+C2F = Stage("c2f", 1.5e-3, 10000, 2800.0, 3300.0, batch=4, frames=172)
 STAGES = (AUTOENCODER, JOINT, DECODER, COARSE, C2F)
