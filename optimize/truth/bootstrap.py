@@ -94,7 +94,12 @@ def _grouped(parts: Sequence[Part], key: Callable[[Part], int | str]) -> dict[st
 def _resampled(parts: Sequence[Part]) -> NDArray[Any]:
     """The value of each resample, `[_N_RESAMPLES]`."""
     totals, counts = _by_clip(parts)
-    recordings = [recording for recording, _ in _clips(parts)]
+    times = draws([recording for recording, _ in _clips(parts)])
+    return _stratified(times @ totals, times @ counts)
+
+
+def draws(recordings: Sequence[str]) -> NDArray[np.float64]:
+    """How often each resample draws each clip, `[_N_RESAMPLES, clips]`; the recording of each."""
     names = sorted(set(recordings))
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), _N_RESAMPLES)
@@ -105,7 +110,7 @@ def _resampled(parts: Sequence[Part]) -> NDArray[Any]:
         times[:, own] = rng.multinomial(
             drawn[:, column] * len(own), np.full(len(own), 1 / len(own))
         )
-    return _stratified(times @ totals, times @ counts)
+    return times
 
 
 def _clips(parts: Iterable[Part]) -> list[tuple[str, str]]:

@@ -96,9 +96,9 @@ def _exchanged(reference: Chain, variant: Chain, stages: Sequence[str]) -> Chain
 def _vamp(chain: Chain, clip: Audio, number: int, sampling: SamplingOptions) -> tuple[Audio, Codes]:
     seeded = replace(sampling, seed=sampling.seed + number)
     fine = replace(seeded, steps=min(2, sampling.steps))
-    return vamp(chain, clip, _prompt, seeded, fine)
+    return vamp(chain, clip, variation_mask, seeded, fine)
 
 
-def _prompt(shape: tuple[int, ...]) -> Codes:
+def variation_mask(shape: tuple[int, ...]) -> Codes:
     """Every seventh frame of the first codebooks is kept: a variation as users make them."""
     return with_upper_codebooks(periodic_mask(shape, PERIOD_FRAMES), _UPPER_CODEBOOK)

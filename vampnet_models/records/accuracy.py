@@ -159,7 +159,10 @@ class AccuracyReport:
     cost_log_mel_db, cost_stft: of encoder and decoder, how much farther from the recording the
         sound is than FP32's own: log-mel distance in dB, multi-resolution STFT distance.
     cost_si_sdr_db: the SI-SDR that the sound loses, where FP32's is high enough to mean something.
-    same_song: of a transformer alone, free-running share of final tokens.
+    same_song: of a transformer alone, from FP32's codes: the share of final tokens that are those
+        of FP32 with the same seed (`run --song`). Its n counts tokens, its clips are the pieces
+        that were played from.
+    same_song_long: the same of longer prompts, where clips allow them.
     """
 
     token_agreement: float | None = None
@@ -185,6 +188,7 @@ class AccuracyReport:
     cost_stft: Figure | None = None
     cost_si_sdr_db: Figure | None = None
     same_song: Figure | None = None
+    same_song_long: Figure | None = None
     clipped: int | None = None
     nonfinite: int | None = 0
     notes: tuple[str, ...] = field(default=())

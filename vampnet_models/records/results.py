@@ -14,6 +14,7 @@ from vampnet_models.records.host import Host
 from vampnet_models.records.import_record import ImportRecord
 from vampnet_models.records.profiles import Profile
 from vampnet_models.records.runtime_facts import RuntimeFacts
+from vampnet_models.records.song import SetSong, SongPrompts
 from vampnet_models.records.variant import FeedCoverage, VariantRecord
 from vampnet_models.spec import Role
 
@@ -317,6 +318,7 @@ class DecidedSet:
     time_ratio, time_ratio_high: of the parts together against FP32's, and the upper end of its
         interval; None where the target was not measured.
     noisy: whether a time that it stands on is marked noisy.
+    song: what it plays beside FP32 (`run --song`); None where that was not asked for.
     """
 
     parts: dict[str, str]
@@ -324,6 +326,7 @@ class DecidedSet:
     time_ratio: float | None = None
     time_ratio_high: float | None = None
     noisy: bool = False
+    song: SetSong | None = None
 
 
 @dataclass(frozen=True)
@@ -363,6 +366,7 @@ class Results:
 
     imported: what `vampbench import` wrote beside the models.
     pending: the models that the run has not come to yet; empty where it came to its end.
+    song_prompts: what `run --song` was played from, by length; empty where it was not asked for.
     decision: what to ship, by target; empty in files of earlier versions.
     """
 
@@ -379,5 +383,6 @@ class Results:
     audio: tuple[Sound | str, ...] = ()
     imported: ImportRecord | None = None
     pending: tuple[str, ...] = ()
+    song_prompts: tuple[SongPrompts, ...] = ()
     decision: dict[str, Decision] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()

@@ -25,7 +25,7 @@ from vampnet_models.records.accuracy import Figure
 from vampnet_models.repair.layouts import transformer_answer, transformer_feed
 from vampnet_models.spec import ModelSpec
 
-_Nats = NDArray[np.float64]
+Nats = NDArray[np.float64]
 
 _MOST_NATS = 100.0
 """Counted where a code has no probability at all, or the logits are no numbers."""
@@ -40,8 +40,8 @@ class TokenTruth:
 
     spec: ModelSpec
     masked: tuple[MaskedCodes, ...]
-    reference: tuple[_Nats, ...]
-    floor: tuple[_Nats, ...]
+    reference: tuple[Nats, ...]
+    floor: tuple[Nats, ...]
 
 
 def token_truth(
@@ -56,8 +56,8 @@ def token_truth(
     Raises InputError where the model cannot be run, or gives no logits.
     """
     spec, n = reference.spec, len(masked)
-    own = _surprises(reference, spec, masked, progress=_shifted(progress, 0, 2 * n))
-    floor = _surprises(
+    own = surprises(reference, spec, masked, progress=_shifted(progress, 0, 2 * n))
+    floor = surprises(
         reference, spec, masked, floor_threads, "disabled", _shifted(progress, n, 2 * n)
     )
     return TokenTruth(spec, tuple(masked), tuple(own), tuple(floor))
@@ -71,7 +71,7 @@ def cost_of_tokens(
     The mean over tenths of the mask ratio: along the cosine schedule about as many tokens become
     final in each. Raises InputError as `token_truth` does.
     """
-    found = tuple(_surprises(variant, truth.spec, truth.masked, progress=progress))
+    found = tuple(surprises(variant, truth.spec, truth.masked, progress=progress))
     figure = figure_of(_parts(truth, found), _parts(truth, truth.floor), by_ratio=True)
     return replace(figure, heard_s=_heard_s(truth))
 
@@ -83,14 +83,18 @@ def _heard_s(truth: TokenTruth) -> float | None:
     return None if family is None else sum(frames.values()) * family.frame_s
 
 
-def _surprises(
+def surprises(
     model: Artifact,
     spec: ModelSpec,
     masked: Sequence[MaskedCodes],
     threads: int = 0,
     level: GraphOptimization = "all",
     progress: Progress | None = None,
-) -> Iterator[_Nats]:
+) -> Iterator[Nats]:
+    """How unlikely a model finds each code, float64 `[predicted, frames]` nats of each of `masked`.
+
+    `spec` is that of its reference. Raises InputError where it cannot be run, or gives no logits.
+    """
     session = open_session(model.path, threads=threads, graph_optimization=level)
     for done, each in enumerate(masked):
         # What stands beneath the mask is hidden here: a model that looked would not be guessing.
@@ -104,7 +108,7 @@ def _surprises(
             progress(done + 1, len(masked))
 
 
-def _nats(logits: NDArray[Any], codes: NDArray[np.int64]) -> _Nats:
+def _nats(logits: NDArray[Any], codes: NDArray[np.int64]) -> Nats:
     """Negative log-likelihood `[predicted, frames]` of codes by logits `[..., classes]`."""
     with np.errstate(invalid="ignore", over="ignore"):
         shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
@@ -113,7 +117,7 @@ def _nats(logits: NDArray[Any], codes: NDArray[np.int64]) -> _Nats:
     return np.asarray(np.minimum(np.nan_to_num(nats, nan=_MOST_NATS), _MOST_NATS))
 
 
-def _parts(truth: TokenTruth, found: Sequence[_Nats]) -> list[Part]:
+def _parts(truth: TokenTruth, found: Sequence[Nats]) -> list[Part]:
     """The differences of each state, by codebook."""
     parts = []
     for each, own, theirs in zip(truth.masked, truth.reference, found, strict=True):
