@@ -15,7 +15,8 @@ from profiles.measure.measure import measure
 from profiles.measure.rounds import Plan
 from profiles.place import cpu
 from profiles.report.views.read import read_results
-from vampbench.work.job import Job, run_job
+from vampbench.work.asked import Job
+from vampbench.work.job import run_job
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.onnxfile.artifact import find_models
 from vampnet_models.records.files import write_record

@@ -20,6 +20,7 @@ from profiles.report.tables.coverage import coverage_table, outside_lines
 from profiles.report.tables.details import detail_table
 from profiles.report.tables.evidence import evidence_table, missing_evidence
 from profiles.report.tables.runtime import runtime_lines, runtime_table
+from profiles.report.tables.songs import song_table
 from profiles.report.tables.variants import variant_table
 from profiles.report.verdict import verdict_of
 from profiles.report.views.choices import choices_of, recipes_of
@@ -53,6 +54,7 @@ def render_report(results: Results, folder: Path) -> str:
         vampnet=is_whole_vampnet(results),
         shown=_shown(results),
         choice_table=choice_table(results, choices, marks),
+        song_table=song_table(results),
         models=[_model_view(model, marks) for model in results.models],
         sounds=[audio.load_sound(sound, folder) for sound in results.audio],
         runtime=runtime_table(results, marks),
@@ -79,6 +81,7 @@ def _shown(results: Results) -> dict[str, bool]:
     return {
         "tokens": any(each.token_agreement is not None for each in judged),
         "sampled": any(each.sampled_agreement is not None for each in judged),
+        "song": bool(results.song_prompts),
         "cost": any(each.cost is not None for each in judged),
         "beats": any(m.is_beats for m in models),
         "sound": any(each.si_sdr_db is not None for each in judged),

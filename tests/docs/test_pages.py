@@ -18,6 +18,7 @@ from docs.kept import DOCS, RUNS, all_kept
 from docs.pages import README, figures_of, named, pages, parts, with_parts
 from optimize.recipes import ALL_RECIPES
 from optimize.truth.grades import GRADES, KEEPS, KEEPS_DB
+from optimize.truth.song.prompts import N_PROMPTS
 from profiles.measure.stats import SAME_RUN_MARGIN
 from profiles.overview import ACCEPTS
 from profiles.targets.order import store_limits
@@ -36,6 +37,7 @@ COMPARED_ELSEWHERE = ("docs/results/reliability.md", "docs/history.md")
 FACTS = {
     "docs/explanation/measures.md": [
         *("95 %", "99 %", "100 %", "0 dB", "1 dB", "3 dB", "10 dB", "20 dB", "30 dB"),
+        *("3 s", "10 s"),
     ],
     "docs/method.md": [
         *("95 %", "99 %", "0.05 dB", "0.1 dB", "0.2 dB", "2 %", "3 dB", "30 dB"),
@@ -101,6 +103,13 @@ def test_the_page_of_grades_has_their_bounds() -> None:
     assert f"{ENOUGH_RECORDINGS} recordings or {ENOUGH_CLIPS} clips" in text
     assert f"{KEEPS:.0%}".replace("%", " %") in text and f"{KEEPS_DB:g} dB SQNR" in text
     assert f"a margin of {SAME_RUN_MARGIN:.0%}".replace("%", " %") in text
+
+
+def test_a_prompt_is_as_long_as_the_windows_are() -> None:
+    text = PAGES["docs/explanation/measures.md"].read_text(encoding="utf-8")
+    assert f"{VAMPNET.c2f_window_s} s long, {VAMPNET.c2f_window_frames} frames" in text
+    assert f"{VAMPNET.coarse_window_s} s ({VAMPNET.coarse_window_frames} frames)" in text
+    assert f"{N_PROMPTS} prompts of the recordings" in text
 
 
 def test_how_much_audio_is_taken_is_what_the_run_takes() -> None:

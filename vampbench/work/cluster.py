@@ -22,9 +22,9 @@ from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.model_feeds import feeds_key
 from optimize.recipes import find_recipe
 from optimize.variant import versions
+from vampbench.work.asked import Job
 from vampbench.work.job import (
     Ahead,
-    Job,
     both_feeds,
     build,
     evidence_for,

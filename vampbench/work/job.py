@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
 from calibration.feeds.evidence import Evidence, kept_evidence
@@ -16,24 +15,24 @@ from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import accepted_by, profile_feed
 from calibration.feeds.model_evidence import evidence_of
 from calibration.feeds.model_feeds import feeds_key, feeds_of
-from calibration.feeds.source import Source
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.decide import decide
-from optimize.recipes import ALL_RECIPES, RECIPES, Recipe
+from optimize.recipes import ALL_RECIPES, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
-from optimize.truth.grades import Criterion
+from optimize.truth.song.prompts import Prompts
 from optimize.truth.status import status_of, unbounded
 from profiles.host import describe_host
 from profiles.measure.rounds import Plan
-from profiles.place import Place
 from profiles.profile import REFERENCE, profile_variants
 from profiles.report.render import write_report
-from profiles.targets.order import parse_targets, profilers
+from vampbench.work.asked import Job
 from vampbench.work.goldens import keep_golden
 from vampbench.work.outside import look_outside
 from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants, warn_not_probed
+from vampbench.work.set_song import with_set_songs
+from vampbench.work.song import PLAYING, prompts_for, with_songs
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of, remember
 from vampnet_models.chain.families import unrated
@@ -65,43 +64,7 @@ _GRAPHS = "reading the runtime's graphs back"
 _PROFILING = "profiling"
 _KEEPING = "keeping what a bundle must answer"
 _STEPS = ("feeds", _LOOKING, _RANGES, _GRAPHS, _PROFILING, _KEEPING)
-"""Of every model, beside making and verifying each variant."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to do with which models.
-
-    Attributes:
-        models: files of float32 models, of one chain or of none.
-        out: the folder that receives variants, results and report.
-        command: what the user typed, for the record.
-        source: where the models' feeds come from; the built-in recordings by default.
-        recipes: names, in order; all of the main ones by default.
-        targets: where variants are profiled; CPU, CUDA and phones by default.
-        criterion: what the sets that are decided on must hold; what misses its bounds, not its
-            grade alone, is missed.
-        threads: of the runtime; 0, the default, leaves it the choice.
-        rounds: timed runs of each variant; 20 by default.
-        budget_s: after so many seconds a model's timed runs stop early; 20 by default.
-        operators: also measure kernel times, the roofline and the cold start.
-        scheduler: the address of a cluster whose machines have measured, not this one.
-        time_again: measure once more what was timed on a busy machine; kept by default.
-    """
-
-    models: tuple[Path, ...]
-    out: Path
-    command: str
-    source: Source = field(default_factory=Source)
-    recipes: tuple[str, ...] = tuple(r.name for r in RECIPES)
-    targets: tuple[Place, ...] = parse_targets(",".join(p.name for p in profilers()))
-    criterion: Criterion = field(default_factory=Criterion)
-    threads: int = 0
-    rounds: int = 20
-    budget_s: float = 20.0
-    operators: bool = False
-    scheduler: str = ""
-    time_again: bool = False
+"""Of every model, beside making, verifying and hearing each variant."""
 
 
 Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
@@ -121,20 +84,28 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
     inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
+    prompts = prompts_for(artifacts, inputs, reporter) if job.song else ()
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
     models: list[Model] = []
     results = Results()
-    steps = len(_STEPS) + 2 * len(job.recipes)
     for artifact in in_turn(artifacts, reporter):
-        reporter.plan(steps)
-        models.append(_model(artifact, job, space, inputs, reporter))
+        heard = prompts if artifact.role in PLAYING else ()
+        reporter.plan(len(_STEPS) + (2 + len(heard)) * len(job.recipes))
+        models.append(_model(artifact, job, space, inputs, heard, reporter))
         reporter.tell_kept()
         pending = [each.name for each in artifacts[len(models) :]]
         results = results_of(job.command, inputs, models, skipped, space, reporter, pending)
-        results = replace(results, decision=decide(results, job.criterion))
+        results = replace(
+            results,
+            song_prompts=tuple(each.record for each in prompts),
+            decision=decide(results, job.criterion),
+        )
         write_record(results, RESULTS, space.results)
     reporter.plan(0)
+    if prompts:
+        results = with_set_songs(results, artifacts, prompts[0], space, reporter)
+        write_record(results, RESULTS, space.results)
     try:
         with contained():
             write_report(space.results, space.report)
@@ -145,7 +116,12 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
 
 
 def _model(
-    artifact: Artifact, job: Job, space: Workspace, inputs: ChainInputs, reporter: Reporter
+    artifact: Artifact,
+    job: Job,
+    space: Workspace,
+    inputs: ChainInputs,
+    prompts: Sequence[Prompts],
+    reporter: Reporter,
 ) -> Model:
     """Everything about one model; a step that fails names its reason and the rest goes on.
 
@@ -182,6 +158,7 @@ def _model(
         outside = look_outside(artifact, variants, calibration, evaluation, space, reporter)
         coverage = replace(coverage, outside=outside)
     variants = verify(artifact, variants, evaluation, evidence, job, space, reporter)
+    variants = with_songs(artifact, variants, prompts, space, reporter)
     with step(_GRAPHS):
         variants = check_variants(variants, space.root, evaluation.feeds[0], reporter)
     profiles: Profiles = {}

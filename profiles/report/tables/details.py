@@ -30,6 +30,7 @@ _TOKEN_DETAILS = (
     "Logits KL",
     "Top-5 containment",
 )
+_SONG_DETAILS = ("Same song", "Same longer song")
 _BEAT_DETAILS = (
     "SQNR",
     *(f"{kind}: {share}" for kind in ("Beats", "Downbeats") for share in ("recall", "precision")),
@@ -41,13 +42,13 @@ _TIME_DETAILS = ("Session opens in", "First run", "Timed runs", "Threads")
 
 def detail_table(model: Model, marks: dict[str, Mark]) -> Table:
     """The other accuracy figures, session times, fusions and precisions of each variant."""
-    accuracy: tuple[str, ...] = _TOKEN_DETAILS
+    made = [v for v in model.variants if v.usable]
+    accuracy = _TOKEN_DETAILS + (_SONG_DETAILS if _plays(model) else ())
     if model.is_decoder:
         accuracy = _AUDIO_DETAILS
     elif model.is_beats:
         accuracy = _BEAT_DETAILS
     columns = (*accuracy, *_TIME_DETAILS, "Fusions", "Weights by precision")
-    made = [v for v in model.variants if v.usable]
     return Table(columns, tuple(_detail_row(model, v, marks) for v in made))
 
 
@@ -80,13 +81,15 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         near = a.near_ties
         ties = () if near is None else (f"margin below {near.epsilon:g}",)
         figures = (
-            _sampled(a.sampled_agreement),
+            _share(a.sampled_agreement),
             cost_cell(a),
             measured(None if near is None else near.share, percent_text, ties),
             measured(None if near is None else near.agreement_excluding, agreement_text),
             measured(a.logits_kl, lambda v: f"{v:.2g}{NBSP}nat"),
             measured(a.top5_containment, agreement_text),
         )
+        if _plays(model):
+            figures += (_share(a.same_song), _share(a.same_song_long))
     times = (
         measured(cpu.session_s if cpu else None, seconds_text),
         measured(cpu.first_run_s if cpu else None, seconds_text),
@@ -103,7 +106,12 @@ def _detail_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
     )
 
 
-def _sampled(found: Figure | None) -> Cell:
+def _plays(model: Model) -> bool:
+    """Whether any variant of it was heard beside FP32."""
+    return any(v.judged.same_song is not None for v in model.variants)
+
+
+def _share(found: Figure | None) -> Cell:
     """With interval, positions, floor, the worst recording, and whether that tells enough."""
     if found is None or found.value is None or found.low is None or found.high is None:
         return measured(None, agreement_text)

@@ -116,18 +116,19 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
     lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
     if share is not None and floor is not None and share >= floor:
         lines += ("within the floor",)
-    lines += _sampled_lines(accuracy.sampled_agreement) + cost_lines(accuracy)
+    lines += _share_lines("sampled", accuracy.sampled_agreement) + cost_lines(accuracy)
+    lines += _share_lines("same song", accuracy.same_song)
     if accuracy.numbers_db is not None:
         lines += (f"numbers {db_text(accuracy.numbers_db)} SQNR",)
     return measured(share, agreement_text, lines)
 
 
-def _sampled_lines(found: Figure | None) -> tuple[str, ...]:
-    """How often both draw the same token, with its interval or without a claim."""
+def _share_lines(name: str, found: Figure | None) -> tuple[str, ...]:
+    """How often both give the same token, with its interval or without a claim."""
     if found is None or found.value is None or found.low is None or found.high is None:
         return ()
     told = agreement_range(found.low, found.high) if found.can_tell else "cannot tell"
-    return (f"sampled {agreement_text(found.value)}", told)
+    return (f"{name} {agreement_text(found.value)}", told)
 
 
 def _ratio_cell(mine: Measurement | None, source: Measurement | None) -> Cell:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from profiles.full_size import SOURCE, full_size_bytes, is_whole_vampnet
 from profiles.report.views.units import bytes_text, percent_text, ratio_text
 from vampnet_models.records.results import FP32, DecidedSet, Decision, Results
+from vampnet_models.records.song import SetSong
 
 
 def first_decision(run: Results) -> tuple[str, Decision, DecidedSet] | None:
@@ -23,6 +26,19 @@ def sets_by_targets(run: Results) -> list[tuple[str, DecidedSet]]:
         if each is not None and each.time_ratio is None:
             found.setdefault(tuple(each.parts.items()), ([], each))[0].append(target)
     return [(", ".join(targets), each) for targets, each in found.values()]
+
+
+def songs_by_targets(decision: Mapping[str, Decision]) -> list[tuple[str, DecidedSet, SetSong]]:
+    """The decided sets that were played, each once, with the names of their targets."""
+    found: dict[tuple[tuple[str, str], ...], tuple[list[str], DecidedSet, SetSong]] = {}
+    for target, each in decision.items():
+        for decided in (each.smallest, each.fastest):
+            if decided is not None and decided.song is not None:
+                parts = tuple(decided.parts.items())
+                targets = found.setdefault(parts, ([], decided, decided.song))[0]
+                if target not in targets:
+                    targets.append(target)
+    return [(", ".join(targets), decided, song) for targets, decided, song in found.values()]
 
 
 def parts_text(found: DecidedSet) -> str:

@@ -19,8 +19,9 @@ from profiles.targets.order import TARGETS, find_target
 from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
 from vampbench.api.ship.decide import decision_of, unheld_lines
+from vampbench.work.asked import Job
 from vampbench.work.chosen import chosen_for
-from vampbench.work.job import Job, run_job
+from vampbench.work.job import run_job
 from vampbench.work.parts import left_out, part_in_ort_format, parts_of
 from vampnet_models.chain.builtin import builtin_decision, builtin_models
 from vampnet_models.errors import InputError, PromiseMissed, reason_in

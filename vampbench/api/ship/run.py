@@ -16,8 +16,9 @@ from vampbench.api.progress import Heard, Listener
 from vampbench.api.ship.asked import as_criterion
 from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
+from vampbench.work.asked import Job
 from vampbench.work.cluster import on_cluster
-from vampbench.work.job import Job, run_job
+from vampbench.work.job import run_job
 from vampbench.work.results import missed_of
 from vampnet_models.errors import InputError
 from vampnet_models.records.results import GradeName, Results
@@ -76,6 +77,7 @@ def run(
     threads: int = 0,
     rounds: int = 20,
     operators: bool = False,
+    song: bool = False,
     time_again: bool = False,
     scheduler: str | None = None,
     command: str = "vampbench.run",
@@ -86,9 +88,11 @@ def run(
     `models` are the built-in ones where None is given. `data` is as `build` and `verify` take it:
     its first half calibrates, its second judges; with `evaluation` all of it calibrates, and that
     judges. `recipes` are names, or words separated by commas; `targets` are such words,
-    as `profile` takes them. `operators` also times each operator, and cold starts. `time_again`
-    times once more what an earlier run timed; `scheduler`, dask://HOST:PORT, sends the work to a
-    Dask cluster. `command` is what the record says was called.
+    as `profile` takes them. `operators` also times each operator, and cold starts. `song` also lets
+    transformers and the decided sets play 24 pieces with FP32's seeds: how much is the same, and is
+    the rest worse? `time_again` times once more what an earlier run timed; `scheduler`,
+    dask://HOST:PORT, sends the work to a Dask cluster. `command` is what the record says was
+    called.
 
     What is decided (`results.decision`, by target) holds `grade`, `harmless` by default, or bounds
     in its place, which are those of `verify`: least token agreement and sampled agreement (shares),
@@ -97,7 +101,7 @@ def run(
     An interrupted run goes on where it stopped when it is called again; what is done is kept. What
     fails or misses one of the bounds stands in `missed`: nothing is
     raised for it. Raises InputError when nothing can be done: no readable model, no usable data, an
-    `output` that cannot be written.
+    `output` that cannot be written, no transformer or no recording for a song.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     if time_again and scheduler is not None:
@@ -124,6 +128,7 @@ def run(
         operators=operators,
         scheduler=scheduler or "",
         time_again=time_again,
+        song=song,
     )
     results = run_job(job, heard, ahead)
     records = [v.record for m in results.models for v in m.variants if v.record is not None]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from profiles.report.views.decided import songs_by_targets
 from vampbench.api.ship.decide import unheld_lines
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import NOISY, of_bytes
 from vampbench.cli.tables import NOTHING
+from vampnet_models.records.accuracy import Figure
 from vampnet_models.records.results import NOT_CLAIMED, DecidedSet, Decision, Model
-from vampnet_models.text import megabytes
+from vampnet_models.records.song import SetSong
+from vampnet_models.text import megabytes, percent, signed
 
 
 def tell_answer(
@@ -42,6 +45,46 @@ def tell_answer(
     grades = ", ".join(dict.fromkeys(each.grade for each in decision.values()))
     columns = ("target", *names, "size", "of FP32", "x FP32")
     console.table(f"What to ship: {grades}", columns, rows)
+
+
+def tell_songs(console: Console, decision: Mapping[str, Decision]) -> None:
+    """What each decided set plays beside FP32, where that was asked for, and what that says."""
+    songs = songs_by_targets(decision)
+    rows = [
+        (targets if number == 0 else "", *row)
+        for targets, _, song in songs
+        for number, row in enumerate(_song_rows(song))
+    ]
+    if rows:
+        columns = ("set of", "measure", "found", "interval", "FP32 itself")
+        console.table("What the sets play", columns, rows)
+    for targets, _, song in songs:
+        console.say(f"{targets}: {song.told}")
+
+
+def _song_rows(song: SetSong) -> list[tuple[str, ...]]:
+    """A row for each measure; beside it what other threads, or other seeds, do to FP32."""
+    rows: list[tuple[str, ...]] = []
+    if song.same_song is not None:
+        found = song.same_song
+        ends = f"{percent(found.low)} to {percent(found.high)}"
+        floor = f"floor {percent(found.floor)}"
+        rows.append(("same song", percent(found.value), _sure(found, ends), floor))
+    pairs = [(f"nats, {s}", each, song.seed_nats.get(s)) for s, each in song.nats.items()]
+    if song.log_mel_mmd is not None:
+        pairs.append(("sound, MMD2", song.log_mel_mmd, song.seed_log_mel_mmd))
+    for name, found, seeds in pairs:
+        beside = NOTHING if seeds is None else f"seeds {_ends(seeds)}"
+        rows.append((name, signed(found.value), _sure(found, _ends(found)), beside))
+    return rows
+
+
+def _ends(found: Figure) -> str:
+    return f"{signed(found.low)} to {signed(found.high)}"
+
+
+def _sure(found: Figure, ends: str) -> str:
+    return ends if found.can_tell else "cannot tell"
 
 
 def tell_reasons(console: Console, decision: Mapping[str, Decision]) -> None:

@@ -11,7 +11,7 @@ from profiles.report.views.read import not_ended, undecided
 from vampbench.api.ship import reports
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.answer import tell_answer, tell_reasons
+from vampbench.cli.ship.answer import tell_answer, tell_reasons, tell_songs
 from vampbench.cli.ship.summary import agreement_told, missing_rows, of_source, variants_told
 from vampbench.cli.tables import filled
 from vampnet_models.records.results import GradeName, Lengths
@@ -88,6 +88,7 @@ def overview(
         console.table("History", columns, [(i.name, i.before, i.now) for i in found.issues])
     if found.decision:
         tell_reasons(console, found.decision)
+        tell_songs(console, found.decision)
         tell_answer(console, models, found.decision)
     elif (why := undecided(results)) is not None:
         console.warn(f"{run_dir}: {why}")

@@ -16,11 +16,11 @@ from profiles.targets.order import profiled_words
 from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampbench.cli.ship.answer import tell_answer
+from vampbench.cli.ship.answer import tell_answer, tell_songs
 from vampbench.cli.ship.summary import (
-    COLUMNS,
     NOISY,
     NOISY_NOTE,
+    columns_of,
     missing_rows,
     of_bytes,
     summary_rows,
@@ -53,6 +53,12 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
 @options.rounds(20)
 @options.operators
 @click.option(
+    "--song",
+    is_flag=True,
+    help="Also let transformers and decided sets play 24 pieces with FP32's seeds: is it the same "
+    "song, and if not, a worse one? Takes minutes.",
+)
+@click.option(
     "--time-again",
     is_flag=True,
     help="Time once more what an earlier run timed, and keep the rest; not with --scheduler.",
@@ -81,6 +87,7 @@ def run(
     threads: int,
     rounds: int,
     operators: bool,
+    song: bool,
     time_again: bool,
     scheduler: str | None,
     out: Path,
@@ -95,6 +102,7 @@ def run(
     \b
     Example:
       vampbench run models --audio recordings --target cpu,mobile -o out
+      vampbench run models --audio recordings --target mobile --song -o out
     """
     console = Console(as_json=as_json)
     found = running.run(
@@ -111,6 +119,7 @@ def run(
         threads=threads,
         rounds=rounds,
         operators=operators,
+        song=song,
         time_again=time_again,
         scheduler=scheduler,
         command=command_line(),
@@ -171,7 +180,7 @@ def _tell(found: running.RunResult, console: Console) -> int:
     results = found.results
     rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
     if rows:
-        console.table("Variants", COLUMNS, rows)
+        console.table("Variants", columns_of(results), rows)
     if missing:
         console.table("Not as asked", ("model", "recipe or step", "status", "why"), missing)
     for model, what, status, why in missing:
@@ -186,6 +195,7 @@ def _tell(found: running.RunResult, console: Console) -> int:
     console.say(f"results  {found.results_path}")
     console.say(f"report   {found.report_path}")
     if results.decision:
+        tell_songs(console, results.decision)
         tell_answer(console, results.models, results.decision)
         console.say(f"why: vampbench overview {shlex.quote(str(found.output))}")
     console.json(versioned(results, RESULTS))

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
 from vampnet_models.text import end_of, megabytes, percent, signed
 
-COLUMNS = (
-    "model",
-    "recipe",
-    "size",
-    "of FP32",
-    "agreement",
-    "sampled, at least",
-    "cost, at most",
-    "CPU",
-    "x FP32",
-)
+_JUDGED = ("model", "recipe", "size", "of FP32", "agreement", "sampled, at least", "cost, at most")
+_SONG = "same song, at least"
+_TIMED = ("CPU", "x FP32")
 NOISY = "~"
 """Before a time, or what is made of times, that were taken while the machine was busy."""
 
@@ -27,10 +19,15 @@ _REASON_CHARACTERS = 240
 """Of a reason in a table, which wraps it; all of it stands in the results."""
 
 
+def columns_of(results: Results) -> tuple[str, ...]:
+    """The columns of `summary_rows`: the song where it was played."""
+    return (*_JUDGED, *((_SONG,) if results.song_prompts else ()), *_TIMED)
+
+
 def summary_rows(results: Results) -> list[tuple[str, ...]]:
     """One row per variant that is there, for the terminal."""
     return [
-        (model.name, recipe, *_cells(model, variant))
+        (model.name, recipe, *_cells(model, variant, with_song=bool(results.song_prompts)))
         for model in results.models
         for recipe, variant in variants_told(model)
         if variant.bytes is not None
@@ -63,7 +60,16 @@ def agreement_told(accuracy: AccuracyReport | None) -> str:
 
 def sampled_told(accuracy: AccuracyReport | None) -> str:
     """How often a transformer and its source draw the same token, at least, where that is known."""
-    found = None if accuracy is None else accuracy.sampled_agreement
+    return _least(None if accuracy is None else accuracy.sampled_agreement)
+
+
+def song_told(accuracy: AccuracyReport | None) -> str:
+    """How much of its source's song a transformer plays, at least, where that is known."""
+    return _least(None if accuracy is None else accuracy.same_song)
+
+
+def _least(found: Figure | None) -> str:
+    """The lower end of a share; whether it is not known or cannot tell."""
     if found is None or found.value is None:
         return "-"
     return percent(found.low) if found.can_tell else "cannot tell"
@@ -96,7 +102,7 @@ def of_bytes(size: int, before: int) -> str:
     return f"{size / before:.0%}" if before else "-"
 
 
-def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
+def _cells(model: Model, variant: Variant, *, with_song: bool) -> tuple[str, ...]:
     cpu, size = measured_on(variant.profiles, "cpu"), variant.bytes or 0
     ratio = None if cpu is None else cpu.ratio_to_reference
     noisy = NOISY if cpu is not None and cpu.noisy else ""
@@ -106,6 +112,7 @@ def _cells(model: Model, variant: Variant) -> tuple[str, ...]:
         agreement_told(variant.accuracy),
         sampled_told(variant.accuracy),
         cost_told(variant.accuracy),
+        *((song_told(variant.accuracy),) if with_song else ()),
         f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )

@@ -21,7 +21,8 @@ from vampbench.api.listen.beats import codec_frames, track_beats
 from vampbench.api.listen.vamp import Prompt
 from vampbench.cli.console import Console
 from vampbench.cli.judge.vamp import vamp_command
-from vampbench.work.job import Job, run_job
+from vampbench.work.asked import Job
+from vampbench.work.job import run_job
 from vampnet_models.errors import InputError
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model
