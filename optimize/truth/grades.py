@@ -117,12 +117,21 @@ def criterion_of(grade: str | None = None, bounds: Bounds = NO_BOUNDS) -> Criter
     return Criterion(named, bounds, both=True)
 
 
+_MOST_USED = 1e6
+"""Told of what is missed by any more, or was not measured: JSON has no infinity."""
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """Whether a variant holds what was asked, and the sentence that its figures give."""
+    """Whether a variant holds what was asked, and the sentence that its figures give.
+
+    used: by the tightest bound, what is lost as a multiple of what is allowed, whether or not one
+        can tell; 0 by default, where nothing is bounded.
+    """
 
     verdict: Verdict
     text: str
+    used: float = 0.0
 
 
 def judge(role: str, accuracy: AccuracyReport | None, criterion: Criterion) -> Judgement:
@@ -131,15 +140,25 @@ def judge(role: str, accuracy: AccuracyReport | None, criterion: Criterion) -> J
     Too few recordings or clips, and a figure that is missing, cannot tell: they never hold.
     """
     if accuracy is None:
-        return Judgement("cannot-tell", "was not compared")
+        return Judgement("cannot-tell", "was not compared", _MOST_USED)
     found = list(_own(role, accuracy, criterion.bounds))
     if criterion.both or not found:
         found += _of_grade(role, accuracy, criterion.grade)
+    used = max(each.used for each in found)
     for verdict in ("missed", "cannot-tell"):
         texts = [each.text for each in found if each.verdict == verdict]
         if texts:
-            return Judgement(verdict, "; ".join(dict.fromkeys(texts)))
-    return Judgement("holds", "; ".join(each.text for each in found))
+            return Judgement(verdict, "; ".join(dict.fromkeys(texts)), used)
+    return Judgement("holds", "; ".join(each.text for each in found), used)
+
+
+def grades_held(role: str, accuracy: AccuracyReport) -> tuple[GradeName, ...]:
+    """The grades that a model of this role is shown to hold, the stricter first."""
+    return tuple(
+        grade.name
+        for grade in (FAITHFUL, HARMLESS)
+        if judge(role, accuracy, Criterion(grade)).verdict == "holds"
+    )
 
 
 def _own(role: str, accuracy: AccuracyReport, asked: Bounds) -> Iterator[Judgement]:
@@ -172,31 +191,34 @@ def _of_grade(role: str, accuracy: AccuracyReport, grade: Grade) -> Iterator[Jud
 
 def _agreement(agreement: float, least: float) -> Judgement:
     verdict: Verdict = "holds" if agreement >= least else "missed"
-    return Judgement(verdict, f"{percent(agreement)} token agreement, {percent(least)} asked")
+    text = f"{percent(agreement)} token agreement, {percent(least)} asked"
+    return Judgement(verdict, text, _used(1 - agreement, 1 - least))
 
 
 def _sampled(found: Figure | None, least: float) -> Judgement:
     if found is None or found.value is None or found.low is None:
         return _unmeasured("sampled agreement")
+    used = _used(1 - found.low, 1 - least)
     if found.cannot_tell is not None:
-        return Judgement("cannot-tell", found.cannot_tell)
+        return Judgement("cannot-tell", found.cannot_tell, used)
     if found.low >= least:
         text = f"sampled agreement of at least {percent(found.low)} found on {_extent(found)}"
-        return Judgement("holds", text)
+        return Judgement("holds", text, used)
     text = f"sampled agreement may be {percent(found.low)} (found: {percent(found.value)})"
-    return Judgement("missed", f"{text}, {percent(least)} asked")
+    return Judgement("missed", f"{text}, {percent(least)} asked", used)
 
 
 def _cost(found: Figure | None, most: float, unit: str) -> Judgement:
     if found is None or found.value is None or found.high is None:
         return _unmeasured("cost")
+    used = _used(found.high, most)
     if found.cannot_tell is not None:
-        return Judgement("cannot-tell", found.cannot_tell)
+        return Judgement("cannot-tell", found.cannot_tell, used)
     if found.high <= most:
         text = f"no cost above {_at_most(found.high)} {unit} found on {_extent(found)}"
-        return Judgement("holds", text)
+        return Judgement("holds", text, used)
     text = f"may cost {_at_most(found.high)} {unit} (found: {_figure(found.value)})"
-    return Judgement("missed", f"{text}, {most:g} allowed")
+    return Judgement("missed", f"{text}, {most:g} allowed", used)
 
 
 def _worst(found: Figure | None, most: float) -> Iterator[Judgement]:
@@ -207,7 +229,7 @@ def _worst(found: Figure | None, most: float) -> Iterator[Judgement]:
             text = (
                 f"costs {_at_most(worst)} dB log-mel on {name}, {most:g} allowed on one recording"
             )
-            yield Judgement("missed", text)
+            yield Judgement("missed", text, _used(worst, most))
 
 
 def _si_sdr(found: Figure | None, most: float) -> Iterator[Judgement]:
@@ -218,7 +240,7 @@ def _si_sdr(found: Figure | None, most: float) -> Iterator[Judgement]:
     if lost > most:
         counted = plural(len(found.per_recording), "recording")
         text = f"may lose {_at_most(lost)} dB SI-SDR on the {counted} where it counts"
-        yield Judgement("missed", f"{text}, {most:g} allowed")
+        yield Judgement("missed", f"{text}, {most:g} allowed", _used(lost, most))
 
 
 def _of_another_kind(accuracy: AccuracyReport) -> Judgement:
@@ -227,18 +249,28 @@ def _of_another_kind(accuracy: AccuracyReport) -> Judgement:
     decibels = accuracy.snr_db if agreed is None else accuracy.numbers_db
     if agreed is None and decibels is None:
         return _unmeasured("agreement")
-    said, kept = [], True
+    said, kept, used = [], True, [0.0]
     if agreed is not None:
         said.append(f"{percent(agreed)} agreement, {percent(KEEPS)} asked")
+        used.append(_used(1 - agreed, 1 - KEEPS))
         kept = agreed >= KEEPS
     if decibels is not None:
         said.append(f"{decibels:.1f} dB SQNR, {KEEPS_DB:g} dB asked")
+        used.append(_used(10 ** ((KEEPS_DB - decibels) / 10), 1))
         kept = kept and decibels >= KEEPS_DB
-    return Judgement("holds" if kept else "missed", "; ".join(said))
+    return Judgement("holds" if kept else "missed", "; ".join(said), max(used))
 
 
 def _unmeasured(what: str) -> Judgement:
-    return Judgement("cannot-tell", f"cannot tell: its {what} was not measured; run again")
+    text = f"cannot tell: its {what} was not measured; run again"
+    return Judgement("cannot-tell", text, _MOST_USED)
+
+
+def _used(lost: float, most: float) -> float:
+    """A loss as a multiple of what is allowed; a gain uses nothing."""
+    if lost <= 0:
+        return 0.0
+    return min(lost / most, _MOST_USED) if most > 0 else _MOST_USED
 
 
 def _extent(found: Figure) -> str:

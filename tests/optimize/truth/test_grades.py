@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from optimize.truth.grades import FAITHFUL, HARMLESS, Criterion, criterion_of, judge
+from optimize.truth.grades import (
+    FAITHFUL,
+    HARMLESS,
+    Criterion,
+    criterion_of,
+    grades_held,
+    judge,
+)
 from optimize.truth.status import Bounds
 from vampnet_models.errors import InputError
 from vampnet_models.records.accuracy import AccuracyReport, Figure, OutputShare
@@ -231,3 +238,32 @@ def test_beats_are_judged_by_the_beats_that_both_have() -> None:
     assert judge("beats", AccuracyReport(token_agreement=0.99), HARM).verdict == "holds"
     missed = judge("beats", AccuracyReport(token_agreement=0.9847), FAITH)
     assert missed.text == "98.47 % agreement, 99.00 % asked"
+
+
+@pytest.mark.parametrize(
+    ("role", "accuracy", "criterion", "used"),
+    [
+        ("coarse", transformer(cost_nats=figure(0.006, 0, 0.02)), HARM, 2.0),
+        ("coarse", transformer(cost_nats=figure(0.001, 0, 0.004, 2, 8)), HARM, 0.4),
+        ("coarse", transformer(cost_nats=figure(-0.002, -0.004, -0.0001)), HARM, 0.0),
+        ("coarse", transformer(sampled_agreement=figure(0.99, 0.98, 1)), FAITH, 2.0),
+        ("codec-encoder", codec(cost_log_mel_db=figure(0.01, 0, 0.02, trumpet=0.3)), HARM, 1.5),
+        ("codec-decoder", codec(cost_si_sdr_db=figure(0.2, 0, 0.5)), HARM, 2.5),
+        ("generic", AccuracyReport(token_agreement=0.97), HARM, 3.0),
+        ("generic", AccuracyReport(snr_db=40.0), HARM, 0.1),
+        ("coarse", None, HARM, 1e6),
+    ],
+)
+def test_the_tightest_bound_says_how_much_of_it_is_used(
+    role: str, accuracy: AccuracyReport | None, criterion: Criterion, used: float
+) -> None:
+    assert judge(role, accuracy, criterion).used == pytest.approx(used)
+
+
+def test_the_grades_that_are_shown_to_hold_stand_from_the_stricter_on() -> None:
+    both = transformer(sampled_agreement=figure(0.995, 0.992, 0.997))
+    assert grades_held("coarse", both) == ("faithful", "harmless")
+    assert grades_held("codec-encoder", codec(cost_log_mel_db=figure(0.06, 0, 0.08))) == (
+        "harmless",
+    )
+    assert grades_held("coarse", AccuracyReport(token_agreement=1.0)) == ()
