@@ -60,22 +60,26 @@ def judged_on(
     return feeds, NO_EVIDENCE if inputs is None else evidence_of(sized, inputs, feeds)
 
 
-def evidence_of(artifact: Artifact, inputs: ChainInputs, feeds: FeedSet) -> Evidence:
+def evidence_of(
+    artifact: Artifact, inputs: ChainInputs, feeds: FeedSet, heard: Encoded | None = None
+) -> Evidence:
     """What the costs of one model's variants are measured on.
 
-    `feeds` are those that judge the model. It is empty for a user's own, for models outside a
-    chain and for the pieces of the split form; where something in the chain is missing or does
-    not run, its note says so.
+    `feeds` are those that judge the model, made of the clips of `heard`: by default those that
+    nothing is calibrated on. It is empty for a user's own, for models outside a chain and for the
+    pieces of the split form; where something in the chain is missing or does not run, its note
+    says so.
     """
     try:
         with contained():
-            return _evidence(artifact, inputs, feeds)
+            return _evidence(artifact, inputs, feeds, heard or inputs.evaluation)
     except WorkbenchError as error:
         return Evidence(note=f"no cost: {error}")
 
 
-def _evidence(artifact: Artifact, inputs: ChainInputs, feeds: FeedSet) -> Evidence:
-    encoded = inputs.evaluation
+def _evidence(
+    artifact: Artifact, inputs: ChainInputs, feeds: FeedSet, encoded: Encoded
+) -> Evidence:
     if feeds.is_given or not encoded.codes or artifact.role not in CHAIN_ROLES:
         return NO_EVIDENCE
     if artifact.role in _FED_WITH_CODES and not inputs.own_codes:

@@ -71,6 +71,13 @@ SEARCH = _Side(
 )
 """Other states of the calibration audio: what a search may look at, and a verdict may not."""
 
+SEARCH_OF_COSTS = replace(
+    SEARCH,
+    sizes=FeedSizes(clips=12, coarse_states=32, c2f_states=32, per_trajectory=2),
+    large_sizes=FeedSizes(clips=6, coarse_states=4, c2f_states=4, max_frames=100, per_trajectory=1),
+)
+"""The same of more clips: a cost has an interval, which they make narrower."""
+
 
 def feeds_of(
     artifact: Artifact, inputs: ChainInputs, threads: int, reporter: Reporter

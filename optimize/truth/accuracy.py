@@ -9,7 +9,7 @@ thread count and graph-optimization level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from optimize.truth.sampled import sampled_agreement, sampled_parts
 from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import Array, Feeds
+from vampnet_models.onnxfile.session import Array, Feeds, Session, open_session
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import AccuracyReport, BeatShare, NearTies, StepShare
 from vampnet_models.repair.layouts import mask_of
@@ -145,17 +145,29 @@ def _require_finite(truth: Truth) -> None:
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    answers: _Answers = answers_of(
-        variant, truth.feeds, spec=truth.reference.spec, progress=progress
-    )
+    answers = answers_of(variant, truth.feeds, spec=truth.reference.spec, progress=progress)
+    return judge(truth, answers, lambda: open_session(variant.path), progress)
+
+
+def judge(
+    truth: Truth,
+    answers: Iterable[Feeds],
+    variant: Callable[[], Session],
+    progress: Progress | None = None,
+) -> AccuracyReport:
+    """Compare a variant's answers, in the order of the feeds, and find its costs.
+
+    `variant` opens it for a cost that its answers do not tell. Raises InputError where it does not
+    run.
+    """
     kept: tuple[Feeds, ...] = ()
     if truth.costs.sounds is not None:
         answers = kept = tuple(answers)
-    return with_costs(judge(truth, answers), truth.costs, variant, kept, progress)
+    return with_costs(_compared(truth, answers), truth.costs, variant, kept, progress)
 
 
-def judge(truth: Truth, answers: _Answers) -> AccuracyReport:
-    """Compare a variant's answers, in the order of the feeds."""
+def _compared(truth: Truth, answers: _Answers) -> AccuracyReport:
+    """How near the answers are to the reference's own."""
     role = truth.reference.role
     if role is Role.CODEC_ENCODER:
         return _encoder_report(truth, answers)

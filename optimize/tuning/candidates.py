@@ -9,19 +9,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.feeds.chain_inputs import ChainInputs
-from calibration.feeds.evidence import Evidence
+from calibration.feeds.evidence import NO_EVIDENCE, Evidence
 from calibration.feeds.feedset import FeedSet, save_feed
 from calibration.feeds.kept_feeds import kept_feeds
 from calibration.feeds.lengths import profile_feed
 from calibration.feeds.model_evidence import evidence_of
-from calibration.feeds.model_feeds import LARGE_BYTES, SEARCH, feeds_key, feeds_of, side_feeds
+from calibration.feeds.model_feeds import (
+    LARGE_BYTES,
+    SEARCH,
+    SEARCH_OF_COSTS,
+    feeds_key,
+    feeds_of,
+    side_feeds,
+)
 from optimize.build import build_variant
 from optimize.fusions.order import Form, fuse
 from optimize.precision.contract import traits_of
 from optimize.recipes import RECIPES, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
 from optimize.tuning import mixed
-from optimize.tuning.goal import SearchGoal, decibels_of, first_agreement, loss_of
+from optimize.tuning.enough import check_enough
+from optimize.tuning.goal import SearchGoal, figures_of
 from optimize.tuning.kept_trials import KeptTrials
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated, Grain
 from optimize.tuning.no_smaller import WHOLE_MODEL, why_no_smaller
@@ -61,6 +69,7 @@ class TunedModel:
         evaluation: feeds of held-out data, for the verdict alone.
         evidence: what costs are measured on, of the same data.
         truth: what the float32 model answers to the feeds of the search.
+        searched_on: a hash of those feeds, and of what costs were measured on in the search.
         calibrated: ranges and moments, measured once for all mixtures.
         blocks: the nodes that get one precision together, by the block's name.
         effects: what each block costs in each precision.
@@ -76,6 +85,7 @@ class TunedModel:
     evaluation: FeedSet
     evidence: Evidence
     truth: Truth
+    searched_on: str
     calibrated: Calibrated
     blocks: Blocks
     effects: dict[str, list[Effect]]
@@ -96,7 +106,8 @@ def candidates_of(
 
     That is a few mixtures over the whole range, those near the bound on what is said, and the
     uniform recipes. Every step is remembered under the hashes of what it depends on. Raises
-    InputError when the model cannot be fed or run.
+    InputError when the model cannot be fed or run, PromiseMissed where there is too little audio
+    for the costs that were asked for.
     """
     threads = goal.threads
     most = _MAX_MIXTURES + len(TARGETS) + len(RECIPES)
@@ -110,10 +121,15 @@ def candidates_of(
         reporter,
     )
     evidence = evidence_of(artifact, inputs, evaluation)
+    check_enough(artifact, evaluation, evidence, goal)
     for warning in calibration.warnings:
         reporter.warn(f"{artifact.name}: {warning}")
     reporter.reach()
-    search = side_feeds(artifact, inputs, SEARCH, threads, reporter)
+    side, heard = SEARCH if goal.criterion is None else SEARCH_OF_COSTS, NO_EVIDENCE
+    search = side_feeds(artifact, inputs, side, threads, reporter)
+    if goal.criterion is not None:
+        heard = evidence_of(artifact, inputs, search, inputs.calibration)
+    searched_on = key_of(search.sha256, heard.sha256)
     with _fused(artifact, cache) as fused:
         graph = load_model(fused).graph
         traits = traits_of(artifact.spec, given=calibration.is_given)
@@ -123,10 +139,10 @@ def candidates_of(
             calibrated = mixed.calibrate(fused, calibration.feeds, cache, update, traits)
         reporter.reach()
         with reporter.task(f"{artifact.name}: reference answers of the search") as update:
-            truth = reference_truth(artifact, search.feeds, update, sources=search.sources)
-        key = key_of(
-            artifact.sha256, calibration.sha256, search.sha256, WAY_OF_JUDGING, *_versions()
-        )
+            truth = reference_truth(
+                artifact, search.feeds, update, sources=search.sources, evidence=heard
+            )
+        key = key_of(artifact.sha256, calibration.sha256, searched_on, WAY_OF_JUDGING, *_versions())
         trials = KeptTrials(artifact, fused, truth, blocks, calibrated, key, cache, reporter)
         reporter.reach()
         effects = trials.effects(mixed.options_of(graph, blocks, traits))
@@ -134,7 +150,16 @@ def candidates_of(
         near = trials.near_bound(effects, goal)
     proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)
     tuned = TunedModel(
-        artifact, calibration, search, evaluation, evidence, truth, calibrated, blocks, effects
+        artifact,
+        calibration,
+        search,
+        evaluation,
+        evidence,
+        truth,
+        searched_on,
+        calibrated,
+        blocks,
+        effects,
     )
     add_candidates(tuned, [*proposed, *near], RECIPES, cache, goal, reporter)
     if not tuned.candidates:
@@ -175,16 +200,23 @@ def add_candidates(
     reference = measured_on(tuned.profiles[REFERENCE], goal.target.name)
     for name, path in built.items():
         reporter.reach()
-        accuracy = accuracy_of(
-            tuned, path, tuned.search.sha256, lambda: tuned.truth, cache, reporter
-        )
+        accuracy = accuracy_of(tuned, path, tuned.searched_on, lambda: tuned.truth, cache, reporter)
         timed = measured_on(profiles[name], goal.target.name)
         ratio = None if timed is None else timed.ratio_to_reference
         if accuracy.nonfinite or ratio is None or reference is None:
             why = _why(accuracy, profiles[name].get(goal.target.name))
             reporter.warn(f"{tuned.artifact.name}: {name}: no candidate: {why}")
             continue
-        tuned.candidates.append(_candidate(tuned, name, path, accuracy, ratio, reference.median_s))
+        candidate = Candidate(
+            model=tuned.artifact.name,
+            recipe=name,
+            bytes=open_artifact(path).bytes,
+            time_ratio=ratio,
+            reference_s=reference.median_s,
+            uniform=name not in tuned.mixtures,
+            **figures_of(tuned.artifact.spec, accuracy, goal),
+        )
+        tuned.candidates.append(candidate)
 
 
 def _steps_of(candidates: int) -> int:
@@ -275,28 +307,6 @@ def _profiles(
 
     path = cache / "profiles" / artifact.name / f"{key[:16]}.json"
     return remembered_record(Profiles, path, key, measure)
-
-
-def _candidate(
-    tuned: TunedModel,
-    recipe: str,
-    path: Path,
-    accuracy: AccuracyReport,
-    time_ratio: float,
-    reference_s: float,
-) -> Candidate:
-    return Candidate(
-        model=tuned.artifact.name,
-        recipe=recipe,
-        bytes=open_artifact(path).bytes,
-        loss=loss_of(accuracy),
-        agreement=accuracy.token_agreement,
-        si_sdr_db=decibels_of(accuracy),
-        time_ratio=time_ratio,
-        reference_s=reference_s,
-        uniform=recipe not in tuned.mixtures,
-        first_agreement=first_agreement(tuned.artifact.spec, accuracy),
-    )
 
 
 def _why(accuracy: AccuracyReport, profile: Profile | None) -> str:

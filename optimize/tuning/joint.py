@@ -89,7 +89,7 @@ class Curve:
             recipe="",
             bytes=was.bytes - saved,
             loss=loss,
-            agreement=None if was.agreement is None else 1 - loss,
+            agreement=None if was.agreement is None else 1 - (1 - was.agreement) * growth,
             # The loss of sound is the share of noise in its power: what it grows by, SI-SDR loses.
             si_sdr_db=None if was.si_sdr_db is None else was.si_sdr_db - _decibels(growth),
             first_agreement=None if first is None else 1 - (1 - first) * growth,

@@ -27,6 +27,9 @@ from vampnet_models.spec import Role
 _TRIAL_FEEDS = 8
 """Each block is tried on so many of the search's feeds; mixtures are compared on all."""
 
+_FIRST_SHARE = 0.1
+"""Of the worst damage: the first guess of what a cost allows, which trials correct."""
+
 
 @dataclass(frozen=True)
 class KeptTrials:
@@ -82,7 +85,7 @@ class KeptTrials:
 
     def near_bound(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> list[Assignment]:
         """The smallest mixtures that keep to the goal's bounds, and to tighter ones."""
-        budget, spec, done = goal.budget.quality, self.artifact.spec, 0
+        spec, done = self.artifact.spec, 0
         start = self._start(effects, goal)
         if start is None:
             return []
@@ -91,11 +94,11 @@ class KeptTrials:
 
             def loss(mixture: Assignment) -> float:
                 nonlocal done
-                found = excess(spec, self._compared(mixture), budget)
+                found = excess(spec, self._compared(mixture), goal)
                 update(done := done + 1, MOST_TRIALS * len(TARGETS))
                 return 0.0 if found is None else found
 
-            power = damage_power(spec.role)
+            power = damage_power(spec.role, goal)
             speed = 1.0 if goal.wants_speed else 0.0
             return list(refined(effects, self.artifact.bytes, loss, start, power, speed))
 
@@ -115,6 +118,8 @@ class KeptTrials:
 
     def _start(self, effects: Mapping[str, list[Effect]], goal: SearchGoal) -> float | None:
         """The damage that the bounds seem to allow; None where nothing bounds this model."""
+        if goal.criterion is not None:
+            return _FIRST_SHARE * worst_damage(effects) or None
         some = [e for each in effects.values() for e in each[1:]]
         if self.artifact.role is Role.CODEC_DECODER or all(e.agreement is None for e in some):
             return 10 ** (-goal.min_si_sdr_db / 10) if some and goal.min_si_sdr_db else None
@@ -138,6 +143,7 @@ def _first(truth: Truth, count: int) -> Truth:
     """The truth about some feeds, spread evenly: the first are masked most."""
     step = max(1, len(truth.feeds) // count)
     some = slice(0, step * count, step)
+    numbers = range(len(truth.feeds))[some]
     return replace(
         truth,
         feeds=truth.feeds[some],
@@ -146,4 +152,5 @@ def _first(truth: Truth, count: int) -> Truth:
         answers=truth.answers[some],
         floor=truth.floor[some],
         sources=truth.sources[some],
+        costs=truth.costs.of_feeds(numbers, step),
     )

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from optimize.tuning.sensitivity import Effect
+from vampnet_models.records.accuracy import Figure
+from vampnet_models.records.results import GradeName
 from vampnet_models.records.tuning import Candidate, Near, Prefer
 
 _SHARES = (*(float(x) for x in np.geomspace(2, 1e-7, 30)), 0.0)
@@ -31,13 +33,17 @@ SPEED_WEIGHTS = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Budget:
-    """What a set must keep to; None bounds nothing. `max_latency` is against float32."""
+    """What a set must keep to; None bounds nothing.
+
+    `max_latency` is against float32, `max_loss` of each model.
+    """
 
     min_agreement: float | None = None
     min_si_sdr_db: float | None = None
     max_bytes: int | None = None
     max_latency: float | None = None
     min_first_agreement: float | None = None
+    max_loss: float | None = None
 
     @property
     def quality(self) -> Budget:
@@ -73,6 +79,28 @@ class ModelSet:
         return min((p.si_sdr_db for p in self.parts if p.si_sdr_db is not None), default=None)
 
     @property
+    def sampled_agreement(self) -> Figure | None:
+        """Of the lowest lower end."""
+        found = (p.sampled_agreement for p in self.parts if p.sampled_agreement is not None)
+        return min(found, key=lambda each: each.low or 0.0, default=None)
+
+    @property
+    def cost_nats(self) -> Figure | None:
+        """Of the highest upper end."""
+        return _dearest(p.cost_nats for p in self.parts)
+
+    @property
+    def cost_log_mel_db(self) -> Figure | None:
+        """Of the highest upper end."""
+        return _dearest(p.cost_log_mel_db for p in self.parts)
+
+    @property
+    def grades(self) -> tuple[GradeName, ...]:
+        """Those that every model is shown to hold."""
+        first, *rest = (p.grades for p in self.parts)
+        return tuple(grade for grade in first if all(grade in each for each in rest))
+
+    @property
     def loss(self) -> float:
         """The sum of the models' losses."""
         return sum(p.loss for p in self.parts)
@@ -90,9 +118,15 @@ class ModelSet:
             _at_least(self.agreement, budget.min_agreement)
             and _at_least(self.first_agreement, budget.min_first_agreement)
             and _at_least(self.si_sdr_db, budget.min_si_sdr_db)
+            and (budget.max_loss is None or max(p.loss for p in self.parts) <= budget.max_loss)
             and (budget.max_bytes is None or self.bytes <= budget.max_bytes)
             and (budget.max_latency is None or self.latency <= budget.max_latency)
         )
+
+
+def _dearest(found: Iterable[Figure | None]) -> Figure | None:
+    known = (each for each in found if each is not None)
+    return max(known, key=lambda each: each.high or 0.0, default=None)
 
 
 def _at_least(found: float | None, wanted: float | None) -> bool:
@@ -242,7 +276,8 @@ def front(sets: Sequence[ModelSet]) -> list[ModelSet]:
 
 def nearest(sets: Sequence[ModelSet], budget: Budget) -> list[tuple[Near, ModelSet]]:
     """What comes nearest to a budget that nothing meets: each given bound alone is kept in turn."""
-    ways: list[tuple[Near, Budget, Prefer]] = [("keeps-tokens", budget.quality, "smallest")]
+    said: Near = "keeps-tokens" if budget.max_loss is None else "keeps-costs"
+    ways: list[tuple[Near, Budget, Prefer]] = [(said, budget.quality, "smallest")]
     if budget.max_bytes is not None:
         ways.append(("keeps-size", Budget(max_bytes=budget.max_bytes), "truest"))
     if budget.max_latency is not None:

@@ -25,7 +25,7 @@ from optimize.tuning import mixed
 from optimize.tuning.mixed import Assignment, Blocks, Calibrated
 from vampnet_models.onnxfile.artifact import load_model, weights_bytes
 from vampnet_models.onnxfile.session import Feeds, Session, open_session
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.records.results import BlockOption
 
 _FOLDER_KEY = "session.model_external_initializers_file_folder_path"
@@ -41,8 +41,10 @@ class Effect:
 
     `damage` adds up over blocks to a first order: nats of KL for a transformer with logits, noise
     over signal for sound and other floats, the squared share of changed tokens otherwise (the
-    share grows with the noise, its square with the power of the noise). `saved_bytes` is against
-    float32, `time_ratio` the whole model's time against float32 (median of runs in turn).
+    share grows with the noise, its square with the power of the noise); where costs are measured,
+    see `_damage_of_cost`. `saved_bytes` is against float32, `time_ratio` the whole model's time
+    against float32 (median of runs in turn). `sampled_agreement` and `cost` are None, the default,
+    where a search does not measure them.
     """
 
     block: str
@@ -51,27 +53,20 @@ class Effect:
     agreement: float | None
     saved_bytes: int
     time_ratio: float
+    sampled_agreement: float | None = None
+    cost: float | None = None
 
     @property
     def option(self) -> BlockOption:
         """As it is recorded: JSON has no infinity."""
         damage = self.damage if math.isfinite(self.damage) else None
-        return BlockOption(
-            self.block, self.precision, damage, self.agreement, self.saved_bytes, self.time_ratio
-        )
+        return BlockOption(**{**vars(self), "damage": damage})
 
     @classmethod
     def of(cls, option: BlockOption) -> Effect:
         """What `option` recorded."""
         damage = math.inf if option.damage is None else option.damage
-        return cls(
-            option.block,
-            option.precision,
-            damage,
-            option.agreement,
-            option.saved_bytes,
-            option.time_ratio,
-        )
+        return cls(**{**vars(option), "damage": damage})
 
 
 class Trials:
@@ -95,7 +90,8 @@ class Trials:
         """Convert that block alone and run every feed. Raises InputError if it cannot run."""
         session, n_bytes = self._converted({block: precision})
         ratios: list[float] = []
-        report = judge(self._truth, self._answers(session, ratios))
+        report = judge(self._truth, self._answers(session, ratios), lambda: session)
+        sampled = report.sampled_agreement
         return Effect(
             block,
             precision,
@@ -103,12 +99,14 @@ class Trials:
             report.token_agreement,
             self._base_bytes - n_bytes,
             float(np.median(ratios)),
+            sampled_agreement=None if sampled is None else sampled.value,
+            cost=None if report.cost is None else report.cost[0].value,
         )
 
     def compare(self, assignment: Assignment) -> AccuracyReport:
         """Convert every block as assigned and run every feed. Raises InputError likewise."""
         session, _ = self._converted(assignment)
-        return judge(self._truth, self._answers(session, None))
+        return judge(self._truth, self._answers(session, None), lambda: session)
 
     def _mixture(self, assignment: Assignment) -> ir.Model:
         model = load_model(self._fused)
@@ -149,8 +147,23 @@ def _damage_of(report: AccuracyReport) -> float:
     """How much a variant loses, in a unit that is zero for none and adds up over blocks."""
     if report.nonfinite:
         return float("inf")
+    if report.cost is not None and report.cost[0].value is not None:
+        return _damage_of_cost(report, report.cost[0])
     if report.logits_kl is not None:
         return report.logits_kl
     if report.snr_db is not None:
         return float(10 ** (-report.snr_db / 10))
     return 0.0 if report.token_agreement is None else (1 - report.token_agreement) ** 2
+
+
+def _damage_of_cost(report: AccuracyReport, cost: Figure) -> float:
+    """What a block's cost says of its damage, in the unit of the cost.
+
+    Of few states a block's cost is mostly chance, and as often a gain. So a transformer's damage
+    is its KL, which it would cost if the recordings were drawn from FP32 itself, or the lower end
+    of its cost where that is shown to be more. Of a codec it is the mean change of the distance to
+    a recording, either way: what cancels out does so by chance.
+    """
+    if report.logits_kl is not None:
+        return max(report.logits_kl, cost.low or 0.0)
+    return float(np.mean([abs(change) for change in cost.per_recording.values()]))

@@ -22,7 +22,7 @@ def spend(
     if goal.max_bytes is None and goal.max_latency is None:
         return
     for number in range(_MOST_ROUNDS):
-        curves = {name: _curve(each) for name, each in tuned.items()}
+        curves = {name: _curve(each, goal) for name, each in tuned.items()}
         others = {n: [c for c in f.candidates if c.uniform] for n, f in tuned.items()}
         wanted = proposal(curves, others, goal.budget, goal.prefer)
         if not wanted:
@@ -45,6 +45,6 @@ def _mixtures(tuned: TunedModel) -> tuple[Point, ...]:
     )
 
 
-def _curve(tuned: TunedModel) -> Curve:
-    power = damage_power(tuned.artifact.role)
+def _curve(tuned: TunedModel, goal: SearchGoal) -> Curve:
+    power = damage_power(tuned.artifact.role, goal)
     return Curve(tuned.effects, tuned.artifact.bytes, power, _mixtures(tuned))

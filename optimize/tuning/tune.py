@@ -11,9 +11,10 @@ from calibration.feeds.chain_inputs import ChainInputs
 from calibration.feeds.model_feeds import LARGE_BYTES
 from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
+from optimize.truth.grades import Judgement, grades_held
 from optimize.tuning.candidates import TunedModel, accuracy_of, candidates_of
-from optimize.tuning.goal import SearchGoal, decibels_of, first_agreement, loss_of
-from optimize.tuning.search import ModelSet, choose, sets_of, uniform_sets
+from optimize.tuning.goal import SearchGoal, figures_of
+from optimize.tuning.search import Budget, ModelSet, choose, sets_of, uniform_sets
 from optimize.tuning.shared_budget import spend
 from optimize.tuning.worth import reverted
 from vampnet_models.cache import key_of
@@ -43,6 +44,8 @@ class Search:
             nothing keeps to the budget.
         uniform: the same of the sets of one recipe for all models.
         reverted: candidates that were chosen first and did not hold on held-out data.
+        short: what the best set found lacks of the grade or costs that were asked for; None where
+            one was chosen, or nothing of the kind was asked for.
         held_out: gives more figures on held-out data.
     """
 
@@ -51,6 +54,7 @@ class Search:
     chosen: ModelSet | None
     uniform: ModelSet | None
     reverted: list[Reverted]
+    short: str | None
     held_out: HeldOut
 
 
@@ -66,7 +70,7 @@ def tune(
     What was measured lies in the folder `cache`, for a search that goes on where one stopped.
 
     Raises InputError when a model cannot be fed or run, PromiseMissed when nothing can be made of
-    one.
+    one, or so little audio is there that no cost could be shown.
     """
     tuned: dict[str, TunedModel] = {}
     for artifact in in_turn(artifacts, reporter):
@@ -79,7 +83,8 @@ def tune(
     chosen, dropped = held_out.settle(sets_of, goal)
     uniform, _ = held_out.settle(uniform_sets, goal)
     sets = sets_of({name: each.candidates for name, each in tuned.items()})
-    return Search(tuned, sets, chosen, uniform, dropped, held_out)
+    short = None if chosen is not None else held_out.falls_short(sets, goal)
+    return Search(tuned, sets, chosen, uniform, dropped, short, held_out)
 
 
 class HeldOut:
@@ -152,20 +157,43 @@ class HeldOut:
             best = choose(sets_of(left), goal.budget, goal.prefer)
             if best is None:
                 return None, dropped
-            held = ModelSet(tuple(self._judged(p) for p in best.parts))
-            judged = (reverted(part, goal.budget) for part in held.parts)
+            held = ModelSet(tuple(self._judged(p, goal) for p in best.parts))
+            judged = (
+                reverted(part, goal.budget, self.judgement(part, goal)) for part in held.parts
+            )
             failing = [each for each in judged if each is not None]
             if not failing:
                 return held, dropped
             refused |= {(each.model, each.recipe) for each in failing}
             dropped += failing
 
-    def _judged(self, candidate: Candidate) -> Candidate:
-        accuracy = self.accuracy(candidate)
+    def judgement(self, candidate: Candidate, goal: SearchGoal) -> Judgement | None:
+        """By the grade or costs that were asked for; None without any."""
+        role = self._tuned[candidate.model].artifact.spec.role
+        return goal.judgement(role, self.accuracy(candidate))
+
+    def falls_short(self, sets: Sequence[ModelSet], goal: SearchGoal) -> str | None:
+        """Of the set with the least loss within size and time, what it is and what it lacks.
+
+        None where no grade and no cost was asked for, and where size or time let no set through.
+        """
+        sizes = Budget(max_bytes=goal.max_bytes, max_latency=goal.max_latency)
+        best = choose(sets, sizes, "truest")
+        if goal.criterion is None or best is None:
+            return None
+        recipes = ", ".join(f"{part.model} {part.recipe}" for part in best.parts)
+        judged = ((part, self.judgement(part, goal)) for part in best.parts)
+        lacks = [
+            f"{part.model}: {each.text}"
+            for part, each in judged
+            if each is not None and each.verdict != "holds"
+        ]
+        return f"the best found is {'; '.join([recipes, *lacks])}"
+
+    def _judged(self, candidate: Candidate, goal: SearchGoal) -> Candidate:
+        accuracy, spec = self.accuracy(candidate), self._tuned[candidate.model].artifact.spec
         return replace(
             candidate,
-            loss=loss_of(accuracy),
-            agreement=accuracy.token_agreement,
-            si_sdr_db=decibels_of(accuracy),
-            first_agreement=first_agreement(self._tuned[candidate.model].artifact.spec, accuracy),
+            **figures_of(spec, accuracy, goal),
+            grades=grades_held(spec.role.value, accuracy),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from optimize.truth.grades import Judgement
 from optimize.tuning.search import Budget, ModelSet, rank
 from vampnet_models.records.tuning import (
     Candidate,
@@ -25,13 +26,17 @@ _MEASURES: dict[Prefer, Literal["bytes", "latency", "loss"]] = {
 _BETTER = {"smallest": "smaller", "fastest": "faster", "truest": "truer"}
 
 
-def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -> Verdict:
-    """The chosen set beside the best uniform one."""
+def verdict(
+    chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer, short: str | None = None
+) -> Verdict:
+    """The chosen set beside the best uniform one; without one, `short` says what the best lacks."""
     ours, theirs = _sought(chosen, prefer), _sought(uniform, prefer)
     recipe = None if uniform is None else uniform.parts[0].recipe
     code: VerdictCode
     if chosen is None:
         code, text = "none", "No set of these candidates meets the budget."
+        if short is not None:
+            text = f"No set of these candidates is shown to keep what was asked for: {short}."
     elif uniform is None:
         code, text = "tuned-alone", "No uniform recipe meets this budget; the tuned set does."
     elif rank(chosen, prefer) < rank(uniform, prefer):
@@ -48,8 +53,13 @@ def verdict(chosen: ModelSet | None, uniform: ModelSet | None, prefer: Prefer) -
     return Verdict(code, prefer, recipe, ours, theirs, _MEASURES[prefer], text)
 
 
-def reverted(part: Candidate, budget: Budget) -> Reverted | None:
-    """The candidate with the bounds on what it says that it misses; None where it keeps all."""
+def reverted(
+    part: Candidate, budget: Budget, judgement: Judgement | None = None
+) -> Reverted | None:
+    """The candidate with the bounds on what it says that it misses; None where it keeps all.
+
+    `judgement` is that of a grade or costs, where they were asked for.
+    """
     bounds = (
         ("min_agreement", budget.min_agreement, part.agreement),
         ("min_first_agreement", budget.min_first_agreement, part.first_agreement),
@@ -60,8 +70,10 @@ def reverted(part: Candidate, budget: Budget) -> Reverted | None:
         for name, least, found in bounds
         if least is not None and found is not None and found < least
     )
-    if not missed:
+    judged = judgement is not None and judgement.verdict != "holds"
+    if not missed and not judged:
         return None
+    said = judgement.text if judgement is not None and judged else f"{_said(part)} on held-out data"
     return Reverted(
         part.model,
         part.recipe,
@@ -69,7 +81,7 @@ def reverted(part: Candidate, budget: Budget) -> Reverted | None:
         part.first_agreement,
         part.si_sdr_db,
         missed,
-        f"{part.model} {part.recipe}: {_said(part)} on held-out data",
+        f"{part.model} {part.recipe}: {said}",
     )
 
 

@@ -74,13 +74,14 @@ def tune_set(
     models: list[ChosenModel] = []
     if chosen is not None:
         published = [
-            _publish(tuned[p.model], p, search.held_out, out, reporter) for p in chosen.parts
+            _publish(tuned[p.model], p, search.held_out, out, goal, reporter) for p in chosen.parts
         ]
         models = [model for model, _ in published]
         entries = [entry for _, entry in published]
         results = results_of(command, inputs, entries, skipped, space, reporter)
-        said = verdict(chosen, search.uniform, goal.prefer).text
-        results = replace(results, decision=_decision(entries, chosen, said, goal))
+        judged = [f"{m.name} {m.recipe}: {m.judged}" for m in models if m.judged is not None]
+        reasons = (verdict(chosen, search.uniform, goal.prefer).text, *judged)
+        results = replace(results, decision=_decision(entries, chosen, reasons, goal))
         files.write_record(results, RESULTS, space.results)
         write_report(space.results, space.report)
     elif space.results.is_file():
@@ -92,7 +93,7 @@ def tune_set(
         met=chosen is not None,
         chosen=None if chosen is None else CandidateSet(**_figures(chosen)),
         uniform=_uniform(search.uniform),
-        verdict=verdict(chosen, search.uniform, goal.prefer),
+        verdict=verdict(chosen, search.uniform, goal.prefer, search.short),
         reverted=tuple(search.reverted),
         noisy=any(is_noisy(each) for found in tuned.values() for each in found.profiles.values()),
         smallest=CandidateSet(**_figures(_best(sets, "smallest"))),
@@ -109,7 +110,12 @@ def tune_set(
 
 
 def _publish(
-    tuned: TunedModel, part: Candidate, held_out: HeldOut, out: Path, reporter: Reporter
+    tuned: TunedModel,
+    part: Candidate,
+    held_out: HeldOut,
+    out: Path,
+    goal: SearchGoal,
+    reporter: Reporter,
 ) -> tuple[ChosenModel, Model]:
     """Copy a chosen variant with its record to OUT; its entries of tune.json and results.json."""
     source = open_artifact(tuned.built[part.recipe])
@@ -142,20 +148,33 @@ def _publish(
         blocks=blocks,
         free_running=free,
     )
-    chosen = ChosenModel(found.name, found.role, part.recipe, part.bytes, accuracy, free, blocks)
+    judgement = held_out.judgement(part, goal)
+    chosen = ChosenModel(
+        found.name,
+        found.role,
+        part.recipe,
+        part.bytes,
+        accuracy,
+        free,
+        blocks,
+        part.grades,
+        None if judgement is None else judgement.text,
+    )
     return chosen, entry
 
 
 def _decision(
-    models: Sequence[Model], chosen: ModelSet, said: str, goal: SearchGoal
+    models: Sequence[Model], chosen: ModelSet, reasons: tuple[str, ...], goal: SearchGoal
 ) -> dict[str, Decision]:
     """The chosen set is the one answer, for every target: the search was asked for it."""
     parts = {part.model: part.recipe for part in chosen.parts}
+    criterion = goal.criterion
+    grade = "the bounds of the search" if criterion is None else criterion.name
     made = {}
     for target in order.TARGETS:
         found = set_of(models, parts, target)
         fastest = found if target.profiler.name == goal.target.name else None
-        made[target.name] = Decision("the bounds of the search", found, fastest, (said,))
+        made[target.name] = Decision(grade, found, fastest, reasons)
     return made
 
 

@@ -121,6 +121,9 @@ class BlockOption:
     agreement: share of equal tokens, 0 to 1; None where there are none.
     saved_bytes: against FP32.
     time_ratio: the whole model's time against FP32's.
+    sampled_agreement: of a transformer with logits, 0 to 1; None of other models.
+    cost: nats per token of a transformer, dB log-mel of a codec; None where a search did not
+        measure it.
     """
 
     block: str
@@ -129,6 +132,8 @@ class BlockOption:
     agreement: float | None
     saved_bytes: int
     time_ratio: float
+    sampled_agreement: float | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vampnet_models.records.accuracy import AccuracyReport, FreeRunning
-from vampnet_models.records.results import Block
+from vampnet_models.records.accuracy import AccuracyReport, Figure, FreeRunning
+from vampnet_models.records.results import Block, GradeName
 
 Prefer = Literal["smallest", "fastest", "truest"]
-Near = Literal["keeps-tokens", "keeps-size", "keeps-time", "truest"]
+Near = Literal["keeps-tokens", "keeps-costs", "keeps-size", "keeps-time", "truest"]
 """Which bound a set that comes near to a budget keeps: the smallest that keeps the tokens, or the
-truest that keeps the size, the time, or nothing."""
+grade or costs, or the truest that keeps the size, the time, or nothing."""
 
 VerdictCode = Literal["none", "tuned-alone", "uniform", "tuned-better"]
 """No set meets the budget, no uniform one does, a uniform one is as good, the tuned is better."""
@@ -28,6 +28,11 @@ class Asked:
     max_bytes: most bytes of all models together.
     max_latency: most time of all models together, as a multiple of FP32's.
     prefer: what is best among the sets that keep to the bounds.
+    grade: holds for every model; None, the default, where bounds stand in its place.
+    min_sampled: least lower end of a transformer's sampled agreement, 0 to 1.
+    max_cost_nats: most upper end of a transformer's cost, nats per token.
+    max_cost_db: most upper end of an encoder's or decoder's cost, dB of log-mel distance. Where one
+        of these three is given without a grade, `harmless` holds for models that none is about.
     rounds: timed runs of each candidate; 10 by default.
     threads: of the runtime; 0, the default, leaves it the choice.
     """
@@ -38,6 +43,10 @@ class Asked:
     max_bytes: int | None
     max_latency: float | None
     prefer: Prefer
+    grade: GradeName | None = None
+    min_sampled: float | None = None
+    max_cost_nats: float | None = None
+    max_cost_db: float | None = None
     rounds: int = 10
     threads: int = 0
 
@@ -49,10 +58,14 @@ class Candidate:
     agreement: share of equal tokens (0 to 1); None for models judged by sound.
     si_sdr_db: of the sound against FP32's, or the SQNR of a generic model's worst number; None for
         models judged by tokens.
-    loss: 1 - agreement, or noise over signal.
+    loss: 1 - agreement, or noise over signal; where a grade or costs were asked for, what is lost
+        as a multiple of what is allowed.
     time_ratio: the median time against FP32's, which was `reference_s` in the same run.
     uniform: one recipe for the whole model.
     first_agreement: an encoder's over its first four codebooks, those that coarse predicts.
+    sampled_agreement, cost_nats, cost_log_mel_db: those of its accuracy; None where they do not
+        apply, or a search did not ask for them.
+    grades: those that it is shown to hold, on held-out data alone; else none, the default.
     """
 
     model: str
@@ -65,13 +78,20 @@ class Candidate:
     reference_s: float
     uniform: bool
     first_agreement: float | None = None
+    sampled_agreement: Figure | None = None
+    cost_nats: Figure | None = None
+    cost_log_mel_db: Figure | None = None
+    grades: tuple[GradeName, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateSet:
-    """One candidate per model: sizes and losses are sums, shares and dB the worst model's.
+    """One candidate per model: sizes and losses are sums, all other figures the worst model's.
 
     latency: of all models run once, as a multiple of FP32's.
+    sampled_agreement: of the lowest lower end; None, the default, where no model has one.
+    cost_nats, cost_log_mel_db: of the highest upper end; likewise.
+    grades: that every model is shown to hold.
     """
 
     bytes: int
@@ -81,6 +101,10 @@ class CandidateSet:
     latency: float
     loss: float
     parts: tuple[Candidate, ...]
+    sampled_agreement: Figure | None = None
+    cost_nats: Figure | None = None
+    cost_log_mel_db: Figure | None = None
+    grades: tuple[GradeName, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +151,11 @@ class Missed:
 
 @dataclass(frozen=True)
 class Reverted:
-    """A candidate that was dropped, for it missed bounds on held-out data; `text` says it."""
+    """A candidate that was dropped on held-out data, for it missed bounds or could not be shown to
+    hold the grade or costs that were asked for; `text` says it.
+
+    missed: the bounds on tokens and sound alone.
+    """
 
     model: str
     recipe: str
@@ -143,6 +171,8 @@ class ChosenModel:
     """What one model of the chosen set got, block by block, judged on held-out data.
 
     free_running: of transformers with logits alone.
+    grades: that it is shown to hold.
+    judged: the sentence that its figures give; None where no grade and no cost was asked for.
     """
 
     name: str
@@ -152,6 +182,8 @@ class ChosenModel:
     accuracy: AccuracyReport
     free_running: FreeRunning | None
     blocks: tuple[Block, ...]
+    grades: tuple[GradeName, ...] = ()
+    judged: str | None = None
 
 
 @dataclass(frozen=True)

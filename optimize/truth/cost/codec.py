@@ -49,6 +49,20 @@ class SoundTruth:
     reference: tuple[_Distances, ...]
     floor: tuple[_Distances, ...]
 
+    def of_feeds(self, feeds: Sequence[int]) -> SoundTruth:
+        """The truth about the passages of some feeds, which are numbered anew in this order."""
+        numbers = {feed: number for number, feed in enumerate(feeds)}
+        kept = [i for i, each in enumerate(self.evidence.passages) if each.feed in numbers]
+        passages = [self.evidence.passages[i] for i in kept]
+        renumbered = tuple(replace(each, feed=numbers[each.feed]) for each in passages)
+        return replace(
+            self,
+            evidence=replace(self.evidence, passages=renumbered),
+            codes=tuple(self.codes[i] for i in kept) if self.codes else (),
+            reference=tuple(self.reference[i] for i in kept),
+            floor=tuple(self.floor[i] for i in kept),
+        )
+
 
 def sound_truth(
     reference: Artifact, evidence: Evidence, answers: Sequence[Feeds], floor: Sequence[Feeds]

@@ -19,7 +19,7 @@ from optimize.truth.agreement import stratum_of
 from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import GraphOptimization, open_session
+from vampnet_models.onnxfile.session import Session, open_session
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import Figure
 from vampnet_models.repair.layouts import transformer_answer, transformer_feed
@@ -43,6 +43,16 @@ class TokenTruth:
     reference: tuple[Nats, ...]
     floor: tuple[Nats, ...]
 
+    def every(self, step: int) -> TokenTruth:
+        """The truth about each `step`th state alone."""
+        kept = slice(None, None, step)
+        return replace(
+            self,
+            masked=self.masked[kept],
+            reference=self.reference[kept],
+            floor=self.floor[kept],
+        )
+
 
 def token_truth(
     reference: Artifact,
@@ -56,22 +66,20 @@ def token_truth(
     Raises InputError where the model cannot be run, or gives no logits.
     """
     spec, n = reference.spec, len(masked)
-    own = surprises(reference, spec, masked, progress=_shifted(progress, 0, 2 * n))
-    floor = surprises(
-        reference, spec, masked, floor_threads, "disabled", _shifted(progress, n, 2 * n)
-    )
-    return TokenTruth(spec, tuple(masked), tuple(own), tuple(floor))
+    session = open_session(reference.path)
+    own = tuple(surprises(session, spec, masked, _shifted(progress, 0, 2 * n)))
+    session = open_session(reference.path, threads=floor_threads, graph_optimization="disabled")
+    floor = tuple(surprises(session, spec, masked, _shifted(progress, n, 2 * n)))
+    return TokenTruth(spec, tuple(masked), own, floor)
 
 
-def cost_of_tokens(
-    truth: TokenTruth, variant: Artifact, progress: Progress | None = None
-) -> Figure:
+def cost_of_tokens(truth: TokenTruth, variant: Session, progress: Progress | None = None) -> Figure:
     """The variant's cost, with that of FP32 against FP32 as its floor.
 
     The mean over tenths of the mask ratio: along the cosine schedule about as many tokens become
     final in each. Raises InputError as `token_truth` does.
     """
-    found = tuple(surprises(variant, truth.spec, truth.masked, progress=progress))
+    found = tuple(surprises(variant, truth.spec, truth.masked, progress))
     figure = figure_of(_parts(truth, found), _parts(truth, truth.floor), by_ratio=True)
     return replace(figure, heard_s=_heard_s(truth))
 
@@ -84,24 +92,21 @@ def _heard_s(truth: TokenTruth) -> float | None:
 
 
 def surprises(
-    model: Artifact,
+    session: Session,
     spec: ModelSpec,
     masked: Sequence[MaskedCodes],
-    threads: int = 0,
-    level: GraphOptimization = "all",
     progress: Progress | None = None,
 ) -> Iterator[Nats]:
     """How unlikely a model finds each code, float64 `[predicted, frames]` nats of each of `masked`.
 
     `spec` is that of its reference. Raises InputError where it cannot be run, or gives no logits.
     """
-    session = open_session(model.path, threads=threads, graph_optimization=level)
     for done, each in enumerate(masked):
         # What stands beneath the mask is hidden here: a model that looked would not be guessing.
         feed = transformer_feed(spec, np.where(each.mask == 1, 0, each.codes), each.mask)
         answer = transformer_answer(spec, feed, session.run(feed))
         if "logits" not in answer:
-            raise InputError(f"{model.path.name}: gives tokens without logits")
+            raise InputError(f"{session.name}: gives tokens without logits")
         logits = answer["logits"][0, :, : each.n_frames]
         yield _nats(logits, each.codes[0, -len(logits) :, : each.n_frames])
         if progress is not None:

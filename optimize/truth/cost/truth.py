@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from calibration.feeds.evidence import Evidence
@@ -10,7 +10,7 @@ from optimize.truth.cost.codec import SoundTruth, sound_truth, with_costs_of_sou
 from optimize.truth.cost.tokens import TokenTruth, cost_of_tokens, token_truth
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.onnxfile.session import Feeds, Session
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import AccuracyReport
 
@@ -22,6 +22,13 @@ class CostTruth:
     tokens: TokenTruth | None = None
     sounds: SoundTruth | None = None
     note: str | None = None
+
+    def of_feeds(self, feeds: Sequence[int], share: int) -> CostTruth:
+        """The truth about some feeds, and about one in `share` of a transformer's states."""
+        # The states' ratios follow each other in turn: an odd step meets more of them.
+        tokens = None if self.tokens is None else self.tokens.every(share | 1)
+        sounds = None if self.sounds is None else self.sounds.of_feeds(feeds)
+        return replace(self, tokens=tokens, sounds=sounds)
 
 
 def cost_truth(
@@ -54,16 +61,16 @@ def cost_truth(
 def with_costs(
     report: AccuracyReport,
     truth: CostTruth,
-    variant: Artifact,
+    variant: Callable[[], Session],
     answers: Sequence[Feeds],
     progress: Progress | None = None,
 ) -> AccuracyReport:
     """The report with the variant's costs; of a codec by its answers, which the report judged.
 
-    Raises InputError where the variant does not run.
+    `variant` opens it, where its answers do not do. Raises InputError where it does not run.
     """
     if truth.tokens is not None:
-        return replace(report, cost_nats=cost_of_tokens(truth.tokens, variant, progress))
+        return replace(report, cost_nats=cost_of_tokens(truth.tokens, variant(), progress))
     if truth.sounds is not None:
         return with_costs_of_sound(report, truth.sounds, answers)
     return report if truth.note is None else replace(report, notes=(*report.notes, truth.note))

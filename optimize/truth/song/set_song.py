@@ -25,6 +25,7 @@ from optimize.truth.song.mmd import bandwidth, mmd, pair_terms
 from optimize.truth.song.pieces import Pieces
 from optimize.truth.song.prompts import Prompts
 from vampnet_models.onnxfile.artifact import Artifact
+from vampnet_models.onnxfile.session import open_session
 from vampnet_models.records.song import SetSong
 from vampnet_models.repair.layouts import inputs_of
 from vampnet_models.spec import Role, conditioning_of
@@ -115,7 +116,7 @@ def _surprise(
         length=None,
         seed=EVALUATION.seed,
     )
-    found = surprises(reference, reference.spec, masked)
+    found = surprises(open_session(reference.path), reference.spec, masked)
     return [
         _Surprise(each, nats, each.mask[0, -len(nats) :, : each.n_frames] == 1)
         for each, nats in zip(masked, found, strict=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from profiles.report.tables.cells import Cell, absent, measured
-from profiles.report.views.units import NBSP, count_text
+from profiles.report.views.units import NBSP, count_text, signed_text
 from vampnet_models.records.accuracy import AccuracyReport, Figure
-from vampnet_models.text import signed
 
 
 def cost_lines(accuracy: AccuracyReport) -> tuple[str, ...]:
@@ -13,7 +12,10 @@ def cost_lines(accuracy: AccuracyReport) -> tuple[str, ...]:
     if accuracy.cost is None or accuracy.cost[0].value is None:
         return ()
     found, unit = accuracy.cost
-    return (f"cost {_text(found.value)} {unit}", _range(found) if found.can_tell else "cannot tell")
+    return (
+        f"cost {signed_text(found.value)} {unit}",
+        _range(found) if found.can_tell else "cannot tell",
+    )
 
 
 def cost_cell(accuracy: AccuracyReport) -> Cell:
@@ -22,20 +24,21 @@ def cost_cell(accuracy: AccuracyReport) -> Cell:
         return absent()
     found, unit = accuracy.cost
     what = "positions" if accuracy.cost_nats is not None else "samples"
-    lines = [unit, _range(found), f"of {count_text(found.n)} {what}", f"floor {_text(found.floor)}"]
+    lines = [
+        unit,
+        _range(found),
+        f"of {count_text(found.n)} {what}",
+        f"floor {signed_text(found.floor)}",
+    ]
     worst, most = max(found.per_recording.items(), key=lambda each: each[1])
-    lines.append(f"worst: {worst}, {_text(most)}")
+    lines.append(f"worst: {worst}, {signed_text(most)}")
     if found.cannot_tell is not None:
         lines.append(found.cannot_tell)
     for name, other in (("STFT", accuracy.cost_stft), ("dB SI-SDR", accuracy.cost_si_sdr_db)):
         if other is not None and other.value is not None:
-            lines.append(f"{name} {_text(other.value)}, {_range(other)}")
-    return measured(found.value, _text, tuple(lines))
+            lines.append(f"{name} {signed_text(other.value)}, {_range(other)}")
+    return measured(found.value, signed_text, tuple(lines))
 
 
 def _range(found: Figure) -> str:
-    return f"{_text(found.low)}{NBSP}to{NBSP}{_text(found.high)}"
-
-
-def _text(value: float | None) -> str:
-    return signed(value).replace("-", "\u2212")
+    return f"{signed_text(found.low)}{NBSP}to{NBSP}{signed_text(found.high)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from vampnet_models.text import signed
+
 NBSP = "\u00a0"
 NOT_MEASURED = "not measured"
 
@@ -70,6 +72,11 @@ def db_text(value: float) -> str:
     if value == math.inf:
         return f"∞{NBSP}dB"
     return f"{_finite(value, '.1f')}{NBSP}dB".replace("-", "\u2212")
+
+
+def signed_text(value: float | None) -> str:
+    """A difference with its sign; a dash where there is none."""
+    return signed(value).replace("-", "\u2212")
 
 
 def count_text(value: float) -> str:

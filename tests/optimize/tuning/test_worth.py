@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from optimize.truth.grades import Judgement
 from optimize.tuning.search import Budget, ModelSet
 from optimize.tuning.worth import reverted, verdict
 from vampnet_models.records.tuning import Candidate, Missed
@@ -55,3 +56,18 @@ def test_sound_that_is_dropped_says_its_decibels() -> None:
     assert found is not None
     assert found.missed == (Missed("min_si_sdr_db", 30.0, 20.0),)
     assert found.text == "d int8: 20.0 dB on held-out data"
+
+
+def test_what_the_best_lacks_stands_in_place_of_a_set() -> None:
+    found = verdict(None, None, "smallest", "the best found is m fp16; m: may cost 0.02")
+    assert found.code == "none"
+    assert found.text.endswith("what was asked for: the best found is m fp16; m: may cost 0.02.")
+
+
+def test_what_cannot_be_shown_is_dropped_with_its_reason() -> None:
+    (part,) = one("tuned-1", 9).parts
+    few = Judgement("cannot-tell", "cannot tell: 2 recordings and 8 clips")
+    dropped = reverted(part, Budget(), few)
+    assert dropped is not None and dropped.missed == ()
+    assert dropped.text == "m tuned-1: cannot tell: 2 recordings and 8 clips"
+    assert reverted(part, Budget(), Judgement("holds", "no cost above 0.001")) is None

@@ -56,7 +56,7 @@ def noisy(path, out, amount):
 
 def test_the_cost_is_the_difference_of_surprise_at_the_masked_positions(path, truth, tmp_path):
     variant = noisy(path, tmp_path / "v.onnx", 0.3)
-    found = cost_of_tokens(truth, variant)
+    found = cost_of_tokens(truth, open_session(variant.path))
     tenths = {}
     books = {}
     for each in truth.masked:
@@ -79,7 +79,7 @@ def test_the_cost_is_the_difference_of_surprise_at_the_masked_positions(path, tr
 
 
 def test_the_model_itself_costs_nothing_and_the_floor_next_to_nothing(path, truth):
-    found = cost_of_tokens(truth, open_artifact(path))
+    found = cost_of_tokens(truth, open_session(path))
     assert found.value == found.low == found.high == 0
     assert 0 < abs(found.floor) < 1e-4
 
@@ -100,7 +100,7 @@ def test_what_stands_beneath_the_mask_is_not_shown_to_the_model(path, truth):
 def test_a_piece_that_is_masked_twice_is_heard_once(path):
     once = masked_codes(1, 2)
     truth = token_truth(open_artifact(path), [*once, once[0]], floor_threads=1)
-    found = cost_of_tokens(truth, open_artifact(path))
+    found = cost_of_tokens(truth, open_session(path))
     assert found.heard_s == pytest.approx(2 * FRAMES * 768 / 44_100)
 
 
@@ -112,7 +112,7 @@ def test_what_fills_a_window_up_is_not_counted(path):
     filled = MaskedCodes(first.place, np.pad(first.codes, widths), mask, FRAMES)
     truth = token_truth(open_artifact(path), [filled], floor_threads=1)
     assert truth.reference[0].shape == (N - GIVEN, FRAMES)
-    assert cost_of_tokens(truth, open_artifact(path)).n == int(first.mask.sum())
+    assert cost_of_tokens(truth, open_session(path)).n == int(first.mask.sum())
 
 
 def test_logits_that_are_no_numbers_cost_much_and_are_written_as_a_number(path, truth, tmp_path):
@@ -121,5 +121,5 @@ def test_logits_that_are_no_numbers_cost_much_and_are_written_as_a_number(path, 
         return bias
 
     variant = disturbed(path, tmp_path / "v.onnx", "classifier.layers.0.bias", break_one)
-    found = cost_of_tokens(truth, variant)
+    found = cost_of_tokens(truth, open_session(variant.path))
     assert 1 < found.value < 100
