@@ -32,8 +32,11 @@ Run = Callable[[str, Path], None]
 """Runs a command line in a folder; it must succeed."""
 
 
-def furnish(folder: Path) -> Path:
-    """A folder with the shipped checkpoints, a DAC with its answers, two recordings and a song."""
+def furnish(folder: Path, *, every_clip: bool = False) -> Path:
+    """A folder with the shipped checkpoints, a DAC with its answers, recordings and a song.
+
+    There are two recordings, or with `every_clip` all that judge.
+    """
     recordings = folder / "recordings"
     recordings.mkdir(parents=True)
     for checkpoint in REFERENCE.glob("*.pth"):
@@ -41,7 +44,7 @@ def furnish(folder: Path) -> Path:
     dac.write_checkpoint(16000, folder / "weights_16khz.pth")
     shutil.copy(dac.golden(16000), folder / "dac.npz")
     for clip in builtin_audio_set(CLIP_S).evaluation:
-        if clip.name in CLIPS:
+        if every_clip or clip.name in CLIPS:
             soundfile.write(recordings / f"{clip.name}.wav", clip.samples, VAMPNET.sample_rate_hz)
     shutil.copy(min(recordings.iterdir()), folder / "song.wav")
     return folder
@@ -65,12 +68,15 @@ class Rooms:
         return folder if folder.exists() else furnish(folder)
 
     def _pair(self) -> Path:
-        """Two of the least models alone: a search tries hundreds of variants."""
+        """A few of the least models alone: a search tries hundreds of variants.
+
+        The decoder is there for what the encoder costs, and recordings enough to tell.
+        """
         folder = self.root / "pair"
         if not folder.exists():
-            furnish(folder)
+            furnish(folder, every_clip=True)
             (folder / "models").mkdir()
-            for name in ("codec_encoder.onnx", "coarse.onnx"):
+            for name in ("codec_encoder.onnx", "coarse.onnx", "codec_decoder.onnx"):
                 shutil.copy(self._tiny() / name, folder / "models")
         return folder
 

@@ -11,19 +11,21 @@ from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, chec
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
 from vampbench.api.progress import Heard, Listener
+from vampbench.api.ship.asked import as_criterion
 from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
+from vampnet_models.records.results import GradeName
 from vampnet_models.records.tuning import Prefer, Tuning
 from vampnet_models.text import megabytes, percent
 
-MIN_AGREEMENT = 0.99
-"""The least token agreement of each model, where no other bound is given."""
+GRADE: GradeName = "harmless"
+"""What every model must hold, where no bound is given."""
 
 MIN_SI_SDR_DB = 30.0
-"""The least SI-SDR of the decoder's sound, unless another is given."""
+"""The least SI-SDR of the decoder's sound, where bounds are given, but none on a cost."""
 
 ROUNDS = 10
 """Timed runs of each candidate, unless more are asked for."""
@@ -76,9 +78,13 @@ def tune(
     *,
     data: AnyData = None,
     evaluation: AnyData = None,
+    grade: GradeName | None = None,
     min_agreement: float | None = None,
+    min_sampled: float | None = None,
+    max_cost: float | None = None,
+    max_cost_db: float | None = None,
     min_first_agreement: float | None = None,
-    min_si_sdr_db: float = MIN_SI_SDR_DB,
+    min_si_sdr_db: float | None = None,
     max_bytes: int | None = None,
     max_latency: float | None = None,
     prefer: Prefer | None = None,
@@ -90,31 +96,38 @@ def tune(
 ) -> TuneResult:
     """Find a precision for each layer of each model: the best set within a budget.
 
-    `models` are the built-in ones where None is given. Bounds are the token agreement of each model
-    (0.99 without another bound), of the encoder's first four codebooks, the SI-SDR of the decoder's
-    sound against FP32, all bytes of the set, and the time of all models as a multiple of FP32's.
-    `prefer` is what to seek within them: `smallest`, `fastest` or `truest`; by default truest where
-    the size is bounded, else smallest. One half of `data` is searched on, the other judges what was
-    chosen; with `evaluation` all of it is searched on, and that judges. `command` is what the
-    record says was called.
+    `models` are the built-in ones where None is given. Without any bound every model must hold the
+    grade `harmless`. In its place, or beside a `grade` that is named, stand bounds as `run` takes
+    them: least token agreement and sampled agreement (shares), most cost of the transformers (nats
+    per token) and of the codec (dB log-mel). Others are the token agreement of the encoder's first
+    four codebooks, the SI-SDR of the decoder's sound against FP32 (30 dB beside bounds that are no
+    costs), all bytes of the set, and the time of all models as a multiple of FP32's. `prefer` is
+    what to seek within them: `smallest`, `fastest` or `truest`; by default truest where the size is
+    bounded, else smallest. One half of `data` is searched on, the other judges what was chosen;
+    with `evaluation` all of it is searched on, and that judges. `command` is what the record says
+    was called.
 
     An interrupted search goes on where it stopped when it is called again. Where nothing meets the
-    budget, `ok` is false: nothing is raised for it. Raises InputError for models or data that
-    cannot be used, and for an `output` that cannot be written.
+    budget, `ok` is false: nothing is raised for it. Raises PromiseMissed where there are too few
+    recordings to tell a cost. Raises InputError for models or data that cannot be used, for bounds
+    that contradict each other, and for an `output` that cannot be written.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
-    for name, value in (
-        ("min_agreement", min_agreement),
-        ("min_first_agreement", min_first_agreement),
-    ):
-        check_within(name, value, 0, 1)
+    # For what it refuses; the goal makes its own, of the defaults too.
+    as_criterion(grade, min_agreement, min_sampled, max_cost, max_cost_db)
+    check_within("min_first_agreement", min_first_agreement, 0, 1)
     check_within("min_si_sdr_db", min_si_sdr_db)
     check_within("max_bytes", max_bytes, 1, whole=True)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
     check_within("max_latency", max_latency, 0, above=True)
-    if min_agreement is None and max_bytes is None and max_latency is None:
-        min_agreement = MIN_AGREEMENT
+    costs = (grade, min_sampled, max_cost, max_cost_db)
+    others = (min_agreement, min_first_agreement, min_si_sdr_db, max_bytes, max_latency)
+    if costs == (None,) * 4:
+        if others == (None,) * 5:
+            grade = GRADE
+        elif min_si_sdr_db is None:
+            min_si_sdr_db = MIN_SI_SDR_DB
     if target != "cpu":
         raise InputError(f"target {target!r}: candidates are timed on cpu alone")
     goal = SearchGoal(
@@ -124,6 +137,10 @@ def tune(
         max_bytes=max_bytes,
         max_latency=max_latency,
         prefer=prefer or ("truest" if max_bytes is not None else "smallest"),
+        grade=grade,
+        min_sampled=min_sampled,
+        max_cost_nats=max_cost,
+        max_cost_db=max_cost_db,
         target=cpu(),
         rounds=rounds,
         threads=threads,

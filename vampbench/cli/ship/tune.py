@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,19 +12,31 @@ from profiles.report.views.read import read_results
 from vampbench.api.ship import tune as tuning
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampbench.cli.judge.costs import cost_lines
 from vampbench.cli.ship.answer import tell_answer
 from vampbench.cli.ship.run import command_line
 from vampbench.cli.tables import NOTHING, filled
-from vampnet_models.records.accuracy import FreeRun, FreeRunning
+from vampnet_models.records.accuracy import Figure, FreeRun, FreeRunning
 from vampnet_models.records.generic import TUNING, versioned
-from vampnet_models.records.results import Block
+from vampnet_models.records.results import Block, GradeName
 from vampnet_models.records.tuning import CandidateSet, Near, Prefer, Tuning
-from vampnet_models.text import megabytes, percent
+from vampnet_models.text import megabytes, percent, signed
 
-_COLUMNS = ("set", "size", "least agreement", "first four", "SI-SDR", "time, x FP32")
+_COLUMNS = (
+    "set",
+    "size",
+    "least agreement",
+    "first four",
+    "SI-SDR",
+    "sampled, at least",
+    "nats, at most",
+    "dB log-mel, at most",
+    "time, x FP32",
+)
 
 _NEAR: dict[Near, str] = {
     "keeps-tokens": "keeps the tokens, the smallest",
+    "keeps-costs": "keeps the costs on the search's states, the smallest",
     "keeps-size": "keeps the size, the truest",
     "keeps-time": "keeps the time, the truest",
     "truest": "the truest of all",
@@ -39,11 +52,7 @@ _NEAR: dict[Near, str] = {
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
-@click.option(
-    "--min-agreement",
-    type=options.Finite(0, 1),
-    help=f"Least token agreement of each model ({tuning.MIN_AGREEMENT} without another bound).",
-)
+@options.decided_by
 @click.option(
     "--min-first-agreement",
     type=options.Finite(0, 1),
@@ -53,10 +62,8 @@ _NEAR: dict[Near, str] = {
     "--min-si-sdr",
     "min_si_sdr_db",
     type=options.Finite(),
-    default=tuning.MIN_SI_SDR_DB,
-    show_default=True,
     help="Least SI-SDR of the decoder's sound against FP32, in dB; least SQNR of the outputs of "
-    "another model that are numbers.",
+    f"another model that are numbers ({tuning.MIN_SI_SDR_DB:g} beside bounds that are no costs).",
 )
 @click.option(
     "--max-bytes",
@@ -92,9 +99,13 @@ def tune(
     feeds: Path | None,
     evaluation_feeds: Path | None,
     sample_rate_hz: int | None,
+    grade: GradeName | None,
     min_agreement: float | None,
+    min_sampled: float | None,
+    max_cost: float | None,
+    max_cost_db: float | None,
     min_first_agreement: float | None,
-    min_si_sdr_db: float,
+    min_si_sdr_db: float | None,
     max_bytes: int | None,
     max_latency: float | None,
     prefer: Prefer | None,
@@ -107,22 +118,28 @@ def tune(
 
     Each block alone in each precision, then mixtures of them and the uniform recipes are built,
     compared and timed on the calibration data; the set that is chosen is verified on data that
-    nothing was chosen on, and replaced where it does not hold there. OUT receives the models with
-    their records, tune.json, results.json and report.html; `bundle OUT` packs them. Without
+    nothing was chosen on, and replaced where it does not hold there. Without any bound the set must
+    be `harmless`: what it costs is measured on the recordings themselves. OUT receives the models
+    with their records, tune.json, results.json and report.html; `bundle OUT` packs them. Without
     MODELS_DIR the built-in models are tuned. An interrupted search goes on where it stopped.
 
-    Exit code 1 when nothing meets the budget: the nearest sets are shown.
+    Exit code 1 when nothing meets the budget: the nearest sets are shown. So too where there are
+    too few recordings to tell a cost: it says how many are needed.
 
     \b
     Example:
-      vampbench tune models --min-agreement 0.95 --max-bytes 1.0GB -o tuned
+      vampbench tune models --audio recordings --grade harmless -o tuned
     """
     console = Console(as_json=as_json)
     found = tuning.tune(
         models_dir,
         out,
         data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz),
+        grade=grade,
         min_agreement=min_agreement,
+        min_sampled=min_sampled,
+        max_cost=max_cost,
+        max_cost_db=max_cost_db,
         min_first_agreement=min_first_agreement,
         min_si_sdr_db=min_si_sdr_db,
         max_bytes=max_bytes,
@@ -168,7 +185,12 @@ def _tell(result: Tuning, console: Console) -> None:
             if len(block.options) > 1
         ]
         title = f"{model.name}: {model.recipe}"
-        console.table(title, ("block", "gets", "damage", "time", "saves"), rows)
+        columns = ("block", "gets", "damage", "sampled", "cost", "time", "saves")
+        console.table(title, *filled(columns, rows))
+        for line in cost_lines(model.accuracy):
+            console.say(f"  {line}")
+        if model.judged is not None:
+            console.say(f"  {', '.join(model.grades) or 'no grade':<12}  {model.judged}")
         ties = model.accuracy.near_ties
         if ties is not None:
             console.say(
@@ -199,8 +221,18 @@ def _row(found: CandidateSet, name: str | None = None) -> tuple[str, ...]:
         percent(found.agreement),
         percent(found.first_agreement),
         NOTHING if sound is None else f"{sound:.1f} dB",
+        _end(found.sampled_agreement, lambda each: percent(each.low)),
+        _end(found.cost_nats, lambda each: signed(each.high)),
+        _end(found.cost_log_mel_db, lambda each: signed(each.high)),
         f"{found.latency:.2f} x",
     )
+
+
+def _end(found: Figure | None, told: Callable[[Figure], str]) -> str:
+    """The end of an interval that judges; nothing where it is not known, or cannot tell."""
+    if found is None or found.value is None:
+        return NOTHING
+    return told(found) if found.can_tell else "cannot tell"
 
 
 def _free_running(runs: FreeRunning) -> str:
@@ -212,13 +244,15 @@ def _free_running(runs: FreeRunning) -> str:
     return f"{said(runs.variant)}; FP32 against itself: {said(runs.floor)}"
 
 
-def _option(block: Block) -> tuple[str, str, str]:
+def _option(block: Block) -> tuple[str, ...]:
     """A uniform recipe is no option of a block: it was measured as a whole."""
     option = next((each for each in block.options if each.precision == block.chosen), None)
     if option is None:
-        return ("-", "-", "-")
+        return (NOTHING,) * 5
     return (
-        "-" if option.damage is None else f"{option.damage:.1e}",
+        NOTHING if option.damage is None else f"{option.damage:.1e}",
+        percent(option.sampled_agreement),
+        NOTHING if option.cost is None else signed(option.cost),
         f"{option.time_ratio:.2f} x",
         megabytes(option.saved_bytes),
     )

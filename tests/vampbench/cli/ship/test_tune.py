@@ -12,6 +12,7 @@ import pytest
 
 from optimize.tuning import candidates, kept_trials, shared_budget
 from optimize.tuning.sensitivity import Trials
+from tests.vampbench.conftest import tone
 from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.records.files import read_record
 from vampnet_models.records.generic import TUNING, versioned
@@ -184,3 +185,59 @@ def test_bad_input_is_one_line(vampbench, tmp_path):
     assert done.code == 2
     assert "holds no .onnx file" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_recordings_are_told_before_a_search(
+    vampbench, tiny, recordings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Trials, "__init__", lambda *_: pytest.fail("a trial was run"))
+    (tmp_path / "models").mkdir()
+    for name in ("codec_encoder.onnx", "codec_decoder.onnx"):
+        shutil.copy(tiny / name, tmp_path / "models")
+    done = vampbench("tune", tmp_path / "models", "--audio", recordings, "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "codec_encoder: cannot tell: 1 recording and 1 clip" in done.stderr
+    assert "it needs 4 recordings and 19 clips more" in done.stderr
+    assert not (tmp_path / "out" / "tune.json").exists()
+
+
+def test_bounds_that_contradict_each_other_are_refused(vampbench, pair, tmp_path):
+    asked = ["--grade", "harmless", "--max-cost", "0.02"]
+    done = vampbench("tune", pair, *asked, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert "max-cost 0.02: contradicts the grade harmless, whose bound is 0.01" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_a_harmless_set_is_shown_to_be_so(vampbench, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_trials, "_TRIAL_FEEDS", 2)
+    monkeypatch.setattr(candidates, "_MAX_MIXTURES", 2)
+    (tmp_path / "models").mkdir()
+    for name in ("codec_encoder.onnx", "codec_decoder.onnx", "coarse.onnx"):
+        shutil.copy(tiny / name, tmp_path / "models")
+    for side, n in (("audio", 4), ("judge", 12)):
+        (tmp_path / side).mkdir()
+        for number in range(n):
+            tone(tmp_path / side / f"{side}{number}.wav", seconds=2.0)
+    sides = ["--audio", tmp_path / "audio", "--evaluation-audio", tmp_path / "judge"]
+    done = vampbench(
+        "tune", tmp_path / "models", *sides, "--rounds", "3", "-o", tmp_path / "out", "--json"
+    )
+    assert done.code == 0, done.stderr
+    result = done.result
+    assert result["wish"]["grade"] == "harmless" and result["wish"]["min_agreement"] is None
+    assert "harmless" in result["chosen"]["grades"]
+    assert result["chosen"]["cost_nats"]["high"] <= 0.01
+    assert result["chosen"]["cost_log_mel_db"]["high"] <= 0.1
+    for model in result["models"]:
+        assert "harmless" in model["grades"]
+        assert re.match(
+            r"no cost above [\d.]+ (nats per token|dB log-mel) found on", model["judged"]
+        )
+        assert any(o["cost"] is not None for b in model["blocks"] for o in b["options"])
+    decision = read(tmp_path / "out" / "results.json")["decision"]["cpu"]
+    assert decision["grade"] == "harmless"
+    assert any("no cost above" in reason for reason in decision["reasons"])
+    assert "What to ship: harmless" in done.stderr
+    assert "Cost alone" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
