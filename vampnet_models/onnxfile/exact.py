@@ -1,9 +1,10 @@
 """Exact sums of 8-bit products on x86 without VNNI, where a model asks for them.
 
 There the runtime adds pairs of products of u8 by s8 in 16 bits, and cuts what does not fit. Asked
-to, it takes weights as u8 in sessions on such processors alone: sums are exact then, at about the
-same speed. ONNX Runtime 1.31 fails to load a model that shares integer weights that way, and to run
-one whose scales per channel have no zero points, so a model must say that it may be asked.
+to, it takes weights as u8 in sessions on such processors alone, with graph optimizations of level
+`extended` and above: sums are exact then, at about the same speed. ONNX Runtime 1.31 fails to load
+a model that shares integer weights that way, and to run one whose scales per channel have no zero
+points, so a model must say that it may be asked.
 """
 
 from __future__ import annotations

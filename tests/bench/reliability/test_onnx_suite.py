@@ -79,6 +79,7 @@ def test_a_sample_has_no_fault(sample: list[Case]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.exact_products  # judged without optimizations too, where nothing makes sums exact
 def test_the_rest_of_the_sample_has_no_fault(sample: list[Case]) -> None:
     assert faults([case for i, case in enumerate(sample) if i % 4]) == []
 
