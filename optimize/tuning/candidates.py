@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,16 +101,17 @@ def candidates_of(
     cache: Path,
     goal: SearchGoal,
     reporter: Reporter,
+    recipes: Sequence[Recipe] = RECIPES,
 ) -> TunedModel:
     """Measure every block in every precision, then build, compare and time what looks best.
 
     That is a few mixtures over the whole range, those near the bound on what is said, and the
-    uniform recipes. Every step is remembered under the hashes of what it depends on. Raises
-    InputError when the model cannot be fed or run, PromiseMissed where there is too little audio
-    for the costs that were asked for.
+    uniform `recipes`, the main ones by default. Every step is remembered under the hashes of what
+    it depends on. Raises InputError when the model cannot be fed or run, PromiseMissed where there
+    is too little audio for the costs that were asked for.
     """
     threads = goal.threads
-    most = _MAX_MIXTURES + len(TARGETS) + len(RECIPES)
+    most = _MAX_MIXTURES + len(TARGETS) + len(recipes)
     reporter.plan(_SEARCH_STEPS + _steps_of(most))
     reporter.reach()
     calibration, evaluation = kept_feeds(
@@ -161,7 +162,7 @@ def candidates_of(
         blocks,
         effects,
     )
-    add_candidates(tuned, [*proposed, *near], RECIPES, cache, goal, reporter)
+    add_candidates(tuned, [*proposed, *near], recipes, cache, goal, reporter)
     if not tuned.candidates:
         raise PromiseMissed(f"{artifact.name}: no variant of it could be built and measured")
     return tuned

@@ -193,7 +193,7 @@ def _judged(each: Shown, folder: Path) -> None:
         assert re.search(SAYS.get(words[1], r"\S"), printed)
 
 
-SEARCHED = {"tune", "tuned", "out/npu", "out/coreml", "out/static"}
+SEARCHED = {"tune", "--tune", "tuned", "out/npu", "out/coreml", "out/static"}
 """Words of commands that try much of each model: two of the least ones will do."""
 
 

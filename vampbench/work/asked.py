@@ -31,6 +31,7 @@ class Job:
         operators: also measure kernel times, the roofline and the cold start.
         scheduler: the address of a cluster whose machines have measured, not this one.
         time_again: measure once more what was timed on a busy machine; kept by default.
+        tune: also search a mixture of precisions for each model.
         song: also let every transformer play, and hold it beside what FP32 plays.
     """
 
@@ -47,4 +48,5 @@ class Job:
     operators: bool = False
     scheduler: str = ""
     time_again: bool = False
+    tune: bool = False
     song: bool = False

@@ -33,6 +33,7 @@ from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants, warn_not_probed
 from vampbench.work.set_song import with_set_songs
 from vampbench.work.song import PLAYING, prompts_for, with_songs
+from vampbench.work.tuned_variants import tuned_variants
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of, remember
 from vampnet_models.chain.families import unrated
@@ -91,8 +92,9 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     results = Results()
     for artifact in in_turn(artifacts, reporter):
         heard = prompts if artifact.role in PLAYING else ()
-        reporter.plan(len(_STEPS) + (2 + len(heard)) * len(job.recipes))
-        models.append(_model(artifact, job, space, inputs, heard, reporter))
+        tuned = tuned_variants(artifact, job, space, inputs, reporter)
+        reporter.plan(len(_STEPS) + (2 + len(heard)) * (len(job.recipes) + len(tuned)))
+        models.append(_model(artifact, job, space, inputs, heard, tuned, reporter))
         reporter.tell_kept()
         pending = [each.name for each in artifacts[len(models) :]]
         results = results_of(job.command, inputs, models, skipped, space, reporter, pending)
@@ -121,11 +123,13 @@ def _model(
     space: Workspace,
     inputs: ChainInputs,
     prompts: Sequence[Prompts],
+    tuned: Sequence[Variant],
     reporter: Reporter,
 ) -> Model:
     """Everything about one model; a step that fails names its reason and the rest goes on.
 
-    Where nothing can be fed, every recipe has failed, for that reason.
+    `tuned` are variants that were made already. Where nothing can be fed, every recipe has failed,
+    for that reason.
     """
     found = source_of(artifact, space.root)
     if (unknown := unrated(artifact)) is not None:
@@ -149,11 +153,12 @@ def _model(
     for warning in calibration.warnings:
         reporter.warn(f"{artifact.name}: {warning}")
     coverage = BothCoverages(calibration.coverage(), evaluation.coverage())
-    variants = tuple(
+    made = (
         build(artifact, recipe, calibration, space, reporter)
         for recipe in ALL_RECIPES
         if recipe.name in job.recipes
     )
+    variants = (*made, *tuned)
     with step(_RANGES):
         outside = look_outside(artifact, variants, calibration, evaluation, space, reporter)
         coverage = replace(coverage, outside=outside)

@@ -77,6 +77,7 @@ def run(
     threads: int = 0,
     rounds: int = 20,
     operators: bool = False,
+    tune: bool = False,
     song: bool = False,
     time_again: bool = False,
     scheduler: str | None = None,
@@ -88,11 +89,13 @@ def run(
     `models` are the built-in ones where None is given. `data` is as `build` and `verify` take it:
     its first half calibrates, its second judges; with `evaluation` all of it calibrates, and that
     judges. `recipes` are names, or words separated by commas; `targets` are such words,
-    as `profile` takes them. `operators` also times each operator, and cold starts. `song` also lets
-    transformers and the decided sets play 24 pieces with FP32's seeds: how much is the same, and is
-    the rest worse? `time_again` times once more what an earlier run timed; `scheduler`,
-    dask://HOST:PORT, sends the work to a Dask cluster. `command` is what the record says was
-    called.
+    as `profile` takes them. `operators` also times each operator, and cold starts. `tune` also
+    searches a mixture of precisions for each model within the grade or bounds: the variants
+    `tuned`, no slower than FP32 on this CPU, and `tuned-small`, where a slower one is smaller.
+    `song` also lets transformers and the decided sets play 24 pieces with FP32's seeds: how much is
+    the same, and is the rest worse? `time_again` times once more what an earlier run timed;
+    `scheduler`, dask://HOST:PORT, sends the work to a Dask cluster, but no search. `command` is
+    what the record says was called.
 
     What is decided (`results.decision`, by target) holds `grade`, `harmless` by default, or bounds
     in its place, which are those of `verify`: least token agreement and sampled agreement (shares),
@@ -106,6 +109,8 @@ def run(
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     if time_again and scheduler is not None:
         raise InputError("timing again: not with a scheduler; leave one of them out")
+    if tune and scheduler is not None:
+        raise InputError("tune: not with a scheduler; leave one of them out")
     criterion = as_criterion(grade, min_agreement, min_sampled, max_cost, max_cost_db)
     check_within("rounds", rounds, FEWEST_ROUNDS, MOST_ROUNDS, whole=True)
     check_threads(threads)
@@ -128,6 +133,7 @@ def run(
         operators=operators,
         scheduler=scheduler or "",
         time_again=time_again,
+        tune=tune,
         song=song,
     )
     results = run_job(job, heard, ahead)

@@ -53,6 +53,12 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
 @options.rounds(20)
 @options.operators
 @click.option(
+    "--tune",
+    is_flag=True,
+    help="Also search a mixture of precisions for each model within the grade or bounds: `tuned`, "
+    "no slower than FP32 on this CPU, and `tuned-small`. Takes as long as `vampbench tune`.",
+)
+@click.option(
     "--song",
     is_flag=True,
     help="Also let transformers and decided sets play 24 pieces with FP32's seeds: is it the same "
@@ -87,6 +93,7 @@ def run(
     threads: int,
     rounds: int,
     operators: bool,
+    tune: bool,
     song: bool,
     time_again: bool,
     scheduler: str | None,
@@ -119,6 +126,7 @@ def run(
         threads=threads,
         rounds=rounds,
         operators=operators,
+        tune=tune,
         song=song,
         time_again=time_again,
         scheduler=scheduler,
