@@ -189,8 +189,9 @@ def _tell(result: Tuning, console: Console) -> None:
         console.table(title, *filled(columns, rows))
         for line in cost_lines(model.accuracy):
             console.say(f"  {line}")
-        if model.judged is not None:
-            console.say(f"  {', '.join(model.grades) or 'no grade':<12}  {model.judged}")
+        grades = ", ".join(model.grades) or "none is shown to hold"
+        why = "" if model.judged is None else f"; {model.judged}"
+        console.say(f"  grade         {grades}{why}")
         ties = model.accuracy.near_ties
         if ties is not None:
             console.say(

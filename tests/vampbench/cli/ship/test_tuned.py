@@ -70,6 +70,8 @@ def test_a_search_tells_its_sets_and_a_bundle_packs_the_chosen(
     (model,) = found.models
     assert f"{model.name}: {model.recipe}" in done.stdout
     assert f"verdict   {found.verdict.text}" in done.stdout
+    grades = ", ".join(model.grades) or "none is shown to hold"
+    assert f"  grade         {grades}\n" in done.stdout
     assert all(f"reverted  {each.text}" in done.stdout for each in found.reverted)
     assert "times are noisy" in done.stderr
     packed = vb.bundle(tmp_path / "out", "android", tmp_path / "bundle")
