@@ -13,6 +13,7 @@ from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
 from vampnet_models.family import Family
 from vampnet_models.records.song import SongPrompts
+from vampnet_models.text import plural
 
 N_PROMPTS = 24
 """An interval needs 20 pieces, of 5 recordings."""
@@ -102,8 +103,8 @@ def _prompts(encoded: Encoded, frames: int, hop: int) -> tuple[Prompt, ...]:
 def told(prompts: Sequence[Prompts]) -> str:
     """What is played from, in a line."""
     each = (
-        f"{r.n_prompts} prompts of {r.frames} frames ({r.n_pieces} pieces of {r.n_recordings} "
-        f"recording{'s' if r.n_recordings > 1 else ''})"
+        f"{plural(r.n_prompts, 'prompt')} of {r.frames} frames ({plural(r.n_pieces, 'piece')} of "
+        f"{plural(r.n_recordings, 'recording')})"
         for r in (found.record for found in prompts)
     )
     return f"same song: from {' and '.join(each)}"

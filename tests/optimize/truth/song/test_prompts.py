@@ -42,6 +42,7 @@ def test_pieces_come_from_every_recording_and_again_with_other_seeds_where_they_
     assert len(found.prompts) == N_PROMPTS == len({each.seed for each in found.prompts})
     assert found.record.n_pieces == 4 and found.record.n_recordings == 2
     assert told([found]) == "same song: from 24 prompts of 173 frames (4 pieces of 2 recordings)"
+    assert told(prompts_of(encoded(180), VAMPNET)).endswith("(1 piece of 1 recording)")
 
 
 def test_long_prompts_are_added_where_clips_allow_them_and_short_clips_give_what_they_have():

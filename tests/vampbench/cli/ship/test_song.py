@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.profiles.report.tables.test_songs import results, song
-from tests.vampbench.conftest import Finished
+from tests.vampbench.conftest import Finished, tone
 from vampbench.work import song as playing
 from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import RESULTS
@@ -50,18 +50,18 @@ def test_a_run_tells_the_share_and_finds_it_kept(
     out = tmp_path / "out"
     first = vampbench(*arguments(models, recordings, out, "--song"))
     assert first.code == 0, first.stderr
-    results = json.loads((out / "results.json").read_text())
-    (prompts,) = results["song_prompts"]
-    assert prompts["n_prompts"] == 24 and prompts["frames"] < 173
+    written = json.loads((out / "results.json").read_text())
+    (played,) = written["song_prompts"]
+    assert played["n_prompts"] == 24 and played["frames"] < 173
     found = accuracies(out)
     fused = found["coarse fused"]["same_song"]
     assert fused["value"] > 0.95 and fused["floor"] > 0.95 and fused["n"] > 1000
     assert 0 < found["coarse int8-weights"]["same_song"]["value"] < 1
     assert found["codec_encoder fused"]["same_song"] is None
-    assert f"same song: from 24 prompts of {prompts['frames']} frames" in first.stderr
+    assert f"same song: from 24 prompts of {played['frames']} frames" in first.stderr
     assert "same song, at least cannot tell" in first.stdout
     note = "no song of the set: there is no c2f in it: it takes the whole chain"
-    assert results["decision"]["cpu"]["smallest"]["song"]["note"] == note
+    assert written["decision"]["cpu"]["smallest"]["song"]["note"] == note
     assert first.stderr.count(f"warning: {note}") == 1 and f": {note}" in first.stdout
     page = (out / "report.html").read_text()
     assert "<dt>Same song</dt>" in page and "same song " in page
@@ -89,6 +89,16 @@ def test_what_a_song_needs_is_said_in_one_line(
     assert found.code == 2
     assert found.errors == [
         "error: same song: no transformer is among the models: nothing plays; leave --song out"
+    ]
+    short = tmp_path / "short"
+    short.mkdir()
+    for name in ("one.wav", "two.wav"):
+        tone(short / name, seconds=0.5)
+    found = vampbench(*arguments(models, short, tmp_path / "other", "--song"))
+    assert found.code == 2
+    assert found.errors == [
+        "error: same song: the longest clip that judges has 29 frames of codes, one prompt takes "
+        "43 (0.75 s); give longer recordings"
     ]
 
 
