@@ -35,7 +35,10 @@ from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
 _STATES = Path(__file__).parent / "states"
-_FINISHED = ("scores.npz", "autoencoder.pth", "codec_frozen.pth", "coarse.pth", "c2f.pth")
+_FINISHED = (
+    *("scores.npz", "autoencoder.pth", "codec_frozen.pth"),
+    *("codec.pth", "coarse.pth", "c2f.pth"),
+)
 _STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export", "keep")
 # 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
 POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)
@@ -94,10 +97,12 @@ def _transformer(
 
 
 def _export(work: Path) -> None:
-    """The tuned decoder joins the frozen encoder and quantizer: writes `codec.pth`."""
+    """The decoder's best averaged weights join encoder and quantizer: writes `codec.pth`."""
+    if (work / "codec.pth").exists():
+        return
     state, kwargs = load_original(work / "codec_frozen.pth")
-    if (work / "decoder.state").exists():
-        tuned = torch.load(work / "decoder.state", weights_only=True)["module"]
+    if (work / "decoder.best").exists():
+        tuned = torch.load(work / "decoder.best", weights_only=True)
         state |= {name: value for name, value in tuned.items() if name.startswith("decoder.")}
     save_original(work / "codec.pth", state, kwargs, half=True)
 
