@@ -7,7 +7,7 @@ from vampnet_models.records.accuracy import AccuracyReport, Figure
 
 def figure(value, half, n_clips=24):
     songs = {f"song {i}": value * i / 2 for i in range(6)}
-    return Figure(value, value - half, value + half, 0.000001, 9968, n_clips, songs)
+    return Figure(value, value - half, value + half, 1e-6, 9968, n_clips, per_recording=songs)
 
 
 def test_a_transformers_cost_is_told_with_the_dearest_recording():
