@@ -8,7 +8,7 @@ import onnx_ir as ir
 from optimize.surgery.graph import add_constant, graph_of
 from vampnet_models.onnxfile.exact import EXACT_KEY
 
-_PRODUCTS = ("MatMulInteger", "ConvInteger", "QuantizeLinear", "DynamicQuantizeLSTM")
+_OF_INTEGERS = ("MatMulInteger", "ConvInteger", "QuantizeLinear", "DynamicQuantizeLSTM")
 
 
 def ask_for_exact_products(model: ir.Model) -> bool:
@@ -25,7 +25,7 @@ def ask_for_exact_products(model: ir.Model) -> bool:
         for value in node.inputs
         if value is not None and value.is_initializer() and value.dtype is ir.DataType.INT8
     }
-    if not weights or not any(node.op_type in _PRODUCTS for node in nodes):
+    if not weights or not any(node.op_type in _OF_INTEGERS for node in nodes):
         return False
     if any(_makes_int8(node) for node in nodes):
         return True

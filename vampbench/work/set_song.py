@@ -10,6 +10,7 @@ from optimize.truth.song.pieces import Pieces, load_pieces, play
 from optimize.truth.song.prompts import Prompts
 from optimize.truth.song.same_song import WAY_OF_PLAYING, unplayable
 from optimize.truth.song.set_song import Played, set_song
+from vampbench.work.song import PLAYING
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of, remember
 from vampnet_models.chain.families import of_family
@@ -100,14 +101,16 @@ def _stages_of(results: Results, found: DecidedSet, hall: _Hall) -> dict[Role, A
         source = hall.fp32.get(role)
         if source is None or source.name not in found.parts:
             raise InputError(f"there is no {role.value} in it: it takes the whole chain")
-        if role in (Role.COARSE, Role.C2F) and (why := unplayable(source)) is not None:
+        if role in PLAYING and (why := unplayable(source)) is not None:
             raise InputError(f"{source.name}: {why}")
         recipe = found.parts[source.name]
-        made = next((v for v in models[source.name].variants if v.recipe == recipe), None)
         stages[role] = source
-        if recipe != FP32 and made is not None and made.path is not None:
-            variant = open_artifact(hall.space.root / made.path)
-            stages[role] = of_family(variant, source.spec.family)
+        if recipe != FP32:
+            paths = (v.path for v in models[source.name].variants if v.recipe == recipe)
+            path = next(paths, None)
+            if path is None:
+                raise InputError(f"{source.name}: its {recipe} is not there; run again")
+            stages[role] = of_family(open_artifact(hall.space.root / path), source.spec.family)
     return stages
 
 

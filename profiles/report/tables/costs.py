@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from profiles.report.tables.cells import Cell, absent, measured
-from profiles.report.views.units import NBSP, count_text, signed_text
-from vampnet_models.records.accuracy import AccuracyReport, Figure
+from profiles.report.views.units import count_text, signed_range, signed_text
+from vampnet_models.records.accuracy import AccuracyReport
 
 
 def cost_lines(accuracy: AccuracyReport) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def cost_lines(accuracy: AccuracyReport) -> tuple[str, ...]:
     found, unit = accuracy.cost
     return (
         f"cost {signed_text(found.value)} {unit}",
-        _range(found) if found.can_tell else "cannot tell",
+        signed_range(found.low, found.high) if found.can_tell else "cannot tell",
     )
 
 
@@ -26,7 +26,7 @@ def cost_cell(accuracy: AccuracyReport) -> Cell:
     what = "positions" if accuracy.cost_nats is not None else "samples"
     lines = [
         unit,
-        _range(found),
+        signed_range(found.low, found.high),
         f"of {count_text(found.n)} {what}",
         f"floor {signed_text(found.floor)}",
     ]
@@ -36,9 +36,7 @@ def cost_cell(accuracy: AccuracyReport) -> Cell:
         lines.append(found.cannot_tell)
     for name, other in (("STFT", accuracy.cost_stft), ("dB SI-SDR", accuracy.cost_si_sdr_db)):
         if other is not None and other.value is not None:
-            lines.append(f"{name} {signed_text(other.value)}, {_range(other)}")
+            lines.append(
+                f"{name} {signed_text(other.value)}, {signed_range(other.low, other.high)}"
+            )
     return measured(found.value, signed_text, tuple(lines))
-
-
-def _range(found: Figure) -> str:
-    return f"{signed_text(found.low)}{NBSP}to{NBSP}{signed_text(found.high)}"

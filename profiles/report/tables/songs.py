@@ -5,11 +5,15 @@ from __future__ import annotations
 from profiles.report.tables.cells import Cell, absent, measured, words
 from profiles.report.tables.table import Row, Table
 from profiles.report.views.decided import parts_text, songs_by_targets
-from profiles.report.views.units import NBSP, agreement_range, agreement_text
+from profiles.report.views.units import (
+    agreement_range,
+    agreement_text,
+    signed_range,
+    signed_text,
+)
 from vampnet_models.records.accuracy import Figure
 from vampnet_models.records.results import Results
 from vampnet_models.records.song import SetSong
-from vampnet_models.text import signed
 
 _STAGES = ("coarse", "c2f")
 
@@ -46,13 +50,6 @@ def _same(found: Figure | None) -> Cell:
 def _beside_seeds(found: Figure | None, seeds: Figure | None) -> Cell:
     if found is None or seeds is None:
         return absent()
-    ends = _ends(found) if found.can_tell else "cannot tell"
-    return measured(found.value, _text, (ends, f"other seeds {_ends(seeds)}"))
-
-
-def _ends(found: Figure) -> str:
-    return f"{_text(found.low)}{NBSP}to{NBSP}{_text(found.high)}"
-
-
-def _text(value: float | None) -> str:
-    return signed(value).replace("-", "\u2212")
+    ends = signed_range(found.low, found.high) if found.can_tell else "cannot tell"
+    others = f"other seeds {signed_range(seeds.low, seeds.high)}"
+    return measured(found.value, signed_text, (ends, others))

@@ -79,6 +79,11 @@ def signed_text(value: float | None) -> str:
     return signed(value).replace("-", "\u2212")
 
 
+def signed_range(low: float | None, high: float | None) -> str:
+    """Both ends of an interval of differences."""
+    return f"{signed_text(low)}{NBSP}to{NBSP}{signed_text(high)}"
+
+
 def count_text(value: float) -> str:
     """`20,480`."""
     return _finite(value, ",.0f")
