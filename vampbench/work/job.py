@@ -32,7 +32,7 @@ from vampbench.work.outside import look_outside
 from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants, warn_not_probed
 from vampbench.work.set_song import with_set_songs
-from vampbench.work.song import PLAYING, prompts_for, with_songs
+from vampbench.work.song import PLAYING, check_playing, prompts_for, with_songs
 from vampbench.work.tuned_variants import tuned_variants
 from vampbench.work.workspace import Workspace
 from vampnet_models.cache import key_of, remember
@@ -82,10 +82,12 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     space = Workspace(job.out)
     artifacts, skipped = open_all(job.models, reporter, job.source.sample_rate_hz)
     check_output(space.results, *job.models)
+    if job.song:
+        check_playing(artifacts)
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
     inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
-    prompts = prompts_for(artifacts, inputs, reporter) if job.song else ()
+    prompts = prompts_for(inputs, reporter) if job.song else ()
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
     models: list[Model] = []

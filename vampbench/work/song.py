@@ -30,17 +30,19 @@ PLAYING = (Role.COARSE, Role.C2F)
 """The models that play."""
 
 
-def prompts_for(
-    artifacts: Sequence[Artifact], inputs: ChainInputs, reporter: Reporter
-) -> tuple[Prompts, ...]:
-    """What the models of a job play from, by length; said once.
-
-    Raises InputError where no model plays, or there is too little to play from.
-    """
+def check_playing(artifacts: Sequence[Artifact]) -> None:
+    """Raise InputError where no model plays: before anything is heard."""
     if all(artifact.role not in PLAYING for artifact in artifacts):
         raise InputError(
             "same song: no transformer is among the models: nothing plays; leave --song out"
         )
+
+
+def prompts_for(inputs: ChainInputs, reporter: Reporter) -> tuple[Prompts, ...]:
+    """What the models of a job play from, by length; said once.
+
+    Raises InputError where there is too little to play from.
+    """
     if not inputs.evaluation.codes:
         raise InputError(
             "same song: plays from recordings, and none is read: leave --feeds or --song out"
