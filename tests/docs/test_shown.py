@@ -59,7 +59,7 @@ SAYS = {
     "make-static": r" alone$",
     "npu": CONVERTED,
     "run": REPORTED,
-    "tune": r"(?m)^tuned +tuned/tune\.json\b",
+    "tune": r"(?m)^tuned +\S+/tune\.json\b",
     "verify": r"(?m)^status +ok$",
     "weights": CONVERTED,
 }
