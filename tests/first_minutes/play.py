@@ -88,8 +88,8 @@ def play(
 ) -> list[str]:
     """Type every command of a page in a checkout; what was wrong, ended by the first that fails.
 
-    When brief, as beside other tests, `run` makes two recipes and times them seldom, for `make demo`
-    before it makes them all, and a command may be silent for longer.
+    When brief, as beside other tests, `run` makes two recipes and times them seldom: `make demo`
+    before it makes them all. And a command may be silent for longer.
     """
     before = ""
     found: list[str] = []

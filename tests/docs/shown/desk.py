@@ -25,12 +25,10 @@ from docs.pages import README, pages
 from docs.sessions import Shown, agrees, examples, in_sentences, run_shown, shown
 from optimize.backends.inc import inc_version
 from profiles.targets.qnn import unavailable
-from tests.docs.rooms import Rooms
+from tests.docs.shown.rooms import Rooms
 from vampbench.cli.main import cli
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.native import compiler
-
-pytestmark = pytest.mark.shown
 
 FIRST = ("README.md", "docs/start/vampnet.md", "docs/start/onnx.md", "docs/how-to/ship.md")
 """What the other pages build on."""
@@ -110,7 +108,7 @@ def _steps() -> Iterator[Step]:
 STEPS = list(_steps())
 
 
-def _missing(command: str) -> str | None:
+def missing(command: str) -> str | None:
     """What a command needs that is not here; None where it can run."""
     program, *words = shlex.split(command)
     if program == ".":
@@ -164,7 +162,7 @@ def _outputs(command: str) -> list[str]:
     return [after for word, after in pairwise(words) if word == "-o"]
 
 
-def _run(command: str, folder: Path) -> str:
+def run(command: str, folder: Path) -> str:
     """Run a command line that succeeds, writes what it was told to, and prints no error."""
     began = time.time()
     done = run_shown(command, folder)
@@ -183,7 +181,7 @@ def _run(command: str, folder: Path) -> str:
 
 def _judged(each: Shown, folder: Path) -> None:
     command = _brief(each.command, folder)
-    printed = _run(command, folder)
+    printed = run(command, folder)
     words = shlex.split(command)
     if each.output is not None:
         assert agrees(each.output, printed, figures=False)
@@ -197,7 +195,7 @@ SEARCHED = {"tune", "--tune", "tuned", "out/npu", "out/coreml", "out/static"}
 """Words of commands that try much of each model: two of the least ones will do."""
 
 
-def _room_of(step: Step) -> str:
+def room_of(step: Step) -> str:
     """Where it runs: with the pages' commands, with a command's own examples, or with the least."""
     words = set(shlex.split(step.shown.command))
     if words & SEARCHED or step.place == "run":
@@ -215,10 +213,13 @@ class Desk:
     _failed: dict[Step, Exception | None] = field(default_factory=dict)
 
     def run(self, step: Step) -> None:
-        """Raise what this step failed with."""
-        room = _room_of(step)
+        """Raise what this step failed with; skip it where it needs what is not here."""
+        lacking = missing(step.shown.command)
+        if lacking is not None:
+            pytest.skip(f"{step.shown.command}: {lacking}")
+        room = room_of(step)
         for each in STEPS[: STEPS.index(step) + 1]:
-            if each in self._failed or _room_of(each) != room or _missing(each.shown.command):
+            if each in self._failed or room_of(each) != room or missing(each.shown.command):
                 continue
             try:
                 _judged(each.shown, self.rooms.of(room))
@@ -228,28 +229,3 @@ class Desk:
         failed = self._failed[step]
         if failed is not None:
             raise failed
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """All rooms, in a folder of their own."""
-    root = tmp_path_factory.mktemp("shown")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VAMPBENCH_CACHE", str(root / "cache"))
-        yield Desk(Rooms(root, _run))
-
-
-@pytest.mark.parametrize("step", STEPS, ids=str)
-def test_it_runs(step: Step, desk: Desk) -> None:
-    missing = _missing(step.shown.command)
-    if missing is not None:
-        pytest.skip(f"{step.shown.command}: {missing}")
-    desk.run(step)
-
-
-def test_readmes_code_runs(desk: Desk) -> None:
-    desk.run(next(s for s in STEPS if s.shown.command.startswith("python out/android/selfcheck")))
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    code += "assert sound.shape[:2] == (1, 1) and sound.size >= audio.size\n"
-    (desk.rooms.of("") / "load.py").write_text(code, encoding="utf-8")
-    _run("python load.py", desk.rooms.of(""))
