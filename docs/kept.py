@@ -16,7 +16,9 @@ from vampnet_models.records.results import Model, Results
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench" / "results"
 LATENCY = BENCH / "latency.json"
-DECISION = DOCS.parent / "vampnet_models" / "reference" / DECISION_NAME
+REFERENCE = DOCS.parent / "vampnet_models" / "reference"
+DECISION = REFERENCE / DECISION_NAME
+CARD = REFERENCE / "MODEL_CARD.md"
 RUNS = ("demo", "recordings", "full-size")
 RECORDS = {
     **{run: DOCS / f"{run}-results.json" for run in (*RUNS, "tune", "notes")},
@@ -26,6 +28,7 @@ RECORDS = {
     "tune-full": BENCH / "tune_full_size.json",
     "full-size-files": BENCH / "full_size.json",
     "latency": LATENCY,
+    "reference": BENCH / "reference.json",
     "calibration": BENCH / "calibration.json",
     "qnn": BENCH / "qnn.json",
     "arm64": BENCH / "arm64.json",

@@ -11,9 +11,10 @@ from bench.latency.results import table as latency_table
 from docs import decided, notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses
-from docs.kept import DOCS
+from docs.kept import CARD, DOCS
 from docs.tables import codebooks, demo, full_size, full_size_cost, full_size_files, recordings
 from docs.tuned import searches, whole_search
+from training.figures.card import card_parts
 
 README = DOCS.parent / "README.md"
 _PART = re.compile(r"<!-- ([a-z-]+): begin -->\n(.*?)<!-- \1: end -->", re.DOTALL)
@@ -23,6 +24,11 @@ _OPENED = re.compile(r"<!-- ([a-z-]+): begin -->")
 def pages() -> list[Path]:
     """README and every page of the site."""
     return [README, *sorted(DOCS.rglob("*.md"))]
+
+
+def made_pages() -> list[Path]:
+    """All that hold parts which are made of kept results: the pages, and the model card."""
+    return [*pages(), CARD]
 
 
 def parts(runs: dict[str, Json]) -> dict[str, str]:
@@ -44,6 +50,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "tools": small_tools(runs["accuracy"]),
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
+        **card_parts(runs["reference"]),
         **dict(notes.made(runs)),
         **dict(sentences.made(runs)),
     }

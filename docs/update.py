@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from docs.json_schema import SCHEMAS, schema_text
 from docs.kept import DECISION, LATENCY, RECORDS, RUNS, all_kept, trimmed
-from docs.pages import pages, parts, with_parts
+from docs.pages import made_pages, parts, with_parts
 from docs.tuned import trimmed_search
 from vampnet_models.records.files import read_record, write_record
 from vampnet_models.records.generic import DECIDED, RESULTS, TUNING
@@ -60,7 +60,7 @@ def main() -> None:
     for path, (kind, version) in SCHEMAS.items():
         path.write_text(schema_text(kind, version), encoding="utf-8")
     made = parts(all_kept())
-    for page in pages():
+    for page in made_pages():
         text = page.read_text(encoding="utf-8")
         page.write_text(with_parts(text, made), encoding="utf-8")
 

@@ -61,7 +61,9 @@ def _untrained_codec(audio: torch.Tensor) -> Codec:
     return codec.eval()
 
 
-def _figures(weights: Path, audio: Path, works: list[Work], work: Path) -> Figures:
+def _figures(
+    weights: Path, audio: Path, works: list[Work], stages: dict[str, StageFigures]
+) -> Figures:
     """All figures as plain data."""
     codec = load_codec(weights)
     heard = held_out_recordings(audio)
@@ -84,18 +86,20 @@ def _figures(weights: Path, audio: Path, works: list[Work], work: Path) -> Figur
             for name, model in transformers.items()
             for side, judged in sides.items()
         },
-        "stages": _stages(work),
+        "stages": stages,
     }
 
 
-def _stages(work: Path) -> dict[str, StageFigures]:
-    """The logs that the training left in its folder, by stage."""
-    logs = {stage.name: work / f"{stage.name}.jsonl" for stage in config.STAGES}
-    return {
-        name: stage_figures(path.read_text(encoding="utf-8").splitlines())
-        for name, path in logs.items()
-        if path.exists()
-    }
+def _stages(work: Path, kept: Path | None) -> dict[str, StageFigures]:
+    """The logs that the training left in its folder, by stage; without a log, what was kept."""
+    told: dict[str, StageFigures] = {}
+    if kept is not None and kept.exists():
+        told = json.loads(kept.read_text(encoding="utf-8"))["stages"]
+    for stage in config.STAGES:
+        log = work / f"{stage.name}.jsonl"
+        if log.exists():
+            told[stage.name] = stage_figures(log.read_text(encoding="utf-8").splitlines())
+    return told
 
 
 def _main() -> None:
@@ -104,12 +108,15 @@ def _main() -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED)
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
     parser.add_argument("--work", type=Path, required=True, help="scores and logs")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument(
+        "--json", type=Path, help="write the figures here; a stage without a log keeps its own"
+    )
     options = parser.parse_args()
     compile_snake()
     options.work.mkdir(parents=True, exist_ok=True)
     works = cached_scores(options.work / "scores.npz")
-    result = _figures(options.weights, options.audio, works, options.work)
+    stages = _stages(options.work, options.json)
+    result = _figures(options.weights, options.audio, works, stages)
     print(*card_parts(result).values(), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -7,7 +7,6 @@ written, `decoder`, `coarse` and `c2f` are independent of each other.
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -34,12 +33,7 @@ from training.stages.train_codec import latents_of, train_autoencoder, train_dec
 from training.stages.train_joint import train_joint
 from training.stages.train_tokens import train_transformer
 
-_STATES = Path(__file__).parent / "states"
-_FINISHED = (
-    *("scores.npz", "autoencoder.pth", "codec_frozen.pth"),
-    *("codec.pth", "coarse.pth", "c2f.pth"),
-)
-_STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export", "keep")
+_STAGES = ("codec", "tokens", "decoder", "coarse", "c2f", "export")
 # 3 hours and 12 minutes, rendered in minutes and kept in the work folder alone.
 POOL = Amounts(renditions=290, arrangements=36, melodies=12, drums=18, speech=20, noise=8)
 VALIDATION_TRACKS, VALIDATION_S = 12, 4.0
@@ -107,25 +101,16 @@ def _export(work: Path) -> None:
     save_original(work / "codec.pth", state, kwargs, half=True)
 
 
-def _copy_finished(source: Path, target: Path) -> None:
-    """Checkpoints of finished stages, and every stage's log; what is there already stays."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in (*_FINISHED, *(f"{stage.name}.jsonl" for stage in config.STAGES)):
-        if (source / name).exists() and not (target / name).exists():
-            shutil.copyfile(source / name, target / name)
-
-
 def _main() -> None:
     """Run the chosen stages; what an earlier run finished is not done again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audio", type=Path, default=Path("../shared/audio"))
     parser.add_argument("--work", type=Path, required=True, help="states, logs and results")
-    parser.add_argument("--start", type=Path, default=_STATES, help="where earlier runs left off")
-    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES[:-1]))
+    parser.add_argument("--stages", nargs="+", choices=_STAGES, default=list(_STAGES))
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     work: Path = options.work
-    _copy_finished(options.start, work)
+    work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     torch.manual_seed(config.SEED)
     keep_freed_memory()
@@ -169,7 +154,6 @@ def _main() -> None:
         "coarse": lambda: transformer(config.COARSE_KWARGS, config.COARSE),
         "c2f": lambda: transformer(config.C2F_KWARGS, config.C2F),
         "export": lambda: _export(work),
-        "keep": lambda: _copy_finished(work, options.start),
     }
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: STOP.set())

@@ -15,7 +15,7 @@ from docs.cells import Json
 from docs.commands import page as page_of_commands
 from docs.hooks import COMMANDS
 from docs.kept import DOCS, RUNS, all_kept
-from docs.pages import README, figures_of, named, pages, parts, with_parts
+from docs.pages import README, figures_of, made_pages, named, parts, with_parts
 from optimize.recipes import ALL_RECIPES
 from optimize.truth.grades import GRADES, KEEPS, KEEPS_DB
 from optimize.truth.song.prompts import N_PROMPTS
@@ -29,7 +29,7 @@ from vampnet_models.records.accuracy import ENOUGH_CLIPS, ENOUGH_RECORDINGS
 from vampnet_models.records.results import WhyCode
 from vampnet_models.records.tuning import Near, VerdictCode
 
-PAGES = {path.relative_to(README.parent).as_posix(): path for path in pages()}
+PAGES = {path.relative_to(README.parent).as_posix(): path for path in made_pages()}
 UNITS = ("%", "x", "dB", "kB", "MB", "GB", "KiB", "MiB", "ns", "ms", "s", "GFLOP/s", "GOP/s")
 COMPARED_ELSEWHERE = ("docs/results/reliability.md", "docs/history.md")
 """Pages that the tests of `bench` compare, or that tell what others published."""
@@ -46,6 +46,7 @@ FACTS = {
     "docs/reference/fusions.md": ["2 s"],
     "docs/how-to/tune.md": ["30 dB"],
     "README.md": ["5 s"],
+    "vampnet_models/reference/MODEL_CARD.md": ["60 dB", "14 MB"],
 }
 """Figures that are no results: how an interval is made, what a limit is, a kernel of stride s."""
 
