@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet, Clip, Dropped
-from calibration.audio.load import fetch, load_audio_set, read_folder
+from calibration.audio.load import CLIP_S, fetch, load_audio_set, read_folder
 from calibration.audio.samples import builtin_audio_set
 from calibration.audio.split import one_side
 from vampnet_models.errors import InputError
@@ -22,7 +22,7 @@ def _load_two_folders(
     calibration: Path | None,
     evaluation: Path,
     *,
-    clip_s: float = 5.0,
+    clip_s: float = CLIP_S,
     max_clips: int | None = None,
     max_judging: int | None = None,
     progress: Progress | None = None,
@@ -64,25 +64,41 @@ def _calibration(
     return fetch(pieces, found.kept), (*found.dropped, *dropped)
 
 
-def load_audio(folder: Path | None, reporter: Reporter, judged: Path | None = None) -> AudioSet:
+def load_audio(
+    folder: Path | None,
+    reporter: Reporter,
+    judged: Path | None = None,
+    clip_s: float | None = None,
+) -> AudioSet:
     """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
 
+    A clip has `clip_s` seconds at most; by default 5 of recordings and 3 of the pack, which has 6.
     Raises InputError when nothing is usable.
     """
+    length_s = CLIP_S if clip_s is None else clip_s
     for given in (folder, judged):
         if given is not None and given.is_file():
             raise InputError(f"{given}: is a file; give the folder that holds it")
     with reporter.task("reading audio") as update:
         if judged is not None:
             audio = _load_two_folders(
-                folder, judged, max_clips=_MAX_CLIPS, max_judging=_MAX_JUDGING, progress=update
+                folder,
+                judged,
+                clip_s=length_s,
+                max_clips=_MAX_CLIPS,
+                max_judging=_MAX_JUDGING,
+                progress=update,
             )
         elif folder is not None:
             audio = load_audio_set(
-                folder, max_clips=_MAX_CLIPS, max_judging=_MAX_JUDGING, progress=update
+                folder,
+                clip_s=length_s,
+                max_clips=_MAX_CLIPS,
+                max_judging=_MAX_JUDGING,
+                progress=update,
             )
         else:
-            audio = builtin_audio_set()
+            audio = builtin_audio_set() if clip_s is None else builtin_audio_set(clip_s)
         update(1, 1)
     for dropped in audio.dropped:
         reporter.warn(f"{dropped.name}: not used: {dropped.reason}")

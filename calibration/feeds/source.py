@@ -31,6 +31,7 @@ class Source:
         feeds: a user's own feeds; none by default. Halved where they calibrate and judge.
         evaluation_feeds: a user's own feeds for judging alone; none by default.
         sample_rate_hz: of a codec of which nothing tells it; None by default.
+        clip_s: the most seconds of a clip; None, the default, for those of `load_audio`.
     """
 
     audio: Path | AudioSet | None = None
@@ -38,6 +39,7 @@ class Source:
     feeds: Given | None = None
     evaluation_feeds: Given | None = None
     sample_rate_hz: int | None = None
+    clip_s: float | None = None
 
     def of(self, models: Sequence[Artifact], reporter: Reporter) -> Source:
         """The same for these models; what nothing is made of is told.
@@ -109,7 +111,7 @@ class Source:
         """The recordings of both sides. Raises InputError when nothing is usable."""
         if isinstance(self.audio, AudioSet):
             return self.audio
-        return load_audio(self.audio, reporter, self.evaluation_audio)
+        return load_audio(self.audio, reporter, self.evaluation_audio, self.clip_s)
 
     def calibrating(self, artifact: Artifact) -> FeedSet | None:
         """All that a user gives for this model to calibrate on, for what judges nothing.
@@ -171,10 +173,11 @@ def source_at(
     feeds: Path | None = None,
     evaluation_feeds: Path | None = None,
     sample_rate_hz: int | None = None,
+    clip_s: float | None = None,
 ) -> Source:
     """A source of what lies at these paths. Raises InputError where feeds do not."""
     own, judging = (None if path is None else given_at(path) for path in (feeds, evaluation_feeds))
-    return Source(audio, evaluation_audio, own, judging, sample_rate_hz)
+    return Source(audio, evaluation_audio, own, judging, sample_rate_hz, clip_s)
 
 
 def halves(feed_set: FeedSet) -> tuple[FeedSet, FeedSet]:

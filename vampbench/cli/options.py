@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
+from calibration.audio.load import LEAST_CLIP_S, MOST_CLIP_S
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
 from vampnet_models.errors import InputError
 from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ
@@ -105,6 +106,12 @@ evaluation_audio = click.option(
     cls=Once,
     type=PATH,
     help="Judge on this folder's recordings; all of --audio then calibrates.",
+)
+clip_s = click.option(
+    "--clip-s",
+    type=click.FloatRange(LEAST_CLIP_S, MOST_CLIP_S),
+    metavar="SECONDS",
+    help="Most seconds of a clip (default: 5 of recordings, 3 of the built-in pack, which has 6).",
 )
 upstream = click.option(
     "--upstream",

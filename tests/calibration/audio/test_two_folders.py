@@ -6,8 +6,9 @@ import soundfile
 
 from calibration.audio.load import load_audio_set
 from calibration.audio.samples import builtin_audio_set
-from calibration.audio.two_folders import _load_two_folders
+from calibration.audio.two_folders import _load_two_folders, load_audio
 from vampnet_models.errors import InputError
+from vampnet_models.progress import Reporter
 
 RATE_HZ = 44_100
 
@@ -67,3 +68,15 @@ def test_more_clips_may_judge_than_calibrate(tmp_path: Path) -> None:
     write(tmp_path / "b" / "three.wav", 4.0, 3)
     two = _load_two_folders(tmp_path / "a", tmp_path / "b", clip_s=1.0, max_clips=2, max_judging=3)
     assert (len(two.calibration), len(two.evaluation)) == (2, 3)
+
+
+@pytest.mark.parametrize(("clip_s", "longest_s"), [(None, 5), (10.1, 10.1)])
+def test_clips_are_as_long_as_asked_for(tmp_path: Path, clip_s, longest_s) -> None:
+    write(tmp_path / "a" / "one.wav", 23.0, 1)
+    write(tmp_path / "b" / "two.wav", 23.0, 2)
+    apart = load_audio(tmp_path / "a", Reporter(), tmp_path / "b", clip_s)
+    one = load_audio(tmp_path / "b", Reporter(), clip_s=clip_s)
+    for clips in (apart.calibration, apart.evaluation, one.calibration + one.evaluation):
+        assert max(clip.duration_s for clip in clips) == pytest.approx(longest_s, abs=1e-3)
+    pack = load_audio(None, Reporter(), clip_s=clip_s)
+    assert max(clip.duration_s for clip in pack.evaluation) == (3 if clip_s is None else 6)

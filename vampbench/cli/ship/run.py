@@ -37,6 +37,7 @@ _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_R
 @click.argument("models_dir", type=options.PATH)
 @options.audio
 @options.evaluation_audio
+@options.clip_s
 @options.targets(running.ALL_TARGETS, profiled_words())
 @click.option(
     "--recipes",
@@ -80,6 +81,7 @@ def run(
     models_dir: Path,
     audio: Path | None,
     evaluation_audio: Path | None,
+    clip_s: float | None,
     targets: str,
     recipes: str,
     grade: GradeName | None,
@@ -109,13 +111,13 @@ def run(
     \b
     Example:
       vampbench run models --audio recordings --target cpu,mobile -o out
-      vampbench run models --audio recordings --target mobile --song -o out
+      vampbench run models --audio recordings --target mobile --clip-s 2 --song -o out
     """
     console = Console(as_json=as_json)
     found = running.run(
         models_dir,
         out,
-        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz),
+        data=source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz, clip_s),
         recipes=recipes,
         targets=targets,
         grade=grade,
