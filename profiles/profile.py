@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from profiles.count.examine import feed_shapes
+from profiles.count.examine import Examined, feed_shapes
 from profiles.measure.measure import DEFAULT_PLAN
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -39,6 +39,7 @@ def profile_variants(
     """
     shapes = feed_shapes(feeds_path)
     records: Profiles = {recipe: {} for recipe in variants}
+    seen: dict[Path, Examined] = {}
     by_name = {profiler.name: profiler for profiler in profilers()}
     for place in places:
         profiler = by_name[place.name]
@@ -52,6 +53,7 @@ def profile_variants(
             targets=sharing(profiler),
             tell=_prefixed(progress, place.name),
             family=family,
+            seen=seen,
         )
         for recipe, record in profiler.profile(request).items():
             records[recipe][place.name] = record

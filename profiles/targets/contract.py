@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from profiles.count.examine import Examined
+from profiles.count.examine import Examined, examine
 from profiles.count.packaging import StoreLimit
 from profiles.measure.rounds import Plan
 from profiles.place import Place
@@ -29,6 +29,7 @@ class Request:
     targets: those that share the figures.
     tell: called as the work goes on.
     family: of files that name none; None, the default, where that is unknown.
+    seen: what was looked at already, which the places of one call share: weights stay on disk.
     """
 
     variants: Mapping[str, Path]
@@ -40,6 +41,13 @@ class Request:
     targets: tuple[Target, ...]
     tell: StepProgress
     family: Family | None = None
+    seen: dict[Path, Examined] = field(default_factory=dict)
+
+    def examined(self, path: Path) -> Examined:
+        """A variant's graph and its cost at `shapes`. Raises InputError as `examine` does."""
+        if path not in self.seen:
+            self.seen[path] = examine(path, self.shapes)
+        return self.seen[path]
 
 
 @dataclass(frozen=True)

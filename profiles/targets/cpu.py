@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from profiles.count.examine import examine
 from profiles.measure.measure import measure
 from profiles.measure.operators import profile_operators
 from profiles.measure.roofline import measure_peaks, roofline
@@ -33,7 +32,7 @@ def _profile(request: Request) -> dict[str, Profile]:
     for recipe, record in measured.items():
         if isinstance(record, Measurement):
             path = request.variants[recipe]
-            examined = examine(path, request.shapes)
+            examined = request.examined(path)
             record = with_derived(request, examined, record)
             if peaks is not None:
                 tell(0, 1, f"operators of {recipe}")

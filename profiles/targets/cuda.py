@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from profiles.count.cost import integer_units
 from profiles.count.coverage import coverage
-from profiles.count.examine import Examined, examine
+from profiles.count.examine import Examined
 from profiles.measure.measure import measure
 from profiles.targets.contract import Profiler, Request, Target
 from profiles.targets.cpu import CPU
@@ -127,7 +127,7 @@ def _profile(request: Request) -> dict[str, Profile]:
     records: dict[str, Profile] = {}
     for recipe, path in request.variants.items():
         try:
-            examined[recipe] = examine(path, request.shapes)
+            examined[recipe] = request.examined(path)
         except InputError as error:
             records[recipe] = Failure(request.place.name, str(error))
     try:

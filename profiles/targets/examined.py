@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from profiles.count.examine import Examined, examine
+from profiles.count.examine import Examined
 from profiles.count.music import pace_of
 from profiles.targets.contract import Request
 from vampnet_models.errors import InputError
@@ -14,7 +14,7 @@ from vampnet_models.spec import spec_of
 
 
 def examine_each(request: Request, work: Callable[[Examined], Profile]) -> dict[str, Profile]:
-    """Look at one variant after the other, so that only one graph is in memory.
+    """Look at one variant after the other.
 
     One that cannot be read gives a record that it failed.
     """
@@ -22,7 +22,7 @@ def examine_each(request: Request, work: Callable[[Examined], Profile]) -> dict[
     for done, (recipe, path) in enumerate(request.variants.items()):
         request.tell(done, len(request.variants), recipe)
         try:
-            records[recipe] = work(examine(path, request.shapes))
+            records[recipe] = work(request.examined(path))
         except InputError as error:
             records[recipe] = Failure(request.place.name, str(error))
     request.tell(len(request.variants), len(request.variants), "done")

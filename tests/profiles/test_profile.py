@@ -6,6 +6,7 @@ import pytest
 from profiles.measure.measure import Plan
 from profiles.place import cpu
 from profiles.profile import profile_variants
+from profiles.targets import contract
 from profiles.targets.order import parse_targets
 from tests.profiles import graphs
 from vampnet_models.errors import InputError
@@ -43,6 +44,17 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
         assert records["bad"][target]["kind"] == "failed"
         assert "bad.onnx" in records["bad"][target]["reason"]
     assert any(what.startswith("mobile: ") for what in seen)
+
+
+def test_the_targets_share_one_look_at_each_file(tmp_path, monkeypatch):
+    looks = []
+    real = contract.examine
+    monkeypatch.setattr(contract, "examine", lambda *a: looks.append(a[0]) or real(*a))
+    feeds = graphs.save_feeds(tmp_path / "feeds.npz", x=np.ones((16, 64), np.float32))
+    paths = [graphs.save(graphs.slow_matmul(n), tmp_path / f"{n}.onnx") for n in (2, 3)]
+    variants = dict(zip(("reference", "other"), paths, strict=True))
+    profile_variants(variants, feeds, parse_targets("cpu:1,cuda,mobile"), plan=QUICK)
+    assert sorted(looks) == sorted(paths)
 
 
 def test_unreadable_feeds_are_an_input_error(tmp_path):
