@@ -19,8 +19,8 @@ from vampnet_models.progress import Progress
 _SILENT_PEAK = 10 ** (-90 / 20)
 """A recording whose peak lies below -90 dBFS holds nothing that a codec could be judged on."""
 
-CLIP_S, LEAST_CLIP_S, MOST_CLIP_S = 5.0, 1.0, 60.0
-"""Seconds of a clip by default, and what may be asked for."""
+CLIP_S = 5.0
+"""Of a clip, by default."""
 
 _KEEP_BYTES = 512 * 1024 * 1024
 """Recordings beyond this are read a second time rather than held in memory."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibration.audio.clips import AudioSet
-from calibration.audio.load import LEAST_CLIP_S, MOST_CLIP_S
 from calibration.audio.two_folders import load_audio
-from vampbench.api.bounds import check_within, typed
+from vampbench.api.bounds import LEAST_CLIP_S, MOST_CLIP_S, check_within, typed
 from vampbench.api.progress import Heard, Listener
 
 

@@ -19,6 +19,9 @@ from vampnet_models.text import a_type
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 10_000
 """Timed runs: fewer say nothing, more than these nobody waits for."""
 
+LEAST_CLIP_S, MOST_CLIP_S = 1.0, 60.0
+"""Of a clip: less holds too few tokens, more takes the memory of many."""
+
 MOST_STEPS = 10_000
 """Of what else is repeated."""
 

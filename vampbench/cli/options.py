@@ -11,8 +11,14 @@ from typing import Any, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
-from calibration.audio.load import LEAST_CLIP_S, MOST_CLIP_S
-from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, MOST_STEPS, check_threads
+from vampbench.api.bounds import (
+    FEWEST_ROUNDS,
+    LEAST_CLIP_S,
+    MOST_CLIP_S,
+    MOST_ROUNDS,
+    MOST_STEPS,
+    check_threads,
+)
 from vampnet_models.errors import InputError
 from vampnet_models.family import MAX_RATE_HZ, MIN_RATE_HZ
 from vampnet_models.records.results import GradeName
