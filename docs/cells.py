@@ -21,6 +21,18 @@ ACCURACY = (
 )
 """What is quoted of a comparison."""
 
+FIGURES = (
+    "sampled_agreement",
+    "cost_nats",
+    "cost_log_mel_db",
+    "cost_si_sdr_db",
+    "same_song",
+    "same_song_long",
+)
+"""Its measures with their intervals, of which these are quoted."""
+
+OF_A_FIGURE = ("value", "low", "high", "floor", "n", "n_clips", "heard_s", "per_recording")
+
 
 def size(n_bytes: int | None) -> str:
     """Megabytes, or a dash."""
@@ -43,6 +55,39 @@ def clear(accuracy: Json) -> str:
     if ties is None:
         return "-"
     return f"{percent(ties['agreement_excluding'])} ({ties['share']:.0%} are)"
+
+
+def share(figure: Json | None) -> str:
+    """A share with its interval."""
+    if figure is None or figure["value"] is None:
+        return "-"
+    return f"{percent(figure['value'])} ({percent(figure['low'])} to {percent(figure['high'])})"
+
+
+def floor(figure: Json | None) -> str:
+    """What FP32 gives against itself."""
+    return "-" if figure is None or figure["floor"] is None else percent(figure["floor"])
+
+
+def cost(figure: Json | None, digits: int) -> str:
+    """A signed difference with its interval."""
+    if figure is None or figure["value"] is None:
+        return "-"
+    value, low, high = (_signed(figure[key], digits) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def worst(figure: Json | None, digits: int) -> str:
+    """The recording that costs most, and what."""
+    if figure is None or not figure["per_recording"]:
+        return "-"
+    name, value = max(figure["per_recording"].items(), key=lambda each: float(each[1]))
+    return f"{_signed(value, digits)} ({name})"
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign, unless it is zero by these digits."""
+    return f"{value:+.{digits}f}" if abs(value) * 10**digits >= 0.5 else f"{0:.{digits}f}"
 
 
 def count(accuracy: Json) -> str:

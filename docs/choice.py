@@ -14,7 +14,7 @@ PRECISIONS = {
     "dynamic INT8": "int8-dynamic",
     "INT4 weights": "int4-weights",
 }
-TOKEN_ROLES = ("coarse", "c2f", "codec-encoder")
+TRANSFORMERS, CODEC = ("coarse", "c2f"), ("codec-encoder", "codec-decoder")
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,22 @@ USES = (
 
 
 def precisions(full: Json, real: Json) -> str:
-    """Size and time at full size beside the tokens that small trained models keep."""
+    """Size and time at full size beside what small trained models lose."""
     lines = [
         "| precision | four models, full size | time, full-size coarse | "
-        "token agreement: coarse, c2f, encoder |",
-        "|---|---:|---:|---:|",
+        "sampled agreement: coarse, c2f | cost: encoder, decoder |",
+        "|---|---:|---:|---:|---:|",
         f"| *measured on* | *seeded weights* | *seeded weights, {full['host']['cores']} CPU cores* "
-        "| *small trained models, real recordings* |",
+        "| *small trained models* | *on real recordings* |",
     ]
     for name, recipe in PRECISIONS.items():
         if recipe is None:
-            cells = [size(full["source_bytes"]), "1.00 x", "100 %"]
+            cells = [size(full["source_bytes"]), "1.00 x", "100 %", "0 dB"]
         else:
-            kept = " / ".join(_percent(_tokens(real, role, recipe)) for role in TOKEN_ROLES)
-            cells = [size(full["totals"][recipe]), _ratio(full, "coarse", recipe), kept]
+            drawn = " / ".join(_percent(_sampled(real, role, recipe)) for role in TRANSFORMERS)
+            lost = " / ".join(f"{_cost_db(real, role, recipe):+.2f}" for role in CODEC)
+            cells = [size(full["totals"][recipe]), _ratio(full, "coarse", recipe), drawn]
+            cells.append(f"{lost} dB")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -58,7 +60,7 @@ def precisions(full: Json, real: Json) -> str:
 def uses(full: Json, real: Json) -> str:
     """Which recipe when."""
     lines = [
-        "| recipe | take it for | token agreement of coarse | coarse, decoder take | "
+        "| recipe | take it for | sampled agreement of coarse | coarse, decoder take | "
         "size of FP32 | made for |",
         "|---|---|---:|---:|---:|---|",
     ]
@@ -66,7 +68,7 @@ def uses(full: Json, real: Json) -> str:
         times = " / ".join(_ratio(full, role, use.recipe) for role in ("coarse", "codec-decoder"))
         share = full["totals"][use.recipe] / full["source_bytes"]
         lines.append(
-            f"| `{use.recipe}` | {use.when} | {percent(_tokens(real, 'coarse', use.recipe))} | "
+            f"| `{use.recipe}` | {use.when} | {percent(_sampled(real, 'coarse', use.recipe))} | "
             f"{times} | {share:.0%} | {use.made_for} |"
         )
     return "\n".join(lines)
@@ -78,9 +80,14 @@ def _variant(quoted: Json, role: str, recipe: str) -> Json:
     return found
 
 
-def _tokens(quoted: Json, role: str, recipe: str) -> float:
-    share: float = _variant(quoted, role, recipe)["accuracy"]["token_agreement"]
+def _sampled(quoted: Json, role: str, recipe: str) -> float:
+    share: float = _variant(quoted, role, recipe)["accuracy"]["sampled_agreement"]["value"]
     return share
+
+
+def _cost_db(quoted: Json, role: str, recipe: str) -> float:
+    cost_db: float = _variant(quoted, role, recipe)["accuracy"]["cost_log_mel_db"]["value"]
+    return cost_db
 
 
 def _ratio(quoted: Json, role: str, recipe: str) -> str:

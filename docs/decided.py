@@ -10,7 +10,7 @@ def sentence(decided: Json) -> str:
     cpu = decided["decision"]["cpu"]
     found = cpu["smallest"]
     return (
-        f"Of the small reference models it is, on the CPU, {_parts(found['parts'])}: "
+        f"Of the small reference models it is, on the CPU, {parts_of(found['parts'])}: "
         f"{size(found['bytes'])}, {_time(found)} ({_grade(cpu)})."
     )
 
@@ -21,8 +21,8 @@ def table(decided: Json) -> str:
     for target, each in decided["decision"].items():
         found = each["smallest"]
         lines.append(
-            f"| `{target}` | {_parts(found['parts'])} | {size(found['bytes'])} | {_time(found)} | "
-            f"{_grade(each)} |"
+            f"| `{target}` | {parts_of(found['parts'])} | {size(found['bytes'])} | "
+            f"{_time(found)} | {_grade(each)} |"
         )
     return "\n".join(lines)
 
@@ -32,7 +32,8 @@ def _grade(each: Json) -> str:
     return f"{each['grade']}: not shown of {', '.join(unheld)}" if unheld else str(each["grade"])
 
 
-def _parts(parts: dict[str, str]) -> str:
+def parts_of(parts: dict[str, str]) -> str:
+    """Which recipe each model of a set has, in words."""
     if len(set(parts.values())) == 1:
         return f"`{next(iter(parts.values()))}` for every model"
     return ", ".join(f"`{recipe}` for {model}" for model, recipe in parts.items())

@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.cells import ACCURACY, Json
+from docs.cells import ACCURACY, FIGURES, OF_A_FIGURE, Json
+from optimize.truth.grades import grades_held
 from vampnet_models.chain.builtin import DECISION_NAME
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Profile, measured_on
-from vampnet_models.records.results import Model, Results
+from vampnet_models.records.results import Decision, Model, Results
 
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench" / "results"
@@ -60,6 +62,8 @@ def trimmed(results: Results) -> Json:
         "models": [_model(model) for model in results.models],
         "totals": results.totals,
         "sets": as_json(results.sets),
+        "song_prompts": as_json(results.song_prompts),
+        "decision": {target: _decided(each) for target, each in results.decision.items()},
     }
 
 
@@ -75,11 +79,35 @@ def _model(model: Model) -> Json:
                 "recipe": variant.recipe,
                 "status": variant.status,
                 "bytes": variant.bytes,
-                "accuracy": {key: (as_json(variant.accuracy) or {}).get(key) for key in ACCURACY},
+                "accuracy": _accuracy(variant.judged),
+                "grades": list(grades_held(model.role, variant.judged)),
                 "cpu": _cpu(variant.profiles),
             }
             for variant in model.variants
         ],
+    }
+
+
+def _decided(found: Decision) -> Json:
+    sets = {key: as_json(getattr(found, key)) for key in ("smallest", "fastest")}
+    for each in sets.values():
+        if each is not None and each["song"] is not None:
+            each["song"] = _without_details(each["song"])
+    return {"grade": found.grade, "unheld": list(found.unheld), **sets}
+
+
+def _without_details(song: Json) -> Json:
+    """Figures are quoted without codebooks, mask ratios and recordings."""
+    if "per_codebook" in song:
+        return {key: song.get(key) for key in OF_A_FIGURE if key != "per_recording"}
+    return {k: _without_details(v) if isinstance(v, dict) else v for k, v in song.items()}
+
+
+def _accuracy(found: AccuracyReport) -> Json:
+    figures = {key: as_json(getattr(found, key)) for key in FIGURES}
+    return {key: as_json(getattr(found, key)) for key in ACCURACY} | {
+        name: None if each is None else {key: each.get(key) for key in OF_A_FIGURE}
+        for name, each in figures.items()
     }
 
 

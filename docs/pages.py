@@ -11,8 +11,10 @@ from bench.latency.results import table as latency_table
 from docs import decided, notes, sentences
 from docs.cells import Json
 from docs.choice import precisions, uses
+from docs.heard import recordings
 from docs.kept import CARD, DOCS
-from docs.tables import codebooks, demo, full_size, full_size_cost, full_size_files, recordings
+from docs.kinds import by_kind
+from docs.tables import codebooks, demo, full_size, full_size_cost, full_size_files
 from docs.tuned import searches, whole_search
 from training.figures.card import card_parts
 
@@ -41,7 +43,8 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "decision": decided.sentence(runs["decision"]),
         "decided": decided.table(runs["decision"]),
         "demo": demo(runs["demo"]),
-        "recordings": recordings(real, runs["demo"]),
+        "recordings": recordings(real),
+        "loss-kinds": by_kind(runs["demo"]),
         "codebooks": codebooks(real),
         "full-size": full_size(full),
         "full-size-files": full_size_files(runs["full-size-files"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.cells import Json, clear, count, same, size, time
+from docs.cells import Json, cost, count, same, share, size, time
 from vampnet_models.text import percent
 
 
@@ -15,37 +15,25 @@ def demo(quoted: Json) -> str:
         f"onnxruntime {versions['onnxruntime']}, {quoted['created']}: "
         f"{quoted['took_s'] / 60:.1f} minutes. Weights: {weights}.",
         "",
-        "| model | recipe | status | size | token agreement, or sound | compared | CPU median |",
-        "|---|---|---|---:|---:|---:|---:|",
+        "| model | recipe | status | size | token agreement, or sound | sampled agreement | "
+        "cost: nats per token, or dB log-mel | CPU median |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for model in quoted["models"]:
         lines.append(
-            f"| {model['name']} | source | | {size(model['source_bytes'])} | | | "
+            f"| {model['name']} | source | | {size(model['source_bytes'])} | | | | "
             f"{time(model['cpu'])} |"
         )
         for variant in model["variants"]:
+            found = variant["accuracy"]
+            nats = found["cost_nats"]
+            paid = cost(found["cost_log_mel_db"], 3) if nats is None else cost(nats, 4)
             lines.append(
                 f"| | {variant['recipe']} | {variant['status']} | {size(variant['bytes'])} | "
-                f"{same(variant['accuracy'])} | {count(variant['accuracy'])} | "
+                f"{same(found)} | {share(found['sampled_agreement'])} | {paid} | "
                 f"{time(variant['cpu'])} |"
             )
     return "\n".join([*lines, "", *_sets(quoted)])
-
-
-def recordings(quoted: Json, built_in: Json) -> str:
-    """Agreement on the synthesised clips beside that on real recordings."""
-    lines = [
-        "| model | recipe | built-in clips | without near-ties | real recordings | "
-        "without near-ties |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for one, two in zip(built_in["models"], quoted["models"], strict=True):
-        for a, b in zip(one["variants"], two["variants"], strict=True):
-            if a["recipe"] != "fused":
-                sides = (a["accuracy"], b["accuracy"])
-                cells = " | ".join(f"{same(side)} | {clear(side)}" for side in sides)
-                lines.append(f"| {one['name']} | {a['recipe']} | {cells} |")
-    return "\n".join(lines)
 
 
 def codebooks(quoted: Json) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES
-from training.data.sounds import HELD_OUT_RECORDINGS
 
 WORK = "out/results"
 """Runs and made models, below the repository; not committed."""
@@ -15,7 +15,13 @@ _PACK = ("calibration/audio/pack/*.ogg", "calibration/audio/pack/pack.json")
 _CODE = tuple(f"{each}/**/*.py" for each in ("vampnet_models", "calibration", "optimize"))
 _RUN = (*_CODE, "profiles/**/*.py", "vampbench/**/*.py")
 _AUDIO = "../shared/audio"
-_HELD_OUT = tuple(f"{_AUDIO}/{name}.ogg" for name in HELD_OUT_RECORDINGS)
+_HELD_OUT = (
+    *("brahms", "trumpet", "speech", "humpback"),
+    *("cc0/arovane_beat_d", "cc0/loop_compus", "cc0/loop_garzul", "cc0/loop_tabla"),
+    *("cc0/perc_bell2", "cc0/guit_harmonics", "cc0/bass_trance_c", "cc0/ambi_piano"),
+)
+"""Recordings of every kind that nothing was trained on."""
+_RECORDINGS = tuple(f"{_AUDIO}/{name}.ogg" for name in _HELD_OUT)
 _FULL, _HEARD, _DEMO = f"{WORK}/models", f"{WORK}/heldout", f"{WORK}/demo"
 _BENCH = "bench/results"
 
@@ -55,9 +61,9 @@ _TOOLS = (".venv-bench/bin/python", ".venv-inc/bin/python")
 STEPS: Sequence[Step] = (
     Step(
         "held-out",
-        (("mkdir", "-p", _HEARD), ("cp", *_HELD_OUT, _HEARD)),
-        tuple(f"{_HEARD}/{name}.ogg" for name in HELD_OUT_RECORDINGS),
-        _HELD_OUT,
+        (("mkdir", "-p", _HEARD), ("cp", *_RECORDINGS, _HEARD)),
+        tuple(f"{_HEARD}/{Path(name).name}.ogg" for name in _HELD_OUT),
+        _RECORDINGS,
         0.1,
     ),
     Step(
@@ -87,13 +93,16 @@ STEPS: Sequence[Step] = (
     Step(
         "recordings",
         (
-            ("vampbench", "demo", "--evaluation-audio", _HEARD, "-o", f"{WORK}/recordings"),
+            (
+                *("vampbench", "run", f"{_DEMO}/builtin", "--evaluation-audio", _HEARD),
+                *("--clip-s", "10.1", "--song", "-o", f"{WORK}/recordings"),
+            ),
             ("python", "docs/update.py", "--recordings", f"{WORK}/recordings/results.json"),
         ),
         ("docs/recordings-results.json",),
         (*_WEIGHTS, *_PACK, *_RUN),
-        3,
-        ("held-out",),
+        40,
+        ("held-out", "demo"),
     ),
     Step(
         "tune",
@@ -136,7 +145,7 @@ STEPS: Sequence[Step] = (
             ),
         ),
         (f"{_BENCH}/reference.json",),
-        (*_WEIGHTS, *_HELD_OUT, "training/**/*.py"),
+        (*_WEIGHTS, *_RECORDINGS, "training/**/*.py"),
         10,
     ),
     Step(
