@@ -73,7 +73,7 @@ def cost(figure: Json | None, digits: int) -> str:
     """A signed difference with its interval."""
     if figure is None or figure["value"] is None:
         return "-"
-    value, low, high = (_signed(figure[key], digits) for key in ("value", "low", "high"))
+    value, low, high = (signed(figure[key], digits) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 
@@ -82,10 +82,10 @@ def worst(figure: Json | None, digits: int) -> str:
     if figure is None or not figure["per_recording"]:
         return "-"
     name, value = max(figure["per_recording"].items(), key=lambda each: float(each[1]))
-    return f"{_signed(value, digits)} ({name})"
+    return f"{signed(value, digits)} ({name})"
 
 
-def _signed(value: float, digits: int) -> str:
+def signed(value: float, digits: int) -> str:
     """With its sign, unless it is zero by these digits."""
     return f"{value:+.{digits}f}" if abs(value) * 10**digits >= 0.5 else f"{0:.{digits}f}"
 

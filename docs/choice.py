@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from docs.cells import Json, size
+from docs.cells import Json, signed, size
 from vampnet_models.text import percent
 
 PRECISIONS = {
@@ -50,7 +50,7 @@ def precisions(full: Json, real: Json) -> str:
             cells = [size(full["source_bytes"]), "1.00 x", "100 %", "0 dB"]
         else:
             drawn = " / ".join(_percent(_sampled(real, role, recipe)) for role in TRANSFORMERS)
-            lost = " / ".join(f"{_cost_db(real, role, recipe):+.2f}" for role in CODEC)
+            lost = " / ".join(signed(_cost_db(real, role, recipe), 2) for role in CODEC)
             cells = [size(full["totals"][recipe]), _ratio(full, "coarse", recipe), drawn]
             cells.append(f"{lost} dB")
         lines.append(f"| {name} | {' | '.join(cells)} |")

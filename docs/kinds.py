@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import mean
 
-from docs.cells import Json
+from docs.cells import Json, signed
 
 KINDS = {
     "speech": "speech-like",
@@ -38,8 +38,8 @@ def by_kind(demo: Json) -> str:
         for variant in model["variants"]:
             if variant["recipe"] in RECIPES:
                 found = _grouped(variant["accuracy"][measure]["per_recording"])
-                cells = [f"{mean(found[name]):+.{digits}f}" for name in names]
-                cells.append(f"{max(found[MUSIC]):+.{digits}f}")
+                cells = [signed(mean(found[name]), digits) for name in names]
+                cells.append(signed(max(found[MUSIC]), digits))
                 lines.append(f"| {title} | {variant['recipe']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES
+from training.data.sounds import HELD_OUT_RECORDINGS
 
 WORK = "out/results"
 """Runs and made models, below the repository; not committed."""
@@ -16,7 +17,7 @@ _CODE = tuple(f"{each}/**/*.py" for each in ("vampnet_models", "calibration", "o
 _RUN = (*_CODE, "profiles/**/*.py", "vampbench/**/*.py")
 _AUDIO = "../shared/audio"
 _HELD_OUT = (
-    *("brahms", "trumpet", "speech", "humpback"),
+    *(*HELD_OUT_RECORDINGS, "humpback"),
     *("cc0/arovane_beat_d", "cc0/loop_compus", "cc0/loop_garzul", "cc0/loop_tabla"),
     *("cc0/perc_bell2", "cc0/guit_harmonics", "cc0/bass_trance_c", "cc0/ambi_piano"),
 )
@@ -145,7 +146,7 @@ STEPS: Sequence[Step] = (
             ),
         ),
         (f"{_BENCH}/reference.json",),
-        (*_WEIGHTS, *_RECORDINGS, "training/**/*.py"),
+        (*_WEIGHTS, *_RECORDINGS[: len(HELD_OUT_RECORDINGS)], "training/**/*.py"),
         10,
     ),
     Step(

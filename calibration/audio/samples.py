@@ -21,11 +21,11 @@ from calibration.audio.decode import decode
 from vampnet_models.onnxfile.artifact import beside, cannot_write
 
 _SIDES = ("calibration", "evaluation")
-_CLIP_S = 3.0
+PACK_CLIP_S = 3.0
 """What is heard of each by default: many works tell more than long ones."""
 
 
-def builtin_audio_set(clip_s: float | None = _CLIP_S) -> AudioSet:
+def builtin_audio_set(clip_s: float | None = PACK_CLIP_S) -> AudioSet:
     """The pack as an audio set: 14 clips to calibrate on, 26 of other works to judge on.
 
     Each is the first `clip_s` seconds (3 by default, None for all 6) of a recording of its own:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calibration.audio.clips import AudioSet, Clip, Dropped
 from calibration.audio.load import CLIP_S, fetch, load_audio_set, read_folder
-from calibration.audio.samples import builtin_audio_set
+from calibration.audio.samples import PACK_CLIP_S, builtin_audio_set
 from calibration.audio.split import one_side
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Progress, Reporter
@@ -58,7 +58,7 @@ def _calibration(
 ) -> tuple[tuple[Clip, ...], tuple[Dropped, ...]]:
     """The clips that evaluation has not, and what was left out."""
     if folder is None:
-        return builtin_audio_set().calibration, ()
+        return builtin_audio_set(min(clip_s, PACK_CLIP_S)).calibration, ()
     found = read_folder(folder, clip_s)
     pieces, dropped = one_side(found.recordings, known, max_clips)
     return fetch(pieces, found.kept), (*found.dropped, *dropped)

@@ -15,6 +15,7 @@ from bench import ROOT
 from bench.everything.record import hash_of, read_record, reasons
 from bench.everything.steps import STEPS, Step
 from bench.everything.work import listed, make
+from training.data import sounds
 from vampnet_models.errors import InputError
 
 
@@ -148,3 +149,10 @@ def test_what_steps_read_in_the_repository_is_there() -> None:
         inside = tuple(p for p in step.reads if not p.startswith(("../", ".venv")))
         own = Step(step.name, step.commands, step.writes, inside, step.minutes)
         assert len(hash_of(own, {}, ROOT)) == 64
+
+
+def test_what_judges_was_never_trained_on() -> None:
+    names = {Path(path).stem for path in next(s for s in STEPS if s.name == "held-out").writes}
+    assert len(names) == 12
+    assert not names & set(sounds.TRAIN_RECORDINGS)
+    assert names <= {*sounds.HELD_OUT_RECORDINGS, "humpback", *sounds._HELD_OUT_SOUNDS}

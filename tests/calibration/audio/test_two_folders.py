@@ -78,5 +78,7 @@ def test_clips_are_as_long_as_asked_for(tmp_path: Path, clip_s, longest_s) -> No
     one = load_audio(tmp_path / "b", Reporter(), clip_s=clip_s)
     for clips in (apart.calibration, apart.evaluation, one.calibration + one.evaluation):
         assert max(clip.duration_s for clip in clips) == pytest.approx(longest_s, abs=1e-3)
+    beside_pack = load_audio(None, Reporter(), tmp_path / "b", 2.0)
+    assert {clip.duration_s for clip in beside_pack.calibration} == {2.0}
     pack = load_audio(None, Reporter(), clip_s=clip_s)
     assert max(clip.duration_s for clip in pack.evaluation) == (3 if clip_s is None else 6)
