@@ -8,14 +8,15 @@ from pathlib import Path
 
 from bench.accuracy.table import full_size_tools, small_tools
 from bench.latency.results import table as latency_table
-from docs import decided, notes, sentences
+from docs import notes, sentences
 from docs.cells import Json
-from docs.choice import precisions, uses
-from docs.heard import recordings
 from docs.kept import CARD, DOCS
-from docs.kinds import by_kind
-from docs.tables import codebooks, demo, full_size, full_size_cost, full_size_files
-from docs.tuned import searches, whole_search
+from docs.tables import decided
+from docs.tables.choice import precisions, uses
+from docs.tables.heard import recordings
+from docs.tables.kinds import by_kind
+from docs.tables.runs import codebooks, demo, full_size, full_size_cost, full_size_files
+from docs.tables.tuned import searches, whole_search
 from training.figures.card import card_parts
 
 README = DOCS.parent / "README.md"

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from docs.json_schema import SCHEMAS, schema_text
 from docs.kept import DECISION, LATENCY, RECORDS, RUNS, all_kept, trimmed
 from docs.pages import made_pages, parts, with_parts
-from docs.tuned import trimmed_search
+from docs.tables.tuned import trimmed_search
 from vampnet_models.records.files import read_record, write_record
 from vampnet_models.records.generic import DECIDED, RESULTS, TUNING
 from vampnet_models.records.results import Decided, Results

@@ -232,7 +232,7 @@ STEPS: Sequence[Step] = (
         "pages",
         (("python", "docs/update.py"),),
         ("README.md",),
-        ("docs/*.py", "docs/*-results.json", f"{_BENCH}/*.json"),
+        ("docs/**/*.py", "docs/*-results.json", f"{_BENCH}/*.json"),
         0.1,
     ),
 )

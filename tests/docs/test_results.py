@@ -10,7 +10,7 @@ import pytest
 
 from docs.cells import Json
 from docs.kept import BENCH, DOCS, RUNS, all_kept
-from docs.tuned import searches
+from docs.tables.tuned import searches
 
 
 @pytest.fixture

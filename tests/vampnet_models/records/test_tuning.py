@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from docs.tuned import trimmed_search
+from docs.tables.tuned import trimmed_search
 from optimize.tuning.goal import SearchGoal
 from profiles.targets.order import parse_targets
 from vampnet_models.errors import InputError

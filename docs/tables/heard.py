@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.cells import Json, cost, floor, same, share, worst
-from docs.decided import parts_of
+from docs.tables.decided import parts_of
 from vampnet_models.text import percent
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.kinds import KINDS, MODELS, by_kind
+from docs.tables.kinds import KINDS, MODELS, by_kind
 
 COSTS = dict.fromkeys((f"{kind}-2" for kind in KINDS), 0.1) | {"bach": 0.2, "handel": 0.4}
 

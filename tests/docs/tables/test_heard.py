@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.cells import Json, cost, worst
-from docs.heard import recordings
+from docs.tables.heard import recordings
 
 
 def figure(value: float, **more: object) -> Json:
