@@ -76,7 +76,7 @@ class Row:
 
 
 _SMALLEST = (
-    (weight_only, "_MIN_ELEMENTS"),
+    (weight_only, "MIN_ELEMENTS"),
     (product_weight, "_MIN_ELEMENTS"),
     (tables, "_MIN_ELEMENTS"),
 )

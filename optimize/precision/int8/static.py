@@ -48,6 +48,7 @@ from optimize.precision.shared.plan import (
     without_spread_weights,
 )
 from optimize.precision.shared.shelf import Integers, Shelved
+from optimize.precision.weights.weight_only import per_channel
 from optimize.surgery.graph import (
     Array,
     NoMatch,
@@ -84,10 +85,11 @@ class StaticPlan(Plan):
     """A plan with the nodes that are converted `apart`, with reasons, and `lookups` in tables.
 
     Those apart are what calibration cannot observe, or has no kernel for known ranges: they become
-    dynamic INT8 by the same integers.
+    dynamic INT8 by the same integers. Of those `stored`, the weights alone take 8 bits.
     """
 
     apart: Mapping[ir.Node, str] = field(default_factory=dict)
+    stored: Mapping[ir.Node, str] = field(default_factory=dict)
     lookups: tuple[ir.Node, ...] = ()
 
 
@@ -154,11 +156,12 @@ class StaticInt8(Precision[StaticPlan]):
         """The targets, what is converted apart, and the lookups of tables that products share."""
         found = targets(graph, traits)
         apart = {} if self.signed else int8_dynamic.unobserved(graph, traits)
-        names = {node.name for node in apart}
+        stored = conv_exclusions.stored(graph, traits, family_exclusions(graph, traits))
+        names = {node.name for node in (*apart, *stored)}
         left = tuple(each for each in found.left if each.node not in names)
         products = (*found.chosen, *apart)
         lookups = tables.lookups_of(products, graph, traits, every=self.tables)
-        return replace(found, left=left, apart=apart, lookups=lookups)
+        return replace(found, left=left, apart=apart, stored=stored, lookups=lookups)
 
     def apply(
         self,
@@ -177,7 +180,8 @@ class StaticInt8(Precision[StaticPlan]):
         smoothed = smooth_quant.smooth(graph, ranges)
         limits = _limits(graph, ranges, smoothed, plan.traits)
         found = without_spread_weights(with_finite_weights(graph, plan))
-        apart = _convertible(graph, plan.apart)
+        apart, left_apart = _convertible(graph, plan.apart)
+        stored, left_stored = _convertible(graph, plan.stored)
         multiplied = tables.products_of((*found.chosen, *apart))
         tied = [node for node in plan.lookups if self.tables or node.inputs[0] in multiplied]
         more = with_finite_weights(graph, Plan(tuple(tied), ())).chosen
@@ -194,27 +198,33 @@ class StaticInt8(Precision[StaticPlan]):
         if self.signed:
             make_signed(graph)
         int8_dynamic.convert_nodes((*apart, *more), multiplied)
-        left = (*found.left, *left_convs, *left_products)
+        for node in stored:
+            per_channel(node)
+        left = (*found.left, *left_apart, *left_stored, *left_convs, *left_products)
         n_static = len(conv_jobs) + len(jobs) + len(more)
-        done = conversion(graph, n_static, "int8", left, _mixed(apart))
+        done = conversion(graph, n_static, "int8", left, _mixed(apart, stored))
         return replace(tables.told(done, graph, plan.traits), limits=limits)
 
 
-def _convertible(graph: ir.Graph, apart: Mapping[ir.Node, str]) -> dict[ir.Node, str]:
-    """Those whose weights integers can hold."""
-    finite = with_finite_weights(graph, Plan(tuple(apart), ()))
-    return {node: apart[node] for node in without_spread_weights(finite).chosen}
+def _convertible(
+    graph: ir.Graph, apart: Mapping[ir.Node, str]
+) -> tuple[dict[ir.Node, str], tuple[FloatNode, ...]]:
+    """Those whose weights integers can hold, and why the others are left."""
+    found = without_spread_weights(with_finite_weights(graph, Plan(tuple(apart), ())))
+    return {node: apart[node] for node in found.chosen}, found.left
 
 
-def _mixed(apart: Mapping[ir.Node, str]) -> list[MixedNode]:
+def _mixed(apart: Mapping[ir.Node, str], stored: Mapping[ir.Node, str]) -> list[MixedNode]:
     return [
         MixedNode(
             node.name or "",
             node.op_type,
-            int8_dynamic.STORED if reason == int8_dynamic.WEIGHTS_ALONE else _DYNAMIC,
+            int8_dynamic.STORED
+            if node in stored or reason == int8_dynamic.WEIGHTS_ALONE
+            else _DYNAMIC,
             reason,
         )
-        for node, reason in apart.items()
+        for node, reason in (*apart.items(), *stored.items())
     ]
 
 

@@ -20,6 +20,9 @@ from vampnet_models.records.variant import FloatNode, MixedNode
 NARROW_CHANNELS = 16
 """A projection with so few channels on one side is a codebook's (they have 8)."""
 
+MIN_ELEMENTS = 2048
+"""Of a weight that is stored in fewer bits: of smaller ones, scales and node eat the saving."""
+
 _P = TypeVar("_P", bound=Plan)
 
 _KIB_UP_TO = 1024

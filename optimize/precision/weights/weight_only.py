@@ -26,6 +26,7 @@ from optimize.precision.contract import Conversion, Evidence, Plan, Precision, T
 from optimize.precision.shared import recurrent, tables
 from optimize.precision.shared.integer_weight import of_channels, of_product
 from optimize.precision.shared.plan import (
+    MIN_ELEMENTS,
     code_path,
     conversion,
     embedding_projections,
@@ -59,9 +60,6 @@ from optimize.surgery.scopes import derived
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.operators import MICROSOFT, RECURRENT_OPS
 from vampnet_models.records.variant import MixedNode
-
-_MIN_ELEMENTS = 2048
-"""Smaller weights stay: their scales and the extra node would eat the saving."""
 
 INT8_COMPUTE = 4
 """MatMulNBits' accuracy level: activations are quantized to 8 bits inside the kernel."""
@@ -121,7 +119,7 @@ class WeightOnly(Precision[Plan]):
             recurrent.without_weights(graph),
         )
         ops = ("MatMul", "Conv", "ConvTranspose", *RECURRENT_OPS)
-        found = plan(graph, ops, exclusions, _MIN_ELEMENTS, batched=True)
+        found = plan(graph, ops, exclusions, MIN_ELEMENTS, batched=True)
         more = tables.lookups_of(found.chosen, graph, traits, every=self.tables)
         return Plan((*found.chosen, *more), found.left, traits=traits)
 

@@ -157,7 +157,7 @@ def test_every_kind_says_what_it_said(
     way: Callable[[ir.Model, list[Feeds]], Conversion],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(weight_only, "_MIN_ELEMENTS", 1)
+    monkeypatch.setattr(weight_only, "MIN_ELEMENTS", 1)
     feeds, truth, made = feeds_of(rank), graph_of(rank), graph_of(rank)
     done = way(made, feeds)
     check(made)

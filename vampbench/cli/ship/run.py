@@ -30,6 +30,9 @@ from vampnet_models.records.generic import RESULTS, versioned
 from vampnet_models.records.results import GradeName, Model, Results
 from vampnet_models.text import megabytes, percent
 
+_DEMO_ROUNDS = 12
+"""Fewer than `run`: a first look is not to wait for narrow intervals."""
+
 _OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_RECIPES)
 
 
@@ -151,7 +154,7 @@ def run(
 )
 @options.audio
 @options.evaluation_audio
-@options.rounds(20)
+@options.rounds(_DEMO_ROUNDS)
 @options.operators
 @options.as_json
 def demo(

@@ -8,7 +8,7 @@ import pytest
 from optimize.precision.contract import NO_TRAITS, Traits
 from optimize.precision.int8 import conv_exclusions
 from optimize.precision.int8.conv import steps_of
-from optimize.precision.int8.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs
+from optimize.precision.int8.conv_exclusions import at_frame_rate, narrow_convs, noisy_convs, stored
 from optimize.precision.int8.static import StaticInt8
 from tests.optimize.graphs import (
     Array,
@@ -128,3 +128,19 @@ def test_a_decoders_noisy_convolutions_stay_float() -> None:
     assert found[few].startswith("48 input channels:")
     for traits in (ENCODER, NO_TRAITS):
         assert noisy_convs(made.graph, traits) == {}
+
+
+def test_what_a_decoder_keeps_in_float_is_stored_in_8_bits() -> None:
+    text = """(float[b, 64, n] x) => (float[b, 1, m] y) {
+     c = Conv (x, wide, b) s = Sin (c) d = Conv (s, short, b) e = Conv (d, short)
+     t = ConvTranspose (e, u) f = Conv (t, few, g) y = Conv (f, last, h) }"""
+    weights = {"wide": normal(64, 64, 7), "b": normal(64), "short": normal(64, 64, 3)}
+    weights |= {"u": normal(64, 8, 2), "few": normal(8, 8, 7), "g": normal(8)}
+    weights |= {"last": normal(1, 8, 512), "h": normal(1)}
+    made = model(text, **weights)
+    wide, short, bare, few, last = (node for node in made.graph if node.op_type == "Conv")
+    found = stored(made.graph, DECODER, kept={last})
+    assert set(found) == {wide, short}  # not what has no bias, is short or is kept
+    assert bare not in found and few not in found
+    assert found[short].endswith("; its weights alone take 8 bits")
+    assert stored(made.graph, ENCODER, kept=()) == {}

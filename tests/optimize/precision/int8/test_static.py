@@ -182,3 +182,46 @@ def test_the_embedding_stays_float_and_says_so() -> None:
     done = convert(made, StaticInt8(), {"y": Seen(-4, 4)}, traits=traits)
     assert done.precision == {"int8": 1, "float32": 1}
     assert "one scale for the rows of all codebooks" in done.float_nodes[0].reason
+
+
+def test_a_decoders_float_convolutions_are_stored_in_8_bits(tmp_path: Path) -> None:
+    """Between quantized ones too, the runtime computes them in float."""
+    text = """(float[b, 64, n] x) => (float[b, 64, n] y) {
+     s = Sin (x) a = Conv <kernel_shape = [5], pads = [2, 2]> (s, wide, bias)
+     d = Conv <kernel_shape = [3], pads = [1, 1]> (a, short, bias)
+     y = Conv <kernel_shape = [5], pads = [2, 2]> (d, wide, bias) }"""
+    weights = {
+        "wide": normal(64, 64, 5) / 16,
+        "short": normal(64, 64, 3, seed=1) / 16,
+        "bias": normal(64) / 16,
+    }
+    feeds = {"x": normal(2, 64, 50)}
+    shown = text.replace("=> (", "=> (float[b, 64, n] s, float[b, 64, n] a, float[b, 64, n] d, ")
+    truth = run(model(shown, **weights), feeds)
+    made = model(text, **weights)
+    done = convert(
+        made,
+        StaticInt8(),
+        {name: seen(truth[name]) for name in "sady"},
+        traits=Traits(is_family=True, is_decoder=True),
+    )
+    assert done.precision == {"int8": 2, "int8-weights": 1}
+    (stored,) = done.mixed_nodes
+    assert stored.reason.startswith("a kernel of 3:")
+    found = runtime_ops(made, tmp_path)
+    assert (found["QLinearConv"], found["Conv"]) == (2, 1)
+    assert snr_db(truth["y"], run(made, feeds)["y"]) > 30
+    check(made)
+
+
+def test_weights_that_integers_cannot_hold_stay_and_are_named() -> None:
+    """Of nodes whose weights alone are stored too."""
+    text = """(float[b, 64, n] x) => (float[b, 64, k] y) {
+     s = Sin (x) y = Conv <kernel_shape = [3]> (s, short, bias) }"""
+    short = normal(64, 64, 3)
+    short[0, 0, 0] = np.nan
+    made = model(text, short=short, bias=normal(64))
+    traits = Traits(is_family=True, is_decoder=True)
+    done = convert(made, StaticInt8(), {}, traits=traits)
+    assert done.precision == {"float32": 1}
+    assert "NaN or infinity" in done.float_nodes[0].reason
