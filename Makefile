@@ -6,7 +6,7 @@ PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -46,7 +46,7 @@ docs-check: $(VENV)/.installed-dev  ## every command that the documents and the 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
 
-results: $(VENV)/.installed-dev .venv-bench/.installed .venv-inc/.installed .venv-tools/.installed  ## every table that depends on the models, made again in hours; goes on where it stopped
+results: $(VENV)/.installed-dev .venv-bench/.installed .venv-inc/.installed .venv-tools/.installed .venv-quark/.installed .venv-modelopt/.installed  ## every table that depends on the models, made again in hours; goes on where it stopped
 	$(BIN)/python -m bench.everything
 
 test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
@@ -97,5 +97,20 @@ env-tools: .venv-tools/.installed  ## the retired onnxruntime-tools, for bench/f
 	.venv-tools/bin/python $(PIP) -r constraints-tools.txt
 	touch $@
 
+env-quark: .venv-quark/.installed  ## AMD Quark, for bench/accuracy/run.py; its import compiles its operators, once
+
+.venv-quark/.installed: constraints-quark.txt
+	$(PYTHON) -m venv .venv-quark
+	.venv-quark/bin/python $(PIP) -r constraints-quark.txt
+	.venv-quark/bin/python -c "import quark.onnx"
+	touch $@
+
+env-modelopt: .venv-modelopt/.installed  ## NVIDIA ModelOpt, for bench/accuracy/run.py
+
+.venv-modelopt/.installed: constraints-modelopt.txt
+	$(PYTHON) -m venv .venv-modelopt
+	.venv-modelopt/bin/python $(PIP) -r constraints-modelopt.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools .venv-quark .venv-modelopt out build *.egg-info

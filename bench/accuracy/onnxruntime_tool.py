@@ -27,7 +27,7 @@ _DATA_SUFFIX = ".data"
 """Where a model's own weights lie beside it; quant_pre_process takes them only to do the same."""
 
 
-class _Reader:
+class Reader:
     """The calibration feeds as onnxruntime.quantization reads them; iterable for SmoothQuant."""
 
     def __init__(self, feeds: list[Feed]) -> None:
@@ -44,8 +44,8 @@ class _Reader:
     def __len__(self) -> int:
         return len(self._feeds)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Reader":
-        return _Reader(self._feeds)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Reader":
+        return Reader(self._feeds)
 
 
 def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -
             ort.quantize_static(
                 prepared,
                 out,
-                _Reader(feeds),
+                Reader(feeds),
                 quant_format=ort.QuantFormat.QDQ,
                 activation_type=ort.QuantType.QUInt8,
                 calibrate_method=getattr(ort.CalibrationMethod, method),

@@ -1,8 +1,8 @@
-"""The answers of an OpenVINO model: run by the interpreter of the extra `bench`.
+"""An OpenVINO model that answers feeds: run by the interpreter of `make env-bench`.
 
-    python -m bench.accuracy.openvino_answers MODEL.xml FEEDS.npz OUT.npz
+    python -m bench.accuracy.openvino_answers MODEL.xml
 
-Both archives hold arrays as `NAME/0`, `NAME/1`, ...
+Reads lines `FEED.npz ANSWER.npz` and writes the answer to each; then says so with a line.
 """
 
 import sys
@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from optimize.backends.inc_script import read_feeds
 
-
-def _main(model: Path, feeds: Path, out: Path) -> None:
-    """Run every feed and write all outputs."""
+def _main(model: Path) -> None:
+    """Answer one feed after the other, until there are no more."""
     compiled = ov.Core().compile_model(model, "CPU")
-    answers = {}
-    for number, feed in enumerate(read_feeds(feeds)):
-        for port, value in compiled(feed).items():
-            answers[f"{port.get_any_name()}/{number}"] = np.array(value)
-    np.savez(out, **answers)
+    for line in sys.stdin:
+        feed, answer = line.split()
+        with np.load(feed) as archive:
+            given = {name: archive[name] for name in archive.files}
+        found = {port.get_any_name(): np.array(each) for port, each in compiled(given).items()}
+        np.savez(answer, **found)
+        print("answered", flush=True)
 
 
 if __name__ == "__main__":
-    _main(*map(Path, sys.argv[1:4]))
+    _main(Path(sys.argv[1]))

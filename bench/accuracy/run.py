@@ -1,14 +1,15 @@
-"""Tokens kept by INT8: ours beside other tools', calibrated and judged on the same feeds.
+"""What smaller models lose: ours beside other tools', calibrated and judged on the same feeds.
 
     python -m bench.accuracy.run [MODELS_DIR] --out bench/results/accuracy.json
         [--evaluation-audio DIR]
     python -m bench.accuracy.run FULL_SIZE --out bench/results/accuracy_full.json --states 4
         --frames 100 --max-memory-gb 8 --resume
 
-Each tool quantizes in a process of its own, one at a time, which is timed and whose peak memory is
-noted. NNCF (for OpenVINO) needs `make env-bench`, Neural Compressor `make env-inc`; a tool that is
-missing, fails, or takes more than the limit is a row that says so. The file is written after each
-row; `--resume` keeps the rows that are there.
+Each tool works in a process of its own, one at a time, which is timed and whose peak memory is
+noted; its model is judged in another. NNCF (for OpenVINO) needs `make env-bench`, Neural Compressor
+`make env-inc`, Quark `make env-quark`, ModelOpt `make env-modelopt`; a tool that is missing, fails,
+takes more than a limit or writes what does not run is a row that says so. The file is written after
+each row; `--resume` keeps the rows that are there.
 """
 
 from __future__ import annotations
@@ -16,134 +17,32 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from bench import ROOT
-from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Limits, Tool, make
+from bench.accuracy.child import Limits
+from bench.accuracy.subject import Subject
+from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Tool
 from bench.printed import Printed
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
-from calibration.feeds.feedset import FeedSet
-from calibration.feeds.model_feeds import CALIBRATION, EVALUATION, side_feeds
 from calibration.feeds.source import Source
-from optimize.fusions.codec import pointwise_conv
-from optimize.fusions.order import fuse
-from optimize.truth.accuracy import Truth, compare, judge, reference_truth
-from optimize.truth.answers import reduce_answer
 from profiles.host import describe_host
 from vampnet_models.cache import Json
 from vampnet_models.chain.builtin import builtin_models
-from vampnet_models.errors import WorkbenchError
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     find_models,
-    load_model,
     open_artifact,
-    save_model,
     write_text,
 )
-from vampnet_models.onnxfile.session import Feeds
-from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.generic import as_json
 from vampnet_models.text import megabytes, percent
 
-_EVALUATION_FACTOR = 2
-"""So many states are judged for each that is calibrated on, where their number is given."""
-
-
-class Bench:
-    """One model with its feeds and its reference's answers, made when a tool first needs them."""
-
-    def __init__(
-        self, artifact: Artifact, inputs: ChainInputs, sizes: FeedSizes | None, work: Path
-    ):
-        self.artifact, self._ground, self._sizes = artifact, inputs, sizes
-        self.work = work / artifact.name
-        self.work.mkdir(exist_ok=True)
-
-    @cached_property
-    def calibration(self) -> tuple[FeedSet, Path]:
-        """The feeds that every tool calibrates on, and their archive."""
-        return self._feeds(judged=False)
-
-    @cached_property
-    def evaluation(self) -> tuple[FeedSet, Path]:
-        """The feeds that every tool is judged on, and their archive."""
-        return self._feeds(judged=True)
-
-    @cached_property
-    def truth(self) -> Truth:
-        """What the reference says."""
-        return reference_truth(self.artifact, self.evaluation[0].feeds)
-
-    @cached_property
-    def as_products(self) -> Path:
-        """The model with each Conv over one frame written as a MatMul."""
-        path, model = self.work / "products.onnx", load_model(self.artifact.path)
-        fuse(model, (pointwise_conv.RULE,))
-        save_model(model, path)
-        return path
-
-    def row(self, tool: Tool, limits: Limits) -> Json:
-        """One tool on this model."""
-        role = self.artifact.role
-        source = self.as_products if tool.smooths else self.artifact.path
-        settings = tool.settings_for(role) or tool.told
-        with tempfile.TemporaryDirectory(dir=self.work) as folder:
-            out = Path(folder) / f"{self.artifact.name}{tool.suffix}"
-            row = make(tool, role, source, self.calibration[1], out, limits)
-            if "failed" not in row:
-                try:
-                    row["accuracy"] = as_json(self._accuracy(tool, out))
-                except (WorkbenchError, subprocess.CalledProcessError) as error:
-                    row["failed"] = f"its model does not run: {str(error)[-300:]}"
-        return {"tool": tool.name, "settings": json.loads(json.dumps(settings)), **row}
-
-    def _accuracy(self, tool: Tool, out: Path) -> AccuracyReport:
-        """What the tool's model says on the evaluation feeds."""
-        if tool.suffix == ".onnx":
-            return compare(self.truth, open_artifact(out))
-        answers = out.with_name("answers.npz")
-        command = [str(tool.interpreter), "-m", "bench.accuracy.openvino_answers"]
-        command += [str(out), str(self.evaluation[1]), str(answers)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        return judge(self.truth, _reduced(self.truth, answers))
-
-    def _feeds(self, *, judged: bool) -> tuple[FeedSet, Path]:
-        side, inputs, reporter = EVALUATION if judged else CALIBRATION, self._ground, Printed()
-        if self._sizes is not None:
-            sizes = _scaled(self._sizes, _EVALUATION_FACTOR) if judged else self._sizes
-            side = replace(side, sizes=sizes, large_sizes=sizes)
-        found = side_feeds(self.artifact, inputs, side, 0, reporter)
-        path = self.work / f"{side.name}.npz"
-        found.save_npz(path)
-        return found, path
-
-
-def _scaled(sizes: FeedSizes, factor: int) -> FeedSizes:
-    """Sizes for so many times the feeds, of the full window alone."""
-    return replace(
-        sizes,
-        clips=sizes.clips * factor,
-        coarse_states=sizes.coarse_states * factor,
-        c2f_states=sizes.c2f_states * factor,
-    )
-
-
-def _reduced(truth: Truth, path: Path) -> Iterator[Feeds]:
-    spec = truth.reference.spec
-    with np.load(path) as archive:
-        for number, feed in enumerate(truth.feeds):
-            outputs = {o.name: archive[f"{o.name}/{number}"] for o in spec.outputs}
-            yield reduce_answer(spec, feed, outputs, True, False)
+_SCHEMA = 3
+"""Of the record; from 3 on models are judged by costs and sampled agreement too."""
 
 
 def compare_tools(
@@ -154,18 +53,21 @@ def compare_tools(
     work: Path,
     out: Path,
     content: Json,
+    tools: Sequence[Tool] = TOOLS,
 ) -> None:
-    """Add the rows that are missing to the record; it is written after each."""
+    """Add the rows of these tools that are missing to the record; it is written after each."""
+    order = {tool.name: number for number, tool in enumerate(TOOLS)}
     for artifact in artifacts:
-        bench = Bench(artifact, inputs, sizes, work)
+        subject = Subject(artifact, inputs, sizes, work)
         entry = _entry(content, artifact)
         # What was missing then may be there now.
         entry["tools"] = [r for r in entry["tools"] if NOT_INSTALLED not in r.get("failed", "")]
         done = {row["tool"] for row in entry["tools"]}
-        for tool in (t for t in TOOLS if t.takes(artifact.role) and t.name not in done):
-            row = bench.row(tool, limits)
-            entry["n_calibration_feeds"] = len(bench.calibration[0].feeds)
+        for tool in (t for t in tools if t.takes(artifact.role) and t.name not in done):
+            row = subject.row(tool, limits)
+            entry["n_calibration_feeds"] = len(subject.calibration[0].feeds)
             entry["tools"].append(row)
+            entry["tools"].sort(key=lambda each: order.get(each["tool"], len(order)))
             print(f"{artifact.name:<14} {_line(row)}", flush=True)
             write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
@@ -194,20 +96,29 @@ def _line(row: Json) -> str:
         cost = f"{row['seconds']:.1f} s, peak {megabytes(row['peak_rss_bytes'])}"
     if "failed" in row:
         return f"{row['tool']:<38} failed: {row['failed']}" + (f" ({cost})" if cost else "")
-    found = row["accuracy"]
-    says = percent(found["token_agreement"])
-    if found["token_agreement"] is None:
-        says = f"{found['si_sdr_db']:.1f} dB"
-    elif found["near_ties"] is not None:
-        says += f" ({percent(found['near_ties']['agreement_excluding'])} without near-ties)"
-    return f"{row['tool']:<38} {says}, {megabytes(row['bytes'])}, {cost}"
+    return f"{row['tool']:<38} {_kept(row['accuracy'])}, {megabytes(row['bytes'])}, {cost}"
+
+
+def _kept(found: Json) -> str:
+    """The measures that the model's role has."""
+    said = []
+    if found["token_agreement"] is not None:
+        said.append(percent(found["token_agreement"]))
+    if found["si_sdr_db"] is not None:
+        said.append(f"{found['si_sdr_db']:.1f} dB SI-SDR")
+    if found["sampled_agreement"] is not None:
+        said.append(f"{percent(found['sampled_agreement']['value'])} sampled")
+    for name, unit in (("cost_nats", "nats"), ("cost_log_mel_db", "dB log-mel")):
+        if found[name] is not None:
+            said.append(f"{found[name]['value']:+.4f} {unit}")
+    return ", ".join(said)
 
 
 def opened(out: Path, resume: bool, audio: str, sizes: FeedSizes | None) -> Json:
     """The record to add to. Raises SystemExit where the one there was made on other feeds."""
     fed = None if sizes is None else {"states": sizes.coarse_states, "frames": sizes.max_frames}
     fresh: Json = {
-        "schema": 2,
+        "schema": _SCHEMA,
         "host": as_json(describe_host()),
         "audio": audio,
         "feeds": fed,
@@ -216,7 +127,7 @@ def opened(out: Path, resume: bool, audio: str, sizes: FeedSizes | None) -> Json
     if not (resume and out.is_file()):
         return fresh
     earlier: Json = json.loads(out.read_text(encoding="utf-8"))
-    if [earlier.get(key) for key in ("schema", "audio", "feeds")] != [2, audio, fed]:
+    if [earlier.get(key) for key in ("schema", "audio", "feeds")] != [_SCHEMA, audio, fed]:
         raise SystemExit(f"{out}: of other feeds; name another file, or leave out --resume")
     return earlier
 
@@ -229,10 +140,12 @@ def _main() -> None:
     parser.add_argument("models", type=Path, nargs="?", help="default: the built-in models")
     parser.add_argument("--evaluation-audio", type=Path, help="recordings to judge on")
     parser.add_argument("--only", nargs="+", help="models by name, in this order")
+    names = [tool.name for tool in TOOLS]
+    parser.add_argument("--tools", nargs="+", choices=names, metavar="NAME", default=names)
     parser.add_argument("--states", type=int, help="calibrate on so few (default: as `run` does)")
     parser.add_argument("--frames", type=int, help="frames of a transformer's state")
-    parser.add_argument("--max-memory-gb", type=float, default=float("inf"))
-    parser.add_argument("--max-seconds", type=float, default=float("inf"), help="per tool")
+    parser.add_argument("--max-memory-gb", type=float, default=20, help="per tool")
+    parser.add_argument("--max-seconds", type=float, default=1200, help="per tool")
     parser.add_argument("--resume", action="store_true", help="keep the rows that are there")
     parser.add_argument("--work", type=Path, help="where codes are kept from run to run")
     parser.add_argument("--out", type=Path, required=True)
@@ -257,7 +170,8 @@ def _main() -> None:
         if chosen.only:
             by_name = {artifact.name: artifact for artifact in artifacts}
             artifacts = [by_name[name] for name in chosen.only]
-        compare_tools(artifacts, inputs, sizes, limits, work, chosen.out, content)
+        tools = [tool for tool in TOOLS if tool.name in chosen.tools]
+        compare_tools(artifacts, inputs, sizes, limits, work, chosen.out, content, tools)
 
 
 if __name__ == "__main__":

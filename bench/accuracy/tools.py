@@ -8,29 +8,23 @@ The settings are given to its process as they stand here, and stand in the recor
 from __future__ import annotations
 
 import json
-import os
-import resource
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import ROOT
+from bench.accuracy.child import Limits, run_child
 from optimize.backends.inc_script import settings as inc_settings
 from vampnet_models.cache import Json
 from vampnet_models.spec import Role
 
-_POLL_S = 0.02
 NOT_INSTALLED = "is not installed"
-ENDED = "ended"
 _TRANSFORMERS = (Role.COARSE, Role.C2F)
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A way to INT8: whose interpreter runs which script, with which settings.
+    """A way to a smaller model: whose interpreter runs which script, with which settings.
 
     `arguments` follow the three files; `settings`, as JSON, comes last where there are any, with
     `transformer` on top where the model is one. `told` is what the record says where the script
@@ -60,10 +54,17 @@ class Tool:
 _HERE = Path(sys.executable)
 _INC = ROOT / ".venv-inc" / "bin" / "python"
 _OPENVINO = ROOT / ".venv-bench" / "bin" / "python"
-_OURS = ("-m", "bench.latency.runners")
+_RECIPE = ("-m", "bench.latency.runners")
+_RECIPES = ("fp16", "int8-static", "int8-dynamic", "int8-weights", "int4-weights")
 _ORT_SCRIPT = ("-m", "bench.accuracy.onnxruntime_tool")
 _NNCF_SCRIPT = ("-m", "bench.latency.nncf")
 _INC_SCRIPT = ("-P", "optimize/backends/inc_script.py")
+
+_QUARK_HERE, _MODELOPT = (
+    ROOT / f".venv-{each}" / "bin" / "python" for each in ("quark", "modelopt")
+)
+_QUARK_SCRIPT = ("-m", "bench.accuracy.quark_tool")
+_MODELOPT_SCRIPT = ("-m", "bench.accuracy.modelopt_tool")
 
 _HEAVY = ("MatMul", "Conv")
 _STATIC = {
@@ -104,9 +105,44 @@ def _inc(name: str, method: str) -> Tool:
     return Tool(name, _INC, _INC_SCRIPT, (method,), told=told, smooths=smooths)
 
 
+_QUARK_HEAVY = [*_HEAVY, "ConvTranspose"]
+_QUARK = {
+    "OpTypesToQuantize": _QUARK_HEAVY,
+    "MatMulConstBOnly": True,
+    "OpTypesToExcludeOutputQuantization": _QUARK_HEAVY,
+}
+"""Float outputs as for quantize_static: with Quark's own defaults coarse keeps fewer tokens."""
+_FINE_TUNED = {"num_iterations": 1000, "batch_size": 2, "early_stop": True}
+"""Of AdaRound and AdaQuant, as Quark's presets A8W8_ADAROUND and A8W8_ADAQUANT have it."""
+
+_SEARCHED = {
+    "metric_default": "sqnr",
+    "metric_threshold": -30,
+    "metric_optimize_object": "quality",
+}
+"""From 8 bits to 16 bits of activations, the most sensitive first, until 30 dB SQNR are reached."""
+
+
+def _quark(name: str, method: str, algorithms: Json, without: tuple[str, ...] = ()) -> Tool:
+    # What optimizes a layer stacks what it sees of all feeds.
+    settings = {"calibrate_method": method, "one_length": bool(algorithms)}
+    settings |= {"algorithms": algorithms} if algorithms else {}
+    settings |= {key: value for key, value in _QUARK.items() if key not in without}
+    return Tool(f"Quark, {name}", _QUARK_HERE, _QUARK_SCRIPT, settings=settings)
+
+
+def _modelopt(name: str, settings: Json) -> Tool:
+    return Tool(f"ModelOpt, {name}", _MODELOPT, _MODELOPT_SCRIPT, settings=settings)
+
+
+def _modelopt_int8(method: str) -> Tool:
+    # Its default keeps the weights in float beside their QuantizeLinear.
+    settings = {"mode": "int8", "calibration_method": method, "dq_only": True}
+    return _modelopt(f"int8, {method}", settings)
+
+
 TOOLS = (
-    Tool("ours: int8-static", _HERE, (*_OURS, "int8-static")),
-    Tool("ours: int8-dynamic", _HERE, (*_OURS, "int8-dynamic")),
+    *(Tool(f"ours: {recipe}", _HERE, (*_RECIPE, recipe)) for recipe in _RECIPES),
     _ort("quantize_static, minmax", _static("MinMax")),
     _ort("quantize_static, percentile", _static("Percentile")),
     _ort("quantize_static, entropy", _static("Entropy")),
@@ -123,19 +159,26 @@ TOOLS = (
     _inc("static", "static"),
     _inc("SmoothQuant", "smoothquant"),
     _inc("dynamic", "dynamic"),
+    _quark("MinMSE", "MinMSE", {}),
+    _quark("Percentile", "Percentile", {}),
+    _quark("SmoothQuant", "MinMax", {"smooth_quant": {"alpha": 0.5}}),
+    _quark("AdaRound", "MinMax", {"adaround": _FINE_TUNED}),
+    _quark("AdaQuant", "MinMax", {"adaquant": _FINE_TUNED}),
+    _quark(
+        "mixed precision",
+        "MinMax",
+        {"auto_mixprecision": _SEARCHED},
+        # Its search fails where an output has no QuantizeLinear.
+        without=("OpTypesToExcludeOutputQuantization",),
+    ),
+    _modelopt_int8("max"),
+    _modelopt_int8("entropy"),
+    _modelopt("AutoCast FP16", {"mode": "fp16", "keep_io_types": True}),
 )
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a tool's process may take before it is ended."""
-
-    peak_bytes: float = float("inf")
-    seconds: float = float("inf")
-
-
 def make(
-    tool: Tool, role: Role, source: Path, calibration: Path, out: Path, limits: Limits = Limits()
+    tool: Tool, role: Role, source: Path, calibration: Path, out: Path, limits: Limits
 ) -> Json:
     """Run a tool: seconds and peak bytes of its process, or why it failed."""
     if not tool.interpreter.is_file():
@@ -145,61 +188,16 @@ def make(
     settings = tool.settings_for(role)
     if settings:
         command.append(json.dumps(settings))
-    log = out.with_name("log")
-    before_s, started_s = _children_cpu_s(), time.perf_counter()
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-        peak_bytes, reason = _watched(process, limits)
+    ran = run_child(command, out.with_name("log"), limits)
     cost = {
-        "seconds": time.perf_counter() - started_s,
-        "cpu_seconds": _children_cpu_s() - before_s,
-        "peak_rss_bytes": peak_bytes,
+        "seconds": ran.seconds,
+        "cpu_seconds": ran.cpu_seconds,
+        "peak_rss_bytes": ran.peak_rss_bytes,
     }
-    if reason is not None:
-        return {"failed": reason, **cost}
-    if process.returncode != 0 or not out.is_file():
-        lines = log.read_text(errors="replace").strip().splitlines()
-        said = lines[-1][-300:] if lines else f"exit code {process.returncode}, nothing said"
-        return {"failed": said, **cost}
-    return {**cost, "bytes": sum(p.stat().st_size for p in out.parent.iterdir() if p != log)}
-
-
-def _children_cpu_s() -> float:
-    """Of all processes that were waited for; other work stretches it less than the wall time."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _watched(process: subprocess.Popen[bytes], limits: Limits) -> tuple[int, str | None]:
-    """Wait for a process; its peak memory, and why it was ended where it was."""
-    peak_bytes = 0
-    started_s = time.perf_counter()
-    try:
-        while process.poll() is None:
-            peak_bytes = max(peak_bytes, _peak_rss_bytes(process.pid))
-            if peak_bytes > limits.peak_bytes:
-                return peak_bytes, f"{ENDED} at its limit of {limits.peak_bytes / 1e9:.1f} GB"
-            if time.perf_counter() - started_s > limits.seconds:
-                return peak_bytes, f"{ENDED} after its limit of {limits.seconds:.0f} s"
-            time.sleep(_POLL_S)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-    return peak_bytes, None
-
-
-def _peak_rss_bytes(pid: int) -> int:
-    """The high-water mark so far: what wait4 reports would include the parent's at the fork."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    marks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(marks[0]) * 1024 if marks else 0
+    if ran.failed is not None:
+        return {"failed": ran.failed, **cost}
+    if not out.is_file():
+        return {"failed": "ended well and wrote no model", **cost}
+    # Its weights may lie beside the model; what else it left there is not part of it.
+    written = (each for each in out.parent.glob(f"{out.stem}*") if each.is_file())
+    return {**cost, "bytes": sum(each.stat().st_size for each in written)}

@@ -57,7 +57,7 @@ _TUNED = {
     "99": ("--min-agreement", "0.99", "--min-si-sdr", "30"),
     "first": ("--min-agreement", "0.97", "--min-first-agreement", "0.99"),
 }
-_TOOLS = (".venv-bench/bin/python", ".venv-inc/bin/python")
+_TOOLS = tuple(f".venv-{each}/bin/python" for each in ("bench", "inc", "quark", "modelopt"))
 
 STEPS: Sequence[Step] = (
     Step(

@@ -1,22 +1,30 @@
 """The comparison of quantizers: what it measures, and what it says of a tool that fails."""
 
 import json
+import pickle
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.accuracy import run as accuracy
+from bench.accuracy.child import Limits
+from bench.accuracy.subject import Subject
 from bench.accuracy.table import full_size_tools, small_tools
-from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _OURS, TOOLS, Limits, Tool, make
+from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _RECIPE, TOOLS, Tool, make
+from calibration.feeds.evidence import Evidence, Place, masked_codes
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends.inc_script import of_one_length
+from optimize.truth.accuracy import reference_truth
 from tests.vampbench.conftest import write_tiny
 from vampnet_models.cache import Json
-from vampnet_models.onnxfile.artifact import Artifact, open_artifact
+from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.spec import Role
+
+_LIMITS = Limits(seconds=120)
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +45,34 @@ def feeds(n: int = 2, frames: Sequence[int] = (20,)) -> FeedSet:
     return FeedSet(Role.COARSE, made, labels, "test", "test")
 
 
-class FedBench(accuracy.Bench):
-    """A bench with feeds of its own, so that no audio is read."""
+class FedSubject(Subject):
+    """A subject with feeds of its own, so that no audio is read."""
 
-    def __init__(self, artifact: Artifact, *rest: object) -> None:
-        super().__init__(artifact, *rest)
-        path = self.work / "feeds.npz"
-        feeds().save_npz(path)
-        self.calibration = self.evaluation = (feeds(), path)
+    @cached_property
+    def calibration(self) -> tuple[FeedSet, Path]:
+        feeds().save_npz(self.work / "feeds.npz")
+        return feeds(), self.work / "feeds.npz"
+
+    @cached_property
+    def truth(self) -> Path:
+        windows = [
+            (Place(f"song {i}", "clip", 0), feed["codes"]) for i, feed in enumerate(feeds().feeds)
+        ]
+        masked = masked_codes(windows, 4, given=0, ratios=[0.5, 0.9], length=None, seed=0)
+        path = self.work / "truth.pickle"
+        found = reference_truth(self.artifact, feeds().feeds, evidence=Evidence(masked=masked))
+        path.write_bytes(pickle.dumps(found))
+        return path
+
+
+def writes(content: str) -> Tool:
+    code = f"import pathlib, sys; pathlib.Path(sys.argv[3]).write_bytes({content})"
+    return Tool("writer", _HERE, ("-c", code))
 
 
 def compared(coarse: Path, tmp_path: Path, content: Json) -> Json:
     artifact, out = open_artifact(coarse), tmp_path / "record.json"
-    accuracy.compare_tools([artifact], None, None, Limits(), tmp_path, out, content)
+    accuracy.compare_tools([artifact], None, None, _LIMITS, tmp_path, out, content, accuracy.TOOLS)
     found: Json = json.loads(out.read_text())
     return found
 
@@ -59,26 +82,31 @@ def test_a_row_per_tool_and_none_made_again(
 ) -> None:
     by_name = {tool.name: tool for tool in TOOLS}
     tools = (
-        Tool("ours", _HERE, (*_OURS, "int8-static")),
+        Tool("ours", _HERE, (*_RECIPE, "int8-static")),
         by_name["onnxruntime quantize_static, percentile"],
         Tool("broken", _HERE, ("-c", "import sys; sys.exit('it broke')")),
         Tool("absent", tmp_path / "nowhere" / "bin" / "python", ()),
     )
     monkeypatch.setattr(accuracy, "TOOLS", tools)
-    monkeypatch.setattr(accuracy, "Bench", FedBench)
+    monkeypatch.setattr(accuracy, "Subject", FedSubject)
     record = compared(coarse, tmp_path, {"models": []})
     rows = record["models"][0]["tools"]
     assert [row["tool"] for row in rows] == [tool.name for tool in tools]
     for row in rows[:2]:
-        assert 0 < row["accuracy"]["token_agreement"] <= 1
+        found = row["accuracy"]
+        assert 0 < found["token_agreement"] <= 1
+        assert 0 < found["sampled_agreement"]["low"] <= found["sampled_agreement"]["value"] <= 1
+        assert found["cost_nats"]["low"] <= found["cost_nats"]["value"]
+        assert set(found["cost_nats"]["per_recording"]) == {"song 0", "song 1"}
         assert 0 < row["bytes"] < open_artifact(coarse).bytes
         assert row["peak_rss_bytes"] > 30e6
+        assert row["sums"] == "exact"
     assert rows[1]["settings"]["calibrate_method"] == "Percentile"
     assert rows[1]["settings"]["per_channel"] is True
     assert rows[2]["failed"] == "it broke" and rows[2]["seconds"] > 0
     assert rows[3]["failed"] == "nowhere is not installed"
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 4 and "failed: it broke" in said[2]
+    assert len(said) == 4 and "sampled" in said[0] and "failed: it broke" in said[2]
 
     rows[0]["seconds"] = 123.0
     again = compared(coarse, tmp_path, record)["models"][0]["tools"]
@@ -86,7 +114,7 @@ def test_a_row_per_tool_and_none_made_again(
     assert ["absent" in line for line in capsys.readouterr().out.splitlines()] == [True]
 
     text = small_tools(record)
-    assert "| absent | failed |" in text and "| absent | - |" in text
+    assert "| absent | - | - | failed: nowhere is not installed |" in text
     full = full_size_tools(record | {"feeds": {"states": 4, "frames": 100}})
     assert "not an accuracy claim.* 4 calibration states of 100 frames" in full
     assert "| absent | failed, - |" in full
@@ -94,22 +122,33 @@ def test_a_row_per_tool_and_none_made_again(
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"),
-    [(Limits(peak_bytes=1e6), "limit of 0.0 GB"), (Limits(seconds=0.05), "limit of 0 s")],
+    ("tool", "reason"),
+    [
+        (writes("b'no model at all'"), "its model does not run: "),
+        (writes("open(sys.argv[1], 'rb').read()[:-9000]"), "its model does not run: "),
+        (Tool("idle", _HERE, ("-c", "pass")), "ended well and wrote no model"),
+    ],
 )
-def test_a_tool_that_takes_too_much_is_ended(
-    coarse: Path, tmp_path: Path, limits: Limits, reason: str
+def test_a_model_that_does_not_load_is_a_row(
+    coarse: Path, tmp_path: Path, tool: Tool, reason: str
 ) -> None:
+    row = FedSubject(open_artifact(coarse), None, None, tmp_path).row(tool, _LIMITS)
+    assert row["failed"].startswith(reason) and "accuracy" not in row
+    assert str(tmp_path) not in row["failed"]
+
+
+def test_a_tool_that_takes_too_much_is_ended(coarse: Path, tmp_path: Path) -> None:
     sleeper = Tool("sleeper", _HERE, ("-c", "import time; time.sleep(60)"))
+    limits = Limits(seconds=0.05)
     row = make(sleeper, Role.COARSE, coarse, coarse, tmp_path / "out.onnx", limits)
-    assert reason in row["failed"] and row["seconds"] < 30
+    assert row["failed"] == "ended after its limit of 0 s" and row["seconds"] < 30
 
 
 def test_settings_are_by_role() -> None:
     (nncf,) = (tool for tool in TOOLS if tool.name.startswith("NNCF"))
     assert nncf.settings_for(Role.C2F)["model_type"] == "transformer"
     assert "model_type" not in nncf.settings_for(Role.CODEC_DECODER)
-    smooth = [tool for tool in TOOLS if "SmoothQuant" in tool.name]
+    smooth = [tool for tool in TOOLS if tool.smooths]
     assert len(smooth) == 2
     assert not any(tool.takes(Role.CODEC_ENCODER) for tool in smooth)
     assert all(tool.takes(Role.COARSE) for tool in TOOLS)
@@ -123,8 +162,19 @@ def test_quantize_static_leaves_products_of_activations_in_float(
     archive, out = tmp_path / "feeds.npz", tmp_path / "made" / "coarse.onnx"
     out.parent.mkdir()
     feeds().save_npz(archive)
-    assert "failed" not in make(tool, Role.COARSE, coarse, archive, out)
+    assert "failed" not in make(tool, Role.COARSE, coarse, archive, out, _LIMITS)
     assert sorted(p.name for p in out.parent.iterdir()) == ["coarse.onnx", "log"]
+
+
+@pytest.mark.parametrize(
+    "name", [t.name for t in TOOLS if t.name.startswith(("Quark", "ModelOpt"))]
+)
+def test_every_peer_makes_a_model_that_runs(coarse: Path, tmp_path: Path, name: str) -> None:
+    tool = next(tool for tool in TOOLS if tool.name == name)
+    if not tool.interpreter.is_file():
+        pytest.skip(f"{tool.interpreter.parent.parent.name} is not installed")
+    row = FedSubject(open_artifact(coarse), None, None, tmp_path).row(tool, Limits(seconds=600))
+    assert row["accuracy"]["sampled_agreement"]["value"] > 0.5
 
 
 def test_a_record_of_other_feeds_is_not_continued(tmp_path: Path) -> None:
