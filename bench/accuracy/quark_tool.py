@@ -1,0 +1,59 @@
+"""AMD Quark's post-training INT8 of an ONNX model: run by the interpreter of `make env-quark`.
+
+    python -m bench.accuracy.quark_tool MODEL CALIBRATION.npz OUT.onnx SETTINGS
+
+SETTINGS is a JSON object: `calibrate_method` is MinMax, Percentile or MinMSE, `algorithms` maps
+names of `quark.onnx.quantization.config.algorithm` (smooth_quant, adaround, adaquant,
+auto_mixprecision) to their arguments; with `one_length` the feeds of the commonest length alone are
+used. The rest are arguments of QConfig. Activations are UInt8, weights Int8 per channel.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from quark.onnx import Int8Spec, Int16Spec, ModelQuantizer, QConfig, QLayerConfig, UInt8Spec
+from quark.onnx.quantization.config import algorithm
+from quark.onnx.quantization.config.spec import CalibMethod, QuantGranularity
+
+from bench.accuracy.onnxruntime_tool import Reader
+from optimize.backends.inc_script import of_one_length, read_feeds
+
+_MIXED = "auto_mixprecision"
+
+
+def _layers(method: CalibMethod, activation: type = UInt8Spec) -> QLayerConfig:
+    weight = Int8Spec(quant_granularity=QuantGranularity.Channel, calibration_method=method)
+    return QLayerConfig(activation=activation(calibration_method=method), weight=weight)
+
+
+def _algorithm(name: str, method: CalibMethod, arguments: dict[str, Any]) -> Any:
+    if name == _MIXED:
+        # What is lost by 8 bits is mended with 16 bits of activations.
+        arguments = {"target_layer_config": _layers(method, Int16Spec), **arguments}
+    return algorithm.ALGO_NAME_TO_CLASS[name](**arguments)
+
+
+def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
+    """Quantize and write the model; the tool's own files go to a folder that is removed."""
+    method = CalibMethod[settings.pop("calibrate_method")]
+    named = settings.pop("algorithms", {})
+    feeds = read_feeds(calibration)
+    if settings.pop("one_length", False):
+        feeds = of_one_length(feeds)
+    config = QConfig(
+        global_config=_layers(method),
+        algo_config=[_algorithm(name, method, given) for name, given in named.items()],
+        **settings,
+    )
+    with tempfile.TemporaryDirectory(prefix="vampbench-quark-") as folder:
+        os.chdir(folder)
+        ModelQuantizer(config).quantize_model(str(model), str(out), Reader(feeds))
+        os.chdir(out.parent)
+
+
+if __name__ == "__main__":
+    _main(*map(Path, sys.argv[1:4]), json.loads(sys.argv[4]))
