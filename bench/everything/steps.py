@@ -12,6 +12,8 @@ from training.data.sounds import HELD_OUT_RECORDINGS
 WORK = "out/results"
 """Runs and made models, below the repository; not committed."""
 _WEIGHTS = ("vampnet_models/reference/*.pth",)
+_IMPORT = "from pathlib import Path; from vampnet_models.chain.builtin import builtin_models"
+_TOKENS = ("coarse", "c2f")
 _PACK = ("calibration/audio/pack/*.ogg", "calibration/audio/pack/pack.json")
 _CODE = tuple(f"{each}/**/*.py" for each in ("vampnet_models", "calibration", "optimize"))
 _RUN = (*_CODE, "profiles/**/*.py", "vampbench/**/*.py")
@@ -23,7 +25,8 @@ _HELD_OUT = (
 )
 """Recordings of every kind that nothing was trained on."""
 _RECORDINGS = tuple(f"{_AUDIO}/{name}.ogg" for name in _HELD_OUT)
-_FULL, _HEARD, _DEMO = f"{WORK}/models", f"{WORK}/heldout", f"{WORK}/demo"
+_MODELS, _FULL = f"{WORK}/builtin", f"{WORK}/models"
+_HEARD, _DEMO = f"{WORK}/heldout", f"{WORK}/demo"
 _BENCH = "bench/results"
 
 
@@ -31,9 +34,11 @@ _BENCH = "bench/results"
 class Step:
     """A part of the work: its commands, run in turn in the repository.
 
-    The first word of a command is a program of the environment, or of the system. `writes` and
-    `reads` are below the repository, the latter as globs, each of which must match a file.
-    `after` names the steps whose files it uses: it is made again when they are.
+    The first word of a command is a program of the environment, or of the system. `writes`, `reads`
+    and `code` are below the repository, the latter two as globs, each of which must match a file.
+    `after` names the steps whose files it uses: it is made again when they are. What was made by
+    other `code` is told, and made again where that is asked for: most changes of the code change
+    no figure, and all steps together take a day.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Step:
     reads: tuple[str, ...]
     minutes: float
     after: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
 
 
 def _module(name: str, *words: str) -> tuple[str, ...]:
@@ -68,42 +74,53 @@ STEPS: Sequence[Step] = (
         0.1,
     ),
     Step(
+        "models",
+        (("python", "-c", f"{_IMPORT}; builtin_models(Path({WORK!r}))"),),
+        tuple(f"{_MODELS}/{name}.onnx" for name in ("codec_encoder", "codec_decoder", *_TOKENS)),
+        _WEIGHTS,
+        0.1,
+        code=("vampnet_models/**/*.py",),
+    ),
+    Step(
         "demo",
         (
             ("vampbench", "demo", "-o", _DEMO),
             ("python", "docs/update.py", "--demo", f"{_DEMO}/results.json"),
         ),
         ("docs/demo-results.json", f"{_DEMO}/results.json"),
-        (*_WEIGHTS, *_PACK, *_RUN),
+        (*_WEIGHTS, *_PACK),
         3,
+        code=_RUN,
     ),
     Step(
         "decision",
         (
             (
-                *("vampbench", "run", f"{_DEMO}/builtin", "-o", f"{WORK}/decision"),
+                *("vampbench", "run", _MODELS, "-o", f"{WORK}/decision"),
                 *("--recipes", ",".join(each.name for each in ALL_RECIPES)),
             ),
             ("python", "docs/update.py", "--decision", f"{WORK}/decision/results.json"),
         ),
         ("vampnet_models/reference/decision.json",),
-        (*_WEIGHTS, *_PACK, *_RUN),
+        (*_WEIGHTS, *_PACK),
         5,
-        ("demo",),
+        ("models",),
+        code=_RUN,
     ),
     Step(
         "recordings",
         (
             (
-                *("vampbench", "run", f"{_DEMO}/builtin", "--evaluation-audio", _HEARD),
+                *("vampbench", "run", _MODELS, "--evaluation-audio", _HEARD),
                 *("--clip-s", "10.1", "--song", "-o", f"{WORK}/recordings"),
             ),
             ("python", "docs/update.py", "--recordings", f"{WORK}/recordings/results.json"),
         ),
         ("docs/recordings-results.json",),
-        (*_WEIGHTS, *_PACK, *_RUN),
+        (*_WEIGHTS, *_PACK),
         40,
-        ("held-out", "demo"),
+        ("held-out", "models"),
+        code=_RUN,
     ),
     Step(
         "tune",
@@ -111,7 +128,7 @@ STEPS: Sequence[Step] = (
             _tuning("97", *_TUNED["97"]),
             _tuning("99", *_TUNED["99"]),
             ("mkdir", "-p", f"{WORK}/encoder"),
-            ("cp", f"{_DEMO}/builtin/codec_encoder.onnx", f"{WORK}/encoder"),
+            ("cp", f"{_MODELS}/codec_encoder.onnx", f"{WORK}/encoder"),
             _tuning("first", f"{WORK}/encoder", *_TUNED["first"]),
             (
                 *("python", "docs/update.py", "--tune"),
@@ -119,9 +136,10 @@ STEPS: Sequence[Step] = (
             ),
         ),
         ("docs/tune-results.json",),
-        (*_WEIGHTS, *_PACK, *_RUN),
+        (*_WEIGHTS, *_PACK),
         60,
-        ("held-out", "demo"),
+        ("held-out", "models"),
+        code=_RUN,
     ),
     Step(
         "accuracy",
@@ -132,9 +150,10 @@ STEPS: Sequence[Step] = (
             ),
         ),
         (f"{_BENCH}/accuracy.json",),
-        (*_WEIGHTS, *_PACK, *_CODE, "bench/accuracy/*.py", *_TOOLS),
+        (*_WEIGHTS, *_PACK, *_TOOLS),
         15,
         ("held-out",),
+        code=(*_CODE, "bench/accuracy/*.py"),
     ),
     Step(
         "model-card",
@@ -146,43 +165,49 @@ STEPS: Sequence[Step] = (
             ),
         ),
         (f"{_BENCH}/reference.json",),
-        (*_WEIGHTS, *_RECORDINGS[: len(HELD_OUT_RECORDINGS)], "training/**/*.py"),
+        (*_WEIGHTS, *_RECORDINGS[: len(HELD_OUT_RECORDINGS)]),
         10,
+        code=("training/**/*.py",),
     ),
     Step(
         "fusion",
         (_module("bench.fusion"),),
         (f"{_BENCH}/fusion.json",),
-        (*_WEIGHTS, *_CODE, "bench/fusion.py", ".venv-tools/bin/python"),
+        (*_WEIGHTS, ".venv-tools/bin/python"),
         5,
+        code=(*_CODE, "bench/fusion.py"),
     ),
     Step(
         "resume",
         (_module("bench.resume", "--results", f"{_BENCH}/resume.json"),),
         (f"{_BENCH}/resume.json",),
-        (*_WEIGHTS, *_PACK, *_RUN, "bench/resume.py"),
+        (*_WEIGHTS, *_PACK),
         10,
+        code=(*_RUN, "bench/resume.py"),
     ),
     Step(
         "qnn",
         (_module("bench.machines.qnn"),),
         (f"{_BENCH}/qnn.json",),
-        (*_WEIGHTS, *_PACK, *_CODE, "bench/machines/*.py"),
+        (*_WEIGHTS, *_PACK),
         30,
+        code=(*_CODE, "bench/machines/*.py"),
     ),
     Step(
         "arm64",
         (_module("bench.machines.arm64"),),
         (f"{_BENCH}/arm64.json",),
-        (*_WEIGHTS, *_PACK, *_CODE, "bench/machines/*.py"),
+        (*_WEIGHTS, *_PACK),
         60,
+        code=(*_CODE, "bench/machines/*.py"),
     ),
     Step(
         "full-size-models",
         (("vampbench", "synth", "--preset", "vampnet", "-o", _FULL),),
         (f"{_FULL}/coarse.onnx",),
-        ("vampnet_models/**/*.py",),
+        (),
         3,
+        code=("vampnet_models/**/*.py",),
     ),
     Step(
         "full-size",
@@ -191,17 +216,19 @@ STEPS: Sequence[Step] = (
             ("python", "docs/update.py", "--full-size", f"{WORK}/full-size/results.json"),
         ),
         ("docs/full-size-results.json", f"{WORK}/full-size/results.json"),
-        (*_PACK, *_RUN),
+        _PACK,
         20,
         ("full-size-models",),
+        code=_RUN,
     ),
     Step(
         "full-size-files",
         (_module("bench.full_size", _FULL),),
         (f"{_BENCH}/full_size.json", "profiles/full_size.json"),
-        (*_PACK, *_CODE, "bench/full_size.py"),
+        _PACK,
         30,
         ("full-size-models",),
+        code=(*_CODE, "bench/full_size.py"),
     ),
     Step(
         "efficiency",
@@ -210,9 +237,10 @@ STEPS: Sequence[Step] = (
             _module("bench.efficiency", f"{WORK}/full-size", "--set", "full size"),
         ),
         (f"{_BENCH}/efficiency.json",),
-        ("bench/efficiency.py", "profiles/**/*.py"),
+        (),
         20,
         ("demo", "full-size"),
+        code=("bench/efficiency.py", "profiles/**/*.py"),
     ),
     Step(
         "accuracy-full",
@@ -224,9 +252,10 @@ STEPS: Sequence[Step] = (
             ),
         ),
         (f"{_BENCH}/accuracy_full.json",),
-        (*_PACK, *_CODE, "bench/accuracy/*.py", *_TOOLS),
+        (*_PACK, *_TOOLS),
         90,
         ("held-out", "full-size-models"),
+        code=(*_CODE, "bench/accuracy/*.py"),
     ),
     Step(
         "pages",

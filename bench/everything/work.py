@@ -8,32 +8,54 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.everything.record import hash_of, read_record, reasons, write_record, wrote
+from bench.everything.record import (
+    Record,
+    made_of,
+    read_record,
+    reasons,
+    write_record,
+    wrote,
+)
 from bench.everything.steps import Step
 from vampnet_models.errors import InputError
 
 
-def listed(steps: Sequence[Step], stale: dict[str, str]) -> str:
-    """A line per step, and the expected hours of those that are stale."""
+def listed(steps: Sequence[Step], record: Record, root: Path, *, code: bool = False) -> str:
+    """A line per step, a star before those that are stale, and the expected hours of these.
+
+    What other code made is stale with `code` alone.
+    """
     width = max(len(step.name) for step in steps)
-    lines = [
-        f"{step.name:{width}}  {step.minutes:5.1f} min  {stale.get(step.name, 'is made')}"
-        for step in steps
-    ]
+    stale, known = reasons(steps, record, root, code=code), reasons(steps, record, root, code=True)
+    lines = []
+    for step in steps:
+        told = stale.get(step.name) or known.get(step.name, "is made")
+        mark = "*" if step.name in stale else " "
+        lines.append(f"{mark} {step.name:{width}}  {step.minutes:5.1f} min  {told}")
     hours = sum(step.minutes for step in steps if step.name in stale) / 60
     return "\n".join([*lines, f"{len(stale)} of {len(steps)} to make: about {hours:.1f} hours"])
 
 
-def make(steps: Sequence[Step], only: Sequence[str] | None, root: Path, kept: Path) -> list[str]:
+def make(
+    steps: Sequence[Step],
+    only: Sequence[str] | None,
+    root: Path,
+    kept: Path,
+    *,
+    code: bool = False,
+) -> list[str]:
     """Make the steps that are stale, or those of `only`. Returns a line for each that failed.
 
-    Steps after one that is still stale are left; all others go on. An interrupt leaves what was
-    recorded. Raises InputError where the record is torn.
+    With `code`, those that other code made are stale too. Steps after one that is still stale are
+    left; all others go on. An interrupt leaves what was recorded. Raises InputError where the
+    record is torn.
     """
     record = read_record(kept)
     failed: list[str] = []
     for number, step in enumerate(steps, 1):
-        stale = reasons(steps, record, root)  # anew: a step may have changed what others read
+        stale = reasons(
+            steps, record, root, code=code
+        )  # anew: a step may have changed what others read
         if step.name not in (stale if only is None else only):
             continue
         told = f"[{number}/{len(steps)}] {step.name}"
@@ -45,10 +67,10 @@ def make(steps: Sequence[Step], only: Sequence[str] | None, root: Path, kept: Pa
                 raise InputError(f"{step.name}: left, because {', '.join(lacking)} is not made")
             if record.pop(step.name, None):  # its files are not to be trusted until it ends
                 write_record(kept, record)
-            read = hash_of(step, record, root)
+            made = made_of(step, record, root)
             for command in step.commands:
                 _run(step, command, root)
-            record[step.name] = {"read": read, **wrote(step, root)}
+            record[step.name] = made | wrote(step, root)
         except InputError as error:
             failed.append(str(error))
             print(error, file=sys.stderr, flush=True)

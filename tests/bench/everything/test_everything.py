@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import ROOT
-from bench.everything.record import hash_of, read_record, reasons
-from bench.everything.steps import STEPS, Step
+from bench.everything.record import made_of, read_record, reasons
+from bench.everything.steps import STEPS, WORK, Step
 from bench.everything.work import listed, make
 from training.data import sounds
 from vampnet_models.errors import InputError
@@ -41,7 +42,7 @@ def made_in(folder: Path) -> list[str]:
 
 def test_a_second_call_makes_nothing(steps: tuple[Step, ...], tmp_path: Path) -> None:
     kept = tmp_path / "made.json"
-    assert "3 of 3 to make: about 0.3 hours" in listed(steps, reasons(steps, {}, tmp_path))
+    assert "3 of 3 to make: about 0.3 hours" in listed(steps, {}, tmp_path)
     assert make(steps, None, tmp_path, kept) == []
     assert make(steps, None, tmp_path, kept) == []
     assert made_in(tmp_path) == ["one", "two", "three"]
@@ -69,6 +70,44 @@ def test_what_was_made_alone_leaves_those_after_it_stale(
     (tmp_path / "a.txt").write_text("other")
     make(steps, ["one"], tmp_path, kept)
     assert list(reasons(steps, read_record(kept), tmp_path)) == ["two"]
+
+
+def test_other_code_is_told_and_made_again_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "tool.py").write_text("1")
+    one = replace(ONE, code=("*.py",))
+    kept = tmp_path / "made.json"
+    make((one, TWO), None, tmp_path, kept)
+    assert "  one    6.0 min  is made\n" in listed((one, TWO), read_record(kept), tmp_path)
+    (tmp_path / "tool.py").write_text("2")
+    told = listed((one, TWO), read_record(kept), tmp_path)
+    assert "  one    6.0 min  made by other code\n" in told
+    assert "0 of 2 to make" in told
+    assert "2 of 2 to make" in listed((one, TWO), read_record(kept), tmp_path, code=True)
+    make((one, TWO), None, tmp_path, kept)
+    assert made_in(tmp_path) == ["one", "two"]
+    # What comes out as before leaves those after it as they are.
+    make((one, TWO), None, tmp_path, kept, code=True)
+    assert made_in(tmp_path) == ["one", "two", "one"]
+
+
+def test_files_that_are_not_committed_are_made_again_where_they_are_needed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / WORK).mkdir(parents=True)
+    here = f"{WORK}/one.out"
+    one = Step("one", (("sh", "-c", f"echo one >> log; cp a.txt {here}"),), (here,), ("a.txt",), 6)
+    two = copying("two", "a.txt", ("one",))
+    kept = tmp_path / "made.json"
+    make((one, two), None, tmp_path, kept)
+    (tmp_path / here).unlink()  # as in another clone
+    assert reasons((one, two), read_record(kept), tmp_path) == {}
+    (tmp_path / "two.out").unlink()
+    assert reasons((one, two), read_record(kept), tmp_path) == {
+        "one": "its files are not here",
+        "two": "two.out is missing",
+    }
+    assert make((one, two), None, tmp_path, kept) == []
+    assert made_in(tmp_path) == ["one", "two", "one", "two"]
 
 
 def test_a_file_changed_by_hand_is_made_again(steps: tuple[Step, ...], tmp_path: Path) -> None:
@@ -147,8 +186,8 @@ def test_every_step_is_after_earlier_ones_and_no_two_write_one_file() -> None:
 def test_what_steps_read_in_the_repository_is_there() -> None:
     for step in STEPS:
         inside = tuple(p for p in step.reads if not p.startswith(("../", ".venv")))
-        own = Step(step.name, step.commands, step.writes, inside, step.minutes)
-        assert len(hash_of(own, {}, ROOT)) == 64
+        own = Step(step.name, step.commands, step.writes, inside, step.minutes, code=step.code)
+        assert [len(each) for each in made_of(own, {}, ROOT).values()] == [64, 64]
 
 
 def test_what_judges_was_never_trained_on() -> None:
