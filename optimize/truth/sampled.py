@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.truth.bootstrap import Part
-from vampnet_models.chain.tokens import SamplingOptions, probabilities
+from vampnet_models.chain.draw import probabilities
+from vampnet_models.chain.tokens import SamplingOptions
 
 _BLOCK_ROWS = 16
 """Rows of logits that are sorted at once: they stay in the processor's cache."""
@@ -57,7 +58,8 @@ def _probabilities(logits: NDArray[Any], sampling: SamplingOptions) -> NDArray[n
     top = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     drawable = np.isfinite(top)
     finite = np.where(drawable, logits, 0).astype(np.float64)
-    return np.where(drawable, probabilities(finite, sampling), 0.0)
+    p = probabilities(finite, sampling.temperature, sampling.typical_mass)
+    return np.where(drawable, p, 0.0)
 
 
 def sampled_parts(

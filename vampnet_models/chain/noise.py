@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint32]
 Noise = NDArray[np.float64]
+Bounds = NDArray[np.float32]
 
 MAX_SEED = 2**64 - 1
 """The generator's key has 64 bits: every seed up to this one has numbers of its own."""
@@ -41,22 +42,44 @@ class Draw:
 
 
 def token_noise(
-    draw: Draw, codebooks: NDArray[np.int64], frames: NDArray[np.int64], n_tokens: int
+    draw: Draw,
+    codebooks: NDArray[np.int64],
+    frames: NDArray[np.int64],
+    tokens: NDArray[np.int64],
 ) -> Noise:
-    """Exponential noise `[n, n_tokens]` of `n` positions: codebook and frame in the song of each.
+    """Exponential noise of tokens, each at its codebook and frame of the song; arrays broadcast.
 
     Token t takes word t % 4 of the counter (t // 4, frame, codebook, stage and step).
     """
+    words = philox((tokens >> 2, frames, codebooks, _place(draw)), draw.seed)
+    own = np.broadcast_to(tokens & 3, words.shape[:-1])
+    return exponential(np.take_along_axis(words, own[..., None], axis=-1)[..., 0])
+
+
+def least_token_noise(
+    draw: Draw, codebooks: NDArray[np.int64], frames: NDArray[np.int64], n_tokens: int
+) -> Bounds:
+    """What the noise of each token is at least, `[n, n_tokens]`, of `n` positions.
+
+    1 - u, which is no more than -log(u) and costs no logarithm; in 32-bit floats, so that it may be
+    larger by 2^-22 of itself.
+    """
     fourth = np.arange(-(-n_tokens // 4))
-    place = draw.stage << _STAGE_BIT | draw.step
-    words = philox((fourth, frames[:, None], codebooks[:, None], place), draw.seed)
-    return exponential(words.reshape(len(frames), -1)[:, :n_tokens])
+    words = philox((fourth, frames[:, None], codebooks[:, None], _place(draw)), draw.seed)
+    bounds = (~words.reshape(len(frames), -1)[:, :n_tokens]).astype(np.float32)
+    bounds += np.float32(0.5)
+    bounds *= np.float32(2.0**-32)
+    return bounds
 
 
 def remask_noise(draw: Draw, codebooks: NDArray[np.int64], frames: NDArray[np.int64]) -> Noise:
     """Exponential noise `[n]` for ranking `n` positions, independent of that of their tokens."""
-    place = 1 << _REMASK_BIT | draw.stage << _STAGE_BIT | draw.step
+    place = 1 << _REMASK_BIT | _place(draw)
     return exponential(philox((0, frames, codebooks, place), draw.seed)[:, 0])
+
+
+def _place(draw: Draw) -> int:
+    return draw.stage << _STAGE_BIT | draw.step
 
 
 def philox(counter: Sequence[NDArray[Any] | int], key: int) -> Words:
@@ -69,8 +92,13 @@ def philox(counter: Sequence[NDArray[Any] | int], key: int) -> Words:
     low, high = key & _LOW, key >> 32
     for _ in range(_ROUNDS):
         first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
-        a, b = (second >> 32) ^ (b ^ low), second & _LOW
-        c, d = (first >> 32) ^ (d ^ high), first & _LOW
+        # In place where the shape is known to stay: memory at hand is half of the time.
+        a, c = (second >> 32) ^ b, (first >> 32) ^ d
+        a ^= low
+        c ^= high
+        second &= _LOW
+        first &= _LOW
+        b, d = second, first
         low, high = (low + _KEY_STEPS[0]) & _LOW, (high + _KEY_STEPS[1]) & _LOW
     return np.stack((a, b, c, d), axis=-1, dtype=np.uint32, casting="unsafe")
 

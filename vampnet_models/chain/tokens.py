@@ -2,9 +2,8 @@
 
 Arrays are int64 `[batch, codebooks, frames]`; a mask is 1 where a code is to be generated.
 Source: Flores Garcia et al. 2023, "VampNet"; Chang et al. 2022, "MaskGIT" (schedule, confidence);
-Meister et al. 2023, "Locally Typical Sampling" (the optional filter); Maddison et al. 2014,
-"A* Sampling" (drawing by Gumbel noise). Each random number belongs to a place (see noise.py), so
-that neither windows nor other tokens move it.
+Meister et al. 2023, "Locally Typical Sampling" (the optional filter). Each random number belongs to
+a place (see noise.py), so that neither windows nor other tokens move it.
 """
 
 from __future__ import annotations
@@ -13,21 +12,18 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vampnet_models.chain.noise import MAX_SEED, Draw, remask_noise, token_noise
+from vampnet_models.chain.draw import draw_tokens
+from vampnet_models.chain.noise import MAX_SEED, Draw, remask_noise
 from vampnet_models.errors import InputError
 
 Codes = NDArray[np.int64]
 Logits = NDArray[np.float32]
 Forward = Callable[[Codes, Codes], Logits]
 """(codes, mask) -> logits `[1, predicted, frames, vocab]` of the last `predicted` codebooks."""
-
-_BLOCK = 1 << 15
-"""Probabilities that are drawn from at once: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -134,35 +130,27 @@ def sample(
     if at_start == 0:
         return
     stage = 0 if first == 0 else 1
-    places = np.indices((codes.shape[2], predicted)).reshape(2, -1)
-    song_frames, codebooks = places[0] + first_frame, places[1] + first
     for step in range(options.steps):
-        now = int(masked.sum())
+        # One ranking over all codebooks, frame by frame.
+        frames, books = np.nonzero(masked[0, first:].T)
+        now = len(frames)
         if now == 0:
             return
         ratio = now / masked[:, first:].size
         state = State(current.copy(), masked.copy(), step, options.steps, ratio)
-        logits = forward(state.codes, state.mask)
-        # One ranking over all codebooks, flattened frame by frame: [frames * predicted].
-        flat_mask = masked[0, first:].T.reshape(-1).astype(bool)
-        flat_logits = logits[0].transpose(1, 0, 2).reshape(-1, logits.shape[-1])
-        draw = Draw(int(options.seed), stage, step)
-        where = codebooks[flat_mask], song_frames[flat_mask]
-        chosen, log_p = _choose(flat_logits[flat_mask], options, draw, *where)
-        flat = current[0, first:].T.reshape(-1).copy()
-        flat[flat_mask] = chosen
-        ratio_done = (step + 1) / options.steps
-        gumbel = -np.log(remask_noise(draw, *where))
-        noise = gumbel * options.mask_temperature * (1 - ratio_done)
-        confidence = np.full(flat.shape, np.inf)
-        confidence[flat_mask] = log_p + noise
+        logits = forward(state.codes, state.mask)[0]
+        draw, places = Draw(int(options.seed), stage, step), (books + first, frames + first_frame)
+        chosen, log_p = draw_tokens(
+            logits, (books, frames), draw, places, options.temperature, options.typical_mass
+        )
+        gumbel = -np.log(remask_noise(draw, *places))
+        confidence = log_p + gumbel * options.mask_temperature * (1 - (step + 1) / options.steps)
         again = np.argsort(confidence, kind="stable")[
             : remask_count(step, options.steps, at_start, now)
         ]
-        flat_again = np.zeros(flat.shape, np.int64)
-        flat_again[again] = 1
-        current[0, first:] = flat.reshape(-1, predicted).T
-        masked[0, first:] = flat_again.reshape(-1, predicted).T
+        current[0, first + books, frames] = chosen
+        masked[0, first:] = 0
+        masked[0, first + books[again], frames[again]] = 1
         yield state, current.copy()
 
 
@@ -180,45 +168,3 @@ def sample_all(
         final = after
         states.append(state)
     return final, tuple(states)
-
-
-def _choose(
-    logits: Logits,
-    options: SamplingOptions,
-    draw: Draw,
-    codebooks: NDArray[np.int64],
-    frames: NDArray[np.int64],
-) -> tuple[Codes, NDArray[np.float64]]:
-    """A token for each of the logits `[n, vocab]`, and the logarithm of its probability."""
-    n, vocab = logits.shape
-    tokens, chances = np.empty(n, np.int64), np.empty(n)
-    rows = max(1, _BLOCK // vocab)
-    for start in range(0, n, rows):
-        part = slice(start, start + rows)
-        p = probabilities(logits[part].astype(np.float32), options)
-        # The first of exponential clocks with these rates: the largest log p plus Gumbel noise.
-        clocks = p / token_noise(draw, codebooks[part], frames[part], vocab)
-        tokens[part] = clocks.argmax(axis=-1)
-        chances[part] = np.take_along_axis(p, tokens[part, None], axis=-1)[:, 0]
-    return tokens, np.log(chances)
-
-
-def probabilities(logits: NDArray[Any], options: SamplingOptions) -> NDArray[Any]:
-    """What tokens are drawn by, `[rows, vocab]` and of the float type of the logits."""
-    scaled = logits / max(options.temperature, 1e-6)
-    exp = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p: NDArray[Any] = exp / exp.sum(axis=-1, keepdims=True)
-    return _typical(p, options.typical_mass) if options.typical_mass > 0 else p
-
-
-def _typical(p: NDArray[Any], mass: float) -> NDArray[Any]:
-    """Keep the tokens whose surprise is nearest to the entropy, up to `mass`; renormalise."""
-    surprise = -np.log(np.maximum(p, np.finfo(p.dtype).tiny))
-    entropy = (p * surprise).sum(axis=-1, keepdims=True)
-    order = np.argsort(np.abs(surprise - entropy), axis=-1)
-    before = np.cumsum(np.take_along_axis(p, order, -1), axis=-1)
-    before -= np.take_along_axis(p, order, -1)
-    keep = np.zeros(p.shape, bool)
-    np.put_along_axis(keep, order, before < mass, -1)
-    kept = np.where(keep, p, 0)
-    return np.asarray(kept / kept.sum(axis=-1, keepdims=True))

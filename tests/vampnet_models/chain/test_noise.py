@@ -11,6 +11,7 @@ from vampnet_models.chain.noise import (
     MAX_SEED,
     Draw,
     exponential,
+    least_token_noise,
     philox,
     remask_noise,
     token_noise,
@@ -45,27 +46,43 @@ def places(n_codebooks: int = 3, n_frames: int = 20) -> tuple[np.ndarray, np.nda
     return codebooks, frames
 
 
+def all_noise(draw: Draw, codebooks: np.ndarray, frames: np.ndarray, n_tokens: int) -> np.ndarray:
+    return token_noise(draw, codebooks[:, None], frames[:, None], np.arange(n_tokens))
+
+
 def test_a_place_has_the_same_noise_whatever_is_drawn_beside_it() -> None:
     """So a row of a batch, a window and a block give what the whole gives."""
     draw, (codebooks, frames) = Draw(5, 0, 2), places()
     order = np.random.default_rng(0).permutation(len(frames))[:17]
     for noise in (
-        lambda c, f: token_noise(draw, c, f, 1024),
+        lambda c, f: all_noise(draw, c, f, 1024),
+        lambda c, f: least_token_noise(draw, c, f, 1024),
         lambda c, f: remask_noise(draw, c, f),
     ):
         np.testing.assert_array_equal(
             noise(codebooks, frames)[order], noise(codebooks[order], frames[order])
         )
-    fewer = token_noise(draw, codebooks, frames, 10)
+    fewer = least_token_noise(draw, codebooks, frames, 10)
     assert fewer.shape == (60, 10)
-    np.testing.assert_array_equal(fewer, token_noise(draw, codebooks, frames, 1024)[:, :10])
+    np.testing.assert_array_equal(fewer, least_token_noise(draw, codebooks, frames, 1024)[:, :10])
+
+
+def test_the_bound_is_below_the_noise_and_close_to_it() -> None:
+    """x = 1 - u: x <= -log(u) <= x / (1 - x), but for rounding to 32 bits."""
+    draw, (codebooks, frames) = Draw(5, 0, 2), places()
+    bound = least_token_noise(draw, codebooks, frames, 1021)
+    assert bound.dtype == np.float32 and (bound > 0).all()
+    noise, wide = all_noise(draw, codebooks, frames, 1021), bound.astype(np.float64)
+    assert (wide * (1 - 2.0**-22) <= noise).all()
+    small = wide < 0.5
+    assert small.any() and (noise <= wide / (1 - wide) * (1 + 2.0**-21))[small].all()
 
 
 def test_every_part_of_the_place_changes_the_noise() -> None:
     """Seeds that differ in any bit, stages, steps, codebooks, frames, tokens and both streams."""
     seeds = (0, 1, 2**31, 2**32, 2**32 + 1, 2**53 + 1, 2**63, MAX_SEED)
     draws = [Draw(seed, 0, 0) for seed in seeds] + [Draw(0, 1, 0), Draw(0, 0, 1), Draw(0, 1, 1)]
-    found = [token_noise(draw, *places(), 8) for draw in draws]
+    found = [all_noise(draw, *places(), 8) for draw in draws]
     found += [remask_noise(draw, *places()) for draw in draws]
     values = np.concatenate([each.reshape(-1) for each in found])
     # Of 32 bits two in 5,940 meet by chance in 0.4 % of all seeds; here they do not.
@@ -79,7 +96,7 @@ def test_no_word_gives_an_infinite_number() -> None:
 
 def test_the_noise_is_exponential() -> None:
     """Its mean, variance and distribution function, of 400,000 values."""
-    drawn = token_noise(Draw(1, 0, 0), *places(4, 100), 1000).reshape(-1)
+    drawn = all_noise(Draw(1, 0, 0), *places(4, 100), 1000).reshape(-1)
     assert drawn.mean() == pytest.approx(1, abs=0.01)
     assert drawn.var() == pytest.approx(1, abs=0.02)
     shares = 1 - np.exp(-np.sort(drawn))
@@ -112,7 +129,7 @@ def test_the_vectors_of_the_page_are_what_is_drawn() -> None:
         if token is None:
             noise = remask_noise(draw, codebook, frame)[0]
         else:
-            noise = token_noise(draw, codebook, frame, 1024)[0, token]
+            noise = token_noise(draw, codebook, frame, np.array([token]))[0]
         assert noise == pytest.approx(value, abs=1e-12)
         assert noise == exponential(np.array([word], np.uint32))[0]
 

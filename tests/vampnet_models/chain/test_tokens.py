@@ -157,10 +157,3 @@ def test_masks_keep_what_they_say():
     upper = tokens.with_upper_codebooks(tokens.periodic_mask(shape, 4), 3)
     assert upper[0, 3].all()
     assert not upper[0, 2].all()
-
-
-@pytest.mark.parametrize("mass", [0.1, 0.5])
-def test_typical_filtering_drops_untypical_tokens(mass):
-    kept = tokens._typical(np.array([[0.5, 0.2, 0.2, 0.05, 0.05]]), mass)
-    assert 1 <= (kept > 0).sum() < 5
-    assert kept.sum() == pytest.approx(1)
