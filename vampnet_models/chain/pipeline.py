@@ -23,8 +23,8 @@ from vampnet_models.onnxfile.session import Session
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
     logits_name,
+    logits_of,
     session_spec,
-    transformer_answer,
     transformer_feed,
 )
 from vampnet_models.spec import n_coarse_of
@@ -80,9 +80,8 @@ def forward_of(session: Session) -> Forward:
         raise InputError("the model gives tokens without logits: it cannot be sampled from")
 
     def forward(codes: Codes, mask: Codes) -> Logits:
-        feed = transformer_feed(spec, codes, mask)
-        logits: Logits = transformer_answer(spec, feed, session.run(feed, [name]))["logits"]
-        return logits
+        found = session.run(transformer_feed(spec, codes, mask), [name])
+        return logits_of(spec, name, found[name], codes.shape)
 
     return forward
 

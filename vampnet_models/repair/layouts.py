@@ -78,9 +78,7 @@ def transformer_answer(spec: ModelSpec, feed: Feeds, outputs: Feeds) -> Feeds:
     answer: Feeds = {}
     name = logits_name(spec)
     if name is not None and name in outputs:
-        logits = _logits(name, outputs[name], codes.shape, predicted)
-        classes = logits.shape[3] - has_mask_class(spec, logits.shape[3])
-        answer["logits"] = logits[..., :classes]
+        answer["logits"] = logits_of(spec, name, outputs[name], codes.shape)
     own = [v for v in outputs.values() if v.ndim == 3 and np.issubdtype(v.dtype, np.integer)]
     if own:
         tokens = own[0].astype(np.int64)
@@ -95,8 +93,13 @@ def transformer_answer(spec: ModelSpec, feed: Feeds, outputs: Feeds) -> Feeds:
     return answer
 
 
-def _logits(name: str, values: _Array, codes: tuple[int, ...], predicted: int) -> _Array:
+def logits_of(spec: ModelSpec, name: str, values: _Array, codes: tuple[int, ...]) -> _Array:
+    """Logits as in `transformer_answer`, a view of the output `name`; `codes` is their shape.
+
+    Raises InputError when the output has none of the known layouts.
+    """
     n, frames = codes[1:]
+    predicted = n - conditioning_of(spec)
     if values.ndim == 3 and values.shape[2] % frames == 0:
         count = values.shape[2] // frames
         split = values.reshape(*values.shape[:2], frames, count)
@@ -105,7 +108,8 @@ def _logits(name: str, values: _Array, codes: tuple[int, ...], predicted: int) -
         values = values.transpose(0, 2, 1, 3)
     if values.ndim != 4 or values.shape[2] != frames or values.shape[1] not in (n, predicted):
         raise InputError(f"{name} {list(values.shape)} does not fit codes {list(codes)}")
-    return values[:, -predicted:]
+    classes = values.shape[3] - has_mask_class(spec, values.shape[3])
+    return values[:, -predicted:, :, :classes]
 
 
 def has_mask_class(spec: ModelSpec, classes: int) -> bool:
