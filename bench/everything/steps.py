@@ -210,6 +210,21 @@ STEPS: Sequence[Step] = (
         code=("vampnet_models/**/*.py",),
     ),
     Step(
+        "sampler",
+        (
+            _module("bench.sampler", f"{_DEMO}/builtin"),
+            ("vampbench", "int8", _FULL, "--mode", "dynamic", "-o", f"{WORK}/int8-dynamic"),
+            _module(
+                "bench.sampler",
+                *(f"{WORK}/int8-dynamic", "--set", "full size, int8-dynamic", "--rounds", "2"),
+            ),
+        ),
+        (f"{_BENCH}/sampler.json",),
+        (*_WEIGHTS, *_CODE, "bench/sampler.py"),
+        15,
+        ("demo", "full-size-models"),
+    ),
+    Step(
         "full-size",
         (
             ("vampbench", "run", _FULL, "--rounds", "5", "-o", f"{WORK}/full-size"),
