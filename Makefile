@@ -6,7 +6,7 @@ PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt env-aimet clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -46,7 +46,7 @@ docs-check: $(VENV)/.installed-dev  ## every command that the documents and the 
 bench: $(VENV)/.installed-dev  ## speed and size of the recipes, interleaved
 	$(BIN)/python -m bench.recipes
 
-results: $(VENV)/.installed-dev .venv-bench/.installed .venv-inc/.installed .venv-tools/.installed .venv-quark/.installed .venv-modelopt/.installed  ## every table that depends on the models, made again in hours; goes on where it stopped
+results: $(VENV)/.installed-dev .venv-bench/.installed .venv-inc/.installed .venv-tools/.installed .venv-quark/.installed .venv-modelopt/.installed .venv-aimet/.installed  ## every table that depends on the models, made again in hours; goes on where it stopped
 	$(BIN)/python -m bench.everything
 
 test-arm64: $(VENV)/.installed-dev  ## tokens of every recipe on emulated ARM64, against x86
@@ -112,5 +112,12 @@ env-modelopt: .venv-modelopt/.installed  ## NVIDIA ModelOpt, for bench/accuracy/
 	.venv-modelopt/bin/python $(PIP) -r constraints-modelopt.txt
 	touch $@
 
+env-aimet: .venv-aimet/.installed  ## AIMET, for bench/accuracy/run.py
+
+.venv-aimet/.installed: constraints-aimet.txt
+	$(PYTHON) -m venv .venv-aimet
+	.venv-aimet/bin/python $(PIP) -r constraints-aimet.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools .venv-quark .venv-modelopt out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools .venv-quark .venv-modelopt .venv-aimet out build *.egg-info

@@ -22,6 +22,7 @@ ENDED = "ended"
 _WORDS_CHARACTERS = 300
 _LOG_BYTES = 65_536
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_RAISED = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")
 _ADDRESS = re.compile(r"\b\w+://\S+")
 _FOLDERS = re.compile(r"(?<![\w.])[~.]{0,2}/(?:[^\s/'\":,;()\[\]]+/)*")
 
@@ -60,7 +61,7 @@ def run_child(command: Sequence[str], log: Path, limits: Limits) -> Ran:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,
         )
         peak_bytes, failed = _watched(process, limits)
     return Ran(
@@ -72,10 +73,15 @@ def run_child(command: Sequence[str], log: Path, limits: Limits) -> Ran:
 
 
 def end_of_words(text: str) -> str:
-    """The last line that says something, cut to 300 characters: no paths, no control characters."""
+    """The last line that names an exception, or any last line, of at most 300 characters.
+
+    It has no paths, addresses or control characters.
+    """
     lines = [line for line in re.split(r"[\r\n]+", _TERMINAL.sub("", text)) if line.strip()]
-    line = _FOLDERS.sub("", _ADDRESS.sub("", lines[-1] if lines else ""))
-    return end_of(line, _WORDS_CHARACTERS)
+    # Bars of progress are often drawn once more behind what was raised.
+    raised = [line for line in lines if _RAISED.match(line)]
+    line = (raised or lines or [""])[-1]
+    return end_of(_FOLDERS.sub("", _ADDRESS.sub("", line)), _WORDS_CHARACTERS)
 
 
 def _said(log: Path, code: int) -> str:

@@ -5,7 +5,8 @@
 SETTINGS is a JSON object: `calibrate_method` is MinMax, Percentile or MinMSE, `algorithms` maps
 names of `quark.onnx.quantization.config.algorithm` (smooth_quant, adaround, adaquant,
 auto_mixprecision) to their arguments; with `one_length` the feeds of the commonest length alone are
-used. The rest are arguments of QConfig. Activations are UInt8, weights Int8 per channel.
+used, with `per_tensor` a weight has one scale, not one per channel. The rest are arguments of
+QConfig. Activations are UInt8, weights Int8.
 """
 
 import json
@@ -25,28 +26,30 @@ from optimize.backends.inc_script import of_one_length, read_feeds
 _MIXED = "auto_mixprecision"
 
 
-def _layers(method: CalibMethod, activation: type = UInt8Spec) -> QLayerConfig:
-    weight = Int8Spec(quant_granularity=QuantGranularity.Channel, calibration_method=method)
+def _layers(activation: type, method: CalibMethod, per_tensor: bool) -> QLayerConfig:
+    granularity = QuantGranularity.Tensor if per_tensor else QuantGranularity.Channel
+    weight = Int8Spec(quant_granularity=granularity, calibration_method=method)
     return QLayerConfig(activation=activation(calibration_method=method), weight=weight)
 
 
-def _algorithm(name: str, method: CalibMethod, arguments: dict[str, Any]) -> Any:
+def _algorithm(name: str, arguments: dict[str, Any], promoted: QLayerConfig) -> Any:
     if name == _MIXED:
-        # What is lost by 8 bits is mended with 16 bits of activations.
-        arguments = {"target_layer_config": _layers(method, Int16Spec), **arguments}
+        arguments = {"target_layer_config": promoted, **arguments}
     return algorithm.ALGO_NAME_TO_CLASS[name](**arguments)
 
 
 def _main(model: Path, calibration: Path, out: Path, settings: dict[str, Any]) -> None:
     """Quantize and write the model; the tool's own files go to a folder that is removed."""
-    method = CalibMethod[settings.pop("calibrate_method")]
+    how = CalibMethod[settings.pop("calibrate_method")], settings.pop("per_tensor", False)
     named = settings.pop("algorithms", {})
+    # What is lost by 8 bits of activations is mended with 16.
+    promoted = _layers(Int16Spec, *how)
     feeds = read_feeds(calibration)
     if settings.pop("one_length", False):
         feeds = of_one_length(feeds)
     config = QConfig(
-        global_config=_layers(method),
-        algo_config=[_algorithm(name, method, given) for name, given in named.items()],
+        global_config=_layers(UInt8Spec, *how),
+        algo_config=[_algorithm(name, given, promoted) for name, given in named.items()],
         **settings,
     )
     with tempfile.TemporaryDirectory(prefix="vampbench-quark-") as folder:

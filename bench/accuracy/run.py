@@ -7,9 +7,9 @@
 
 Each tool works in a process of its own, one at a time, which is timed and whose peak memory is
 noted; its model is judged in another. NNCF (for OpenVINO) needs `make env-bench`, Neural Compressor
-`make env-inc`, Quark `make env-quark`, ModelOpt `make env-modelopt`; a tool that is missing, fails,
-takes more than a limit or writes what does not run is a row that says so. The file is written after
-each row; `--resume` keeps the rows that are there.
+`make env-inc`, Quark `make env-quark`, ModelOpt `make env-modelopt`, AIMET `make env-aimet`; a tool
+that is missing, fails, takes more than a limit or writes what does not run is a row that says so.
+The file is written after each row; `--resume` keeps the rows that are there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.accuracy.child import Limits
 from bench.accuracy.subject import Subject
-from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Tool
+from bench.accuracy.tools import NOT_INSTALLED, TOOLS, Tool, recorded
 from bench.printed import Printed
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import ChainInputs, prepare_inputs
@@ -39,6 +39,7 @@ from vampnet_models.onnxfile.artifact import (
     write_text,
 )
 from vampnet_models.records.generic import as_json
+from vampnet_models.spec import Role
 from vampnet_models.text import megabytes, percent
 
 _SCHEMA = 3
@@ -60,8 +61,7 @@ def compare_tools(
     for artifact in artifacts:
         subject = Subject(artifact, inputs, sizes, work)
         entry = _entry(content, artifact)
-        # What was missing then may be there now.
-        entry["tools"] = [r for r in entry["tools"] if NOT_INSTALLED not in r.get("failed", "")]
+        entry["tools"] = [row for row in entry["tools"] if _holds(row, artifact.role)]
         done = {row["tool"] for row in entry["tools"]}
         for tool in (t for t in tools if t.takes(artifact.role) and t.name not in done):
             row = subject.row(tool, limits)
@@ -70,6 +70,14 @@ def compare_tools(
             entry["tools"].sort(key=lambda each: order.get(each["tool"], len(order)))
             print(f"{artifact.name:<14} {_line(row)}", flush=True)
             write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _holds(row: Json, role: Role) -> bool:
+    """Whether a row is of a tool that was there, with the settings that it has now."""
+    if NOT_INSTALLED in row.get("failed", ""):
+        return False
+    now = [tool for tool in TOOLS if tool.name == row["tool"]]
+    return all(row["settings"] == recorded(tool, role) for tool in now)
 
 
 def _entry(content: Json, artifact: Artifact) -> Json:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bench.accuracy.child import Limits, run_child
-from bench.accuracy.tools import Tool, make
+from bench.accuracy.tools import Tool, make, recorded
 from bench.printed import Printed
 from calibration.feeds.chain_feeds import FeedSizes
 from calibration.feeds.chain_inputs import ChainInputs
@@ -70,13 +70,12 @@ class Subject:
         """One tool on this model: its settings, what it took, and its accuracy or why it failed."""
         role = self.artifact.role
         source = self.as_products if tool.smooths else self.artifact.path
-        settings = tool.settings_for(role) or tool.told
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             out = Path(folder) / f"{self.artifact.name}{tool.suffix}"
             row = make(tool, role, source, self.calibration[1], out, limits)
             if "failed" not in row:
                 row |= self._judged(tool, out, limits)
-        return {"tool": tool.name, "settings": json.loads(json.dumps(settings)), **row}
+        return {"tool": tool.name, "settings": recorded(tool, role), **row}
 
     def _judged(self, tool: Tool, model: Path, limits: Limits) -> Json:
         """How the tool's model keeps what the reference says, or why it does not run."""

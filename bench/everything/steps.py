@@ -63,7 +63,9 @@ _TUNED = {
     "99": ("--min-agreement", "0.99", "--min-si-sdr", "30"),
     "first": ("--min-agreement", "0.97", "--min-first-agreement", "0.99"),
 }
-_TOOLS = tuple(f".venv-{each}/bin/python" for each in ("bench", "inc", "quark", "modelopt"))
+_TOOLS = tuple(
+    f".venv-{each}/bin/python" for each in ("bench", "inc", "quark", "modelopt", "aimet")
+)
 
 STEPS: Sequence[Step] = (
     Step(
@@ -151,7 +153,7 @@ STEPS: Sequence[Step] = (
         ),
         (f"{_BENCH}/accuracy.json",),
         (*_WEIGHTS, *_PACK, *_TOOLS),
-        15,
+        240,
         ("held-out",),
         code=(*_CODE, "bench/accuracy/*.py"),
     ),

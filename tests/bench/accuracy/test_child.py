@@ -36,6 +36,7 @@ def test_words_are_one_short_line_without_paths_or_control_characters() -> None:
     assert end_of_words("60%\rdone\r") == "done"
     long = end_of_words("word " * 1000)
     assert len(long) <= 304 and long.startswith("... ")
+    assert end_of_words("a.b.ShapeError: no\n 10%|█ | 1/10") == "a.b.ShapeError: no"
     assert end_of_words("") == ""
 
 

@@ -4,6 +4,7 @@ import json
 import pickle
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -166,13 +167,14 @@ def test_quantize_static_leaves_products_of_activations_in_float(
     assert sorted(p.name for p in out.parent.iterdir()) == ["coarse.onnx", "log"]
 
 
-@pytest.mark.parametrize(
-    "name", [t.name for t in TOOLS if t.name.startswith(("Quark", "ModelOpt"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["Quark, Percentile", "ModelOpt, int8, max", "AIMET, AdaRound"])
 def test_every_peer_makes_a_model_that_runs(coarse: Path, tmp_path: Path, name: str) -> None:
     tool = next(tool for tool in TOOLS if tool.name == name)
     if not tool.interpreter.is_file():
         pytest.skip(f"{tool.interpreter.parent.parent.name} is not installed")
+    if "adaround" in tool.settings:
+        tool = replace(tool, settings=tool.settings | {"adaround": {"num_iterations": 2}})
     row = FedSubject(open_artifact(coarse), None, None, tmp_path).row(tool, Limits(seconds=600))
     assert row["accuracy"]["sampled_agreement"]["value"] > 0.5
 
