@@ -26,6 +26,10 @@ _KEEP_BYTES = 512 * 1024 * 1024
 """Recordings beyond this are read a second time rather than held in memory."""
 
 _CLIPPED_SHARE = 0.001
+_OFFSET = 0.05
+"""Of full scale: a mean that is farther from 0 comes of a faulty converter. Nobody hears it, but an
+encoder's activations follow it, beyond what other sound shows."""
+
 _SOUND_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {RAW_SUFFIX} | {
     ".aif",
     ".aifc",
@@ -42,7 +46,7 @@ def read_audio(path: Path) -> Clip:
     """Read a whole file of any rate, channel count and format that libsndfile knows.
 
     Channels are averaged, the rate becomes 44.1 kHz, the loudness -24 LUFS with a peak of at
-    most 1.0. The clip carries a warning when the file is clipped.
+    most 1.0. The clip carries a warning when the file is clipped or has a DC offset.
 
     Raises InputError: missing or unreadable, a rate, channels or samples out of bounds, longer
     than 30 minutes, shorter than one token frame (768 samples), silent, or holding NaN or
@@ -57,11 +61,17 @@ def read_audio(path: Path) -> Clip:
     if max(sound.samples.max(), -sound.samples.min()) < _SILENT_PEAK:
         mixed = f" after mixing its {sound.channels} channels" if sound.channels > 1 else ""
         raise InputError(f"{path}: silent{mixed}; give a recording with sound in it")
-    warnings: tuple[str, ...] = ()
+    warnings: list[str] = []
     if sound.clipped_share > _CLIPPED_SHARE:
-        warnings = (f"{path.name}: {sound.clipped_share:.1%} of its samples are clipped",)
+        warnings.append(f"{path.name}: {sound.clipped_share:.1%} of its samples are clipped")
+    mean = float(sound.samples.mean(dtype=np.float64))
+    if abs(mean) > _OFFSET:
+        warnings.append(
+            f"{path.name}: its samples have a mean of {mean:.2f} of full scale (a DC offset): the "
+            "codec encodes what nobody hears, and static INT8 may cut it off; subtract it"
+        )
     samples = normalise_loudness(sound.samples, MASTER_RATE_HZ, TARGET_LUFS)
-    return make_clip(path.stem, samples, str(path), warnings)
+    return make_clip(path.stem, samples, str(path), tuple(warnings))
 
 
 @dataclass(frozen=True)

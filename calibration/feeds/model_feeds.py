@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from calibration.feeds.chain_feeds import (
+    CALIBRATION_OFFSETS,
     CALIBRATION_SHARES,
     CALIBRATION_SIZES,
     EVALUATION_SIZES,
@@ -53,7 +54,12 @@ CALIBRATION = _Side(
     0,
     CALIBRATION_SIZES,
     FeedSizes(
-        clips=3, coarse_states=32, c2f_states=16, window_shares=CALIBRATION_SHARES, generated=1
+        clips=3,
+        coarse_states=32,
+        c2f_states=16,
+        window_shares=CALIBRATION_SHARES,
+        generated=1,
+        offsets=CALIBRATION_OFFSETS,
     ),
 )
 EVALUATION = _Side(
