@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from calibration.ranges.observers import ChannelRange
 from optimize.precision.contract import MomentsOf, RangeLike
-from optimize.precision.shared.gptq import SharedMoments, error_compensated
+from optimize.precision.shared.gptq import SharedMoments, error_compensated, factor_of
 from optimize.precision.shared.quantize import per_channel_scales
 from optimize.precision.shared.shelf import Integers, Shelf, Shelved
 from optimize.surgery.graph import dims, read, weight_of
@@ -104,7 +104,7 @@ def _together(
     weight = np.concatenate(weights, axis=1)
     scales = per_channel_scales(weight, 1)
     zeros = np.full((1, len(scales)), _ZERO, np.uint8)
-    chosen = error_compensated(weight, moments, scales[None], zeros, len(weight), 8)
+    chosen = error_compensated(weight, factor_of(moments), scales[None], zeros, len(weight), 8)
     chosen /= scales
     integers = np.rint(chosen, out=chosen).astype(np.int8)
     cuts = np.cumsum([each.shape[1] for each in weights])[:-1]

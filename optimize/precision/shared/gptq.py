@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from optimize.precision.shared.quantize import Bits, Floats
+from optimize.precision.shared.quantize import Floats
 
 _DAMPING = 0.01
 """Share of the mean diagonal that is added to it, the paper's."""
@@ -24,23 +25,46 @@ _BATCH_ROWS = 128
 """Rows after which the later ones are updated in one product."""
 
 
+@dataclass(frozen=True)
+class Factor:
+    """What the second moments of inputs say of rounding.
+
+    `order` is that of the rows, int64 `[rows]`; `upper` the upper Cholesky factor of the inverse of
+    the damped moments in that order, float32 `[rows, rows]`.
+    """
+
+    order: NDArray[np.int64]
+    upper: Floats
+
+
+def factor_of(moments: NDArray[np.float64]) -> Factor:
+    """The factor of X^T X, `[rows, rows]`, of the inputs X `[positions, rows]`."""
+    order = np.argsort(-np.diagonal(moments), kind="stable")
+    damped = moments[np.ix_(order, order)]
+    diagonal = np.diagonal(damped).copy()
+    mean = float(diagonal.mean())
+    # Inputs that never occur tell nothing: any positive value keeps the matrix regular.
+    diagonal[diagonal == 0] = mean if mean > 0 else 1.0
+    np.fill_diagonal(damped, diagonal + _DAMPING * mean)
+    upper: Floats = np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
+    return Factor(order, upper)
+
+
 def error_compensated(
     weight: Floats,
-    moments: NDArray[np.float64],
+    factor: Factor,
     scales: Floats,
     zeros: NDArray[np.uint8],
     block: int,
-    bits: Bits,
+    bits: int,
 ) -> Floats:
     """The matrix `[rows, columns]` of values `scale * (integer - zero)` that GPTQ chooses.
 
-    `moments` is X^T X, `[rows, rows]`, of the inputs X `[positions, rows]`; `scales` and `zeros`
-    are `[blocks, columns]` for blocks of `block` rows, integers lie in [0, 2**bits). Rows whose
-    input was always 0 are rounded to nearest.
+    `scales` and `zeros` are `[blocks, columns]` for blocks of `block` rows, integers lie in
+    [0, 2**bits). Rows whose input was always 0 are rounded to nearest.
     """
     n_rows, n_columns = weight.shape
-    order = np.argsort(-np.diagonal(moments), kind="stable")
-    upper = _inverse_factor(moments, order)
+    order, upper = factor.order, factor.upper
     rest = weight[order].astype(np.float32)
     chosen = np.empty((n_rows, n_columns), np.float32)
     top = np.float32(2**bits - 1)
@@ -58,16 +82,15 @@ def error_compensated(
     return chosen
 
 
-def _inverse_factor(moments: NDArray[np.float64], order: NDArray[np.int64]) -> Floats:
-    """The upper Cholesky factor of the inverse of the damped moments, in that order."""
-    damped = moments[np.ix_(order, order)]
-    diagonal = np.diagonal(damped).copy()
-    mean = float(diagonal.mean())
-    # Inputs that never occur tell nothing: any positive value keeps the matrix regular.
-    diagonal[diagonal == 0] = mean if mean > 0 else 1.0
-    np.fill_diagonal(damped, diagonal + _DAMPING * mean)
-    upper: Floats = np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
-    return upper
+def expected_error(factor: Factor, scales: Floats, block: int) -> float:
+    """The squared error of a product, over all positions, that GPTQ is to leave: no rounding yet.
+
+    A row's rounding errors are as good as evenly spread over a step, and of them stays what the
+    rows after it cannot make up for: 1 / upper[i, i]^2 of their square.
+    """
+    steps = np.square(scales, dtype=np.float64).sum(axis=1) / 12
+    left = 1 / np.square(np.diagonal(factor.upper), dtype=np.float64)
+    return float((steps[factor.order // block] * left).sum())
 
 
 class SharedMoments:

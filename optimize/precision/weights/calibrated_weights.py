@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from optimize.precision.contract import Conversion, Evidence, Needs, Plan, Precision, Traits
-from optimize.precision.shared.gptq import SharedMoments, error_compensated
+from optimize.precision.shared.gptq import SharedMoments, error_compensated, factor_of
 from optimize.precision.shared.quantize import asymmetric_blocks, block_scales, pack_matmul
 from optimize.precision.shared.shelf import Shelf, Shelved
 from optimize.precision.weights.weight_only import Rounded, WeightOnly
@@ -118,7 +118,7 @@ def packed(
         zeros = np.full(scales.shape, 2 ** (settings.bits - 1), np.uint8)
     else:
         scales, zeros = asymmetric_blocks(weight, 0, block, settings.bits)
-    chosen = error_compensated(weight, moments, scales, zeros, block, settings.bits)
+    chosen = error_compensated(weight, factor_of(moments), scales, zeros, block, settings.bits)
     # Values of the grid are packed as they are: rounding gives each its own integer back.
     blob = pack_matmul(chosen, scales, block, settings.bits, zeros)
     stored = shelf.put(blob.reshape(len(blob), -1).view(np.int8))

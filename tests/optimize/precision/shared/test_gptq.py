@@ -1,11 +1,12 @@
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from calibration.ranges.collect import collect_moments
-from optimize.precision.shared.gptq import error_compensated
+from optimize.precision.shared.gptq import error_compensated, expected_error, factor_of
 from optimize.precision.shared.quantize import asymmetric_blocks, pack_matmul, quantize_asymmetric
 from optimize.precision.weights.calibrated_weights import CalibratedWeights
 from optimize.precision.weights.weight_only import WeightOnly
@@ -40,7 +41,7 @@ def test_errors_cancel_out_on_correlated_inputs(block: int) -> None:
     weight, inputs = WEIGHTS["w"], correlated(400, 5)
     moments = (inputs.T @ inputs).astype(np.float64)
     scales, zeros = asymmetric_blocks(weight, 0, block, 4)
-    chosen = error_compensated(weight, moments, scales, zeros, block, 4)
+    chosen = error_compensated(weight, factor_of(moments), scales, zeros, block, 4)
     unseen = correlated(200, 9)
     rounded = snr_db(unseen @ weight, unseen @ nearest(weight, block))
     assert snr_db(unseen @ weight, unseen @ chosen) > rounded + 6
@@ -49,14 +50,27 @@ def test_errors_cancel_out_on_correlated_inputs(block: int) -> None:
 def test_every_value_lies_on_the_grid() -> None:
     weight, inputs = WEIGHTS["w"], correlated(100, 5)
     scales, zeros = asymmetric_blocks(weight, 0, 32, 4)
-    chosen = error_compensated(weight, inputs.T @ inputs.astype(np.float64), scales, zeros, 32, 4)
+    chosen = error_compensated(
+        weight, factor_of(inputs.T @ inputs.astype(np.float64)), scales, zeros, 32, 4
+    )
     np.testing.assert_allclose(on_grid(chosen, scales, zeros, 32), chosen, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("block", "bits"), [(16, 4), (64, 4), (32, 8)])
+def test_the_error_is_known_before_anything_is_rounded(block: int, bits: Literal[4, 8]) -> None:
+    weight, inputs = normal(80, 400), correlated(400, 5) + normal(400, 80, seed=6)
+    moments = (inputs.T @ inputs).astype(np.float64)
+    factor = factor_of(moments)
+    scales, zeros = asymmetric_blocks(weight, 0, block, bits)
+    left = error_compensated(weight, factor, scales, zeros, block, bits) - weight
+    measured = float((left * (moments @ left)).sum())
+    assert expected_error(factor, scales, block) == pytest.approx(measured, rel=0.15)
 
 
 def test_independent_inputs_leave_nothing_to_make_up_for() -> None:
     weight = WEIGHTS["w"]
     scales, zeros = asymmetric_blocks(weight, 0, 32, 4)
-    chosen = error_compensated(weight, np.eye(80), scales, zeros, 32, 4)
+    chosen = error_compensated(weight, factor_of(np.eye(80)), scales, zeros, 32, 4)
     np.testing.assert_allclose(chosen, nearest(weight, 32), rtol=1e-5, atol=1e-6)
 
 
@@ -64,9 +78,11 @@ def test_inputs_that_never_occur_are_rounded_to_nearest() -> None:
     weight, inputs = WEIGHTS["w"], correlated(100, 5)
     inputs[:, 7] = 0
     scales, zeros = asymmetric_blocks(weight, 0, 32, 4)
-    chosen = error_compensated(weight, inputs.T @ inputs.astype(np.float64), scales, zeros, 32, 4)
+    chosen = error_compensated(
+        weight, factor_of(inputs.T @ inputs.astype(np.float64)), scales, zeros, 32, 4
+    )
     np.testing.assert_allclose(chosen[7], nearest(weight, 32)[7], rtol=1e-5, atol=1e-6)
-    nothing = error_compensated(weight, np.zeros((80, 80)), scales, zeros, 32, 4)
+    nothing = error_compensated(weight, factor_of(np.zeros((80, 80))), scales, zeros, 32, 4)
     np.testing.assert_allclose(nothing, nearest(weight, 32), rtol=1e-5, atol=1e-6)
 
 
@@ -116,7 +132,7 @@ def test_what_is_written_is_what_was_chosen(tmp_path: Path) -> None:
     )
     scales, zeros = asymmetric_blocks(WEIGHTS["w"], 0, 32, 4)
     (_, moments), *_ = collect_moments(path, feeds, {"x": 80})
-    chosen = error_compensated(WEIGHTS["w"], moments, scales, zeros, 32, 4)
+    chosen = error_compensated(WEIGHTS["w"], factor_of(moments), scales, zeros, 32, 4)
     (blob,) = (v for name, v in made.graph.initializers.items() if name.endswith("int4"))
     assert blob.const_value is not None
     np.testing.assert_array_equal(
