@@ -27,9 +27,9 @@ from optimize.precision.contract import (
     RangeLike,
     Traits,
 )
-from optimize.precision.fp16 import weights as fp16_weights
 from optimize.precision.int8 import dynamic as int8_dynamic
 from optimize.precision.int8 import static as int8_static
+from optimize.precision.shared import half_storage
 from optimize.precision.shared.plan import code_path, restricted
 from optimize.precision.shared.shelf import Shelf, Shelved
 from optimize.precision.weights import calibrated_weights, codebook_rows, weight_only
@@ -114,7 +114,7 @@ def _targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
         DYNAMIC: int8_dynamic.DynamicInt8().plan(graph, traits),
         "int8-weights": BITS_8.plan(graph, traits),
         "int4-weights": BITS_4.plan(graph, traits),
-        "float16-weights": fp16_weights.targets(graph),
+        "float16-weights": half_storage.targets(graph),
     }
 
 
@@ -235,7 +235,7 @@ class Mixture(Precision[_MixturePlan]):
             elif name == DYNAMIC:
                 yield name, int8_dynamic.DynamicInt8().apply(model, part, Evidence())
             elif name == "float16-weights":
-                yield name, fp16_weights.convert(model, part)
+                yield name, half_storage.convert(model, part)
             else:
                 bits = BITS_8 if name == "int8-weights" else BITS_4
                 rounded = self._rounded(name, part, kept)
