@@ -62,7 +62,12 @@ def open_side(model_path: Path, tensors: Sequence[str], extend: Extend) -> Sessi
     External weights stay in their file: the session gets the graph as bytes and is told the
     folder. What no tensor needs is not run.
     """
-    graph = ir.to_proto(side_model(model_path, tensors, extend)).SerializeToString()
+    return open_graph(side_model(model_path, tensors, extend), model_path)
+
+
+def open_graph(model: ir.Model, model_path: Path) -> Session:
+    """A session of what was made of the model in that file, in memory."""
+    graph = ir.to_proto(model).SerializeToString()
     folder = str(model_path.resolve().parent)
     # In the graph's order each reduction follows its tensor, which can then be freed; in the
     # runtime's own they all come last, and every observed tensor is held until then.
