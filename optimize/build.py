@@ -343,7 +343,7 @@ def _evidence(
             else {}
         )
         moments_of = partial(collect_moments, fused, given, progress=progress)
-        yield Evidence(ranges, moments_of if plan.moments else None, given, fused.parent)
+        yield Evidence(ranges, moments_of if plan.moments else None, given, fused.parent, fused)
 
 
 @contextmanager

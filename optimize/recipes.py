@@ -20,6 +20,7 @@ from optimize.precision.int8.dynamic import DynamicInt8
 from optimize.precision.int8.static import StaticInt8
 from optimize.precision.npu import ActivationBits, NpuInt8
 from optimize.precision.weights.calibrated_weights import CalibratedWeights
+from optimize.precision.weights.mixed_bits import MixedBits
 from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, WeightOnly
 from vampnet_models.errors import InputError
 from vampnet_models.spec import OPSET
@@ -169,6 +170,16 @@ _INT4_WEIGHTS = Recipe(
     WeightOnly(bits=4),
 )
 
+MIXED_SHARE = 0.22
+"""Of FP32's bytes: with it both small trained transformers are shown to be harmless."""
+
+INT4_MIXED = Recipe(
+    "int4-mixed",
+    "4-, 6- and 8-bit weights by their effect on the output; activations stay float",
+    Form.WEIGHTS,
+    MixedBits(MIXED_SHARE),
+)
+
 
 def _npu(bits: ActivationBits) -> Recipe:
     return Recipe(
@@ -211,7 +222,8 @@ NPU_RECIPES = (_NPU_FP16, NPU_A8W8, NPU_A16W8)
 _PHONE_RECIPES = (*NPU_RECIPES, _COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
-ALL_RECIPES = (*RECIPES, *_PHONE_RECIPES)
+ALL_RECIPES = (*RECIPES, INT4_MIXED, *_PHONE_RECIPES)
+"""Those that a run makes by itself, and those that are made when they are asked for."""
 
 
 NATIVE_RECIPES = (_FUSED_NATIVE, _INT8_STATIC_NATIVE, _INT8_DYNAMIC_NATIVE)
@@ -324,3 +336,10 @@ def weights_recipe(
         CalibratedWeights(settings) if method == "gptq" else settings,
         probe_bound=_NEAR_INT8 if bits == "8" else _BEYOND,
     )
+
+
+def mixed_recipe(share: float = MIXED_SHARE) -> Recipe:
+    """4, 6 and 8 bits in that share of FP32's bytes, 0 to 1, named by it where it is another."""
+    if share == MIXED_SHARE:
+        return INT4_MIXED
+    return replace(INT4_MIXED, name=f"{INT4_MIXED.name}-{share:g}", precision=MixedBits(share))

@@ -122,12 +122,14 @@ class Evidence:
     """What sample data said of the fused float32 model, as far as a plan asked for it.
 
     What waits until the model is written may lie in `scratch` (None: where temporary files are).
+    `fused` is the model itself in a file, where a plan names ranges or moments.
     """
 
     ranges: Mapping[str, RangeLike] = field(default_factory=dict)
     moments_of: MomentsOf | None = None
     feeds: Sequence[Feeds] = ()
     scratch: Path | None = None
+    fused: Path | None = None
 
 
 _P = TypeVar("_P", bound=Plan)

@@ -40,7 +40,7 @@ from vampnet_models.spec import Role
 _HALF = ir.DataType.FLOAT16
 _WIDE_STORAGE = frozenset({ir.DataType.INT16, ir.DataType.UINT16})
 
-_MIXED_NAMES = ("int8", "int4")
+_MIXED_NAMES = ("int8", "int6", "int4")
 
 
 def with_runtime(

@@ -6,6 +6,7 @@ from optimize.fusions.order import Form
 from optimize.precision.fp16.convert import Float16
 from optimize.recipes import (
     ALL_RECIPES,
+    INT4_MIXED,
     INT8_DYNAMIC,
     INT8_STATIC,
     RECIPES,
@@ -13,6 +14,7 @@ from optimize.recipes import (
     dynamic_recipe,
     find_recipe,
     fp16_recipe,
+    mixed_recipe,
     static_recipe,
     weights_recipe,
 )
@@ -52,6 +54,14 @@ def test_phones_have_recipes_of_their_own() -> None:
     for recipe in phones:
         assert find_recipe(recipe.name) is recipe
         assert set(recipe.expect) <= {rule.name for rule in recipe.form.rules}
+
+
+def test_a_share_of_its_own_names_the_mixed_recipe() -> None:
+    assert mixed_recipe() is INT4_MIXED and INT4_MIXED in ALL_RECIPES
+    assert INT4_MIXED not in RECIPES and INT4_MIXED.needs_calibration
+    other = mixed_recipe(0.18)
+    assert other.name == "int4-mixed-0.18"
+    assert other.precision.settings == {"share": "0.18"}
 
 
 def test_static_settings_name_their_recipe() -> None:

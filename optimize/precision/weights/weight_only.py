@@ -79,7 +79,7 @@ Method = Literal["symmetric", "asymmetric", "fitted"]
 class Rounded:
     """A matrix that is quantized already: scales, zero points, and how to get MatMulNBits' blob.
 
-    Without zero points the operator's own stand, 8 or 128.
+    Scales are float32 or float16. Without zero points the operator's own stand, 8 or 128.
     """
 
     scales: Array
@@ -154,7 +154,7 @@ class WeightOnly(Precision[Plan]):
             elif node.op_type == "MatMul" and reason is not None:
                 _cast_matmul(node)
             elif node.op_type == "MatMul":
-                _quantize_matmul(graph, node, self, (rounded or {}).get(node))
+                quantize_product(node, self, (rounded or {}).get(node))
             elif reason is not None:
                 per_channel(node)
             else:
@@ -190,30 +190,48 @@ def _in_eight_bits(node: ir.Node, settings: WeightOnly, is_tied: bool) -> str | 
     return f"its {n_in} input channels are no whole blocks of {settings.block}"
 
 
-def _quantize_matmul(
-    graph: ir.Graph, node: ir.Node, settings: WeightOnly, rounded: Rounded | None = None
-) -> None:
+def quantize_product(node: ir.Node, settings: WeightOnly, rounded: Rounded | None = None) -> None:
     """Replace a MatMul with a constant matrix by MatMulNBits."""
     value = node.inputs[1]
     assert value is not None
-    (n_rows, n_columns), bits, block = _shape(node), settings.bits, settings.block
-    form = (bits, block, settings.method)
+    form = (settings.bits, settings.block, settings.method)
     stored = derived(value, form, lambda: _blob(node, value, settings, rounded))
+    insert_product(node, stored, settings, f"{node.name}/int{settings.bits}")
+
+
+def insert_product(
+    node: ir.Node, stored: Sequence[ir.Value], settings: WeightOnly, name: str
+) -> None:
+    """MatMulNBits in place of a MatMul; `stored` are blob, scales and, where it has some, zeros.
+
+    Scales in float16 are cast for it.
+    """
+    n_rows, n_columns = _shape(node)
+    packed, scales, *zeros = stored
+    if scales.dtype == ir.DataType.FLOAT16:
+        to, cast = {"to": ir.DataType.FLOAT.value}, f"{node.name}/scales"
+        (scales,) = insert(node, "Cast", [scales], to, name=cast, shapes=[scales.shape])
     (new,) = insert(
         node,
         "MatMulNBits",
-        [node.inputs[0], *stored],
+        [node.inputs[0], packed, scales, *zeros],
         {
             "K": n_rows,
             "N": n_columns,
-            "bits": bits,
-            "block_size": block,
+            "bits": settings.bits,
+            "block_size": settings.block,
             "accuracy_level": settings.accuracy_level,
         },
-        name=f"{node.name}/int{bits}",
+        name=name,
         domain=MICROSOFT,
     )
     substitute(node.outputs[0], new)
+
+
+def stored_scales(graph: ir.Graph, value: ir.Value, scales: Array) -> ir.Value:
+    """The scales `[blocks, columns]` of a matrix as MatMulNBits has them, column by column."""
+    by_column = np.ascontiguousarray(scales.T).reshape(-1)
+    return add_constant(graph, f"{value.name}.scales", by_column)
 
 
 def _blob(
@@ -239,10 +257,9 @@ def _blob(
         return pack_matmul(read(tensor), scales, block, bits, zeros)
 
     packed_shape = (n_columns, n_blocks, block * bits // 8)
-    by_column = np.ascontiguousarray(scales.T).reshape(-1)
     stored = [
         add_weight(graph, f"{value.name}.int{bits}", ir.DataType.UINT8, packed_shape, pack),
-        add_constant(graph, f"{value.name}.scales", by_column),
+        stored_scales(graph, value, scales),
     ]
     if zeros is not None:
         stored.append(add_constant(graph, f"{value.name}.zeros", pack_zeros(zeros, bits)))
