@@ -8,21 +8,31 @@ import click
 
 from calibration.feeds.source import source_at
 from optimize.backends import inc
-from optimize.recipes import weights_recipe
+from optimize.recipes import MIXED_SHARE, mixed_recipe, weights_recipe
 from vampbench.api.build import Means
 from vampbench.cli import options
 from vampbench.cli.console import Console
 from vampbench.cli.convert.convert import convert, model_command
 from vampnet_models.errors import InputError
 
+_NOT_WITH_MIXED = "--block, --method, --compute and --tables"
+
 
 @click.command()
 @click.option(
     "--bits",
-    type=click.Choice(["8", "4"]),
+    type=click.Choice(["8", "4", "mixed"]),
     default="8",
     show_default=True,
-    help="Of each weight; 4 halves the file again, and costs tokens.",
+    help="Of each weight; 4 halves the file again, and costs tokens. `mixed`: 4, 6 or 8 by what "
+    "each product's error does to the output, so that --share is kept.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=MIXED_SHARE,
+    show_default=True,
+    help="With `--bits mixed`: of FP32's bytes, what the file may take.",
 )
 @click.option(
     "--block",
@@ -58,6 +68,7 @@ def weights(
     model: Path,
     out: Path,
     bits: str,
+    share: float,
     block: str,
     method: str,
     compute: str,
@@ -73,16 +84,19 @@ def weights(
 
     MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise.
 
-    `gptq` runs the model on sample audio, through the chain that it stands in: put the other
-    models beside it. The other methods read the weights alone.
+    `gptq` and `--bits mixed` run the model on sample audio, through the chain that it stands in:
+    put the other models beside it. The other methods read the weights alone.
 
     \b
     Examples:
       vampbench weights coarse.onnx -o coarse.int8w.onnx
       vampbench weights coarse.onnx --bits 4 --block 64 --method gptq -o coarse.int4.onnx
+      vampbench weights coarse.onnx --bits mixed -o coarse.mixed.onnx
       vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
     if backend == "neural-compressor":
+        if bits == "mixed":
+            raise InputError("mixed: not of --backend neural-compressor; choose one of them")
         if compute != "float":
             raise InputError(
                 f"{compute}: Neural Compressor's MatMuls compute in float; leave it out"
@@ -92,6 +106,10 @@ def weights(
         recipe = inc.weights_recipe(bits, block, method, inc_python)
     elif method == "awq":
         raise InputError("awq: a method of --backend neural-compressor; ours is gptq")
+    elif bits == "mixed":
+        if (block, method, compute, tables) != ("32", "symmetric", "float", False):
+            raise InputError(f"mixed: chooses by itself; leave out {_NOT_WITH_MIXED}")
+        recipe = mixed_recipe(share)
     else:
         recipe = weights_recipe(bits, block, method, compute, tables)
     console = Console(as_json=as_json)

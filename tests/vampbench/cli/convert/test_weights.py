@@ -74,9 +74,33 @@ def test_gptq_takes_the_feeds_that_it_is_given(
     assert np.square(ours - right).mean() < 0.3 * np.square(theirs - right).mean()
 
 
+def test_mixed_bits_keep_the_share_that_is_asked_for(
+    model: Path, tmp_path: Path, vampbench: Command
+) -> None:
+    x = np.random.default_rng(0).standard_normal((512, 256)).astype("f4")
+    np.savez(tmp_path / "f.npz", x=x)
+    errors = []
+    for share in ("0.18", "0.3"):
+        made = tmp_path / f"{share}.onnx"
+        chosen = ("--bits", "mixed", "--share", share, "--feeds", tmp_path / "f.npz")
+        done = vampbench("weights", model, *chosen, "-o", made)
+        assert done.code == 0, done.stderr
+        assert made.stat().st_size <= float(share) * model.stat().st_size
+        errors.append(error_db(model, made))
+    assert errors[1] < errors[0] - 10
+
+
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
+        (
+            ("--bits", "mixed", "--method", "gptq"),
+            "mixed: chooses by itself; leave out --block, --method, --compute and --tables",
+        ),
+        (
+            ("--bits", "mixed", "--backend", "neural-compressor"),
+            "mixed: not of --backend neural-compressor; choose one of them",
+        ),
         (("--method", "awq"), "awq: a method of --backend neural-compressor; ours is gptq"),
         (
             ("--backend", "neural-compressor", "--compute", "int8"),
