@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bench.accuracy.standing import standing
 from bench.accuracy.table import full_size_tools, small_tools
 from bench.latency.results import table as latency_table
 from docs import notes, sentences
@@ -52,6 +53,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "tune": searches(runs["tune"]["searches"]),
         "tune-full": whole_search(runs["tune-full"]),
         "tools": small_tools(runs["accuracy"]),
+        "tools-standing": standing(runs["accuracy"]),
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
         **card_parts(runs["reference"]),

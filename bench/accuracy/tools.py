@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import ROOT
 from bench.accuracy.child import Limits, run_child
+from bench.accuracy.ours import COMPARED
 from optimize.backends.inc_script import settings as inc_settings
 from vampnet_models.cache import Json
 from vampnet_models.spec import Role
@@ -54,8 +55,7 @@ class Tool:
 _HERE = Path(sys.executable)
 _INC = ROOT / ".venv-inc" / "bin" / "python"
 _OPENVINO = ROOT / ".venv-bench" / "bin" / "python"
-_RECIPE = ("-m", "bench.latency.runners")
-_RECIPES = ("fp16", "int8-static", "int8-dynamic", "int8-weights", "int4-weights")
+_OURS_SCRIPT = ("-m", "bench.accuracy.ours")
 _ORT_SCRIPT = ("-m", "bench.accuracy.onnxruntime_tool")
 _NNCF_SCRIPT = ("-m", "bench.latency.nncf")
 _INC_SCRIPT = ("-P", "optimize/backends/inc_script.py")
@@ -147,7 +147,7 @@ def _aimet(name: str, settings: Json) -> Tool:
 
 
 TOOLS = (
-    *(Tool(f"ours: {recipe}", _HERE, (*_RECIPE, recipe)) for recipe in _RECIPES),
+    *(Tool(f"ours: {recipe}", _HERE, (*_OURS_SCRIPT, recipe)) for recipe in COMPARED),
     _ort("quantize_static, minmax", _static("MinMax")),
     _ort("quantize_static, percentile", _static("Percentile")),
     _ort("quantize_static, entropy", _static("Entropy")),
@@ -213,6 +213,7 @@ def make(
         return {"failed": ran.failed, **cost}
     if not out.is_file():
         return {"failed": "ended well and wrote no model", **cost}
-    # Its weights may lie beside the model; what else it left there is not part of it.
-    written = (each for each in out.parent.glob(f"{out.stem}*") if each.is_file())
+    # Its weights may lie beside the model; a record of how it was made is not part of it.
+    beside = out.parent.glob(f"{out.stem}*")
+    written = (each for each in beside if each.is_file() and each.suffix != ".json")
     return {**cost, "bytes": sum(each.stat().st_size for each in written)}

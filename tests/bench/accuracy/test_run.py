@@ -15,7 +15,7 @@ from bench.accuracy import run as accuracy
 from bench.accuracy.child import Limits
 from bench.accuracy.subject import Subject
 from bench.accuracy.table import full_size_tools, small_tools
-from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _RECIPE, TOOLS, Tool, make
+from bench.accuracy.tools import _HERE, _ORT_SCRIPT, _OURS_SCRIPT, TOOLS, Tool, make
 from calibration.feeds.evidence import Evidence, Place, masked_codes
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends.inc_script import of_one_length
@@ -83,7 +83,7 @@ def test_a_row_per_tool_and_none_made_again(
 ) -> None:
     by_name = {tool.name: tool for tool in TOOLS}
     tools = (
-        Tool("ours", _HERE, (*_RECIPE, "int8-static")),
+        Tool("ours", _HERE, (*_OURS_SCRIPT, "int8-static")),
         by_name["onnxruntime quantize_static, percentile"],
         Tool("broken", _HERE, ("-c", "import sys; sys.exit('it broke')")),
         Tool("absent", tmp_path / "nowhere" / "bin" / "python", ()),
@@ -136,6 +136,13 @@ def test_a_model_that_does_not_load_is_a_row(
     row = FedSubject(open_artifact(coarse), None, None, tmp_path).row(tool, _LIMITS)
     assert row["failed"].startswith(reason) and "accuracy" not in row
     assert str(tmp_path) not in row["failed"]
+
+
+def test_weights_beside_a_model_count_and_records_do_not(coarse: Path, tmp_path: Path) -> None:
+    ends = "('', '.data', '.json')"
+    code = f"import sys; [open(sys.argv[3] + end, 'w').write('12345') for end in {ends}]"
+    tool = Tool("splitter", _HERE, ("-c", code))
+    assert make(tool, Role.COARSE, coarse, coarse, tmp_path / "out.onnx", _LIMITS)["bytes"] == 10
 
 
 def test_a_tool_that_takes_too_much_is_ended(coarse: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The tables of the comparison."""
+"""The tables of the comparison, and where ours stands in it."""
 
+from bench.accuracy.standing import standing
 from bench.accuracy.table import small_tools
 from vampnet_models.cache import Json
 
@@ -45,3 +46,22 @@ def test_an_earlier_record_without_costs_is_read() -> None:
     old = row("ours: a", 2_000_000, 0.99, 0.02)
     del old["accuracy"]["sampled_agreement"], old["accuracy"]["cost_nats"]
     assert "| ours: a | 2.00 MB | 25% | 90.00 % | 1.2 s | 2.00 GB |" in small_tools(record(old))
+    assert len(standing(record(old)).splitlines()) == 2
+
+
+def test_ours_stands_beside_those_that_are_no_smaller() -> None:
+    content = record(
+        row("ours: big", 3_000_000, 0.995, 0.0),
+        row("ours: small", 2_000_000, 0.98, 0.02),
+        row("worse", 2_500_000, 0.97, 0.5),
+        row("level", 2_500_000, 0.9805, 0.015),
+        row("better", 2_500_000, 0.99, -0.5),
+        row("tiny", 1_000_000, 0.5, 1.0),
+        {"tool": "broken", "failed": "why"},
+    )
+    agreement, cost = standing(content).splitlines()[2:]
+    level = "level (98.05 %, 2.50 MB; `small`: 98.00 %, 2.00 MB)"
+    behind = "better (99.00 %, 2.50 MB; `small`: 98.00 %, 2.00 MB)"
+    tiny = "tiny (50.00 %, 1.00 MB; smaller than all of ours)"
+    assert agreement == (f"| coarse | sampled agreement | 4 | 1 | 1; {level} | {behind}; {tiny} |")
+    assert cost.startswith("| coarse | cost, nats per token | 4 | 1 | 1; level (+0.0150, ")
