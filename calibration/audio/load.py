@@ -27,8 +27,8 @@ _KEEP_BYTES = 512 * 1024 * 1024
 
 _CLIPPED_SHARE = 0.001
 _OFFSET = 0.05
-"""Of full scale: a mean that is farther from 0 comes of a faulty converter. Nobody hears it, but an
-encoder's activations follow it, beyond what other sound shows."""
+"""Of the peak: a mean that is farther from 0 comes of a faulty converter. Nobody hears it, but an
+encoder's activations follow it, beyond what other sound shows, and louder sound makes it larger."""
 
 _SOUND_SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} - {RAW_SUFFIX} | {
     ".aif",
@@ -46,7 +46,8 @@ def read_audio(path: Path) -> Clip:
     """Read a whole file of any rate, channel count and format that libsndfile knows.
 
     Channels are averaged, the rate becomes 44.1 kHz, the loudness -24 LUFS with a peak of at
-    most 1.0. The clip carries a warning when the file is clipped or has a DC offset.
+    most 1.0. A DC offset is subtracted. The clip carries a warning when the file has one, or is
+    clipped.
 
     Raises InputError: missing or unreadable, a rate, channels or samples out of bounds, longer
     than 30 minutes, shorter than one token frame (768 samples), silent, or holding NaN or
@@ -58,19 +59,23 @@ def read_audio(path: Path) -> Clip:
             f"{path}: {sound.n_frames} samples at {sound.rate_hz} Hz are less than one token frame "
             f"({MIN_SAMPLES / MASTER_RATE_HZ * 1000:.0f} ms); give a longer one"
         )
-    if max(sound.samples.max(), -sound.samples.min()) < _SILENT_PEAK:
+    samples = sound.samples
+    peak = float(max(samples.max(), -samples.min()))
+    if peak < _SILENT_PEAK:
         mixed = f" after mixing its {sound.channels} channels" if sound.channels > 1 else ""
         raise InputError(f"{path}: silent{mixed}; give a recording with sound in it")
     warnings: list[str] = []
     if sound.clipped_share > _CLIPPED_SHARE:
         warnings.append(f"{path.name}: {sound.clipped_share:.1%} of its samples are clipped")
-    mean = float(sound.samples.mean(dtype=np.float64))
-    if abs(mean) > _OFFSET:
+    mean = float(samples.mean(dtype=np.float64))
+    if abs(mean) > _OFFSET * peak:
         warnings.append(
-            f"{path.name}: its samples have a mean of {mean:.2f} of full scale (a DC offset): the "
-            "codec encodes what nobody hears, and static INT8 may cut it off; subtract it"
+            f"{path.name}: its samples have a mean of {mean / peak:.0%} of their peak (a DC "
+            "offset), which nobody hears and the codec encodes: it is subtracted; do so in your "
+            "program too"
         )
-    samples = normalise_loudness(sound.samples, MASTER_RATE_HZ, TARGET_LUFS)
+        samples = samples - np.float32(mean)
+    samples = normalise_loudness(samples, MASTER_RATE_HZ, TARGET_LUFS)
     return make_clip(path.stem, samples, str(path), tuple(warnings))
 
 

@@ -77,11 +77,14 @@ def test_unusable_files_are_named_with_the_reason_in_one_line(tmp_path: Path) ->
         read_audio(tmp_path / "missing.wav")
 
 
-def test_a_file_with_a_dc_offset_warns(tmp_path: Path) -> None:
-    shifted = 0.1 * np.sin(np.arange(44_100) / 20) + 0.3
-    (told,) = read_audio(write(tmp_path / "shifted.wav", shifted)).warnings
-    assert told.startswith("shifted.wav: its samples have a mean of 0.30 of full scale")
-    assert read_audio(write(tmp_path / "straight.wav", shifted - 0.27)).warnings == ()
+def test_a_dc_offset_is_subtracted_and_told(tmp_path: Path) -> None:
+    straight = 0.1 * np.sin(2 * np.pi * 200 * np.arange(RATE_HZ) / RATE_HZ)
+    found = read_audio(write(tmp_path / "shifted.wav", straight + 0.3))
+    (told,) = found.warnings
+    assert told.startswith("shifted.wav: its samples have a mean of 75% of their peak")
+    expected = read_audio(write(tmp_path / "straight.wav", straight))
+    assert expected.warnings == ()
+    np.testing.assert_allclose(found.samples, expected.samples, atol=1e-4)
 
 
 def test_a_clipped_file_warns(tmp_path: Path) -> None:
