@@ -178,10 +178,7 @@ def _convert(
 def _record(source: Artifact, recipe: Recipe, artifact: Artifact, made: _Made) -> VariantRecord:
     """What is recorded of every variant."""
     fusion, finish = made.fusions
-    warnings = made.warnings
-    if artifact.bytes > source.bytes:
-        line = f"{artifact.bytes} bytes: larger than the source with {source.bytes}"
-        warnings = (*warnings, line)
+    warnings = (*made.warnings, *recipe.size_warnings(artifact.bytes, source.bytes))
     return VariantRecord(
         recipe=recipe.name,
         role=source.role.value,

@@ -61,7 +61,7 @@ class Recipe:
     One that `is_native` needs the optional library, and a portable model to fall back to. One for
     `as_exported` models refuses those that were fused or quantized before. `io` is the type that
     float inputs and outputs may get. `probe_bound` is how far an answer may be from the source's
-    when both are run once (relative RMS).
+    when both are run once (relative RMS). `share` of the source's bytes are the most that it takes.
     """
 
     name: str
@@ -78,11 +78,20 @@ class Recipe:
     as_exported: bool = False
     io: ir.DataType | None = None
     probe_bound: float = _BEYOND
+    share: float | None = None
 
     @property
     def needs_calibration(self) -> bool:
         """Whether feeds are needed."""
         return self.precision.needs is not Needs.NOTHING
+
+    def size_warnings(self, n_bytes: int, source_bytes: int) -> tuple[str, ...]:
+        """A line where a variant is larger than its source, or than the share that is promised."""
+        if n_bytes > source_bytes:
+            return (f"{n_bytes} bytes: larger than the source with {source_bytes}",)
+        if self.share is not None and n_bytes > self.share * source_bytes:
+            return (f"{n_bytes / source_bytes:.1%} of the source's bytes, not {self.share:.0%}",)
+        return ()
 
 
 _EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")
@@ -178,6 +187,7 @@ INT4_MIXED = Recipe(
     "4-, 6- and 8-bit weights by their effect on the output; activations stay float",
     Form.WEIGHTS,
     MixedBits(MIXED_SHARE),
+    share=MIXED_SHARE,
 )
 
 
@@ -342,4 +352,5 @@ def mixed_recipe(share: float = MIXED_SHARE) -> Recipe:
     """4, 6 and 8 bits in that share of FP32's bytes, 0 to 1, named by it where it is another."""
     if share == MIXED_SHARE:
         return INT4_MIXED
-    return replace(INT4_MIXED, name=f"{INT4_MIXED.name}-{share:g}", precision=MixedBits(share))
+    name = f"{INT4_MIXED.name}-{share:g}"
+    return replace(INT4_MIXED, name=name, precision=MixedBits(share), share=share)

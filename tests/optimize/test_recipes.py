@@ -99,3 +99,12 @@ def test_fp16_of_other_settings_is_another_variant() -> None:
     assert kept[0].name == kept[2].name != kept[1].name
     assert all(re.fullmatch("fp16-[0-9a-f]{8}", each.name) for each in kept)
     assert fp16_recipe(Float16(measure=True)).name == "fp16-measured"
+
+
+def test_a_variant_above_its_share_is_told() -> None:
+    assert INT4_MIXED.size_warnings(220, 1000) == ()
+    assert INT4_MIXED.size_warnings(230, 1000) == ("23.0% of the source's bytes, not 22%",)
+    assert mixed_recipe(0.25).size_warnings(230, 1000) == ()
+    for recipe in RECIPES:
+        assert recipe.size_warnings(1000, 1000) == ()
+        assert "larger than the source" in recipe.size_warnings(1001, 1000)[0]
