@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calibration.feeds.feedset import load_feed_set
 from optimize.build import build_variant
-from optimize.recipes import FP16, RECIPES, dynamic_recipe, weights_recipe
+from optimize.recipes import FP16, INT4_MIXED, RECIPES, dynamic_recipe, weights_recipe
 from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import open_artifact
 
@@ -19,6 +19,7 @@ COMPARED = {
     for recipe in (
         FP16,
         *(each for each in RECIPES if each.name.startswith("int")),
+        INT4_MIXED,
         # The smallest of 8 bits, for tools whose files are smaller than those above.
         dynamic_recipe(tables=True),
         weights_recipe("8", "channel", "symmetric", "float", tables=True),
