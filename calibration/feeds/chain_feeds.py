@@ -46,8 +46,7 @@ class FeedSizes:
 
     `max_frames` shortens the transformers' windows (10 s for coarse, 3 s for c2f), of which
     states take `window_shares` in turn. The decoder gets `generated` clips more, whose codes the
-    transformers made. `per_trajectory` states are of one clip and one run of the sampler. Encoders
-    get a clip more for each of the `offsets`, which is added to its samples.
+    transformers made. `per_trajectory` states are of one clip and one run of the sampler.
     """
 
     clips: int
@@ -57,21 +56,11 @@ class FeedSizes:
     window_shares: tuple[float, ...] = (1.0,)
     generated: int = 0
     per_trajectory: int = 4
-    offsets: tuple[float, ...] = ()
 
 
 CALIBRATION_SHARES = (1.0, 0.5, 0.25)
-CALIBRATION_OFFSETS = (0.35, -0.35)
-"""Of full scale: the mean of recordings that faulty converters made. Such a sound drives an encoder
-beyond all ranges that others show, and static INT8 would lose most of its codes."""
-
 CALIBRATION_SIZES = FeedSizes(
-    clips=10,
-    coarse_states=56,
-    c2f_states=64,
-    window_shares=CALIBRATION_SHARES,
-    generated=4,
-    offsets=CALIBRATION_OFFSETS,
+    clips=10, coarse_states=56, c2f_states=64, window_shares=CALIBRATION_SHARES, generated=4
 )
 EVALUATION_SIZES = FeedSizes(clips=12, coarse_states=52, c2f_states=52, per_trajectory=2)
 """About 20,000 masked positions per transformer, of every clip of the built-in audio."""
@@ -158,12 +147,13 @@ def make_feeds(
 def _encoder_feeds(spec: ModelSpec, encoded: Encoded, sizes: FeedSizes) -> FeedSet:
     source = spec.inputs[0]
     chosen = in_turn(encoded.clips, sizes.clips, lambda clip: clip.recording)
-    heard = [(clip, np.float32(0)) for clip in chosen]
-    heard += [(chosen[i % len(chosen)], np.float32(each)) for i, each in enumerate(sizes.offsets)]
-    audio = (fitted(clip.samples + offset, source.shape[2]) for clip, offset in heard)
-    feeds = tuple({source.name: each[None, None].astype(source.dtype)} for each in audio)
-    labels = tuple(FeedLabel(clip.name, offset=float(offset) or None) for clip, offset in heard)
-    return FeedSet(spec.role, feeds, labels, encoded.audio, "audio")
+    feeds = tuple(
+        {source.name: fitted(clip.samples, source.shape[2])[None, None].astype(source.dtype)}
+        for clip in chosen
+    )
+    return FeedSet(
+        spec.role, feeds, tuple(FeedLabel(clip.name) for clip in chosen), encoded.audio, "audio"
+    )
 
 
 def at_beat_rate(clip: Clip, most_s: float | None = None) -> Audio:

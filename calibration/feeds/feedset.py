@@ -33,8 +33,7 @@ class FeedLabel:
     `step` counts from 0; a step equal to the number of steps is a finished sequence with one
     frame masked again. `mask_ratio` is the masked share of the predicted positions, `prompt`
     what was kept at the start, `codes_from` the model that the given codes come from,
-    `audio_class` what kind of sound the clip is, `recording` what the clip is cut out of, `offset`
-    what was added to its samples, a share of full scale.
+    `audio_class` what kind of sound the clip is, `recording` what the clip is cut out of.
     """
 
     clip: str
@@ -44,7 +43,6 @@ class FeedLabel:
     codes_from: str | None = None
     audio_class: str | None = None
     recording: str | None = None
-    offset: float | None = None
 
 
 @dataclass(frozen=True)

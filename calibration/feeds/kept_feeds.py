@@ -17,7 +17,7 @@ from vampnet_models.progress import Reporter
 from vampnet_models.records.npz import read_npz
 
 _Feeds = tuple[FeedSet, FeedSet]
-FORMAT = 7
+FORMAT = 6
 """Counts up when the feeds of the same audio and models become others."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from calibration.feeds.chain_feeds import (
-    CALIBRATION_OFFSETS,
     CALIBRATION_SHARES,
     CALIBRATION_SIZES,
     EVALUATION_SIZES,
@@ -54,12 +53,7 @@ CALIBRATION = _Side(
     0,
     CALIBRATION_SIZES,
     FeedSizes(
-        clips=3,
-        coarse_states=32,
-        c2f_states=16,
-        window_shares=CALIBRATION_SHARES,
-        generated=1,
-        offsets=CALIBRATION_OFFSETS,
+        clips=3, coarse_states=32, c2f_states=16, window_shares=CALIBRATION_SHARES, generated=1
     ),
 )
 EVALUATION = _Side(

@@ -66,18 +66,6 @@ def test_codec_feeds_are_the_clips_and_their_codes(
     assert codes.upstream == "reference"
 
 
-def test_encoders_hear_clips_with_a_dc_offset_too(
-    chain: dict[Role, tuple[ModelSpec, Session]], encoded: Encoded
-) -> None:
-    sizes = replace(SIZES, offsets=(0.25, -0.25))
-    found = make_feeds(chain[Role.CODEC_ENCODER][0], encoded, sizes)
-    assert [label.offset for label in found.labels] == [None, None, 0.25, -0.25]
-    plain, _, up, down = (feed["audio"] for feed in found.feeds)
-    np.testing.assert_array_equal(up, plain + np.float32(0.25))
-    assert down.mean() == pytest.approx(-0.25, abs=0.01)
-    assert len(make_feeds(chain[Role.CODEC_DECODER][0], encoded, sizes).feeds) == 2
-
-
 def test_coarse_states_come_from_the_references_sampling(
     chain: dict[Role, tuple[ModelSpec, Session]], encoded: Encoded
 ) -> None:
