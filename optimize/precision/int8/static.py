@@ -156,7 +156,9 @@ class StaticInt8(Precision[StaticPlan]):
         """The targets, what is converted apart, and the lookups of tables that products share."""
         found = targets(graph, traits)
         apart = {} if self.signed else int8_dynamic.unobserved(graph, traits)
-        stored = conv_exclusions.stored(graph, traits, family_exclusions(graph, traits))
+        # Beside integer arithmetic alone: weights in 8 bits are another recipe.
+        kept = family_exclusions(graph, traits)
+        stored = conv_exclusions.stored(graph, traits, kept) if found.chosen else {}
         names = {node.name for node in (*apart, *stored)}
         left = tuple(each for each in found.left if each.node not in names)
         products = (*found.chosen, *apart)
