@@ -89,9 +89,14 @@ class Recipe:
         """A line where a variant is larger than its source, or than the share that is promised."""
         if n_bytes > source_bytes:
             return (f"{n_bytes} bytes: larger than the source with {source_bytes}",)
-        if self.share is not None and n_bytes > self.share * source_bytes:
-            return (f"{n_bytes / source_bytes:.1%} of the source's bytes, not {self.share:.0%}",)
-        return ()
+        if self.keeps_share(n_bytes, source_bytes):
+            return ()
+        line = f"{n_bytes / source_bytes:.1%} of the source's bytes, not {self.share:.0%}"
+        return (f"{line}: what is left in other bits takes the rest",)
+
+    def keeps_share(self, n_bytes: int, source_bytes: int) -> bool:
+        """Whether a variant takes no more than the share that is promised, if one is."""
+        return self.share is None or n_bytes <= self.share * source_bytes
 
 
 _EXPECTED = ("rms_norm", "relative_attention", "snake", "split_products", "portable_attention")

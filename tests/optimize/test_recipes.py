@@ -103,7 +103,9 @@ def test_fp16_of_other_settings_is_another_variant() -> None:
 
 def test_a_variant_above_its_share_is_told() -> None:
     assert INT4_MIXED.size_warnings(220, 1000) == ()
-    assert INT4_MIXED.size_warnings(230, 1000) == ("23.0% of the source's bytes, not 22%",)
+    (line,) = INT4_MIXED.size_warnings(230, 1000)
+    assert line.startswith("23.0% of the source's bytes, not 22%: what is left")
+    assert INT4_MIXED.keeps_share(220, 1000) and not INT4_MIXED.keeps_share(230, 1000)
     assert mixed_recipe(0.25).size_warnings(230, 1000) == ()
     for recipe in RECIPES:
         assert recipe.size_warnings(1000, 1000) == ()

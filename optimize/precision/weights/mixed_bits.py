@@ -46,7 +46,6 @@ _NO_MOMENTS = "no second moments tell what 4 bits would do to it"
 _HALF = "looked up, or the embedding of what is; the runtime unfolds it at load"
 _TABLE = "a table, whose columns have a scale each: its bytes help more elsewhere"
 _DEAR = "it is among those whose 4 bits would cost most for the bytes"
-_TOO_LARGE = "what is no product of the main graph takes the rest"
 
 _MIN_ELEMENTS = 512
 """Smaller tables stay: the node that unfolds them would eat the saving."""
@@ -131,12 +130,7 @@ class MixedBits(Precision[Plan]):
         names = {node.node for node in apart}
         n_four = sum(node.name not in names for node in mixed)
         left = [node for node in found.left if node.node not in names]
-        done = conversion(graph, n_four, "int4", left, apart)
-        share = (kept_bytes + sum(offer.n_bytes for offer in taken.values())) / max(1, total_bytes)
-        if share <= self.share:
-            return done
-        line = f"about {share:.0%} of the float32 bytes, not {self.share:.0%}: {_TOO_LARGE}"
-        return replace(done, warnings=(*done.warnings, line))
+        return conversion(graph, n_four, "int4", left, apart)
 
 
 _Nodes = tuple[ir.Node, ...]

@@ -125,7 +125,8 @@ def convert(
     more = afterwards() if afterwards is not None and code == 0 else {}
     records = [asdict(v.record) | {"path": str(v.path)} for v in made]
     console.json({"variants": records} | more)
-    return code
+    kept = all(recipe.keeps_share(v.record.bytes, v.record.source.bytes) for v in made)
+    return code if kept else max(code, 1)
 
 
 def _tell(explain: bool, console: Console, variant: Variant) -> None:

@@ -90,6 +90,18 @@ def test_mixed_bits_keep_the_share_that_is_asked_for(
     assert errors[1] < errors[0] - 10
 
 
+def test_a_share_that_cannot_be_kept_is_a_missed_promise(
+    model: Path, tmp_path: Path, vampbench: Command
+) -> None:
+    x = np.random.default_rng(0).standard_normal((64, 256)).astype("f4")
+    np.savez(tmp_path / "f.npz", x=x)
+    out = tmp_path / "m.onnx"
+    chosen = ("--bits", "mixed", "--share", "0.05", "--feeds", tmp_path / "f.npz")
+    done = vampbench("weights", model, *chosen, "-o", out)
+    assert (done.code, out.exists()) == (1, True)
+    assert "of the source's bytes, not 5%: what is left in other bits takes the rest" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
