@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from calibration.ranges.observers import OBSERVERS
 from optimize.fusions.order import Form, Fusion
+from optimize.precision.bfloat16 import Bfloat16
 from optimize.precision.contract import Float32, Needs, Precision
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.int8.dynamic import DynamicInt8
@@ -24,6 +25,8 @@ from optimize.precision.weights.mixed_bits import MixedBits
 from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, WeightOnly
 from vampnet_models.errors import InputError
 from vampnet_models.spec import OPSET
+
+NATIVE_SUFFIX = "-native"
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
@@ -79,6 +82,11 @@ class Recipe:
     io: ir.DataType | None = None
     probe_bound: float = _BEYOND
     share: float | None = None
+
+    @property
+    def portable(self) -> str:
+        """The recipe of the model that lies beside a native one; its own name of any other."""
+        return self.name.removesuffix(NATIVE_SUFFIX) if self.is_native else self.name
 
     @property
     def needs_calibration(self) -> bool:
@@ -143,7 +151,7 @@ _FUSED_NATIVE = replace(
 _INT8_STATIC_NATIVE = replace(
     INT8_STATIC,
     name="int8-static-native",
-    summary="8-bit weights and activations, with the optional library's Snake and attention",
+    summary="8-bit weights and activations, with the optional library's products and Snake",
     form=Form.STATIC_NATIVE,
     precision=StaticInt8(native=True),
     expect=(*_EXPECTED[:-1], "native_attention"),
@@ -163,8 +171,9 @@ INT8_DYNAMIC = Recipe(
 _INT8_DYNAMIC_NATIVE = replace(
     INT8_DYNAMIC,
     name="int8-dynamic-native",
-    summary="8-bit, ranges taken at run time, with the optional library's Snake and attention",
+    summary="8-bit, ranges taken of each row at run time, with the optional library's products",
     form=Form.DYNAMIC_NATIVE,
+    precision=DynamicInt8(native=True),
     expect=(*_NATIVE_EXPECTED, "conv_transpose"),
     is_native=True,
 )
@@ -182,6 +191,24 @@ _INT4_WEIGHTS = Recipe(
     "4-bit weights in blocks of 32; activations stay float between operators",
     Form.WEIGHTS,
     WeightOnly(bits=4),
+)
+
+BF16 = Recipe(
+    "bf16",
+    "bfloat16 weights of products, unfolded at load; arithmetic stays float32",
+    Form.WEIGHTS,
+    Bfloat16(),
+    probe_bound=_NEAR_FP16,
+)
+
+_BF16_NATIVE = replace(
+    BF16,
+    name="bf16-native",
+    summary="bfloat16 products, with the optional library, where the processor has them",
+    form=Form.BFLOAT16_NATIVE,
+    precision=Bfloat16(native=True),
+    expect=_NATIVE_EXPECTED,
+    is_native=True,
 )
 
 MIXED_SHARE = 0.22
@@ -237,17 +264,20 @@ NPU_RECIPES = (_NPU_FP16, NPU_A8W8, NPU_A16W8)
 _PHONE_RECIPES = (*NPU_RECIPES, _COREML_FP16)
 """For one kind of phone each; made when they are asked for."""
 
-ALL_RECIPES = (*RECIPES, INT4_MIXED, *_PHONE_RECIPES)
+ALL_RECIPES = (*RECIPES, INT4_MIXED, BF16, *_PHONE_RECIPES)
 """Those that a run makes by itself, and those that are made when they are asked for."""
 
 
-NATIVE_RECIPES = (_FUSED_NATIVE, _INT8_STATIC_NATIVE, _INT8_DYNAMIC_NATIVE)
+NATIVE_RECIPES = (_FUSED_NATIVE, _INT8_STATIC_NATIVE, _INT8_DYNAMIC_NATIVE, _BF16_NATIVE)
 """Each makes what the recipe without `-native` makes, faster, for machines with the library."""
+
+EVERY_RECIPE = (*ALL_RECIPES, *NATIVE_RECIPES)
+"""In the order of a run: a portable model is there before the native one that names it."""
 
 
 def find_recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InputError that lists the names."""
-    for recipe in (*ALL_RECIPES, *NATIVE_RECIPES):
+    for recipe in EVERY_RECIPE:
         if recipe.name == name:
             return recipe
     names = ", ".join(recipe.name for recipe in ALL_RECIPES)

@@ -204,6 +204,8 @@ def _why_float(node: ir.Node, origin: ir.Node | None) -> str:
     """Why a product is in float where no recipe said so, read off the graphs."""
     if node.op_type == NBITS:
         return "its weights are integers, its arithmetic float (accuracy level 0)"
+    if node.op_type == "Bfloat16Product":
+        return "bfloat16, with sums in float32"
     data, weight = node.inputs[0], node.inputs[1]
     quantized_data, quantized_weight = _dequantize(data), _dequantize(weight)
     if quantized_data is not None and quantized_weight is not None:

@@ -230,6 +230,13 @@ def _matmul(node: ir.Node, known: Dimensions) -> _Dims | None:
     return None if outer is None else (*outer, x[-2], y[-1])
 
 
+def _attention(node: ir.Node, known: Dimensions) -> _Dims | None:
+    query, values = known.of(node.inputs[0]), known.of(node.inputs[2])
+    if query is None or values is None or len(query) != 3 or len(values) != 3:
+        return None
+    return (query[0], query[1], values[2])
+
+
 def _einsum(node: ir.Node, known: Dimensions) -> _Dims | None:
     given, _, made = string_of(node, "equation", "").replace(" ", "").partition("->")
     letters: dict[str, _Dim] = {}
@@ -276,6 +283,7 @@ _RULES: Mapping[str, Callable[[ir.Node, Dimensions], _Dims | None]] = {
     "Expand": _expand,
     "Gather": _gather,
     "MatMul": _matmul,
+    "MultiHeadAttention": _attention,
     "Range": _range,
     "Reshape": _reshape,
     "Slice": _slice,

@@ -88,6 +88,11 @@ SECTIONS = {
             "convert.fp16:fp16",
             "Convert weights and arithmetic to FP16; what decides the codes stays in FP32.",
         ),
+        Listed(
+            "bf16",
+            "convert.convert:bf16",
+            "Store the weights of products in bfloat16: half the bytes, and nothing overflows.",
+        ),
         Listed("int8", "convert.int8:int8", "Quantize weights and activations to INT8."),
         Listed(
             "weights",
@@ -102,7 +107,7 @@ SECTIONS = {
         Listed(
             "native",
             "convert.native:native",
-            "Build the operator library that `fuse --native` and `int8 --native` models use.",
+            "Build the operator library that models made with `--native` use.",
         ),
         Listed(
             "make-static",

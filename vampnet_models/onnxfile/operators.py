@@ -27,11 +27,12 @@ CONV_OPS = frozenset({"Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "ConvInt
 
 FLOAT_PRODUCT_OPS = CONV_OPS - {"ConvInteger"} | {
     *("ConvTranspose", "MatMul", "FusedMatMul", "TransposeMatMul", "Gemm", "FusedGemm"),
+    "Bfloat16Product",
 }
 INTEGER_PRODUCT_OPS = frozenset(
     {
         *("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger"),
-        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat"),
+        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "IntegerProduct"),
     }
 )
 NBITS = "MatMulNBits"
@@ -51,7 +52,11 @@ WEIGHT_INPUTS = {
 """Where the weight, or the table, of such a layer may stand among its inputs."""
 
 NATIVE_BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
-"""The library's operators whose output is uint8; all outputs are shaped as the first input."""
+"""The library's operators whose output is uint8; but for those of products, all outputs are shaped
+as the first input."""
+
+NATIVE_PRODUCT_BIASES = {"IntegerProduct": 4, "Bfloat16Product": 2}
+"""The library's products, and which input is the bias: as long as the last axis of the output."""
 
 ATTENTION_OPS = frozenset(
     {

@@ -14,7 +14,7 @@ namespace native {
 
 constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
 constexpr uint32_t kOpVersion = 12;   // of the operator structure below
-enum ElementType : int { kFloat = 1, kUint8 = 2 };
+enum ElementType : int { kFloat = 1, kUint8 = 2, kInt8 = 3, kInt32 = 6, kBfloat16Type = 16 };
 
 enum Place : size_t {
   kCreateCustomOpDomain = 26,
@@ -58,43 +58,51 @@ struct CustomOp {
   int (*output_kind)(const CustomOp*, size_t);
 };
 
+constexpr size_t kMostAxes = 4;
+
 struct Tensor {
-  const void* data;
-  int64_t dims[4];
+  const void* data;  // null where an optional input is not there
+  int64_t dims[kMostAxes];
+  size_t rank;
 };
 
 inline Tensor input(Table api, void* context, size_t index) {
   void *value = nullptr, *shape = nullptr, *data = nullptr;
-  Tensor found{nullptr, {1, 1, 1, 1}};
-  size_t rank = 0;
+  Tensor found{nullptr, {1, 1, 1, 1}, 0};
   call(api, kGetInput, context, index, &value);
+  if (!value) return found;
   call(api, kGetTensorMutableData, value, &data);
   call(api, kGetTensorTypeAndShape, value, &shape);
-  call(api, kGetDimensionsCount, shape, &rank);
-  if (rank <= 4) call(api, kGetDimensions, shape, &found.dims[0], rank);
+  call(api, kGetDimensionsCount, shape, &found.rank);
+  if (found.rank <= kMostAxes) call(api, kGetDimensions, shape, &found.dims[0], found.rank);
   reinterpret_cast<void (*)(void*)>(api[kReleaseShape])(shape);
   found.data = data;
   return found;
 }
 
-// The only output, of three axes.
-inline void* output(Table api, void* context, const int64_t* dims) {
+// The only output.
+inline void* output(Table api, void* context, const int64_t* dims, size_t rank = 3) {
   void *value = nullptr, *data = nullptr;
-  call(api, kGetOutput, context, size_t{0}, dims, size_t{3}, &value);
+  call(api, kGetOutput, context, size_t{0}, dims, rank, &value);
   call(api, kGetTensorMutableData, value, &data);
   return data;
 }
 
+// In as many equal parts as there are threads, or piece by piece to whichever thread is free.
+enum class Share { kEven, kFree };
+
 inline void parallel_for(Table api, void* context, void (*piece)(void*, size_t), size_t total,
-                         void* shared) {
+                         void* shared, Share share = Share::kEven) {
+  const size_t parts = share == Share::kFree ? total : 0;
   if (total) {
-    call(api, kParallelFor, static_cast<const void*>(context), piece, total, size_t{0}, shared);
+    call(api, kParallelFor, static_cast<const void*>(context), piece, total, parts, shared);
   }
 }
 
 struct Op : CustomOp {
   const char* label;
   std::vector<int> takes;
+  size_t optional;  // of its inputs, the last ones
   int gives;
   int kind;
   void (*body)(Table api, int kind, void* context);
@@ -106,7 +114,7 @@ struct Kernel {
 };
 
 inline Op make(const char* label, std::vector<int> takes, int gives,
-               void (*body)(Table api, int kind, void* context), int kind) {
+               void (*body)(Table api, int kind, void* context), int kind, size_t optional = 0) {
   Op op{};
   op.version = kOpVersion;
   op.create = [](const CustomOp* self, Table api, const void*) -> void* {
@@ -123,10 +131,14 @@ inline Op make(const char* label, std::vector<int> takes, int gives,
     kernel.op->body(kernel.api, kernel.op->kind, context);
   };
   op.destroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
-  op.input_kind = [](const CustomOp*, size_t) { return 0; };
+  op.input_kind = [](const CustomOp* self, size_t i) {
+    const Op& op = *static_cast<const Op*>(self);
+    return i + op.optional < op.takes.size() ? 0 : 1;
+  };
   op.output_kind = [](const CustomOp*, size_t) { return 0; };
   op.label = label;
   op.takes = std::move(takes);
+  op.optional = optional;
   op.gives = gives;
   op.kind = kind;
   op.body = body;
@@ -135,5 +147,6 @@ inline Op make(const char* label, std::vector<int> takes, int gives,
 
 std::vector<Op> snake_ops();
 std::vector<Op> attention_ops();
+std::vector<Op> product_ops();
 
 }  // namespace native

@@ -28,6 +28,7 @@ from vampnet_models.onnxfile.operators import (
     MICROSOFT,
     NATIVE_BYTE_OPS,
     NATIVE_DOMAIN,
+    NATIVE_PRODUCT_BIASES,
     NORM_OPS,
     ONLY_IN_RUNTIME_OPS,
 )
@@ -131,6 +132,9 @@ def _outputs(
         return dict(zip(names, evaluated, strict=False))
     if node.domain == NATIVE_DOMAIN and inputs[0] is not None:
         dtype = ir.DataType.UINT8 if node.op_type in NATIVE_BYTE_OPS else ir.DataType.FLOAT
+        bias = inputs[NATIVE_PRODUCT_BIASES.get(node.op_type, 0)]
+        if node.op_type in NATIVE_PRODUCT_BIASES and bias is not None:
+            return {names[0]: Tensor(dtype, (*inputs[0].shape[:-1], *bias.shape))}
         return {names[0]: Tensor(dtype, inputs[0].shape)}
     contrib = _CONTRIB.get(node.op_type)
     if contrib is not None and (node.domain == MICROSOFT or node.op_type in ONLY_IN_RUNTIME_OPS):

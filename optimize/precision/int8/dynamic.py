@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from optimize.precision.contract import Conversion, Evidence, Plan, Precision, Traits
-from optimize.precision.shared import recurrent, tables
+from optimize.precision.shared import native_product, recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
     conversion,
@@ -56,9 +56,13 @@ WEIGHTS_ALONE = "the runtime has no integer kernel for ConvTranspose: its weight
 
 @dataclass(frozen=True)
 class DynamicInt8(Precision[Plan]):
-    """8-bit weights and activations, ranges taken at run time; of all long `tables` where asked."""
+    """8-bit weights and activations, ranges taken at run time; of all long `tables` where asked.
+
+    `native` takes the optional library's products, whose rows have a range each.
+    """
 
     tables: bool = False
+    native: bool = False
 
     def plan(self, graph: ir.Graph, traits: Traits) -> Plan:
         """The nodes that dynamic INT8 converts, and the heavy ones that it leaves, with reasons.
@@ -76,7 +80,12 @@ class DynamicInt8(Precision[Plan]):
         """Quantize the nodes of the plan in place; weights are read when they are written."""
         graph = model.graph
         found = without_spread_weights(with_finite_weights(graph, plan))
-        convert_nodes(found.chosen, tables.products_of(found.chosen))
+        multiplied = tables.products_of(found.chosen)
+        if self.native:
+            taken = [node for node in found.chosen if native_product.is_taken(node)]
+            for node, epilogue in native_product.epilogues(graph, taken).items():
+                native_product.integer_product(node, epilogue)
+        convert_nodes([node for node in found.chosen if node.graph is not None], multiplied)
         mixed = [
             MixedNode(node.name or "", node.op_type, STORED, WEIGHTS_ALONE)
             for node in found.chosen

@@ -11,7 +11,7 @@ are at hand (`compensated`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,7 +34,7 @@ from optimize.precision.int8.conv import extremes
 from optimize.precision.int8.headroom import LEAST_SHARE, with_room
 from optimize.precision.int8.product_bias import least_scales
 from optimize.precision.int8.signed import make_signed
-from optimize.precision.shared import recurrent, tables
+from optimize.precision.shared import native_product, recurrent, tables
 from optimize.precision.shared.integer_weight import of_product
 from optimize.precision.shared.plan import (
     conversion,
@@ -128,7 +128,8 @@ class StaticInt8(Precision[StaticPlan]):
     """How activations are stored, and whether biases make up for the mean error of weights.
 
     `signed` activations are symmetric, for targets that know no operators of dynamic INT8. `native`
-    takes the optional library's Snakes, which know uint8 alone. `tables` gives the rows of long
+    takes the optional library's Snakes, which know uint8 alone, and its products, whose rows have
+    ranges of their own at run time. `tables` gives the rows of long
     tables 8 bits too.
     """
 
@@ -195,8 +196,14 @@ class StaticInt8(Precision[StaticPlan]):
             integers = _rounded(jobs, smoothed, evidence)
         int8_conv.quantize(conv_jobs, self.native, tiled=not self.signed)
         pairs: dict[ir.Value, ir.Value] = {}
+        natives = _natives(graph, jobs) if self.native else {}
         for job in jobs:
-            _quantize_node(graph, job, pairs, (integers or {}).get(job.node.name or ""))
+            shelved = (integers or {}).get(job.node.name or "")
+            if job.node in natives:
+                chosen = None if shelved is None else shelved.read
+                native_product.integer_product(job.node, natives[job.node], chosen)
+            else:
+                _quantize_node(graph, job, pairs, shelved)
         if self.signed:
             make_signed(graph)
         int8_dynamic.convert_nodes((*apart, *more), multiplied)
@@ -268,6 +275,12 @@ def _jobs(
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     return jobs, left
+
+
+def _natives(graph: ir.Graph, jobs: Iterable[_Job]) -> dict[ir.Node, native_product.Epilogue]:
+    """The products that the optional library takes, and what they take in."""
+    taken = [job.node for job in jobs if native_product.is_taken(job.node)]
+    return native_product.epilogues(graph, taken)
 
 
 def _read_by_row(graph: ir.Graph) -> set[ir.Node]:

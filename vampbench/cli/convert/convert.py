@@ -1,4 +1,4 @@
-"""`vampbench fuse | npu`, and what every conversion says of what it made."""
+"""`vampbench fuse | bf16 | npu`, and what every conversion says of what it made."""
 
 from __future__ import annotations
 
@@ -61,6 +61,28 @@ def fuse(model: Path, out: Path, explain: bool, backend: str, native: bool, as_j
     recipe = find_recipe("fused") if backend == "workbench" else fused_recipe(backend)
     console = Console(as_json=as_json)
     return convert(model, out, recipe, console, Means(native=native), explain=explain)
+
+
+@click.command()
+@native_option
+@model_command
+def bf16(model: Path, out: Path, native: bool, as_json: bool) -> int:
+    """Store the weights of products in bfloat16: half the bytes, and nothing overflows.
+
+    MODEL is an .onnx file or a folder of them; OUT is a file or a folder likewise. Of codecs, whose
+    weights are those of convolutions, nothing is converted.
+
+    OUT runs anywhere, in FP32: the runtime unfolds the weights at load. With `--native`, the model
+    beside it multiplies in bfloat16 where the processor can (AVX512-BF16: AMD Zen 4 and later,
+    Intel Xeon since 2020).
+
+    
+    Examples:
+      vampbench bf16 coarse.onnx -o coarse.bf16.onnx
+      vampbench bf16 coarse.onnx --native -o coarse.bf16.onnx
+    """
+    console = Console(as_json=as_json)
+    return convert(model, out, find_recipe("bf16"), console, Means(native=native))
 
 
 @click.command()

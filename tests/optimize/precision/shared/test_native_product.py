@@ -1,0 +1,163 @@
+"""Products of the optional library, by each of its kernels; skipped where there is no compiler."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from optimize.precision.bfloat16 import Bfloat16
+from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
+from tests.optimize.graphs import Array, convert, model, normal, ops, run, snr_db
+from vampnet_models.errors import NotApplicable
+from vampnet_models.onnxfile.artifact import save_model
+from vampnet_models.onnxfile.native import build_library, compiler
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
+pytestmark = pytest.mark.usefixtures("native_cache")
+
+KERNELS = ("", "vnni", "avx2", "portable")
+"""As VAMPBENCH_KERNELS names them: all that this processor has, and less and less of it."""
+
+ROWS, COLUMNS = 70, 130
+"""No multiple of a word, and a panel of two columns behind two full ones."""
+
+PRODUCT = "(float[b, t, 70] x) => (float[b, t, 130] y) { y = MatMul(x, w) }"
+BLOCK = """(float[b, t, 70] x, float[b, t, 130] h) => (float[b, t, 130] y) {
+ p = MatMul(x, w) q = Add(bias, p) y = Add(h, q) }"""
+WEIGHT = normal(ROWS, COLUMNS)
+
+_RUN = """
+import sys, numpy as np
+from pathlib import Path
+from vampnet_models.onnxfile.session import open_session
+feeds = dict(np.load(sys.argv[2]))
+np.save(sys.argv[3], open_session(Path(sys.argv[1]), threads=2).run(feeds)["y"])
+"""
+
+
+def by(kernels: str, made: ir.Model, folder: Path, **feeds: Array) -> Array:
+    """What the library answers in a process that may use these kernels alone."""
+    build_library()
+    save_model(made, folder / "m.onnx")
+    np.savez(folder / "f.npz", **feeds)
+    files = [str(folder / name) for name in ("m.onnx", "f.npz", "y.npy")]
+    environment = os.environ | {"VAMPBENCH_KERNELS": kernels}
+    command = [sys.executable, "-c", _RUN, *files]
+    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[4])
+    found: Array = np.load(folder / "y.npy")
+    return found
+
+
+def native(text: str, precision: DynamicInt8 | Bfloat16, **weights: Array) -> ir.Model:
+    made = model(text, **weights)
+    convert(made, precision)
+    return made
+
+
+def by_rows(x: Array, weight: Array) -> Array:
+    """What an integer product is: each row in 8 bits by its own range, 0 among its values."""
+    scales = per_channel_scales(weight, 1)
+    integers = quantize_per_channel(weight, scales, 1).astype(np.int64)
+    low, high = np.minimum(x.min(-1), 0), np.maximum(x.max(-1), 0)
+    steps = ((high - low) / np.float32(255)).astype(np.float32)
+    zeros = np.rint(-low / steps)
+    stored = np.rint(x * (np.float32(1) / steps)[..., None]) + zeros[..., None]
+    sums = (np.clip(stored, 0, 255) - zeros[..., None]).astype(np.int64) @ integers
+    found: Array = sums * (scales * steps[..., None])
+    return found
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("n_rows", [1, 2, 13, 800])
+def test_rows_are_multiplied_in_8_bits_by_every_kernel(
+    kernels: str, n_rows: int, tmp_path: Path
+) -> None:
+    x = normal(1, n_rows, ROWS, seed=1) * np.float32(10) ** normal(1, n_rows, 1, seed=2) + 1
+    made = native(PRODUCT, DynamicInt8(native=True), w=WEIGHT)
+    assert ops(made) == {"IntegerProduct": 1}
+    expected, found = by_rows(x, WEIGHT), by(kernels, made, tmp_path, x=x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    assert snr_db(x @ WEIGHT, found) > 38
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["", "portable"])
+@pytest.mark.parametrize("n_rows", [1, 13, 800])
+def test_products_in_bfloat16_have_sums_in_float32(
+    kernels: str, n_rows: int, tmp_path: Path
+) -> None:
+    x = normal(1, n_rows, ROWS, seed=1)
+    made = native(PRODUCT, Bfloat16(native=True), w=WEIGHT)
+    assert ops(made) == {"Bfloat16Product": 1}
+    rounded = [each.astype(ml_dtypes.bfloat16).astype(np.float64) for each in (x, WEIGHT)]
+    found = by(kernels, made, tmp_path, x=x)
+    np.testing.assert_allclose(found, rounded[0] @ rounded[1], rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["", "portable"])
+@pytest.mark.parametrize("precision", [DynamicInt8(native=True), Bfloat16(native=True)])
+def test_a_bias_and_what_is_added_join_the_product(
+    precision: DynamicInt8 | Bfloat16, kernels: str, tmp_path: Path
+) -> None:
+    weights = {"w": WEIGHT, "bias": normal(COLUMNS, seed=4)}
+    x, h = normal(2, 9, ROWS, seed=1), normal(2, 9, COLUMNS, seed=3)
+    expected = run(model(BLOCK, **weights), {"x": x, "h": h})["y"]
+    made = native(BLOCK, precision, **weights)
+    assert ops(made).total() == 1
+    assert snr_db(expected, by(kernels, made, tmp_path, x=x, h=h)) > 38
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["", "vnni", "portable"])
+def test_rows_of_zeros_and_rows_that_are_not_finite_stay_so(kernels: str, tmp_path: Path) -> None:
+    x = normal(1, 6, ROWS)
+    x[0, 0], x[0, 2, 3], x[0, 4, 5] = 0, np.nan, np.inf
+    made = native(PRODUCT, DynamicInt8(native=True), w=WEIGHT)
+    found = by(kernels, made, tmp_path, x=x)[0]
+    assert not found[0].any()
+    assert not np.isfinite(found[[2, 4]]).any()
+    assert np.isfinite(found[[0, 1, 3, 5]]).all()
+
+
+def test_what_is_broadcast_is_added_apart() -> None:
+    text = BLOCK.replace("float[b, t, 130] h", "float[b, 1, 130] h")
+    made = native(text, DynamicInt8(native=True), w=WEIGHT, bias=normal(COLUMNS))
+    assert ops(made) == {"IntegerProduct": 1, "Add": 1}
+
+
+def test_of_two_products_that_are_added_one_takes_the_other_in() -> None:
+    text = """(float[b, t, 70] x) => (float[b, t, 130] y) {
+     p = MatMul(x, w) q = MatMul(x, v) y = Add(p, q) }"""
+    made = native(text, DynamicInt8(native=True), w=WEIGHT, v=normal(ROWS, COLUMNS, seed=5))
+    assert ops(made) == {"IntegerProduct": 2}
+
+
+def test_stacks_and_tables_are_the_runtimes() -> None:
+    text = """(float[3, t, 70] x, int64[n] i) => (float[3, t, 130] y, float[n, 130] g) {
+     s = MatMul(x, w) y = MatMul(s, k) g = Gather(w, i) }"""
+    made = native(text, DynamicInt8(native=True), w=WEIGHT, k=normal(3, COLUMNS, COLUMNS))
+    assert ops(made)["MatMulInteger"] == 2
+
+
+def test_bfloat16_without_the_library_is_unfolded_at_load() -> None:
+    made = native(PRODUCT, Bfloat16(), w=WEIGHT)
+    assert ops(made) == {"Cast": 1, "MatMul": 1}
+    stored = made.graph.node(0).inputs[0]
+    assert stored is not None and stored.dtype == ir.DataType.BFLOAT16
+    x = normal(1, 9, ROWS)
+    expected = x @ WEIGHT.astype(ml_dtypes.bfloat16).astype(np.float32)
+    np.testing.assert_allclose(run(made, {"x": x})["y"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_bfloat16_has_nothing_to_do_without_products() -> None:
+    text = "(float[b, 70, n] x) => (float[b, 30, n] y) { y = Conv <kernel_shape = [1]> (x, k) }"
+    with pytest.raises(NotApplicable, match="no product with a matrix of its own"):
+        native(text, Bfloat16(), k=normal(30, 70, 1))

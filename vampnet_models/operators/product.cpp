@@ -1,0 +1,184 @@
+// Products of rows with constant matrices, as operators of ONNX Runtime. Weights are packed in
+// panels (product.h) [P, D, 64, bytes of a word]; `columns` of them are there, as many as in bias.
+//
+//   IntegerProduct   x float [..., K], weight int8, scales float, sums int32, bias float [columns],
+//                    add float [..., columns] (optional)                -> float [..., columns]
+//                    Each row of x gets 8 bits by its own range; `sums` are those of the integers
+//                    of each column, `scales` turn them into real numbers.
+//   Bfloat16Product  x float [..., K], weight bfloat16, bias float [columns], add (optional)
+//                    Sums are in float32.
+
+#include "product.h"
+
+#include <vector>
+
+#include "runtime.h"
+
+#if defined(PRODUCT_X86)
+#include "product_avx2.h"
+#include "product_avx512.h"
+#elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+#include "product_neon.h"
+#endif
+
+namespace product {
+namespace {
+
+// "avx2" and "portable" leave out what is above them: so each kernel is tested on one machine.
+bool allowed(const char* level) {
+  const char* named = std::getenv("VAMPBENCH_KERNELS");
+  if (!named || !*named) return true;
+  return std::strcmp(named, "portable") != 0 &&
+         (std::strcmp(named, "avx2") != 0 || std::strcmp(level, "avx2") == 0);
+}
+
+}  // namespace
+
+Kernels byte_kernels() {
+#if defined(PRODUCT_X86)
+  const bool has_wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  const bool has_vnni = has_wide && __builtin_cpu_supports("avx512vnni");
+  if (has_vnni && allowed("avx512")) return {avx512::run<avx512::Bytes>, avx512::quantize_bytes};
+  if (has_vnni && allowed("vnni")) return {avx2::vnni_evex::run, portable::quantize_bytes};
+#if defined(__AVXVNNI__) || __GNUC__ >= 12
+  if (__builtin_cpu_supports("avxvnni") && allowed("vnni")) {
+    return {avx2::vnni_vex::run, portable::quantize_bytes};
+  }
+#endif
+  if (__builtin_cpu_supports("avx2") && allowed("avx2")) {
+    return {avx2::run, portable::quantize_bytes};
+  }
+#elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__)
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP && allowed("neon")) {
+    return {neon::run, portable::quantize_bytes};
+  }
+#endif
+  return {portable::run_bytes, portable::quantize_bytes};
+}
+
+Kernels half_kernels() {
+#if defined(PRODUCT_X86)
+  const bool has_wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (has_wide && __builtin_cpu_supports("avx512bf16") && allowed("avx512")) {
+    return {avx512::run<avx512::Halves>, avx512::quantize_halves};
+  }
+#endif
+  return {portable::run_halves, portable::quantize_halves};
+}
+
+}  // namespace product
+
+namespace native {
+namespace {
+
+enum Kind { kInteger, kBfloat16 };
+
+constexpr int64_t kQuantizedRows = 8;      // of one piece of work
+constexpr int64_t kFewValues = 32768;      // these are quantized before other threads wake up
+constexpr int64_t kManyPanels = 16;        // pieces enough for all threads without cutting the rows
+constexpr int64_t kRows = 384, kFewRows = 96;  // of one piece; multiples of a tile's
+constexpr int64_t kAhead = 2;              // panels: what lies between two pieces of one thread
+
+struct Work {
+  product::Kernels kernels;
+  product::Job job;  // of the whole matrix
+  const float* x;
+  char* words;
+  float* row_scales;
+  int32_t* zeros;
+  int64_t n, panels, piece_rows, chunks;
+};
+
+void quantize_piece(void* shared, size_t number) {
+  const Work& w = *static_cast<const Work*>(shared);
+  const int64_t first = static_cast<int64_t>(number) * kQuantizedRows;
+  for (int64_t i = first; i < std::min(first + kQuantizedRows, w.job.n_rows); ++i) {
+    w.kernels.quantize(w.x + i * w.n, w.n, w.job.depth, w.words + i * w.job.row_bytes,
+                       w.row_scales + i, w.zeros + i);
+  }
+}
+
+void multiply_piece(void* shared, size_t number) {
+  const Work& w = *static_cast<const Work*>(shared);
+  const int64_t panel = static_cast<int64_t>(number) / w.chunks;
+  const int64_t row = static_cast<int64_t>(number) % w.chunks * w.piece_rows;
+  const int64_t column = panel * product::kPanel;
+  const int64_t panel_bytes = w.job.depth * product::kPanel * product::kWord;
+  product::Job j = w.job;
+  j.rows += row * j.row_bytes;
+  j.panel += panel * panel_bytes;
+  j.next = row == 0 && panel + kAhead < w.panels ? j.panel + kAhead * panel_bytes : nullptr;
+  j.n_rows = std::min(w.piece_rows, j.n_rows - row);
+  j.columns = std::min(product::kPanel, j.columns - column);
+  j.row_scales = w.row_scales + row;
+  j.zeros = w.zeros + row;
+  if (j.scales) j.scales += column;
+  if (j.sums) j.sums += column;
+  j.bias += column;
+  j.out += row * j.stride + column;
+  if (j.add) j.add += row * j.stride + column;
+  w.kernels.run(j);
+}
+
+void compute(Table api, int kind, void* context) {
+  static const product::Kernels bytes = product::byte_kernels(), halves = product::half_kernels();
+  static thread_local std::vector<char> words;
+  static thread_local std::vector<float> scales;
+  static thread_local std::vector<int32_t> zeros;
+  const Tensor x = input(api, context, 0), weight = input(api, context, 1);
+  const size_t at = kind == kInteger ? 4 : 2;
+  const Tensor bias = input(api, context, at), add = input(api, context, at + 1);
+  Work w{};
+  w.kernels = kind == kInteger ? bytes : halves;
+  w.x = static_cast<const float*>(x.data);
+  w.n = x.dims[x.rank - 1];
+  w.panels = weight.dims[0];
+  w.job.n_rows = 1;
+  for (size_t i = 0; i + 1 < x.rank; ++i) w.job.n_rows *= x.dims[i];
+  w.job.panel = static_cast<const char*>(weight.data);
+  w.job.depth = weight.dims[1];
+  w.job.row_bytes = w.job.depth * product::kWord;
+  w.job.columns = w.job.stride = bias.dims[0];
+  w.job.bias = static_cast<const float*>(bias.data);
+  w.job.add = static_cast<const float*>(add.data);
+  if (kind == kInteger) {
+    w.job.scales = static_cast<const float*>(input(api, context, 2).data);
+    w.job.sums = static_cast<const int32_t*>(input(api, context, 3).data);
+  }
+  int64_t dims[kMostAxes];
+  std::copy(x.dims, x.dims + kMostAxes, dims);
+  dims[x.rank - 1] = w.job.columns;
+  w.job.out = static_cast<float*>(output(api, context, dims, x.rank));
+  words.resize(std::max(words.size(), static_cast<size_t>(w.job.n_rows * w.job.row_bytes)));
+  scales.resize(std::max(scales.size(), static_cast<size_t>(w.job.n_rows)));
+  zeros.resize(scales.size());
+  w.job.rows = w.words = words.data();
+  w.row_scales = scales.data();
+  w.zeros = zeros.data();
+  const int64_t pieces = (w.job.n_rows + kQuantizedRows - 1) / kQuantizedRows;
+  if (w.job.n_rows * w.n <= kFewValues) {
+    for (int64_t i = 0; i < pieces; ++i) quantize_piece(&w, static_cast<size_t>(i));
+  } else {
+    parallel_for(api, context, &quantize_piece, static_cast<size_t>(pieces), &w);
+  }
+  w.piece_rows = w.panels >= kManyPanels ? kRows : kFewRows;
+  w.chunks = (w.job.n_rows + w.piece_rows - 1) / w.piece_rows;
+  parallel_for(api, context, &multiply_piece, static_cast<size_t>(w.panels * w.chunks), &w,
+               Share::kFree);
+}
+
+}  // namespace
+
+std::vector<Op> product_ops() {
+  return {
+      make("IntegerProduct", {kFloat, kInt8, kFloat, kInt32, kFloat, kFloat}, kFloat, compute,
+           kInteger, 1),
+      make("Bfloat16Product", {kFloat, kBfloat16Type, kFloat, kFloat}, kFloat, compute, kBfloat16,
+           1),
+  };
+}
+
+}  // namespace native

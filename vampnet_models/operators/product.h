@@ -1,0 +1,154 @@
+// Rows times packed weights, in 8 bits or in bfloat16, with float32 results.
+//
+// Weights lie in panels of 64 columns, [columns / 64][depth][64][bytes of a word], zeros behind the
+// last: a word of 4 bytes holds 4 rows of the matrix in int8, or 2 in bfloat16. So they are stored
+// in the model, and so every kernel reads them: nothing is packed or copied when a session opens.
+// Integer sums are exact, and the same on every processor.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define PRODUCT_X86 1
+#endif
+
+namespace product {
+
+constexpr int64_t kPanel = 64;     // columns of a panel
+constexpr int64_t kWord = 4;       // bytes of a word
+constexpr int64_t kTileRows = 6;   // rows of a register tile; work is cut in multiples of them
+
+// One panel's product. What is of columns starts with the panel's first.
+struct Job {
+  const char* rows;    // words of the first row, `row_bytes` from one to the next
+  int64_t row_bytes;
+  const char* panel;
+  int64_t depth;       // words of a row
+  int64_t n_rows, columns;
+  const int32_t* zeros;       // per row; integers alone
+  const float* row_scales;    // the same
+  const int32_t* sums;        // of each column's weights; integers alone
+  const float* scales;        // the same
+  const float* bias;
+  const float* add;    // what is added to the result, laid out like it; may be null
+  float* out;
+  int64_t stride;      // columns of the whole result
+  const char* next;    // a panel to bring near meanwhile; may be null
+};
+
+using Kernel = void (*)(const Job&);
+
+// A row's words, and for integers its scale and zero point.
+using Quantize = void (*)(const float* x, int64_t n, int64_t depth, char* words, float* scale,
+                          int32_t* zero);
+
+struct Kernels {
+  Kernel run;
+  Quantize quantize;
+};
+
+// Real numbers are scale * (stored - zero): 0 and the extremes of the row are among them.
+inline void scale_of(float low, float high, float* scale, int32_t* zero) {
+  const float step = (high - low) / 255.0f;
+  *scale = step > 0.0f ? step : 1.0f;
+  // A row that is not finite has no zero point; its scale says so in the results.
+  *zero = std::isfinite(step) ? static_cast<int32_t>(std::nearbyint(-low / *scale)) : 0;
+  if (!(step >= 0.0f)) *scale = step;
+}
+
+namespace portable {
+
+inline void quantize_bytes(const float* x, int64_t n, int64_t depth, char* words, float* scale,
+                           int32_t* zero) {
+  float low = 0.0f, high = 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    if (x[i] != x[i]) high = x[i];
+  }
+  scale_of(low, high, scale, zero);
+  const float rate = 1.0f / *scale;
+  auto* bytes = reinterpret_cast<uint8_t*>(words);
+  for (int64_t i = 0; i < n; ++i) {
+    const float value = std::nearbyint(x[i] * rate) + static_cast<float>(*zero);
+    bytes[i] = static_cast<uint8_t>(value > 0.0f ? (value < 255.0f ? value : 255.0f) : 0.0f);
+  }
+  std::memset(bytes + n, 0, depth * kWord - n);
+}
+
+inline void finish(const Job& j, int64_t row, int64_t column, float value) {
+  const int64_t at = row * j.stride + column;
+  j.out[at] = value + j.bias[column] + (j.add ? j.add[at] : 0.0f);
+}
+
+inline void run_bytes(const Job& j) {
+  for (int64_t row = 0; row < j.n_rows; ++row) {
+    int32_t sums[kPanel] = {};
+    const auto* x = reinterpret_cast<const uint8_t*>(j.rows + row * j.row_bytes);
+    const auto* w = reinterpret_cast<const int8_t*>(j.panel);
+    for (int64_t k = 0; k < j.depth; ++k, x += kWord) {
+      for (int64_t c = 0; c < kPanel; ++c, w += kWord) {
+        sums[c] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
+      }
+    }
+    for (int64_t c = 0; c < j.columns; ++c) {
+      const float whole = static_cast<float>(sums[c] - j.zeros[row] * j.sums[c]);
+      finish(j, row, c, whole * (j.scales[c] * j.row_scales[row]));
+    }
+  }
+}
+
+// To the nearest, ties to even; NaN stays one.
+inline uint16_t half_of(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if (x != x) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+inline float float_of(uint16_t half) {
+  const uint32_t bits = static_cast<uint32_t>(half) << 16;
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+inline void quantize_halves(const float* x, int64_t n, int64_t depth, char* words, float*,
+                            int32_t*) {
+  auto* halves = reinterpret_cast<uint16_t*>(words);
+  for (int64_t i = 0; i < n; ++i) halves[i] = half_of(x[i]);
+  std::memset(halves + n, 0, depth * kWord - 2 * n);
+}
+
+#if defined(PRODUCT_X86) && !defined(__clang__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+inline void run_halves(const Job& j) {
+  for (int64_t row = 0; row < j.n_rows; ++row) {
+    float sums[kPanel] = {};
+    const auto* x = reinterpret_cast<const uint16_t*>(j.rows + row * j.row_bytes);
+    const auto* w = reinterpret_cast<const uint16_t*>(j.panel);
+    for (int64_t k = 0; k < j.depth; ++k, x += 2, w += 2 * kPanel) {
+      const float even = float_of(x[0]), odd = float_of(x[1]);
+      for (int64_t c = 0; c < kPanel; ++c) {
+        sums[c] += even * float_of(w[2 * c]) + odd * float_of(w[2 * c + 1]);
+      }
+    }
+    for (int64_t c = 0; c < j.columns; ++c) finish(j, row, c, sums[c]);
+  }
+}
+
+}  // namespace portable
+
+// The kernels of this processor, or slower ones that VAMPBENCH_KERNELS names ("portable", "avx2").
+Kernels byte_kernels();
+Kernels half_kernels();
+
+}  // namespace product

@@ -1,0 +1,135 @@
+// The tiles of product.h for AVX-512 with VNNI (8 bits) or BF16: 6 rows by 64 columns in registers.
+
+#pragma once
+
+#include <immintrin.h>
+
+#include "product.h"
+
+namespace product {
+namespace avx512 {
+
+// Both kinds of dot products are named, so that one tile serves both: which of the two instructions
+// a tile holds depends on its kind alone.
+#define PRODUCT_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512bf16")))
+#define PRODUCT_INLINE PRODUCT_AVX512 __attribute__((always_inline)) inline
+
+constexpr int64_t kLane = 16;
+constexpr int kColumns = kPanel / kLane;
+constexpr int64_t kLine = 64;  // bytes of a cache line
+constexpr int64_t kStep = kPanel * kWord;
+
+PRODUCT_INLINE __mmask16 mask_of(int64_t left) {
+  return left >= kLane ? 0xffff : left <= 0 ? 0 : static_cast<__mmask16>((1u << left) - 1);
+}
+
+struct Bytes {
+  using Sum = __m512i;
+  PRODUCT_INLINE static Sum zero() { return _mm512_setzero_si512(); }
+  PRODUCT_INLINE static Sum add(Sum sum, __m512i rows, __m512i weights) {
+    return _mm512_dpbusd_epi32(sum, rows, weights);
+  }
+  PRODUCT_INLINE static __m512 real(const Job& j, Sum sum, int64_t row, int64_t column,
+                                    __mmask16 mask) {
+    const __m512i sums = _mm512_maskz_loadu_epi32(mask, j.sums + column);
+    const __m512 scales = _mm512_maskz_loadu_ps(mask, j.scales + column);
+    const __m512i zero = _mm512_mullo_epi32(_mm512_set1_epi32(j.zeros[row]), sums);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, zero)),
+                         _mm512_mul_ps(scales, _mm512_set1_ps(j.row_scales[row])));
+  }
+};
+
+struct Halves {
+  using Sum = __m512;
+  PRODUCT_INLINE static Sum zero() { return _mm512_setzero_ps(); }
+  PRODUCT_INLINE static Sum add(Sum sum, __m512i rows, __m512i weights) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)rows, (__m512bh)weights);
+  }
+  PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __mmask16) {
+    return sum;
+  }
+};
+
+// Rows from `first`; `lines` cache lines from `near` are brought near on the way.
+template <typename Kind, int kRows>
+PRODUCT_AVX512 void tile(const Job& j, int64_t first, const char* near, int64_t lines) {
+  typename Kind::Sum sums[kRows][kColumns];
+  for (int r = 0; r < kRows; ++r) {
+    for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::zero();
+  }
+  const char *rows = j.rows + first * j.row_bytes, *panel = j.panel;
+  for (int64_t k = 0; k < j.depth; ++k, rows += kWord, panel += kStep) {
+    if (k < lines) _mm_prefetch(near + k * kLine, _MM_HINT_T1);
+    __m512i weights[kColumns];
+    for (int c = 0; c < kColumns; ++c) weights[c] = _mm512_loadu_si512(panel + c * kLine);
+    for (int r = 0; r < kRows; ++r) {
+      int32_t word;
+      std::memcpy(&word, rows + r * j.row_bytes, sizeof word);
+      const __m512i spread = _mm512_set1_epi32(word);
+      for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::add(sums[r][c], spread, weights[c]);
+    }
+  }
+  for (int c = 0; c < kColumns; ++c) {
+    const __mmask16 mask = mask_of(j.columns - c * kLane);
+    const __m512 bias = _mm512_maskz_loadu_ps(mask, j.bias + c * kLane);
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t at = (first + r) * j.stride + c * kLane;
+      __m512 y = _mm512_add_ps(Kind::real(j, sums[r][c], first + r, c * kLane, mask), bias);
+      if (j.add) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, j.add + at));
+      _mm512_mask_storeu_ps(j.out + at, mask, y);
+    }
+  }
+}
+
+template <typename Kind>
+PRODUCT_AVX512 void run(const Job& j) {
+  static constexpr void (*kTiles[])(const Job&, int64_t, const char*, int64_t) = {
+      tile<Kind, 1>, tile<Kind, 2>, tile<Kind, 3>, tile<Kind, 4>, tile<Kind, 5>, tile<Kind, 6>};
+  const int64_t tiles = (j.n_rows + kTileRows - 1) / kTileRows;
+  const int64_t lines = j.next ? j.depth * kStep / kLine : 0;
+  const int64_t share = std::min(j.depth, (lines + tiles - 1) / tiles);
+  int64_t fetched = 0;
+  for (int64_t first = 0; first < j.n_rows; first += kTileRows, fetched += share) {
+    const int64_t rows = std::min(kTileRows, j.n_rows - first);
+    const int64_t left = std::max<int64_t>(0, std::min(share, lines - fetched));
+    kTiles[rows - 1](j, first, j.next + fetched * kLine, left);
+  }
+}
+
+PRODUCT_AVX512 inline void quantize_bytes(const float* x, int64_t n, int64_t depth, char* words,
+                                          float* scale, int32_t* zero) {
+  __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+  __mmask16 odd = 0;
+  for (int64_t i = 0; i < n; i += kLane) {
+    const __m512 v = _mm512_maskz_loadu_ps(mask_of(n - i), x + i);
+    odd |= _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    low = _mm512_min_ps(low, v);
+    high = _mm512_max_ps(high, v);
+  }
+  const float top = odd ? NAN : _mm512_reduce_max_ps(high);
+  scale_of(_mm512_reduce_min_ps(low), top, scale, zero);
+  const __m512 rate = _mm512_set1_ps(1.0f / *scale);
+  const __m512i start = _mm512_set1_epi32(*zero);
+  for (int64_t i = 0; i < depth * kWord; i += kLane) {
+    const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask_of(n - i), x + i), rate);
+    __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(v), start);
+    whole = _mm512_max_epi32(whole, _mm512_setzero_si512());
+    const __mmask16 mask = mask_of(depth * kWord - i);
+    // Behind the row the weights are 0, so that the zero point there adds nothing.
+    _mm_mask_storeu_epi8(words + i, mask, _mm512_cvtusepi32_epi8(whole));
+  }
+}
+
+PRODUCT_AVX512 inline void quantize_halves(const float* x, int64_t n, int64_t depth, char* words,
+                                           float*, int32_t*) {
+  for (int64_t i = 0; i < 2 * depth; i += kLane) {
+    const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask_of(n - i), x + i));
+    _mm256_mask_storeu_epi16(words + 2 * i, mask_of(2 * depth - i), (__m256i)half);
+  }
+}
+
+#undef PRODUCT_INLINE
+
+}  // namespace avx512
+}  // namespace product
