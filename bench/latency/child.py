@@ -2,8 +2,8 @@
 
     PYTHON bench/latency/child.py RUNTIME MODEL FEEDS.npz THREADS
 
-RUNTIME is onnxruntime, onnxruntime-native (with the operator library), openvino or torch, each
-imported from the interpreter that runs this file.
+RUNTIME is onnxruntime, onnxruntime-native (with the operator library), openvino, openvino-bf16 or
+torch, each imported from the interpreter that runs this file.
 It answers in lines of JSON: {"ready": VERSION} or {"error": MESSAGE} first; then `run` gives
 {"seconds": S} and `answer FILE.npz` writes the outputs there and gives {"answered": true}.
 """
@@ -52,8 +52,10 @@ def _native_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, 
     return _onnxruntime_run(model, feeds, threads, build_library())
 
 
-def _openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
-    """OpenVINO's CPU device, float32 where nothing is quantized, shaped for these feeds.
+def _openvino_run(
+    model: Path, feeds: dict[str, Any], threads: int, precision: str = "f32"
+) -> tuple[str, _Run]:
+    """OpenVINO's CPU device, `precision` where nothing is quantized, shaped for these feeds.
 
     On CPUs with bfloat16 that would otherwise silently be its precision.
     """
@@ -63,7 +65,7 @@ def _openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str
     graph = core.read_model(model)
     graph.reshape({name: list(array.shape) for name, array in feeds.items()})
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
@@ -75,6 +77,13 @@ def _openvino_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str
         return {port.get_any_name(): values for port, values in result.items()}
 
     return ov.__version__, run
+
+
+def _openvino_bf16_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
+    """The same in bfloat16. Raises RuntimeError where the processor computes it in float32."""
+    if not {"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text().split()):
+        raise RuntimeError("this processor has no bfloat16")
+    return _openvino_run(model, feeds, threads, "bf16")
 
 
 def _torch_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
@@ -115,6 +124,7 @@ _RUNTIMES = {
     "onnxruntime": _onnxruntime_run,
     "onnxruntime-native": _native_run,
     "openvino": _openvino_run,
+    "openvino-bf16": _openvino_bf16_run,
     "torch": _torch_run,
 }
 

@@ -46,11 +46,11 @@ _SHORT_S = 1.0
 
 _WINDOWS = {
     "coarse": (100, 575),
-    "c2f": (100, 575),
+    "c2f": (100, 173, 575),
     "codec_encoder": (288,),
     "codec_decoder": (288,),
 }
-"""Frames per model file; 288 frames are 5 s of audio."""
+"""Frames per model file; c2f is used with 173, and 288 are 5 s of audio."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ RUNNERS = (
     Runner(BASELINE, "onnxruntime", made=False),
     Runner("torch-eager", "torch", made=False, environment="torch", every=5),
     Runner("openvino-fp32", "openvino", made=False, environment="bench", every=5),
+    Runner("openvino-bf16", "openvino-bf16", made=False, environment="bench"),
     Runner("openvino-nncf-int8", "openvino", environment="bench"),
     Runner("quantize-dynamic", "onnxruntime"),
     Runner("quantize-static", "onnxruntime"),
@@ -54,6 +55,7 @@ RUNNERS = (
     Runner("fused-native", "onnxruntime-native"),
     Runner("int8-static-native", "onnxruntime-native"),
     Runner("int8-dynamic-native", "onnxruntime-native"),
+    Runner("bf16-native", "onnxruntime-native"),
 )
 
 
