@@ -67,7 +67,7 @@ def _decision(results: Results, target: Target, criterion: Criterion) -> Decisio
         m.name: options_of(m, offered_to(target, m, models), target, criterion) for m in models
     }
     lacking = any(len(each) == 1 for each in options.values())
-    if not models or (_alone(target) and lacking):
+    if not models or (_alone(target) and lacking) or _lacks_its_own(target, models):
         return None
     measured = all(each[0].time is not None for each in options.values())
     open_to = {name: _open(each, measured) for name, each in options.items()}
@@ -88,7 +88,15 @@ def _decision(results: Results, target: Target, criterion: Criterion) -> Decisio
 
 def _alone(target: Target) -> bool:
     """Whether it takes its own recipes and no others."""
-    return bool(target.own_recipes) and target.instead is None
+    own = target.own_recipes
+    return bool(own) and target.instead is None and target.recipes == own
+
+
+def _lacks_its_own(target: Target, models: Sequence[Model]) -> bool:
+    """Whether nothing was made that tells it from the target that takes all the others."""
+    if not target.own_recipes or target.instead is not None or _alone(target):
+        return False
+    return not any(v.usable and v.recipe in target.own_recipes for m in models for v in m.variants)
 
 
 def _open(options: Sequence[Option], measured: bool) -> list[Option]:

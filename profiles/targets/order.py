@@ -11,12 +11,13 @@ from profiles.targets.android import ANDROID
 from profiles.targets.android_npu import ANDROID_NPU
 from profiles.targets.contract import Profiler, Target
 from profiles.targets.cpu import CPU
+from profiles.targets.cpu_native import CPU_NATIVE
 from profiles.targets.cuda import CUDA
 from profiles.targets.ios import IOS
 from vampnet_models.errors import InputError
 from vampnet_models.text import a_type
 
-TARGETS = (CPU, CUDA, ANDROID, ANDROID_NPU, IOS)
+TARGETS = (CPU, CPU_NATIVE, CUDA, ANDROID, ANDROID_NPU, IOS)
 """In the order of every list that people see."""
 
 

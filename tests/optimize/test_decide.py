@@ -246,6 +246,17 @@ def test_the_npu_gets_its_own_recipes_alone(coarse: Model, decoder: Model) -> No
     assert "nothing of it" not in " ".join(codec["android"].reasons)
 
 
+def test_a_machine_with_the_library_gets_native_variants_once_there_is_one(
+    coarse: Model, decoder: Model
+) -> None:
+    assert "cpu-native" not in decide(Results(models=(coarse, decoder)))
+    native = variant("coarse", "int8-dynamic-native", 9, 0.001, (0.2, 0.25))
+    both = Results(models=(replace(coarse, variants=(*coarse.variants, native)), decoder))
+    assert smallest(both, "cpu-native").parts["coarse"] == "int8-dynamic-native"
+    for target in ("cpu", "android", "cuda"):
+        assert smallest(both, target).parts["coarse"] != "int8-dynamic-native"
+
+
 def test_ios_gets_what_coreml_takes_once_every_model_has_it(coarse: Model, decoder: Model) -> None:
     own = variant("coarse", "coreml-fp16", 55, 0.001)
     with_own = replace(coarse, variants=(*coarse.variants, own))

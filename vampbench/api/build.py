@@ -39,10 +39,9 @@ from vampnet_models.onnxfile.artifact import (
 )
 from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.outputs import check_apart, model_output
+from vampnet_models.onnxfile.portable import NATIVE_SUFFIX, native_beside
 from vampnet_models.progress import Reporter
 from vampnet_models.scratch import scratch_folder
-
-_NATIVE_SUFFIX = ".native.onnx"
 
 
 @dataclass(frozen=True)
@@ -182,10 +181,10 @@ def _fed(means: Means, recipe: Recipe, artifacts: Sequence[Artifact], reporter: 
 def _check(out: Path, model: Path, means: Means) -> None:
     """Raise InputError for places that cannot be written to, before any work is done for them."""
     check_apart(out, model, *means.source.folders)
-    if means.native and out.name.endswith(_NATIVE_SUFFIX):
+    if means.native and out.name.endswith(NATIVE_SUFFIX):
         raise InputError(
-            f"{out}: -o names the portable model, and NAME{_NATIVE_SUFFIX} is written beside it; "
-            f"give {out.name.removesuffix(_NATIVE_SUFFIX)}.onnx or another name"
+            f"{out}: -o names the portable model, and NAME{NATIVE_SUFFIX} is written beside it; "
+            f"give {out.name.removesuffix(NATIVE_SUFFIX)}.onnx or another name"
         )
     if means.ranges is not None and not means.ranges.exists():
         check_output(means.ranges)
@@ -215,7 +214,7 @@ def _variants(
         made = build_variant(
             artifact,
             native,
-            target.with_name(f"{target.stem}{_NATIVE_SUFFIX}"),
+            native_beside(target),
             calibration=calibration,
             terms=terms,
             portable=target,

@@ -18,7 +18,7 @@ from calibration.feeds.model_feeds import feeds_key, feeds_of
 from calibration.ranges.collect import kept_calibration
 from optimize.build import build_variant
 from optimize.decide import decide
-from optimize.recipes import ALL_RECIPES, Recipe
+from optimize.recipes import EVERY_RECIPE, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
 from optimize.truth.song.prompts import Prompts
 from optimize.truth.status import status_of, unbounded
@@ -45,6 +45,7 @@ from vampnet_models.onnxfile.artifact import (
     load_model,
     open_artifact,
 )
+from vampnet_models.onnxfile.portable import native_beside
 from vampnet_models.progress import Reporter
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import recall_record, write_record
@@ -157,7 +158,7 @@ def _model(
     coverage = BothCoverages(calibration.coverage(), evaluation.coverage())
     made = (
         build(artifact, recipe, calibration, space, reporter)
-        for recipe in ALL_RECIPES
+        for recipe in EVERY_RECIPE
         if recipe.name in job.recipes
     )
     variants = (*made, *tuned)
@@ -236,7 +237,10 @@ def build(
     artifact: Artifact, recipe: Recipe, calibration: FeedSet, space: Workspace, reporter: Reporter
 ) -> Variant:
     """Make a variant, or find it made; its entry of results.json, with status and reason."""
-    path = space.variant(recipe.name, artifact.name)
+    portable = space.variant(recipe.portable, artifact.name) if recipe.is_native else None
+    path = (
+        space.variant(recipe.name, artifact.name) if portable is None else native_beside(portable)
+    )
     reporter.reach()
     try:
         with contained(NotApplicable), reporter.task(f"{artifact.name}: {recipe.name}") as update:
@@ -246,6 +250,7 @@ def build(
                 path,
                 calibration=calibration,
                 terms=kept_calibration(space.work("calibration"), artifact.name, recipe.name),
+                portable=portable,
                 progress=update,
             )
     except NotApplicable as error:

@@ -10,6 +10,14 @@ from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import load_model, model_files, open_artifact, sha256_of
 from vampnet_models.onnxfile.native import PORTABLE_HASH_KEY, PORTABLE_KEY, built_library, how
 
+NATIVE_SUFFIX = ".native.onnx"
+"""Of a native model's file, in place of `.onnx`."""
+
+
+def native_beside(portable: Path) -> Path:
+    """Where the native model of a portable one lies."""
+    return portable.with_name(f"{portable.stem}{NATIVE_SUFFIX}")
+
 
 def name_portable(model: ir.Model, portable: Path) -> None:
     """Note in a native model's metadata which model, of which content, stands in for it."""

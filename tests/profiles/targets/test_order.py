@@ -27,7 +27,7 @@ def test_a_phone_stands_for_the_group_mobile():
 
 def test_a_target_is_found_by_its_name():
     assert order.find_target("android").provider == "CPUExecutionProvider"
-    with pytest.raises(InputError, match="use cpu, cuda, android, android-npu, ios"):
+    with pytest.raises(InputError, match="use cpu, cpu-native, cuda, android, android-npu, ios"):
         order.find_target("mobile")
 
 

@@ -68,7 +68,7 @@ def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tm
 
 def test_a_run_marks_a_variant_that_breaks_its_promise(vampbench, generic, tmp_path, monkeypatch):
     idle = replace(INT8_DYNAMIC, precision=Doing(lambda _model: None))
-    monkeypatch.setattr("vampbench.work.job.ALL_RECIPES", (idle,))
+    monkeypatch.setattr("vampbench.work.job.EVERY_RECIPE", (idle,))
     out = tmp_path / "out"
     options = ("--recipes", "int8-dynamic", "--target", "mobile")
     done = vampbench("run", generic, "-o", out, *options)

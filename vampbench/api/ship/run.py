@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optimize.recipes import ALL_RECIPES, RECIPES
+from optimize.recipes import EVERY_RECIPE, RECIPES, find_recipe
 from profiles.host import describe_host, saturation
 from profiles.targets.order import check_cores, parse_targets, profilers
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
@@ -21,6 +21,7 @@ from vampbench.work.cluster import on_cluster
 from vampbench.work.job import run_job
 from vampbench.work.results import missed_of
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.native import build_library
 from vampnet_models.records.results import GradeName, Results
 from vampnet_models.text import a_type
 
@@ -118,6 +119,10 @@ def run(
     if scheduler is None:
         check_cores(chosen)
     names = _recipes(recipes)
+    if any(find_recipe(name).is_native for name in names):
+        if scheduler is not None:
+            raise InputError("native recipes: not with a scheduler; leave one of them out")
+        build_library()
     ahead = on_cluster(scheduler) if scheduler is not None else None
     paths, source = given_models(models, out, source, heard)
     job = Job(
@@ -150,9 +155,12 @@ def _recipes(wanted: str | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise InputError(f"recipes: is {a_type(wanted)}; give names, or words with commas")
     asked = {word.strip() for word in words if word.strip()}
-    names = tuple(recipe.name for recipe in ALL_RECIPES)
+    names = tuple(recipe.name for recipe in EVERY_RECIPE)
     unknown = sorted(asked - set(names))
     if unknown or not asked:
         what = f"{', '.join(unknown)}: no such recipe" if unknown else "no recipe given"
         raise InputError(f"{what}; choose from {', '.join(names)}")
+    for name in sorted(asked):
+        if (beside := find_recipe(name).portable) not in asked:
+            raise InputError(f"{name}: its portable model lies beside it; add {beside}")
     return tuple(name for name in names if name in asked)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from calibration.feeds.source import Source, source_at
-from optimize.recipes import ALL_RECIPES
+from optimize.recipes import EVERY_RECIPE
 from profiles.sets import counted
 from profiles.targets.order import profiled_words
 from vampbench.api.ship import run as running
@@ -33,7 +33,7 @@ from vampnet_models.text import megabytes, percent
 _DEMO_ROUNDS = 12
 """Fewer than `run`: a first look is not to wait for narrow intervals."""
 
-_OTHER_NAMES = tuple(r.name for r in ALL_RECIPES if r.name not in running.MAIN_RECIPES)
+_OTHER_NAMES = tuple(r.name for r in EVERY_RECIPE if r.name not in running.MAIN_RECIPES)
 
 
 @click.command()
