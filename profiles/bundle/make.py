@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from profiles.bundle.bundled import selfcheck
+from profiles.bundle.library import write_libraries
 from profiles.bundle.ort_format import CONFIG, Shipped, config_text
 from profiles.count.music import audio_s
 from profiles.count.packaging import store_fit, zipped_size
@@ -37,6 +38,7 @@ from vampnet_models.records.manifest import (
     BundledFile,
     BundledModel,
     Manifest,
+    PortableModel,
     PromisedOutput,
     TelemetrySwitch,
 )
@@ -73,7 +75,8 @@ class Part:
     source and of this model on them, `output` the first of these; `counted` (bool, broadcastable
     to it) marks where its tokens count. `accuracy` and `profile` are what the run measured; None
     where it did not. `shipped` says how it ships where ORT format was asked for; without `sounds`,
-    the inputs are no sound or codes of one.
+    the inputs are no sound or codes of one. `portable` is the part to open in place of one that
+    needs the operator library.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Part:
     profile: Measurement | None
     shipped: Shipped | None = None
     sounds: bool = True
+    portable: Part | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -130,9 +134,11 @@ def check_free(out: Path) -> None:
 def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> Manifest:
     models = folder / "models"
     models.mkdir()
-    for part in parts:
+    both = [each for part in parts for each in (part, part.portable) if each is not None]
+    for part in both:
         for file in part.files:
             shutil.copyfile(file, models / file.name)
+    libraries = write_libraries(folder) if len(both) > len(parts) else ()
     golden: dict[str, _Array] = {}
     for part in parts:
         golden |= {f"{part.name}/in/{key}": values for key, values in part.feeds.items()}
@@ -141,6 +147,8 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
             golden[f"{at}/reference"] = reference
             golden[f"{at}/variant"] = part.variants[output]
             golden[f"{at}/counted"] = _counted(part, output)
+            if part.portable is not None:
+                golden[f"{at}/portable"] = part.portable.variants[output]
     np.savez_compressed(folder / selfcheck.GOLDEN, allow_pickle=False, **golden)
     for script in _SCRIPTS:
         text = files("profiles.bundle.bundled").joinpath(script).read_text(encoding="utf-8")
@@ -167,7 +175,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
             for name in ("vampnet-workbench", "onnxruntime", "numpy")
         },
         models=tuple(_entry(part) for part in parts),
-        packaging=_packaging_of([file for part in parts for file in part.files], target),
+        packaging=_packaging_of([file for part in both for file in part.files], target),
         files=tuple(
             BundledFile(
                 path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of((path,))
@@ -175,6 +183,7 @@ def _fill(parts: Sequence[Part], folder: Path, target: Target, weights: str) -> 
             for path in inside
         ),
         family=next((spec.family for spec in specs if spec.family is not None), None),
+        libraries=libraries,
     )
     write_record(manifest, MANIFEST, folder / selfcheck.MANIFEST)
     return manifest
@@ -215,6 +224,17 @@ def _entry(part: Part) -> BundledModel:
         ort_reason=None if shipped is None else shipped.reason,
         others=tuple(others),
         exact_products=as_onnx and is_exact(part.artifact.path),
+        portable=None if part.portable is None else _portable(part.portable),
+    )
+
+
+def _portable(part: Part) -> PortableModel:
+    return PortableModel(
+        file=f"models/{part.files[0].name}",
+        bytes=sum(file.stat().st_size for file in part.files),
+        recipe=part.recipe,
+        outputs=tuple(_promised(part, output) for output in (part.output, *_others(part))),
+        exact_products=is_exact(part.artifact.path),
     )
 
 

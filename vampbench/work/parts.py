@@ -11,6 +11,7 @@ import numpy as np
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.model_feeds import EVALUATION, side_feeds
 from calibration.feeds.source import Source
+from optimize.recipes import find_recipe
 from profiles.bundle.make import Part, promise, reached
 from profiles.bundle.ort_format import in_ort_format
 from profiles.targets.contract import Target
@@ -101,6 +102,11 @@ def _source(root: Path, model: Model) -> Artifact:
 
 def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target) -> Part:
     variant = _shipped(model, recipe)
+    record = variant.record
+    portable = None
+    if record is not None and record.custom_operators:
+        beside = find_recipe(recipe).portable
+        portable = _part(model, golden, beside, root, target)
     artifact = of_family(open_artifact(root / (variant.path or "")), model.family)
     made = model.source_sha256 if variant.record is None else variant.record.sha256
     if artifact.sha256 != made:
@@ -115,7 +121,7 @@ def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target)
         raise InputError(
             f"{artifact.path}: gives no tokens that a bundle could promise; import the original"
         )
-    answers = open_session(artifact.path).run(golden.feeds)
+    answers = open_session(artifact.path, portable_instead=False).run(golden.feeds)
     for name, expected in references.items():
         if name not in answers or answers[name].shape != expected.shape:
             raise InputError(f"{artifact.path}: answers {name} in another shape than its source")
@@ -135,6 +141,7 @@ def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target)
         accuracy=variant.accuracy,
         profile=_measured(variant.profiles, target),
         sounds=sounds,
+        portable=portable,
     )
 
 

@@ -23,8 +23,13 @@ PORTABLE_KEY = "vampnet.portable"
 PORTABLE_HASH_KEY = "vampnet.portable.sha256"
 """Metadata beside it: the hash of that model, so that no other is taken for it."""
 
-_SOURCES = tuple(sorted(Path(__file__).parents[1].joinpath("operators").glob("*.[ch]*")))
-_FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+SOURCES = tuple(sorted(Path(__file__).parents[1].joinpath("operators").glob("*.[ch]*")))
+"""Of the library; the .cpp files are compiled together."""
+
+FLAGS = (
+    *("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared"),
+    "-fvisibility=hidden",
+)
 _CACHE_VARIABLE = "VAMPBENCH_CACHE"
 HOW = "`vampbench native` builds it"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -51,7 +56,7 @@ def library_path() -> Path | None:
         folder = folder.resolve()
     except (OSError, RuntimeError):
         return None
-    content = b"".join(each.read_bytes() for each in _SOURCES) + " ".join(_FLAGS).encode()
+    content = b"".join(each.read_bytes() for each in SOURCES) + " ".join(FLAGS).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     return folder / f"vampnet_native-{platform.machine()}-{digest}.so"
 
@@ -112,8 +117,8 @@ def build_library() -> Path:
             raise InputError(f"the operator library is not built: {exposed}")
         with tempfile.TemporaryDirectory(dir=path.parent) as staging:
             made = Path(staging) / path.name
-            units = [str(each) for each in _SOURCES if each.suffix == ".cpp"]
-            command = [cxx, *_FLAGS, "-fvisibility=hidden", "-o", str(made), *units]
+            units = [str(each) for each in SOURCES if each.suffix == ".cpp"]
+            command = [cxx, *FLAGS, "-o", str(made), *units]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

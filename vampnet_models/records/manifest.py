@@ -50,6 +50,40 @@ class PromisedOutput:
 
 
 @dataclass(frozen=True)
+class PortableModel:
+    """The model to open in place of a native one, where the operator library does not load.
+
+    file, bytes: what is loaded first; the size of all its files.
+    outputs: what it must answer, the first one's first.
+    exact_products: as a `BundledModel`'s.
+    """
+
+    file: str
+    bytes: int
+    recipe: str
+    outputs: tuple[PromisedOutput, ...]
+    exact_products: bool = False
+
+
+@dataclass(frozen=True)
+class OperatorLibrary:
+    """The operator library for one kind of machine, built from the sources beside it.
+
+    platform: system and processor, as `linux-x86_64`.
+    file: the library.
+    build: the command that made it, run in the folder of the sources.
+    compiler: its own words for its version.
+    sources: the files that it was made of.
+    """
+
+    platform: str
+    file: str
+    build: str
+    compiler: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BundledModel:
     """A model of the bundle, and what it must answer to its golden inputs.
 
@@ -65,6 +99,7 @@ class BundledModel:
     others: the other outputs that are judged, of a model that is no VampNet's; else none.
     exact_products: open it with the session configuration entry `session.x64quantprecision` = 1:
         without it, sums of 8-bit products are cut on x86 without VNNI.
+    portable: of a model that needs the operator library; None of any other.
     """
 
     name: str
@@ -84,6 +119,7 @@ class BundledModel:
     ort_reason: str | None = None
     others: tuple[PromisedOutput, ...] = ()
     exact_products: bool = False
+    portable: PortableModel | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +141,7 @@ class Manifest:
     weights: of the models' sources: trained, seeded, unknown or mixed.
     versions: of the packages that made it, by name.
     family: of the chain's models; None where it is unknown, or they stand in none.
+    libraries: the operator library, for each kind of machine that it was built for.
     """
 
     created: str
@@ -118,3 +155,4 @@ class Manifest:
     packaging: Delivered
     files: tuple[BundledFile, ...]
     family: Family | None = None
+    libraries: tuple[OperatorLibrary, ...] = ()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import sys
 import wave
 from pathlib import Path
@@ -23,10 +24,16 @@ if not Path(made).absolute().parent.is_dir():
     sys.exit(f"{made}: its folder does not exist; make it, or give another file")
 here = Path(__file__).resolve().parent
 manifest, models = json.loads((here / "manifest.json").read_text(encoding="utf-8")), {}
+machine = f"{sys.platform}-{platform.machine()}"
+library = {e["platform"]: e["file"] for e in manifest.get("libraries", ())}.get(machine, "")
 for m in manifest["models"]:
-    options, exact = ort.SessionOptions(), "1" if m.get("exact_products") else "0"
+    native = bool(library and m.get("portable"))  # with the operators that are in the library
+    opened = m if native else m.get("portable") or m
+    options, exact = ort.SessionOptions(), "1" if opened.get("exact_products") else "0"
     options.add_session_config_entry("session.x64quantprecision", exact)  # x86 without VNNI
-    session = ort.InferenceSession(here / m["file"], options, providers=[manifest["provider"]])
+    if native:
+        options.register_custom_ops_library(str(here / library))
+    session = ort.InferenceSession(here / opened["file"], options, providers=[manifest["provider"]])
     models[m["role"]] = session, m["output"]
 if not manifest["family"] or not {"codec-encoder", "codec-decoder"} <= models.keys():
     sys.exit("example.py: needs an encoder and a decoder of one codec; this bundle lacks them")

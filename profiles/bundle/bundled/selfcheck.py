@@ -8,6 +8,10 @@ What this proves: that nothing was damaged, lost or mixed up since the manifest 
 not prove who wrote it: the manifest is not signed, and who can change a file can change the
 manifest too. Ask the maker for the manifest's own SHA-256 by another way (`vampbench bundle`
 printed it), and give it as --manifest-sha256.
+
+A model that needs the operator library is opened with the one of this kind of machine in `native`:
+that is compiled code. Where there is none, or it does not load, the portable model is checked
+alone; with --portable always.
 """
 
 import sys
@@ -21,6 +25,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import stat
 import time
@@ -75,6 +80,7 @@ class Entry:
 
     audio_s: how much sound the golden inputs stand for; None where they stand for none.
     exact_products: its sums of 8-bit products must not be cut on x86 without VNNI.
+    portable: what stands in for it where the operator library, which it needs, does not load.
     """
 
     name: str
@@ -83,17 +89,22 @@ class Entry:
     outputs: tuple[Promised, ...]
     audio_s: float | None
     exact_products: bool
+    portable: "Entry | None" = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is read of the manifest; `target_provider` is what runs on the target, if known."""
+    """What is read of the manifest; `target_provider` is what runs on the target, if known.
+
+    libraries: the files of the operator library, by platform.
+    """
 
     target: str
     provider: str
     target_provider: str | None
     files: tuple[File, ...]
     models: tuple[Entry, ...]
+    libraries: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,7 @@ class Checked:
 
     to_reference, to_maker: as near as it comes to the FP32 source and to the maker's own output.
     median_s, first_s: of the runs after the first, and of that.
+    file: what was opened.
     """
 
     name: str
@@ -115,6 +127,7 @@ class Checked:
     median_s: float
     first_s: float
     audio_s: float | None
+    file: str
 
 
 @dataclass(frozen=True)
@@ -123,6 +136,7 @@ class Report:
 
     provider: what the models ran on; `not_exercised` is what they are meant to run on, if another.
     manifest_compared: whether its SHA-256 was given, and so is known to be the maker's.
+    notes: what was not run, and why.
     """
 
     ok: bool
@@ -134,6 +148,7 @@ class Report:
     onnxruntime: str | None = None
     manifest_sha256: str | None = None
     models: tuple[Checked, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def sha256(path: Path) -> str:
@@ -185,7 +200,16 @@ def _manifest(values: dict[str, Any]) -> Manifest:
     # Earlier ones named no provider of the target.
     keys = ("target", "provider", *(("target_provider",) if "target_provider" in values else ()))
     target, provider, *meant = (_text(values, key, "the bundle") for key in keys)
-    return Manifest(target, provider, next(iter(meant), None), files, models)
+    built = _list(values, "libraries") if values.get("libraries") else []
+    libraries = dict(_library(each, names) for each in built)
+    return Manifest(target, provider, next(iter(meant), None), files, models, libraries)
+
+
+def _library(values: Any, files: set[str]) -> tuple[str, str]:
+    machine, file = (_text(values, key, "libraries") for key in ("platform", "file"))
+    if file not in files:
+        raise Refused(f"{MANIFEST}: {machine}: its library is not in the list of files")
+    return machine, file
 
 
 def _file(values: Any, where: str) -> File:
@@ -213,7 +237,21 @@ def _entry(values: Any, where: str, files: set[str]) -> Entry:
     audio_s = None if values.get("audio_s") is None else _number(values, "audio_s", name)
     if audio_s is not None and audio_s <= 0:
         raise Refused(f"{MANIFEST}: {name}: stands for no sound")
-    return Entry(name, role, file, outputs, audio_s, values.get("exact_products") is True)
+    entry = Entry(name, role, file, outputs, audio_s, values.get("exact_products") is True)
+    given = values.get("portable")
+    return entry if given is None else replace(entry, portable=_portable(given, entry, files))
+
+
+def _portable(values: Any, entry: Entry, files: set[str]) -> Entry:
+    where = f"{entry.name}, portable"
+    file = _text(values, "file", where)
+    if file not in files:
+        raise Refused(f"{MANIFEST}: {where}: its file is not in the list of files")
+    outputs = tuple(_promised(each, where) for each in _list(values, "outputs"))
+    if [each.output for each in outputs] != [each.output for each in entry.outputs]:
+        raise Refused(f"{MANIFEST}: {where}: promises other outputs")
+    exact = values.get("exact_products") is True
+    return replace(entry, file=file, outputs=outputs, exact_products=exact)
 
 
 def _promised(values: Any, name: str) -> Promised:
@@ -319,8 +357,18 @@ def score(name: str, measure: str, output: Any, expected: Any, counted: Any) -> 
     return DECIBELS[measure](expected, output) if np.isfinite(output).all() else None
 
 
-def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[Checked]:
-    """Run one model on its golden inputs: every output's answer, and how fast. Raises Refused."""
+def check_model(
+    folder: Path,
+    entry: Entry,
+    golden: Any,
+    provider: str,
+    library: Path | None = None,
+    maker: str = "variant",
+) -> list[Checked]:
+    """Run one model on its golden inputs: every output's answer, and how fast. Raises Refused.
+
+    `maker` is which of the maker's answers it is compared with; `library` has its operators.
+    """
     import numpy as np
     import onnxruntime as ort
 
@@ -331,6 +379,8 @@ def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[
     options.log_severity_level = 3
     if entry.exact_products:
         options.add_session_config_entry("session.x64quantprecision", "1")
+    if library is not None:
+        options.register_custom_ops_library(str(library))
     session = ort.InferenceSession(str(folder / entry.file), options, providers=[provider])
     if session.get_providers()[0] != provider:
         raise Refused(f"{provider} fell back to {session.get_providers()[0]}; check its driver")
@@ -344,7 +394,7 @@ def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[
         at = golden_key(name, each.output, is_first=each is entry.outputs[0])
         to_reference, to_maker = (
             score(at, each.measure, answer, golden[f"{at}/{side}"], golden[f"{at}/counted"])
-            for side in ("reference", "variant")
+            for side in ("reference", maker)
         )
         rows.append(
             Checked(
@@ -359,21 +409,50 @@ def check_model(folder: Path, entry: Entry, golden: Any, provider: str) -> list[
                 median_s=float(np.median(times_s[1:])),
                 first_s=times_s[0],
                 audio_s=entry.audio_s,
+                file=entry.file,
             )
         )
     return rows
 
 
+def check_both(
+    folder: Path, entry: Entry, portable: Entry, golden: Any, provider: str, library: Path | str
+) -> tuple[list[Checked], str | None]:
+    """The portable model's answers, then those of the one that needs `library`; a note without.
+
+    `library` is a sentence where there is none. Raises Refused.
+    """
+    rows = check_model(folder, portable, golden, provider, maker="portable")
+    if isinstance(library, str):
+        return rows, f"{entry.name}: {library}: the portable model is the one to open here"
+    try:
+        return [*rows, *check_model(folder, entry, golden, provider, library)], None
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the loader or the runtime raises
+        why = shown(f"{type(error).__name__}: {error}")
+        return rows, f"{entry.name}: {library.name} does not load here ({why}): open the portable"
+
+
+def library_for(folder: Path, manifest: Manifest) -> Path | str:
+    """The operator library for this machine, or why there is none."""
+    machine = f"{sys.platform}-{platform.machine()}"
+    file = manifest.libraries.get(machine)
+    return f"no operator library for {shown(machine)}" if file is None else folder / file
+
+
 def check_models(
-    folder: Path, manifest: Manifest, provider: str
-) -> tuple[list[Checked], list[str]]:
-    """What the models answer, and what is wrong with that."""
+    folder: Path, manifest: Manifest, provider: str, library: Path | str
+) -> tuple[list[Checked], list[str], list[str]]:
+    """What the models answer, what is wrong with that, and what was not run."""
     import numpy as np
     import onnxruntime as ort
 
     if provider not in ort.get_available_providers():
-        return [], [f"{shown(provider)}: not in this onnxruntime; install one that has it"]
-    rows, problems = [], []
+        return [], [f"{shown(provider)}: not in this onnxruntime; install one that has it"], []
+    rows: list[Checked] = []
+    problems: list[str] = []
+    notes: list[str] = []
     name = GOLDEN
     try:
         with zipfile.ZipFile(folder / GOLDEN) as archive:
@@ -382,7 +461,13 @@ def check_models(
         with np.load(folder / GOLDEN, allow_pickle=False) as golden:
             for entry in manifest.models:
                 name = entry.name
-                rows += check_model(folder, entry, golden, provider)
+                if entry.portable is None:
+                    rows += check_model(folder, entry, golden, provider)
+                    continue
+                both = (entry, entry.portable)
+                found, note = check_both(folder, *both, golden, provider, library)
+                rows += found
+                notes += [] if note is None else [note]
     except Refused as error:
         problems.append(str(error))
     except Exception as error:  # noqa: BLE001 - whatever the runtime or a damaged array raises
@@ -393,11 +478,16 @@ def check_models(
         for row in rows
         if not row.ok
     ]
-    return rows, problems
+    return rows, problems, notes
 
 
-def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Report:
-    """Read the manifest, look at the files, and run the models where those are as they were."""
+def check(
+    folder: Path, provider: str | None, manifest_sha256: str | None, portable: bool = False
+) -> Report:
+    """Read the manifest, look at the files, and run the models where those are as they were.
+
+    `portable` leaves out those that need the operator library.
+    """
     found = Report(False, (), provider, manifest_compared=manifest_sha256 is not None)
     try:
         manifest, digest = read_manifest(folder, manifest_sha256)
@@ -407,6 +497,7 @@ def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Re
         return replace(found, problems=(shown(str(error)),))
     provider = provider or manifest.provider
     models: list[Checked] = []
+    notes: list[str] = []
     version = None
     try:
         import numpy  # noqa: F401
@@ -416,7 +507,8 @@ def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Re
     else:
         version = onnxruntime.__version__
     if not problems:
-        models, problems = check_models(folder, manifest, provider)
+        library = "left out, as asked" if portable else library_for(folder, manifest)
+        models, problems, notes = check_models(folder, manifest, provider, library)
     return replace(
         found,
         ok=not problems,
@@ -426,6 +518,7 @@ def check(folder: Path, provider: str | None, manifest_sha256: str | None) -> Re
         not_exercised=None if manifest.target_provider == provider else manifest.target_provider,
         onnxruntime=version,
         models=tuple(models),
+        notes=tuple(notes),
     )
 
 
@@ -459,11 +552,14 @@ def show(found: Report) -> None:
         reached, promised, kept = (
             told(value, row.measure) for value in (row.to_reference, row.promise, row.to_maker)
         )
+        name = Path(row.file).stem
         print(
-            f"{row.name:15} {row.output:10} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} "
+            f"{name:20} {row.output:10} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} "
             f"(promised {promised}); to the output on the build machine: {kept}; {took(row)}"
         )
     print(MARGIN)
+    for note in found.notes:
+        print(note)
     for problem in found.problems:
         print(f"FAIL: {problem}", file=sys.stderr)
     if found.manifest_sha256 is None:
@@ -488,10 +584,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--provider", help="instead of the manifest's")
     parser.add_argument("--manifest-sha256", metavar="HEX", help="what the maker says it is")
+    parser.add_argument("--portable", action="store_true", help="run nothing of `native`")
     options = parser.parse_args()
     # Off before the runtime is loaded, which reports its use to Microsoft otherwise.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    found = check(options.folder, options.provider, options.manifest_sha256)
+    given = (options.provider, options.manifest_sha256, options.portable)
+    found = check(options.folder, *given)
     if options.json:
         print(json.dumps(asdict(found), allow_nan=False))
     else:

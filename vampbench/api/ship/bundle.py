@@ -11,6 +11,7 @@ from pathlib import Path
 
 from optimize.recipes import ALL_RECIPES
 from profiles.bundle.bundled import selfcheck
+from profiles.bundle.library import missing
 from profiles.bundle.make import check_free, write_bundle
 from profiles.place import cpu
 from profiles.report.views.read import not_ended, read_results
@@ -140,6 +141,8 @@ def bundle(
         if unpromised and not part.sounds:
             why = "the source answered no finite numbers there"
             heard.warn(f"{part.name}: {', '.join(unpromised)}: not promised or checked: {why}")
+    if manifest.libraries and (absent := missing(manifest.libraries)) is not None:
+        heard.warn(absent)
     for model in manifest.models:
         if model.ort_reason is not None:
             heard.warn(f"{model.name} ships as .onnx: {model.ort_reason}")
@@ -176,12 +179,14 @@ def _selfchecked(folder: Path, manifest_sha256: str | None) -> selfcheck.Report:
         manifest, _ = selfcheck.read_manifest(folder, manifest_sha256)
         if not selfcheck.problems_of_files(folder, manifest):
             for entry in manifest.models:
-                if not entry.file.endswith(".ort"):
-                    load_model(folder / entry.file)
+                for each in (entry, entry.portable):
+                    if each is not None and not each.file.endswith(".ort"):
+                        load_model(folder / each.file)
     except selfcheck.Refused:
         # The process below says it again, in the form of every other problem.
         pass
-    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json"]
+    # The library of a bundle is code that came with it.
+    command = [sys.executable, "-P", selfcheck.__file__, str(folder), "--json", "--portable"]
     command += ["--manifest-sha256", manifest_sha256] if manifest_sha256 is not None else []
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     try:

@@ -10,10 +10,13 @@ import click
 from profiles.bundle.bundled import selfcheck
 from profiles.bundle.make import TELEMETRY
 from profiles.full_size import is_far_smaller
+from profiles.targets.cpu import CPU
+from profiles.targets.cpu_native import CPU_NATIVE
 from profiles.targets.order import TARGETS, find_target
 from vampbench.api.ship import bundle as packing
 from vampbench.cli import options
 from vampbench.cli.console import Console
+from vampnet_models.errors import InputError
 from vampnet_models.records.generic import MANIFEST, versioned
 from vampnet_models.records.manifest import BundledModel
 from vampnet_models.records.profiles import Delivered
@@ -27,8 +30,12 @@ from vampnet_models.text import megabytes, percent
     "--target",
     "target_name",
     type=click.Choice([target.name for target in TARGETS]),
-    required=True,
     help="Where it will run.",
+)
+@click.option(
+    "--native",
+    is_flag=True,
+    help="With the operator library: the same as --target cpu-native.",
 )
 @click.option(
     "--fastest",
@@ -53,7 +60,8 @@ from vampnet_models.text import megabytes, percent
 @options.as_json
 def bundle(
     run_dir: Path | None,
-    target_name: str,
+    target_name: str | None,
+    native: bool,
     fastest: bool,
     grade: GradeName | None,
     min_agreement: float | None,
@@ -72,6 +80,10 @@ def bundle(
     bound or --recipe packs another. On a machine with Python, onnxruntime and numpy,
     `python selfcheck.py` checks it.
 
+    --native is for desktops and servers: it packs models for the operator library, that library
+    and its sources, and beside each model the portable one for other machines. The run needs
+    native recipes: `run --recipes fused,fused-native,int8-dynamic,int8-dynamic-native`.
+
     Without RUN_DIR the built-in models are built and measured in the set that was decided for them
     when this package was made.
 
@@ -80,9 +92,16 @@ def bundle(
       vampbench bundle out/demo --target android -o out/android
       vampbench bundle out/demo --target android --ort -o out/android-ort
       vampbench bundle out/demo --target cpu --recipe coarse=int8-dynamic,codec=fp16 -o out/cpu
+      vampbench bundle out/run --native -o out/server
       python out/android/selfcheck.py
     """
     console = Console(as_json=as_json)
+    if native and target_name not in (None, CPU.name, CPU_NATIVE.name):
+        raise InputError(f"--native: not for {target_name}; leave one of them out")
+    if native:
+        target_name = CPU_NATIVE.name
+    if target_name is None:
+        raise InputError("no target; say where it will run: --target")
     found = packing.bundle(
         run_dir,
         target_name,
