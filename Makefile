@@ -6,7 +6,7 @@ PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt env-aimet clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 ops-wheel docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt env-aimet clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -36,6 +36,10 @@ check: $(VENV)/.installed-dev  ## lint, types, layering
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+ops-wheel: $(VENV)/.installed  ## the operator library as wheels for Linux, in out/wheels
+	$(BIN)/python $(PIP) -c constraints.txt -e ".[ops]"
+	$(BIN)/python -m profiles.bundle.wheel out/wheels
 
 docs: $(VENV)/.installed-docs  ## these documents as a site, in out/docs; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

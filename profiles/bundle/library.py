@@ -24,7 +24,7 @@ _SOURCES = f"{FOLDER}/sources"
 _PLATFORMS = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64"}
 """What bundles are for, by processor."""
 
-_OLDEST_GLIBC = "2.28"
+OLDEST_GLIBC = "2.28"
 """Of Debian 10, RHEL 8 and later."""
 
 
@@ -38,7 +38,7 @@ class _Compiler:
 
     def target(self, machine: str) -> tuple[str, ...]:
         """Arguments that choose the machine."""
-        return ("-target", f"{machine}-linux-gnu.{_OLDEST_GLIBC}") if self.for_all else ()
+        return ("-target", f"{machine}-linux-gnu.{OLDEST_GLIBC}") if self.for_all else ()
 
 
 def write_libraries(folder: Path) -> tuple[OperatorLibrary, ...]:
@@ -62,8 +62,13 @@ def missing(made: Sequence[OperatorLibrary]) -> str | None:
     return f"no operator library for {', '.join(absent)}: `pip install ziglang` builds those too"
 
 
+def builds_for_all() -> bool:
+    """Whether the compiler for other machines and older systems is here."""
+    return importlib.util.find_spec("ziglang") is not None
+
+
 def _compiler() -> _Compiler:
-    if importlib.util.find_spec("ziglang") is not None:
+    if builds_for_all():
         command = (sys.executable, "-m", "ziglang", "c++")
         return _Compiler(command, "python -m ziglang c++", for_all=True)
     own = compiler()

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.packaged import packaged_library, why_not
 
 PORTABLE_KEY = "vampnet.portable"
 """Metadata of a model with operators of this domain: the portable model's file name, beside it."""
@@ -56,13 +57,24 @@ def library_path() -> Path | None:
         folder = folder.resolve()
     except (OSError, RuntimeError):
         return None
+    return folder / f"vampnet_native-{platform.machine()}-{sources_sha256()[:12]}.so"
+
+
+def sources_sha256() -> str:
+    """The hash of all that the library is made of: its sources and how they are compiled."""
     content = b"".join(each.read_bytes() for each in SOURCES) + " ".join(FLAGS).encode()
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    return folder / f"vampnet_native-{platform.machine()}-{digest}.so"
+    return hashlib.sha256(content).hexdigest()
 
 
 def built_library() -> Path | None:
-    """The library, None where it was not built here, or where others may have changed it."""
+    """The library that was built here, or that of the package; None where there is neither.
+
+    One that others may have changed, or of other sources, is none.
+    """
+    return _built_here() or packaged_library(sources_sha256())
+
+
+def _built_here() -> Path | None:
     path = library_path()
     if path is None or _exposed(path.parent) is not None:
         return None
@@ -79,6 +91,9 @@ def built_library() -> Path | None:
 
 def how() -> str:
     """What brings the library, for a message that it is not here."""
+    packaged = why_not(sources_sha256())
+    if packaged is not None:
+        return packaged
     path = library_path()
     if path is None:
         return f"{_NO_FOLDER}, then {HOW}"
@@ -107,8 +122,8 @@ def build_library() -> Path:
     cxx = compiler()
     if cxx is None:
         raise InputError(
-            "no C++ compiler: install g++ (Debian: `apt install g++`) or name one in CXX; the "
-            "portable models do without"
+            "no C++ compiler: install g++ (Debian: `apt install g++`), name one in CXX or install "
+            "the wheel of vampnet-workbench-ops; the portable models do without"
         )
     try:
         _make_private(path.parent)
