@@ -6,6 +6,7 @@ ONNX Runtime, no packages. Models that use it name the portable model to open in
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -87,6 +88,14 @@ def _built_here() -> Path | None:
     except (OSError, ValueError):
         return None
     return path
+
+
+def kernels_of(library: Path) -> tuple[str, str]:
+    """By which kernels a library multiplies here, in 8 bits and in bfloat16: it is loaded."""
+    name = ctypes.CDLL(str(library)).VampnetKernels
+    name.restype = ctypes.c_char_p
+    of_bytes, of_halves = name().decode().split()
+    return of_bytes, of_halves
 
 
 def how() -> str:

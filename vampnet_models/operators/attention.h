@@ -14,7 +14,9 @@
 #include <limits>
 #include <vector>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#include "cpu.h"
+
+#ifdef NATIVE_X86
 #include <immintrin.h>
 #define ATTENTION_AVX512 1
 #endif
@@ -227,12 +229,9 @@ AVX512_BF16 inline void pack_weights(float* row, int64_t filled) {
 inline void run(const Head& h, bool allow_bf16) {
 #ifdef ATTENTION_AVX512
   static thread_local Space space;
-  static const bool has_avx512 = __builtin_cpu_supports("avx512f") &&
-                                 __builtin_cpu_supports("avx512bw") &&
-                                 __builtin_cpu_supports("avx512vl");
-  static const bool has_bf16 = has_avx512 && __builtin_cpu_supports("avx512bf16");
-  if (allow_bf16 && has_bf16) return bfloat16::run(h, space);
-  if (has_avx512) return exact::run(h, space);
+  const native::Cpu& cpu = native::cpu();
+  if (allow_bf16 && cpu.avx512_bf16) return bfloat16::run(h, space);
+  if (cpu.avx512) return exact::run(h, space);
 #endif
   portable(h);
 }

@@ -1,7 +1,9 @@
 // What ONNX Runtime calls when it opens the library.
 
+#include <string>
 #include <vector>
 
+#include "product.h"
 #include "runtime.h"
 
 extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(
@@ -19,4 +21,11 @@ extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(
     }
   }
   return call(api, kAddCustomOpDomain, options, domain);
+}
+
+// Which products this processor gets: those of 8 bits, and those in bfloat16.
+extern "C" __attribute__((visibility("default"))) const char* VampnetKernels() {
+  static const std::string names =
+      std::string(product::byte_kernels().name) + " " + product::half_kernels().name;
+  return names.c_str();
 }

@@ -12,61 +12,39 @@
 
 #include <vector>
 
+#include "cpu.h"
 #include "runtime.h"
 
-#if defined(PRODUCT_X86)
+#if defined(NATIVE_X86)
 #include "product_avx2.h"
 #include "product_avx512.h"
-#elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-
+#elif defined(NATIVE_ARM64)
 #include "product_neon.h"
 #endif
 
 namespace product {
-namespace {
-
-// "avx2" and "portable" leave out what is above them: so each kernel is tested on one machine.
-bool allowed(const char* level) {
-  const char* named = std::getenv("VAMPBENCH_KERNELS");
-  if (!named || !*named) return true;
-  return std::strcmp(named, "portable") != 0 &&
-         (std::strcmp(named, "avx2") != 0 || std::strcmp(level, "avx2") == 0);
-}
-
-}  // namespace
 
 Kernels byte_kernels() {
-#if defined(PRODUCT_X86)
-  const bool has_wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  const bool has_vnni = has_wide && __builtin_cpu_supports("avx512vnni");
-  if (has_vnni && allowed("avx512")) return {avx512::run<avx512::Bytes>, avx512::quantize_bytes};
-  if (has_vnni && allowed("vnni")) return {avx2::vnni_evex::run, portable::quantize_bytes};
-#if defined(__AVXVNNI__) || __GNUC__ >= 12
-  if (__builtin_cpu_supports("avxvnni") && allowed("vnni")) {
-    return {avx2::vnni_vex::run, portable::quantize_bytes};
-  }
+  [[maybe_unused]] const native::Cpu& cpu = native::cpu();
+#if defined(NATIVE_X86)
+  if (cpu.avx512 && cpu.avx512_vnni) return {avx512::run<avx512::Bytes>, avx512::quantize_bytes, "avx512-vnni"};
+  if (cpu.avx_vnni) return {avx2::vnni_vex::run, portable::quantize_bytes, "avx-vnni"};
+  if (cpu.avx512_vnni) return {avx2::vnni_evex::run, portable::quantize_bytes, "avx-vnni"};
+  if (cpu.avx2) return {avx2::run, portable::quantize_bytes, "avx2"};
+#elif defined(NATIVE_ARM64)
+  if (cpu.arm_dot) return {neon::run, portable::quantize_bytes, "neon-dot"};
 #endif
-  if (__builtin_cpu_supports("avx2") && allowed("avx2")) {
-    return {avx2::run, portable::quantize_bytes};
-  }
-#elif defined(__aarch64__) && defined(__linux__) && defined(__GNUC__)
-  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP && allowed("neon")) {
-    return {neon::run, portable::quantize_bytes};
-  }
-#endif
-  return {portable::run_bytes, portable::quantize_bytes};
+  return {portable::run_bytes, portable::quantize_bytes, "portable"};
 }
 
 Kernels half_kernels() {
-#if defined(PRODUCT_X86)
-  const bool has_wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  if (has_wide && __builtin_cpu_supports("avx512bf16") && allowed("avx512")) {
-    return {avx512::run<avx512::Halves>, avx512::quantize_halves};
-  }
+#if defined(NATIVE_X86)
+  const native::Cpu& cpu = native::cpu();
+  if (cpu.avx512_bf16) return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
+  if (cpu.avx512) return {portable::run_halves_avx512, portable::quantize_halves, "unfolded-avx512"};
+  if (cpu.avx2) return {portable::run_halves_avx2, portable::quantize_halves, "unfolded-avx2"};
 #endif
-  return {portable::run_halves, portable::quantize_halves};
+  return {portable::run_halves, portable::quantize_halves, "portable"};
 }
 
 }  // namespace product

@@ -10,12 +10,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define PRODUCT_X86 1
-#endif
+#include "cpu.h"
 
 namespace product {
 
@@ -50,6 +47,7 @@ using Quantize = void (*)(const float* x, int64_t n, int64_t depth, char* words,
 struct Kernels {
   Kernel run;
   Quantize quantize;
+  const char* name;
 };
 
 // Real numbers are scale * (stored - zero): 0 and the extremes of the row are among them.
@@ -127,10 +125,7 @@ inline void quantize_halves(const float* x, int64_t n, int64_t depth, char* word
   std::memset(halves + n, 0, depth * kWord - 2 * n);
 }
 
-#if defined(PRODUCT_X86) && !defined(__clang__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-inline void run_halves(const Job& j) {
+__attribute__((always_inline)) inline void multiply_halves(const Job& j) {
   for (int64_t row = 0; row < j.n_rows; ++row) {
     float sums[kPanel] = {};
     const auto* x = reinterpret_cast<const uint16_t*>(j.rows + row * j.row_bytes);
@@ -145,9 +140,20 @@ inline void run_halves(const Job& j) {
   }
 }
 
+inline void run_halves(const Job& j) { multiply_halves(j); }
+
+#ifdef NATIVE_X86
+__attribute__((target("avx2,fma"))) inline void run_halves_avx2(const Job& j) {
+  multiply_halves(j);
+}
+__attribute__((target("avx512f"))) inline void run_halves_avx512(const Job& j) {
+  multiply_halves(j);
+}
+#endif
+
 }  // namespace portable
 
-// The kernels of this processor, or slower ones that VAMPBENCH_KERNELS names ("portable", "avx2").
+// The kernels of this processor.
 Kernels byte_kernels();
 Kernels half_kernels();
 

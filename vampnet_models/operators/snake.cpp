@@ -11,16 +11,27 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu.h"
 #include "runtime.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef NATIVE_X86
 #include <immintrin.h>
-#define HAS_VBMI 1
+#endif
+
+// A loop that the compiler vectorizes, once for each kind of registers, and the choice among them.
+#define INLINED __attribute__((always_inline)) inline void
+#ifdef NATIVE_X86
+#define BY_PROCESSOR(NAME, PARAMETERS, ARGUMENTS)                                            \
+  __attribute__((target("avx512f"))) void NAME##_avx512 PARAMETERS { NAME##_loop ARGUMENTS; } \
+  __attribute__((target("avx2"))) void NAME##_avx2 PARAMETERS { NAME##_loop ARGUMENTS; }      \
+  void NAME PARAMETERS {                                                                     \
+    if (cpu().avx512) return NAME##_avx512 ARGUMENTS;                                        \
+    if (cpu().avx2) return NAME##_avx2 ARGUMENTS;                                            \
+    NAME##_loop ARGUMENTS;                                                                   \
+  }
+#else
+#define BY_PROCESSOR(NAME, PARAMETERS, ARGUMENTS) \
+  void NAME PARAMETERS { NAME##_loop ARGUMENTS; }
 #endif
 
 namespace native {
@@ -29,7 +40,7 @@ namespace {
 // ---- the arithmetic ----------------------------------------------------------------------------
 
 // sin(alpha x)^2: x in half-periods less the nearest integer, then Taylor's polynomial up to r^11.
-inline float squared_sine(float half_periods) {
+__attribute__((always_inline)) inline float squared_sine(float half_periods) {
   const float magic = 12582912.0f;  // 1.5 * 2^23: adding and subtracting it rounds
   const float r = half_periods - ((half_periods + magic) - magic);
   const float s = r * r;
@@ -45,12 +56,12 @@ inline float squared_sine(float half_periods) {
 
 constexpr float kInversePi = 0.318309886183790671538f;
 
-FAST void snake(const float* x, float* y, size_t n, float alpha, float inverse) {
+INLINED snake_loop(const float* x, float* y, size_t n, float alpha, float inverse) {
   const float frequency = alpha * kInversePi;
   for (size_t i = 0; i < n; ++i) y[i] = x[i] + inverse * squared_sine(x[i] * frequency);
 }
 
-FAST void snake_quantize(const float* x, uint8_t* y, size_t n, float alpha, float inverse,
+INLINED snake_quantize_loop(const float* x, uint8_t* y, size_t n, float alpha, float inverse,
                          float step, float zero) {
   const float frequency = alpha * kInversePi, rate = 1.0f / step, magic = 12582912.0f;
   for (size_t i = 0; i < n; ++i) {
@@ -64,16 +75,26 @@ FAST void snake_quantize(const float* x, uint8_t* y, size_t n, float alpha, floa
   }
 }
 
-FAST void dequantize_add(const float* a, const uint8_t* q, float* y, size_t n, float step,
+INLINED dequantize_add_loop(const float* a, const uint8_t* q, float* y, size_t n, float step,
                          int32_t zero) {
   for (size_t i = 0; i < n; ++i) y[i] = a[i] + static_cast<float>(q[i] - zero) * step;
 }
+
+BY_PROCESSOR(snake, (const float* x, float* y, size_t n, float alpha, float inverse),
+             (x, y, n, alpha, inverse))
+BY_PROCESSOR(snake_quantize,
+             (const float* x, uint8_t* y, size_t n, float alpha, float inverse, float step,
+              float zero),
+             (x, y, n, alpha, inverse, step, zero))
+BY_PROCESSOR(dequantize_add,
+             (const float* a, const uint8_t* q, float* y, size_t n, float step, int32_t zero),
+             (a, q, y, n, step, zero))
 
 void look_up_portable(const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
   for (size_t i = 0; i < n; ++i) y[i] = table[x[i]];
 }
 
-#ifdef HAS_VBMI
+#ifdef NATIVE_X86
 __attribute__((target("avx512f,avx512bw,avx512vbmi"))) void look_up_vbmi(
     const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
   const __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 64);
@@ -90,9 +111,8 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) void look_up_vbmi(
 #endif
 
 void look_up(const uint8_t* x, uint8_t* y, size_t n, const uint8_t* table) {
-#ifdef HAS_VBMI
-  static const bool has_vbmi = __builtin_cpu_supports("avx512vbmi");
-  if (has_vbmi) return look_up_vbmi(x, y, n, table);
+#ifdef NATIVE_X86
+  if (cpu().avx512_vbmi) return look_up_vbmi(x, y, n, table);
 #endif
   look_up_portable(x, y, n, table);
 }

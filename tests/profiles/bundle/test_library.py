@@ -20,7 +20,7 @@ from tests.optimize.graphs import convert, model, normal
 from tests.profiles.bundle.test_make import selfcheck
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import open_artifact, save_model, sha256_of
-from vampnet_models.onnxfile.native import build_library, compiler
+from vampnet_models.onnxfile.native import build_library, compiler, kernels_of
 from vampnet_models.onnxfile.session import open_session
 
 pytestmark = [
@@ -82,6 +82,7 @@ def test_it_ships_with_its_sources_and_is_used(bundle: Path) -> None:
     assert (bundle / made["file"]).is_file() and "-O3" in made["build"] and made["compiler"]
     assert {Path(each).name for each in made["sources"]} >= {"product.cpp", "library.cpp"}
     assert all((bundle / each).is_file() for each in made["sources"])
+    assert kernels_of(bundle / made["file"]) == kernels_of(build_library())
     code, found = selfcheck(bundle)
     assert code == 0, found["problems"]
     assert [row["file"] for row in found["models"]] == ["models/m.onnx", "models/m.native.onnx"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import vampbench as vb
+from profiles.host import describe_host
 from tests.vampbench.conftest import Finished
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.native import _CACHE_VARIABLE, compiler
@@ -24,6 +25,9 @@ def test_a_native_variant_lies_beside_its_portable_one(
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "cache"))
     built = vampbench("native", "--json").result
     assert built["built"] and Path(built["library"]).is_file()
+    flags = describe_host().flags
+    assert (built["kernels"]["int8"] == "avx512-vnni") == ("avx512_vnni" in flags)
+    assert (built["kernels"]["bfloat16"] == "avx512-bf16") == ("avx512_bf16" in flags)
     assert not vampbench("native", "--json").result["built"]
     source, out = small_models / "codec_decoder.onnx", tmp_path / "decoder.onnx"
     done = vampbench("fuse", source, "-o", out, "--native", "--json")
