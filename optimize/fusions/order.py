@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, NameFixPass
 
-from optimize.fusions import gated_gelu, rms_norm, sum_of_squares
+from optimize.fusions import gated_gelu, native_gate, rms_norm, sum_of_squares
 from optimize.fusions.attention import (
     known_mask,
     native_attention,
@@ -121,6 +121,7 @@ _TABLE = (
     _Row("            P        ", sum_of_squares.RULE),
     _Row("              c      ", native_attention.RULE, finish=True),
     _Row("                s d b", native_attention.RULE_BFLOAT16, finish=True),
+    _Row("              c s d b", native_gate.RULE, finish=True),
     # Last: what the library's operator left.
     _Row("  C     S D   c s d b", portable_attention.RULE, finish=True),
 )

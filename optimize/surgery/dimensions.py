@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from optimize.surgery.graph import constant, int_of, ints_of, string_of
-from vampnet_models.onnxfile.operators import BROADCASTING_OPS, NORM_OPS
+from vampnet_models.onnxfile.operators import BROADCASTING_OPS, NATIVE_PRODUCT_BIASES, NORM_OPS
 
 _Dim = int | tuple[ir.Value, int]
 _Dims = tuple[_Dim, ...]
@@ -24,6 +24,8 @@ _SAME = (
     *("Identity", "IsNaN", "LeakyRelu", "Log", "Neg", "Not", "Reciprocal"),
     *("Relu", "Round", "Sigmoid", "Sign"),
     *("Sin", "Softmax", "Softplus", "Sqrt", "Tanh"),
+    # The library's attention is shaped as its queries.
+    *("RelativeAttention", "RelativeAttentionBfloat16"),
 )
 
 
@@ -230,6 +232,12 @@ def _matmul(node: ir.Node, known: Dimensions) -> _Dims | None:
     return None if outer is None else (*outer, x[-2], y[-1])
 
 
+def _native_product(node: ir.Node, known: Dimensions) -> _Dims | None:
+    x = known.of(node.inputs[0])
+    bias = known.of(node.inputs[NATIVE_PRODUCT_BIASES[node.op_type]])
+    return None if x is None or bias is None else (*x[:-1], *bias)
+
+
 def _attention(node: ir.Node, known: Dimensions) -> _Dims | None:
     query, values = known.of(node.inputs[0]), known.of(node.inputs[2])
     if query is None or values is None or len(query) != 3 or len(values) != 3:
@@ -277,6 +285,7 @@ _RULES: Mapping[str, Callable[[ir.Node, Dimensions], _Dims | None]] = {
     **dict.fromkeys(BROADCASTING_OPS, _broadcast),
     **dict.fromkeys(("Concat", "Split"), _joined),
     **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"), _reduce),
+    **dict.fromkeys(NATIVE_PRODUCT_BIASES, _native_product),
     "ConstantOfShape": _of_shape,
     "Conv": _conv,
     "Einsum": _einsum,

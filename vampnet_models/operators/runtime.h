@@ -148,5 +148,6 @@ inline Op make(const char* label, std::vector<int> takes, int gives,
 std::vector<Op> snake_ops();
 std::vector<Op> attention_ops();
 std::vector<Op> product_ops();
+std::vector<Op> gate_ops();
 
 }  // namespace native
