@@ -30,10 +30,10 @@ def _onnxruntime_run(
     """ONNX Runtime's CPU provider with all optimizations."""
     import onnxruntime as ort
 
-    from vampnet_models.onnxfile.exact import EXACT_SESSION, is_exact
+    from vampnet_models.onnxfile.exact import exact_session, is_exact
 
     options = ort.SessionOptions()
-    for key, value in EXACT_SESSION.items() if is_exact(model) else ():
+    for key, value in exact_session().items() if is_exact(model) else ():
         options.add_session_config_entry(key, value)
     options.intra_op_num_threads = threads
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL

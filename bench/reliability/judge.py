@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from vampnet_models.onnxfile.exact import EXACT_SESSION, is_exact
+from vampnet_models.onnxfile.exact import exact_session, is_exact
 
 BOUNDS = {
     "fused": 1e-4,
@@ -61,7 +61,7 @@ def answers(path: Path, feeds: Sequence[Feed], optimized: bool = True) -> Answer
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    for key, value in EXACT_SESSION.items() if is_exact(path) else ():
+    for key, value in exact_session().items() if is_exact(path) else ():
         options.add_session_config_entry(key, value)
     options.graph_optimization_level = _OPTIMIZATIONS[optimized]
     quiet = ort.RunOptions()

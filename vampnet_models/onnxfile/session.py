@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError, reason_of
 from vampnet_models.onnxfile.artifact import check_file
-from vampnet_models.onnxfile.exact import EXACT_SESSION, is_exact
+from vampnet_models.onnxfile.exact import exact_session, is_exact
 from vampnet_models.onnxfile.native import HOW, built_library, how
 from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 from vampnet_models.onnxfile.portable import portable_of
@@ -128,7 +128,7 @@ def open_session(
     if optimized_path is not None:
         options.optimized_model_filepath = str(optimized_path)
     # What is written for others to load must not depend on this processor.
-    asked = EXACT_SESSION if optimized_path is None and is_exact(model) else {}
+    asked = exact_session() if optimized_path is None and is_exact(model) else {}
     for key, value in {**asked, **(config or {})}.items():
         options.add_session_config_entry(key, value)
     where = model if isinstance(model, bytes) else str(model)

@@ -98,7 +98,7 @@ class BundledModel:
     ort_reason: why the .onnx file ships where ORT format was asked for.
     others: the other outputs that are judged, of a model that is no VampNet's; else none.
     exact_products: open it with the session configuration entry `session.x64quantprecision` = 1:
-        without it, sums of 8-bit products are cut on x86 without VNNI.
+        on x86 without VNNI: sums of 8-bit products are cut there otherwise.
     portable: of a model that needs the operator library; None of any other.
     """
 

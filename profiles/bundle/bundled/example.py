@@ -24,13 +24,16 @@ if not Path(made).absolute().parent.is_dir():
     sys.exit(f"{made}: its folder does not exist; make it, or give another file")
 here = Path(__file__).resolve().parent
 manifest, models = json.loads((here / "manifest.json").read_text(encoding="utf-8")), {}
+told = Path("/proc/cpuinfo")
+vnni = told.is_file() and "_vnni" in told.read_text(encoding="utf-8")
 machine = f"{sys.platform}-{platform.machine()}"
 library = {e["platform"]: e["file"] for e in manifest.get("libraries", ())}.get(machine, "")
 for m in manifest["models"]:
     native = bool(library and m.get("portable"))  # with the operators that are in the library
     opened = m if native else m.get("portable") or m
-    options, exact = ort.SessionOptions(), "1" if opened.get("exact_products") else "0"
-    options.add_session_config_entry("session.x64quantprecision", exact)  # x86 without VNNI
+    options = ort.SessionOptions()
+    if opened.get("exact_products") and not vnni:  # x86 without VNNI cuts sums of 8-bit products
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if native:
         options.register_custom_ops_library(str(here / library))
     session = ort.InferenceSession(here / opened["file"], options, providers=[manifest["provider"]])

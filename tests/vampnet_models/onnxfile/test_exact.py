@@ -4,6 +4,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from vampnet_models.onnxfile import exact
 from vampnet_models.onnxfile.exact import EXACT_KEY, is_exact
 
 
@@ -36,3 +37,20 @@ def test_what_is_no_model_asks_for_nothing(tmp_path):
     path.write_bytes(model(**{EXACT_KEY: "1"}).SerializeToString()[:-3])
     assert not is_exact(path)
     assert not is_exact(b"\xff" * 40)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("flags : fpu avx2 avx512f", True),
+        ("flags : fpu avx2 avx_vnni", False),
+        ("flags : fpu avx512f avx512_vnni", False),
+        (None, True),
+    ],
+)
+def test_a_processor_with_vnni_is_not_asked(told, asked, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    if told is not None:
+        path.write_text(told)
+    monkeypatch.setattr(exact, "_CPUINFO", path)
+    assert bool(exact.exact_session()) == asked
