@@ -39,6 +39,7 @@ from optimize.surgery.stand_ins import restore
 from optimize.variant import Variant, read_record, record_path, versions, write_record
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.family import FAMILY_KEY, family_text
+from vampnet_models.native.library import HOW, built_library
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     load_model,
@@ -46,7 +47,6 @@ from vampnet_models.onnxfile.artifact import (
     save_model,
     staging_beside,
 )
-from vampnet_models.onnxfile.native import HOW, built_library
 from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 from vampnet_models.onnxfile.portable import name_portable
 from vampnet_models.onnxfile.session import Feeds, open_session

@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from optimize.variant import read_record, record_path
 from vampnet_models.errors import InputError
+from vampnet_models.native.library import PORTABLE_KEY
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.native import PORTABLE_KEY
 from vampnet_models.onnxfile.operators import MICROSOFT, NATIVE_DOMAIN, QUANTIZED_OPS
 from vampnet_models.records.variant import VariantRecord
 

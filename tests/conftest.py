@@ -15,7 +15,7 @@ from tests.dac import import_codec
 from tests.tiny_graphs import tensor, write
 from vampnet_models.architectures.synth import synth
 from vampnet_models.importing.importer import ImportResult
-from vampnet_models.onnxfile.native import _CACHE_VARIABLE
+from vampnet_models.native.library import _CACHE_VARIABLE
 from vampnet_models.onnxfile.session import open_session
 
 EXACT_PRODUCTS = "exact_products"

@@ -47,7 +47,7 @@ def _onnxruntime_run(
 
 def _native_run(model: Path, feeds: dict[str, Any], threads: int) -> tuple[str, _Run]:
     """The same with the operators that `vampbench native` builds."""
-    from vampnet_models.onnxfile.native import build_library
+    from vampnet_models.native.library import build_library
 
     return _onnxruntime_run(model, feeds, threads, build_library())
 

@@ -18,8 +18,8 @@ from calibration.feeds.feedset import load_feed_set
 from optimize.build import build_variant
 from optimize.recipes import NATIVE_RECIPES, find_recipe
 from vampnet_models.errors import NotApplicable, WorkbenchError
+from vampnet_models.native.library import build_library
 from vampnet_models.onnxfile.artifact import open_artifact, write_text
-from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.session import Feeds
 
 BASELINE = "ort-fp32"

@@ -20,7 +20,7 @@ from optimize.runtime.kernels import (
 from optimize.variant import record_path, write_record
 from vampnet_models.chain.typical import typical_shapes
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile import native
+from vampnet_models.native import library
 from vampnet_models.onnxfile.artifact import Artifact, load_model, weights_bytes
 from vampnet_models.onnxfile.operators import (
     ATTENTION_OPS,
@@ -57,8 +57,8 @@ def with_runtime(
             "file; build the variant again"
         )
     known = record.runtime
-    if record.custom_operators and native.built_library() is None:
-        raise InputError(f"{artifact.path}: the operator library is not here; {native.how()}")
+    if record.custom_operators and library.built_library() is None:
+        raise InputError(f"{artifact.path}: the operator library is not here; {library.how()}")
     if known is not None and known.onnxruntime == version("onnxruntime"):
         return record
     reasons = {node.node: node.reason for node in record.float_nodes}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.native import FLAGS, SOURCES, compiler
+from vampnet_models.native.library import FLAGS, SOURCES, compiler
 from vampnet_models.records.manifest import OperatorLibrary
 
 FOLDER = "native"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from profiles.bundle.library import OLDEST_GLIBC, builds_for_all, write_libraries
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.native import sources_sha256
-from vampnet_models.onnxfile.packaged import DISTRIBUTION, HASH_FILE, PACKAGE
+from vampnet_models.native.library import sources_sha256
+from vampnet_models.native.packaged import DISTRIBUTION, HASH_FILE, PACKAGE
 from vampnet_models.records.manifest import OperatorLibrary
 from vampnet_models.scratch import scratch_folder
 

@@ -29,6 +29,7 @@ from vampbench.work.runtime import warn_not_probed
 from vampbench.work.workspace import Workspace
 from vampnet_models.chain.members import with_neighbours, with_upstream
 from vampnet_models.errors import InputError, NotApplicable, WorkbenchError, contained
+from vampnet_models.native.library import build_library
 from vampnet_models.onnxfile.artifact import (
     Artifact,
     check_folder,
@@ -37,7 +38,6 @@ from vampnet_models.onnxfile.artifact import (
     load_model,
     open_artifact,
 )
-from vampnet_models.onnxfile.native import build_library
 from vampnet_models.onnxfile.outputs import check_apart, model_output
 from vampnet_models.onnxfile.portable import NATIVE_SUFFIX, native_beside
 from vampnet_models.progress import Reporter

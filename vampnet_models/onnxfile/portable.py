@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from vampnet_models.errors import InputError
+from vampnet_models.native.library import PORTABLE_HASH_KEY, PORTABLE_KEY, built_library, how
 from vampnet_models.onnxfile.artifact import load_model, model_files, open_artifact, sha256_of
-from vampnet_models.onnxfile.native import PORTABLE_HASH_KEY, PORTABLE_KEY, built_library, how
 
 NATIVE_SUFFIX = ".native.onnx"
 """Of a native model's file, in place of `.onnx`."""

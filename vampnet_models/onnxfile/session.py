@@ -12,9 +12,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError, reason_of
+from vampnet_models.native.library import HOW, built_library, how
 from vampnet_models.onnxfile.artifact import check_file
 from vampnet_models.onnxfile.exact import exact_session, is_exact
-from vampnet_models.onnxfile.native import HOW, built_library, how
 from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 from vampnet_models.onnxfile.portable import portable_of
 from vampnet_models.text import is_text, visible

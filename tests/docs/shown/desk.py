@@ -28,7 +28,7 @@ from profiles.targets.qnn import unavailable
 from tests.docs.shown.rooms import Rooms
 from vampbench.cli.main import cli
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.native import compiler
+from vampnet_models.native.library import compiler
 
 FIRST = ("README.md", "docs/start/vampnet.md", "docs/start/onnx.md", "docs/how-to/ship.md")
 """What the other pages build on."""

@@ -8,8 +8,8 @@ import pytest
 from optimize.fusions import native_gate
 from optimize.fusions.rule import apply
 from tests.optimize.graphs import model, normal, ops, run
+from vampnet_models.native.library import build_library, compiler
 from vampnet_models.onnxfile.artifact import save_model
-from vampnet_models.onnxfile.native import build_library, compiler
 from vampnet_models.onnxfile.session import open_session
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")

@@ -19,8 +19,8 @@ from profiles.targets.order import find_target
 from tests.optimize.graphs import convert, model, normal
 from tests.profiles.bundle.test_make import selfcheck
 from vampnet_models.errors import InputError
+from vampnet_models.native.library import build_library, compiler, kernels_of
 from vampnet_models.onnxfile.artifact import open_artifact, save_model, sha256_of
-from vampnet_models.onnxfile.native import build_library, compiler, kernels_of
 from vampnet_models.onnxfile.session import open_session
 
 pytestmark = [

@@ -21,7 +21,7 @@ from vampbench.work.cluster import on_cluster
 from vampbench.work.job import run_job
 from vampbench.work.results import missed_of
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.native import build_library
+from vampnet_models.native.library import build_library
 from vampnet_models.records.results import GradeName, Results
 from vampnet_models.text import a_type
 

@@ -6,7 +6,7 @@ import click
 
 from vampbench.cli import options
 from vampbench.cli.console import Console
-from vampnet_models.onnxfile.native import build_library, built_library, kernels_of
+from vampnet_models.native.library import build_library, built_library, kernels_of
 
 
 @click.command("native")

@@ -11,8 +11,8 @@ from optimize.fusions.rule import apply
 from tests.optimize.fusions.attention.test_portable_attention import ATTENTION, attention
 from tests.optimize.fusions.test_exported import EXPORTERS, feeds, fused, unpacked
 from tests.optimize.graphs import ops, snr_db
+from vampnet_models.native.library import build_library, compiler
 from vampnet_models.onnxfile.artifact import load_model, save_model
-from vampnet_models.onnxfile.native import build_library, compiler
 from vampnet_models.onnxfile.session import open_session
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")

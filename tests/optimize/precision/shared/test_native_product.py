@@ -15,8 +15,8 @@ from optimize.precision.int8.dynamic import DynamicInt8
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
 from tests.optimize.graphs import Array, convert, model, normal, ops, run, snr_db
 from vampnet_models.errors import NotApplicable
+from vampnet_models.native.library import build_library, compiler
 from vampnet_models.onnxfile.artifact import save_model
-from vampnet_models.onnxfile.native import build_library, compiler
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
 pytestmark = pytest.mark.usefixtures("native_cache")

@@ -9,8 +9,8 @@ import pytest
 import vampbench as vb
 from profiles.host import describe_host
 from tests.vampbench.conftest import Finished
+from vampnet_models.native.library import _CACHE_VARIABLE, compiler
 from vampnet_models.onnxfile.artifact import load_model
-from vampnet_models.onnxfile.native import _CACHE_VARIABLE, compiler
 from vampnet_models.onnxfile.session import open_session
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.vampnet_models.onnxfile.test_native import TRUTH, fused, output
-from vampnet_models.onnxfile import native, packaged
+from tests.vampnet_models.native.test_library import TRUTH, fused, output
+from vampnet_models.native import library, packaged
+from vampnet_models.native.library import _CACHE_VARIABLE, build_library, compiler
 from vampnet_models.onnxfile.artifact import save_model
-from vampnet_models.onnxfile.native import _CACHE_VARIABLE, build_library, compiler
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
 
@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "site" / packaged.PACKAGE
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("raise RuntimeError('it is not to be imported')\n")
-    (folder / packaged.HASH_FILE).write_text(f"{native.sources_sha256()}\n")
+    (folder / packaged.HASH_FILE).write_text(f"{library.sources_sha256()}\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "empty"))
     return folder
@@ -34,7 +34,7 @@ def test_its_library_needs_no_compiler(
         elsewhere.setenv(_CACHE_VARIABLE, str(tmp_path / "built"))
         shutil.copyfile(build_library(), package / packaged.library_name())
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert build_library() == native.built_library() == package / packaged.library_name()
+    assert build_library() == library.built_library() == package / packaged.library_name()
     save_model(fused(), tmp_path / "m.onnx")
     assert np.abs(output(tmp_path / "m.onnx") - TRUTH).max() < 3e-6
 
@@ -42,10 +42,10 @@ def test_its_library_needs_no_compiler(
 def test_one_of_other_sources_is_not_loaded(package: Path) -> None:
     (package / packaged.library_name()).write_bytes(b"of other sources")
     (package / packaged.HASH_FILE).write_text("0" * 64)
-    assert native.built_library() is None
-    assert "is of another version: pip install -U vampnet-workbench-ops" in native.how()
+    assert library.built_library() is None
+    assert "is of another version: pip install -U vampnet-workbench-ops" in library.how()
 
 
 def test_one_for_other_machines_is_told(package: Path) -> None:
-    assert native.built_library() is None
-    assert "vampnet-workbench-ops has no library for" in native.how()
+    assert library.built_library() is None
+    assert "vampnet-workbench-ops has no library for" in library.how()

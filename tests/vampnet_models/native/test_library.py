@@ -15,9 +15,9 @@ from optimize.fusions.rule import apply
 from optimize.surgery.graph import infer_shapes
 from tests.optimize.graphs import model, normal, ops
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile import native
+from vampnet_models.native import library
+from vampnet_models.native.library import _CACHE_VARIABLE, build_library, compiler
 from vampnet_models.onnxfile.artifact import save_model
-from vampnet_models.onnxfile.native import _CACHE_VARIABLE, build_library, compiler
 from vampnet_models.onnxfile.portable import name_portable, stand_in
 from vampnet_models.onnxfile.session import open_session
 
@@ -152,7 +152,7 @@ def test_a_portable_model_that_cannot_stand_in_is_named(
 
 def planted(folder: Path, content: bytes = b"no library", *, recorded: bool = True) -> Path:
     """A file in the library's place, with a record of its hash."""
-    path = native.library_path()
+    path = library.library_path()
     assert path is not None and path.parent == folder
     path.write_bytes(content)
     path.chmod(0o755)
@@ -176,20 +176,20 @@ def test_only_what_the_build_wrote_down_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path))
-    assert native.built_library() is None
+    assert library.built_library() is None
     path = planted(tmp_path, recorded=False)
-    assert native.built_library() is None
+    assert library.built_library() is None
     planted(tmp_path)
-    assert native.built_library() == path
+    assert library.built_library() == path
     path.write_bytes(b"another")
-    assert native.built_library() is None
+    assert library.built_library() is None
     planted(tmp_path)
     path.chmod(0o775)
-    assert native.built_library() is None
+    assert library.built_library() is None
     elsewhere = path.rename(tmp_path / "elsewhere")
     elsewhere.chmod(0o755)
     path.symlink_to(elsewhere)
-    assert native.built_library() is None
+    assert library.built_library() is None
 
 
 def test_a_folder_that_others_may_write_to_is_not_trusted(
@@ -199,25 +199,25 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(
     folder.mkdir(parents=True)
     monkeypatch.setenv(_CACHE_VARIABLE, str(folder))
     path = planted(folder)
-    assert native.built_library() == path and native.how() == native.HOW
+    assert library.built_library() == path and library.how() == library.HOW
     for each, mode in ((folder, 0o770), (folder, 0o1777), (above, 0o777)):
         before = each.stat().st_mode
         each.chmod(mode)
-        assert native.built_library() is None
-        assert f"others may write to {each}: run `chmod go-w {each}`" in native.how()
+        assert library.built_library() is None
+        assert f"others may write to {each}: run `chmod go-w {each}`" in library.how()
         with pytest.raises(InputError, match="is not built: others may write to"):
             build_library()
         each.chmod(before)
     above.chmod(0o1777)
-    assert native.built_library() == path
+    assert library.built_library() == path
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    assert native.built_library() is None
-    assert "belongs to another user" in native.how()
+    assert library.built_library() is None
+    assert "belongs to another user" in library.how()
     link = tmp_path / "link"
     link.symlink_to(folder)
     monkeypatch.undo()
     monkeypatch.setenv(_CACHE_VARIABLE, str(link))
-    assert native.built_library() == path
+    assert library.built_library() == path
 
 
 def test_garbage_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,9 +231,9 @@ def test_garbage_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         path = build_library()
     finally:
         os.umask(before)
-    assert build_library() == native.built_library() == path
+    assert build_library() == library.built_library() == path
     path.write_bytes(b"garbage")
-    assert native.built_library() is None
+    assert library.built_library() is None
     assert build_library() == path
     assert path.read_text() == "made"
 
@@ -271,7 +271,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(_CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
-    assert native.built_library() is None
+    assert library.built_library() is None
     with pytest.raises(InputError, match=r"no C\+\+ compiler|cannot be written"):
         build_library()
 

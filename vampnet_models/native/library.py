@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from vampnet_models.errors import InputError
-from vampnet_models.onnxfile.packaged import packaged_library, why_not
+from vampnet_models.native.packaged import packaged_library, why_not
 
 PORTABLE_KEY = "vampnet.portable"
 """Metadata of a model with operators of this domain: the portable model's file name, beside it."""

@@ -1,0 +1,1 @@
+"""The optional operator library: built here, or brought by a package."""
