@@ -1,0 +1,68 @@
+"""The kernels of ARM64 against plain C++, in an emulator; skipped where it or zig is missing."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vampnet_models.native.library import SOURCES
+
+EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+
+PROGRAM = r"""
+#include <cstdio>
+#include <vector>
+#include "product_neon.h"
+using namespace product;
+
+int main() {
+  int different = 0;
+  unsigned seed = 1;
+  auto next = [&] { return seed = seed * 1664525u + 1013904223u; };
+  for (int64_t rows = 1; rows < 15; ++rows) {
+    for (int64_t columns : {1, 16, 17, 63, 64}) {
+      const int64_t depth = 7 + rows;
+      std::vector<char> words(rows * depth * 4), panel(depth * 256);
+      std::vector<int32_t> zeros(rows), sums(64);
+      std::vector<float> row_scales(rows), scales(64), bias(64), add(rows * 64), a(rows * 64), b(a);
+      for (char& x : words) x = static_cast<char>(next() >> 24);
+      for (char& x : panel) x = static_cast<char>(next() >> 24);
+      for (int32_t& x : zeros) x = static_cast<int32_t>(next() >> 24);
+      for (float& x : add) x = static_cast<float>(next() >> 24);
+      for (int i = 0; i < 64; ++i) {
+        scales[i] = 0.01f * static_cast<float>(i + 1);
+        bias[i] = static_cast<float>(i);
+        for (int64_t k = 0; k < depth * 4; ++k) sums[i] += panel[(k / 4 * 64 + i) * 4 + k % 4];
+      }
+      for (float& x : row_scales) x = 0.02f;
+      Job job{words.data(), depth * 4, panel.data(), depth, rows, columns, zeros.data(),
+              row_scales.data(), sums.data(), scales.data(), bias.data(), add.data(), a.data(), 64,
+              nullptr};
+      portable::run_bytes(job);
+      job.out = b.data();
+      neon::run(job);
+      for (size_t i = 0; i < a.size(); ++i) {
+        const float most = a[i] < 0 ? -a[i] : a[i];
+        const float off = a[i] < b[i] ? b[i] - a[i] : a[i] - b[i];
+        different += off > 1e-6f * most + 1e-6f;
+      }
+    }
+  }
+  std::printf("%d different, dot products: %d\n", different, native::cpu().arm_dot);
+}
+"""
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="no qemu-aarch64 is here")
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
+def test_dot_products_of_arm64_answer_as_plain_cpp(tmp_path: Path) -> None:
+    source, made = tmp_path / "main.cpp", tmp_path / "main"
+    source.write_text(PROGRAM, encoding="utf-8")
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-musl", "-static"]
+    command += ["-std=c++17", "-O2", "-I", str(SOURCES[0].parent), "-o", str(made), str(source)]
+    subprocess.run(command, check=True)
+    done = subprocess.run([str(EMULATOR), str(made)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 different, dot products: 1\n"
