@@ -30,6 +30,8 @@ RECORDS = {
     "tune-full": BENCH / "tune_full_size.json",
     "full-size-files": BENCH / "full_size.json",
     "latency": LATENCY,
+    "latency-zen4": BENCH / "latency_zen4.json",
+    "music": BENCH / "music.json",
     "reference": BENCH / "reference.json",
     "calibration": BENCH / "calibration.json",
     "qnn": BENCH / "qnn.json",

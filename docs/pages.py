@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bench.accuracy.standing import standing
 from bench.accuracy.table import full_size_tools, small_tools
+from bench.latency.results import rivals
 from bench.latency.results import table as latency_table
+from bench.music import table as music_table
 from docs import notes, sentences
 from docs.cells import Json
 from docs.kept import CARD, DOCS
@@ -21,8 +23,8 @@ from docs.tables.tuned import searches, whole_search
 from training.figures.card import card_parts
 
 README = DOCS.parent / "README.md"
-_PART = re.compile(r"<!-- ([a-z-]+): begin -->\n(.*?)<!-- \1: end -->", re.DOTALL)
-_OPENED = re.compile(r"<!-- ([a-z-]+): begin -->")
+_PART = re.compile(r"<!-- ([a-z0-9-]+): begin -->\n(.*?)<!-- \1: end -->", re.DOTALL)
+_OPENED = re.compile(r"<!-- ([a-z0-9-]+): begin -->")
 
 
 def pages() -> list[Path]:
@@ -56,6 +58,9 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "tools-standing": standing(runs["accuracy"]),
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
+        "latency-zen4": latency_table(runs["latency-zen4"]),
+        "latency-rivals": rivals(runs["latency-zen4"]),
+        "music": music_table(runs["music"]),
         **card_parts(runs["reference"]),
         **dict(notes.made(runs)),
         **dict(sentences.made(runs)),

@@ -86,6 +86,35 @@ def table(record: Json) -> str:
     return "\n".join(lines)
 
 
+RIVALS = (
+    ("int8-static-native", "openvino-nncf-int8"),
+    ("int8-dynamic-native", "openvino-nncf-int8"),
+    ("bf16-native", "openvino-bf16"),
+)
+"""Variants with the operator library, and what of OpenVINO computes in the same precision."""
+
+
+def times_faster(case: Json, name: str, rival: str) -> tuple[float, float, float]:
+    """How many times as fast as a rival in the same rounds, with its 95 % interval."""
+    mine, theirs = (case["runners"][each]["samples_s"] for each in (name, rival))
+    both = [number for number in theirs if number in mine]
+    ratio = paired_ratio([theirs[n] for n in both], [mine[n] for n in both])
+    return 1 / ratio.value, 1 / ratio.high, 1 / ratio.low
+
+
+def rivals(record: Json) -> str:
+    """As Markdown: variants with the library against OpenVINO, in the rounds of both."""
+    heads = [f"`{name}` / {rival}" for name, rival in RIVALS]
+    lines = [f"| model | input | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(RIVALS)}"]
+    for case in record["cases"].values():
+        cells = [case["model"], case["input"]]
+        for name, rival in RIVALS:
+            value, low, high = times_faster(case, name, rival)
+            cells.append(f"{value:.2f} x ({low:.2f} to {high:.2f})")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _row(name: str, runner: Json, row: Json) -> str:
     if runner["failure"]:
         return f"{name} | failed: {runner['failure'].replace('|', '/')} | | | | "

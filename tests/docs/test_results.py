@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.latency.results import RIVALS, times_faster
 from docs.cells import Json
 from docs.kept import BENCH, DOCS, RUNS, all_kept
 from docs.tables.tuned import searches
@@ -127,6 +128,20 @@ def test_the_transformers_are_level_with_openvino_where_the_page_says_so(
             cases[name]["summary"][each]["median_s"] for each in ("int8-static", "int8-dynamic")
         )
         assert static > dynamic
+
+
+def test_with_the_library_zen_4_is_ahead_of_openvino_where_the_page_says_so(
+    runs: dict[str, Json],
+) -> None:
+    cases = runs["latency-zen4"]["cases"]
+    assert len(cases) == 5
+    for name, case in cases.items():
+        static, dynamic, bf16 = (times_faster(case, *pair) for pair in RIVALS)
+        assert min(static[0], dynamic[0], bf16[0]) > 1
+        assert (max(static[1], dynamic[1]) > 1) == (name != "coarse-100")
+        assert (bf16[1] > 1) == (name != "c2f-575")
+        portable = times_faster(case, "int8-dynamic", "openvino-nncf-int8")
+        assert (portable[2] >= 1) == ("575" not in name)
 
 
 def test_the_codec_is_beside_quantize_static_where_the_page_says_so(runs: dict[str, Json]) -> None:

@@ -18,6 +18,7 @@ from tests.beat_tracker import save_tracker
 from tests.vampbench.conftest import write_tiny
 from tests.vampnet_models.make_checkpoint import Stored, write_saved
 from vampnet_models.family import VAMPNET
+from vampnet_models.native.library import compiler
 
 REFERENCE = README.parent / "vampnet_models" / "reference"
 CLIPS, CLIP_S = ("joplin-maple-leaf-rag", "speech-2"), 2
@@ -100,6 +101,9 @@ class Rooms:
         """What the examples of one command take beside models and sounds."""
         if command in ("bundle", "compare", "overview", "report", "swap"):
             _linked(self._demo(), folder / "out" / "demo")
+        if command == "bundle" and compiler() is not None:
+            made = "vampbench run models --audio recordings --targets cpu --rounds 3 -o out/run"
+            self.run(f"{made} --recipes fused,fused-native", folder)
         if command == "report":
             for name in ("before", "after"):
                 _linked(self._demo(), folder / "out" / name)
