@@ -560,9 +560,9 @@ def show(found: Report) -> None:
         reached, promised, kept = (
             told(value, row.measure) for value in (row.to_reference, row.promise, row.to_maker)
         )
-        name = Path(row.file).stem
+        name = f"{row.name}.native" if row.file.endswith(".native.onnx") else row.name
         print(
-            f"{name:20} {row.output:10} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} "
+            f"{name:15} {row.output:10} {'ok  ' if row.ok else 'FAIL'} to FP32: {reached} "
             f"(promised {promised}); to the output on the build machine: {kept}; {took(row)}"
         )
     print(MARGIN)
