@@ -26,7 +26,7 @@ from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, 
 from vampnet_models.errors import InputError
 from vampnet_models.spec import OPSET
 
-NATIVE_SUFFIX = "-native"
+_NATIVE = "-native"
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
@@ -86,7 +86,7 @@ class Recipe:
     @property
     def portable(self) -> str:
         """The recipe of the model that lies beside a native one; its own name of any other."""
-        return self.name.removesuffix(NATIVE_SUFFIX) if self.is_native else self.name
+        return self.name.removesuffix(_NATIVE) if self.is_native else self.name
 
     @property
     def needs_calibration(self) -> bool:

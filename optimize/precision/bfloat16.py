@@ -13,9 +13,9 @@ from functools import partial
 import onnx_ir as ir
 
 from optimize.precision.contract import Conversion, Evidence, Plan, Precision, Traits
-from optimize.precision.shared import native_product
+from optimize.precision.shared import half_storage, native_product
 from optimize.precision.shared.plan import code_path, conversion, plan
-from optimize.surgery.graph import derived_weight, dims, insert, weight_of
+from optimize.surgery.graph import weight_of
 from vampnet_models.errors import NotApplicable
 
 _MIN_ELEMENTS = 512
@@ -40,30 +40,13 @@ class Bfloat16(Precision[Plan]):
 
     def apply(self, model: ir.Model, plan: Plan, evidence: Evidence) -> Conversion:
         """Convert the products of the plan in place; weights are read when they are written."""
-        taken = [node for node in plan.chosen if self.native and native_product.is_taken(node)]
-        epilogues = native_product.epilogues(model.graph, taken)
+        natives = native_product.taken_products(model.graph, plan.chosen if self.native else ())
         for node in plan.chosen:
-            if node in taken:
-                native_product.bfloat16_product(
-                    node, epilogues.get(node, native_product.Epilogue())
-                )
+            tensor = weight_of(node)
+            assert tensor is not None
+            if node in natives:
+                native_product.bfloat16_product(node, natives[node])
             else:
-                _store(node)
+                rounded = partial(native_product.bfloat16_of, tensor)
+                half_storage.store(node, 1, "bfloat16", ir.DataType.BFLOAT16, rounded)
         return conversion(model.graph, len(plan.chosen), "bfloat16", plan.left)
-
-
-def _store(node: ir.Node) -> None:
-    """Let a Cast stand between a weight in bfloat16 and its reader."""
-    tensor, value = weight_of(node), node.inputs[1]
-    assert tensor is not None and value is not None
-    compute = partial(native_product.bfloat16_of, tensor)
-    half = derived_weight(value, "bfloat16", ir.DataType.BFLOAT16, dims(tensor), compute)
-    (restored,) = insert(
-        node,
-        "Cast",
-        [half],
-        {"to": ir.DataType.FLOAT},
-        name=f"{node.name}/weight",
-        shapes=[half.shape],
-    )
-    node.replace_input_with(1, restored)

@@ -9,6 +9,7 @@ from optimize.recipes import (
     INT4_MIXED,
     INT8_DYNAMIC,
     INT8_STATIC,
+    NATIVE_RECIPES,
     RECIPES,
     StaticSettings,
     dynamic_recipe,
@@ -19,6 +20,7 @@ from optimize.recipes import (
     weights_recipe,
 )
 from optimize.runtime.check import promised_share
+from profiles.targets.cpu_native import CPU_NATIVE
 from vampnet_models.errors import InputError
 
 
@@ -99,6 +101,15 @@ def test_fp16_of_other_settings_is_another_variant() -> None:
     assert kept[0].name == kept[2].name != kept[1].name
     assert all(re.fullmatch("fp16-[0-9a-f]{8}", each.name) for each in kept)
     assert fp16_recipe(Float16(measure=True)).name == "fp16-measured"
+
+
+def test_machines_with_the_library_are_offered_what_there_is() -> None:
+    natives = [recipe.name for recipe in NATIVE_RECIPES]
+    assert list(CPU_NATIVE.own_recipes) == natives
+    assert CPU_NATIVE.recipes is not None
+    beside = {r.name for r in ALL_RECIPES if r.form is not Form.PHONE}
+    assert set(CPU_NATIVE.recipes) == {*natives, *beside}
+    assert {find_recipe(name).portable for name in natives} <= beside
 
 
 def test_a_variant_above_its_share_is_told() -> None:

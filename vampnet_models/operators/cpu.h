@@ -54,6 +54,7 @@ inline Cpu allowed() {
   const char* named = std::getenv("VAMPBENCH_KERNELS");
   if (!named || !*named) return found;
   const bool vnni = std::strcmp(named, "vnni") == 0, avx2 = std::strcmp(named, "avx2") == 0;
+  if (!vnni && !avx2 && std::strcmp(named, "portable") != 0) return found;  // no such name
   Cpu kept;
   kept.avx2 = (vnni || avx2) && found.avx2;
   kept.avx_vnni = vnni && found.avx_vnni;

@@ -27,7 +27,9 @@ namespace product {
 Kernels byte_kernels() {
   [[maybe_unused]] const native::Cpu& cpu = native::cpu();
 #if defined(NATIVE_X86)
-  if (cpu.avx512 && cpu.avx512_vnni) return {avx512::run<avx512::Bytes>, avx512::quantize_bytes, "avx512-vnni"};
+  if (cpu.avx512 && cpu.avx512_vnni) {
+    return {avx512::run<avx512::Bytes>, avx512::quantize_bytes, "avx512-vnni"};
+  }
   if (cpu.avx_vnni) return {avx2::vnni_vex::run, portable::quantize_bytes, "avx-vnni"};
   if (cpu.avx512_vnni) return {avx2::vnni_evex::run, portable::quantize_bytes, "avx-vnni"};
   if (cpu.avx2) return {avx2::run, portable::quantize_bytes, "avx2"};
@@ -40,8 +42,12 @@ Kernels byte_kernels() {
 Kernels half_kernels() {
 #if defined(NATIVE_X86)
   const native::Cpu& cpu = native::cpu();
-  if (cpu.avx512_bf16) return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
-  if (cpu.avx512) return {portable::run_halves_avx512, portable::quantize_halves, "unfolded-avx512"};
+  if (cpu.avx512_bf16) {
+    return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
+  }
+  if (cpu.avx512) {
+    return {portable::run_halves_avx512, portable::quantize_halves, "unfolded-avx512"};
+  }
   if (cpu.avx2) return {portable::run_halves_avx2, portable::quantize_halves, "unfolded-avx2"};
 #endif
   return {portable::run_halves, portable::quantize_halves, "portable"};

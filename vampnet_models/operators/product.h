@@ -2,7 +2,7 @@
 //
 // Weights lie in panels of 64 columns, [columns / 64][depth][64][bytes of a word], zeros behind the
 // last: a word of 4 bytes holds 4 rows of the matrix in int8, or 2 in bfloat16. So they are stored
-// in the model, and so every kernel reads them: nothing is packed or copied when a session opens.
+// in the model, and so every kernel reads them: nothing is packed when a session opens.
 // Integer sums are exact, and the same on every processor.
 
 #pragma once

@@ -82,8 +82,7 @@ class DynamicInt8(Precision[Plan]):
         found = without_spread_weights(with_finite_weights(graph, plan))
         multiplied = tables.products_of(found.chosen)
         if self.native:
-            taken = [node for node in found.chosen if native_product.is_taken(node)]
-            for node, epilogue in native_product.epilogues(graph, taken).items():
+            for node, epilogue in native_product.taken_products(graph, found.chosen).items():
                 native_product.integer_product(node, epilogue)
         convert_nodes([node for node in found.chosen if node.graph is not None], multiplied)
         mixed = [

@@ -11,7 +11,7 @@ are at hand (`compensated`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -196,7 +196,8 @@ class StaticInt8(Precision[StaticPlan]):
             integers = _rounded(jobs, smoothed, evidence)
         int8_conv.quantize(conv_jobs, self.native, tiled=not self.signed)
         pairs: dict[ir.Value, ir.Value] = {}
-        natives = _natives(graph, jobs) if self.native else {}
+        nodes = [job.node for job in jobs] if self.native else []
+        natives = native_product.taken_products(graph, nodes)
         for job in jobs:
             shelved = (integers or {}).get(job.node.name or "")
             if job.node in natives:
@@ -275,12 +276,6 @@ def _jobs(
         except NoMatch as reason:
             left.append(float_node(node, str(reason)))
     return jobs, left
-
-
-def _natives(graph: ir.Graph, jobs: Iterable[_Job]) -> dict[ir.Node, native_product.Epilogue]:
-    """The products that the optional library takes, and what they take in."""
-    taken = [job.node for job in jobs if native_product.is_taken(job.node)]
-    return native_product.epilogues(graph, taken)
 
 
 def _read_by_row(graph: ir.Graph) -> set[ir.Node]:

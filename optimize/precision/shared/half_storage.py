@@ -6,6 +6,7 @@ and the memory at run time are those of float32, on processors without float16 k
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -38,20 +39,31 @@ def convert(model: ir.Model, chosen: Plan | None = None) -> Conversion:
     found = chosen or targets(model.graph)
     for node in found.chosen:
         index = 0 if node.op_type == "Gather" else 1
-        tensor, value = weight_of(node, index), node.inputs[index]
-        assert tensor is not None and value is not None
-        compute, dtype = partial(_rounded, tensor), ir.DataType.FLOAT16
-        half = derived_weight(value, "half", dtype, dims(tensor), compute)
-        (restored,) = insert(
-            node,
-            "Cast",
-            [half],
-            {"to": ir.DataType.FLOAT},
-            name=f"{node.name}/weight",
-            shapes=[half.shape],
-        )
-        node.replace_input_with(index, restored)
+        tensor = weight_of(node, index)
+        assert tensor is not None
+        store(node, index, "half", ir.DataType.FLOAT16, partial(_rounded, tensor))
     return conversion(model.graph, len(found.chosen), "float16", found.left)
+
+
+def store(
+    node: ir.Node, index: int, form: str, dtype: ir.DataType, compute: Callable[[], Array]
+) -> None:
+    """Let a Cast stand between a constant that is stored in `dtype` and the node that reads it.
+
+    What is made of a constant is named by its `form`, and stored once for all that read it so.
+    """
+    value, tensor = node.inputs[index], weight_of(node, index)
+    assert value is not None and tensor is not None
+    half = derived_weight(value, form, dtype, dims(tensor), compute)
+    (restored,) = insert(
+        node,
+        "Cast",
+        [half],
+        {"to": ir.DataType.FLOAT},
+        name=f"{node.name}/weight",
+        shapes=[half.shape],
+    )
+    node.replace_input_with(index, restored)
 
 
 def _rounded(tensor: ir.TensorProtocol) -> Array:

@@ -53,28 +53,15 @@ class Epilogue:
     sum: ir.Node | None = None
 
 
-def is_taken(node: ir.Node) -> bool:
-    """Whether the library multiplies it: a MatMul of float32 rows by a matrix of its own."""
-    value, tensor = node.inputs[1], weight_of(node)
-    if node.op_type != "MatMul" or value is None or tensor is None or len(dims(tensor)) != 2:
-        return False
-    rank = rank_of(node.inputs[0]) if node.inputs[0] is not None else None
-    shared = any(each.op_type == "Gather" for each in value.consumers())
-    return (
-        rank is not None
-        and 1 < rank <= _MOST_AXES
-        and dims(tensor)[0] <= _MOST_ROWS
-        and not shared
-        and stored_turned(value) is None
-    )
+def taken_products(graph: ir.Graph, nodes: Iterable[ir.Node]) -> dict[ir.Node, Epilogue]:
+    """Those of the nodes that the library multiplies, and what each takes in.
 
-
-def epilogues(graph: ir.Graph, nodes: Iterable[ir.Node]) -> dict[ir.Node, Epilogue]:
-    """What each product of the float graph takes in; found before any of them is converted."""
+    Of the main graph, in float, before any of them is converted.
+    """
     known, taken = dimensions(graph), set[ir.Node]()
     found = {}
     for node in nodes:
-        if node.graph is not graph:
+        if node.graph is not graph or not _is_taken(node):
             continue
         bias = _bias_behind(node)
         behind = _sum_behind((bias or node).outputs[0], known)
@@ -85,10 +72,27 @@ def epilogues(graph: ir.Graph, nodes: Iterable[ir.Node]) -> dict[ir.Node, Epilog
     return found
 
 
+def _is_taken(node: ir.Node) -> bool:
+    """Whether it is a MatMul of float32 rows by a matrix of its own."""
+    x, value, tensor = node.inputs[0], node.inputs[1], weight_of(node)
+    if node.op_type != "MatMul" or x is None or value is None or tensor is None:
+        return False
+    rank = rank_of(x)
+    return (
+        x.dtype == tensor.dtype == ir.DataType.FLOAT
+        and rank is not None
+        and 1 < rank <= _MOST_AXES
+        and len(dims(tensor)) == 2
+        and dims(tensor)[0] <= _MOST_ROWS
+        and stored_turned(value) is None
+        and all(each.op_type != "Gather" for each in value.consumers())
+    )
+
+
 def integer_product(
     node: ir.Node, epilogue: Epilogue, chosen: Callable[[], Array] | None = None
 ) -> None:
-    """Replace a MatMul that `is_taken`: the nearest integers, unless they are `chosen`.
+    """Replace a MatMul that is taken: the nearest integers, unless they are `chosen`.
 
     A weight of several nodes is stored once; what was chosen the first time holds for all.
     """
@@ -113,7 +117,7 @@ def integer_product(
 
 
 def bfloat16_product(node: ir.Node, epilogue: Epilogue) -> None:
-    """Replace a MatMul that `is_taken`; weights are rounded to the nearest."""
+    """Replace a MatMul that is taken; weights are rounded to the nearest."""
     value, tensor = node.inputs[1], weight_of(node)
     assert value is not None and tensor is not None
 

@@ -35,7 +35,9 @@ int main() {
       for (int i = 0; i < 64; ++i) {
         scales[i] = 0.01f * static_cast<float>(i + 1);
         bias[i] = static_cast<float>(i);
-        for (int64_t k = 0; k < depth * 4; ++k) sums[i] += panel[(k / 4 * 64 + i) * 4 + k % 4];
+        for (int64_t k = 0; k < depth * 4; ++k) {
+          sums[i] += static_cast<int8_t>(panel[(k / 4 * 64 + i) * 4 + k % 4]);
+        }
       }
       for (float& x : row_scales) x = 0.02f;
       Job job{words.data(), depth * 4, panel.data(), depth, rows, columns, zeros.data(),
