@@ -170,14 +170,22 @@ def _opened(
             raise InputError(
                 f"{library}: is no operator library that loads here; delete it, then {HOW}"
             ) from error
-        return ort.InferenceSession(where, options, providers=list(providers))
+        try:
+            return ort.InferenceSession(where, options, providers=list(providers))
+        except Exception as error:
+            if f"{NATIVE_DOMAIN}:" not in str(error):
+                raise
+    # What was made by a newer version has operators that no library of this one knows.
+    remedy = (
+        how() if library is None else "the one here lacks an operator: update vampnet-workbench"
+    )
     name = "model" if isinstance(where, bytes) else where
     if not portable_instead:
-        raise InputError(f"{name}: the operator library that it needs is not here; {how()}")
+        raise InputError(f"{name}: the operator library that it needs is not here; {remedy}")
     if isinstance(where, bytes):
-        raise InputError(f"{name}: needs the operator library; {how()}")
+        raise InputError(f"{name}: needs the operator library; {remedy}")
     portable = portable_of(Path(where))
-    line = f"{name}: without the operator library ({how()}): {portable.name} is opened"
+    line = f"{name}: without the operator library ({remedy}): {portable.name} is opened"
     sys.stderr.write(f"{visible(line)}\n")
     try:
         return ort.InferenceSession(str(portable), options, providers=list(providers))

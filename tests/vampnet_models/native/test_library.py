@@ -126,6 +126,24 @@ def test_without_the_library_the_portable_model_is_opened_and_said(
         open_session(path, portable_instead=False)
 
 
+@needs_compiler
+def test_of_a_model_for_a_newer_library_the_portable_one_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_library()
+    portable, path = tmp_path / "portable.onnx", tmp_path / "m.onnx"
+    save_model(snakes(), portable)
+    made = fused()
+    made.graph.node(0).op_type = "SnakeOfTomorrow"
+    name_portable(made, portable)
+    save_model(made, path)
+    assert np.abs(output(path) - TRUTH).max() < 1e-5
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "lacks an operator: update vampnet-workbench): portable.onnx is opened" in line
+    with pytest.raises(InputError, match="is not here; the one here lacks an operator"):
+        open_session(path, portable_instead=False)
+
+
 def test_a_portable_model_that_cannot_stand_in_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
