@@ -24,8 +24,9 @@ REFERENCE = README.parent / "vampnet_models" / "reference"
 CLIPS, CLIP_S = ("joplin-maple-leaf-rag", "speech-2"), 2
 """Music and a voice: what is shown of audio holds of short recordings too."""
 
-WIDE = ("int8", "native")
-"""Commands that find nothing to convert in the least decoder: its channels are too few."""
+WIDE = ("int8", "native", "weights")
+"""Commands that the least models are too small for: they find no channels enough to convert in the
+decoder, or cannot reach a share of the bytes that real models reach."""
 
 DEMO = "vampbench demo -o out/demo --audio recordings --rounds 3"
 
