@@ -24,7 +24,13 @@ from optimize.fusions.attention import (
     split_products,
 )
 from optimize.fusions.cleanup import clean
-from optimize.fusions.codec import conv_transpose, native_snake, pointwise_conv, snake
+from optimize.fusions.codec import (
+    conv_transpose,
+    native_conv,
+    native_snake,
+    pointwise_conv,
+    snake,
+)
 from optimize.fusions.rule import Rule, apply
 from optimize.fusions.weights import (
     codebook_lookup,
@@ -38,6 +44,7 @@ from optimize.fusions.weights import (
 )
 from optimize.surgery.graph import infer_shapes
 from optimize.surgery.scopes import name_nodes_apart, renew
+from optimize.surgery.unused import remove_unused
 from vampnet_models.records.variant import Unmatched
 from vampnet_models.repair.opset import raise_opset, without_kernel
 
@@ -122,6 +129,8 @@ _TABLE = (
     _Row("              c      ", native_attention.RULE, finish=True),
     _Row("                s d b", native_attention.RULE_BFLOAT16, finish=True),
     _Row("              c s d b", native_gate.RULE, finish=True),
+    # What was not made integers; its Snakes and sums are in their last form.
+    _Row("              c s d b", native_conv.RULE, finish=True),
     # Last: what the library's operator left.
     _Row("  C     S D   c s d b", portable_attention.RULE, finish=True),
 )
@@ -179,4 +188,6 @@ def finished(model: ir.Model, rules: Iterable[Rule[Any]]) -> Fusion:
                 renew(model.graph)
         counts[rule.name], left = apply(rule, model.graph)
         unmatched.extend(left)
+    # A weight that was packed anew is there twice.
+    remove_unused(model)
     return Fusion(counts, tuple(unmatched), tuple(warnings))

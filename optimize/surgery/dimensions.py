@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from optimize.surgery.graph import constant, int_of, ints_of, string_of
-from vampnet_models.onnxfile.operators import BROADCASTING_OPS, NATIVE_PRODUCT_BIASES, NORM_OPS
+from vampnet_models.onnxfile.operators import (
+    BROADCASTING_OPS,
+    NATIVE_CONV,
+    NATIVE_PRODUCT_BIASES,
+    NORM_OPS,
+)
 
 _Dim = int | tuple[ir.Value, int]
 _Dims = tuple[_Dim, ...]
@@ -24,8 +29,9 @@ _SAME = (
     *("Identity", "IsNaN", "LeakyRelu", "Log", "Neg", "Not", "Reciprocal"),
     *("Relu", "Round", "Sigmoid", "Sign"),
     *("Sin", "Softmax", "Softplus", "Sqrt", "Tanh"),
-    # The library's attention is shaped as its queries.
+    # The library's: an attention is shaped as its queries.
     *("RelativeAttention", "RelativeAttentionBfloat16"),
+    "Snake",
 )
 
 
@@ -262,12 +268,33 @@ def _conv(node: ir.Node, known: Dimensions) -> _Dims | None:
     x, weight = known.of(node.inputs[0]), known.of(node.inputs[1])
     if x is None or weight is None:
         return None
-    # A kernel of one without pads and strides keeps every length.
-    plain = set(weight[2:]) == {1} and not any(ints_of(node, "pads", ()))
-    plain = plain and set(ints_of(node, "strides", (1,))) == {1}
-    made = node.outputs[0]
-    lengths = x[2:] if plain else tuple((made, axis) for axis in range(2, len(x)))
+    n_axes = len(x) - 2
+    begins_ends = ints_of(node, "pads", (0,) * 2 * n_axes)
+    padded = [sum(begins_ends[axis::n_axes]) for axis in range(n_axes)]
+    dilations = ints_of(node, "dilations", (1,) * n_axes)
+    whole = string_of(node, "auto_pad", "NOTSET") == "NOTSET"
+    whole = whole and set(ints_of(node, "strides", (1,))) == {1}
+    # As many zeros around an axis as a kernel reaches keep its length.
+    lengths = (
+        length
+        if whole and isinstance(kernel, int) and added == dilation * (kernel - 1)
+        else (node.outputs[0], axis)
+        for axis, (length, kernel, added, dilation) in enumerate(
+            zip(x[2:], weight[2:], padded, dilations, strict=True), start=2
+        )
+    )
     return (x[0], weight[0], *lengths)
+
+
+def _native_conv(node: ir.Node, known: Dimensions) -> _Dims | None:
+    x, weight, _, bias = (known.of(value) for value in node.inputs[:4])
+    geometry = constant(node.inputs[4])
+    if x is None or weight is None or bias is None or geometry is None:
+        return None
+    stride, dilation, before, behind, up, *_ = (int(value) for value in geometry)
+    taps = weight[2]
+    keeps = stride == up == 1 and isinstance(taps, int) and before + behind == dilation * (taps - 1)
+    return (x[0], *bias, x[2] if keeps else (node.outputs[0], 2))
 
 
 def _reduce(node: ir.Node, known: Dimensions) -> _Dims | None:
@@ -288,6 +315,7 @@ _RULES: Mapping[str, Callable[[ir.Node, Dimensions], _Dims | None]] = {
     **dict.fromkeys(NATIVE_PRODUCT_BIASES, _native_product),
     "ConstantOfShape": _of_shape,
     "Conv": _conv,
+    NATIVE_CONV: _native_conv,
     "Einsum": _einsum,
     "Expand": _expand,
     "Gather": _gather,

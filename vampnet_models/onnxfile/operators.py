@@ -25,9 +25,12 @@ ONLY_IN_RUNTIME_OPS = frozenset({"SimplifiedLayerNormalization"})
 CONV_OPS = frozenset({"Conv", "FusedConv", "NhwcConv", "NhwcFusedConv", "ConvInteger"})
 """Convolutions by a weight `[out, in / groups, kernel...]` at input 1."""
 
+NATIVE_CONV = "Convolution"
+"""The library's, also of what was a ConvTranspose; its weight is `[panels, in, taps, 8]`."""
+
 FLOAT_PRODUCT_OPS = CONV_OPS - {"ConvInteger"} | {
     *("ConvTranspose", "MatMul", "FusedMatMul", "TransposeMatMul", "Gemm", "FusedGemm"),
-    "Bfloat16Product",
+    *("Bfloat16Product", NATIVE_CONV),
 }
 INTEGER_PRODUCT_OPS = frozenset(
     {
@@ -52,8 +55,8 @@ WEIGHT_INPUTS = {
 """Where the weight, or the table, of such a layer may stand among its inputs."""
 
 NATIVE_BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
-"""The library's operators whose output is uint8; but for those of products, all outputs are shaped
-as the first input."""
+"""The library's operators whose output is uint8; but for those of products and convolutions, all
+outputs are shaped as the first input."""
 
 NATIVE_PRODUCT_BIASES = {"IntegerProduct": 4, "Bfloat16Product": 2}
 """The library's products, and which input is the bias: as long as the last axis of the output."""

@@ -11,10 +11,11 @@ extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(
   using namespace native;
   static const std::vector<Op> snakes = snake_ops(), attentions = attention_ops();
   static const std::vector<Op> products = product_ops(), gates = gate_ops();
+  static const std::vector<Op> convolutions = convolution_ops();
   const Table api = base->get_api(kApiVersion);
   void* domain = nullptr;  // the session's options refer to it for as long as they live
   if (Status failed = call(api, kCreateCustomOpDomain, "vampnet.native", &domain)) return failed;
-  for (const auto* each : {&snakes, &attentions, &products, &gates}) {
+  for (const auto* each : {&snakes, &attentions, &products, &gates, &convolutions}) {
     for (const Op& op : *each) {
       const CustomOp* pointer = &op;
       if (Status failed = call(api, kCustomOpDomainAdd, domain, pointer)) return failed;

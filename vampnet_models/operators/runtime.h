@@ -149,5 +149,6 @@ std::vector<Op> snake_ops();
 std::vector<Op> attention_ops();
 std::vector<Op> product_ops();
 std::vector<Op> gate_ops();
+std::vector<Op> convolution_ops();
 
 }  // namespace native

@@ -13,6 +13,7 @@
 
 #include "loops.h"
 #include "runtime.h"
+#include "snake.h"
 
 #ifdef NATIVE_X86
 #include <immintrin.h>
@@ -64,8 +65,13 @@ INLINED dequantize_add_loop(const float* a, const uint8_t* q, float* y, size_t n
   for (size_t i = 0; i < n; ++i) y[i] = a[i] + static_cast<float>(q[i] - zero) * step;
 }
 
+}  // namespace
+
 BY_PROCESSOR(snake, (const float* x, float* y, size_t n, float alpha, float inverse),
              (x, y, n, alpha, inverse))
+
+namespace {
+
 BY_PROCESSOR(snake_quantize,
              (const float* x, uint8_t* y, size_t n, float alpha, float inverse, float step,
               float zero),

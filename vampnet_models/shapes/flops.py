@@ -14,6 +14,7 @@ from vampnet_models.onnxfile.operators import (
     ATTENTION_OPS,
     CONV_OPS,
     MOVING_OPS,
+    NATIVE_CONV,
     NORM_OPS,
     PRODUCT_OPS,
     VIEW_OPS,
@@ -39,6 +40,8 @@ def flops_of(op_type: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) ->
         return 2 * out * math.prod(inputs[3][1:])
     if op_type == "ConvTranspose":  # weight [in, out / groups, kernel...]
         return 2 * math.prod(inputs[0]) * math.prod(inputs[1][1:])
+    if op_type == NATIVE_CONV:
+        return 2 * out * math.prod(inputs[1][1:3])
     if op_type in PRODUCT_OPS:
         return 2 * out * _inner(inputs[0], outputs[0])
     if op_type in ATTENTION_OPS:

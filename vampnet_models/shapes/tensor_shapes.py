@@ -27,6 +27,7 @@ from vampnet_models.onnxfile.operators import (
     GELU_OPS,
     MICROSOFT,
     NATIVE_BYTE_OPS,
+    NATIVE_CONV,
     NATIVE_DOMAIN,
     NATIVE_PRODUCT_BIASES,
     NORM_OPS,
@@ -135,12 +136,25 @@ def _outputs(
         bias = inputs[NATIVE_PRODUCT_BIASES.get(node.op_type, 0)]
         if node.op_type in NATIVE_PRODUCT_BIASES and bias is not None:
             return {names[0]: Tensor(dtype, (*inputs[0].shape[:-1], *bias.shape))}
+        if node.op_type == NATIVE_CONV:
+            return {names[0]: Tensor(dtype, _convolved(inputs))}
         return {names[0]: Tensor(dtype, inputs[0].shape)}
     contrib = _CONTRIB.get(node.op_type)
     if contrib is not None and (node.domain == MICROSOFT or node.op_type in ONLY_IN_RUNTIME_OPS):
         dtype, shape = contrib(node, inputs)
         return {names[0]: Tensor(dtype, shape)}
     return _by_schema(node, inputs, names, model)
+
+
+def _convolved(inputs: list[Tensor | None]) -> Shape:
+    """The shape of the library's convolution; ValueError where its geometry is not known."""
+    x, weight, _, bias, geometry = inputs[:5]
+    if x is None or weight is None or bias is None or geometry is None or geometry.value is None:
+        raise ValueError("its geometry is not a constant")
+    stride, dilation, before, behind, up, trim, trim_behind = (int(v) for v in geometry.value)
+    spare = x.shape[2] + before + behind - (weight.shape[2] - 1) * dilation - 1
+    positions = 0 if spare < 0 else spare // stride + 1
+    return (x.shape[0], *bias.shape, max(0, positions * up - trim - trim_behind))
 
 
 def _evaluate(node: ir.Node, inputs: list[Tensor | None]) -> list[Tensor] | None:
