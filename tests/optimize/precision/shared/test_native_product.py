@@ -1,8 +1,5 @@
 """Products of the optional library, by each of its kernels; skipped where there is no compiler."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import ml_dtypes
@@ -14,15 +11,10 @@ from optimize.precision.bfloat16 import Bfloat16
 from optimize.precision.int8.dynamic import DynamicInt8
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
 from tests.optimize.graphs import Array, convert, model, normal, ops, run, snr_db
+from tests.optimize.native_kernels import KERNELS, by, needs_compiler
 from vampnet_models.errors import NotApplicable
-from vampnet_models.native.library import build_library, compiler
-from vampnet_models.onnxfile.artifact import save_model
 
-needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
 pytestmark = pytest.mark.usefixtures("native_cache")
-
-KERNELS = ("", "vnni", "avx2", "portable")
-"""As VAMPBENCH_KERNELS names them: all that this processor has, and less and less of it."""
 
 ROWS, COLUMNS = 70, 130
 """No multiple of a word, and a panel of two columns behind two full ones."""
@@ -31,27 +23,6 @@ PRODUCT = "(float[b, t, 70] x) => (float[b, t, 130] y) { y = MatMul(x, w) }"
 BLOCK = """(float[b, t, 70] x, float[b, t, 130] h) => (float[b, t, 130] y) {
  p = MatMul(x, w) q = Add(bias, p) y = Add(h, q) }"""
 WEIGHT = normal(ROWS, COLUMNS)
-
-_RUN = """
-import sys, numpy as np
-from pathlib import Path
-from vampnet_models.onnxfile.session import open_session
-feeds = dict(np.load(sys.argv[2]))
-np.save(sys.argv[3], open_session(Path(sys.argv[1]), threads=2).run(feeds)["y"])
-"""
-
-
-def by(kernels: str, made: ir.Model, folder: Path, **feeds: Array) -> Array:
-    """What the library answers in a process that may use these kernels alone."""
-    build_library()
-    save_model(made, folder / "m.onnx")
-    np.savez(folder / "f.npz", **feeds)
-    files = [str(folder / name) for name in ("m.onnx", "f.npz", "y.npy")]
-    environment = os.environ | {"VAMPBENCH_KERNELS": kernels}
-    command = [sys.executable, "-c", _RUN, *files]
-    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[4])
-    found: Array = np.load(folder / "y.npy")
-    return found
 
 
 def native(text: str, precision: DynamicInt8 | Bfloat16, **weights: Array) -> ir.Model:
