@@ -90,12 +90,14 @@ def _built_here() -> Path | None:
     return path
 
 
-def kernels_of(library: Path) -> tuple[str, str]:
-    """By which kernels a library multiplies here, in 8 bits and in bfloat16: it is loaded."""
+def kernels_of(library: Path) -> dict[str, str]:
+    """By which kernels a library computes here, by the type of what it multiplies: it is loaded.
+
+    Products in int8 and in bfloat16, convolutions in float32.
+    """
     name = ctypes.CDLL(str(library)).VampnetKernels
     name.restype = ctypes.c_char_p
-    of_bytes, of_halves = name().decode().split()
-    return of_bytes, of_halves
+    return dict(zip(("int8", "bfloat16", "float32"), name().decode().split(), strict=True))
 
 
 def how() -> str:

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "convolution.h"
 #include "product.h"
 #include "runtime.h"
 
@@ -24,9 +25,10 @@ extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(
   return call(api, kAddCustomOpDomain, options, domain);
 }
 
-// Which products this processor gets: those of 8 bits, and those in bfloat16.
+// Which kernels this processor gets: of products in 8 bits and in bfloat16, of convolutions.
 extern "C" __attribute__((visibility("default"))) const char* VampnetKernels() {
   static const std::string names =
-      std::string(product::byte_kernels().name) + " " + product::half_kernels().name;
+      std::string(product::byte_kernels().name) + " " + product::half_kernels().name + " " +
+      convolution::kernel().name;
   return names.c_str();
 }

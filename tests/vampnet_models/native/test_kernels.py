@@ -12,7 +12,7 @@ from vampnet_models.native.library import SOURCES
 
 EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 
-PROGRAM = r"""
+PRODUCTS = r"""
 #include <cstdio>
 #include <vector>
 #include "product_neon.h"
@@ -57,14 +57,52 @@ int main() {
 }
 """
 
+CONVOLUTIONS = r"""
+#include <cstdio>
+#include <vector>
+#include "convolution.h"
+using namespace convolution;
+
+int main() {
+  int different = 0;
+  unsigned seed = 1;
+  auto next = [&] { return (seed = seed * 1664525u + 1013904223u) * 0x1p-32f - 0.5f; };
+  for (int64_t positions = 1; positions <= kPositions; ++positions) {
+    const int64_t channels = 1 + positions % 5, taps = 1 + positions % 7, row = 2 * kPositions;
+    std::vector<float> window(channels * row), panel(channels * taps * kPanel);
+    std::vector<float> a(kPanel * kPositions), b(a);
+    std::vector<int64_t> offsets(taps);
+    for (int64_t k = 0; k < taps; ++k) offsets[k] = 3 * k;
+    for (float& x : window) x = next();
+    for (float& x : panel) x = next();
+    Tile tile{positions,      window.data(), row, channels, taps,
+              offsets.data(), panel.data(),  a.data()};
+    run_portable(tile);
+    tile.sums = b.data();
+    run_neon(tile);
+    for (int64_t r = 0; r < kPanel; ++r) {
+      for (int64_t i = 0; i < positions; ++i) {
+        const float off = a[r * kPositions + i] - b[r * kPositions + i];
+        different += off > 1e-5f || off < -1e-5f;
+      }
+    }
+  }
+  std::printf("%d different, %s\n", different, kernel().name);
+}
+"""
+
 
 @pytest.mark.skipif(EMULATOR is None, reason="no qemu-aarch64 is here")
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
-def test_dot_products_of_arm64_answer_as_plain_cpp(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [(PRODUCTS, "0 different, dot products: 1\n"), (CONVOLUTIONS, "0 different, neon\n")],
+)
+def test_kernels_of_arm64_answer_as_plain_cpp(program: str, said: str, tmp_path: Path) -> None:
     source, made = tmp_path / "main.cpp", tmp_path / "main"
-    source.write_text(PROGRAM, encoding="utf-8")
+    source.write_text(program, encoding="utf-8")
     command = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-musl", "-static"]
     command += ["-std=c++17", "-O2", "-I", str(SOURCES[0].parent), "-o", str(made), str(source)]
     subprocess.run(command, check=True)
     done = subprocess.run([str(EMULATOR), str(made)], capture_output=True, text=True, check=True)
-    assert done.stdout == "0 different, dot products: 1\n"
+    assert done.stdout == said

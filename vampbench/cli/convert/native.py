@@ -16,7 +16,7 @@ def native(as_json: bool) -> int:
 
     It needs a C++17 compiler (g++) and nothing else, or the wheel of vampnet-workbench-ops. Models
     that use it run faster here and not on other runtimes; the portable model lies beside each, and
-    is opened where the library is missing. By which kernels it multiplies here is said too. The
+    is opened where the library is missing. By which kernels it computes here is said too. The
     library goes to ~/.cache/vampbench, or where VAMPBENCH_CACHE says; `--native` builds it too.
 
     \b
@@ -30,10 +30,9 @@ def native(as_json: bool) -> int:
     if path is None:
         with console.task("compiling the operators"):
             path = build_library()
-    of_bytes, of_halves = kernels_of(path)
+    kernels = kernels_of(path)
     console.say(f"{path}  {'was there already' if was_there else 'built'}")
-    console.say(f"  8 bits     {of_bytes}")
-    console.say(f"  bfloat16   {of_halves}")
-    kernels = {"int8": of_bytes, "bfloat16": of_halves}
+    for label, dtype in (("8 bits", "int8"), ("bfloat16", "bfloat16"), ("float32", "float32")):
+        console.say(f"  {label:8s}   {kernels[dtype]}")
     console.json({"library": str(path), "built": not was_there, "kernels": kernels})
     return 0
