@@ -104,7 +104,7 @@ def trimmed_search(found: Tuning, results: Results | None) -> Json:
     There is none of a search that found nothing: it has no models either.
     """
     beside = {} if results is None else {model.name: model for model in results.models}
-    decided = None if results is None else results.decision.get("cpu")
+    decided = None if results is None else results.decision.get(found.target)
     uniform = found.uniform
     return {
         "wish": {k: v for k, v in as_json(found.wish).items() if k not in _NOT_ASKED},
