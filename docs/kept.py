@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from docs.cells import ACCURACY, FIGURES, OF_A_FIGURE, Json
 from optimize.truth.grades import grades_held
 from vampnet_models.chain.builtin import DECISION_NAME
-from vampnet_models.records.accuracy import AccuracyReport
+from vampnet_models.records.accuracy import AccuracyReport, Figure, FreeRunning
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.host import Host
 from vampnet_models.records.profiles import Profile, measured_on
-from vampnet_models.records.results import Decision, Model, Results
+from vampnet_models.records.results import DecidedSet, Decision, Model, Results
+from vampnet_models.records.tuning import CandidateSet, Tuning
 
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench" / "results"
@@ -88,6 +90,70 @@ def _model(model: Model) -> Json:
             for variant in model.variants
         ],
     }
+
+
+_OF_A_SET = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency", "grades")
+_FIGURES_OF_A_SET = ("sampled_agreement", "cost_nats", "cost_log_mel_db")
+_NOT_ASKED = ("rounds", "threads")
+"""What a search was told beside what was asked of its set."""
+
+
+def trimmed_search(found: Tuning, results: Results | None) -> Json:
+    """What is quoted of a tune.json, and of the results.json beside it.
+
+    There is none of a search that found nothing: it has no models either.
+    """
+    beside = {} if results is None else {model.name: model for model in results.models}
+    decided = None if results is None else results.decision.get(found.target)
+    uniform = found.uniform
+    return {
+        "wish": {k: v for k, v in as_json(found.wish).items() if k not in _NOT_ASKED},
+        "verdict": found.verdict.text,
+        "source_bytes": sum(model.source_bytes or 0 for model in beside.values()) or None,
+        "chosen": None
+        if found.chosen is None
+        else _set(found.chosen, found.noisy, None if decided is None else decided.smallest),
+        "uniform": None
+        if uniform is None
+        else {"recipe": uniform.recipe, **_set(uniform, found.noisy, None)},
+        "models": [
+            {
+                "name": model.name,
+                "role": model.role,
+                "recipe": model.recipe,
+                "bytes": model.bytes,
+                "source_bytes": beside[model.name].source_bytes,
+                "accuracy": _accuracy(model.accuracy),
+                "grades": list(model.grades),
+                "cpu": _cpu(beside[model.name].variants[0].profiles),
+                "free_running": _runs(model.free_running),
+                "precisions": dict(Counter(block.chosen for block in model.blocks)),
+            }
+            for model in found.models
+        ],
+    }
+
+
+def _set(found: CandidateSet, noisy: bool, timed: DecidedSet | None) -> Json:
+    """Of a set of a search; `timed` is the same with the interval of its time, where that is known.
+
+    Without it, its time is as `noisy` as those of the whole search.
+    """
+    high = None if timed is None else timed.time_ratio_high
+    return {
+        **{key: as_json(getattr(found, key)) for key in _OF_A_SET},
+        **{key: _figure(getattr(found, key)) for key in _FIGURES_OF_A_SET},
+        "latency_high": high,
+        "noisy": noisy if timed is None or high is None else timed.noisy,
+    }
+
+
+def _figure(found: Figure | None) -> Json | None:
+    return None if found is None else _without_details(as_json(found))
+
+
+def _runs(found: FreeRunning | None) -> Json | None:
+    return None if found is None else {"variant": found.variant.kept, "floor": found.floor.kept}
 
 
 def _decided(found: Decision) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docs.cells import Json, size
+from docs.tables import tuned
 from profiles.targets.order import store_limits
 from vampnet_models.text import percent
 
@@ -40,17 +41,19 @@ def near_ties(recordings: Json) -> str:
 
 
 def mixtures(searches: list[Json], recordings: Json) -> str:
-    """The mixture that keeps most, beside the uniform recipe that it is compared with."""
-    (search,) = (each for each in searches if each["wish"]["min_agreement"] == 0.99)
+    """The mixtures that keep most tokens, beside the uniform recipe that they are compared with."""
+    names = ("coarse", "c2f")
+    both = [s for s in searches if {*names} <= {model["name"] for model in s["models"]}]
+    best = max(both, key=lambda search: float(search["chosen"]["agreement"]))
     said = []
-    for name in ("coarse", "c2f"):
-        (model,) = (m for m in search["models"] if m["name"] == name)
+    for name in names:
+        (model,) = (m for m in best["models"] if m["name"] == name)
         static = _variant(recordings, name, "int8-static")
         said.append(
-            f"{percent(model['accuracy']['token_agreement'])} in {name} at "
+            f"{percent(model['accuracy']['token_agreement'])} token agreement in {name} at "
             f"{size(model['bytes'])} (its `int8-static` has {size(static['bytes'])})"
         )
-    return f"`tune`, asked for 99 % token agreement, finds {' and '.join(said)}."
+    return f"`tune`, asked for {tuned.asked(best)}, finds {' and '.join(said)}."
 
 
 def goals(latency: Json) -> str:

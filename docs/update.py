@@ -15,9 +15,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from docs.json_schema import SCHEMAS, schema_text
-from docs.kept import DECISION, LATENCY, RECORDS, RUNS, all_kept, trimmed
+from docs.kept import DECISION, LATENCY, RECORDS, RUNS, all_kept, trimmed, trimmed_search
 from docs.pages import made_pages, parts, with_parts
-from docs.tables.tuned import trimmed_search
 from vampnet_models.records.files import read_record, write_record
 from vampnet_models.records.generic import DECIDED, RESULTS, TUNING
 from vampnet_models.records.results import Decided, Results
@@ -36,6 +35,13 @@ def keep_decision(results: Results) -> None:
     write_record(Decided(results.created or "", cpu, results.decision), DECIDED, DECISION)
 
 
+def search_at(path: Path) -> dict[str, Any]:
+    """What is quoted of the search whose tune.json this is."""
+    found, beside = read_record(Tuning, TUNING, path), path.with_name("results.json")
+    # A search that met nothing leaves the results of an earlier one.
+    return trimmed_search(found, read_record(Results, RESULTS, beside) if found.met else None)
+
+
 def main() -> None:
     """Keep the figures of the results that are given; write the pages anew."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -50,8 +56,7 @@ def main() -> None:
     if decided is not None:
         keep_decision(read_record(Results, RESULTS, decided))
     if tuned:
-        searches = [trimmed_search(read_record(Tuning, TUNING, path)) for path in tuned]
-        keep("tune", {"searches": searches})
+        keep("tune", {"searches": [search_at(path) for path in tuned]})
     if latency is not None and latency.resolve() != LATENCY:
         LATENCY.write_text(latency.read_text(encoding="utf-8"), encoding="utf-8")
     for run, path in chosen.items():

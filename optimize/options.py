@@ -13,6 +13,10 @@ from vampnet_models.records.profiles import Measurement, measured_on
 from vampnet_models.records.results import FP32, Model, Variant
 from vampnet_models.spec import Role
 
+TUNED, TUNED_SMALL = MIXTURES = ("tuned", "tuned-small")
+"""What `run --tune` finds: the smallest mixture that is no slower than FP32 on this CPU; the
+smallest of all."""
+
 _CODEC = (Role.CODEC_ENCODER.value, Role.CODEC_DECODER.value)
 
 
@@ -85,7 +89,8 @@ def offered_to(target: Target, model: Model, models: Sequence[Model]) -> tuple[s
         return tuple(v.recipe for v in model.variants if v.recipe not in elsewhere)
     if target.instead is not None and not _have(models, target.recipes):
         return target.instead
-    return target.recipes
+    mixtures = (v.recipe for v in model.variants if v.recipe in MIXTURES and target.takes_mixtures)
+    return (*target.recipes, *mixtures)
 
 
 def is_usable(model: Model) -> bool:

@@ -26,7 +26,14 @@ from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, 
 from vampnet_models.errors import InputError
 from vampnet_models.spec import OPSET
 
-_NATIVE = "-native"
+NATIVE = "-native"
+"""Ends the name of a recipe that needs the optional library."""
+
+
+def portable_name(recipe: str) -> str:
+    """The name of the recipe that lies beside a native one; another recipe's own."""
+    return recipe.removesuffix(NATIVE)
+
 
 INTEGER_SHARE = 0.95
 """What a variant called INT8 promises of its MatMul and Conv FLOPs."""
@@ -86,7 +93,7 @@ class Recipe:
     @property
     def portable(self) -> str:
         """The recipe of the model that lies beside a native one; its own name of any other."""
-        return self.name.removesuffix(_NATIVE) if self.is_native else self.name
+        return portable_name(self.name) if self.is_native else self.name
 
     @property
     def needs_calibration(self) -> bool:
@@ -273,6 +280,16 @@ NATIVE_RECIPES = (_FUSED_NATIVE, _INT8_STATIC_NATIVE, _INT8_DYNAMIC_NATIVE, _BF1
 
 EVERY_RECIPE = (*ALL_RECIPES, *NATIVE_RECIPES)
 """In the order of a run: a portable model is there before the native one that names it."""
+
+
+def searched_recipes(*, native: bool = False) -> tuple[Recipe, ...]:
+    """Those that a search of mixtures tries beside them; with `native`, each that needs the
+    optional library too, after the portable one that lies beside it."""
+    if not native:
+        return RECIPES
+    beside = {recipe.portable for recipe in NATIVE_RECIPES}
+    wanted = (*RECIPES, *NATIVE_RECIPES)
+    return tuple(each for each in EVERY_RECIPE if each in wanted or each.name in beside)
 
 
 def find_recipe(name: str) -> Recipe:

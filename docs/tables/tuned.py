@@ -2,85 +2,127 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 
-from docs.cells import ACCURACY, Json, clear, same, size
-from vampnet_models.records.accuracy import FreeRunning
-from vampnet_models.records.generic import as_json
-from vampnet_models.records.tuning import Tuning
+from docs.cells import Json, clear, cost, same, share, signed, size
 from vampnet_models.text import percent
 
-KEYS = ("bytes", "agreement", "first_agreement", "si_sdr_db", "latency")
-FREE = ["free-running", "FP32 twice, free-running"]
-BOUNDS = ("min_agreement", "min_first_agreement", "min_si_sdr_db")
+_FREE = ["free-running", "FP32 twice, free-running"]
+_COSTS = ("grade", "min_sampled", "max_cost_nats", "max_cost_db")
+"""What asks for a cost; other bounds ask for the same tokens and sound."""
+
+_NATS_DIGITS, _DB_DIGITS = 4, 3
 
 
-def trimmed_search(found: Tuning) -> Json:
-    """What is quoted of a tune.json that met what was asked for."""
-    chosen, uniform = as_json(found.chosen), as_json(found.uniform)
-    wish = as_json(found.wish)
-    return {
-        "wish": {key: wish[key] for key in BOUNDS},
-        "chosen": {key: chosen[key] for key in KEYS},
-        "uniform": None if uniform is None else {k: uniform[k] for k in ("recipe", *KEYS)},
-        "models": [
-            {
-                "name": model.name,
-                "recipe": model.recipe,
-                "bytes": model.bytes,
-                "accuracy": {key: as_json(getattr(model.accuracy, key)) for key in ACCURACY[:-1]},
-                "free_running": _kept(model.free_running),
-                "precisions": dict(Counter(block.chosen for block in model.blocks)),
-            }
-            for model in found.models
-        ],
-    }
-
-
-def _kept(runs: FreeRunning | None) -> Json | None:
-    return None if runs is None else {"variant": runs.variant.kept, "floor": runs.floor.kept}
-
-
-def searches(quoted: list[Json]) -> str:
+def searches(quoted: Sequence[Json]) -> str:
     """The sets that `tune` chose, and what each model of them got, as Markdown.
 
-    The first four codebooks and free runs have columns where a search asked for or has them.
+    Searches by grade or cost have a table of what their models cost, those that ask for the same
+    tokens one of token agreement. What no search asked for or has is no column.
     """
-    return "\n".join([*_sets(quoted), "", *_models(quoted)])
+    by_cost = [each for each in quoted if _by_cost(each)]
+    by_tokens = [each for each in quoted if not _by_cost(each)]
+    blocks = [_sets(quoted), _missed(quoted), _costs(by_cost), _tokens(by_tokens)]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def _sets(quoted: list[Json]) -> list[str]:
-    first = any(each["wish"].get("min_first_agreement") is not None for each in quoted)
-    columns = ["size", "least agreement", *["first four"] * first, "SI-SDR", "time to FP32"]
+def asked(search: Json) -> str:
+    """The grade and bounds of a search, those that bear on its models."""
+    wish, found = search["wish"], search["chosen"]
+    has_tokens = found is None or found["agreement"] is not None
+    has_sound = found is None or found["si_sdr_db"] is not None
+    parts = [] if wish["grade"] is None else [wish["grade"]]
+    for key, text, bears in (
+        ("min_sampled", "{:.0%} sampled", has_tokens),
+        ("max_cost_nats", "{:g} nats", has_tokens),
+        ("max_cost_db", "{:g} dB log-mel", True),
+        ("min_agreement", "{:.0%}", has_tokens),
+        ("min_first_agreement", "{:.0%} of the first four", has_tokens),
+        ("min_si_sdr_db", "{:g} dB", has_sound),
+        ("max_latency", "{:g} x", True),
+    ):
+        if wish[key] is not None and bears:
+            parts.append(text.format(wish[key]))
+    if wish["max_bytes"] is not None:
+        parts.append(size(wish["max_bytes"]))
+    return ", ".join(parts)
+
+
+def _by_cost(search: Json) -> bool:
+    return any(search["wish"][key] is not None for key in _COSTS)
+
+
+def _asks(quoted: Sequence[Json], *keys: str) -> bool:
+    return any(each["wish"][key] is not None for each in quoted for key in keys)
+
+
+def _sets(quoted: Sequence[Json]) -> list[str]:
+    """Each chosen set, and the smallest of one recipe that keeps the same."""
+    costs = any(_by_cost(each) for each in quoted)
+    tokens = _asks(quoted, "min_agreement")
+    first, sound = _asks(quoted, "min_first_agreement"), _asks(quoted, "min_si_sdr_db")
+    columns = [
+        *("size", "of FP32"),
+        *["cost, at most"] * costs,
+        *["sampled, at least"] * costs,
+        *["least agreement"] * tokens,
+        *["first four"] * first,
+        *["SI-SDR"] * sound,
+        "time to FP32",
+    ]
     lines = [f"| asked for | set | {' | '.join(columns)} |", f"|---|---|{'---:|' * len(columns)}"]
     for each in quoted:
-        rows = [("tuned", each["chosen"])]
+        rows = [("tuned" if each["chosen"] else "none", each["chosen"])]
         rows += [(f"`{u['recipe']}` throughout", u) for u in [each["uniform"]] if u is not None]
         for name, found in rows:
-            cells = [size(found["bytes"]), _percent(found["agreement"])]
-            cells += [_percent(found.get("first_agreement"))] * first
-            sound = found["si_sdr_db"]
-            cells += ["-" if sound is None else f"{sound:.1f} dB", f"{found['latency']:.2f} x"]
-            lines.append(f"| {_asked(each)} | {name} | {' | '.join(cells)} |")
+            cells = ["-"] * len(columns)
+            if found is not None:
+                cells = [size(found["bytes"]), _of_fp32(found["bytes"], each["source_bytes"])]
+                cells += [_cost_of_set(found), _sampled_of_set(found)] * costs
+                cells += [_percent(found["agreement"])] * tokens
+                cells += [_percent(found["first_agreement"])] * first
+                cells += [_decibels(found["si_sdr_db"])] * sound
+                cells.append(_time(found["latency"], None, found["latency_high"], found["noisy"]))
+            lines.append(f"| {asked(each)} | {name} | {' | '.join(cells)} |")
     return lines
 
 
-def _models(quoted: list[Json]) -> list[str]:
-    free = any(m.get("free_running") for each in quoted for m in each["models"])
-    columns = ["token agreement", "without near-ties", *FREE * free]
+def _missed(quoted: Sequence[Json]) -> list[str]:
+    """What was said where nothing keeps what was asked for."""
+    return [f"*{asked(each)}*: {each['verdict']}" for each in quoted if each["chosen"] is None]
+
+
+def _costs(quoted: Sequence[Json]) -> list[str]:
+    lines = [
+        "| asked for | model | size | of FP32 | cost | sampled agreement | time to FP32 | blocks |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for each in quoted:
+        for model in each["models"]:
+            accuracy = model["accuracy"]
+            cells = [size(model["bytes"]), _of_fp32(model["bytes"], model["source_bytes"])]
+            cells += [_cost(accuracy), share(accuracy["sampled_agreement"]), _timed(model["cpu"])]
+            lines.append(
+                f"| {asked(each)} | {model['name']} | {' | '.join(cells)} | {_blocks(model)} |"
+            )
+    return lines if len(lines) > 2 else []
+
+
+def _tokens(quoted: Sequence[Json]) -> list[str]:
+    free = any(model["free_running"] for each in quoted for model in each["models"])
+    columns = ["token agreement", "without near-ties", *_FREE * free]
     lines = [
         f"| asked for | model | size | {' | '.join(columns)} | blocks |",
         f"|---|---|---:|{'---:|' * len(columns)}---|",
     ]
     for each in quoted:
-        asked = f"{each['wish']['min_agreement']:.0%}"
-        if each["wish"].get("min_first_agreement") is not None:
-            asked = _asked(each)
         for model in each["models"]:
             cells = [size(model["bytes"]), same(model["accuracy"]), clear(model["accuracy"])]
-            cells += _free(model.get("free_running")) * free
-            lines.append(f"| {asked} | {model['name']} | {' | '.join(cells)} | {_blocks(model)} |")
-    return lines
+            cells += _free(model["free_running"]) * free
+            lines.append(
+                f"| {asked(each)} | {model['name']} | {' | '.join(cells)} | {_blocks(model)} |"
+            )
+    return lines if len(lines) > 2 else []
 
 
 def _blocks(model: Json) -> str:
@@ -117,24 +159,65 @@ def whole_search(result: Json) -> str:
         found = result[name]
         ends.append(
             f"| {name} of the search | {size(found['bytes'])} | {_percent(found['agreement'])} | "
-            f"{found['si_sdr_db']:.1f} dB | {found['latency']:.2f} x |"
+            f"{_decibels(found['si_sdr_db'])} | {found['latency']:.2f} x |"
         )
     return "\n".join(lines + ends)
 
 
-def _asked(search: Json) -> str:
-    """The bounds of a search, those that bear on its models."""
-    wish, found = search["wish"], search["chosen"]
-    parts = [] if found["agreement"] is None else [f"{wish['min_agreement']:.0%}"]
-    if wish.get("min_first_agreement") is not None:
-        parts.append(f"{wish['min_first_agreement']:.0%} of the first four")
-    if found["si_sdr_db"] is not None:
-        parts.append(f"{wish['min_si_sdr_db']:g} dB")
-    return ", ".join(parts)
+def _cost(accuracy: Json) -> str:
+    """What a model costs, by what it is judged by."""
+    nats, log_mel = accuracy["cost_nats"], accuracy["cost_log_mel_db"]
+    if nats is not None and nats["value"] is not None:
+        return f"{cost(nats, _NATS_DIGITS)} nats"
+    found = cost(log_mel, _DB_DIGITS)
+    return found if found == "-" else f"{found} dB"
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else percent(share)
+def _cost_of_set(found: Json) -> str:
+    """The highest upper ends of its models."""
+    ends = [
+        f"{signed(figure['high'], digits)} {unit}"
+        for figure, digits, unit in (
+            (found["cost_nats"], _NATS_DIGITS, "nats"),
+            (found["cost_log_mel_db"], _DB_DIGITS, "dB"),
+        )
+        if figure is not None and figure["high"] is not None
+    ]
+    return ", ".join(ends) or "-"
+
+
+def _sampled_of_set(found: Json) -> str:
+    """The lowest lower end of its transformers."""
+    figure = found["sampled_agreement"]
+    return "-" if figure is None else _percent(figure["low"])
+
+
+def _timed(cpu: Json | None) -> str:
+    if cpu is None or cpu["ratio_to_reference"] is None:
+        return "-"
+    low, high = cpu["ratio_interval"] or (None, None)
+    return _time(cpu["ratio_to_reference"], low, high, cpu["noisy"])
+
+
+def _time(ratio: float, low: float | None, high: float | None, noisy: bool) -> str:
+    """A multiple of FP32's time with its interval, or the upper end of that, where it is known."""
+    said = []
+    if high is not None:
+        said.append(f"up to {high:.2f}" if low is None else f"{low:.2f} to {high:.2f}")
+    said += ["noisy"] * noisy
+    return f"{ratio:.2f} x ({', '.join(said)})" if said else f"{ratio:.2f} x"
+
+
+def _of_fp32(n_bytes: int, source_bytes: int | None) -> str:
+    return "-" if not source_bytes else f"{n_bytes / source_bytes:.0%}"
+
+
+def _decibels(found: float | None) -> str:
+    return "-" if found is None else f"{found:.1f} dB"
+
+
+def _percent(found: float | None) -> str:
+    return "-" if found is None else percent(found)
 
 
 def _free(runs: Json | None) -> list[str]:

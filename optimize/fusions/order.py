@@ -85,6 +85,8 @@ class Form(Enum):
     """As DYNAMIC, with the library."""
     BFLOAT16_NATIVE = "b"
     """As CPU_NATIVE, with products in bfloat16."""
+    MIXTURE_NATIVE = "m"
+    """As MIXTURE, with the library."""
     FOREIGN = "-"
     """Another tool fuses."""
 
@@ -101,38 +103,39 @@ class Form(Enum):
 
 _TABLE = (
     # Constants that were left as chains come first: the rest looks for weights.
-    _Row("F C W M S D P c s d b", weight_norm.RULE),
-    _Row("F C W M S D P c s d b", lora_weight.RULE),
-    _Row("F C W M S D P c s d b", transposed_weight.RULE),
-    _Row("F C W M S D P c s d b", lora.RULE),
-    _Row("F C W M S D   c s d b", rms_norm.RULE),
-    _Row("F C W M S D P c s d b", gated_gelu.RULE),
+    _Row("F C W M S D P c s d b m", weight_norm.RULE),
+    _Row("F C W M S D P c s d b m", lora_weight.RULE),
+    _Row("F C W M S D P c s d b m", transposed_weight.RULE),
+    _Row("F C W M S D P c s d b m", lora.RULE),
+    _Row("F C W M S D   c s d b m", rms_norm.RULE),
+    _Row("F C W M S D P c s d b m", gated_gelu.RULE),
     # What stands between scores and Softmax goes before the attention is looked for.
-    _Row("F C W M S D P c s d b", known_mask.RULE),
-    _Row("F C W M S D   c s d b", score_mask.RULE),
-    _Row("F C W M S D   c s d b", relative_attention.RULE),
-    _Row("F C W M S D P c s d b", pointwise_conv.RULE),
-    _Row("F C W M S D P c s d b", codebook_lookup.RULE),
-    _Row("F C W M S D P   s    ", snake.RULE),
-    _Row("              c   d b", native_snake.RULE),
+    _Row("F C W M S D P c s d b m", known_mask.RULE),
+    _Row("F C W M S D   c s d b m", score_mask.RULE),
+    _Row("F C W M S D   c s d b m", relative_attention.RULE),
+    _Row("F C W M S D P c s d b m", pointwise_conv.RULE),
+    _Row("F C W M S D P c s d b m", codebook_lookup.RULE),
+    _Row("F C W M S D P   s     m", snake.RULE),
+    _Row("              c   d b  ", native_snake.RULE),
     # The CPU's kernels lose nothing on parts, and integer ones quantize a shared input once.
-    _Row("  C     S D   c s d b", split_products.RULE),
+    _Row("  C     S D   c s d b  ", split_products.RULE),
     # A mixture gives the products of one input one precision.
-    _Row("      M              ", qkv_packing.RULE),
+    _Row("      M               m", qkv_packing.RULE),
     # Every constant of a product as one float32 matrix on its right.
-    _Row("    W   S D     s d b", widened_weight.RULE),
-    _Row("    W   S D     s d b", transposed_weight.TIED_RULE),
-    _Row("    W M S D P   s d b", gemm.RULE),
-    _Row("    W   S D     s d b", product_weight.RULE),
-    _Row("          D       d  ", conv_transpose.RULE),
-    _Row("            P        ", sum_of_squares.RULE),
-    _Row("              c      ", native_attention.RULE, finish=True),
-    _Row("                s d b", native_attention.RULE_BFLOAT16, finish=True),
-    _Row("              c s d b", native_gate.RULE, finish=True),
+    _Row("    W   S D     s d b  ", widened_weight.RULE),
+    _Row("    W   S D     s d b  ", transposed_weight.TIED_RULE),
+    _Row("    W M S D P   s d b m", gemm.RULE),
+    _Row("    W   S D     s d b  ", product_weight.RULE),
+    _Row("          D       d    ", conv_transpose.RULE),
+    _Row("            P          ", sum_of_squares.RULE),
+    _Row("              c        ", native_attention.RULE, finish=True),
+    _Row("                      m", native_snake.RULE, finish=True),
+    _Row("                s d b m", native_attention.RULE_BFLOAT16, finish=True),
+    _Row("              c s d b m", native_gate.RULE, finish=True),
     # What was not made integers; its Snakes and sums are in their last form.
-    _Row("              c s d b", native_conv.RULE, finish=True),
+    _Row("              c s d b m", native_conv.RULE, finish=True),
     # Last: what the library's operator left.
-    _Row("  C     S D   c s d b", portable_attention.RULE, finish=True),
+    _Row("  C     S D   c s d b  ", portable_attention.RULE, finish=True),
 )
 """Every rule, one a row, in the order in which they run."""
 

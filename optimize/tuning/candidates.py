@@ -41,6 +41,7 @@ from profiles.profile import REFERENCE, profile_variants
 from vampnet_models.cache import key_of
 from vampnet_models.errors import InputError, NotApplicable, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model, open_artifact, save_model
+from vampnet_models.onnxfile.portable import native_beside
 from vampnet_models.progress import Reporter
 from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.files import remembered_record
@@ -106,12 +107,13 @@ def candidates_of(
     """Measure every block in every precision, then build, compare and time what looks best.
 
     That is a few mixtures over the whole range, those near the bound on what is said, and the
-    uniform `recipes`, the main ones by default. Every step is remembered under the hashes of what
-    it depends on. Raises InputError when the model cannot be fed or run, PromiseMissed where there
+    uniform `recipes`, the main ones by default. For a `native` goal each mixture is also built with
+    the operators of the library. Every step is remembered under the hashes of what it depends on.
+    Raises InputError when the model cannot be fed or run, PromiseMissed where there
     is too little audio for the costs that were asked for.
     """
     threads = goal.threads
-    most = _MAX_MIXTURES + len(TARGETS) + len(recipes)
+    most = (_MAX_MIXTURES + len(TARGETS)) * (1 + goal.native) + len(recipes)
     reporter.plan(_SEARCH_STEPS + _steps_of(most))
     reporter.reach()
     calibration, evaluation = kept_feeds(
@@ -180,15 +182,16 @@ def add_candidates(
 
     The reporter is told how many steps that is: as many as it was promised, or fewer.
     """
-    mixtures = {mixed.name_of(each): each for each in assignments}
-    tuned.mixtures.update(mixtures)
-    of_mixtures = (mixed.recipe_of(tuned.blocks, m, tuned.calibrated) for m in mixtures.values())
-    chosen = (*recipes, *of_mixtures)
+    chosen = [*recipes]
+    for assignment in assignments:
+        mixtures = tuple(_recipes_of(tuned, assignment, native=goal.native))
+        tuned.mixtures.update({recipe.name: assignment for recipe in mixtures})
+        chosen.extend(mixtures)
     reporter.expect(_steps_of(len(chosen)))
-    built = {}
+    built: dict[str, Path] = {}
     for recipe in chosen:
         reporter.reach()
-        path = _built(tuned.artifact, recipe, tuned.calibration, cache, reporter)
+        path = _built(tuned, recipe, built.get(recipe.portable), cache, reporter)
         if path is not None:
             built[recipe.name] = path
     tuned.built.update(built)
@@ -201,7 +204,7 @@ def add_candidates(
     reference = measured_on(tuned.profiles[REFERENCE], goal.target.name)
     for name, path in built.items():
         reporter.reach()
-        accuracy = accuracy_of(tuned, path, tuned.searched_on, lambda: tuned.truth, cache, reporter)
+        accuracy = accuracy_of(tuned, name, tuned.searched_on, lambda: tuned.truth, cache, reporter)
         timed = measured_on(profiles[name], goal.target.name)
         ratio = None if timed is None else timed.ratio_to_reference
         if accuracy.nonfinite or ratio is None or reference is None:
@@ -246,37 +249,57 @@ def _fused(artifact: Artifact, cache: Path) -> Iterator[Path]:
             file.unlink(missing_ok=True)
 
 
+def _recipes_of(tuned: TunedModel, assignment: Assignment, *, native: bool) -> Iterator[Recipe]:
+    """Those of a mixture: the portable one first, which a native one lies beside."""
+    for each in (False, True)[: 1 + native]:
+        yield mixed.recipe_of(tuned.blocks, assignment, tuned.calibrated, native=each)
+
+
 def _built(
-    artifact: Artifact, recipe: Recipe, calibration: FeedSet, cache: Path, reporter: Reporter
+    tuned: TunedModel, recipe: Recipe, portable: Path | None, cache: Path, reporter: Reporter
 ) -> Path | None:
+    """The file of a candidate, of a native one beside its `portable`; None where there is none."""
+    artifact = tuned.artifact
     path = cache / "candidates" / recipe.name / f"{artifact.name}.onnx"
+    if recipe.is_native:
+        if portable is None:
+            return None
+        path = native_beside(portable)
     try:
         with reporter.task(f"{artifact.name}: {recipe.name}") as update:
-            build_variant(artifact, recipe, path, calibration=calibration, progress=update)
+            made = build_variant(
+                artifact,
+                recipe,
+                path,
+                calibration=tuned.calibration,
+                portable=portable if recipe.is_native else None,
+                progress=update,
+            )
     except NotApplicable:
         return None
     except (InputError, PromiseMissed) as error:
         reporter.warn(f"{artifact.name}: {recipe.name} failed: {error}")
         return None
-    return path
+    # Where the library has nothing to do, the portable one is the candidate.
+    return None if recipe.is_native and not made.record.custom_operators else path
 
 
 def accuracy_of(
     tuned: TunedModel,
-    path: Path,
+    recipe: str,
     judged_on: str,
     truth: Callable[[], Truth],
     cache: Path,
     reporter: Reporter,
 ) -> AccuracyReport:
     """The comparison of a built candidate, remembered by the hash `judged_on` of its feeds."""
-    variant = open_artifact(path)
+    variant = open_artifact(tuned.built[recipe])
     key = key_of(tuned.artifact.sha256, variant.sha256, judged_on, WAY_OF_JUDGING)
     name = tuned.artifact.name
 
     def measure() -> AccuracyReport:
         reference = truth()
-        with reporter.task(f"{name}: verifying {path.parent.name}") as update:
+        with reporter.task(f"{name}: verifying {recipe}") as update:
             return compare(reference, variant, update)
 
     kept = cache / "accuracy" / name / f"{key[:16]}.json"

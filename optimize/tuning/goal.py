@@ -26,9 +26,11 @@ class SearchGoal(Asked):
 
     Attributes:
         target: the place.
+        native: whether candidates may need the optional library; not by default.
     """
 
     target: Place
+    native: bool = False
 
     @property
     def criterion(self) -> Criterion | None:

@@ -34,7 +34,7 @@ from optimize.precision.shared.plan import code_path, restricted
 from optimize.precision.shared.shelf import Shelf, Shelved
 from optimize.precision.weights import calibrated_weights, codebook_rows, weight_only
 from optimize.precision.weights.calibrated_weights import Packed
-from optimize.recipes import Recipe
+from optimize.recipes import NATIVE, Recipe
 from optimize.surgery.graph import Array, weight_of
 from vampnet_models.onnxfile.artifact import load_model
 from vampnet_models.onnxfile.session import Feeds
@@ -167,12 +167,14 @@ class Mixture(Precision[_MixturePlan]):
     """Each block of a fused model in the precision that it is assigned.
 
     Codebooks are stored once, see `codebook_rows`. A node that its precision leaves stays float32,
-    with the reason.
+    with the reason. `native` takes the optional library's products and Snakes where activations are
+    integers.
     """
 
     blocks: Blocks
     assignment: Assignment
     calibrated: Calibrated
+    native: bool = False
 
     @property
     def needs(self) -> Needs:
@@ -231,9 +233,11 @@ class Mixture(Precision[_MixturePlan]):
                 continue
             if isinstance(part, int8_static.StaticPlan):
                 known, integers = Evidence(ranges=kept), self.calibrated.integers
-                yield name, int8_static.StaticInt8().apply(model, part, known, integers)
+                static = int8_static.StaticInt8(native=self.native)
+                yield name, static.apply(model, part, known, integers)
             elif name == DYNAMIC:
-                yield name, int8_dynamic.DynamicInt8().apply(model, part, Evidence())
+                dynamic = int8_dynamic.DynamicInt8(native=self.native)
+                yield name, dynamic.apply(model, part, Evidence())
             elif name == "float16-weights":
                 yield name, half_storage.convert(model, part)
             else:
@@ -303,14 +307,17 @@ def calibrate(
     return Calibrated(ranges, integers, blocks, traits)
 
 
-def recipe_of(blocks: Blocks, assignment: Assignment, calibrated: Calibrated) -> Recipe:
+def recipe_of(
+    blocks: Blocks, assignment: Assignment, calibrated: Calibrated, *, native: bool = False
+) -> Recipe:
     """The recipe that makes this mixture; its name holds a hash of the assignment."""
     return Recipe(
-        name_of(assignment),
+        f"{name_of(assignment)}{NATIVE if native else ''}",
         "a precision of its own for each weight, by search",
-        Form.MIXTURE,
-        Mixture(blocks, assignment, calibrated),
+        Form.MIXTURE_NATIVE if native else Form.MIXTURE,
+        Mixture(blocks, assignment, calibrated, native),
         expect=("rms_norm", "relative_attention", "snake", "qkv_packing"),
+        is_native=native,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from optimize.tuning.candidates import TunedModel, add_candidates
 from optimize.tuning.goal import SearchGoal, damage_power
 from optimize.tuning.joint import Curve, Point, proposal
+from optimize.tuning.mixed import name_of
 from optimize.tuning.search import damage_of
 from vampnet_models.progress import Reporter
 
@@ -38,11 +39,13 @@ def spend(
 
 
 def _mixtures(tuned: TunedModel) -> tuple[Point, ...]:
-    return tuple(
-        Point(mixture, damage_of(tuned.effects, mixture), each)
-        for each in tuned.candidates
-        if (mixture := tuned.mixtures.get(each.recipe)) is not None
-    )
+    """Each mixture once: what was built of it last is the native one, where that is a candidate."""
+    found = {}
+    for each in tuned.candidates:
+        mixture = tuned.mixtures.get(each.recipe)
+        if mixture is not None:
+            found[name_of(mixture)] = Point(mixture, damage_of(tuned.effects, mixture), each)
+    return tuple(found.values())
 
 
 def _curve(tuned: TunedModel, goal: SearchGoal) -> Curve:

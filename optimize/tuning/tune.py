@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.feeds.chain_feeds import Encoded
 from calibration.feeds.chain_inputs import ChainInputs
 from calibration.feeds.model_feeds import LARGE_BYTES
+from optimize.recipes import searched_recipes
 from optimize.truth.accuracy import Truth, reference_truth
 from optimize.truth.free_running import floor_session, free_runs
 from optimize.truth.grades import Judgement, grades_held
@@ -74,7 +75,8 @@ def tune(
     """
     tuned: dict[str, TunedModel] = {}
     for artifact in in_turn(artifacts, reporter):
-        tuned[artifact.name] = candidates_of(artifact, inputs, cache, goal, reporter)
+        recipes = searched_recipes(native=goal.native)
+        tuned[artifact.name] = candidates_of(artifact, inputs, cache, goal, reporter, recipes)
         reporter.tell_kept()
     reporter.plan(0)
     spend(tuned, cache, goal, reporter)
@@ -99,7 +101,6 @@ class HeldOut:
     def accuracy(self, candidate: Candidate) -> AccuracyReport:
         """The comparison on the evaluation feeds."""
         tuned = self._tuned[candidate.model]
-        path = tuned.built[candidate.recipe]
 
         def truth() -> Truth:
             if candidate.model not in self._truths:
@@ -114,7 +115,7 @@ class HeldOut:
             return self._truths[candidate.model]
 
         judged_on = key_of(tuned.evaluation.sha256, tuned.evidence.sha256)
-        return accuracy_of(tuned, path, judged_on, truth, self._cache, self._reporter)
+        return accuracy_of(tuned, candidate.recipe, judged_on, truth, self._cache, self._reporter)
 
     def free_running(self, candidate: Candidate) -> FreeRunning | None:
         """Transformers left to themselves from the same prompts and seeds, and the floor's run."""

@@ -48,7 +48,7 @@ from vampnet_models.spec import Role
 _Array = NDArray[Any]
 NOTICE = "LICENSE-NOTE.txt"
 TELEMETRY = "TELEMETRY-NOTE.txt"
-_SCRIPTS = ("selfcheck.py", "example.py")
+_SCRIPTS = ("selfcheck.py", "open_models.py", "example.py")
 
 _MARGIN_DB = 3.0
 """How far sound or numbers may fall below the dB measured here before the self-check fails."""

@@ -87,6 +87,7 @@ class Target:
     own_recipes: those that are made for this target alone: no other is advised to ship one.
     recipes: those to choose from; None is every one that is not another target's own.
     codec_recipes: the same for the codec's models, where theirs are others.
+    takes_mixtures: whether what `run --tune` found is to choose from beside `recipes`.
     instead: what to choose from where some model of a run has none of `recipes`.
     takes_ort: whether ORT-format files help there. CUDA and an NPU's compiler want the .onnx file.
     stores: the most that stores take of an app; none where nothing is delivered by one.
@@ -104,6 +105,7 @@ class Target:
     own_recipes: tuple[str, ...] = ()
     recipes: tuple[str, ...] | None = None
     codec_recipes: tuple[str, ...] | None = None
+    takes_mixtures: bool = False
     instead: tuple[str, ...] | None = None
     takes_ort: bool = False
     stores: tuple[StoreLimit, ...] = ()

@@ -53,7 +53,7 @@ CPU = Target(
         "environment",
         "loading onnxruntime",
         f"on Linux and macOS set {VARIABLE}=1 in the environment before ONNX Runtime is loaded "
-        "(selfcheck.py and example.py do); on Windows call OrtApi::DisableTelemetryEvents "
+        "(selfcheck.py and open_models.py do); on Windows call OrtApi::DisableTelemetryEvents "
         "(Python: onnxruntime.disable_telemetry_events()) first of all",
     ),
     profiler=Profiler(

@@ -20,4 +20,5 @@ CPU_NATIVE = Target(
         *("fused", "fp16", "bf16", "int8-static", "int8-dynamic", "int8-weights"),
         *("int4-weights", "int4-mixed"),
     ),
+    takes_mixtures=True,
 )

@@ -257,6 +257,15 @@ def test_a_machine_with_the_library_gets_native_variants_once_there_is_one(
         assert smallest(both, target).parts["coarse"] != "int8-dynamic-native"
 
 
+def test_a_mixture_of_a_run_is_offered_to_the_machine_with_the_library(coarse: Model) -> None:
+    native = variant("coarse", "int8-dynamic-native", 27, 0.004, (0.20, 0.25))
+    mixture = variant("coarse", "tuned", 12, 0.004, (0.80, 0.85))
+    both = Results(models=(replace(coarse, variants=(*coarse.variants, native, mixture)),))
+    assert smallest(both, "cpu-native").parts == {"coarse": "tuned"}
+    assert fastest(both, "cpu-native").parts == {"coarse": "int8-dynamic-native"}
+    assert smallest(both, "ios").parts != {"coarse": "tuned"}
+
+
 def test_ios_gets_what_coreml_takes_once_every_model_has_it(coarse: Model, decoder: Model) -> None:
     own = variant("coarse", "coreml-fp16", 55, 0.001)
     with_own = replace(coarse, variants=(*coarse.variants, own))

@@ -26,7 +26,7 @@ PACKAGES = (
 
 RUN_ALONE = (
     "profiles/bundle/bundled/selfcheck.py",
-    "profiles/bundle/bundled/example.py",
+    "profiles/bundle/bundled/open_models.py",
     "docs/examples/load_with_onnxruntime.py",
     "docs/examples/load_with_workbench.py",
     "optimize/backends/fusion_script.py",

@@ -72,6 +72,10 @@ def _decided(
     if not decision and (why := undecided(results)) is not None:
         raise InputError(f"{why}; or name what to pack: --recipe")
     if target.name not in decision:
+        if not target.own_recipes:
+            raise InputError(
+                f"nothing was decided for {target.name}: there are sets for {', '.join(decision)}"
+            )
         recipes = ", ".join(target.own_recipes)
         raise InputError(
             f"the run has not what {target.name} takes of every model; run again with --recipes "

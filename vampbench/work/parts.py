@@ -11,7 +11,6 @@ import numpy as np
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.model_feeds import EVALUATION, side_feeds
 from calibration.feeds.source import Source
-from optimize.recipes import find_recipe
 from profiles.bundle.make import Part, promise, reached
 from profiles.bundle.ort_format import in_ort_format
 from profiles.targets.contract import Target
@@ -105,8 +104,7 @@ def _part(model: Model, golden: Golden, recipe: str, root: Path, target: Target)
     record = variant.record
     portable = None
     if record is not None and record.custom_operators:
-        beside = find_recipe(recipe).portable
-        portable = _part(model, golden, beside, root, target)
+        portable = _part(model, golden, _portable_of(model, variant), root, target)
     artifact = of_family(open_artifact(root / (variant.path or "")), model.family)
     made = model.source_sha256 if variant.record is None else variant.record.sha256
     if artifact.sha256 != made:
@@ -150,6 +148,17 @@ def _shipped(model: Model, recipe: str) -> Variant:
     if recipe == FP32:
         return Variant(FP32, "ok", model.path, model.source_bytes, profiles=model.profiles)
     return next(v for v in model.variants if v.recipe == recipe)
+
+
+def _portable_of(model: Model, native: Variant) -> str:
+    """The recipe of the model that lies beside a native one. Raises InputError without it."""
+    path = Path(native.path or "")
+    named = None if native.record is None else native.record.portable
+    beside = path.with_name(named or "")
+    for each in model.variants:
+        if each.usable and each.path is not None and Path(each.path) == beside:
+            return each.recipe
+    raise InputError(f"{path}: the run has no portable model beside it; run again")
 
 
 def part_in_ort_format(part: Part, scratch: Path, reporter: Reporter) -> Part:

@@ -11,6 +11,7 @@ from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.lengths import accepted_by
 from calibration.feeds.source import Source
 from optimize.decide import set_of
+from optimize.recipes import portable_name
 from optimize.tuning.candidates import TunedModel, blocks_of
 from optimize.tuning.goal import SearchGoal
 from optimize.tuning.search import ModelSet, front, nearest, rank
@@ -21,6 +22,7 @@ from profiles.profile import REFERENCE
 from profiles.report.render import write_report
 from profiles.sets import is_noisy
 from profiles.targets import order
+from profiles.targets.cpu_native import CPU_NATIVE
 from vampbench.work.goldens import keep_golden
 from vampbench.work.results import provenance_of, results_of, source_of
 from vampbench.work.runtime import check_variants
@@ -31,9 +33,12 @@ from vampnet_models.onnxfile.artifact import (
     copy_model,
     load_model,
     open_artifact,
+    owned_data,
 )
+from vampnet_models.onnxfile.portable import native_beside
 from vampnet_models.progress import Reporter
 from vampnet_models.records import files
+from vampnet_models.records.accuracy import AccuracyReport
 from vampnet_models.records.generic import RESULTS, TUNING
 from vampnet_models.records.results import BothCoverages, Decision, Model, Variant
 from vampnet_models.records.tuning import (
@@ -89,7 +94,7 @@ def tune_set(
     result = Tuning(
         command=command,
         wish=goal.asked,
-        target=goal.target.name,
+        target=CPU_NATIVE.name if goal.native else goal.target.name,
         met=chosen is not None,
         chosen=None if chosen is None else CandidateSet(**_figures(chosen)),
         uniform=_uniform(search.uniform),
@@ -118,21 +123,14 @@ def _publish(
     reporter: Reporter,
 ) -> tuple[ChosenModel, Model]:
     """Copy a chosen variant with its record to OUT; its entries of tune.json and results.json."""
-    source = open_artifact(tuned.built[part.recipe])
-    path = copy_model(source, out)
-    write_record(read_record(record_path(source.path)), record_path(path))
     accuracy, free = held_out.accuracy(part), held_out.free_running(part)
     blocks = blocks_of(tuned, part.recipe)
-    variant = Variant(
-        recipe=part.recipe,
-        status="ok",
-        path=path.name,
-        bytes=part.bytes,
-        accuracy=accuracy,
-        profiles=tuned.profiles[part.recipe],
-        record=read_record(record_path(path)),
-    )
-    variants = check_variants([variant], out, tuned.evaluation.feeds[0], reporter)
+    made = [_copied(tuned, part.recipe, accuracy, out)]
+    if (portable := portable_name(part.recipe)) != part.recipe:
+        made.append(_copied(tuned, portable, _accuracy_of(portable, tuned, held_out), out))
+    else:
+        _remove_native(out / f"{part.model}.onnx")
+    variants = check_variants(made, out, tuned.evaluation.feeds[0], reporter)
     keep_golden(tuned.artifact, tuned.evaluation, Workspace(out))
     found = source_of(tuned.artifact, out)
     weights, made_here = _provenance(tuned)
@@ -163,15 +161,45 @@ def _publish(
     return chosen, entry
 
 
+def _copied(tuned: TunedModel, recipe: str, accuracy: AccuracyReport | None, out: Path) -> Variant:
+    """A candidate with its record in OUT."""
+    source = open_artifact(tuned.built[recipe])
+    path = copy_model(source, out)
+    write_record(read_record(record_path(source.path)), record_path(path))
+    return Variant(
+        recipe=recipe,
+        status="ok",
+        path=path.name,
+        bytes=source.bytes,
+        accuracy=accuracy,
+        profiles=tuned.profiles.get(recipe, {}),
+        record=read_record(record_path(path)),
+    )
+
+
+def _accuracy_of(recipe: str, tuned: TunedModel, held_out: HeldOut) -> AccuracyReport | None:
+    """What a portable model gives on held-out data; None where it was no candidate."""
+    found = next((each for each in tuned.candidates if each.recipe == recipe), None)
+    return None if found is None else held_out.accuracy(found)
+
+
+def _remove_native(portable: Path) -> None:
+    """What an earlier search left: a native model whose portable one is replaced."""
+    native = native_beside(portable)
+    for each in (*owned_data(native), native, record_path(native)):
+        each.unlink(missing_ok=True)
+
+
 def _decision(
     models: Sequence[Model], chosen: ModelSet, reasons: tuple[str, ...], goal: SearchGoal
 ) -> dict[str, Decision]:
-    """The chosen set is the one answer, for every target: the search was asked for it."""
+    """The chosen set is the one answer, for every target that it runs on."""
     parts = {part.model: part.recipe for part in chosen.parts}
+    needs_library = any(portable_name(recipe) != recipe for recipe in parts.values())
     criterion = goal.criterion
     grade = "the bounds of the search" if criterion is None else criterion.name
     made = {}
-    for target in order.TARGETS:
+    for target in (CPU_NATIVE,) if needs_library else order.TARGETS:
         found = set_of(models, parts, target)
         fastest = found if target.profiler.name == goal.target.name else None
         made[target.name] = Decision(grade, found, fastest, reasons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from calibration.feeds.chain_inputs import ChainInputs
+from optimize.options import TUNED, TUNED_SMALL
 from optimize.truth.status import NO_BOUNDS
 from optimize.tuning.candidates import TunedModel, candidates_of
 from optimize.tuning.goal import SearchGoal
@@ -20,9 +21,6 @@ from vampnet_models.progress import Reporter
 from vampnet_models.records.results import Variant
 from vampnet_models.records.tuning import Candidate
 from vampnet_models.spec import Role
-
-TUNED, TUNED_SMALL = "tuned", "tuned-small"
-"""The smallest mixture that is no slower than FP32 on this CPU; the smallest of all."""
 
 
 def tuned_variants(

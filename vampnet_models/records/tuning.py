@@ -191,7 +191,9 @@ class Tuning:
     """The contents of tune.json.
 
     command: what the user typed.
-    wish: what was asked for, timed on `target`.
+    wish: what was asked for.
+    target: where the set is to run: cpu, where candidates are timed, or cpu-native, which is the
+        same with the operator library.
     met: whether a set keeps to it; else `chosen` is None and `nearest` is not empty.
     chosen, uniform: the best set, and the best of one recipe, on held-out data.
     smallest, fastest, front, nearest: on the search's own states.

@@ -1,17 +1,13 @@
 """A mono WAV through the models: `python example.py IN.wav OUT.wav` (onnxruntime, numpy)."""
 
 import json
-import os
-import platform
 import sys
 import wave
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the runtime is loaded
-import onnxruntime as ort
 
 _TYPES = {
     "tensor(float)": "f4",
@@ -23,21 +19,9 @@ given, made = sys.argv[1:] if len(sys.argv) == 3 else sys.exit(__doc__)
 if not Path(made).absolute().parent.is_dir():
     sys.exit(f"{made}: its folder does not exist; make it, or give another file")
 here = Path(__file__).resolve().parent
-manifest, models = json.loads((here / "manifest.json").read_text(encoding="utf-8")), {}
-told = Path("/proc/cpuinfo")
-vnni = told.is_file() and "_vnni" in told.read_text(encoding="utf-8")
-machine = f"{sys.platform}-{platform.machine()}"
-library = {e["platform"]: e["file"] for e in manifest.get("libraries", ())}.get(machine, "")
-for m in manifest["models"]:
-    native = bool(library and m.get("portable"))  # with the operators that are in the library
-    opened = m if native else m.get("portable") or m
-    options = ort.SessionOptions()
-    if opened.get("exact_products") and not vnni:  # x86 without VNNI cuts sums of 8-bit products
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    if native:
-        options.register_custom_ops_library(str(here / library))
-    session = ort.InferenceSession(here / opened["file"], options, providers=[manifest["provider"]])
-    models[m["role"]] = session, m["output"]
+manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
+sessions = run_path(str(here / "open_models.py"))["open_models"]()
+models = {m["role"]: (sessions[m["name"]], m["output"]) for m in manifest["models"]}
 if not manifest["family"] or not {"codec-encoder", "codec-decoder"} <= models.keys():
     sys.exit("example.py: needs an encoder and a decoder of one codec; this bundle lacks them")
 family = manifest["family"]

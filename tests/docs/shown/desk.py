@@ -117,7 +117,7 @@ def missing(command: str) -> str | None:
         return f"{program} is not installed"
     if program != "vampbench":
         return None
-    native = words[0] == "native" or "--native" in words or ".native." in command
+    native = words[0] == "native" or {"--native", "cpu-native"} & {*words} or ".native." in command
     if native and compiler() is None:
         return "no C++ compiler (g++) is here"
     if words[0] == "qnn":
@@ -191,7 +191,7 @@ def _judged(each: Shown, folder: Path) -> None:
         assert re.search(SAYS.get(words[1], r"\S"), printed)
 
 
-SEARCHED = {"tune", "--tune", "tuned", "out/npu", "out/coreml", "out/static"}
+SEARCHED = {"tune", "--tune", "tuned", "tuned-native", "out/npu", "out/coreml", "out/static"}
 """Words of commands that try much of each model: two of the least ones will do."""
 
 

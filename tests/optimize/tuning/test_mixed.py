@@ -14,6 +14,7 @@ from optimize.tuning import mixed
 from optimize.tuning.mixed import Calibrated, Mixture
 from optimize.tuning.sensitivity import Trials
 from tests.optimize.graphs import Array, check, convert, model, normal, ops, run, snr_db
+from vampnet_models.native.library import build_library, compiler
 from vampnet_models.onnxfile.artifact import load_model, open_artifact, save_model, weights_bytes
 from vampnet_models.spec import spec_of
 
@@ -185,6 +186,23 @@ def test_the_name_tells_assignments_apart() -> None:
     assert mixed.name_of(one) != mixed.name_of(other)
     assert mixed.recipe_of({}, one, Calibrated()).needs_calibration
     assert not mixed.recipe_of({}, {"a": "int4-weights"}, Calibrated()).needs_calibration
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
+@pytest.mark.usefixtures("native_cache")
+def test_a_native_mixture_multiplies_integers_by_the_library_alone() -> None:
+    build_library()
+    feeds = {"x": normal(2, 9, 64)}
+    expected, blocks = run(chain(), feeds)["y"], mixed.blocks_of(chain().graph)
+    mixture = dict(zip(NAMES, ("int8-static", "int8-dynamic", "int4-weights"), strict=False))
+    recipe = mixed.recipe_of(blocks, mixture, Calibrated(ranges_of(feeds)), native=True)
+    assert recipe.name == f"{mixed.name_of(mixture)}-native"
+    assert recipe.portable == mixed.name_of(mixture) and recipe.is_native
+    made = chain()
+    done = convert(made, recipe.precision)
+    assert ops(made)["IntegerProduct"] == 2 and ops(made)["MatMulNBits"] == 1
+    assert done.precision == {"int8-static": 1, "int8-dynamic": 1, "int4-weights": 1, "float32": 1}
+    assert snr_db(expected, run(made, feeds)["y"]) > 15
 
 
 @pytest.mark.parametrize("external", [False, True])

@@ -141,3 +141,27 @@ def test_without_a_compiler_there_is_none(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match="pip install ziglang, install g"):
         library.write_libraries(tmp_path)
+
+
+def opened(bundle: Path) -> subprocess.CompletedProcess[str]:
+    """What `open_models.py` opens, by which kind of operators, in a process without our library."""
+    script = (
+        "import sys; from runpy import run_path\n"
+        f"models = run_path({str(bundle / 'open_models.py')!r})['open_models']()\n"
+        "print({name: each._model_path for name, each in models.items()})"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+
+def test_its_models_open_with_the_library_and_without_it_the_portable_ones(bundle: Path) -> None:
+    done = opened(bundle)
+    assert "m.native.onnx" in done.stdout and done.stderr == ""
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    (bundle / next(e["file"] for e in manifest["libraries"] if e["platform"] == HERE)).unlink()
+    done = opened(bundle)
+    assert "models/m.onnx" in done.stdout
+    assert "portable models are open in place of native ones:" in done.stderr
+    rewritten(bundle, lambda m: m["libraries"][0].update(platform="plan9-mips"))
+    assert f"there is no library for {HERE}" in opened(bundle).stderr

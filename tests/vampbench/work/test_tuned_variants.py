@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import vampbench as vb
+from optimize.options import TUNED, TUNED_SMALL
 from optimize.tuning import candidates
 from profiles.profile import REFERENCE
 from tests.heard import Heard
 from tests.tiny_graphs import product
-from vampbench.work.tuned_variants import TUNED, TUNED_SMALL
 from vampnet_models.records.profiles import Measurement, Profiles
 from vampnet_models.records.results import Variant
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from optimize.tuning.goal import SearchGoal
 from profiles.place import cpu
+from profiles.targets.cpu import CPU
+from profiles.targets.cpu_native import CPU_NATIVE
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
@@ -17,6 +19,7 @@ from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
 from vampnet_models.errors import InputError
+from vampnet_models.native.library import build_library
 from vampnet_models.records.results import GradeName
 from vampnet_models.records.tuning import Prefer, Tuning
 from vampnet_models.text import megabytes, percent
@@ -26,6 +29,9 @@ GRADE: GradeName = "harmless"
 
 MIN_SI_SDR_DB = 30.0
 """The least SI-SDR of the decoder's sound, where bounds are given, but none on a cost."""
+
+TARGETS = (CPU.name, CPU_NATIVE.name)
+"""Where a set may be searched for."""
 
 ROUNDS = 10
 """Timed runs of each candidate, unless more are asked for."""
@@ -104,13 +110,15 @@ def tune(
     costs), all bytes of the set, and the time of all models as a multiple of FP32's. `prefer` is
     what to seek within them: `smallest`, `fastest` or `truest`; by default truest where the size is
     bounded, else smallest. One half of `data` is searched on, the other judges what was chosen;
-    with `evaluation` all of it is searched on, and that judges. `command` is what the record says
-    was called.
+    with `evaluation` all of it is searched on, and that judges. For the `target` cpu-native, models
+    that need the operator library are candidates too; it is built where it is not there. `command`
+    is what the record says was called.
 
     An interrupted search goes on where it stopped when it is called again. Where nothing meets the
     budget, `ok` is false: nothing is raised for it. Raises PromiseMissed where there are too few
     recordings to tell a cost. Raises InputError for models or data that cannot be used, for bounds
-    that contradict each other, and for an `output` that cannot be written.
+    that contradict each other, for an `output` that cannot be written, and where the operator
+    library is asked for and cannot be built.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     # For what it refuses; the goal makes its own, of the defaults too.
@@ -128,8 +136,11 @@ def tune(
             grade = GRADE
         elif min_si_sdr_db is None:
             min_si_sdr_db = MIN_SI_SDR_DB
-    if target != "cpu":
-        raise InputError(f"target {target!r}: candidates are timed on cpu alone")
+    if target not in TARGETS:
+        raise InputError(f"target {target!r}: candidates are timed on {' or '.join(TARGETS)} alone")
+    native = target == CPU_NATIVE.name
+    if native:
+        build_library()
     goal = SearchGoal(
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
@@ -142,6 +153,7 @@ def tune(
         max_cost_nats=max_cost,
         max_cost_db=max_cost_db,
         target=cpu(),
+        native=native,
         rounds=rounds,
         threads=threads,
     )

@@ -83,10 +83,10 @@ _NEAR: dict[Near, str] = {
 )
 @click.option(
     "--target",
-    type=click.Choice(["cpu"]),
-    default="cpu",
+    type=click.Choice(tuning.TARGETS),
+    default=tuning.TARGETS[0],
     show_default=True,
-    help="Where candidates are timed.",
+    help="Where the set is to run: cpu-native also takes models that need the operator library.",
 )
 @options.rounds(tuning.ROUNDS)
 @options.threads
