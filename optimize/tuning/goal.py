@@ -26,9 +26,11 @@ class SearchGoal(Asked):
 
     Attributes:
         target: the place.
+        integers: whether products of 8-bit activations and weights are looked at: True by default.
     """
 
     target: Place
+    integers: bool = True
 
     @property
     def criterion(self) -> Criterion | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.tuning.goal import SearchGoal
-from profiles.place import cpu
+from profiles.targets import order
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
 from vampbench.api.models import Models
@@ -16,7 +16,6 @@ from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
-from vampnet_models.errors import InputError
 from vampnet_models.records.results import GradeName
 from vampnet_models.records.tuning import Prefer, Tuning
 from vampnet_models.text import megabytes, percent
@@ -103,14 +102,16 @@ def tune(
     four codebooks, the SI-SDR of the decoder's sound against FP32 (30 dB beside bounds that are no
     costs), all bytes of the set, and the time of all models as a multiple of FP32's. `prefer` is
     what to seek within them: `smallest`, `fastest` or `truest`; by default truest where the size is
-    bounded, else smallest. One half of `data` is searched on, the other judges what was chosen;
-    with `evaluation` all of it is searched on, and that judges. `command` is what the record says
-    was called.
+    bounded, else smallest. `target` is where candidates are timed: `cpu`, or `cuda`, where none
+    quantizes activations. What they say is compared on the CPU. One half of `data` is searched on,
+    the other judges what was chosen; with `evaluation` all of it is searched on, and that judges.
+    `command` is what the record says was called.
 
     An interrupted search goes on where it stopped when it is called again. Where nothing meets the
     budget, `ok` is false: nothing is raised for it. Raises PromiseMissed where there are too few
     recordings to tell a cost. Raises InputError for models or data that cannot be used, for bounds
-    that contradict each other, and for an `output` that cannot be written.
+    that contradict each other, for a `target` that is not here, and for an `output` that cannot be
+    written.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     # For what it refuses; the goal makes its own, of the defaults too.
@@ -128,8 +129,7 @@ def tune(
             grade = GRADE
         elif min_si_sdr_db is None:
             min_si_sdr_db = MIN_SI_SDR_DB
-    if target != "cpu":
-        raise InputError(f"target {target!r}: candidates are timed on cpu alone")
+    timed, place = order.find_timed(target)
     goal = SearchGoal(
         min_agreement=min_agreement,
         min_first_agreement=min_first_agreement,
@@ -141,7 +141,8 @@ def tune(
         min_sampled=min_sampled,
         max_cost_nats=max_cost,
         max_cost_db=max_cost_db,
-        target=cpu(),
+        target=place,
+        integers=timed.multiplies_integers,
         rounds=rounds,
         threads=threads,
     )

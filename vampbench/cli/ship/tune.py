@@ -9,6 +9,7 @@ import click
 
 from calibration.feeds.source import source_at
 from profiles.report.views.read import read_results
+from profiles.targets import order
 from vampbench.api.ship import tune as tuning
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -83,10 +84,10 @@ _NEAR: dict[Near, str] = {
 )
 @click.option(
     "--target",
-    type=click.Choice(["cpu"]),
+    type=click.Choice([each.name for each in order.timed_targets()]),
     default="cpu",
     show_default=True,
-    help="Where candidates are timed.",
+    help="Where candidates are timed; for cuda none quantizes activations.",
 )
 @options.rounds(tuning.ROUNDS)
 @options.threads
