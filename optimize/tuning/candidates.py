@@ -113,6 +113,7 @@ def candidates_of(
     is too little audio for the costs that were asked for.
     """
     threads = goal.threads
+    recipes = [r for r in recipes if goal.integers or r.integer_share is None]
     most = (_MAX_MIXTURES + len(TARGETS)) * (1 + goal.native) + len(recipes)
     reporter.plan(_SEARCH_STEPS + _steps_of(most))
     reporter.reach()
@@ -148,7 +149,8 @@ def candidates_of(
         key = key_of(artifact.sha256, calibration.sha256, searched_on, WAY_OF_JUDGING, *_versions())
         trials = KeptTrials(artifact, fused, truth, blocks, calibrated, key, cache, reporter)
         reporter.reach()
-        effects = trials.effects(mixed.options_of(graph, blocks, traits))
+        options = mixed.options_of(graph, blocks, traits, integers=goal.integers)
+        effects = trials.effects(options)
         reporter.reach()
         near = trials.near_bound(effects, goal)
     proposed = assignments(effects, artifact.bytes, _MAX_MIXTURES)

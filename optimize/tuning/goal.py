@@ -27,10 +27,12 @@ class SearchGoal(Asked):
     Attributes:
         target: the place.
         native: whether candidates may need the optional library; not by default.
+        integers: whether products of 8-bit activations and weights are looked at: True by default.
     """
 
     target: Place
     native: bool = False
+    integers: bool = True
 
     @property
     def criterion(self) -> Criterion | None:

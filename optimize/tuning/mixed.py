@@ -119,19 +119,21 @@ def _targets(graph: ir.Graph, traits: Traits) -> dict[str, Plan]:
 
 
 def options_of(
-    graph: ir.Graph, blocks: Blocks, traits: Traits = NO_TRAITS
+    graph: ir.Graph, blocks: Blocks, traits: Traits = NO_TRAITS, *, integers: bool = True
 ) -> dict[str, tuple[str, ...]]:
     """The precisions that convert at least one node of each block; float32 is always one.
 
     Four bits are none for a block whose weights have no whole blocks of them: it would be 8.
+    Without `integers` none quantizes activations.
     """
+    offered = [p for p in _PRECISIONS if integers or p not in (STATIC, DYNAMIC)]
     plans = _targets(graph, traits)
     chosen = {p: {n.name for n in found.chosen} for p, found in plans.items()}
     chosen["int4-weights"] = {
         n.name for n in plans["int4-weights"].chosen if weight_only.has_four_bits(n)
     }
     return {
-        block: tuple(p for p in _PRECISIONS if p == FLOAT or chosen[p].intersection(nodes))
+        block: tuple(p for p in offered if p == FLOAT or chosen[p].intersection(nodes))
         for block, nodes in blocks.items()
     }
 

@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,14 +48,19 @@ class Plan:
     seed: int = 0
 
 
+Opener = Callable[[Path, Path, Place, str], AbstractContextManager[Child]]
+"""Starts the process that a model lives in: model, feeds, place, and the device to bind on."""
+
+
 @dataclass
 class Entry:
-    """One variant while it is being measured."""
+    """One variant while it is being measured; `opened` starts its process."""
 
     name: str
     path: Path
     feeds: Path
     bytes: int
+    opened: Opener = child
     child: Child | None = None
     cold_s: float | None = None
     first_run_s: float = 0.0
@@ -81,7 +86,9 @@ def measure_group(
             try:
                 if plan.cold:
                     entry.cold_s = _open_cold(entry, place, bind)
-                entry.child = stack.enter_context(child(entry.path, entry.feeds, place, bind))
+                entry.child = stack.enter_context(
+                    entry.opened(entry.path, entry.feeds, place, bind)
+                )
                 _warm_up(entry, plan)
             except ChildFailed as error:
                 entry.failure = str(error)
@@ -109,7 +116,7 @@ def _open_cold(entry: Entry, place: Place, bind: str) -> float | None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
-    with child(entry.path, entry.feeds, place, bind) as process:
+    with entry.opened(entry.path, entry.feeds, place, bind) as process:
         read_bytes = int(process.ready["disk_read_bytes"])
         return float(process.ready["session_s"]) if read_bytes >= entry.bytes // 2 else None
 

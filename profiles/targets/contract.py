@@ -89,6 +89,7 @@ class Target:
     codec_recipes: the same for the codec's models, where theirs are others.
     takes_mixtures: whether what `run --tune` found is to choose from beside `recipes`.
     instead: what to choose from where some model of a run has none of `recipes`.
+    multiplies_integers: whether it has kernels for products of 8-bit activations and weights.
     takes_ort: whether ORT-format files help there. CUDA and an NPU's compiler want the .onnx file.
     stores: the most that stores take of an app; none where nothing is delivered by one.
     runtimes: those whose operator tables say what a phone takes, first choice first; without one
@@ -107,6 +108,7 @@ class Target:
     codec_recipes: tuple[str, ...] | None = None
     takes_mixtures: bool = False
     instead: tuple[str, ...] | None = None
+    multiplies_integers: bool = True
     takes_ort: bool = False
     stores: tuple[StoreLimit, ...] = ()
     runtimes: tuple[str, ...] = ()

@@ -147,7 +147,7 @@ def _measure(request: Request, examined: dict[str, Examined]) -> dict[str, Profi
     feeds, place, plan, tell = request.feeds_path, request.place, request.plan, request.tell
     bound = measure(models, feeds, place, plan=plan, bind="cuda", progress=tell)
     copied = measure(models, feeds, place, plan=plan, progress=tell)
-    device = _device_facts()
+    device = device_facts()
     records: dict[str, Profile] = {}
     for name, record in bound.items():
         if isinstance(record, Measurement):
@@ -216,7 +216,7 @@ def _cuda_notes(examined: Examined, covered: RuntimeCoverage) -> tuple[str, ...]
     return tuple(notes)
 
 
-def _device_facts() -> dict[str, str]:
+def device_facts() -> dict[str, str]:
     """The GPU's name, driver, clocks and memory by nvidia-smi; empty where there is none."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -263,4 +263,5 @@ CUDA = Target(
     checked_on=_PROVIDER,
     why="FP16: the CUDA provider has no INT8 QDQ kernels",
     recipes=("fp16", "fused"),
+    multiplies_integers=False,
 )

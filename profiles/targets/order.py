@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from profiles.count.packaging import StoreLimit
 from profiles.host import available_cores
+from profiles.measure.measure import harness_overhead_s
 from profiles.place import Place
 from profiles.targets.android import ANDROID
 from profiles.targets.android_npu import ANDROID_NPU
@@ -42,6 +43,37 @@ def sharing(profiler: Profiler) -> tuple[Target, ...]:
 def store_limits() -> tuple[StoreLimit, ...]:
     """Those of all targets, each once."""
     return tuple(dict.fromkeys(limit for target in TARGETS for limit in target.stores))
+
+
+def timed_targets() -> tuple[Target, ...]:
+    """Those that a provider of the runtime times, each as itself."""
+    return tuple(t for t in TARGETS if t.profiler.provider)
+
+
+def find_timed(name: str) -> tuple[Target, Place]:
+    """The target of this name, and the place where it is timed here.
+
+    Raises InputError where nothing times it, this onnxruntime has no provider of it, or that has
+    no device.
+    """
+    for each in timed_targets():
+        if each.name == name:
+            break
+    else:
+        names = ", ".join(t.name for t in timed_targets())
+        raise InputError(f"target {name!r}: nothing is timed there; use one of {names}")
+    # Reports and overviews read the list without a runtime.
+    import onnxruntime as ort
+
+    if each.provider not in ort.get_available_providers():
+        raise InputError(
+            f"target {name}: this onnxruntime {ort.__version__} has no {each.provider}; use an "
+            f"environment and a machine that have it (make env-{name})"
+        )
+    (place,) = parse_targets(name)
+    if each.provider != CPU.provider:
+        harness_overhead_s(place)
+    return each, place
 
 
 def profiled_words() -> str:

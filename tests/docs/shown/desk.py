@@ -33,6 +33,8 @@ from vampnet_models.native.library import compiler
 FIRST = ("README.md", "docs/start/vampnet.md", "docs/start/onnx.md", "docs/how-to/ship.md")
 """What the other pages build on."""
 
+CUDA = "bench/cuda.sh"
+
 STANDS_FOR = {
     "FOLDER": "models",
     "OUT": "out/mine",
@@ -113,7 +115,7 @@ def missing(command: str) -> str | None:
     program, *words = shlex.split(command)
     if program == ".":
         return "the environment that it enters is the one of these tests"
-    if program not in ("vampbench", "python", "make") and shutil.which(program) is None:
+    if program not in ("vampbench", "python", "make", CUDA) and shutil.which(program) is None:
         return f"{program} is not installed"
     if program != "vampbench":
         return None
@@ -138,6 +140,11 @@ def _brief(command: str, folder: Path) -> str:
     program, *words = shlex.split(command)
     if program == "make":
         return f"make -n -C {shlex.quote(str(README.parent))} {shlex.join(words)}"
+    if program == CUDA:
+        # All of it takes a GPU, its plan none.
+        return (
+            f"CUDA_PYTHON=$(command -v python) {shlex.quote(str(README.parent / program))} --list"
+        )
     if program == "python" and words[0] in ("-m", "docs/update.py"):
         # These take hours, or other tools, or write into the checkout.
         path = words[0] if words[0] == "-m" else str(README.parent / words[0])

@@ -120,3 +120,17 @@ def test_a_bound_that_nothing_meets_leaves_no_set(found):
     search = searched(open_artifact(work / "two.onnx"), work, goal, Heard())
     assert search.chosen is None and search.uniform is None
     assert search.sets
+
+
+def test_where_integers_have_no_kernels_no_candidate_quantizes_activations(found, tmp_path):
+    usual, _ = found
+    goal = replace(GOAL, integers=False)
+    search = searched(two_layers(tmp_path), tmp_path, goal, Heard())
+    built, offered = [
+        set(each.tuned["two"].built)
+        | {o.precision for e in each.tuned["two"].effects.values() for o in e}
+        for each in (usual, search)
+    ]
+    quantized = {name for name in built if name.startswith(("int8-static", "int8-dynamic"))}
+    assert quantized and not quantized & offered
+    assert {"fp16", "int8-weights", "float32"} <= offered

@@ -1,3 +1,4 @@
+import onnxruntime
 import pytest
 
 from optimize.recipes import find_recipe
@@ -29,6 +30,17 @@ def test_a_target_is_found_by_its_name():
     assert order.find_target("android").provider == "CPUExecutionProvider"
     with pytest.raises(InputError, match="use cpu, cpu-native, cuda, android, android-npu, ios"):
         order.find_target("mobile")
+
+
+def test_what_can_be_timed_here_has_a_place(monkeypatch):
+    target, place = order.find_timed("cpu")
+    assert target.multiplies_integers
+    assert place == order.parse_targets("cpu")[0]
+    with pytest.raises(InputError, match="nothing is timed there; use one of cpu, cuda"):
+        order.find_timed("android")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [place.provider])
+    with pytest.raises(InputError, match=r"has no CUDAExecutionProvider; .*\(make env-cuda\)"):
+        order.find_timed("cuda")
 
 
 def test_more_threads_than_cores_are_refused():

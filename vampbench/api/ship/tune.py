@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from optimize.tuning.goal import SearchGoal
-from profiles.place import cpu
-from profiles.targets.cpu import CPU
+from profiles.targets import order
 from profiles.targets.cpu_native import CPU_NATIVE
 from vampbench.api.bounds import FEWEST_ROUNDS, MOST_ROUNDS, check_threads, check_within, typed
 from vampbench.api.data import AnyData, as_source
@@ -18,7 +17,6 @@ from vampbench.api.ship.folder import JobFolder
 from vampbench.api.ship.given import given_models
 from vampbench.work.tune import tune_set
 from vampbench.work.workspace import Workspace
-from vampnet_models.errors import InputError
 from vampnet_models.native.library import build_library
 from vampnet_models.records.results import GradeName
 from vampnet_models.records.tuning import Prefer, Tuning
@@ -29,9 +27,6 @@ GRADE: GradeName = "harmless"
 
 MIN_SI_SDR_DB = 30.0
 """The least SI-SDR of the decoder's sound, where bounds are given, but none on a cost."""
-
-TARGETS = (CPU.name, CPU_NATIVE.name)
-"""Where a set may be searched for."""
 
 ROUNDS = 10
 """Timed runs of each candidate, unless more are asked for."""
@@ -109,16 +104,17 @@ def tune(
     four codebooks, the SI-SDR of the decoder's sound against FP32 (30 dB beside bounds that are no
     costs), all bytes of the set, and the time of all models as a multiple of FP32's. `prefer` is
     what to seek within them: `smallest`, `fastest` or `truest`; by default truest where the size is
-    bounded, else smallest. One half of `data` is searched on, the other judges what was chosen;
-    with `evaluation` all of it is searched on, and that judges. For the `target` cpu-native, models
-    that need the operator library are candidates too; it is built where it is not there. `command`
-    is what the record says was called.
+    bounded, else smallest. `target` is where the set is to run, and candidates are timed: `cpu`;
+    `cpu-native`, where models that need the operator library are candidates too (it is built where
+    it is not there); or `cuda`, where none quantizes activations. What they say is compared on the
+    CPU. One half of `data` is searched on, the other judges what was chosen; with `evaluation` all
+    of it is searched on, and that judges. `command` is what the record says was called.
 
     An interrupted search goes on where it stopped when it is called again. Where nothing meets the
     budget, `ok` is false: nothing is raised for it. Raises PromiseMissed where there are too few
     recordings to tell a cost. Raises InputError for models or data that cannot be used, for bounds
-    that contradict each other, for an `output` that cannot be written, and where the operator
-    library is asked for and cannot be built.
+    that contradict each other, for a `target` that is not here, for an `output` that cannot be
+    written, and where the operator library is asked for and cannot be built.
     """
     heard, out, source = Heard(progress), Path(output), as_source(data, evaluation)
     # For what it refuses; the goal makes its own, of the defaults too.
@@ -136,9 +132,8 @@ def tune(
             grade = GRADE
         elif min_si_sdr_db is None:
             min_si_sdr_db = MIN_SI_SDR_DB
-    if target not in TARGETS:
-        raise InputError(f"target {target!r}: candidates are timed on {' or '.join(TARGETS)} alone")
-    native = target == CPU_NATIVE.name
+    timed, place = order.find_timed(target)
+    native = timed is CPU_NATIVE
     if native:
         build_library()
     goal = SearchGoal(
@@ -152,8 +147,9 @@ def tune(
         min_sampled=min_sampled,
         max_cost_nats=max_cost,
         max_cost_db=max_cost_db,
-        target=cpu(),
+        target=place,
         native=native,
+        integers=timed.multiplies_integers,
         rounds=rounds,
         threads=threads,
     )

@@ -9,6 +9,7 @@ import click
 
 from calibration.feeds.source import source_at
 from profiles.report.views.read import read_results
+from profiles.targets import order
 from vampbench.api.ship import tune as tuning
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -83,10 +84,11 @@ _NEAR: dict[Near, str] = {
 )
 @click.option(
     "--target",
-    type=click.Choice(tuning.TARGETS),
-    default=tuning.TARGETS[0],
+    type=click.Choice([each.name for each in order.timed_targets()]),
+    default="cpu",
     show_default=True,
-    help="Where the set is to run: cpu-native also takes models that need the operator library.",
+    help="Where the set is to run. cpu-native also takes models that need the operator library; for cuda "
+    " none quantizes activations.",
 )
 @options.rounds(tuning.ROUNDS)
 @options.threads

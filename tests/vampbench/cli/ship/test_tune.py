@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 
 from optimize.tuning import candidates, kept_trials, mixed, refine, shared_budget
@@ -238,3 +239,13 @@ def test_a_set_by_cost_is_shown_to_keep_it(vampbench, pair, tmp_path, monkeypatc
     assert decision["grade"] == "token agreement from 50.00 %, cost up to 0.01 nats per token"
     assert any("no cost above" in reason for reason in decision["reasons"])
     assert "Cost alone" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_target_that_is_not_here_is_refused(vampbench, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    out = tmp_path / "out"
+    done = vampbench("tune", pair, "--target", "cuda", "-o", out)
+    assert (done.code, done.stdout) == (2, "")
+    (line,) = done.errors
+    assert "has no CUDAExecutionProvider; use an environment and a machine that have it" in line
+    assert not out.exists()

@@ -1,0 +1,1 @@
+"""Everything of CUDA that is measured, in one script: `bench/cuda.sh`."""
