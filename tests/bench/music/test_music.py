@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench import ROOT
-from bench.music import BASELINE, SETS, paths_of, summary
+from bench.music.results import summary
+from bench.music.sets import BASELINE, SETS, paths_of
 from vampnet_models.chain.builtin import builtin_models
 
 
 def test_a_set_answers_with_the_seconds_of_each_part(tmp_path: Path) -> None:
     models = builtin_models(tmp_path)
-    command = [sys.executable, "-m", "bench.music", str(models), str(tmp_path)]
+    command = [sys.executable, "-m", "bench.music.child", BASELINE]
     done = subprocess.run(
-        [*command, "--serve", BASELINE, "--threads", "1"],
+        [*command, str(models), str(tmp_path), "1"],
         input="\n",
         capture_output=True,
         text=True,
