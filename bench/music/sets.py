@@ -16,6 +16,10 @@ SETS = {
 """By name, the recipes of encoder, coarse, c2f and decoder; without one, the raw export."""
 
 BASELINE = "ort-fp32"
+PYTORCH = "pytorch"
+TORCH_SETS = {PYTORCH: "eager", "pytorch compiled": "compiled"}
+"""By name, how PyTorch runs all four, each with the weights of the raw export."""
+
 STEMS = ("codec_encoder", "coarse", "c2f", "codec_decoder")
 
 
