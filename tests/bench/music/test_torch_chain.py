@@ -168,6 +168,7 @@ def test_the_set_answers_with_the_seconds_of_each_part(small_models: Path) -> No
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's compiler uses it
 def test_a_compiled_transformer_gives_the_same_logits(
     networks: Networks, codes: np.ndarray
 ) -> None:
