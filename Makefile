@@ -6,7 +6,7 @@ PIP := -m pip install --progress-bar off --disable-pip-version-check
 OUT ?= out/demo
 FULL ?= out/full
 
-.PHONY: install demo report-full test test-long test-inc test-arm64 ops-wheel docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt env-aimet clean
+.PHONY: install demo report-full test test-long test-inc test-arm64 ops-wheel docs docs-check fuzz check bench results format env-cuda env-inc env-bench env-tools env-quark env-modelopt env-aimet env-torch clean
 
 demo: $(VENV)/.installed  ## the main job on the built-in models and audio
 	$(BIN)/vampbench demo -o "$(OUT)"
@@ -123,5 +123,12 @@ env-aimet: .venv-aimet/.installed  ## AIMET, for bench/accuracy/run.py
 	.venv-aimet/bin/python $(PIP) -r constraints-aimet.txt
 	touch $@
 
+env-torch: .venv-torch/.installed  ## PyTorch beside the project, for bench.music and bench/latency/run.py
+
+.venv-torch/.installed: pyproject.toml constraints.txt constraints-torch.txt
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python $(PIP) -r constraints-torch.txt -e .
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools .venv-quark .venv-modelopt .venv-aimet out build *.egg-info
+	rm -rf $(VENV) .venv-cuda .venv-inc .venv-bench .venv-tools .venv-quark .venv-modelopt .venv-aimet .venv-torch out build *.egg-info

@@ -10,7 +10,7 @@ from bench.accuracy.standing import standing
 from bench.accuracy.table import full_size_tools, small_tools
 from bench.latency.results import rivals
 from bench.latency.results import table as latency_table
-from bench.music import table as music_table
+from bench.music.results import table as music_table
 from docs import notes, sentences
 from docs.cells import Json
 from docs.kept import CARD, DOCS

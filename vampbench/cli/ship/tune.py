@@ -87,8 +87,8 @@ _NEAR: dict[Near, str] = {
     type=click.Choice([each.name for each in order.timed_targets()]),
     default="cpu",
     show_default=True,
-    help="Where the set is to run. cpu-native also takes models that need the operator library; for cuda "
-    " none quantizes activations.",
+    help="Where the set is to run. cpu-native also takes models that need the operator library; "
+    "for cuda none quantizes activations.",
 )
 @options.rounds(tuning.ROUNDS)
 @options.threads

@@ -1,0 +1,1 @@
+"""Seconds per 10 s of music, the whole chain."""
