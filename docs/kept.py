@@ -33,6 +33,7 @@ RECORDS = {
     "full-size-files": BENCH / "full_size.json",
     "latency": LATENCY,
     "latency-zen4": BENCH / "latency_zen4.json",
+    "latency-emerald": BENCH / "latency_emerald.json",
     "music": BENCH / "music.json",
     "reference": BENCH / "reference.json",
     "calibration": BENCH / "calibration.json",

@@ -59,6 +59,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "tools-full": full_size_tools(runs["accuracy-full"]),
         "latency": latency_table(runs["latency"]),
         "latency-zen4": latency_table(runs["latency-zen4"]),
+        "latency-emerald": latency_table(runs["latency-emerald"]),
         "latency-rivals": rivals(runs["latency-zen4"]),
         "music": music_table(runs["music"]),
         **card_parts(runs["reference"]),
