@@ -149,7 +149,7 @@ _NATIVE_EXPECTED = (*_EXPECTED[:2], "native_snake", "split_products", "native_at
 _FUSED_NATIVE = replace(
     _FUSED,
     name="fused-native",
-    summary="float32, with fused operators and the optional library's Snake and attention",
+    summary="float32, with the optional library's convolutions and attention, and fused operators",
     form=Form.CPU_NATIVE,
     expect=_NATIVE_EXPECTED,
     is_native=True,
@@ -158,7 +158,7 @@ _FUSED_NATIVE = replace(
 _INT8_STATIC_NATIVE = replace(
     INT8_STATIC,
     name="int8-static-native",
-    summary="8-bit weights and activations, with the optional library's products and Snake",
+    summary="8-bit weights and activations, with the optional library's operators",
     form=Form.STATIC_NATIVE,
     precision=StaticInt8(native=True),
     expect=(*_EXPECTED[:-1], "native_attention"),
