@@ -41,19 +41,26 @@ def near_ties(recordings: Json) -> str:
 
 
 def mixtures(searches: list[Json], recordings: Json) -> str:
-    """The mixtures that keep most tokens, beside the uniform recipe that they are compared with."""
+    """What the smallest mixtures of a search cost, beside the uniform recipe's size."""
     names = ("coarse", "c2f")
     both = [s for s in searches if {*names} <= {model["name"] for model in s["models"]}]
-    best = max(both, key=lambda search: float(search["chosen"]["agreement"]))
+    smallest = min(both, key=lambda search: int(search["chosen"]["bytes"]))
     said = []
     for name in names:
-        (model,) = (m for m in best["models"] if m["name"] == name)
+        (model,) = (m for m in smallest["models"] if m["name"] == name)
         static = _variant(recordings, name, "int8-static")
-        said.append(
-            f"{percent(model['accuracy']['token_agreement'])} token agreement in {name} at "
-            f"{size(model['bytes'])} (its `int8-static` has {size(static['bytes'])})"
+        found = model["accuracy"]
+        cost = found["cost_nats"]
+        lost = (
+            f"{percent(found['token_agreement'])} token agreement"
+            if cost is None
+            else f"{cost['value']:+.4f} ({cost['low']:+.4f} to {cost['high']:+.4f}) nats per token"
         )
-    return f"`tune`, asked for {tuned.asked(best)}, finds {' and '.join(said)}."
+        said.append(
+            f"{lost} in {name} at {size(model['bytes'])} (its `int8-static` has "
+            f"{size(static['bytes'])})"
+        )
+    return f"`tune`, asked for {tuned.asked(smallest)}, finds {' and '.join(said)}."
 
 
 def goals(latency: Json) -> str:

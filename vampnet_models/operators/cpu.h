@@ -21,6 +21,7 @@ struct Cpu {
   bool avx2 = false, avx_vnni = false;
   bool avx512 = false;  // F, BW and VL
   bool avx512_vnni = false, avx512_bf16 = false, avx512_vbmi = false;
+  bool slow_bf16 = false;  // dot products in bfloat16 at half the rate of multiply-adds in float32
   bool arm_dot = false;
 };
 
@@ -33,6 +34,9 @@ inline Cpu detected() {
   __asm__("xgetbv" : "=a"(saved), "=d"(rest) : "c"(0));
   if ((saved & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
   const bool wide = (saved & 0xe0) == 0xe0;
+  uint32_t maker = 0, unused = 0;
+  __get_cpuid(0, &unused, &maker, &unused, &unused);
+  found.slow_bf16 = maker == 0x756e6547;  // "Genu"ineIntel, which has AMX for them
   found.avx2 = b >> 5 & 1;
   found.avx512 = wide && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1);
   found.avx512_vbmi = found.avx512 && (c >> 1 & 1);
@@ -47,16 +51,19 @@ inline Cpu detected() {
   return found;
 }
 
-// VAMPBENCH_KERNELS leaves out the faster ones, so that each is tested on one machine: "vnni" keeps
-// registers of 256 bits, "avx2" what is older too, "portable" plain C++ alone.
+// VAMPBENCH_KERNELS leaves out the faster ones, so that each is tested on one machine: "avx512" keeps
+// registers of 512 bits without dot products, "vnni" those of 256 bits, "avx2" what is older too,
+// "portable" plain C++ alone.
 inline Cpu allowed() {
   Cpu found = detected();
   const char* named = std::getenv("VAMPBENCH_KERNELS");
   if (!named || !*named) return found;
-  const bool vnni = std::strcmp(named, "vnni") == 0, avx2 = std::strcmp(named, "avx2") == 0;
-  if (!vnni && !avx2 && std::strcmp(named, "portable") != 0) return found;  // no such name
+  const auto is = [&](const char* name) { return std::strcmp(named, name) == 0; };
+  const bool avx512 = is("avx512"), vnni = is("vnni"), avx2 = is("avx2");
+  if (!avx512 && !vnni && !avx2 && !is("portable")) return found;  // no such name
   Cpu kept;
-  kept.avx2 = (vnni || avx2) && found.avx2;
+  kept.avx512 = avx512 && found.avx512;
+  kept.avx2 = (avx512 || vnni || avx2) && found.avx2;
   kept.avx_vnni = vnni && found.avx_vnni;
   // The same instruction in its other encoding, where that is all there is.
   kept.avx512_vnni = vnni && found.avx512_vnni;

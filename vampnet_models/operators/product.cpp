@@ -42,11 +42,12 @@ Kernels byte_kernels() {
 Kernels half_kernels() {
 #if defined(NATIVE_X86)
   const native::Cpu& cpu = native::cpu();
-  if (cpu.avx512_bf16) {
+  if (cpu.avx512_bf16 && !cpu.slow_bf16) {
     return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
   }
   if (cpu.avx512) {
-    return {portable::run_halves_avx512, portable::quantize_halves, "unfolded-avx512"};
+    return {avx512::run<avx512::Unfolded>, avx512::quantize_unfolded, "unfolded-avx512",
+            2 * product::kWord};
   }
   if (cpu.avx2) return {portable::run_halves_avx2, portable::quantize_halves, "unfolded-avx2"};
 #endif
@@ -124,7 +125,7 @@ void compute(Table api, int kind, void* context) {
   for (size_t i = 0; i + 1 < x.rank; ++i) w.job.n_rows *= x.dims[i];
   w.job.panel = static_cast<const char*>(weight.data);
   w.job.depth = weight.dims[1];
-  w.job.row_bytes = w.job.depth * product::kWord;
+  w.job.row_bytes = w.job.depth * w.kernels.row_word;
   w.job.columns = w.job.stride = bias.dims[0];
   w.job.bias = static_cast<const float*>(bias.data);
   w.job.add = static_cast<const float*>(add.data);

@@ -22,7 +22,7 @@ constexpr int64_t kTileRows = 6;   // rows of a register tile; work is cut in mu
 
 // One panel's product. What is of columns starts with the panel's first.
 struct Job {
-  const char* rows;    // words of the first row, `row_bytes` from one to the next
+  const char* rows;    // the first row's words, `row_bytes` from one to the next
   int64_t row_bytes;
   const char* panel;
   int64_t depth;       // words of a row
@@ -48,6 +48,7 @@ struct Kernels {
   Kernel run;
   Quantize quantize;
   const char* name;
+  int64_t row_word = kWord;  // bytes that a word of the weights meets in a row
 };
 
 // Real numbers are scale * (stored - zero): 0 and the extremes of the row are among them.
@@ -144,9 +145,6 @@ inline void run_halves(const Job& j) { multiply_halves(j); }
 
 #ifdef NATIVE_X86
 __attribute__((target("avx2,fma"))) inline void run_halves_avx2(const Job& j) {
-  multiply_halves(j);
-}
-__attribute__((target("avx512f"))) inline void run_halves_avx512(const Job& j) {
   multiply_halves(j);
 }
 #endif

@@ -1,4 +1,5 @@
-// The tiles of product.h for AVX-512 with VNNI (8 bits) or BF16: 6 rows by 64 columns in registers.
+// The tiles of product.h for AVX-512: 6 rows by 64 columns in registers. 8 bits take VNNI, bfloat16
+// its dot products or, unfolded to float32, multiply-adds.
 
 #pragma once
 
@@ -24,11 +25,15 @@ PRODUCT_INLINE __mmask16 mask_of(int64_t left) {
   return left >= kLane ? 0xffff : left <= 0 ? 0 : static_cast<__mmask16>((1u << left) - 1);
 }
 
+// A kind says how a word of the rows meets one of the weights: in how many parts, each 4 bytes of the
+// rows, what those parts are of the weights, and how they are summed.
 struct Bytes {
   using Sum = __m512i;
+  static constexpr int kParts = 1;
   PRODUCT_INLINE static Sum zero() { return _mm512_setzero_si512(); }
-  PRODUCT_INLINE static Sum add(Sum sum, __m512i rows, __m512i weights) {
-    return _mm512_dpbusd_epi32(sum, rows, weights);
+  PRODUCT_INLINE static __m512i weights(__m512i word, int) { return word; }
+  PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512i weights) {
+    return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(row), weights);
   }
   PRODUCT_INLINE static __m512 real(const Job& j, Sum sum, int64_t row, int64_t column,
                                     __mmask16 mask) {
@@ -42,9 +47,28 @@ struct Bytes {
 
 struct Halves {
   using Sum = __m512;
+  static constexpr int kParts = 1;
   PRODUCT_INLINE static Sum zero() { return _mm512_setzero_ps(); }
-  PRODUCT_INLINE static Sum add(Sum sum, __m512i rows, __m512i weights) {
-    return _mm512_dpbf16_ps(sum, (__m512bh)rows, (__m512bh)weights);
+  PRODUCT_INLINE static __m512i weights(__m512i word, int) { return word; }
+  PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512i weights) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(row), (__m512bh)weights);
+  }
+  PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __mmask16) {
+    return sum;
+  }
+};
+
+// Rows are rounded to bfloat16 and kept as float32, so that a multiply-add reads them as they lie.
+struct Unfolded {
+  using Sum = __m512;
+  static constexpr int kParts = 2;
+  PRODUCT_INLINE static Sum zero() { return _mm512_setzero_ps(); }
+  PRODUCT_INLINE static __m512 weights(__m512i word, int part) {
+    return _mm512_castsi512_ps(part == 0 ? _mm512_slli_epi32(word, 16)
+                                         : _mm512_and_si512(word, _mm512_set1_epi32(~0xffff)));
+  }
+  PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512 weights) {
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_set1_epi32(row)), weights, sum);
   }
   PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __mmask16) {
     return sum;
@@ -59,15 +83,19 @@ PRODUCT_AVX512 void tile(const Job& j, int64_t first, const char* near, int64_t 
     for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::zero();
   }
   const char *rows = j.rows + first * j.row_bytes, *panel = j.panel;
-  for (int64_t k = 0; k < j.depth; ++k, rows += kWord, panel += kStep) {
+  for (int64_t k = 0; k < j.depth; ++k, panel += kStep) {
     if (k < lines) _mm_prefetch(near + k * kLine, _MM_HINT_T1);
-    __m512i weights[kColumns];
-    for (int c = 0; c < kColumns; ++c) weights[c] = _mm512_loadu_si512(panel + c * kLine);
-    for (int r = 0; r < kRows; ++r) {
-      int32_t word;
-      std::memcpy(&word, rows + r * j.row_bytes, sizeof word);
-      const __m512i spread = _mm512_set1_epi32(word);
-      for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::add(sums[r][c], spread, weights[c]);
+#pragma GCC unroll 2
+    for (int part = 0; part < Kind::kParts; ++part, rows += kWord) {
+      decltype(Kind::weights(__m512i(), part)) weights[kColumns];
+      for (int c = 0; c < kColumns; ++c) {
+        weights[c] = Kind::weights(_mm512_loadu_si512(panel + c * kLine), part);
+      }
+      for (int r = 0; r < kRows; ++r) {
+        int32_t word;
+        std::memcpy(&word, rows + r * j.row_bytes, sizeof word);
+        for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::add(sums[r][c], word, weights[c]);
+      }
     }
   }
   for (int c = 0; c < kColumns; ++c) {
@@ -126,6 +154,21 @@ PRODUCT_AVX512 inline void quantize_halves(const float* x, int64_t n, int64_t de
   for (int64_t i = 0; i < 2 * depth; i += kLane) {
     const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask_of(n - i), x + i));
     _mm256_mask_storeu_epi16(words + 2 * i, mask_of(2 * depth - i), (__m256i)half);
+  }
+}
+
+PRODUCT_AVX512 inline void quantize_unfolded(const float* x, int64_t n, int64_t depth, char* words,
+                                             float*, int32_t*) {
+  const __m512i high = _mm512_set1_epi32(~0xffff), half = _mm512_set1_epi32(0x7fff);
+  const __m512i one = _mm512_set1_epi32(1), quiet = _mm512_set1_epi32(0x400000);
+  for (int64_t i = 0; i < 2 * depth; i += kLane) {
+    const __m512 v = _mm512_maskz_loadu_ps(mask_of(n - i), x + i);
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
+    __m512i near = _mm512_add_epi32(bits, _mm512_add_epi32(half, odd));
+    near = _mm512_mask_or_epi32(near, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits, quiet);
+    _mm512_mask_storeu_epi32(words + i * kWord, mask_of(2 * depth - i),
+                             _mm512_and_si512(near, high));
   }
 }
 
