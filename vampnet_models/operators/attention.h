@@ -230,7 +230,7 @@ inline void run(const Head& h, bool allow_bf16) {
 #ifdef ATTENTION_AVX512
   static thread_local Space space;
   const native::Cpu& cpu = native::cpu();
-  if (allow_bf16 && cpu.avx512_bf16) return bfloat16::run(h, space);
+  if (allow_bf16 && cpu.fast_bf16) return bfloat16::run(h, space);
   if (cpu.avx512) return exact::run(h, space);
 #endif
   portable(h);

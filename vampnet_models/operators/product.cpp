@@ -42,7 +42,7 @@ Kernels byte_kernels() {
 Kernels half_kernels() {
 #if defined(NATIVE_X86)
   const native::Cpu& cpu = native::cpu();
-  if (cpu.avx512_bf16 && !cpu.slow_bf16) {
+  if (cpu.fast_bf16) {
     return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
   }
   if (cpu.avx512) {

@@ -59,7 +59,7 @@ def test_rows_are_multiplied_in_8_bits_by_every_kernel(
 
 
 @needs_compiler
-@pytest.mark.parametrize("kernels", ["", "avx512", "portable"])
+@pytest.mark.parametrize("kernels", ["", "bf16", "avx512", "portable"])
 @pytest.mark.parametrize("n_rows", [1, 13, 800])
 def test_products_in_bfloat16_have_sums_in_float32(
     kernels: str, n_rows: int, tmp_path: Path
