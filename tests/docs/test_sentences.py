@@ -8,6 +8,7 @@ import pytest
 
 from docs.cells import Json
 from docs.kept import all_kept
+from docs.pages import README
 from docs.sentences import GOALS, made
 
 
@@ -57,3 +58,9 @@ def test_the_codec_is_as_fast_as_the_page_says(runs: dict[str, Json]) -> None:
         if found["agreement"] is not None and found["agreement"]["value"] >= 1.0
     } | {"none": 0.0}
     assert max(exact, key=exact.__getitem__) == "fused-native"
+
+
+def test_the_smallest_harmless_set_is_as_small_as_the_readme_says(runs: dict[str, Json]) -> None:
+    (found,) = (s for s in runs["tune"]["searches"] if s["wish"]["grade"] == "harmless")
+    assert "a quarter of FP32's bytes" in README.read_text(encoding="utf-8")
+    assert 0.22 < found["chosen"]["bytes"] / found["source_bytes"] < 0.27
