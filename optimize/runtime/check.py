@@ -10,7 +10,7 @@ from importlib.metadata import version
 import onnx_ir as ir
 
 from optimize.precision.weights.weight_only import INT8_COMPUTE
-from optimize.recipes import NATIVE_RECIPES, RECIPES
+from optimize.recipes import EVERY_RECIPE, NATIVE_RECIPES, RECIPES
 from optimize.runtime.kernels import (
     Origins,
     plain_name,
@@ -132,14 +132,27 @@ def promised_share(recipe: str) -> float | None:
     return max(begun, key=lambda each: len(each.name)).integer_share if begun else None
 
 
+def missed_share(record: VariantRecord) -> str | None:
+    """How a variant takes more of its source's bytes than its recipe promises, if it does."""
+    taken, source = record.bytes, record.source.bytes
+    for each in EVERY_RECIPE:
+        if each.name == record.recipe and not each.keeps_share(taken, source):
+            promise = f"{each.name} promises {each.share:.0%} of the source's bytes"
+            return f"{promise}: it takes {taken / source:.1%}"
+    return None
+
+
 def missed_promise(record: VariantRecord) -> str | None:
-    """Why the runtime's graph is not what the variant's name says; None when it is.
+    """Why the file or the runtime's graph is not what the variant's name says; None when both are.
 
     Raises ValueError when the runtime was not checked.
     """
     facts = record.runtime
     if facts is None:
         raise ValueError(f"{record.model}: the runtime was not checked")
+    larger = missed_share(record)
+    if larger is not None:
+        return larger
     promised = promised_share(record.recipe)
     share, unlisted = facts.integer_share, facts.unlisted
     if promised is None or not unlisted:

@@ -53,6 +53,17 @@ def test_inspect_reads_the_graph_of_any_model(vampbench, generic):
     assert [path.name for path in generic.iterdir()] == ["product.onnx"]
 
 
+def test_a_share_that_is_not_kept_exits_with_one(vampbench, tiny, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    # What stays in float takes more than the rest of so small a model.
+    (folder / "coarse.onnx").write_bytes((tiny / "coarse.onnx").read_bytes())
+    options = ("--recipes", "int4-mixed", "--targets", "cpu", "--rounds", "3")
+    done = vampbench("run", folder, *options, "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "int4-mixed promises 22% of the source's bytes: it takes " in done.stderr
+
+
 def test_a_name_that_is_not_kept_exits_with_one(vampbench, misnamed, generic, tmp_path):
     done = vampbench("inspect", misnamed, "--runtime", "--json")
     assert done.code == 1
