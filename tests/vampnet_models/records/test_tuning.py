@@ -1,11 +1,10 @@
-"""tune.json: what is written is read again, and what is quoted of it."""
+"""tune.json: what is written is read again."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from docs.tables.tuned import trimmed_search
 from optimize.tuning.goal import SearchGoal
 from profiles.targets.order import parse_targets
 from vampnet_models.errors import InputError
@@ -103,19 +102,6 @@ def test_what_is_not_as_it_should_be_is_named(tmp_path, change, said):
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match=said):
         read_record(Tuning, TUNING, path)
-
-
-def test_what_is_quoted_of_it():
-    quoted = trimmed_search(FOUND)
-    assert quoted["wish"] == {
-        "min_agreement": 0.9,
-        "min_first_agreement": None,
-        "min_si_sdr_db": 30.0,
-    }
-    assert quoted["chosen"]["latency"] == 0.5 and quoted["uniform"]["recipe"] == "fp16"
-    (model,) = quoted["models"]
-    assert model["free_running"] == {"variant": 0.9, "floor": 1.0}
-    assert model["precisions"] == {"int8": 1} and model["accuracy"]["near_ties"]["share"] == 0.01
 
 
 def test_a_step_is_kept_as_a_record_until_its_key_or_its_fields_change(tmp_path):
