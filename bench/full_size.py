@@ -30,7 +30,8 @@ from calibration.feeds.feedset import load_feed_set
 from calibration.feeds.model_feeds import CALIBRATION, side_feeds
 from calibration.feeds.source import Source
 from optimize.build import build_variant
-from optimize.recipes import ALL_RECIPES, weights_recipe
+from optimize.recipe_settings import weights_recipe
+from optimize.recipes import ALL_RECIPES
 from profiles.full_size import SOURCE, TABLE
 from profiles.host import describe_host
 from profiles.measure.child import peak_rss_bytes

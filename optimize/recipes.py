@@ -1,18 +1,13 @@
-"""The recipes: how a variant is made, as ordered steps, and what each must achieve.
-
-With settings of a user's own a recipe is named by what differs from the default.
-"""
+"""The recipes: how a variant is made, as ordered steps, and what each must achieve."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
 
-from calibration.ranges.observers import OBSERVERS
 from optimize.fusions.order import Form, Fusion
 from optimize.precision.bfloat16 import Bfloat16
 from optimize.precision.contract import Float32, Needs, Precision
@@ -20,9 +15,8 @@ from optimize.precision.fp16.convert import Float16
 from optimize.precision.int8.dynamic import DynamicInt8
 from optimize.precision.int8.static import StaticInt8
 from optimize.precision.npu import ActivationBits, NpuInt8
-from optimize.precision.weights.calibrated_weights import CalibratedWeights
 from optimize.precision.weights.mixed_bits import MixedBits
-from optimize.precision.weights.weight_only import FLOAT_COMPUTE, INT8_COMPUTE, WeightOnly
+from optimize.precision.weights.weight_only import WeightOnly
 from vampnet_models.errors import InputError
 from vampnet_models.spec import OPSET
 
@@ -45,11 +39,11 @@ _EXACT = 1e-4
 _NEAR_FP16 = 0.05
 """Ten times what float16 costs deep models; a wrong graph is far beyond."""
 
-_NEAR_INT8 = 0.8
+NEAR_INT8 = 0.8
 """Eight bits of weights or activations: above what odd but honest models show on noise (0.55 of a
 voice detector's state), which `verify` judges. A convolution of the wrong axis shows 0.94."""
 
-_BEYOND = 2.0
+BEYOND = 2.0
 """Four bits, and what others choose: on noise they may leave nothing of an answer (0.95 of that
 state). Two answers that have nothing to do with each other differ by 1.4: what this finds is what
 blows up, has another form or is not finite."""
@@ -87,7 +81,7 @@ class Recipe:
     is_native: bool = False
     as_exported: bool = False
     io: ir.DataType | None = None
-    probe_bound: float = _BEYOND
+    probe_bound: float = BEYOND
     share: float | None = None
 
     @property
@@ -140,7 +134,7 @@ INT8_STATIC = Recipe(
     StaticInt8(),
     expect=_EXPECTED,
     integer_share=INTEGER_SHARE,
-    probe_bound=_NEAR_INT8,
+    probe_bound=NEAR_INT8,
 )
 
 _NATIVE_EXPECTED = (*_EXPECTED[:2], "native_snake", "split_products", "native_attention")
@@ -172,7 +166,7 @@ INT8_DYNAMIC = Recipe(
     DynamicInt8(),
     expect=(*_EXPECTED, "conv_transpose"),
     integer_share=INTEGER_SHARE,
-    probe_bound=_NEAR_INT8,
+    probe_bound=NEAR_INT8,
 )
 
 _INT8_DYNAMIC_NATIVE = replace(
@@ -190,7 +184,7 @@ _INT8_WEIGHTS = Recipe(
     "8-bit weights; activations stay float between operators",
     Form.WEIGHTS,
     WeightOnly(bits=8),
-    probe_bound=_NEAR_INT8,
+    probe_bound=NEAR_INT8,
 )
 
 _INT4_WEIGHTS = Recipe(
@@ -238,7 +232,7 @@ def _npu(bits: ActivationBits) -> Recipe:
         NpuInt8(bits),
         expect=("snake",),
         as_exported=True,
-        probe_bound=_NEAR_INT8,
+        probe_bound=NEAR_INT8,
     )
 
 
@@ -299,110 +293,3 @@ def find_recipe(name: str) -> Recipe:
             return recipe
     names = ", ".join(recipe.name for recipe in ALL_RECIPES)
     raise InputError(f"{name}: no such recipe; choose one of {names}")
-
-
-@dataclass(frozen=True)
-class StaticSettings:
-    """What `vampbench int8 --mode static` lets the user choose; None for the recipe's own."""
-
-    observer: str | None = None
-    activations: str = "u8"
-    bias_correction: bool = False
-    tables: bool = False
-
-
-def fp16_recipe(precision: Float16) -> Recipe:
-    """FP16 with settings of its own.
-
-    What is measured is handed on, so such a variant is always made anew.
-    """
-    return replace(
-        FP16,
-        name=_fp16_name(precision),
-        precision=precision,
-        reusable=not precision.measure,
-        io=None if precision.keep_io else ir.DataType.FLOAT16,
-    )
-
-
-def _fp16_name(settings: Float16) -> str:
-    """`fp16`, and a hash of the settings that differ: other settings make another variant."""
-    name = "fp16-emulated" if settings.emulated else "fp16"
-    ranges = None if settings.ranges is None else sorted(settings.ranges.items())
-    given = (sorted(settings.keep_nodes), sorted(settings.keep_ops), settings.keep_io, ranges)
-    parts = [name, *(["measured"] if settings.measure else [])]
-    if given != ([], [], True, None):
-        parts.append(hashlib.sha256(repr(given).encode()).hexdigest()[:8])
-    return "-".join(parts)
-
-
-def static_recipe(chosen: StaticSettings = StaticSettings()) -> Recipe:
-    """Static INT8 with settings of its own, named by what differs from the default.
-
-    Raises InputError for another word than `vampbench int8` takes.
-    """
-    observer = chosen.observer or INT8_STATIC.observer
-    if observer not in OBSERVERS:
-        raise InputError(f"{observer}: no such observer; choose one of {', '.join(OBSERVERS)}")
-    if chosen.activations not in ("u8", "s8"):
-        raise InputError(f"{chosen.activations}: no such activations; choose u8 or s8")
-    settings = StaticInt8(
-        signed=chosen.activations == "s8",
-        correct_bias=chosen.bias_correction,
-        tables=chosen.tables,
-    )
-    parts = [INT8_STATIC.name]
-    parts += [observer] if observer != INT8_STATIC.observer else []
-    parts += ["s8"] if settings.signed else []
-    parts += ["corrected"] if settings.correct_bias else []
-    parts += ["tables"] if settings.tables else []
-    if len(parts) == 1:
-        return INT8_STATIC
-    return replace(INT8_STATIC, name="-".join(parts), precision=settings, observer=observer)
-
-
-def dynamic_recipe(tables: bool = False) -> Recipe:
-    """Dynamic INT8, of tables too where asked for."""
-    if not tables:
-        return INT8_DYNAMIC
-    name = f"{INT8_DYNAMIC.name}-tables"
-    return replace(INT8_DYNAMIC, name=name, precision=DynamicInt8(tables=True))
-
-
-def weights_recipe(
-    bits: str, block: str, method: str, compute: str, tables: bool = False
-) -> Recipe:
-    """Weight-only quantization with settings of its own, named by what differs from the default.
-
-    Raises InputError for another word than `vampbench weights` takes.
-    """
-    if bits not in ("4", "8") or block not in ("32", "64", "128", "channel"):
-        raise InputError(f"{bits} bits in blocks of {block}: not offered; see `weights --help`")
-    methods = ("symmetric", "asymmetric", "fitted", "gptq")
-    if method not in methods or compute not in ("float", "int8"):
-        raise InputError(f"{method}, {compute}: not offered; see `weights --help`")
-    settings = WeightOnly(
-        bits=4 if bits == "4" else 8,
-        block=None if block == "channel" else int(block),
-        accuracy_level=INT8_COMPUTE if compute == "int8" else FLOAT_COMPUTE,
-        method="asymmetric" if method == "gptq" else method,  # type: ignore[arg-type]
-        tables=tables,
-    )
-    given = ((block, "32"), (method, "symmetric"), (compute, "float"))
-    parts = [f"int{bits}-weights", *(word for word, default in given if word != default)]
-    parts += ["tables"] if tables else []
-    return Recipe(
-        "-".join(parts),
-        f"{bits}-bit weights, block {block}, {method}; {compute} arithmetic",
-        Form.WEIGHTS,
-        CalibratedWeights(settings) if method == "gptq" else settings,
-        probe_bound=_NEAR_INT8 if bits == "8" else _BEYOND,
-    )
-
-
-def mixed_recipe(share: float = MIXED_SHARE) -> Recipe:
-    """4, 6 and 8 bits in that share of FP32's bytes, 0 to 1, named by it where it is another."""
-    if share == MIXED_SHARE:
-        return INT4_MIXED
-    name = f"{INT4_MIXED.name}-{share:g}"
-    return replace(INT4_MIXED, name=name, precision=MixedBits(share), share=share)

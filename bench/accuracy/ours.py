@@ -10,7 +10,8 @@ from pathlib import Path
 
 from calibration.feeds.feedset import load_feed_set
 from optimize.build import build_variant
-from optimize.recipes import FP16, INT4_MIXED, RECIPES, dynamic_recipe, weights_recipe
+from optimize.recipe_settings import dynamic_recipe, weights_recipe
+from optimize.recipes import FP16, INT4_MIXED, RECIPES
 from vampnet_models.errors import NotApplicable, WorkbenchError
 from vampnet_models.onnxfile.artifact import open_artifact
 

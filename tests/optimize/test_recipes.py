@@ -4,6 +4,14 @@ import pytest
 
 from optimize.fusions.order import Form
 from optimize.precision.fp16.convert import Float16
+from optimize.recipe_settings import (
+    StaticSettings,
+    dynamic_recipe,
+    fp16_recipe,
+    mixed_recipe,
+    static_recipe,
+    weights_recipe,
+)
 from optimize.recipes import (
     ALL_RECIPES,
     INT4_MIXED,
@@ -11,13 +19,7 @@ from optimize.recipes import (
     INT8_STATIC,
     NATIVE_RECIPES,
     RECIPES,
-    StaticSettings,
-    dynamic_recipe,
     find_recipe,
-    fp16_recipe,
-    mixed_recipe,
-    static_recipe,
-    weights_recipe,
 )
 from optimize.runtime.check import promised_share
 from profiles.targets.cpu_native import CPU_NATIVE

@@ -82,7 +82,7 @@ def build(
 ) -> Variant:
     """Make a variant of a model by a recipe: `fused`, `fp16`, `int8-static`, ...
 
-    A recipe with settings of its own comes from `optimize.recipes`: `static_recipe`,
+    A recipe with settings of its own comes from `optimize.recipe_settings`: `static_recipe`,
     `dynamic_recipe`, `weights_recipe`, `fp16_recipe`. One that needs it is calibrated on
     `calibration`: what `split_audio` gives, a folder of recordings, or feeds of the model: arrays
     by input, an iterable of such, an .npz file. None takes the built-in recordings. The models

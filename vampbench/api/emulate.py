@@ -5,7 +5,7 @@ from __future__ import annotations
 from calibration.feeds.model_feeds import evaluation_feeds_of
 from optimize.build import build_variant
 from optimize.precision.fp16.convert import Float16
-from optimize.recipes import fp16_recipe
+from optimize.recipe_settings import fp16_recipe
 from optimize.truth.accuracy import Truth, compare, reference_truth
 from vampbench.api.bounds import typed
 from vampbench.api.data import AnyData, as_source

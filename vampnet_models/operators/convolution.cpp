@@ -69,16 +69,17 @@ void store(const Work& w, const float* sums, int64_t batch, int64_t panel, int64
     const int64_t line = panel * kPanel + r, channel = line / w.up;
     const int64_t at = (batch * w.results + channel) * w.length;
     const float bias = w.bias[channel], scale = w.scales[channel];
-    if (w.up == 1 && w.add) {
-      for (int64_t i = 0; i < n; ++i) w.y[at + first + i] = sums[i] * scale + bias + w.add[at + first + i];
-    } else if (w.up == 1) {
-      for (int64_t i = 0; i < n; ++i) w.y[at + first + i] = sums[i] * scale + bias;
-    } else {
+    float* y = w.y + at;
+    if (w.up > 1) {
       for (int64_t i = 0; i < n; ++i) {
         const int64_t sample = (first + i) * w.up + line % w.up - w.trim;
-        if (sample >= 0 && sample < w.length) w.y[at + sample] = sums[i] * scale + bias;
+        if (sample >= 0 && sample < w.length) y[sample] = sums[i] * scale + bias;
       }
+      continue;
     }
+    for (int64_t i = 0; i < n; ++i) y[first + i] = sums[i] * scale + bias;
+    if (!w.add) continue;
+    for (int64_t i = 0; i < n; ++i) y[first + i] += w.add[at + first + i];
   }
 }
 

@@ -192,8 +192,8 @@ class Tuning:
 
     command: what the user typed.
     wish: what was asked for.
-    target: where the set is to run: cpu, where candidates are timed, or cpu-native, which is the
-        same with the operator library.
+    target: where the set is to run and candidates are timed: cpu, cpu-native (the same with the
+        operator library) or cuda.
     met: whether a set keeps to it; else `chosen` is None and `nearest` is not empty.
     chosen, uniform: the best set, and the best of one recipe, on held-out data.
     smallest, fastest, front, nearest: on the search's own states.

@@ -108,13 +108,15 @@ def _match(node: ir.Node) -> _Convolution:
         raise NoMatch("it is grouped")
     if string_of(node, "auto_pad", "NOTSET") not in _NOT_PADDED:
         raise NoMatch("its padding is given by auto_pad")
-    turned = node.op_type == "ConvTranspose"
+    transposed = node.op_type == "ConvTranspose"
     kernel = dims(weight.tensor)[2]
-    geometry = _turned(node, kernel) if turned else _plain(node, kernel)
+    geometry = _transposed(node, kernel) if transposed else _plain(node, kernel)
     maker = x.producer()
     alone = len(x.uses()) == 1 and not x.is_graph_output()
-    snake = maker if alone and maker is not None and _is_snake(maker) else None
-    return _Convolution(node, geometry, weight, bias, snake, None if turned else _sum_behind(node))
+    is_snake = maker is not None and (maker.domain, maker.op_type) == (NATIVE_DOMAIN, "Snake")
+    snake = maker if is_snake and alone else None
+    add = None if transposed else _sum_behind(node)
+    return _Convolution(node, geometry, weight, bias, snake, add)
 
 
 def _weight(node: ir.Node) -> _Weight | None:
@@ -143,10 +145,6 @@ def _weight(node: ir.Node) -> _Weight | None:
     return _Weight(value, tensor, scales)
 
 
-def _is_snake(node: ir.Node) -> bool:
-    return node.op_type == "Snake" and node.domain == NATIVE_DOMAIN
-
-
 def _pads(node: ir.Node) -> tuple[int, int]:
     before, behind = ints_of(node, "pads", (0, 0))
     if before < 0 or behind < 0:
@@ -160,7 +158,7 @@ def _plain(node: ir.Node, kernel: int) -> _Geometry:
     return _Geometry(stride, dilation, before, behind, 1, 0, 0, kernel)
 
 
-def _turned(node: ir.Node, kernel: int) -> _Geometry:
+def _transposed(node: ir.Node, kernel: int) -> _Geometry:
     if ints_of(node, "dilations", (1,)) != (1,) or "output_shape" in node.attributes:
         raise NoMatch("it is dilated, or its result has a length of its own")
     (up,), (added,) = ints_of(node, "strides", (1,)), ints_of(node, "output_padding", (0,))
@@ -190,14 +188,14 @@ def _sum_behind(node: ir.Node) -> ir.Node | None:
     return add if here is not None and here == there else None
 
 
-def _packed(weight: _Weight, geometry: _Geometry, turned: bool) -> ir.Value:
+def _packed(weight: _Weight, geometry: _Geometry, transposed: bool) -> ir.Value:
     value, tensor = weight.value, weight.tensor
     shape = dims(tensor)
-    n_in, n_out = (shape[0], shape[1] * geometry.up) if turned else (shape[1], shape[0])
+    n_in, n_out = (shape[0], shape[1] * geometry.up) if transposed else (shape[1], shape[0])
     panels = -(-n_out // _PANEL_CHANNELS)
 
     def pack() -> Array:
-        rows = _phases(read(tensor), geometry) if turned else read(tensor)
+        rows = _phases(read(tensor), geometry) if transposed else read(tensor)
         padded = np.zeros((panels * _PANEL_CHANNELS, n_in, geometry.taps), rows.dtype)
         padded[:n_out] = rows
         parted = padded.reshape(panels, _PANEL_CHANNELS, n_in, geometry.taps)
@@ -207,7 +205,7 @@ def _packed(weight: _Weight, geometry: _Geometry, turned: bool) -> ir.Value:
         form = (panels, n_in, geometry.taps, _PANEL_CHANNELS)
         return (add_weight(home_of(value), f"{value.name}.panels", tensor.dtype, form, pack),)
 
-    return derived(value, ("convolution panels", turned, geometry.up), make)[0]
+    return derived(value, ("convolution panels", transposed, geometry.up), make)[0]
 
 
 def _phases(weight: Array, geometry: _Geometry) -> Array:
@@ -221,12 +219,12 @@ def _phases(weight: Array, geometry: _Geometry) -> Array:
 
 def _rewrite(_graph: ir.Graph, found: _Convolution) -> None:
     node, geometry = found.node, found.geometry
-    graph, turned = graph_of(node), node.op_type == "ConvTranspose"
-    n_out = dims(found.weight.tensor)[1 if turned else 0]
+    graph, transposed = graph_of(node), node.op_type == "ConvTranspose"
+    n_out = dims(found.weight.tensor)[1 if transposed else 0]
     name = node.name or "convolution"
     bias = np.zeros(n_out) if found.bias is None else found.bias
     scales = np.ones(n_out) if found.weight.scales is None else found.weight.scales
-    packed = _packed(found.weight, geometry, turned)
+    packed = _packed(found.weight, geometry, transposed)
     if packed.dtype != ir.DataType.FLOAT:
         to = {"to": ir.DataType.FLOAT}
         (packed,) = insert(node, "Cast", [packed], to, name=f"{name}/weight", shapes=[packed.shape])

@@ -57,6 +57,6 @@ def _session(
 
 
 def _has_vnni() -> bool:
-    """Whether the processor does without: x86 without VNNI cuts sums of 8-bit products."""
+    """Whether the processor has VNNI; x86 without it cuts sums of 8-bit products short."""
     told = Path("/proc/cpuinfo")
     return told.is_file() and "_vnni" in told.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import vampbench as vb
-from optimize.recipes import StaticSettings, static_recipe
+from optimize.recipe_settings import StaticSettings, static_recipe
 from tests.tiny_graphs import product
 
 

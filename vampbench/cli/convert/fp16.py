@@ -12,7 +12,7 @@ from calibration.feeds.source import source_at
 from calibration.ranges.observers import Range
 from optimize.precision.fp16.convert import Float16
 from optimize.precision.fp16.ranges import load_ranges, save_ranges
-from optimize.recipes import fp16_recipe
+from optimize.recipe_settings import fp16_recipe
 from vampbench.api.build import Means
 from vampbench.api.emulate import emulate_fp16
 from vampbench.cli import options

@@ -9,7 +9,8 @@ import click
 from calibration.feeds.source import source_at
 from calibration.ranges.observers import OBSERVERS
 from optimize.backends import inc
-from optimize.recipes import INT8_STATIC, StaticSettings, dynamic_recipe, static_recipe
+from optimize.recipe_settings import StaticSettings, dynamic_recipe, static_recipe
+from optimize.recipes import INT8_STATIC
 from vampbench.api.build import Means
 from vampbench.cli import options
 from vampbench.cli.console import Console

@@ -8,7 +8,8 @@ import click
 
 from calibration.feeds.source import source_at
 from optimize.backends import inc
-from optimize.recipes import MIXED_SHARE, mixed_recipe, weights_recipe
+from optimize.recipe_settings import mixed_recipe, weights_recipe
+from optimize.recipes import MIXED_SHARE
 from vampbench.api.build import Means
 from vampbench.cli import options
 from vampbench.cli.console import Console

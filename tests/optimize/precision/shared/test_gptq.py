@@ -10,7 +10,7 @@ from optimize.precision.shared.gptq import error_compensated, expected_error, fa
 from optimize.precision.shared.quantize import asymmetric_blocks, pack_matmul, quantize_asymmetric
 from optimize.precision.weights.calibrated_weights import CalibratedWeights
 from optimize.precision.weights.weight_only import WeightOnly
-from optimize.recipes import weights_recipe
+from optimize.recipe_settings import weights_recipe
 from tests.optimize.graphs import check, convert, model, normal, ops, run, snr_db
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import save_model

@@ -7,9 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 import vampbench as vb
@@ -17,7 +15,7 @@ from optimize.tuning import candidates
 from optimize.variant import read_record as read_variant
 from optimize.variant import record_path
 from profiles.profile import REFERENCE
-from tests.tiny_graphs import product
+from tests.vampbench.cli.ship.test_tuned import search_of
 from tests.vampbench.conftest import Finished
 from vampnet_models.native.library import _CACHE_VARIABLE, compiler
 from vampnet_models.onnxfile.artifact import find_models, open_artifact
@@ -54,12 +52,8 @@ def tune(
 ) -> Callable[..., Finished]:
     """The same search with other words."""
     monkeypatch.setattr(candidates, "profile_variants", timed)
-    model = product(tmp_path / "m.onnx")
-    rng = np.random.default_rng(0)
-    feeds = {f"x/{i}": rng.standard_normal((4, 64), np.float32) for i in range(8)}
-    np.savez(tmp_path / "f.npz", allow_pickle=False, **feeds)
-    given: tuple[Any, ...] = ("tune", model, "--feeds", tmp_path / "f.npz", "-o", tmp_path / "out")
-    return lambda *words: vampbench(*given, "--min-agreement", "0.9", *words)
+    search = search_of(tmp_path, vampbench)
+    return lambda *words: search("--min-agreement", "0.9", *words)
 
 
 @needs_compiler

@@ -42,18 +42,23 @@ def timed(variants: Mapping[str, Path], *_: object, **__: object) -> Profiles:
     return found
 
 
+def search_of(folder: Path, vampbench: Command) -> Callable[..., Finished]:
+    """`tune` of a product with feeds of its own, to FOLDER/out, with more words."""
+    model = product(folder / "m.onnx")
+    rng = np.random.default_rng(0)
+    feeds = {f"x/{i}": rng.standard_normal((4, 64), np.float32) for i in range(8)}
+    np.savez(folder / "f.npz", allow_pickle=False, **feeds)
+    given: tuple[Any, ...] = ("tune", model, "--feeds", folder / "f.npz", "-o", folder / "out")
+    return lambda *words: vampbench(*given, *words)
+
+
 @pytest.fixture
 def tune(
     tmp_path: Path, vampbench: Command, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Finished]:
     """The same search with other bounds."""
     monkeypatch.setattr(candidates, "profile_variants", timed)
-    model = product(tmp_path / "m.onnx")
-    rng = np.random.default_rng(0)
-    feeds = {f"x/{i}": rng.standard_normal((4, 64), np.float32) for i in range(8)}
-    np.savez(tmp_path / "f.npz", allow_pickle=False, **feeds)
-    given: tuple[Any, ...] = ("tune", model, "--feeds", tmp_path / "f.npz", "-o", tmp_path / "out")
-    return lambda *bounds: vampbench(*given, *bounds)
+    return search_of(tmp_path, vampbench)
 
 
 def test_a_search_tells_its_sets_and_a_bundle_packs_the_chosen(
