@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpu.h"
+#include "product_halves.h"
 #include "runtime.h"
 
 #if defined(NATIVE_X86)
@@ -24,15 +25,17 @@
 
 namespace product {
 
+constexpr int64_t kFloats = 2 * sizeof(float);  // of the values that a word holds
+
 Kernels byte_kernels() {
   [[maybe_unused]] const native::Cpu& cpu = native::cpu();
 #if defined(NATIVE_X86)
   if (cpu.avx512 && cpu.avx512_vnni) {
     return {avx512::run<avx512::Bytes>, avx512::quantize_bytes, "avx512-vnni"};
   }
-  if (cpu.avx_vnni) return {avx2::vnni_vex::run, portable::quantize_bytes, "avx-vnni"};
-  if (cpu.avx512_vnni) return {avx2::vnni_evex::run, portable::quantize_bytes, "avx-vnni"};
-  if (cpu.avx2) return {avx2::run, portable::quantize_bytes, "avx2"};
+  if (cpu.avx_vnni) return {avx2::vnni_vex::run, avx2::quantize<false>, "avx-vnni"};
+  if (cpu.avx512_vnni) return {avx2::vnni_evex::run, avx2::quantize<false>, "avx-vnni"};
+  if (cpu.avx2) return {avx2::run, avx2::quantize<true>, "avx2", avx2::kPairs};
 #elif defined(NATIVE_ARM64)
   if (cpu.arm_dot) return {neon::run, portable::quantize_bytes, "neon-dot"};
 #endif
@@ -46,12 +49,11 @@ Kernels half_kernels() {
     return {avx512::run<avx512::Halves>, avx512::quantize_halves, "avx512-bf16"};
   }
   if (cpu.avx512) {
-    return {avx512::run<avx512::Unfolded>, avx512::quantize_unfolded, "unfolded-avx512",
-            2 * product::kWord};
+    return {avx512::run<avx512::Unfolded>, avx512::quantize_unfolded, "unfolded-avx512", kFloats};
   }
-  if (cpu.avx2) return {portable::run_halves_avx2, portable::quantize_halves, "unfolded-avx2"};
+  if (cpu.avx2) return {halves::run_avx2, halves::unfold_avx2, "unfolded-avx2", kFloats};
 #endif
-  return {portable::run_halves, portable::quantize_halves, "portable"};
+  return {halves::run, halves::unfold, "portable", kFloats};
 }
 
 }  // namespace product

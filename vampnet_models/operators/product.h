@@ -104,51 +104,6 @@ inline void run_bytes(const Job& j) {
   }
 }
 
-// To the nearest, ties to even; NaN stays one.
-inline uint16_t half_of(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  if (x != x) return static_cast<uint16_t>(bits >> 16 | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-inline float float_of(uint16_t half) {
-  const uint32_t bits = static_cast<uint32_t>(half) << 16;
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-inline void quantize_halves(const float* x, int64_t n, int64_t depth, char* words, float*,
-                            int32_t*) {
-  auto* halves = reinterpret_cast<uint16_t*>(words);
-  for (int64_t i = 0; i < n; ++i) halves[i] = half_of(x[i]);
-  std::memset(halves + n, 0, depth * kWord - 2 * n);
-}
-
-__attribute__((always_inline)) inline void multiply_halves(const Job& j) {
-  for (int64_t row = 0; row < j.n_rows; ++row) {
-    float sums[kPanel] = {};
-    const auto* x = reinterpret_cast<const uint16_t*>(j.rows + row * j.row_bytes);
-    const auto* w = reinterpret_cast<const uint16_t*>(j.panel);
-    for (int64_t k = 0; k < j.depth; ++k, x += 2, w += 2 * kPanel) {
-      const float even = float_of(x[0]), odd = float_of(x[1]);
-      for (int64_t c = 0; c < kPanel; ++c) {
-        sums[c] += even * float_of(w[2 * c]) + odd * float_of(w[2 * c + 1]);
-      }
-    }
-    for (int64_t c = 0; c < j.columns; ++c) finish(j, row, c, sums[c]);
-  }
-}
-
-inline void run_halves(const Job& j) { multiply_halves(j); }
-
-#ifdef NATIVE_X86
-__attribute__((target("avx2,fma"))) inline void run_halves_avx2(const Job& j) {
-  multiply_halves(j);
-}
-#endif
-
 }  // namespace portable
 
 // The kernels of this processor.

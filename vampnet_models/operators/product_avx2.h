@@ -1,9 +1,11 @@
-// The tiles of product.h for AVX2, in 8 bits: exact sums, 2 rows by 16 columns in registers; and
+// The tiles of product.h for AVX2, in 8 bits: exact sums, 4 rows by 16 columns in registers; and
 // for AVX-VNNI, 6 rows by 16 columns.
 
 #pragma once
 
 #include <immintrin.h>
+
+#include <vector>
 
 #include "product.h"
 
@@ -22,42 +24,113 @@ inline void finish(const Job& j, int64_t row, int64_t column, const int32_t* sum
   }
 }
 
-// Two sums of a column side by side; each word's four bytes were multiplied as 16 bits, since the
-// product of bytes adds pairs in 16 bits and would saturate.
-__attribute__((target("avx2"))) inline void tile(const Job& j, int64_t first, int64_t rows,
-                                                 int64_t column) {
-  const int64_t second = first + rows - 1;  // the first again, where there is one row
-  const char *x = j.rows + first * j.row_bytes, *y = j.rows + second * j.row_bytes;
+#define PRODUCT_AVX2 __attribute__((target("avx2,fma")))
+
+constexpr int64_t kRows = 4;  // of a tile: more do not fit in 16 registers beside what they meet
+constexpr int64_t kPairs = 2 * kWord;  // bytes of a word's two pairs, in 16 bits each
+
+// 16 columns of a panel in pairs of 16 bits, which are multiplied and summed exactly where those of
+// 8 bits would saturate: of each word its bytes 0 and 2, then 1 and 3. They lie one behind the other:
+// in the panel, with other columns between them, they would fall on a quarter of the cache's sets.
+PRODUCT_AVX2 inline void widen(const Job& j, int64_t column, int16_t* pairs) {
   const char* panel = j.panel + column * kWord;
-  __m256i sums[2][4] = {};
-  for (int64_t k = 0; k < j.depth; ++k, x += kWord, y += kWord, panel += kStep) {
-    int32_t words[2];
-    std::memcpy(&words[0], x, kWord);
-    std::memcpy(&words[1], y, kWord);
-    const __m256i a = _mm256_cvtepu8_epi16(_mm_set1_epi32(words[0]));
-    const __m256i b = _mm256_cvtepu8_epi16(_mm_set1_epi32(words[1]));
-    for (int q = 0; q < 4; ++q) {
-      const auto* at = reinterpret_cast<const __m128i*>(panel + 16 * q);
-      const __m256i weights = _mm256_cvtepi8_epi16(_mm_loadu_si128(at));
-      sums[0][q] = _mm256_add_epi32(sums[0][q], _mm256_madd_epi16(a, weights));
-      sums[1][q] = _mm256_add_epi32(sums[1][q], _mm256_madd_epi16(b, weights));
+  auto* to = reinterpret_cast<__m256i*>(pairs);
+  for (int64_t k = 0; k < j.depth; ++k, panel += kStep, to += 4) {
+    const auto* at = reinterpret_cast<const __m256i*>(panel);
+    for (int i = 0; i < 2; ++i) {
+      const __m256i word = _mm256_loadu_si256(at + i);
+      _mm256_storeu_si256(to + i, _mm256_srai_epi16(_mm256_slli_epi16(word, 8), 8));
+      _mm256_storeu_si256(to + 2 + i, _mm256_srai_epi16(word, 8));
     }
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    int32_t pairs[2 * kColumns], whole[kColumns];
-    std::memcpy(pairs, sums[r], sizeof pairs);
-    for (int64_t c = 0; c < kColumns; ++c) whole[c] = pairs[2 * c] + pairs[2 * c + 1];
+}
+
+template <int kTile>
+PRODUCT_AVX2 void tile(const Job& j, const int16_t* pairs, int64_t first, int64_t column) {
+  __m256i sums[kTile][2] = {};
+  const char* rows = j.rows + first * j.row_bytes;
+  const auto* at = reinterpret_cast<const __m256i*>(pairs);
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < 2 * j.depth; ++k, rows += kWord, at += 2) {
+    const __m256i low = _mm256_loadu_si256(at), high = _mm256_loadu_si256(at + 1);
+#pragma GCC unroll 4
+    for (int r = 0; r < kTile; ++r) {
+      int32_t pair;
+      std::memcpy(&pair, rows + r * j.row_bytes, sizeof pair);
+      const __m256i spread = _mm256_set1_epi32(pair);
+      sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(spread, low));
+      sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(spread, high));
+    }
+  }
+  for (int r = 0; r < kTile; ++r) {
+    int32_t whole[kColumns];
+    std::memcpy(whole, sums[r], sizeof whole);
     finish(j, first + r, column, whole);
   }
 }
 
 inline void run(const Job& j) {
+  static constexpr void (*kTiles[])(const Job&, const int16_t*, int64_t, int64_t) = {
+      tile<1>, tile<2>, tile<3>, tile<4>};
+  static thread_local std::vector<int16_t> pairs;
+  pairs.resize(std::max(pairs.size(), static_cast<size_t>(j.depth * kWord * kColumns)));
   for (int64_t column = 0; column < j.columns; column += kColumns) {
-    for (int64_t first = 0; first < j.n_rows; first += 2) {
-      tile(j, first, std::min<int64_t>(2, j.n_rows - first), column);
+    widen(j, column, pairs.data());
+    for (int64_t first = 0; first < j.n_rows; first += kRows) {
+      kTiles[std::min(kRows, j.n_rows - first) - 1](j, pairs.data(), first, column);
     }
   }
 }
+
+// Zeros behind the row's end.
+PRODUCT_AVX2 inline __m256 values(const float* x, int64_t left) {
+  if (left >= kLane) return _mm256_loadu_ps(x);
+  float some[kLane] = {};
+  std::copy(x, x + std::max<int64_t>(0, left), some);
+  return _mm256_loadu_ps(some);
+}
+
+// In bytes, or with `kWide` in pairs as `widen` makes of the weights.
+template <bool kWide>
+PRODUCT_AVX2 void quantize(const float* x, int64_t n, int64_t depth, char* words, float* scale,
+                           int32_t* zero) {
+  constexpr int64_t kBytes = kWide ? 2 : 1;  // of a value
+  __m256 low = _mm256_setzero_ps(), high = low, odd = low;
+  for (int64_t i = 0; i < n; i += kLane) {
+    const __m256 v = values(x + i, n - i);
+    odd = _mm256_or_ps(odd, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    low = _mm256_min_ps(low, v);
+    high = _mm256_max_ps(high, v);
+  }
+  float lows[kLane], highs[kLane];
+  _mm256_storeu_ps(lows, low);
+  _mm256_storeu_ps(highs, high);
+  const float top = _mm256_movemask_ps(odd) ? NAN : *std::max_element(highs, highs + kLane);
+  scale_of(*std::min_element(lows, lows + kLane), top, scale, zero);
+  const __m256 rate = _mm256_set1_ps(1.0f / *scale);
+  const __m256i start = _mm256_set1_epi32(*zero), most = _mm256_set1_epi32(255);
+  for (int64_t i = 0; i < depth * kWord; i += kLane) {
+    const __m256i near = _mm256_cvtps_epi32(_mm256_mul_ps(values(x + i, n - i), rate));
+    __m256i whole = _mm256_add_epi32(near, start);
+    whole = _mm256_min_epi32(_mm256_max_epi32(whole, _mm256_setzero_si256()), most);
+    if (kWide) {
+      whole = _mm256_or_si256(whole, _mm256_slli_epi32(_mm256_shuffle_epi32(whole, 0x0e), 16));
+      whole = _mm256_permute4x64_epi64(whole, 0x08);
+    } else {
+      whole = _mm256_packus_epi16(_mm256_packs_epi32(whole, whole), whole);
+      whole = _mm256_permutevar8x32_epi32(whole, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+    }
+    // Behind the row the weights are 0, so that the zero point there adds nothing.
+    char* to = words + kBytes * i;
+    if (const int64_t left = depth * kWord - i; left < kLane) {
+      std::memcpy(to, &whole, static_cast<size_t>(kBytes * left));
+    } else {
+      std::memcpy(to, &whole, kBytes * kLane);
+    }
+  }
+}
+
+#undef PRODUCT_AVX2
 
 // The instruction has two encodings: AVX-VNNI's, and AVX-512's for processors that have both.
 #define PRODUCT_VNNI_TILES(NAME, TARGET, DOT)                                                   \

@@ -1,4 +1,4 @@
-"""The kernels of ARM64 against plain C++, in an emulator; skipped where it or zig is missing."""
+"""Kernels against plain C++: those of ARM64 in an emulator, where that and zig are here."""
 
 import importlib.util
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vampnet_models.native.library import SOURCES
+from profiles.host import describe_host
+from vampnet_models.native.library import SOURCES, compiler
 
 EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 
@@ -90,6 +91,57 @@ int main() {
   std::printf("%d different, %s\n", different, kernel().name);
 }
 """
+
+ROWS = r"""
+#include <cstdio>
+#include <vector>
+#include "product_avx2.h"
+using namespace product;
+
+int main() {
+  int different = 0;
+  unsigned seed = 1;
+  auto next = [&] { return (seed = seed * 1664525u + 1013904223u) * 0x1p-32f - 0.3f; };
+  for (int64_t n = 1; n < 70; ++n) {
+    const int64_t depth = (n + 3) / 4, behind = 16;
+    std::vector<float> x(n);
+    for (float& v : x) v = n % 9 ? 100.0f * next() : 0.0f;
+    if (n % 5 == 0) x[n / 2] = n % 2 ? NAN : INFINITY;
+    std::vector<char> plain(4 * depth), bytes(4 * depth + behind, 7), wide(8 * depth + behind, 7);
+    float scales[3];
+    int32_t zeros[3];
+    portable::quantize_bytes(x.data(), n, depth, plain.data(), scales, zeros);
+    avx2::quantize<false>(x.data(), n, depth, bytes.data(), scales + 1, zeros + 1);
+    avx2::quantize<true>(x.data(), n, depth, wide.data(), scales + 2, zeros + 2);
+    for (int i = 1; i < 3; ++i) {
+      different += zeros[i] != zeros[0];
+      different += std::isfinite(scales[0]) ? scales[i] != scales[0] : std::isfinite(scales[i]);
+    }
+    for (int64_t i = 0; i < n && std::isfinite(scales[0]); ++i) {
+      int16_t value;
+      std::memcpy(&value, &wide[i / 4 * 8 + i % 2 * 4 + i % 4 / 2 * 2], sizeof value);
+      different += bytes[i] != plain[i];
+      different += value != static_cast<uint8_t>(plain[i]);
+    }
+    for (int64_t i = 0; i < behind; ++i) {
+      different += bytes[4 * depth + i] != 7;
+      different += wide[8 * depth + i] != 7;
+    }
+  }
+  std::printf("%d different, avx2: %d\n", different, native::cpu().avx2);
+}
+"""
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler (g++) is here")
+@pytest.mark.skipif("avx2" not in describe_host().flags, reason="this processor has no AVX2")
+def test_rows_get_the_same_bytes_by_avx2_and_nothing_behind_them(tmp_path: Path) -> None:
+    source, made = tmp_path / "main.cpp", tmp_path / "main"
+    source.write_text(ROWS, encoding="utf-8")
+    command = [str(compiler()), "-std=c++17", "-O2", "-I", str(SOURCES[0].parent)]
+    subprocess.run([*command, "-o", str(made), str(source)], check=True)
+    done = subprocess.run([str(made)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 different, avx2: 1\n"
 
 
 @pytest.mark.skipif(EMULATOR is None, reason="no qemu-aarch64 is here")
