@@ -11,7 +11,7 @@ from optimize.build import build_variant
 from optimize.precision.int8 import conv_exclusions
 from optimize.recipes import find_recipe
 from optimize.runtime import check as runtime_check
-from optimize.runtime.check import missed_promise, read_back, with_runtime
+from optimize.runtime.check import missed_promise, missed_share, read_back, with_runtime
 from optimize.runtime.kernels import Origins, plain_name, runtime_graph
 from optimize.variant import read_record, record_path, write_record
 from tests.optimize.fusions.test_order import feeds_of
@@ -19,7 +19,7 @@ from tests.optimize.graphs import Array, model, normal
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact, save_model
 from vampnet_models.records.runtime_facts import RuntimeFacts
-from vampnet_models.records.variant import FloatNode, SourceFacts, VariantRecord
+from vampnet_models.records.variant import CalibrationFacts, FloatNode, SourceFacts, VariantRecord
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ROWS, WIDTH = 6, 64
@@ -284,3 +284,36 @@ def test_kernels_are_mapped_by_name_then_by_weight() -> None:
     assert origins.of(unknown) is None
     assert plain_name("InsertedPrecisionFreeCast_a/MatMulScaleFusion/") == "a"
     assert third.name == "matmul_2"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "taken", "said"),
+    [
+        ("int4-mixed", {"share": "0.22"}, 221, "int4-mixed promises 22% of the source's bytes: it"),
+        ("int4-mixed", {}, 221, "int4-mixed promises 22% of the source's bytes: it takes 22.1%"),
+        ("int4-mixed", {"share": "0.22"}, 220, None),
+        ("int4-mixed-0.18", {"share": "0.18"}, 181, "int4-mixed-0.18 promises 18% of the source's"),
+        ("int4-mixed-0.18", {"share": "0.18"}, 180, None),
+        ("int4-mixed-0.3", {"share": "0.3"}, 290, None),
+        ("int4-weights", {}, 900, None),
+    ],
+)
+def test_a_share_of_bytes_is_held_to_what_was_asked_for(
+    recipe: str, settings: dict[str, str], taken: int, said: str | None
+) -> None:
+    record = VariantRecord(
+        recipe=recipe,
+        role="generic",
+        model="m.onnx",
+        bytes=taken,
+        sha256="",
+        source=SourceFacts("m.onnx", 1000, ""),
+        calibration=CalibrationFacts("", 1, "", settings=settings),
+        versions={},
+        fusions={},
+        unmatched=(),
+        precision={},
+        float_nodes=(),
+    )
+    found = missed_share(record)
+    assert found is None if said is None else found is not None and found.startswith(said)
