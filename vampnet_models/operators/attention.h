@@ -7,13 +7,14 @@
 
 #pragma once
 
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <vector>
 
+#include "attention_head.h"
+#include "attention_lanes.h"
 #include "cpu.h"
 
 #ifdef NATIVE_X86
@@ -22,37 +23,6 @@
 #endif
 
 namespace attention {
-
-struct Head {
-  const float *q, *k, *v, *bias;  // bias of the first query and key; the next query's lies before
-  float* out;
-  int64_t rows, keys, size;  // queries of this piece, keys, channels of a head
-  int64_t stride;            // channels of all heads: the distance of two frames
-  float scale;
-};
-
-inline void portable(const Head& h) {
-  std::vector<float> scores(h.keys);
-  for (int64_t i = 0; i < h.rows; ++i) {
-    const float* q = h.q + i * h.stride;
-    float top = -std::numeric_limits<float>::infinity(), sum = 0.0f;
-    for (int64_t j = 0; j < h.keys; ++j) {
-      const float* k = h.k + j * h.stride;
-      float dot = 0.0f;
-      for (int64_t d = 0; d < h.size; ++d) dot += q[d] * k[d];
-      scores[j] = dot * h.scale + h.bias[j - i];
-      top = scores[j] > top ? scores[j] : top;
-    }
-    float* out = h.out + i * h.stride;
-    for (int64_t d = 0; d < h.size; ++d) out[d] = 0.0f;
-    for (int64_t j = 0; j < h.keys; ++j) {
-      const float weight = std::exp(scores[j] - top), *v = h.v + j * h.stride;
-      sum += weight;
-      for (int64_t d = 0; d < h.size; ++d) out[d] += weight * v[d];
-    }
-    for (int64_t d = 0; d < h.size; ++d) out[d] /= sum;
-  }
-}
 
 #ifdef ATTENTION_AVX512
 
@@ -226,14 +196,16 @@ AVX512_BF16 inline void pack_weights(float* row, int64_t filled) {
 
 #endif
 
-inline void run(const Head& h, bool allow_bf16) {
+inline void run(const Head& h, [[maybe_unused]] bool allow_bf16) {
+  static thread_local any::Room room;
 #ifdef ATTENTION_AVX512
   static thread_local Space space;
   const native::Cpu& cpu = native::cpu();
   if (allow_bf16 && cpu.fast_bf16) return bfloat16::run(h, space);
   if (cpu.avx512) return exact::run(h, space);
+  if (cpu.avx2) return any::run_avx2(h, room);
 #endif
-  portable(h);
+  any::run_portable(h, room);
 }
 
 }  // namespace attention

@@ -18,7 +18,8 @@
 namespace native {
 
 struct Cpu {
-  bool avx2 = false, avx_vnni = false;
+  bool avx2 = false;  // with fused multiply-adds
+  bool avx_vnni = false;
   bool avx512 = false;  // F, BW and VL
   bool avx512_vnni = false, avx512_bf16 = false, avx512_vbmi = false;
   bool fast_bf16 = false;  // the same where its dot products outdo multiply-adds in float32
@@ -30,13 +31,14 @@ inline Cpu detected() {
 #ifdef NATIVE_X86
   uint32_t a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(1, 0, &a, &b, &c, &d) || !(c >> 27 & 1)) return found;
+  const bool fma = c >> 12 & 1;
   uint32_t saved = 0, rest = 0;  // registers that the system saves, without which none may be used
   __asm__("xgetbv" : "=a"(saved), "=d"(rest) : "c"(0));
   if ((saved & 0x6) != 0x6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
   const bool wide = (saved & 0xe0) == 0xe0;
   uint32_t maker = 0, unused = 0;
   __get_cpuid(0, &unused, &maker, &unused, &unused);
-  found.avx2 = b >> 5 & 1;
+  found.avx2 = fma && (b >> 5 & 1);
   found.avx512 = wide && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1);
   found.avx512_vbmi = found.avx512 && (c >> 1 & 1);
   found.avx512_vnni = found.avx512 && (c >> 11 & 1);

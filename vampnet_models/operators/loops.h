@@ -11,7 +11,7 @@
 #ifdef NATIVE_X86
 #define BY_PROCESSOR(NAME, PARAMETERS, ARGUMENTS)                                             \
   __attribute__((target("avx512f"))) void NAME##_avx512 PARAMETERS { NAME##_loop ARGUMENTS; } \
-  __attribute__((target("avx2"))) void NAME##_avx2 PARAMETERS { NAME##_loop ARGUMENTS; }      \
+  __attribute__((target("avx2,fma"))) void NAME##_avx2 PARAMETERS { NAME##_loop ARGUMENTS; }  \
   void NAME PARAMETERS {                                                                      \
     if (cpu().avx512) return NAME##_avx512 ARGUMENTS;                                         \
     if (cpu().avx2) return NAME##_avx2 ARGUMENTS;                                             \
