@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vampnet_models.errors import InputError
-from vampnet_models.native.library import FLAGS, SOURCES, compiler
+from vampnet_models.native.library import FLAGS, OPERATORS, SOURCES, compiler
 from vampnet_models.records.manifest import OperatorLibrary
 
 FOLDER = "native"
@@ -48,7 +48,10 @@ def write_libraries(folder: Path) -> tuple[OperatorLibrary, ...]:
     """
     sources = folder / _SOURCES
     sources.mkdir(parents=True)
-    names = [shutil.copyfile(each, sources / each.name).name for each in SOURCES]
+    names = [each.relative_to(OPERATORS).as_posix() for each in SOURCES]
+    for name in names:
+        (sources / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(OPERATORS / name, sources / name)
     found, here = _compiler(), platform.machine()
     machines = [here, *(m for m in _PLATFORMS if m != here)] if found.for_all else [here]
     return tuple(_built(found, machine, folder, names) for machine in machines)

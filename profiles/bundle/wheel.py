@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from profiles.bundle.library import OLDEST_GLIBC, builds_for_all, write_libraries
+from profiles.bundle.library import FOLDER, OLDEST_GLIBC, builds_for_all, write_libraries
 from vampnet_models.errors import InputError
 from vampnet_models.native.library import sources_sha256
 from vampnet_models.native.packaged import DISTRIBUTION, HASH_FILE, PACKAGE
@@ -48,7 +48,8 @@ def _wheel(made: OperatorLibrary, folder: Path, out: Path) -> Path:
         wheel.writestr(f"{PACKAGE}/{HASH_FILE}", f"{sources_sha256()}\n")
         wheel.write(str(folder / made.file), f"{PACKAGE}/vampnet_native-{machine}.so")
         for source in made.sources:
-            wheel.write(str(folder / source), f"{PACKAGE}/sources/{Path(source).name}")
+            name = Path(source).relative_to(FOLDER)
+            wheel.write(str(folder / source), f"{PACKAGE}/{name.as_posix()}")
         wheel.writestr(
             f"{about}/METADATA",
             f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {version}\nLicense: MIT\n"

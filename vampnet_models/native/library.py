@@ -25,7 +25,9 @@ PORTABLE_KEY = "vampnet.portable"
 PORTABLE_HASH_KEY = "vampnet.portable.sha256"
 """Metadata beside it: the hash of that model, so that no other is taken for it."""
 
-SOURCES = tuple(sorted(Path(__file__).parents[1].joinpath("operators").glob("*.[ch]*")))
+OPERATORS = Path(__file__).parents[1] / "operators"
+
+SOURCES = tuple(sorted(OPERATORS.rglob("*.[ch]*")))
 """Of the library; the .cpp files are compiled together."""
 
 FLAGS = (

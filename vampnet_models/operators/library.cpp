@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "convolution.h"
-#include "product.h"
+#include "codec/convolution.h"
+#include "product/product.h"
 #include "runtime.h"
 
 extern "C" __attribute__((visibility("default"))) void* RegisterCustomOps(

@@ -1,6 +1,6 @@
 """Products of the optional library: rows times a matrix that lies packed in the model.
 
-`operators/product.h` says how: panels of 64 columns, `[panels, depth, 64, 4]` in int8 or
+`operators/product/product.h` says how: panels of 64 columns, `[panels, depth, 64, 4]` in int8 or
 `[panels, depth, 64, 2]` in bfloat16, zeros behind the last. Rows of an integer product get 8 bits
 by their own range at run time, so that it needs no calibration. A constant bias and what is added
 to the whole result join the operator.

@@ -9,7 +9,7 @@ import pytest
 from profiles.bundle import library
 from profiles.bundle.wheel import make_wheels
 from vampnet_models.errors import InputError
-from vampnet_models.native.library import SOURCES, sources_sha256
+from vampnet_models.native.library import OPERATORS, SOURCES, sources_sha256
 from vampnet_models.native.packaged import HASH_FILE, PACKAGE
 
 has_tools = all(importlib.util.find_spec(name) is not None for name in ("ziglang", "wheel"))
@@ -26,7 +26,8 @@ def test_each_machine_gets_a_wheel_with_library_and_sources(tmp_path: Path) -> N
         with zipfile.ZipFile(path) as wheel:
             names = set(wheel.namelist())
             assert f"{PACKAGE}/vampnet_native-{machine}.so" in names
-            assert {f"{PACKAGE}/sources/{source.name}" for source in SOURCES} <= names
+            sources = {each.relative_to(OPERATORS).as_posix() for each in SOURCES}
+            assert {f"{PACKAGE}/sources/{source}" for source in sources} <= names
             assert wheel.read(f"{PACKAGE}/{HASH_FILE}").decode().strip() == sources_sha256()
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from profiles.host import describe_host
-from vampnet_models.native.library import SOURCES, compiler
+from vampnet_models.native.library import OPERATORS, compiler
 
 EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 
 PRODUCTS = r"""
 #include <cstdio>
 #include <vector>
-#include "product_neon.h"
+#include "product/neon.h"
 using namespace product;
 
 int main() {
@@ -61,7 +61,7 @@ int main() {
 CONVOLUTIONS = r"""
 #include <cstdio>
 #include <vector>
-#include "convolution.h"
+#include "codec/convolution.h"
 using namespace convolution;
 
 int main() {
@@ -95,7 +95,7 @@ int main() {
 ROWS = r"""
 #include <cstdio>
 #include <vector>
-#include "product_avx2.h"
+#include "product/avx2.h"
 using namespace product;
 
 int main() {
@@ -138,7 +138,7 @@ int main() {
 def test_rows_get_the_same_bytes_by_avx2_and_nothing_behind_them(tmp_path: Path) -> None:
     source, made = tmp_path / "main.cpp", tmp_path / "main"
     source.write_text(ROWS, encoding="utf-8")
-    command = [str(compiler()), "-std=c++17", "-O2", "-I", str(SOURCES[0].parent)]
+    command = [str(compiler()), "-std=c++17", "-O2", "-I", str(OPERATORS)]
     subprocess.run([*command, "-o", str(made), str(source)], check=True)
     done = subprocess.run([str(made)], capture_output=True, text=True, check=True)
     assert done.stdout == "0 different, avx2: 1\n"
@@ -154,7 +154,7 @@ def test_kernels_of_arm64_answer_as_plain_cpp(program: str, said: str, tmp_path:
     source, made = tmp_path / "main.cpp", tmp_path / "main"
     source.write_text(program, encoding="utf-8")
     command = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-musl", "-static"]
-    command += ["-std=c++17", "-O2", "-I", str(SOURCES[0].parent), "-o", str(made), str(source)]
+    command += ["-std=c++17", "-O2", "-I", str(OPERATORS), "-o", str(made), str(source)]
     subprocess.run(command, check=True)
     done = subprocess.run([str(EMULATOR), str(made)], capture_output=True, text=True, check=True)
     assert done.stdout == said

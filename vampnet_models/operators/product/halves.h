@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "lanes.h"
+#include "../lanes.h"
 #include "product.h"
 
 namespace product {

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu.h"
+#include "../cpu.h"
 
 namespace product {
 

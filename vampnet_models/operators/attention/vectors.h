@@ -7,10 +7,10 @@
 #include <limits>
 #include <vector>
 
-#include "attention_head.h"
-#include "cpu.h"
-#include "exponential.h"
-#include "lanes.h"
+#include "head.h"
+#include "../cpu.h"
+#include "../exponential.h"
+#include "../lanes.h"
 
 namespace attention {
 namespace any {

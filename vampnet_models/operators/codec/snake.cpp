@@ -11,8 +11,8 @@
 #include <cstring>
 #include <vector>
 
-#include "loops.h"
-#include "runtime.h"
+#include "../loops.h"
+#include "../runtime.h"
 #include "snake.h"
 
 #ifdef NATIVE_X86

@@ -12,15 +12,15 @@
 
 #include <vector>
 
-#include "cpu.h"
-#include "product_halves.h"
-#include "runtime.h"
+#include "../cpu.h"
+#include "halves.h"
+#include "../runtime.h"
 
 #if defined(NATIVE_X86)
-#include "product_avx2.h"
-#include "product_avx512.h"
+#include "avx2.h"
+#include "avx512.h"
 #elif defined(NATIVE_ARM64)
-#include "product_neon.h"
+#include "neon.h"
 #endif
 
 namespace product {

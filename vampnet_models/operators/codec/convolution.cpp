@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "runtime.h"
+#include "../runtime.h"
 #include "snake.h"
 
 namespace native {

@@ -13,9 +13,9 @@
 #include <limits>
 #include <vector>
 
-#include "attention_head.h"
-#include "attention_lanes.h"
-#include "cpu.h"
+#include "head.h"
+#include "vectors.h"
+#include "../cpu.h"
 
 #ifdef NATIVE_X86
 #include <immintrin.h>
@@ -101,7 +101,7 @@ AVX512 inline float soften(float* row, int64_t filled) {
 }
 
 // What differs between the two kinds of products: a word of a packed row holds one float32 channel
-// or two bfloat16 ones, and meets a register of words. attention_tiles.h is the rest, for both.
+// or two bfloat16 ones, and meets a register of words. tiles.h is the rest, for both.
 
 namespace exact {
 
@@ -130,7 +130,7 @@ AVX512 inline void pack_values(const float* from, const float*, int64_t n, int64
 
 AVX512 inline void pack_weights(float*, int64_t) {}
 
-#include "attention_tiles.h"
+#include "tiles.h"
 #undef ATTENTION_TARGET
 
 }  // namespace exact
@@ -189,7 +189,7 @@ AVX512_BF16 inline void pack_weights(float* row, int64_t filled) {
   }
 }
 
-#include "attention_tiles.h"
+#include "tiles.h"
 #undef ATTENTION_TARGET
 
 }  // namespace bfloat16

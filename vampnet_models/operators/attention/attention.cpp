@@ -6,7 +6,7 @@
 
 #include "attention.h"
 
-#include "runtime.h"
+#include "../runtime.h"
 
 namespace native {
 namespace {

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu.h"
+#include "../cpu.h"
 
 namespace convolution {
 
