@@ -74,9 +74,12 @@ inline void run(const Job& j) {
       tile<1>, tile<2>, tile<3>, tile<4>};
   static thread_local std::vector<int16_t> pairs;
   pairs.resize(std::max(pairs.size(), static_cast<size_t>(j.depth * kWord * kColumns)));
+  const int64_t tiles = (j.n_rows + kRows - 1) / kRows;
+  Ahead ahead(j, tiles * ((j.columns + kColumns - 1) / kColumns));
   for (int64_t column = 0; column < j.columns; column += kColumns) {
     widen(j, column, pairs.data());
     for (int64_t first = 0; first < j.n_rows; first += kRows) {
+      ahead.step();
       kTiles[std::min(kRows, j.n_rows - first) - 1](j, pairs.data(), first, column);
     }
   }

@@ -58,10 +58,13 @@ LANES_INLINE void multiply(const Job& j) {
   constexpr int64_t kWidth = kLanes * lanes::kParts;
   static thread_local std::vector<float> weights;
   weights.resize(std::max(weights.size(), static_cast<size_t>(2 * j.depth * kWidth)));
+  const int64_t tiles = j.n_rows / lanes::kRows + j.n_rows % lanes::kRows;
+  Ahead ahead(j, tiles * ((j.columns + kWidth - 1) / kWidth));
   for (int64_t column = 0; column < j.columns; column += kWidth) {
     unfold_columns(j, column, kWidth, weights.data());
     int64_t first = 0;
     for (; first + lanes::kRows <= j.n_rows; first += lanes::kRows) {
+      ahead.step();
       tile<kLanes, lanes::kRows>(j, weights.data(), first, column);
     }
     for (; first < j.n_rows; ++first) tile<kLanes, 1>(j, weights.data(), first, column);

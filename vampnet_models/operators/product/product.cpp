@@ -26,6 +26,7 @@
 namespace product {
 
 constexpr int64_t kFloats = 2 * sizeof(float);  // of the values that a word holds
+[[maybe_unused]] constexpr int64_t kNear = 1 << 18;  // half of a core's own cache, where it is small
 
 Kernels byte_kernels() {
   [[maybe_unused]] const native::Cpu& cpu = native::cpu();
@@ -35,7 +36,7 @@ Kernels byte_kernels() {
   }
   if (cpu.avx_vnni) return {avx2::vnni_vex::run, avx2::quantize<false>, "avx-vnni"};
   if (cpu.avx512_vnni) return {avx2::vnni_evex::run, avx2::quantize<false>, "avx-vnni"};
-  if (cpu.avx2) return {avx2::run, avx2::quantize<true>, "avx2", avx2::kPairs};
+  if (cpu.avx2) return {avx2::run, avx2::quantize<true>, "avx2", avx2::kPairs, kNear};
 #elif defined(NATIVE_ARM64)
   if (cpu.arm_dot) return {neon::run, portable::quantize_bytes, "neon-dot"};
 #endif
@@ -51,7 +52,7 @@ Kernels half_kernels() {
   if (cpu.avx512) {
     return {avx512::run<avx512::Unfolded>, avx512::quantize_unfolded, "unfolded-avx512", kFloats};
   }
-  if (cpu.avx2) return {halves::run_avx2, halves::unfold_avx2, "unfolded-avx2", kFloats};
+  if (cpu.avx2) return {halves::run_avx2, halves::unfold_avx2, "unfolded-avx2", kFloats, kNear};
 #endif
   return {halves::run, halves::unfold, "portable", kFloats};
 }
@@ -67,6 +68,7 @@ constexpr int64_t kQuantizedRows = 8;      // of one piece of work
 constexpr int64_t kFewValues = 32768;      // these are quantized before other threads wake up
 constexpr int64_t kManyPanels = 16;        // pieces enough for all threads without cutting the rows
 constexpr int64_t kRows = 384, kFewRows = 96;  // of one piece; multiples of a tile's
+constexpr int64_t kTiles = 12;             // rows that make whole tiles of every kernel
 constexpr int64_t kAhead = 2;              // panels: what lies between two pieces of one thread
 
 struct Work {
@@ -152,6 +154,9 @@ void compute(Table api, int kind, void* context) {
     parallel_for(api, context, &quantize_piece, static_cast<size_t>(pieces), &w);
   }
   w.piece_rows = w.panels >= kManyPanels ? kRows : kFewRows;
+  if (const int64_t most = w.kernels.near_bytes / w.job.row_bytes / kTiles * kTiles; most) {
+    w.piece_rows = std::min(w.piece_rows, most);
+  }
   w.chunks = (w.job.n_rows + w.piece_rows - 1) / w.piece_rows;
   parallel_for(api, context, &multiply_piece, static_cast<size_t>(w.panels * w.chunks), &w,
                Share::kFree);

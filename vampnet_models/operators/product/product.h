@@ -40,6 +40,26 @@ struct Job {
 
 using Kernel = void (*)(const Job&);
 
+// The next panel on its way from memory, a part with each of `steps`: the lines that a kernel reads
+// of its own are too far from each other to be foreseen.
+class Ahead {
+ public:
+  Ahead(const Job& j, int64_t steps)
+      : at_(j.next), left_(j.next ? j.depth * kPanel * kWord / kLine : 0),
+        share_((left_ + steps - 1) / steps) {}
+  __attribute__((always_inline)) void step() {
+    const int64_t lines = std::min(share_, left_);
+    for (int64_t i = 0; i < lines; ++i) __builtin_prefetch(at_ + i * kLine, 0, 2);
+    at_ += lines * kLine;
+    left_ -= lines;
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;  // bytes of a cache line
+  const char* at_;
+  int64_t left_, share_;
+};
+
 // A row's words, and for integers its scale and zero point.
 using Quantize = void (*)(const float* x, int64_t n, int64_t depth, char* words, float* scale,
                           int32_t* zero);
@@ -49,6 +69,7 @@ struct Kernels {
   Quantize quantize;
   const char* name;
   int64_t row_word = kWord;  // bytes that a word of the weights meets in a row
+  int64_t near_bytes = 0;    // of rows that a piece of work may go through again and again; 0: any
 };
 
 // Real numbers are scale * (stored - zero): 0 and the extremes of the row are among them.
