@@ -83,6 +83,7 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     space = Workspace(job.out)
     artifacts, skipped = open_all(job.models, reporter, job.source.sample_rate_hz)
     check_output(space.results, *job.models)
+    space.check_models(artifacts)
     if job.song:
         check_playing(artifacts)
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)

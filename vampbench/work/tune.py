@@ -71,6 +71,7 @@ def tune_set(
     space = Workspace(out)
     artifacts, skipped = open_all(paths, reporter, source.sample_rate_hz)
     check_output(space.results, *paths)
+    space.check_models(artifacts)
     source = source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
     inputs = prepare_inputs(artifacts, source, space.work(), goal.threads, reporter)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vampnet_models.onnxfile.artifact import cannot_write
+from profiles.report.views.read import read_results
+from vampnet_models.errors import InputError
+from vampnet_models.onnxfile.artifact import Artifact, cannot_write
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,25 @@ class Workspace:
     def work(self, *parts: str) -> Path:
         """Feeds, answers and remembered steps; safe to delete."""
         return self.root.joinpath("work", *parts)
+
+    def check_models(self, models: Sequence[Artifact]) -> None:
+        """Raise InputError where the folder holds results of other models: they would be lost.
+
+        A model at the same path is the same one, even where it was exported again.
+        """
+        try:
+            held = read_results(self.root).models
+        except InputError:
+            return  # there is none, or nothing that could be read again
+        hashes = {model.source_sha256 for model in held}
+        paths = {(self.root / (model.path or "")).resolve() for model in held}
+        if any(m.sha256 in hashes or m.path.resolve() in paths for m in models):
+            return
+        names = ", ".join(model.name for model in held)
+        raise InputError(
+            f"{self.root}: holds the results of other models ({names}); give another folder, or "
+            "delete this one"
+        )
 
     def open(self) -> None:
         """Make the folder. Raises InputError when it cannot be written."""
