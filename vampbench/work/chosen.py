@@ -26,14 +26,17 @@ def chosen_for(
     Models that `wish` does not name get what they would get without it. Raises InputError where
     `wish` names what the run does not have, and where nothing was decided for the target.
     """
-    wished = _wished(wish, results) if wish is not None else {}
-    if wished.keys() >= {m.name for m in results.models}:
-        return wished
-    return _decided(target, results, decision, fastest=fastest) | wished
+    asked = wished(wish, results) if wish is not None else {}
+    if asked.keys() >= {m.name for m in results.models}:
+        return asked
+    return _decided(target, results, decision, fastest=fastest) | asked
 
 
-def _wished(wish: str, results: Results) -> dict[str, str]:
-    """`coarse=fp16,codec=int8-weights` or one recipe for all, as a recipe by model."""
+def wished(wish: str, results: Results) -> dict[str, str]:
+    """`coarse=fp16,codec=int8-weights` or one recipe for all, as a recipe by model.
+
+    Raises InputError where it names what the run does not have.
+    """
     models = results.models
     if "=" in wish:
         pairs = [word.split("=", 1) for word in wish.split(",") if "=" in word]

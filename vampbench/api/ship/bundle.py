@@ -19,9 +19,9 @@ from profiles.targets.contract import Target
 from profiles.targets.order import TARGETS, find_target
 from vampbench.api.bounds import typed
 from vampbench.api.progress import Heard, Listener
-from vampbench.api.ship.decide import decision_of, unheld_lines
+from vampbench.api.ship.decide import chosen_told, decision_of, unheld_lines
 from vampbench.work.asked import Job
-from vampbench.work.chosen import chosen_for
+from vampbench.work.chosen import chosen_for, wished
 from vampbench.work.job import run_job
 from vampbench.work.parts import left_out, part_in_ort_format, parts_of
 from vampnet_models.chain.builtin import builtin_decision, builtin_models
@@ -97,8 +97,9 @@ def bundle(
     grade, a warning says so. Without a run, the built-in models are built and measured in the set
     that was decided for them when the package was made. `ort` ships files in ORT format.
 
-    Raises InputError where `output` is there already, the run has no such set, or its files have
-    changed; PromiseMissed where a model answers worse than was promised.
+    Raises InputError where `output` is there already, the run has no such set or was stopped before
+    its last model (`recipe` packs what is there), or its files have changed; PromiseMissed where a
+    model answers worse than was promised.
     """
     heard, out, place = Heard(progress), Path(output), find_target(target)
     if ort and not place.takes_ort:
@@ -113,6 +114,8 @@ def bundle(
         else:
             root = Path(run)
             results = read_results(root)
+            if recipe is None and (stopped := not_ended(results)) is not None:
+                raise InputError(f"{root}: {stopped}; or name what to pack: --recipe")
             decision = decision_of(results, *own)
             when = "by the run" if own == _NO_BOUNDS else "to these bounds"
         chosen = chosen_for(place, results, decision, recipe, fastest=fastest)
@@ -126,11 +129,12 @@ def bundle(
         )
     if (stopped := not_ended(results)) is not None:
         heard.warn(f"{root}: {stopped}")
-    chosen_by = "as asked"
+    asked = wished(recipe, results) if recipe is not None else {}
+    others = ", ".join(name for name in chosen if name not in asked)
+    chosen_by = f"as asked; {others} as decided {when}" if others else "as asked"
     if recipe is None:
         answer = decision[place.name]
-        which = "the fastest" if fastest else "the smallest that is no slower, as far as measured"
-        chosen_by = f"{which}: {answer.grade}, decided {when}"
+        chosen_by = f"{chosen_told(answer, fastest=fastest)}; decided {when}"
         for line in unheld_lines({place.name: answer}):
             heard.warn(line)
     for line in left_out(results, {model.name for model in manifest.models}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from profiles.measure.stats import SAME_RUN_MARGIN
 from profiles.report.views.read import read_results, undecided
 from vampbench.api.bounds import typed
 from vampnet_models.errors import InputError
@@ -56,6 +57,29 @@ def decision_of(
     from vampbench.api.ship.asked import as_criterion
 
     return decided(results, as_criterion(grade, min_agreement, min_sampled, max_cost, max_cost_db))
+
+
+def chosen_told(decision: Decision, *, fastest: bool) -> str:
+    """Which of a target's sets is packed, and what is shown of it, in words."""
+    found = decision.fastest if fastest else decision.smallest
+    if found is None:
+        return decision.grade
+    if fastest:
+        same = decision.smallest is not None and found.parts == decision.smallest.parts
+        which = "the smallest, nothing is shown to be faster" if same else "the fastest"
+    elif found.time_ratio is None:
+        which = "the smallest, not measured there"
+    elif found.time_ratio > 1 + SAME_RUN_MARGIN:
+        which = f"the smallest, {found.time_ratio:.2f} x FP32's time"
+    else:
+        which = "the smallest that is no slower"
+    if found.noisy:
+        which += " (noisy)"
+    unheld = [name for name in decision.unheld if name in found.parts]
+    if len(unheld) == len(found.parts):
+        return f"{which}: FP16 or FP32, nothing is shown to hold {decision.grade}"
+    apart = f" but for {', '.join(unheld)}" if unheld else ""
+    return f"{which}: {decision.grade}{apart}"
 
 
 def unheld_lines(decision: Mapping[str, Decision]) -> list[str]:

@@ -43,6 +43,10 @@ def tell_answer(
     for line in unheld_lines(decision):
         console.warn(line)
     grades = ", ".join(dict.fromkeys(each.grade for each in decision.values()))
+    if all(set(names) <= set(each.unheld) for each in decision.values()):
+        grades = f"FP16 or FP32, nothing is shown to hold {grades}"
+    elif any(each.unheld for each in decision.values()):
+        grades += ", where that is shown"
     columns = ("target", *names, "size", "of FP32", "x FP32")
     console.table(f"What to ship: {grades}", columns, rows)
 

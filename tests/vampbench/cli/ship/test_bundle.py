@@ -92,7 +92,11 @@ def test_models_of_the_run_that_do_not_ship_are_told(moved: Path, vampbench: Com
     results["pending"] = ["later"]
     results["skipped"] = [{"path": "text.onnx", "reason": "is no model"}]
     path.write_text(json.dumps(results), encoding="utf-8")
-    done = vampbench("bundle", moved / "out", "--target", "android", "-o", moved / "b", "--json")
+    asked = ("bundle", moved / "out", "--target", "android", "-o", moved / "b")
+    refused = vampbench(*asked)
+    assert refused.code == 2 and "later not done yet; " in refused.stderr
+    assert "or name what to pack: --recipe" in refused.stderr and not (moved / "b").exists()
+    done = vampbench(*asked, "--recipe", "m=int8-weights", "--json")
     assert done.code == 0, done.stderr
     assert [model["name"] for model in done.result["models"]] == ["m"]
     stopped, *others = done.answer["warnings"]
