@@ -161,7 +161,7 @@ def _convert(
     plan = recipe.precision.plan(model.graph, traits_of(source.spec, given=given))
     with _evidence(model, recipe, plan, out, feeds, terms, progress) as evidence:
         conversion = recipe.precision.apply(model, plan, evidence)
-    _check_converted(recipe, conversion)
+    _check_converted(recipe, conversion, model.graph)
     restore(model)
     finish = finished(model, recipe.form.finish)
     saturates = ask_for_exact_products(model)
@@ -351,12 +351,15 @@ def _fused(model: ir.Model, out: Path) -> Iterator[Path]:
         yield staging / "fused.onnx"
 
 
-def _check_converted(recipe: Recipe, conversion: Conversion) -> None:
+def _check_converted(recipe: Recipe, conversion: Conversion, graph: ir.Graph) -> None:
     """Raise NotApplicable where a precision converted nothing."""
     if isinstance(recipe.precision, Float32) or set(conversion.precision) - {"float32"}:
         return
     reasons = sorted({node.reason for node in conversion.float_nodes})
     detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
+    halves = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    if any(each.dtype in halves for each in graph.initializers.values()):
+        detail = f"its weights are in 16 bits already; convert from the FP32 model ({detail})"
     raise NotApplicable(f"no node was converted: {detail}")
 
 

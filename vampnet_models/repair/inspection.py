@@ -137,10 +137,12 @@ def _of_weights(model: ir.Model) -> list[Problem]:
     """What one pass over all values finds: NaN, infinity where it multiplies, fresh weights."""
     found: list[Problem] = []
     spoiled, infinite, fresh = [], [], []
-    multiplied, n_sampled = _multiplied(model), 0
+    multiplied, n_large = _multiplied(model), 0
     for name, tensor in _named_tensors(model):
-        sampled = _may_look_fresh(tensor)
-        n_sampled += sampled
+        # Stored in fewer bits they count among the many: what quantizing left is no sample.
+        large = _is_large_matrix(tensor)
+        sampled = large and tensor.dtype is ir.DataType.FLOAT
+        n_large += large
         seen, size = survey(tensor, sampled=sampled), math.prod(tensor.shape.numpy())
         if seen.n_nan:
             spoiled.append(f"{name} ({seen.n_nan:,} of {size:,} values)")
@@ -155,9 +157,9 @@ def _of_weights(model: ir.Model) -> list[Problem]:
         text = f"infinity in {_some(infinite)}, which products and convolutions multiply with"
         found.append(Problem("infinite-weights", text, fatal=True))
     # A few of many are chance: small kernels move little in training.
-    if fresh and len(fresh) >= _FRESH_SHARE * n_sampled:
+    if fresh and len(fresh) >= _FRESH_SHARE * n_large:
         text = (
-            f"{len(fresh)} of {n_sampled} large weights look freshly initialised, never trained "
+            f"{len(fresh)} of {n_large} large weights look freshly initialised, never trained "
             f"({_some(fresh)})"
         )
         found.append(Problem("random-looking-weights", text))
@@ -185,10 +187,9 @@ def _multiplied(model: ir.Model) -> set[str]:
     return found
 
 
-def _may_look_fresh(tensor: ir.TensorProtocol) -> bool:
+def _is_large_matrix(tensor: ir.TensorProtocol) -> bool:
     shape = tensor.shape.numpy()
-    is_matrix = len(shape) >= 2 and math.prod(shape) >= _MIN_SAMPLED
-    return is_matrix and tensor.dtype is ir.DataType.FLOAT
+    return len(shape) >= 2 and math.prod(shape) >= _MIN_SAMPLED
 
 
 def _looks_fresh(shape: Sequence[int], sample: Array) -> bool:

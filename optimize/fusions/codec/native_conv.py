@@ -1,9 +1,10 @@
 """A float convolution over time, the Snake before it and the sum behind it -> one operator of the
 optional library.
 
-`operators/codec/convolution.h` says how weights lie: panels of 8 channels of the result, in the type that
-they are stored in. A ConvTranspose of stride s is a plain convolution that makes s results for each
-position: result r of a position reads every s-th tap, from the r-th on, in reverse.
+`operators/codec/convolution.h` says how weights lie: panels of 8 channels of the result, in the
+type that they are stored in. A ConvTranspose of stride s is a plain convolution that makes s
+results for each position: result r of a position reads every s-th tap, from the r-th on, in
+reverse.
 """
 
 from __future__ import annotations
