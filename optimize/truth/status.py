@@ -72,7 +72,7 @@ def _too_little_sampled(found: Figure | None, least: float | None) -> str | None
     if found.value < least:
         return f"{told} is below the {least:g} asked for"
     if found.cannot_tell:
-        return f"{told}: {found.cannot_tell}"
+        return f"{told} is not shown to reach the {least:g} asked for: {_too_few(found)}"
     return f"{told} may be {found.low:.4f}, below the {least:g} asked for"
 
 
@@ -85,8 +85,12 @@ def _too_dear(found: Figure | None, most: float | None, unit: str) -> str | None
     if found.value > most:
         return f"{told} is above the {most:g} asked for"
     if found.cannot_tell:
-        return f"{told}: {found.cannot_tell}"
+        return f"{told} is not shown to stay within the {most:g} asked for: {_too_few(found)}"
     return f"{told} may be {found.high:.4f}, above the {most:g} asked for"
+
+
+def _too_few(found: Figure) -> str:
+    return (found.cannot_tell or "").removeprefix("cannot tell: ")
 
 
 def unbounded(accuracy: AccuracyReport, bounds: Bounds) -> str | None:

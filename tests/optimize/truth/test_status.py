@@ -29,7 +29,8 @@ def test_too_few_recordings_miss_every_bound(least):
     status, reason = status_of(drawn(0.999, 0.998, recordings=2), Bounds(min_sampled=least))
     assert status == "missed"
     assert reason == (
-        "sampled agreement 0.9990: cannot tell: 2 recordings and 24 clips; "
+        "sampled agreement 0.9990 is not shown to reach the "
+        f"{least:g} asked for: 2 recordings and 24 clips; "
         "it needs 3 recordings more"
     )
     assert status_of(drawn(0.999, 0.998, recordings=2))[0] == "ok"
@@ -65,7 +66,8 @@ def dear(value, high, recordings=6):
         (dear(0.02, 0.03), "cost 0.0200 {} is above the 0.01 asked for"),
         (
             dear(-0.002, 0.003, recordings=1),
-            "cost -0.0020 {}: cannot tell: 1 recording and 24 clips; it needs 4 recordings more",
+            "cost -0.0020 {} is not shown to stay within the 0.01 asked for: 1 recording and 24 "
+            "clips; it needs 4 recordings more",
         ),
     ],
 )

@@ -114,10 +114,6 @@ def show(report: AccuracyReport, console: Console) -> None:
             f"{', mean over mask ratios' if report.per_mask_ratio else ''})"
         )
         console.say(f"floor            {percent(report.floor)} (FP32 against FP32)")
-    if report.sampled_agreement is not None:
-        _show_sampled(report.sampled_agreement, console)
-    for line in cost_lines(report):
-        console.say(line)
     for row in report.per_codebook:
         given = row.given_earlier
         after = "" if given is None else f"; {percent(given):>9} where all earlier agree"
@@ -135,6 +131,10 @@ def show(report: AccuracyReport, console: Console) -> None:
             f"near-ties        {percent(ties.share)} of positions (margin below {ties.epsilon:g}); "
             f"agreement without them {percent(ties.agreement_excluding)}"
         )
+    if report.sampled_agreement is not None:
+        _show_sampled(report.sampled_agreement, console)
+    for line in cost_lines(report):
+        console.say(line)
     if report.logits_kl is not None:
         console.say(
             f"logits           KL {report.logits_kl:.2e} nats, reference's choice among the "
