@@ -204,8 +204,8 @@ def _reasons(
     noisy = dict.fromkeys(n for n, o in chosen if o.time is not None and not o.time.sure)
     if noisy:
         made.append(
-            f"noisy: the times of {', '.join(noisy)} decide nothing, the machine was busy; once it "
-            "is idle: run --time-again"
+            f"noisy: the times of {', '.join(noisy)} show no gain, and may hide one: the machine "
+            "was busy; once it is idle: give the same command with --time-again"
         )
     left = [m.name for m in counted(results.models) if not is_usable(m)]
     made += [f"without {name}: it has no usable variant" for name in left]
@@ -235,5 +235,5 @@ def _passed_over(
 def _slower(option: Option) -> str:
     if option.time is None:
         return "was not timed"
-    found = f"takes {option.time.ratio:.2f} x FP32's time (up to {option.time.high:.2f})"
-    return found if option.time.sure else f"{found}, noisy"
+    found = f"takes {option.time.ratio:.2f} x FP32's time, up to {option.time.high:.2f}"
+    return found if option.time.sure else f"may be slower: {found} (noisy)"

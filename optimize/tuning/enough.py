@@ -28,7 +28,8 @@ def check_enough(
     why = found.text
     if not (evidence.masked or evidence.passages):
         why = evidence.note or "no cost: of feeds of your own no recording is known"
-    raise PromiseMissed(f"{artifact.name}: {why}; or bound token agreement or SI-SDR instead")
+    instead = "or bound something else: --min-agreement, --min-si-sdr"
+    raise PromiseMissed(f"{artifact.name}: {why}; {instead}")
 
 
 def _without_loss(role: Role, evaluation: FeedSet, evidence: Evidence) -> AccuracyReport:

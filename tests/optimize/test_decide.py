@@ -199,7 +199,7 @@ def test_where_nothing_holds_it_is_fp16_then_fp32(coarse: Model) -> None:
 def test_what_was_passed_over_says_why(coarse: Model, decoder: Model) -> None:
     found = decide(Results(models=(coarse, decoder)))["cpu"]
     said = {(each.model, each.recipe): each.reason for each in found.passed_over}
-    assert said["coarse", "int8-weights"] == "takes 1.45 x FP32's time (up to 1.50)"
+    assert said["coarse", "int8-weights"] == "takes 1.45 x FP32's time, up to 1.50"
     assert said["coarse", "int4-weights"].startswith("may cost 0.02 nats per token")
     assert said["codec-decoder", "int8-static"].startswith("may cost 0.3 dB log-mel")
     assert len(said) == 3

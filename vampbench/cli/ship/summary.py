@@ -13,7 +13,10 @@ _TIMED = ("CPU", "x FP32")
 NOISY = "~"
 """Before a time, or what is made of times, that were taken while the machine was busy."""
 
-NOISY_NOTE = "~ noisy: the machine was busy while this was timed; once it is idle: run --time-again"
+NOISY_NOTE = (
+    "~ noisy: the machine was busy while this was timed; once it is idle: give the same command "
+    "with --time-again"
+)
 
 _REASON_CHARACTERS = 240
 """Of a reason in a table, which wraps it; all of it stands in the results."""
