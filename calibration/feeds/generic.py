@@ -55,12 +55,12 @@ def generic_feeds(
             reason = reason or reason_of(error, 200)
             continue
         warning = (
-            f"feeds are {_drawn_as(size, limit)}: give real ones as feeds (FILE.npz) for figures "
+            f"feeds are {_drawn_as(size, limit)}: give real ones (--feeds FILE.npz) for figures "
             "that count"
         )
         return _drawn(spec, size, limit, n_feeds, seed, (warning,) if must_run else ())
     if must_run:
-        raise InputError(f"the model runs with no random input ({reason}); give feeds (FILE.npz)")
+        raise InputError(f"the model runs with no random input ({reason}); give --feeds FILE.npz")
     warning = f"the model runs with no random input ({reason}): give arrays of the sizes it takes"
     return _drawn(spec, _sizes(spec)[0], _limits(spec)[0], n_feeds, seed, (warning,))
 

@@ -63,7 +63,7 @@ class Source:
                 if own is None and judging is None:
                     raise InputError(
                         f"{name}: no model here is fed with recordings; give inputs of its own: "
-                        "FILE.npz, or a folder of such files"
+                        "--feeds FILE.npz, or a folder of such files"
                     )
                 reporter.warn(f"{name}: not read: no model here is fed with recordings")
         return found

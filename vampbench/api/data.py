@@ -84,7 +84,7 @@ def feeds_template(
     check_within("seed", seed, 0, whole=True)
     if path.exists() and not force:
         raise InputError(
-            f"{path}: is there already; name another file, or give force to overwrite it"
+            f"{path}: is there already; name another file, or overwrite it with --force"
         )
     if not artifact.spec.inputs:
         raise InputError(f"{artifact.path}: takes no inputs, so there is nothing to feed")

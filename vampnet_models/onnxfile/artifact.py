@@ -143,7 +143,9 @@ def find_models(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: no such folder; give a folder that holds .onnx models")
     found = sorted(p for p in folder.iterdir() if p.suffix == ".onnx" and p.is_file())
     if not found:
-        raise InputError(f"{folder}: holds no .onnx file; give a folder that holds .onnx models")
+        inside = folder / "models"  # as in a bundle
+        there = inside if any(inside.glob("*.onnx")) else "a folder that holds .onnx models"
+        raise InputError(f"{folder}: holds no .onnx file; give {there}")
     return found
 
 

@@ -63,7 +63,7 @@ def test_integers_stay_within_what_the_model_accepts(tmp_path: Path, rows: int, 
         assert feed["ids"].max() < below
         session.run(feed)
     assert found.sha256 == generic_feeds(open_artifact(path).spec, session, 4).sha256
-    assert "as feeds (FILE.npz)" in found.warnings[0]
+    assert "(--feeds FILE.npz)" in found.warnings[0]
 
 
 def test_a_long_kernel_gets_a_long_input(tmp_path: Path) -> None:
