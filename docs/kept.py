@@ -34,6 +34,7 @@ RECORDS = {
     "latency": LATENCY,
     "latency-zen4": BENCH / "latency_zen4.json",
     "latency-emerald": BENCH / "latency_emerald.json",
+    "latency-zen3": BENCH / "latency_zen3.json",
     "music": BENCH / "music.json",
     "reference": BENCH / "reference.json",
     "calibration": BENCH / "calibration.json",

@@ -60,6 +60,7 @@ def parts(runs: dict[str, Json]) -> dict[str, str]:
         "latency": latency_table(runs["latency"]),
         "latency-zen4": latency_table(runs["latency-zen4"]),
         "latency-emerald": latency_table(runs["latency-emerald"]),
+        "latency-zen3": latency_table(runs["latency-zen3"]),
         "latency-rivals": rivals(runs["latency-zen4"]),
         "music": music_table(runs["music"]),
         **card_parts(runs["reference"]),

@@ -118,7 +118,8 @@ def rivals(record: Json) -> str:
 def _row(name: str, runner: Json, row: Json) -> str:
     if runner["failure"]:
         return f"{name} | failed: {runner['failure'].replace('|', '/')} | | | | "
-    speed, interval = "1", "-"
+    # One round tells no ratio: of the baseline it is 1.
+    speed, interval = "1" if name == BASELINE else "-", "-"
     if "speedup" in row:
         low, high = row["speedup_interval"]
         speed, interval = f"{row['speedup']:.2f} x", f"{low:.2f} to {high:.2f}"

@@ -127,6 +127,25 @@ def test_with_the_library_zen_4_is_ahead_of_openvino_where_the_page_says_so(
         assert (portable[2] >= 1) == ("575" not in name)
 
 
+def test_on_zen_3_int8_gains_without_the_library_as_the_page_says(runs: dict[str, Json]) -> None:
+    cases = runs["latency-zen3"]["cases"]
+    transformers = [c for c in cases.values() if c["model"] in ("coarse", "c2f")]
+    assert len(transformers) == 3
+    for case in transformers:
+        summary = case["summary"]
+        for name in ("int8-static", "int8-dynamic"):
+            assert summary[name]["speedup_interval"][0] > 1
+            low, high = summary[f"{name}-native"]["speedup_interval"]
+            assert low < summary[name]["speedup"] and high > 1
+            assert times_faster(case, name, "openvino-nncf-int8")[1] > 1
+        assert summary["bf16-native"]["speedup_interval"][1] < 1
+    encoder, decoder = cases["codec_encoder-288"], cases["codec_decoder-288"]
+    assert encoder["runners"]["fused-native"]["agreement"]["value"] == 1
+    assert encoder["summary"]["fused-native"]["speedup_interval"][0] > 1
+    for case in (encoder, decoder):
+        assert times_faster(case, "int8-static-native", "int8-static")[0] > 1
+
+
 def test_the_codec_is_beside_quantize_static_where_the_page_says_so(runs: dict[str, Json]) -> None:
     cases = runs["latency"]["cases"]
     decoder, encoder = cases["codec_decoder-288"], cases["codec_encoder-288"]
