@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from docs.cells import Json, signed, size
+from profiles.full_size import full_size_bytes, full_size_total_bytes
 from vampnet_models.text import percent
 
 PRECISIONS = {
@@ -47,11 +48,11 @@ def precisions(full: Json, real: Json) -> str:
     ]
     for name, recipe in PRECISIONS.items():
         if recipe is None:
-            cells = [size(full["source_bytes"]), "1.00 x", "100 %", "0 dB"]
+            cells = [size(full_size_total_bytes()), "1.00 x", "100 %", "0 dB"]
         else:
             drawn = " / ".join(_percent(_sampled(real, role, recipe)) for role in TRANSFORMERS)
             lost = " / ".join(signed(_cost_db(real, role, recipe), 2) for role in CODEC)
-            cells = [size(full["totals"][recipe]), _ratio(full, "coarse", recipe), drawn]
+            cells = [size(_written_bytes(recipe)), _ratio(full, "coarse", recipe), drawn]
             cells.append(f"{lost} dB")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -66,12 +67,17 @@ def uses(full: Json, real: Json) -> str:
     ]
     for use in USES:
         times = " / ".join(_ratio(full, role, use.recipe) for role in ("coarse", "codec-decoder"))
-        share = full["totals"][use.recipe] / full["source_bytes"]
+        share = _written_bytes(use.recipe) / full_size_total_bytes()
         lines.append(
             f"| `{use.recipe}` | {use.when} | {percent(_sampled(real, 'coarse', use.recipe))} | "
             f"{times} | {share:.0%} | {use.made_for} |"
         )
     return "\n".join(lines)
+
+
+def _written_bytes(recipe: str) -> int:
+    """All four full-size models in a recipe: files are written more often than runs are made."""
+    return sum(full_size_bytes(role, recipe) or 0 for role in (*TRANSFORMERS, *CODEC))
 
 
 def _variant(quoted: Json, role: str, recipe: str) -> Json:
