@@ -114,12 +114,13 @@ def _goal_sentence(run: Results, found: DecidedSet) -> str:
         return ""
     if any(is_small(m) for m in run.models):
         at_full_size = full_size_of(run, found)
+        about = f" The project's first goal, {GOAL_TEXT}, is about the full-size models"
         if at_full_size is None:
-            return f" The {GOAL_TEXT} goal is about the full-size models."
+            return f"{about}."
         side = "under" if at_full_size <= GOAL_BYTES else "over"
         return (
-            f" The {GOAL_TEXT} goal is about the full-size models: written in the same recipes, "
-            f"with seeded weights, they take {bytes_text(at_full_size)}, {side} it."
+            f"{about}: written in the same recipes, with seeded weights, they take "
+            f"{bytes_text(at_full_size)}, {side} it."
         )
     gap = found.bytes - GOAL_BYTES
     return f" That is {bytes_text(abs(gap))} {'over' if gap > 0 else 'under'} the {GOAL_TEXT} goal."
