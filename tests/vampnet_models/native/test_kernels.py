@@ -92,6 +92,90 @@ int main() {
 }
 """
 
+ATTENTION = r"""
+#include <cmath>
+#include <cstdio>
+#include <vector>
+#include "attention/attention.h"
+
+int main() {
+  int different = 0;
+  unsigned seed = 1;
+  auto next = [&] { return (seed = seed * 1664525u + 1013904223u) * 0x1p-32f - 0.5f; };
+  for (int64_t n : {1, 3, 50, 101}) {
+    const int64_t size = 5 + n % 7, stride = 2 * size;
+    std::vector<float> q(n * stride), k(q), v(q), out(q), bias(2 * n);
+    for (auto* each : {&q, &k, &v, &bias}) {
+      for (float& x : *each) x = 4.0f * next();
+    }
+    attention::run({q.data(), k.data(), v.data(), &bias[n - 1], out.data(), n, n, size, stride,
+                    0.5f}, true);
+    for (int64_t i = 0; i < n; ++i) {
+      std::vector<double> weights(n);
+      double sum = 0.0;
+      for (int64_t j = 0; j < n; ++j) {
+        double dot = 0.0;
+        for (int64_t d = 0; d < size; ++d) dot += double(q[i * stride + d]) * k[j * stride + d];
+        sum += weights[j] = std::exp(0.5 * dot + bias[n - 1 + j - i]);
+      }
+      for (int64_t d = 0; d < size; ++d) {
+        double mean = 0.0;
+        for (int64_t j = 0; j < n; ++j) mean += weights[j] / sum * v[j * stride + d];
+        different += std::fabs(mean - out[i * stride + d]) > 1e-5;
+      }
+    }
+  }
+  std::printf("%d different\n", different);
+}
+"""
+
+HALVES = r"""
+#include <cmath>
+#include <cstdio>
+#include <vector>
+#include "product/halves.h"
+using namespace product;
+
+int main() {
+  int different = 0;
+  unsigned seed = 1;
+  auto next = [&] { return (seed = seed * 1664525u + 1013904223u) * 0x1p-32f - 0.5f; };
+  for (int64_t n : {1, 4, 9}) {
+    for (int64_t columns : {1, 9, 64}) {
+      const int64_t values = 5 + n + columns, depth = (values + 1) / 2;
+      std::vector<float> x(n * values), weights(2 * depth * 64), bias(64, 0.5f), out(n * 64);
+      std::vector<uint32_t> panel(depth * 64);
+      std::vector<char> words(n * depth * 8);
+      for (float& each : x) each = next();
+      for (int64_t i = 0; i < depth * 64; ++i) {
+        const uint32_t even = halves::rounded(next()), odd = halves::rounded(next());
+        panel[i] = even >> 16 | odd;
+        std::memcpy(&weights[i / 64 * 128 + i % 64], &even, 4);
+        std::memcpy(&weights[i / 64 * 128 + 64 + i % 64], &odd, 4);
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        halves::unfold(&x[i * values], values, depth, &words[i * depth * 8], nullptr, nullptr);
+      }
+      halves::run({words.data(), depth * 8, reinterpret_cast<char*>(panel.data()), depth, n,
+                   columns, nullptr, nullptr, nullptr, nullptr, bias.data(), nullptr, out.data(),
+                   64, nullptr});
+      const auto* rows = reinterpret_cast<const float*>(words.data());
+      for (int64_t i = 0; i < n * columns; ++i) {
+        const int64_t r = i / columns, c = i % columns;
+        double sum = 0.5;
+        for (int64_t k = 0; k < values; ++k) {
+          const double value = rows[r * 2 * depth + k];
+          different += std::fabs(value - x[r * values + k]) > 0.002;
+          sum += value * weights[k * 64 + c];
+        }
+        different += std::fabs(sum - out[r * 64 + c]) > 1e-5;
+      }
+    }
+  }
+  std::printf("%d different\n", different);
+}
+"""
+
 ROWS = r"""
 #include <cstdio>
 #include <vector>
@@ -148,7 +232,12 @@ def test_rows_get_the_same_bytes_by_avx2_and_nothing_behind_them(tmp_path: Path)
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed")
 @pytest.mark.parametrize(
     ("program", "said"),
-    [(PRODUCTS, "0 different, dot products: 1\n"), (CONVOLUTIONS, "0 different, neon\n")],
+    [
+        (PRODUCTS, "0 different, dot products: 1\n"),
+        (CONVOLUTIONS, "0 different, neon\n"),
+        (ATTENTION, "0 different\n"),
+        (HALVES, "0 different\n"),
+    ],
 )
 def test_kernels_of_arm64_answer_as_plain_cpp(program: str, said: str, tmp_path: Path) -> None:
     source, made = tmp_path / "main.cpp", tmp_path / "main"
