@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiles.report.views.read import read_results
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact, cannot_write
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import RESULTS
+from vampnet_models.records.results import Results
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Workspace:
         A model at the same path is the same one, even where it was exported again.
         """
         try:
-            held = read_results(self.root).models
+            held = read_record(Results, RESULTS, self.results).models
         except InputError:
             return  # there is none, or nothing that could be read again
         hashes = {model.source_sha256 for model in held}
         paths = {(self.root / (model.path or "")).resolve() for model in held}
-        if any(m.sha256 in hashes or m.path.resolve() in paths for m in models):
+        if not held or any(m.sha256 in hashes or m.path.resolve() in paths for m in models):
             return
         names = ", ".join(model.name for model in held)
         raise InputError(

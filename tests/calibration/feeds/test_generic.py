@@ -80,7 +80,7 @@ def test_a_model_that_runs_with_nothing_random(
     x = value("x", FLOAT, [1, "t"])
     node = ir.node("MatMul", [x, ir.Value(name="w")], outputs=[value("y", FLOAT, [1, 3])])
     path = write(tmp_path / "m.onnx", [x], [node], {"w": np.ones((7, 3), np.float32)})
-    with pytest.raises(InputError, match=r"give feeds \(FILE\.npz\)"):
+    with pytest.raises(InputError, match=r"give --feeds FILE\.npz"):
         generic_feeds(open_artifact(path).spec, open_session(path), 1)
     assert not capfd.readouterr().err
 

@@ -72,7 +72,7 @@ def test_verify_judges_by_the_threshold(vampbench, tiny, recordings, tmp_path):
     assert missed.answer["errors"] == [f"{small}: missed: {missed.result['reason']}"]
     unsure = vampbench(*command, "--max-cost-db", "50")
     assert (unsure.code, unsure.result["status"]) == (1, "missed")
-    assert "cannot tell: " in unsure.result["reason"]
+    assert "is not shown to stay within the 50 asked for: " in unsure.result["reason"]
 
 
 def test_verify_tells_sampled_agreement_and_where_it_cannot(vampbench, tiny, recordings):
@@ -82,7 +82,7 @@ def test_verify_tells_sampled_agreement_and_where_it_cannot(vampbench, tiny, rec
     assert done.code == 1
     assert "sampled          100.00 % (95 % interval 100.00 % to 100.00 %" in done.stdout
     assert "worst recording" in done.stdout
-    assert "missed: sampled agreement 1.0000: cannot tell: " in done.stderr
+    assert "missed: sampled agreement 1.0000 is not shown to reach the 0.5 " in done.stderr
     assert "more" in done.stderr
     assert vampbench(*command).code == 0
 
