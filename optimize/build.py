@@ -358,8 +358,8 @@ def _check_converted(recipe: Recipe, conversion: Conversion, graph: ir.Graph) ->
     reasons = sorted({node.reason for node in conversion.float_nodes})
     detail = "; ".join(reasons[:3]) or "it has no MatMul or convolution with constant weights"
     halves = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    if any(each.dtype in halves for each in graph.initializers.values()):
-        detail = f"its weights are in 16 bits already; convert from the FP32 model ({detail})"
+    if not reasons and any(each.dtype in halves for each in graph.initializers.values()):
+        detail = "its weights are in 16 bits already; convert from the FP32 model"
     raise NotApplicable(f"no node was converted: {detail}")
 
 

@@ -132,6 +132,15 @@ def test_a_larger_variant_says_so(tmp_path: Path) -> None:
     assert any("larger than the source" in warning for warning in made.record.warnings)
 
 
+def test_weights_that_are_in_16_bits_already_are_called_so(tmp_path: Path) -> None:
+    text = "(float[b, t, 64] x) => (float[b, t, 64] y) { y = MatMul(x, v) }"
+    save_model(model(text, v=normal(64, 64)), tmp_path / "m.onnx")
+    source, recipe = open_artifact(tmp_path / "m.onnx"), find_recipe("fp16")
+    build_variant(source, recipe, tmp_path / "half.onnx")
+    with pytest.raises(NotApplicable, match="its weights are in 16 bits already; convert from the"):
+        build_variant(open_artifact(tmp_path / "half.onnx"), recipe, tmp_path / "out.onnx")
+
+
 def test_a_variant_that_does_not_load_is_removed(tmp_path: Path) -> None:
     path = linear(tmp_path)
 

@@ -49,6 +49,15 @@ def test_an_empty_folder_is_one_line(vampbench, tmp_path, command):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_like_a_bundles_leads_to_its_models(vampbench, tiny, tmp_path):
+    inside = tmp_path / "bundle" / "models"
+    inside.mkdir(parents=True)
+    (inside / "coarse.onnx").write_bytes((tiny / "coarse.onnx").read_bytes())
+    done = vampbench("inspect", inside.parent)
+    assert done.code == 2
+    assert done.lines == [f"error: {inside.parent}: holds no .onnx file; give {inside}"]
+
+
 @pytest.mark.parametrize("command", CONVERSIONS, ids=lambda c: c[0])
 def test_a_folder_does_not_go_into_a_file(vampbench, tiny, tmp_path, command):
     done = vampbench(*command, tiny, "-o", tmp_path / "out.onnx")

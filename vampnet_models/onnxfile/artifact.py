@@ -141,10 +141,9 @@ def find_models(folder: Path) -> list[Path]:
     """The .onnx files of a folder, by name. Raises InputError when there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder that holds .onnx models")
-    found = sorted(p for p in folder.iterdir() if p.suffix == ".onnx" and p.is_file())
-    if not found:
-        inside = folder / "models"  # as in a bundle
-        there = inside if any(inside.glob("*.onnx")) else "a folder that holds .onnx models"
+    if not (found := sorted(p for p in folder.glob("*.onnx") if p.is_file())):
+        in_bundle = any(folder.glob("models/*.onnx"))
+        there = folder / "models" if in_bundle else "a folder that holds .onnx models"
         raise InputError(f"{folder}: holds no .onnx file; give {there}")
     return found
 
