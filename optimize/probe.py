@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from optimize.probe_feed import drawn_feeds, small_ones
+from optimize.probe_feed import drawn_feeds, shortened, small_ones
 from optimize.surgery.jumps import Traits, output_traits
 from vampnet_models.errors import InputError, PromiseMissed
 from vampnet_models.onnxfile.artifact import Artifact, load_model
@@ -57,7 +57,7 @@ def probe(source: Artifact, variant: Path, bound: float, given: Sequence[Feeds] 
     )
     found, error, allowed = Probe(), 0.0, bound
     # A wrong graph is wrong on every feed; an honest one may be unlucky with one.
-    few = small_ones(given, _TRIED)
+    few = [shortened(source.spec, each) for each in small_ones(given, _TRIED)]
     for number in range(len(few) or _TRIED):
         feed = few[number] if few else None
         found = _once(source, variant, bound, compared, feed, number)

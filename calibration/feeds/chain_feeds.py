@@ -28,6 +28,7 @@ from vampnet_models.chain.pipeline import Audio, encode, forward_of
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Session
+from vampnet_models.onnxfile.side_by_side import each_of
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
     inputs_of,
@@ -93,11 +94,15 @@ def encode_clips(
 ) -> Encoded:
     """Run the encoder on every clip, cut or filled up to `length` where that is fixed."""
     length = length or encoder.raw.get_inputs()[0].shape[-1]
+
+    def encoded(clip: Clip) -> Codes:
+        return encode(encoder, fitted(clip.samples, length))
+
     codes = []
-    for done, clip in enumerate(clips):
-        codes.append(encode(encoder, fitted(clip.samples, length)))
+    for done, each in enumerate(each_of(encoder, encoded, clips), 1):
+        codes.append(each)
         if progress is not None:
-            progress(done + 1, len(clips))
+            progress(done, len(clips))
     return Encoded(tuple(clips), tuple(codes), audio, upstream)
 
 

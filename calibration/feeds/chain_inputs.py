@@ -22,6 +22,7 @@ from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.family import TYPICAL, Family
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
+from vampnet_models.onnxfile.side_by_side import open_side_by_side
 from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.repair.layouts import inputs_of, logits_name
@@ -180,7 +181,11 @@ def _own_encoder(
 def _encoder_of(
     artifact: Artifact, audio: AudioSet, threads: int, length: int | None
 ) -> _EncodeSide:
-    session = open_session(artifact.path, threads=threads)
+    session = (
+        open_session(artifact.path, threads=threads)
+        if threads
+        else open_side_by_side(artifact.path, artifact)
+    )
 
     def encode_side(clips: Sequence[Clip], update: Progress) -> Encoded:
         return encode_clips(

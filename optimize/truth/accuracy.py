@@ -26,7 +26,8 @@ from optimize.truth.sampled import sampled_agreement, sampled_parts
 from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import Array, Feeds, Session, open_session
+from vampnet_models.onnxfile.session import Array, Feeds, Session
+from vampnet_models.onnxfile.side_by_side import open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import AccuracyReport, BeatShare, NearTies, StepShare
 from vampnet_models.repair.layouts import mask_of
@@ -37,9 +38,6 @@ _LOGIT_EPSILON = 0.1
 
 _DISTANCE_EPSILON = 0.001
 """Squared distance of unit vectors (0 to 4): a margin below this is an encoder's near-tie."""
-
-_FLOOR_THREADS = 1
-"""The floor is FP32 with its sums in another order: one thread, and nothing fused."""
 
 WAY_OF_JUDGING = "3: sampled agreement and costs"
 """Part of the key of a kept comparison: one that was judged in an earlier way is made anew."""
@@ -76,7 +74,7 @@ def reference_truth(
     sources: Sequence[tuple[str, str]] = (),
     evidence: Evidence = NO_EVIDENCE,
 ) -> Truth:
-    """Run the reference twice: as usual, and with one thread and no graph optimization.
+    """Run the reference twice: as usual, and with other threads and no graph optimization.
 
     `steps` are the feeds' sampling steps, for agreement per step, `sources` the recording and the
     clip of each, for intervals: without any, each feed is a clip of one recording. `evidence` is
@@ -99,8 +97,7 @@ def reference_truth(
     again = answers_of(
         reference,
         feeds,
-        threads=_FLOOR_THREADS,
-        graph_optimization="disabled",
+        as_floor=True,
         progress=None if progress is None else (lambda i, _: progress(n + i, 2 * n)),
     )
     floor = tuple(_floor(reference, *pair) for pair in zip(answers, again, strict=True))
@@ -114,7 +111,6 @@ def reference_truth(
         evidence,
         truth.answers,
         truth.floor,
-        floor_threads=_FLOOR_THREADS,
         progress=progress,
     )
     return replace(truth, costs=costs)
@@ -145,8 +141,9 @@ def _require_finite(truth: Truth) -> None:
 
 def compare(truth: Truth, variant: Artifact, progress: Progress | None = None) -> AccuracyReport:
     """Run the variant on the reference's feeds and compare. Raises InputError if it cannot run."""
-    answers = answers_of(variant, truth.feeds, spec=truth.reference.spec, progress=progress)
-    return judge(truth, answers, lambda: open_session(variant.path), progress)
+    like = truth.reference
+    answers = answers_of(variant, truth.feeds, like=like, progress=progress)
+    return judge(truth, answers, lambda: open_side_by_side(variant.path, like), progress)
 
 
 def judge(

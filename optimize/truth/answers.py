@@ -12,7 +12,8 @@ import numpy as np
 import onnx_ir as ir
 
 from vampnet_models.onnxfile.artifact import Artifact, load_model
-from vampnet_models.onnxfile.session import Array, Feeds, GraphOptimization, Session, open_session
+from vampnet_models.onnxfile.session import Array, Feeds, Session
+from vampnet_models.onnxfile.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import mask_of, transformer_answer
 from vampnet_models.spec import ModelSpec, Role
@@ -29,30 +30,30 @@ def answers_of(
     model: Artifact,
     feeds: Sequence[Feeds],
     *,
-    spec: ModelSpec | None = None,
-    threads: int = 0,
-    graph_optimization: GraphOptimization = "all",
+    like: Artifact | None = None,
+    as_floor: bool = False,
     details: bool = True,
     margins: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Feeds]:
-    """Run the feeds one by one and yield each answer, reduced by `reduce_answer`.
+    """Run the feeds and yield each answer in turn, reduced by `reduce_answer`.
 
-    `spec` is the interface to read the answers by, the model's own by default: a variant has its
-    reference's, whatever operators it was rewritten to. `details` False leaves out the rows of
-    logits. `margins` adds how clearly the model prefers its choice: float32 `[codebooks, frames]`;
+    A variant is `like` its reference: it has its interface, whatever operators it was rewritten
+    to. `as_floor` takes sums in another order. `details` False leaves out the rows of logits. `margins` adds how clearly the model prefers its choice: float32 `[codebooks, frames]`;
     for an encoder that needs a graph that shows an ArgMin or ArgMax per codebook.
     """
     exposed = _with_margins(model) if margins else None
-    session = open_session(
-        model.path if exposed is None else exposed,
-        threads=threads,
-        graph_optimization=graph_optimization,
-    )
-    for index, feed in enumerate(feeds):
-        yield reduce_answer(spec or model.spec, feed, _run(session, feed), details, margins)
+    opened = open_as_floor if as_floor else open_side_by_side
+    session = opened(model.path if exposed is None else exposed, like or model)
+    spec = (like or model).spec
+
+    def answer(feed: Feeds) -> Feeds:
+        return reduce_answer(spec, feed, _run(session, feed), details, margins)
+
+    for done, each in enumerate(each_of(session, answer, feeds), 1):
+        yield each
         if progress is not None:
-            progress(index + 1, len(feeds))
+            progress(done, len(feeds))
 
 
 def reduce_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,7 @@ def _magnitudes(samples: _Audio, size: int, hop: int) -> NDArray[Any]:
     return np.asarray(np.abs(np.fft.rfft(frames * window, axis=1) / (window.sum() / 2)))
 
 
+@cache
 def mel_filters(rate_hz: int) -> NDArray[np.float64]:
     """Triangular filters, equally spaced in mel (O'Shaughnessy 1987), `[N_MELS, bins]`."""
     top_mel = 2595 * np.log10(1 + rate_hz / 2 / 700)

@@ -97,6 +97,7 @@ def _open(options: argparse.Namespace) -> tuple[Session, Callable[[], object], d
         threads=options.threads,
         profile_prefix=options.profile,
         portable_instead=False,
+        is_checked=True,
     )
     session_s = time.perf_counter() - start
     loaded_bytes = _rss_bytes()

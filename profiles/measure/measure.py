@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,7 @@ def plan_groups(
     return groups + alone
 
 
+@cache
 def harness_overhead_s(place: Place, bind: str = "") -> float:
     """The median time of a model that does nothing, measured as every model is.
 

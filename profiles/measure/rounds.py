@@ -32,8 +32,10 @@ _SETTLE_S = 0.005
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure. A group stops after `rounds`, or earlier when `budget_s` is spent and
-    `min_rounds` are done; warm-up takes `_LEAD_S` at least, and ends when it is steady or at one
+    """How much to measure. A group stops after `rounds`, or earlier when `min_rounds` are done and
+    `budget_s` is spent or every ratio is known to `narrow`: the half of its interval, as a share of
+    it (Georges, Buytaert and Eeckhout, OOPSLA 2007: narrow by itself, whatever it shows). Warm-up
+    takes `_LEAD_S` at least, and ends when it is steady or at one
     of its bounds. `cold` opens
     each model once more, in a process of its own, with its files out of the page cache. `yardstick`
     times a fixed workload in every round too, which comparing two runs needs."""
@@ -41,6 +43,7 @@ class Plan:
     rounds: int = 20
     min_rounds: int = 7
     budget_s: float = 60.0
+    narrow: float = stats.SAME_RUN_MARGIN
     warmup_max: int = 6
     warmup_max_s: float = 5.0
     cold: bool = True
@@ -141,12 +144,14 @@ def _warm_up(entry: Entry, plan: Plan) -> None:
 def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], None]) -> None:
     """One timed run of every living entry per round, in shuffled order, after `lead_runs`.
 
-    The pause lets the last process's worker threads stop spinning.
+    The first entry is the reference of the ratios. The pause lets the last process's worker threads stop spinning.
     """
     order = random.Random(plan.seed)
     start = time.perf_counter()
     for done in range(plan.rounds):
-        if done >= plan.min_rounds and time.perf_counter() - start > plan.budget_s:
+        if done >= plan.min_rounds and (
+            time.perf_counter() - start > plan.budget_s or _known(entries, plan.narrow)
+        ):
             break
         tell(done, f"round {done + 1} of {plan.rounds}")
         living = [e for e in entries if e.child is not None and not e.failure]
@@ -159,6 +164,14 @@ def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], Non
                 entry.samples_s.append(entry.child.run(lead + 1)[-1])
             except ChildFailed as error:
                 entry.failure = f"after {len(entry.samples_s)} timed runs {error}"
+
+
+def _known(entries: Sequence[Entry], narrow: float) -> bool:
+    """Whether the ratio of every living entry to the first has an interval that is narrow."""
+    living = [each.samples_s for each in entries if each.samples_s and not each.failure]
+    ratios = (stats.paired_ratio(living[0], each) for each in living[1:])
+    known = all(each.high - each.low <= 2 * narrow * each.value for each in ratios)
+    return known and len(living) > 1
 
 
 def lead_runs(warmup_s: Sequence[float]) -> int:

@@ -12,7 +12,7 @@ import pytest
 from optimize import probe as probing
 from optimize.build import build_variant
 from optimize.probe import probe
-from optimize.probe_feed import drawn_feeds, small_ones
+from optimize.probe_feed import drawn_feeds, shortened, small_ones
 from optimize.recipes import INT8_DYNAMIC, find_recipe
 from optimize.surgery.jumps import output_traits
 from tests.optimize.graphs import Doing, model, normal
@@ -191,3 +191,23 @@ def test_random_feeds_stay_small() -> None:
     wide = TensorSpec("x", "float32", (None, "a", "b", "c"))
     sizes = [feed["x"].size for feed in drawn_feeds(ModelSpec(Role.GENERIC, (wide,), (), 21))]
     assert sizes and max(sizes) <= 1 << 22
+
+
+def test_a_codec_is_probed_on_the_middle_second(small_models: Path) -> None:
+    encoder, decoder, coarse = (
+        open_artifact(small_models / f"{name}.onnx").spec
+        for name in ("codec_encoder", "codec_decoder", "coarse")
+    )
+    audio = np.arange(768 * 200, dtype=np.float32)[None, None]
+    (heard,) = shortened(encoder, {"audio": audio}).values()
+    assert heard.shape == (1, 1, 58 * 768)
+    assert heard[0, 0, 0] == 71 * 768
+    codes = np.arange(200)[None, None]
+    (played,) = shortened(decoder, {"codes": codes}).values()
+    assert played.tolist() == [[list(range(71, 129))]]
+    # What is short, of another model or of a fixed length stays whole.
+    assert shortened(decoder, {"codes": codes[..., :40]})["codes"].shape[-1] == 40
+    assert shortened(coarse, {"codes": codes})["codes"].shape[-1] == 200
+    shape = (1, decoder.inputs[0].shape[1], 200)
+    fixed = replace(decoder, inputs=(replace(decoder.inputs[0], shape=shape),))
+    assert shortened(fixed, {"codes": codes})["codes"].shape[-1] == 200

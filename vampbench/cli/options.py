@@ -242,7 +242,7 @@ def rounds(default: int) -> Callable[[_FC], _FC]:
         type=click.IntRange(FEWEST_ROUNDS, MOST_ROUNDS),
         default=default,
         show_default=True,
-        help="Timed runs each.",
+        help="Timed runs each, at most: 7 do where every ratio to FP32 is known to 2 % then.",
     )
 
 

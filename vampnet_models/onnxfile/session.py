@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from vampnet_models.errors import InputError, reason_of
 from vampnet_models.native.library import HOW, built_library, how
-from vampnet_models.onnxfile.artifact import check_file
 from vampnet_models.onnxfile.exact import exact_session, is_exact
 from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
-from vampnet_models.onnxfile.portable import portable_of
 from vampnet_models.text import is_text, visible
 
 Array = NDArray[Any]
@@ -38,11 +36,15 @@ ort.set_default_logger_severity(FATAL)
 
 
 class Session:
-    """An open model: `run(feeds)` gives every output by name. `name` is what errors call it."""
+    """An open model: `run(feeds)` gives every output by name. `name` is what errors call it.
+
+    `at_a_time` says how many runs shall go on at once, as `side_by_side` decides.
+    """
 
     def __init__(self, raw: ort.InferenceSession, name: str) -> None:
         self.raw = raw
         self.name = name
+        self.at_a_time = 1
         self.input_names: tuple[str, ...] = tuple(i.name for i in raw.get_inputs())
         self.output_names: tuple[str, ...] = tuple(o.name for o in raw.get_outputs())
 
@@ -94,6 +96,7 @@ def open_session(
     config: Mapping[str, str] | None = None,
     in_graph_order: bool = False,
     portable_instead: bool = True,
+    is_checked: bool = False,
 ) -> Session:
     """Open `model` on exactly these providers.
 
@@ -105,6 +108,7 @@ def open_session(
     A model with operators of the optional library gets it; where that was not built, the portable
     model that it names is opened and a line on the standard error says so, unless not
     `portable_instead`: what measures or describes a model must not take another for it.
+    `is_checked` says that the file has gone through `check_file` already.
 
     Raises InputError when the file cannot be loaded or a provider is missing or fell back.
     """
@@ -114,8 +118,8 @@ def open_session(
             f"{', '.join(absent)}: not in this onnxruntime ({ort.__version__} has "
             f"{', '.join(ort.get_available_providers())}); install the build for that provider"
         )
-    if isinstance(model, Path) and model.suffix != ".ort":
-        check_file(model)
+    if isinstance(model, Path) and model.suffix != ".ort" and not is_checked:
+        _check(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = _LEVELS[graph_optimization]
@@ -147,6 +151,13 @@ def open_session(
             f"{raw.get_providers()[0]}; check its driver and libraries"
         )
     return Session(raw, "the model" if isinstance(model, bytes) else model.name)
+
+
+def _check(model: Path) -> None:
+    # What reads models takes half a second to load: a process that is timed does without.
+    from vampnet_models.onnxfile.artifact import check_file
+
+    check_file(model)
 
 
 def _opened(
@@ -184,6 +195,9 @@ def _opened(
         raise InputError(f"{name}: the operator library that it needs is not here; {remedy}")
     if isinstance(where, bytes):
         raise InputError(f"{name}: needs the operator library; {remedy}")
+    # Here, as in `_check`, for the process that is only timed.
+    from vampnet_models.onnxfile.portable import portable_of
+
     portable = portable_of(Path(where))
     line = f"{name}: without the operator library ({remedy}): {portable.name} is opened"
     sys.stderr.write(f"{visible(line)}\n")

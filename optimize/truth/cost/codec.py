@@ -18,7 +18,8 @@ from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.chain.pipeline import Audio, decode
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import Feeds, open_session
+from vampnet_models.onnxfile.session import Feeds
+from vampnet_models.onnxfile.side_by_side import each_of, open_side_by_side
 from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.spec import ModelSpec, codec_books
 
@@ -131,20 +132,20 @@ def _figure(
 
 def _measured(truth: SoundTruth, answers: Sequence[Feeds]) -> tuple[_Distances, ...]:
     """The distance of each passage's sound to its recording."""
-    decoder = truth.evidence.decoder
-    session = None if decoder is None else open_session(decoder.path)
-    found = []
-    for number, passage in enumerate(truth.evidence.passages):
-        if decoder is None or session is None:
-            sound = _played(truth.spec, passage, answers)
-        else:
-            codes = _codes(truth.spec, passage, answers)
-            if truth.codes and np.array_equal(codes, truth.codes[number]):
-                found.append(truth.reference[number])
-                continue
-            sound = decode(session, codes[:, : codec_books(decoder.spec)])
-        found.append(_distances(truth.spec, passage, sound))
-    return tuple(found)
+    decoder, passages = truth.evidence.decoder, truth.evidence.passages
+    if decoder is None:
+        return tuple(
+            _distances(truth.spec, each, _played(truth.spec, each, answers)) for each in passages
+        )
+    session, books = open_side_by_side(decoder.path, decoder), codec_books(decoder.spec)
+
+    def decoded(number: int) -> _Distances:
+        codes = _codes(truth.spec, passages[number], answers)
+        if truth.codes and np.array_equal(codes, truth.codes[number]):
+            return truth.reference[number]
+        return _distances(truth.spec, passages[number], decode(session, codes[:, :books]))
+
+    return tuple(each_of(session, decoded, range(len(passages))))
 
 
 def _codes(spec: ModelSpec, passage: Passage, answers: Sequence[Feeds]) -> Codes:

@@ -19,7 +19,8 @@ from optimize.truth.agreement import stratum_of
 from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
-from vampnet_models.onnxfile.session import Session, open_session
+from vampnet_models.onnxfile.session import Session
+from vampnet_models.onnxfile.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import Figure
 from vampnet_models.repair.layouts import transformer_answer, transformer_feed
@@ -57,8 +58,6 @@ class TokenTruth:
 def token_truth(
     reference: Artifact,
     masked: Sequence[MaskedCodes],
-    *,
-    floor_threads: int,
     progress: Progress | None = None,
 ) -> TokenTruth:
     """Let the reference guess twice: as usual, and with its sums in another order.
@@ -66,9 +65,9 @@ def token_truth(
     Raises InputError where the model cannot be run, or gives no logits.
     """
     spec, n = reference.spec, len(masked)
-    session = open_session(reference.path)
+    session = open_side_by_side(reference.path, reference)
     own = tuple(surprises(session, spec, masked, _shifted(progress, 0, 2 * n)))
-    session = open_session(reference.path, threads=floor_threads, graph_optimization="disabled")
+    session = open_as_floor(reference.path, reference)
     floor = tuple(surprises(session, spec, masked, _shifted(progress, n, 2 * n)))
     return TokenTruth(spec, tuple(masked), own, floor)
 
@@ -101,16 +100,20 @@ def surprises(
 
     `spec` is that of its reference. Raises InputError where it cannot be run, or gives no logits.
     """
-    for done, each in enumerate(masked):
+
+    def surprise(each: MaskedCodes) -> Nats:
         # What stands beneath the mask is hidden here: a model that looked would not be guessing.
         feed = transformer_feed(spec, np.where(each.mask == 1, 0, each.codes), each.mask)
         answer = transformer_answer(spec, feed, session.run(feed))
         if "logits" not in answer:
             raise InputError(f"{session.name}: gives tokens without logits")
         logits = answer["logits"][0, :, : each.n_frames]
-        yield _nats(logits, each.codes[0, -len(logits) :, : each.n_frames])
+        return _nats(logits, each.codes[0, -len(logits) :, : each.n_frames])
+
+    for done, each in enumerate(each_of(session, surprise, masked), 1):
+        yield each
         if progress is not None:
-            progress(done + 1, len(masked))
+            progress(done, len(masked))
 
 
 def _nats(logits: NDArray[Any], codes: NDArray[np.int64]) -> Nats:

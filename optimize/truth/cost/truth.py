@@ -36,8 +36,6 @@ def cost_truth(
     evidence: Evidence,
     answers: Sequence[Feeds],
     floor: Sequence[Feeds],
-    *,
-    floor_threads: int,
     progress: Progress | None = None,
 ) -> CostTruth:
     """Measure the reference and the floor by the evidence, where there is some.
@@ -47,10 +45,7 @@ def cost_truth(
     try:
         with contained():
             if evidence.masked:
-                tokens = token_truth(
-                    reference, evidence.masked, floor_threads=floor_threads, progress=progress
-                )
-                return CostTruth(tokens=tokens)
+                return CostTruth(tokens=token_truth(reference, evidence.masked, progress))
             if evidence.passages:
                 return CostTruth(sounds=sound_truth(reference, evidence, answers, floor))
     except WorkbenchError as error:

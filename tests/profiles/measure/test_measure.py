@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import platform
 import subprocess
@@ -141,18 +142,29 @@ def test_missing_feeds_are_an_input_error(tmp_path):
         measure.measure([], tmp_path / "absent.npz", cpu(1))
 
 
-def test_rounds_are_shuffled_interleaved_and_bounded(monkeypatch):
+class Fake:
+    """A process whose runs take what `times_s` says in turn, and which notes them in `calls`."""
+
+    def __init__(self, name, times_s, calls):
+        self.name = name
+        self.times_s = itertools.cycle(times_s)
+        self.calls = calls
+
+    def run(self, times=1):
+        self.calls.append(self.name)
+        return [next(self.times_s)] * times
+
+
+def fakes(times_s):
     calls = []
+    return calls, [
+        rounds.Entry(name, None, None, 0, child=Fake(name, each, calls), first_run_s=0.1)
+        for name, each in times_s.items()
+    ]
 
-    class Fake:
-        def __init__(self, name):
-            self.name = name
 
-        def run(self, times=1):
-            calls.append(self.name)
-            return [0.1] * times
-
-    entries = [rounds.Entry(n, None, None, 0, child=Fake(n), first_run_s=0.1) for n in "abc"]
+def test_rounds_are_shuffled_interleaved_and_bounded():
+    calls, entries = fakes({"a": [0.1], "b": [0.1, 0.2], "c": [0.1]})
     rounds._run_rounds(entries, Plan(rounds=12, min_rounds=3, budget_s=60), lambda *_: None)
     turns = [calls[i : i + 3] for i in range(0, len(calls), 3)]
     assert all(sorted(turn) == ["a", "b", "c"] for turn in turns)
@@ -160,6 +172,30 @@ def test_rounds_are_shuffled_interleaved_and_bounded(monkeypatch):
     calls.clear()
     rounds._run_rounds(entries, Plan(rounds=12, min_rounds=3, budget_s=0), lambda *_: None)
     assert len(calls) == 9
+
+
+@pytest.mark.parametrize(
+    ("times_s", "n_rounds"),
+    [
+        ({"a": [0.1], "b": [0.2], "c": [0.1]}, 4),
+        # Slower by itself and by chance: known is only what is always so.
+        ({"a": [0.1], "b": [0.2, 0.3], "c": [0.1]}, 12),
+        ({"a": [0.1, 0.101], "b": [0.2, 0.202, 0.201]}, 4),
+        ({"a": [0.1]}, 12),
+    ],
+)
+def test_rounds_end_where_every_ratio_is_known(times_s, n_rounds):
+    calls, entries = fakes(times_s)
+    rounds._run_rounds(entries, Plan(rounds=12, min_rounds=4), lambda *_: None)
+    assert {len(each.samples_s) for each in entries} == {n_rounds}
+    assert len(calls) == n_rounds * len(times_s)
+
+
+def test_a_failed_process_does_not_keep_rounds_going():
+    _, entries = fakes({"a": [0.1], "b": [0.2], "c": [0.1, 0.3]})
+    entries[2].failure = "its process crashed"
+    rounds._run_rounds(entries, Plan(rounds=12, min_rounds=4), lambda *_: None)
+    assert [len(each.samples_s) for each in entries] == [4, 4, 0]
 
 
 def test_a_session_is_also_opened_cold_where_the_cache_can_be_dropped(tmp_path, feeds):

@@ -41,7 +41,7 @@ def path(small_models):
 
 @pytest.fixture(scope="module")
 def truth(path):
-    return token_truth(open_artifact(path), masked_codes(), floor_threads=1)
+    return token_truth(open_artifact(path), masked_codes())
 
 
 def noisy(path, out, amount):
@@ -89,7 +89,7 @@ def test_what_stands_beneath_the_mask_is_not_shown_to_the_model(path, truth):
     first = truth.masked[0]
     shifted = np.where(first.mask == 1, (first.codes + 1) % 1024, first.codes)
     other = MaskedCodes(first.place, shifted, first.mask, FRAMES)
-    again = token_truth(open_artifact(path), [other], floor_threads=1)
+    again = token_truth(open_artifact(path), [other])
     np.testing.assert_allclose(
         again.reference[0][first.mask[0, GIVEN:] == 1],
         surprise(path, other)[first.mask[0, GIVEN:] == 1],
@@ -99,7 +99,7 @@ def test_what_stands_beneath_the_mask_is_not_shown_to_the_model(path, truth):
 
 def test_a_piece_that_is_masked_twice_is_heard_once(path):
     once = masked_codes(1, 2)
-    truth = token_truth(open_artifact(path), [*once, once[0]], floor_threads=1)
+    truth = token_truth(open_artifact(path), [*once, once[0]])
     found = cost_of_tokens(truth, open_session(path))
     assert found.heard_s == pytest.approx(2 * FRAMES * 768 / 44_100)
 
@@ -110,7 +110,7 @@ def test_what_fills_a_window_up_is_not_counted(path):
     mask = np.pad(first.mask, widths, constant_values=1)
     mask[:, :GIVEN] = 0
     filled = MaskedCodes(first.place, np.pad(first.codes, widths), mask, FRAMES)
-    truth = token_truth(open_artifact(path), [filled], floor_threads=1)
+    truth = token_truth(open_artifact(path), [filled])
     assert truth.reference[0].shape == (N - GIVEN, FRAMES)
     assert cost_of_tokens(truth, open_session(path)).n == int(first.mask.sum())
 
