@@ -37,7 +37,7 @@ def small_ones(feeds: Sequence[Feeds], n: int) -> tuple[Feeds, ...]:
 
 
 def shortened(spec: ModelSpec, feed: Feeds) -> Feeds:
-    """The middle second of a codec's feed: a wrong graph is wrong on it too, at a sixth of the time.
+    """The middle second of a codec's feed: a wrong graph is wrong on it too, in less time.
 
     Feeds of other models, and of a fixed length, stay as they are.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import soxr
@@ -16,6 +18,13 @@ MASTER_RATE_HZ = VAMPNET.sample_rate_hz
 
 MIN_SAMPLES = VAMPNET.hop_samples
 """Shorter sounds, of 17 ms at the master rate, have no frame of codes of their own."""
+
+
+_FEW_S = 10.0
+"""Figures of less sound depend on which it is."""
+
+Side = Literal["calibration", "evaluation"]
+BOTH_SIDES: tuple[Side, ...] = ("calibration", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,36 @@ class Dropped:
 
 @dataclass(frozen=True)
 class AudioSet:
-    """Clips to calibrate on and clips to judge on; no content occurs in both."""
+    """Clips to calibrate on and clips to judge on; no content occurs in both.
+
+    Attributes:
+        name: of the folder, or `builtin`.
+        calibration: the clips of one side.
+        evaluation: those of the other.
+        dropped: what is not used, with the reason; nothing by default.
+        about_recordings: warnings about the recordings themselves; none by default.
+    """
 
     name: str
     calibration: tuple[Clip, ...]
     evaluation: tuple[Clip, ...]
     dropped: tuple[Dropped, ...] = ()
-    warnings: tuple[str, ...] = ()
+    about_recordings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that there is to beware of, a line each."""
+        return self.warnings_of(BOTH_SIDES)
+
+    def warnings_of(self, sides: Sequence[Side]) -> tuple[str, ...]:
+        """The same for a job that only hears these sides."""
+        lengths_s = {side: sum(c.duration_s for c in getattr(self, side)) for side in sides}
+        short = (
+            f"{side} has only {length_s:.1f} s of audio: its figures are uncertain; add recordings"
+            for side, length_s in lengths_s.items()
+            if 0 < length_s < _FEW_S
+        )
+        return (*self.about_recordings, *short)
 
     @property
     def sha256(self) -> str:
@@ -85,6 +117,11 @@ class AudioSet:
         sides = (self.calibration, self.evaluation)
         text = "|".join(",".join(clip.sha256 for clip in side) for side in sides)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def only(self, sides: Sequence[Side]) -> AudioSet:
+        """The same without the clips of other sides."""
+        calibration, evaluation = (getattr(self, s) if s in sides else () for s in BOTH_SIDES)
+        return replace(self, calibration=calibration, evaluation=evaluation)
 
     def at_rate(self, rate_hz: int) -> AudioSet:
         """The same clips at another rate."""

@@ -118,7 +118,7 @@ def load_audio_set(
         calibration=fetch(chosen.calibration, found.kept),
         evaluation=fetch(chosen.evaluation, found.kept),
         dropped=(*found.dropped, *chosen.dropped),
-        warnings=chosen.warnings,
+        about_recordings=chosen.warnings,
     )
 
 

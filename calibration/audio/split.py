@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from calibration.audio.clips import MASTER_RATE_HZ, MIN_SAMPLES, Clip, Dropped, content_sha256
 from vampnet_models.errors import InputError
 
-_FEW_SECONDS_S = 10.0
-
 
 @dataclass(frozen=True)
 class Piece:
@@ -98,13 +96,6 @@ def split(
             f"{name}: too little different audio to calibrate on one part and to evaluate on "
             "another; add recordings"
         )
-    for side, chosen in (("calibration", calibration), ("evaluation", evaluation)):
-        seconds = sum(piece.stop - piece.start for piece in chosen) / MASTER_RATE_HZ
-        if seconds < _FEW_SECONDS_S:
-            warnings.append(
-                f"{side} has only {seconds:.1f} s of audio: its figures are uncertain; "
-                "add recordings"
-            )
     return Split(calibration, evaluation, tuple(dropped), tuple(warnings))
 
 

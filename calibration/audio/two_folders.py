@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from calibration.audio.clips import AudioSet, Clip, Dropped
+from calibration.audio.clips import BOTH_SIDES, AudioSet, Clip, Dropped, Side
 from calibration.audio.load import CLIP_S, fetch, load_audio_set, read_folder
 from calibration.audio.samples import PACK_CLIP_S, builtin_audio_set
 from calibration.audio.split import one_side
@@ -49,7 +50,7 @@ def _load_two_folders(
         calibration=clips,
         evaluation=fetch(pieces, judged.kept),
         dropped=(*judged.dropped, *dropped, *more),
-        warnings=tuple(warnings),
+        about_recordings=tuple(warnings),
     )
 
 
@@ -69,10 +70,12 @@ def load_audio(
     reporter: Reporter,
     judged: Path | None = None,
     clip_s: float | None = None,
+    sides: Sequence[Side] = BOTH_SIDES,
 ) -> AudioSet:
     """The user's recordings, or the built-in pack; `judged` is a folder for evaluation alone.
 
     A clip has `clip_s` seconds at most; by default 5 of recordings and 3 of the pack, which has 6.
+    Nothing is told of a side that is not among `sides`.
     Raises InputError when nothing is usable.
     """
     length_s = CLIP_S if clip_s is None else clip_s
@@ -102,6 +105,6 @@ def load_audio(
         update(1, 1)
     for dropped in audio.dropped:
         reporter.warn(f"{dropped.name}: not used: {dropped.reason}")
-    for warning in audio.warnings:
+    for warning in audio.warnings_of(sides):
         reporter.warn(warning)
     return audio

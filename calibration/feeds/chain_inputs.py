@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from calibration.audio.clips import AudioSet, Clip
+from calibration.audio.clips import BOTH_SIDES, AudioSet, Clip, Side
 from calibration.feeds.chain_feeds import (
     Encoded,
     encode_clips,
@@ -75,18 +75,20 @@ def prepare_inputs(
     threads: int,
     reporter: Reporter,
     fed: Sequence[Artifact] | None = None,
+    sides: Sequence[Side] = BOTH_SIDES,
 ) -> ChainInputs:
     """Encode both sides of the audio with the job's own encoder, or the built-in one.
 
     `artifacts` are the models of the chain, `fed` those of them that get feeds: all of them by
     default. No audio is read where none of those is fed with any, and nothing is encoded where
     none wants codes. The split form's encoder and quantizer together count as one. `scratch`
-    receives the built-in models where they are needed. `source` is `of` the models of the job.
+    receives the built-in models where they are needed. `source` is `of` the models of the job. A
+    side that is not among `sides` has no clips and no codes.
     """
     warnings: list[str] = []
     parts = {a.spec.part: a for a in reversed(artifacts) if a.spec.part is not None}
     hearing = [a for a in (artifacts if fed is None else fed) if source.is_heard_by(a)]
-    recorded = source.load_audio(reporter) if hearing else NO_AUDIO
+    recorded = source.load_audio(reporter, sides).only(sides) if hearing else NO_AUDIO
     if all(a.role is Role.BEATS for a in hearing):
         one, two = (
             Encoded(side, (), recorded.name, "none")
@@ -117,17 +119,21 @@ def prepare_inputs(
         c2f = _unless_broken(lambda: _generating(artifacts, threads, warnings), warnings)
     encoding = [a for a in artifacts if a.role is Role.CODEC_ENCODER or a.spec.part is not None]
     encoders = key_of(*(a.sha256 for a in encoding)) if encoding else "built-in"
-    sides = []
-    for name, clips in (("calibration", audio.calibration), ("evaluation", audio.evaluation)):
-        with reporter.task(f"encoding {name} audio") as update:
-            sides.append(_encoded(scratch, encoders, clips, encode_side, update))
+    encoded: dict[Side, Encoded] = {}
+    for side in BOTH_SIDES:
+        clips = getattr(audio, side)
+        if side not in sides:
+            encoded[side] = encode_side(clips, lambda *_: None)
+            continue
+        with reporter.task(f"encoding {side} audio") as update:
+            encoded[side] = _encoded(scratch, encoders, clips, encode_side, update)
     for warning in warnings:
         reporter.warn(warning)
     return ChainInputs(
         source=source,
         audio=recorded,
-        calibration=sides[0],
-        evaluation=sides[1],
+        calibration=encoded["calibration"],
+        evaluation=encoded["evaluation"],
         coarse=coarse,
         conditioning=key_of(
             *(a.sha256 for a in artifacts if a.role in (Role.COARSE, Role.C2F)), encoders

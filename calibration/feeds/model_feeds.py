@@ -151,7 +151,9 @@ def evaluation_of(
         return own, None
     with scratch_folder() as scratch:
         beside = with_neighbours(artifact, reporter)
-        inputs = prepare_inputs(beside, source, scratch, threads, reporter, [artifact])
+        inputs = prepare_inputs(
+            beside, source, scratch, threads, reporter, [artifact], ["evaluation"]
+        )
         found = side_feeds(sized or artifact, inputs, EVALUATION, threads, reporter)
     for warning in found.warnings:
         reporter.warn(warning)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calibration.audio.clips import AudioSet
+from calibration.audio.clips import BOTH_SIDES, AudioSet, Side
 from calibration.audio.two_folders import load_audio
 from calibration.feeds.feedset import FeedSet
 from calibration.feeds.given import Given, given_at
@@ -107,11 +107,14 @@ class Source:
             return self
         return replace(self, audio=self.load_audio(reporter))
 
-    def load_audio(self, reporter: Reporter) -> AudioSet:
-        """The recordings of both sides. Raises InputError when nothing is usable."""
+    def load_audio(self, reporter: Reporter, sides: Sequence[Side] = BOTH_SIDES) -> AudioSet:
+        """The recordings of both sides; `reporter` hears of these alone.
+
+        Raises InputError when nothing is usable.
+        """
         if isinstance(self.audio, AudioSet):
             return self.audio
-        return load_audio(self.audio, reporter, self.evaluation_audio, self.clip_s)
+        return load_audio(self.audio, reporter, self.evaluation_audio, self.clip_s, sides)
 
     def calibrating(self, artifact: Artifact) -> FeedSet | None:
         """All that a user gives for this model to calibrate on, for what judges nothing.

@@ -39,8 +39,9 @@ def answers_of(
     """Run the feeds and yield each answer in turn, reduced by `reduce_answer`.
 
     A variant is `like` its reference: it has its interface, whatever operators it was rewritten
-    to. `as_floor` takes sums in another order. `details` False leaves out the rows of logits. `margins` adds how clearly the model prefers its choice: float32 `[codebooks, frames]`;
-    for an encoder that needs a graph that shows an ArgMin or ArgMax per codebook.
+    to. `as_floor` takes sums in another order. `details` False leaves out the rows of logits.
+    `margins` adds how clearly the model prefers its choice: float32 `[codebooks, frames]`; for an
+    encoder that needs a graph that shows an ArgMin or ArgMax per codebook.
     """
     exposed = _with_margins(model) if margins else None
     opened = open_as_floor if as_floor else open_side_by_side

@@ -144,7 +144,8 @@ def _warm_up(entry: Entry, plan: Plan) -> None:
 def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], None]) -> None:
     """One timed run of every living entry per round, in shuffled order, after `lead_runs`.
 
-    The first entry is the reference of the ratios. The pause lets the last process's worker threads stop spinning.
+    The first entry is the reference of the ratios. The pause lets the last process's worker threads
+    stop spinning.
     """
     order = random.Random(plan.seed)
     start = time.perf_counter()

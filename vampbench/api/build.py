@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from calibration.audio.clips import AudioSet
+from calibration.audio.clips import BOTH_SIDES, AudioSet
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.feedset import FeedSet
 from calibration.feeds.foresight import longest_feed
@@ -281,12 +281,13 @@ def _calibration(
     if means.upstream and source.feeds is not None and not heard:
         raise InputError(f"{means.upstream[0]}: not used beside feeds; leave out what is upstream")
     beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
+    sides = BOTH_SIDES[: 2 if source.judges_apart(artifact) else 1]
     with scratch_folder() as scratch:
         if heard and terms is not None:
             rate_hz = artifact.spec.lengths_of.sample_rate_hz
-            audio = source.load_audio(reporter).at_rate(rate_hz)
+            audio = source.load_audio(reporter, sides).at_rate(rate_hz)
             _check_memory(recipe, artifact, audio, terms, target)
-        inputs = prepare_inputs(beside, source, scratch, 0, reporter, [artifact])
+        inputs = prepare_inputs(beside, source, scratch, 0, reporter, [artifact], sides)
         found = side_feeds(artifact, inputs, CALIBRATION, 0, reporter)
         if means.upstream:
             named = (open_artifact(path) for path in means.upstream)
