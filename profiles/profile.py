@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from profiles.count.examine import Examined, feed_shapes
@@ -12,8 +13,10 @@ from profiles.place import Place
 from profiles.targets.contract import Request
 from profiles.targets.order import profilers, sharing
 from vampnet_models.family import Family
-from vampnet_models.progress import StepProgress
+from vampnet_models.progress import Progress, StepProgress
 from vampnet_models.records.profiles import Profiles
+
+Step = Callable[[str], AbstractContextManager[Progress | None]]
 
 REFERENCE = "reference"
 """How the model that the others are timed against is called."""
@@ -27,12 +30,13 @@ def profile_variants(
     plan: Plan = DEFAULT_PLAN,
     operators: bool = False,
     family: Family | None = None,
-    progress: StepProgress | None = None,
+    step: Step | None = None,
 ) -> Profiles:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
     `places` as `parse_targets` gives them. With `operators`, CPU measurements also say where the
-    time goes. `family` is that of files that name none.
+    time goes. `family` is that of files that name none. `step` is entered for each place, by name,
+    and gives its progress, if anybody listens.
 
     Gives {recipe: {name of the place: record}}. One variant that fails does not stop the others.
     Raises InputError when the feeds cannot be read.
@@ -43,26 +47,31 @@ def profile_variants(
     by_name = {profiler.name: profiler for profiler in profilers()}
     for place in places:
         profiler = by_name[place.name]
-        request = Request(
-            variants=variants,
-            feeds_path=feeds_path,
-            shapes=shapes,
-            place=place,
-            plan=plan,
-            operators=operators,
-            targets=sharing(profiler),
-            tell=_prefixed(progress, place.name),
-            family=family,
-            seen=seen,
-        )
-        for recipe, record in profiler.profile(request).items():
-            records[recipe][place.name] = record
+        with (step or _unheard)(place.name) as update:
+            request = Request(
+                variants=variants,
+                feeds_path=feeds_path,
+                shapes=shapes,
+                place=place,
+                plan=plan,
+                operators=operators,
+                targets=sharing(profiler),
+                tell=_counted(update),
+                family=family,
+                seen=seen,
+            )
+            for recipe, record in profiler.profile(request).items():
+                records[recipe][place.name] = record
     return records
 
 
-def _prefixed(progress: StepProgress | None, name: str) -> StepProgress:
-    def tell(done: int, total: int, what: str) -> None:
-        if progress is not None:
-            progress(done, total, f"{name}: {what}")
+def _unheard(_place: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def _counted(update: Progress | None) -> StepProgress:
+    def tell(done: int, total: int, _what: str) -> None:
+        if update is not None:
+            update(done, total)
 
     return tell

@@ -321,15 +321,14 @@ def _profiles(
 
     def measure() -> Profiles:
         save_feed(profile_feed(artifact, tuned.evaluation.feeds[0]), feed)
-        with reporter.task(f"{artifact.name}: timing {len(built)} candidates") as update:
-            return profile_variants(
-                {REFERENCE: artifact.path, **built},
-                feed,
-                (target,),
-                plan=Plan(rounds=rounds, budget_s=90.0, cold=False),
-                family=artifact.spec.family,
-                progress=lambda done, total, _text: update(done, total),
-            )
+        return profile_variants(
+            {REFERENCE: artifact.path, **built},
+            feed,
+            (target,),
+            plan=Plan(rounds=rounds, budget_s=90.0, cold=False),
+            family=artifact.spec.family,
+            step=lambda _: reporter.task(f"{artifact.name}: timing {len(built)} candidates"),
+        )
 
     path = cache / "profiles" / artifact.name / f"{key[:16]}.json"
     return remembered_record(Profiles, path, key, measure)

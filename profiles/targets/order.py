@@ -40,6 +40,12 @@ def sharing(profiler: Profiler) -> tuple[Target, ...]:
     return tuple(t for t in TARGETS if t.profiler.name == profiler.name)
 
 
+def targets_at(places: Iterable[Place]) -> tuple[str, ...]:
+    """The names of the targets whose figures come about at these places."""
+    names = {place.name for place in places}
+    return tuple(t.name for t in TARGETS if t.profiler.name in names)
+
+
 def store_limits() -> tuple[StoreLimit, ...]:
     """Those of all targets, each once."""
     return tuple(dict.fromkeys(limit for target in TARGETS for limit in target.stores))

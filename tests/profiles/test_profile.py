@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -24,13 +25,19 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
         "other": graphs.save(graphs.slow_matmul(3), tmp_path / "b.onnx"),
         "bad": bad,
     }
-    seen = []
+    seen = {}
+
+    @contextmanager
+    def step(place):
+        seen[place] = []
+        yield lambda done, total: seen[place].append((done, total))
+
     records = profile_variants(
         variants,
         feeds,
         parse_targets("cpu:1,cuda,mobile"),
         plan=QUICK,
-        progress=lambda done, total, what: seen.append(what),
+        step=step,
     )
     records = json.loads(json.dumps(as_json(records)))
     for recipe in ("reference", "other"):
@@ -43,7 +50,9 @@ def test_every_variant_has_every_target_and_a_bad_one_says_why(tmp_path):
     for target in ("cpu", "cuda", "mobile"):
         assert records["bad"][target]["kind"] == "failed"
         assert "bad.onnx" in records["bad"][target]["reason"]
-    assert any(what.startswith("mobile: ") for what in seen)
+    assert list(seen) == ["cpu", "cuda", "mobile"]
+    for place in ("cpu", "mobile"):
+        assert seen[place][-1][0] == seen[place][-1][1] > 1
 
 
 def test_the_targets_share_one_look_at_each_file(tmp_path, monkeypatch):

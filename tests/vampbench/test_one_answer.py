@@ -37,8 +37,11 @@ def test_run_overview_report_and_bundle_name_one_set(
     written = read_record(Results, RESULTS, out / "results.json").decision
     assert vb.decide(out) == written
     last = ran.stdout[ran.stdout.index("What to ship") :]
-    assert last.rstrip().endswith(f"why: vampbench overview {out}")
+    # Only what was asked for is answered here; the rest is told where it stands.
+    assert last.rstrip().endswith(f"why, and what to ship on cuda: vampbench overview {out}")
     said = vampbench("overview", out).stdout
+    answered = [{line.split()[0] for line in t.splitlines() if line} for t in (last, said)]
+    assert ["cuda" in each for each in answered] == [False, True]
     html = (out / "report.html").read_text(encoding="utf-8")
     screen = re.sub(r"<[^>]+>", " ", html[html.index('id="verdict"') : html.index('id="totals"')])
     for target in ("cpu", "android"):

@@ -147,16 +147,15 @@ def profile(
         # Recordings would have been refused: what is left out is told of a user's own feeds.
         if (unknown := unrated(reference)) is not None:
             heard.warn(unknown)
-        with heard.task("profiling") as update:
-            records = profile_variants(
-                {name: artifact.path for name, artifact in given.items()},
-                feed,
-                chosen,
-                plan=Plan(rounds=rounds),
-                operators=operators,
-                family=reference.spec.family,
-                progress=lambda done, total, _text: update(done, total),
-            )
+        records = profile_variants(
+            {name: artifact.path for name, artifact in given.items()},
+            feed,
+            chosen,
+            plan=Plan(rounds=rounds),
+            operators=operators,
+            family=reference.spec.family,
+            step=lambda place: heard.task(f"profiling for {place}"),
+        )
     found = (
         f"{name}: {warning}"
         for name in given

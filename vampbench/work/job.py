@@ -365,16 +365,15 @@ def profile(
     if found is None:
         feed = space.work("feeds", f"{artifact.name}.npz")
         save_feed(profile_feed(artifact, evaluation.feeds[0]), feed)
-        with reporter.task(f"{artifact.name}: profiling") as update:
-            found = profile_variants(
-                {REFERENCE: artifact.path, **{name: space.root / path for name, path, _ in made}},
-                feed,
-                job.targets,
-                plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
-                operators=job.operators,
-                family=artifact.spec.family,
-                progress=lambda done, total, _text: update(done, total),
-            )
+        found = profile_variants(
+            {REFERENCE: artifact.path, **{name: space.root / path for name, path, _ in made}},
+            feed,
+            job.targets,
+            plan=Plan(rounds=job.rounds, budget_s=job.budget_s, cold=job.operators),
+            operators=job.operators,
+            family=artifact.spec.family,
+            step=lambda place: reporter.task(f"{artifact.name}: profiling for {place}"),
+        )
         if job.scheduler:
             found = {
                 name: {t: replace(p, host=host) for t, p in each.items()}

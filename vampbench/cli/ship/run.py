@@ -12,7 +12,7 @@ import click
 from calibration.feeds.source import Source, source_at
 from optimize.recipes import EVERY_RECIPE
 from profiles.sets import counted
-from profiles.targets.order import profiled_words
+from profiles.targets.order import parse_targets, profiled_words, targets_at
 from vampbench.api.ship import run as running
 from vampbench.cli import options
 from vampbench.cli.console import Console
@@ -140,7 +140,7 @@ def run(
         command=command_line(),
         progress=console,
     )
-    return _tell(found, console)
+    return _tell(found, console, targets)
 
 
 @click.command()
@@ -189,7 +189,7 @@ def demo(
         command=command_line(),
         progress=console,
     )
-    return _tell(found, console)
+    return _tell(found, console, running.ALL_TARGETS)
 
 
 def command_line() -> str:
@@ -197,7 +197,7 @@ def command_line() -> str:
     return shlex.join(["vampbench", *sys.argv[1:]])
 
 
-def _tell(found: running.RunResult, console: Console) -> int:
+def _tell(found: running.RunResult, console: Console, targets: str) -> int:
     results = found.results
     rows, missing, totals = summary_rows(results), missing_rows(results), _totals(results)
     if rows:
@@ -216,9 +216,14 @@ def _tell(found: running.RunResult, console: Console) -> int:
     console.say(f"results  {found.results_path}")
     console.say(f"report   {found.report_path}")
     if results.decision:
-        tell_songs(console, results.decision)
-        tell_answer(console, results.models, results.decision)
-        console.say(f"why: vampbench overview {shlex.quote(str(found.output))}")
+        asked = targets_at(parse_targets(targets))
+        decision = {name: each for name, each in results.decision.items() if name in asked}
+        others = [name for name in results.decision if name not in asked]
+        tell_songs(console, decision)
+        if decision:
+            tell_answer(console, results.models, decision)
+        also = f", and what to ship on {', '.join(others)}" if others else ""
+        console.say(f"why{also}: vampbench overview {shlex.quote(str(found.output))}")
     console.json(versioned(results, RESULTS))
     return 0 if found.ok else 1
 
