@@ -25,10 +25,10 @@ from calibration.feeds.states import (
 )
 from vampnet_models.architectures.wavebeat import SAMPLE_RATE_HZ as BEAT_RATE_HZ
 from vampnet_models.chain.pipeline import Audio, encode, forward_of
+from vampnet_models.chain.side_by_side import each_of
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.session import Session
-from vampnet_models.onnxfile.side_by_side import each_of
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import (
     inputs_of,

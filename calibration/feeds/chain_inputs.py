@@ -18,11 +18,11 @@ from calibration.feeds.source import NO_AUDIO, Source
 from vampnet_models.cache import key_of
 from vampnet_models.chain.builtin import builtin_models
 from vampnet_models.chain.families import family_of_chain, in_family
+from vampnet_models.chain.side_by_side import open_side_by_side
 from vampnet_models.errors import WorkbenchError, contained
 from vampnet_models.family import TYPICAL, Family
 from vampnet_models.onnxfile.artifact import Artifact, open_artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.onnxfile.side_by_side import open_side_by_side
 from vampnet_models.progress import Progress, Reporter
 from vampnet_models.repair.baked import accepted_lengths
 from vampnet_models.repair.layouts import inputs_of, logits_name

@@ -23,11 +23,11 @@ from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, snr_db
 from optimize.truth.bootstrap import Part, figure_of
 from optimize.truth.cost.truth import CostTruth, cost_truth, with_costs
 from optimize.truth.sampled import sampled_agreement, sampled_parts
+from vampnet_models.chain.side_by_side import open_side_by_side
 from vampnet_models.chain.tokens import C2F_SAMPLING, COARSE_SAMPLING, SamplingOptions
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Array, Feeds, Session
-from vampnet_models.onnxfile.side_by_side import open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import AccuracyReport, BeatShare, NearTies, StepShare
 from vampnet_models.repair.layouts import mask_of

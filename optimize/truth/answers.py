@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from vampnet_models.chain.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.onnxfile.artifact import Artifact, load_model
 from vampnet_models.onnxfile.session import Array, Feeds, Session
-from vampnet_models.onnxfile.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.repair.layouts import mask_of, transformer_answer
 from vampnet_models.spec import ModelSpec, Role

@@ -251,7 +251,10 @@ def _of_another_kind(accuracy: AccuracyReport) -> Judgement:
         return _unmeasured("agreement")
     said, kept, used = [], True, [0.0]
     if agreed is not None:
-        said.append(f"{percent(agreed)} agreement, {percent(KEEPS)} asked")
+        # Of how many tells what it is worth: of 10 that agree, a tenth may be lost elsewhere.
+        n = accuracy.n_positions
+        of = f" of {plural(n, 'position')}" if n else ""
+        said.append(f"{percent(agreed)} agreement{of}, {percent(KEEPS)} asked")
         used.append(_used(1 - agreed, 1 - KEEPS))
         kept = agreed >= KEEPS
     if decibels is not None:

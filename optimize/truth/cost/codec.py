@@ -16,10 +16,10 @@ from calibration.feeds.evidence import Evidence, Passage
 from optimize.truth.audio_metrics import log_mel_db, si_sdr_db, stft_distance
 from optimize.truth.bootstrap import Part, figure_of
 from vampnet_models.chain.pipeline import Audio, decode
+from vampnet_models.chain.side_by_side import each_of, open_side_by_side
 from vampnet_models.chain.tokens import Codes
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Feeds
-from vampnet_models.onnxfile.side_by_side import each_of, open_side_by_side
 from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.spec import ModelSpec, codec_books
 

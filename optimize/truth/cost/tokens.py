@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from calibration.feeds.evidence import MaskedCodes
 from optimize.truth.agreement import stratum_of
 from optimize.truth.bootstrap import Part, figure_of
+from vampnet_models.chain.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.errors import InputError
 from vampnet_models.onnxfile.artifact import Artifact
 from vampnet_models.onnxfile.session import Session
-from vampnet_models.onnxfile.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.progress import Progress
 from vampnet_models.records.accuracy import Figure
 from vampnet_models.repair.layouts import transformer_answer, transformer_feed

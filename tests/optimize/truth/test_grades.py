@@ -236,8 +236,8 @@ def test_models_of_other_kinds_are_held_to_identity(
 
 def test_beats_are_judged_by_the_beats_that_both_have() -> None:
     assert judge("beats", AccuracyReport(token_agreement=0.99), HARM).verdict == "holds"
-    missed = judge("beats", AccuracyReport(token_agreement=0.9847), FAITH)
-    assert missed.text == "98.47 % agreement, 99.00 % asked"
+    missed = judge("beats", AccuracyReport(token_agreement=0.9847, n_positions=1200), FAITH)
+    assert missed.text == "98.47 % agreement of 1,200 positions, 99.00 % asked"
 
 
 @pytest.mark.parametrize(

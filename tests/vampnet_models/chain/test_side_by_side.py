@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vampnet_models.onnxfile import side_by_side
+from vampnet_models.chain import side_by_side
+from vampnet_models.chain.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.onnxfile.artifact import open_artifact
 from vampnet_models.onnxfile.session import open_session
-from vampnet_models.onnxfile.side_by_side import each_of, open_as_floor, open_side_by_side
 from vampnet_models.spec import Role
 
 
