@@ -25,7 +25,7 @@ from vampnet_models.text import one_line, visible
 _LINE_EVERY_S = 5.0
 """How often a long step says how far it is: nobody waits 10 s for a sign of life."""
 
-_PIPE_COLUMNS = 80
+_PIPE_COLUMNS = 120
 """The width of tables that no terminal shows; COLUMNS in the environment says another."""
 
 QUIET = "vampbench.quiet"

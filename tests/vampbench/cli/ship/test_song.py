@@ -59,7 +59,7 @@ def test_a_run_tells_the_share_and_finds_it_kept(
     assert 0 < found["coarse int8-weights"]["same_song"]["value"] < 1
     assert found["codec_encoder fused"]["same_song"] is None
     assert f"same song: from 24 prompts of {played['frames']} frames" in first.stderr
-    assert "same song, at least cannot tell" in first.stdout
+    assert "same song" in first.stdout and "cannot tell" in first.stdout
     note = "no song of the set: there is no c2f in it: it takes the whole chain"
     assert written["decision"]["cpu"]["smallest"]["song"]["note"] == note
     assert first.stderr.count(f"warning: {note}") == 1 and f": {note}" in first.stdout
