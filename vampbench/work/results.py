@@ -6,11 +6,13 @@ import datetime as dt
 import importlib.metadata
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import onnx_ir as ir
 
 from calibration.feeds.chain_inputs import ChainInputs
+from optimize.truth.grades import grades_held
 from profiles.host import describe_host
 from profiles.sets import chains_of, counted, sets_of, totals_of
 from vampbench.work.listening import write_listening
@@ -48,6 +50,7 @@ def results_of(
 
     `pending` are the models that are still to come.
     """
+    models = [_graded(model) for model in models]
     sets = sets_of(models)
     audio = inputs.audio
     return Results(
@@ -73,6 +76,15 @@ def results_of(
         pending=tuple(pending),
         steps=tuple(Step(each.name, each.took_s) for each in reporter.steps),
     )
+
+
+def _graded(model: Model) -> Model:
+    """With the grades that each variant is shown to hold."""
+    variants = (
+        v if v.accuracy is None else replace(v, grades=grades_held(model.role, v.accuracy))
+        for v in model.variants
+    )
+    return replace(model, variants=tuple(variants))
 
 
 def source_of(artifact: Artifact, root: Path) -> Model:

@@ -65,6 +65,7 @@ class Variant:
     path, bytes, record: of the file that was made; None where none was.
     accuracy: None where it was not compared.
     profiles: by target.
+    grades: that it is shown to hold, the stricter first; None where that was not looked at.
     """
 
     recipe: str
@@ -75,6 +76,7 @@ class Variant:
     accuracy: AccuracyReport | None = None
     profiles: dict[str, Profile] = field(default_factory=dict)
     record: VariantRecord | None = None
+    grades: tuple[GradeName, ...] | None = None
 
     @property
     def usable(self) -> bool:

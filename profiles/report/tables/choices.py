@@ -37,7 +37,7 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
     bars = "Relative size, goal marked" if vampnet and top > GOAL_BYTES else "Relative size"
     small = any(is_small(m) for m in run.models)
     goal = ("At full size, seeded weights" if small else f"Against the {GOAL_TEXT} goal",)
-    kept = ("Lowest agreement", "Decoder", "CPU time to FP32")
+    kept = ("Grade", "Lowest agreement", "CPU time to FP32")
     music = ("10 s of music on CPU",) if any(c.target == "cpu" for c in run.chains) else ()
     columns = ("Size", bars, "Of source", *(goal if vampnet else ()), *kept, *music)
     source = Row(
@@ -60,7 +60,7 @@ def choice_table(run: Results, choices: tuple[Choice, ...], marks: dict[str, Mar
 
 
 def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float) -> Row:
-    n, decoder = len(counted(run)), any(m.is_decoder for m in run.models)
+    n = len(counted(run))
     made = n - len(choice.missing)
     if choice.missing:
         reason = f"{made} of {n} models; without {', '.join(choice.missing)}"
@@ -68,9 +68,6 @@ def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float
         reason = f"below the asked agreement: {', '.join(choice.missed)}"
     else:
         reason = choice.parts
-    worst_lines: tuple[str, ...] = (choice.worst_model,) if choice.worst_model else ()
-    if choice.within_floor:
-        worst_lines += ("within the floor",)
     share = choice.share
     return Row(
         choice.name,
@@ -82,14 +79,38 @@ def _choice_row(run: Results, choice: Choice, marks: dict[str, Mark], top: float
             Cell(_bar(choice.bytes, top, is_whole_vampnet(run), not choice.missing), "fact"),
             absent("incomplete") if choice.missing else fact(share, percent_text),
             *_goal(run, None if choice.missing else choice.bytes, choice.full_size_bytes),
-            measured(choice.worst_agreement, agreement_text, worst_lines),
-            measured(choice.si_sdr_db, db_text, ("SI-SDR",)) if decoder else absent("no decoder"),
+            _held(choice),
+            _agreement(choice),
             absent("incomplete")
             if choice.missing
             else measured(choice.cpu_ratio, ratio_text, _span(choice)),
             *_music(run, choice.name),
         ),
     )
+
+
+def _held(choice: Choice) -> Cell:
+    """The grade of all its models together, or which of them hold none."""
+    if choice.missing:
+        return absent("incomplete")
+    if choice.held is None:
+        return absent("not judged")
+    if choice.held.grade is None:
+        return Cell("none", "fact", "", choice.held.without)
+    return words(choice.held.grade)
+
+
+def _agreement(choice: Choice) -> Cell:
+    """How near it comes to FP32's own answers: tokens of the worst model, sound of a decoder."""
+    sound = choice.si_sdr_db
+    if choice.worst_agreement is None:
+        return measured(sound, db_text, ("SI-SDR",))
+    lines: tuple[str, ...] = (choice.worst_model,) if choice.worst_model else ()
+    if choice.within_floor:
+        lines += ("within the floor",)
+    if sound is not None:
+        lines += (f"decoder {db_text(sound)} SI-SDR",)
+    return measured(choice.worst_agreement, agreement_text, lines)
 
 
 def _span(choice: Choice) -> tuple[str, ...]:

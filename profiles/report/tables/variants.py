@@ -80,7 +80,7 @@ def _variant_row(model: Model, variant: Variant, marks: dict[str, Mark]) -> Row:
         (
             fact(variant.bytes, bytes_text),
             fact(share, percent_text, larger),
-            _accuracy_cell(model, variant.judged),
+            _accuracy_cell(model, variant.judged, _grade_lines(variant)),
             measured(variant.judged.n_positions, count_text),
             _median(variant.profiles.get("cpu")),
             _ratio_cell(cpu, measured_on(model.profiles, "cpu")),
@@ -95,8 +95,18 @@ def _elsewhere() -> tuple[Profiler, ...]:
     return tuple(each for each in profilers() if each.name != "cpu")
 
 
-def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
-    """Token agreement with interval and floor; SI-SDR with log-mel for decoders, else SQNR."""
+def _grade_lines(variant: Variant) -> tuple[str, ...]:
+    """The grade that it is shown to hold."""
+    if variant.grades is None:
+        return ()
+    return (variant.grades[0] if variant.grades else "not shown to be harmless",)
+
+
+def _accuracy_cell(model: Model, accuracy: AccuracyReport, grade: tuple[str, ...]) -> Cell:
+    """Token agreement with interval and floor; SI-SDR with log-mel for decoders, else SQNR.
+
+    Below it the grade, if any, and the costs that it comes of.
+    """
     if model.is_decoder or (accuracy.token_agreement is None and accuracy.si_sdr_db is not None):
         mel = accuracy.log_mel_db
         heard: tuple[str, ...] = () if mel is None else (f"log-mel {digits(mel)}{NBSP}dB",)
@@ -106,17 +116,17 @@ def _accuracy_cell(model: Model, accuracy: AccuracyReport) -> Cell:
             heard += (f"worst clip {db_text(accuracy.worst_si_sdr_db)}",)
         if accuracy.floor_si_sdr_db is not None:
             heard += (f"floor {db_text(accuracy.floor_si_sdr_db)}",)
-        return measured(accuracy.si_sdr_db, db_text, heard + cost_lines(accuracy))
+        return measured(accuracy.si_sdr_db, db_text, heard + grade + cost_lines(accuracy))
     share, floor = accuracy.token_agreement, accuracy.floor
     if share is None and accuracy.numbers_db is not None:
-        return measured(accuracy.numbers_db, db_text, ("SQNR of the worst output",))
+        return measured(accuracy.numbers_db, db_text, ("SQNR of the worst output", *grade))
     lines: tuple[str, ...] = ()
     if accuracy.interval is not None:
         lines += (agreement_range(*accuracy.interval),)
     lines += (f"floor {agreement_text(floor)}" if floor is not None else "floor not measured",)
     if share is not None and floor is not None and share >= floor:
         lines += ("within the floor",)
-    lines += _share_lines("sampled", accuracy.sampled_agreement) + cost_lines(accuracy)
+    lines += grade + _share_lines("sampled", accuracy.sampled_agreement) + cost_lines(accuracy)
     lines += _share_lines("same song", accuracy.same_song)
     if accuracy.numbers_db is not None:
         lines += (f"numbers {db_text(accuracy.numbers_db)} SQNR",)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from profiles.full_size import full_size_bytes, is_far_smaller, is_whole_vampnet
 from profiles.measure.stats import summed_ratio
+from profiles.sets import Held, held_together
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
 
@@ -20,6 +21,7 @@ class Choice:
     """A way to serve every model of the run. Bytes, shares 0 to 1, decibels.
 
     `missing` names the models that it does not serve; then it is no whole and never best.
+    `held` is what its variants are shown to hold; None where that is not known.
     `full_size_bytes`: of VampNet's full-size models in the same recipes, as written with seeded
     weights; None where one was not, and of other models.
     """
@@ -32,6 +34,7 @@ class Choice:
     source_bytes: float | None
     missing: tuple[str, ...]
     missed: tuple[str, ...]
+    held: Held | None
     worst_agreement: float | None
     worst_model: str | None
     within_floor: bool
@@ -127,6 +130,7 @@ def _choice(
         source_bytes=source_bytes(run),
         missing=missing,
         missed=tuple(m.name for m, v in served if v.status == "missed"),
+        held=None if missing else held_together(served),
         worst_agreement=None if worst is None else worst[0],
         worst_model=None if worst is None else worst[1],
         within_floor=worst is not None

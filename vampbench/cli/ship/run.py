@@ -11,7 +11,7 @@ import click
 
 from calibration.feeds.source import Source, source_at
 from optimize.recipes import EVERY_RECIPE
-from profiles.sets import counted
+from profiles.sets import counted, held_together
 from profiles.targets.order import parse_targets, profiled_words, targets_at
 from vampbench.api.ship import run as running
 from vampbench.cli import options
@@ -25,10 +25,10 @@ from vampbench.cli.ship.summary import (
     of_bytes,
     summary_rows,
 )
-from vampbench.cli.tables import filled
+from vampbench.cli.tables import NOTHING, filled
 from vampnet_models.records.generic import RESULTS, versioned
 from vampnet_models.records.results import GradeName, Model, Results
-from vampnet_models.text import megabytes, percent
+from vampnet_models.text import megabytes
 
 _DEMO_ROUNDS = 12
 """Fewer than `run`: a first look is not to wait for narrow intervals."""
@@ -207,7 +207,7 @@ def _tell(found: running.RunResult, console: Console, targets: str) -> int:
     for model, what, status, why in missing:
         if status in ("missed", "failed"):
             console.error(f"{model}: {what}: {status}: {why}")
-    columns = ("", "size", "of FP32", "worst agreement", "10 s of music, CPU")
+    columns = ("", "size", "of FP32", "grade", "10 s of music, CPU")
     console.table("Together", *filled(columns, totals))
     if any(cell.startswith(NOISY) for row in (*rows, *totals) for cell in row):
         console.say(NOISY_NOTE)
@@ -229,7 +229,7 @@ def _tell(found: running.RunResult, console: Console, targets: str) -> int:
 
 
 def _totals(results: Results) -> list[tuple[str, ...]]:
-    """Each recipe and set: size, worst token agreement, CPU time."""
+    """Each recipe and set: size, grade, CPU time."""
     before, models = results.source_bytes, counted(results.models)
     music = {
         c.name: f"{NOISY if c.noisy else ''}{c.s_per_10s_of_music:.2f} s"
@@ -252,19 +252,15 @@ def _totals(results: Results) -> list[tuple[str, ...]]:
             name,
             megabytes(size),
             of_bytes(size, sum(m.source_bytes or 0 for m in models if m.name in parts)),
-            percent(_worst(models, parts)),
+            _held(models, parts),
             music.get(name, "-"),
         )
         for name, size, parts in named
     ]
 
 
-def _worst(models: Sequence[Model], parts: Mapping[str, str]) -> float | None:
-    """The least token agreement of a set; None where none of its models has tokens."""
-    shares = [
-        v.accuracy.token_agreement
-        for m in models
-        for v in m.variants
-        if v.recipe == parts.get(m.name) and v.accuracy is not None
-    ]
-    return min((share for share in shares if share is not None), default=None)
+def _held(models: Sequence[Model], parts: Mapping[str, str]) -> str:
+    """The grade of a set, or which of its models are not shown to hold one."""
+    served = [(m, v) for m in models for v in m.variants if v.recipe == parts.get(m.name)]
+    held = held_together(served)
+    return NOTHING if held is None else held.told

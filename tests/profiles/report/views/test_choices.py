@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from profiles.full_size import full_size_bytes, is_whole_vampnet
-from profiles.report.views.choices import choices_of, is_small
+from profiles.report.views.choices import Choice, choices_of, is_small
+from profiles.sets import Held
 from tests.profiles.report.example import results_of
 
 
@@ -24,6 +25,21 @@ def test_a_choice_is_as_good_as_its_worst_model(results: dict[str, Any]) -> None
     assert not fp16.within_floor
     fused = next(c for c in choices_of(results_of(results)) if c.name == "fused")
     assert fused.within_floor
+
+
+def test_a_choice_has_the_grade_that_all_of_its_models_hold(results: dict[str, Any]) -> None:
+    def fp16() -> Choice:
+        return next(c for c in choices_of(results_of(results)) if c.name == "fp16")
+
+    assert fp16().held is None
+    variants = [model["variants"][1] for model in results["models"]]
+    for each in variants:
+        each["grades"] = ["faithful", "harmless"]
+    assert fp16().held == Held("faithful", ())
+    variants[2]["grades"] = ["harmless"]
+    assert fp16().held == Held("harmless", ())
+    variants[1]["grades"] = []
+    assert fp16().held == Held(None, (results["models"][1]["name"],))
 
 
 def test_the_cpu_ratio_sums_medians(results: dict[str, Any]) -> None:

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from optimize.truth.grades import grades_held
 from vampbench.cli.main import main
 from vampbench.work import job
 from vampnet_models.family import VAMPNET
 from vampnet_models.onnxfile.artifact import staging_beside
+from vampnet_models.records.files import read_record
+from vampnet_models.records.generic import RESULTS
+from vampnet_models.records.results import Results
 
 RECIPES = ("fused", "int8-weights")
 ROLES = ["codec-encoder", "coarse", "c2f", "codec-decoder"]
@@ -142,6 +146,16 @@ def test_totals_and_sets_add_up(out):
     for decided in results["decision"].values():
         smallest = decided["smallest"]
         assert smallest["bytes"] == sum(named[part] for part in smallest["parts"].items())
+
+
+def test_every_variant_has_its_grades_and_the_report_shows_them(out):
+    results = read_record(Results, RESULTS, out / "results.json")
+    for model in results.models:
+        for variant in model.variants:
+            assert variant.accuracy is not None
+            assert variant.grades == grades_held(model.role, variant.accuracy)
+    html = (out / "report.html").read_text(encoding="utf-8")
+    assert ">Grade<" in html and "not shown to be harmless" in html
 
 
 def test_the_report_stands_alone(out):
