@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from optimize.truth.grades import FAITHFUL, HARMLESS
 from profiles.report.render import render_report, write_report
 from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
@@ -95,6 +96,19 @@ def test_costs_stand_beside_identity_with_the_dearest_recording_or_cannot_tell(
     page = page_of(render_report(results_of(results), tmp_path))
     models = " ".join(page.sections["models"].split())
     assert "nats per tokencannot tell" in models and "dB log-melcannot tell" in models
+
+
+def test_the_grades_are_defined_as_they_are_held(html: str) -> None:
+    told = html[html.index("<dt>Grade</dt>") :]
+    told = told[: told.index("</dd>")].replace("&nbsp;", " ").replace("\u00a0", " ")
+    faithful, harmless = told[: told.index("Harmless")], told[told.index("Harmless") :]
+    assert f"at least {FAITHFUL.min_sampled or 0:.0%}".replace("%", " %") in faithful
+    assert f"at most {FAITHFUL.max_log_mel_db} dB log-mel" in faithful
+    assert f"{FAITHFUL.max_log_mel_of_one_db} on every recording" in faithful
+    assert f"at most {HARMLESS.max_cost_nats} nats per token" in harmless
+    assert f"at most {HARMLESS.max_log_mel_db} dB log-mel" in harmless
+    assert f"{HARMLESS.max_log_mel_of_one_db} on every recording" in harmless
+    assert f"{HARMLESS.max_si_sdr_db} dB SI-SDR" in harmless
 
 
 def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
