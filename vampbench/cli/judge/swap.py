@@ -68,7 +68,8 @@ def swap(
         progress=console,
     )
     columns = ("exchanged", "agreement", "log-mel", "SI-SDR")
-    console.table("Whom to blame (95 % intervals)", columns, _cells(found.swap))
+    intervals = " (95 % intervals)" if found.swap[0].tokens.n_clips > 1 else ""
+    console.table(f"Whom to blame{intervals}", columns, _cells(found.swap))
     if (lacking := found.swap[0].tokens.cannot_tell) is not None:
         console.say(f"of other music: {lacking}")
     console.table(
@@ -96,7 +97,9 @@ def _cells(rows: tuple[SwapRow, ...]) -> list[tuple[str, ...]]:
 
 
 def _cell(found: Figure, text: Callable[[float], str]) -> str:
-    """A figure with its interval."""
+    """A figure with its interval; a single clip has none."""
+    if found.n_clips < 2 and found.value is not None:
+        return text(found.value)
     value, low, high = (
         "-" if each is None else text(each) for each in (found.value, found.low, found.high)
     )

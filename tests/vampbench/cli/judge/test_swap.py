@@ -26,4 +26,6 @@ def test_the_stage_that_differs_is_to_blame(vampbench, tiny, recordings, tmp_pat
     assert runs["coarse"]["variant"]["kept"] < runs["coarse"]["floor"]["kept"] == 1
     assert runs["c2f"]["variant"]["kept"] == 1
     assert "cannot tell: 1 recording and 1 clip" in done.stderr
+    # One clip has no interval.
+    assert "(95 % intervals)" not in done.stderr and "% (" not in done.stderr
     assert "coarse alone" in done.stderr and "Free-running" in done.stderr
