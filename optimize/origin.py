@@ -19,7 +19,8 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
 
     One with operators of the optional library never can: the result would have no portable model
     to open in its place. `as_exported` also refuses what was fused or quantized, by its record or
-    its operators. Raises InputError that names the model to convert.
+    its operators. What was quantized here is refused by every recipe. Raises InputError that names
+    the model to convert.
     """
     record = _record(source)
     made_from = None if record is None else record.source.name
@@ -30,6 +31,11 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
         raise InputError(
             f"{source.path}: has operators of the optional library ({', '.join(custom)}) and would "
             f"lose its portable model; convert {instead}"
+        )
+    if record is not None and QUANTIZED_OPS & {node.op_type for node in model.graph}:
+        raise InputError(
+            f"{source.path}: is {record.recipe} of {made_from} already: what its rounding lost "
+            f"would be lost twice; convert {made_from}"
         )
     if not as_exported:
         return
