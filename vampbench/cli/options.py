@@ -63,7 +63,11 @@ class Once(click.Option):
 
 
 class Finite(click.FloatRange):
-    """A number within bounds that is one: NaN lies within any."""
+    """A number within bounds, if any, that is one: NaN lies within any."""
+
+    def _describe_range(self) -> str:
+        # click writes a range without ends as `x<=None`.
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -65,6 +65,11 @@ def test_it_is_refused_at_once(vampbench, tiny, recordings, tmp_path, command, s
     assert all(Path(p).exists() for p in (models, audio))
 
 
+def test_no_help_shows_a_range_without_ends(vampbench):
+    said = vampbench("tune", "--help").stdout
+    assert "--min-si-sdr FLOAT" in said and "None" not in said
+
+
 def test_the_former_name_of_target_is_taken_and_not_told(vampbench, tiny, tmp_path):
     done = vampbench("run", tiny, "--targets", "tpu", "-o", tmp_path / "out")
     assert done.code == 2 and "target 'tpu': unknown; use cpu" in done.stderr

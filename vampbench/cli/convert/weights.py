@@ -31,9 +31,7 @@ _NOT_WITH_MIXED = "--block, --method, --compute and --tables"
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True),
-    default=MIXED_SHARE,
-    show_default=True,
-    help="With `--bits mixed`: of FP32's bytes, what the file may take.",
+    help=f"With `--bits mixed`: of FP32's bytes, what the file may take (by itself {MIXED_SHARE}).",
 )
 @click.option(
     "--block",
@@ -69,7 +67,7 @@ def weights(
     model: Path,
     out: Path,
     bits: str,
-    share: float,
+    share: float | None,
     block: str,
     method: str,
     compute: str,
@@ -95,6 +93,8 @@ def weights(
       vampbench weights coarse.onnx --bits mixed -o coarse.mixed.onnx
       vampbench weights coarse.onnx --bits 4 --backend neural-compressor --method awq -o awq.onnx
     """
+    if share is not None and bits != "mixed":
+        raise InputError(f"--share: not of --bits {bits}, whose size is given; add --bits mixed")
     if backend == "neural-compressor":
         if bits == "mixed":
             raise InputError("mixed: not of --backend neural-compressor; choose one of them")
@@ -110,7 +110,7 @@ def weights(
     elif bits == "mixed":
         if (block, method, compute, tables) != ("32", "symmetric", "float", False):
             raise InputError(f"mixed: chooses by itself; leave out {_NOT_WITH_MIXED}")
-        recipe = mixed_recipe(share)
+        recipe = mixed_recipe(MIXED_SHARE if share is None else share)
     else:
         recipe = weights_recipe(bits, block, method, compute, tables)
     console = Console(as_json=as_json)

@@ -106,6 +106,10 @@ def test_a_share_that_cannot_be_kept_is_a_missed_promise(
     ("choice", "said"),
     [
         (
+            ("--bits", "4", "--share", "0.2"),
+            "--share: not of --bits 4, whose size is given; add --bits mixed",
+        ),
+        (
             ("--bits", "mixed", "--method", "gptq"),
             "mixed: chooses by itself; leave out --block, --method, --compute and --tables",
         ),
