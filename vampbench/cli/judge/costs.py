@@ -33,4 +33,6 @@ def cost_lines(report: AccuracyReport) -> Iterator[str]:
 
 
 def _interval(found: Figure) -> str:
+    if found.n_clips < 2:
+        return "no interval of one clip"
     return f"95 % interval {signed(found.low)} to {signed(found.high)}"

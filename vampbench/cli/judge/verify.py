@@ -160,9 +160,10 @@ def _show_sampled(found: Figure, console: Console) -> None:
     """How often both draw the same token, the worst recording, and whether that tells enough."""
     if found.value is None:
         return
+    interval = f"95 % interval {percent(found.low)} to {percent(found.high)}, "
     console.say(
-        f"sampled          {percent(found.value)} (95 % interval {percent(found.low)} to "
-        f"{percent(found.high)}, floor {percent(found.floor)}, {found.n:,} positions)"
+        f"sampled          {percent(found.value)} ({interval if found.n_clips > 1 else ''}"
+        f"floor {percent(found.floor)}, {found.n:,} positions)"
     )
     worst, share = min(found.per_recording.items(), key=lambda each: each[1])
     console.say(f"  worst recording  {worst}: {percent(share)}")
