@@ -23,6 +23,9 @@ MIN_SAMPLES = VAMPNET.hop_samples
 _FEW_S = 10.0
 """Figures of less sound depend on which it is."""
 
+_NAMED = 8
+"""Recordings that are told by name."""
+
 Side = Literal["calibration", "evaluation"]
 BOTH_SIDES: tuple[Side, ...] = ("calibration", "evaluation")
 
@@ -100,6 +103,17 @@ class AudioSet:
     def warnings(self) -> tuple[str, ...]:
         """All that there is to beware of, a line each."""
         return self.warnings_of(BOTH_SIDES)
+
+    def told(self, sides: Sequence[Side]) -> str:
+        """Which recordings calibrate and which judge, for a job that hears these sides."""
+        verbs = {"calibration": "calibrate", "evaluation": "judge"}
+        said = []
+        for side in sides:
+            names = sorted({clip.recording for clip in getattr(self, side)})
+            more = len(names) - _NAMED
+            shown = [*names[:_NAMED], *([f"{more} more"] if more > 0 else [])]
+            said.append(f"{', '.join(shown)} {verbs[side]}{'s' if len(names) == 1 else ''}")
+        return "; ".join(said)
 
     def warnings_of(self, sides: Sequence[Side]) -> tuple[str, ...]:
         """The same for a job that only hears these sides."""

@@ -103,6 +103,8 @@ def load_audio(
         else:
             audio = builtin_audio_set() if clip_s is None else builtin_audio_set(clip_s)
         update(1, 1)
+    if folder is not None or judged is not None:
+        reporter.note(f"recordings: {audio.told(sides)}")
     for dropped in audio.dropped:
         reporter.warn(f"{dropped.name}: not used: {dropped.reason}")
     for warning in audio.warnings_of(sides):

@@ -7,6 +7,7 @@ import soundfile
 from calibration.audio.load import load_audio_set
 from calibration.audio.samples import builtin_audio_set
 from calibration.audio.two_folders import _load_two_folders, load_audio
+from tests.heard import Heard
 from vampnet_models.errors import InputError
 from vampnet_models.progress import Reporter
 
@@ -18,6 +19,20 @@ def write(path: Path, seconds: float, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * RATE_HZ)), RATE_HZ)
     return path
+
+
+def test_which_recordings_calibrate_and_which_judge_is_told(tmp_path):
+    for number in range(3):
+        write(tmp_path / f"{number}.wav", number + 1, number)
+    told = Heard()
+    audio = load_audio(tmp_path, told)
+    assert {clip.recording for clip in audio.evaluation} == {"2"}
+    assert told.notes == ["recordings: 0, 1 calibrate; 2 judges"]
+    told.notes.clear()
+    load_audio(tmp_path, told, sides=("evaluation",))
+    assert told.notes == ["recordings: 2 judges"]
+    load_audio(None, told)
+    assert len(told.notes) == 1
 
 
 def test_each_folder_is_one_side(tmp_path: Path) -> None:
