@@ -141,7 +141,7 @@ def _goal(run: Results, size: float | None, full_size: int | None) -> tuple[Cell
     if any(is_small(m) for m in run.models):
         if full_size is None:
             return (absent(),)
-        return (fact(full_size, bytes_text, (f"{_against(full_size)} the {GOAL_TEXT} goal",)),)
+        return (fact(full_size, bytes_text),)
     return (fact(size, _against),)
 
 
