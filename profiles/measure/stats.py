@@ -228,8 +228,8 @@ def noise_verdict(samples: Sequence[float], foreign_share: float | None = None) 
         )
     if abs(drift) > _DRIFT_LIMIT:
         warnings.append(
-            f"the second half of the runs took {drift:+.0%}: let the machine reach a steady "
-            "temperature and clock, then measure again"
+            f"the second half of the runs took {abs(drift):.0%} {'more' if drift > 0 else 'less'} "
+            "time: let the machine reach a steady temperature and clock, then measure again"
         )
     if share > _OUTLIER_LIMIT:
         warnings.append(

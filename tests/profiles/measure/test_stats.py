@@ -93,7 +93,7 @@ def test_quiet_samples_are_not_noisy():
     [
         ([1.0, 1.0, 1.0, 1.0], 0.5, "other processes used 50%"),
         ([1.0, 1.5, 1.0, 1.5, 1.0, 1.5], None, "spread over 40%"),
-        ([1.0] * 5 + [1.15] * 5, None, "second half of the runs took +15%"),
+        ([1.0] * 5 + [1.15] * 5, None, "second half of the runs took 15% more time"),
         ([1.0, 1.01, 0.99, 1.0, 1.01, 0.99, 1.0, 4.0], None, "are outliers"),
     ],
 )
