@@ -40,6 +40,7 @@ class Reporter:
         self.steps: list[_Step] = []
         self._kept: list[str] = []
         self._reached, self._planned = 0, 0
+        self._numbered: int | None = None
 
     def note(self, text: str) -> None:
         """A line about the work, no part of any result."""
@@ -71,6 +72,7 @@ class Reporter:
     def plan(self, steps: int) -> None:
         """How many steps are to come: each then says which one of them it is."""
         self._reached, self._planned = 0, steps
+        self._numbered = None
 
     def expect(self, steps: int) -> None:
         """How many steps are to come after those reached, now that it is known."""
@@ -82,8 +84,11 @@ class Reporter:
 
     @contextmanager
     def task(self, text: str) -> Iterator[Progress]:
-        """One step, whose duration is noted in `steps`."""
-        numbered = f"[{self._reached}/{self._planned}] {text}" if self._planned else text
+        """One step, whose duration is noted in `steps`.
+
+        What belongs to one planned step has its number once.
+        """
+        numbered = f"{self._number()}{text}"
         started_s = time.perf_counter()
         finished = False
         try:
@@ -95,6 +100,15 @@ class Reporter:
             self.steps.append(_Step(text, took_s))
             if finished:
                 self.finished(numbered, took_s)
+
+    def _number(self) -> str:
+        if not self._planned:
+            return ""
+        number = f"[{self._reached}/{self._planned}] "
+        if self._numbered == self._reached:
+            return " " * len(number)
+        self._numbered = self._reached
+        return number
 
 
 def left_text(took_s: float, done: float, total: float) -> str:

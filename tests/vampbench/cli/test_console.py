@@ -87,6 +87,22 @@ def test_planned_steps_say_which_they_are(capsys) -> None:
     assert [step.name for step in console.steps] == ["c2f: int8-static"]
 
 
+def test_what_belongs_to_one_step_has_its_number_once(capsys) -> None:
+    console = Console()
+    console.plan(2)
+    for names in (("calibration feeds", "evaluation feeds"), ("fused",)):
+        console.reach()
+        for name in names:
+            with console.task(name):
+                pass
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "[1/2] calibration feeds: 0.0 s",
+        "      evaluation feeds: 0.0 s",
+        "[2/2] fused: 0.0 s",
+    ]
+
+
 def test_steps_turn_out_to_be_fewer_than_were_planned(capsys) -> None:
     console = Console()
     console.plan(9)
