@@ -81,7 +81,7 @@ def _decision(results: Results, target: Target, criterion: Criterion) -> Decisio
         smallest=_set(smallest, measured),
         fastest=None if fastest is None else _set(fastest, measured),
         reasons=tuple(_reasons(results, target, criterion, smallest, fastest, unheld)),
-        passed_over=tuple(_passed_over(options, smallest, fastest, measured)),
+        passed_over=tuple(_passed_over(options, open_to, smallest, fastest, measured)),
         unheld=unheld,
     )
 
@@ -214,18 +214,22 @@ def _reasons(
 
 def _passed_over(
     options: Mapping[str, Sequence[Option]],
+    open_to: Mapping[str, Sequence[Option]],
     smallest: _Parts,
     fastest: _Parts | None,
     measured: bool,
 ) -> list[PassedOver]:
-    """What does not hold the grade, and what is smaller than what was taken but slower."""
+    """What does not hold the grade, and what is smaller than what was taken but slower.
+
+    FP16 that may be taken although nothing is shown of it was not left for its judgement.
+    """
     found = []
     for name, each in options.items():
         taken = {smallest[name].recipe, *(() if fastest is None else (fastest[name].recipe,))}
         for option in each[1:]:
             if option.recipe in taken:
                 continue
-            if not option.holds:
+            if not option.holds and option not in open_to[name]:
                 found.append(PassedOver(name, option.recipe, option.judgement.text))
             elif measured and option.bytes < smallest[name].bytes:
                 found.append(PassedOver(name, option.recipe, _slower(option)))

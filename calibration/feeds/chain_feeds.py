@@ -82,6 +82,11 @@ class Encoded:
     audio: str
     upstream: str
 
+    @property
+    def recordings(self) -> int:
+        """How many recordings have codes here."""
+        return len({c.recording for c, _ in zip(self.clips, self.codes, strict=False)})
+
 
 def encode_clips(
     encoder: Session,

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from optimize.truth.status import NO_BOUNDS, Bounds
 from vampnet_models.errors import InputError
-from vampnet_models.records.accuracy import (
-    AccuracyReport,
-    Figure,
-)
+from vampnet_models.records.accuracy import ENOUGH_RECORDINGS, AccuracyReport, Figure
 from vampnet_models.records.results import GradeName
 from vampnet_models.spec import Role
 from vampnet_models.text import percent, plural
@@ -115,6 +112,24 @@ def criterion_of(grade: str | None = None, bounds: Bounds = NO_BOUNDS) -> Criter
                 "one of them out"
             )
     return Criterion(named, bounds, both=True)
+
+
+def too_few(recordings: int, criterion: Criterion) -> str | None:
+    """What will be said of every cost, before minutes are spent on it; None where costs can tell.
+
+    `recordings` are those that judge; none where no model hears any. Bounds on tokens alone need
+    no number of them.
+    """
+    tokens_alone = replace(criterion.bounds, min_agreement=None) == NO_BOUNDS
+    by_tokens = tokens_alone and criterion.bounds != NO_BOUNDS and not criterion.both
+    if by_tokens or not 0 < recordings < ENOUGH_RECORDINGS:
+        return None
+    more = ENOUGH_RECORDINGS - recordings
+    return (
+        f"{plural(recordings, 'recording')} judge{'s' if recordings == 1 else ''}: on fewer than "
+        f"{ENOUGH_RECORDINGS} nothing is shown to hold {criterion.name}, so FP16 or FP32 will be "
+        f"there; add about {plural(2 * more, 'recording')}, as half of them judge"
+    )
 
 
 _MOST_USED = 1e6

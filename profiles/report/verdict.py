@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from profiles.full_size import full_size_bytes, full_size_total_bytes, is_whole_vampnet
 from profiles.report.views.choices import GOAL_BYTES, GOAL_TEXT, is_small, source_bytes
@@ -17,7 +17,7 @@ from profiles.report.views.decided import (
 from profiles.report.views.read import not_ended, undecided
 from profiles.report.views.target_lines import target_line
 from profiles.report.views.units import bytes_text, plural
-from profiles.targets.order import profilers
+from profiles.targets.order import find_target, profilers
 from vampnet_models.records.results import (
     NOT_CLAIMED,
     UNKNOWN_RATE,
@@ -92,9 +92,12 @@ def verdict_of(run: Results) -> Verdict:
 def _summary(run: Results, target: str, decision: Decision, found: DecidedSet) -> str:
     time = time_text(found)
     what = "the smallest set that is no slower than FP32" if time else "the smallest set"
+    unheld = [name for name in decision.unheld if name in found.parts]
+    apart = f", which is not shown of {', '.join(unheld)}" if unheld else ""
+    held = f"{decision.grade}{apart}" if len(unheld) < len(found.parts) else "of no grade"
     return (
         f"{_together(len(found.parts))}, on {target}: {parts_text(found)}. That is {what}, "
-        f"{decision.grade}: {size_text(run, found)}{time and f', {time}'}."
+        f"{held}: {size_text(run, found)}{time and f', {time}'}."
         f"{_goal_sentence(run, found)}"
     )
 
@@ -209,7 +212,10 @@ def _tiles(run: Results) -> list[Tile]:
         if fast is not None and (small is None or fast.parts != small.parts):
             made.append(_tile(run, f"Fastest on {target}", fast))
     for targets, found in sets_by_targets(run):
-        made.append(_tile(run, f"To ship on {targets}: the smallest, not measured there", found))
+        what = f"To ship on {targets}: the smallest that it takes, not measured there"
+        whys = (find_target(name).why for name in targets.split(", "))
+        tile = _tile(run, what, found)
+        made.append(replace(tile, lines=(*tile.lines, *dict.fromkeys(filter(None, whys)))))
     return made
 
 

@@ -207,6 +207,25 @@ def test_what_was_passed_over_says_why(coarse: Model, decoder: Model) -> None:
     assert "no cost above 0.004 nats per token found on 24 clips of 6 recordings" in reason
 
 
+def test_fp16_that_may_be_taken_untold_is_left_for_its_time_alone(coarse: Model) -> None:
+    few = replace(costing("coarse", 0.001), cost_nats=figure(0.001, 0.0, 0.001, 3, 24))
+    slow, quick = (
+        replace(coarse.variants[1], accuracy=few, profiles=timed(span, 1.0))
+        for span in ((1.2, 1.3), (0.8, 0.9))
+    )
+    others = tuple(replace(each, accuracy=few) for each in coarse.variants[2:])
+    models = replace(coarse, variants=(slow, *others))
+    found = decide(Results(models=(models,)))["cpu"]
+    assert found.smallest is not None and found.smallest.parts == {"coarse": FP32}
+    said = {each.recipe: each.reason for each in found.passed_over}
+    assert said["fp16"] == "takes 1.25 x FP32's time, up to 1.30"
+    assert said["int8-dynamic"].startswith("cannot tell: 3 recordings")
+    models = replace(coarse, variants=(quick, *others))
+    found = decide(Results(models=(models,)))["cpu"]
+    assert found.smallest is not None and found.smallest.parts == {"coarse": "fp16"}
+    assert "fp16" not in {each.recipe for each in found.passed_over}
+
+
 def test_a_variant_that_missed_what_it_was_asked_is_not_taken(coarse: Model) -> None:
     missed = tuple(
         replace(v, status="missed", reason="token agreement 0.9 is below the 0.95 asked for")

@@ -20,6 +20,7 @@ from optimize.build import build_variant
 from optimize.decide import decide
 from optimize.recipes import EVERY_RECIPE, Recipe
 from optimize.truth.accuracy import WAY_OF_JUDGING, Truth, compare, reference_truth
+from optimize.truth.grades import too_few
 from optimize.truth.song.prompts import Prompts
 from optimize.truth.status import status_of, unbounded
 from profiles.host import describe_host
@@ -65,8 +66,8 @@ _RANGES = "comparing ranges with the evaluation data"
 _GRAPHS = "reading the runtime's graphs back"
 _PROFILING = "profiling"
 _KEEPING = "keeping what a bundle must answer"
-_STEPS = ("feeds", _LOOKING, _RANGES, _GRAPHS, _PROFILING, _KEEPING)
-"""Of every model, beside making, verifying and hearing each variant."""
+_STEPS = ("feeds", _RANGES, _GRAPHS, _PROFILING)
+"""Of every model, beside making, verifying and hearing each variant; what takes no time is none."""
 
 
 Ahead = Callable[[Job, list[Artifact], ChainInputs, Workspace, Reporter], None]
@@ -89,6 +90,8 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
     inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
+    if (few := too_few(inputs.evaluation.recordings, job.criterion)) is not None:
+        reporter.warn(few)
     prompts = prompts_for(inputs, reporter) if job.song else ()
     if ahead is not None:
         ahead(job, artifacts, inputs, space, reporter)
@@ -200,7 +203,8 @@ def _looked_at(found: Model, artifact: Artifact, reporter: Reporter) -> Model:
 @contextmanager
 def _step(name: str, failed: list[FailedStep], reporter: Reporter, what: str) -> Iterator[None]:
     """A step that others can do without: why it failed is named, and stands in the results."""
-    reporter.reach()
+    if what in _STEPS:
+        reporter.reach()
     try:
         with contained():
             yield

@@ -93,6 +93,9 @@ class OutputShare:
         return self.snr_db < _LOST_DB and self.floor_snr_db >= _SURE_DB
 
 
+CANNOT_TELL = "cannot tell"
+"""How the sentence begins that says what is missing."""
+
 ENOUGH_RECORDINGS, ENOUGH_CLIPS = 5, 20
 """Of fewer recordings or clips an interval tells nothing of other music: it cannot tell."""
 
@@ -141,7 +144,7 @@ class Figure:
             _counted(n, what) or f"no {what}"
             for n, what in ((recordings, "recording"), (clips, "clip"))
         )
-        return f"cannot tell: {there}; it needs {' and '.join(filter(None, more))} more"
+        return f"{CANNOT_TELL}: {there}; it needs {' and '.join(filter(None, more))} more"
 
 
 def _counted(n: int, what: str) -> str:

@@ -13,6 +13,7 @@ from optimize.truth.grades import (
     criterion_of,
     grades_held,
     judge,
+    too_few,
 )
 from optimize.truth.status import Bounds
 from vampnet_models.errors import InputError
@@ -232,6 +233,24 @@ def test_models_of_other_kinds_are_held_to_identity(
         per_output=outputs,
     )
     assert judge("generic", accuracy, HARM).verdict == verdict
+
+
+@pytest.mark.parametrize("recordings", [1, 4])
+def test_too_few_recordings_are_told_before_anything_is_judged(recordings: int) -> None:
+    said = too_few(recordings, HARM) or ""
+    assert said.startswith("1 recording judges: " if recordings == 1 else "4 recordings judge: ")
+    assert "on fewer than 5 nothing is shown to hold harmless" in said
+    assert said.endswith(f"add about {2 * (5 - recordings)} recordings, as half of them judge")
+
+
+@pytest.mark.parametrize(
+    ("recordings", "criterion"),
+    [(0, HARM), (5, HARM), (2, criterion_of(bounds=Bounds(min_agreement=0.9)))],
+)
+def test_enough_recordings_none_and_bounds_on_tokens_need_no_word(
+    recordings: int, criterion: Criterion
+) -> None:
+    assert too_few(recordings, criterion) is None
 
 
 def test_beats_are_judged_by_the_beats_that_both_have() -> None:

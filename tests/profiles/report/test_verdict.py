@@ -36,7 +36,7 @@ def test_what_was_decided_is_told_and_nothing_else_is_chosen(results: dict[str, 
     assert "harmless" in verdict.summary and "0.52× FP32's time (at most 0.58×)" in verdict.summary
     assert [tile.question for tile in verdict.tiles] == [
         "To ship on cpu: the smallest that is no slower",
-        "To ship on android, ios: the smallest, not measured there",
+        "To ship on android, ios: the smallest that it takes, not measured there",
     ]
     assert verdict.tiles[0].name == parts and "c2f int8-weights" in verdict.tiles[1].name
     assert verdict.reasons[0].startswith("cpu: coarse int8-dynamic: no cost above 0.003 nats")
@@ -59,6 +59,22 @@ def test_a_grade_that_nothing_reaches_is_an_alarm(results: dict[str, Any]) -> No
     results["decision"]["android"]["unheld"] = ["c2f"]
     (alarm,) = [n for n in judge(results).notices if n.title == "A grade that nothing reaches"]
     assert alarm.text == "of c2f nothing is shown to hold it: FP16 is there, or FP32"
+
+
+def test_no_grade_is_claimed_that_nothing_is_shown_to_hold(results: dict[str, Any]) -> None:
+    decided = results["decision"]["cpu"]
+    decided["unheld"] = ["coarse"]
+    said = "no slower than FP32, harmless, which is not shown of coarse: "
+    assert said in plain(judge(results).summary)
+    decided["unheld"] = list(decided["smallest"]["parts"])
+    summary = plain(judge(results).summary)
+    assert "no slower than FP32, of no grade: " in summary and "harmless" not in summary
+
+
+def test_a_target_says_why_it_takes_so_little(results: dict[str, Any]) -> None:
+    tile = judge(results).tiles[1]
+    assert tile.question.startswith("To ship on android, ios")
+    assert tile.lines[-1] == "FP16: CoreML has no QDQ path"
 
 
 def test_a_run_of_an_earlier_version_is_told_to_be_run_again(results: dict[str, Any]) -> None:

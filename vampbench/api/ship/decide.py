@@ -9,6 +9,7 @@ from profiles.measure.stats import SAME_RUN_MARGIN
 from profiles.report.views.read import read_results, undecided
 from vampbench.api.bounds import typed
 from vampnet_models.errors import InputError
+from vampnet_models.records.accuracy import CANNOT_TELL
 from vampnet_models.records.results import Decision, GradeName, Results
 
 
@@ -84,12 +85,18 @@ def chosen_told(decision: Decision, *, fastest: bool) -> str:
 
 def unheld_lines(decision: Mapping[str, Decision]) -> list[str]:
     """A line for every grade that nothing of some models reaches, with the targets."""
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for target, each in decision.items():
         if each.unheld:
-            found.setdefault((each.grade, each.unheld), []).append(target)
+            found.setdefault((each.grade, each.unheld, _cause(each)), []).append(target)
     return [
         f"nothing of {', '.join(models)} is shown to hold {grade} ({', '.join(targets)}): "
-        "FP16 is there instead, or FP32"
-        for (grade, models), targets in found.items()
+        f"FP16 is there instead, or FP32{cause}"
+        for (grade, models, cause), targets in found.items()
     ]
+
+
+def _cause(decision: Decision) -> str:
+    """Why nothing is shown, where there was too little to judge on."""
+    reasons = (each.reason for each in decision.passed_over if each.model in decision.unheld)
+    return next((f"; {reason}" for reason in reasons if reason.startswith(CANNOT_TELL)), "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vampbench.api.ship.decide import chosen_told
-from vampnet_models.records.results import DecidedSet, Decision
+from vampbench.api.ship.decide import chosen_told, unheld_lines
+from vampnet_models.records.results import DecidedSet, Decision, PassedOver
 
 PARTS = {"coarse": "fp16", "c2f": "int8-dynamic"}
 
@@ -39,3 +39,15 @@ def test_no_grade_is_claimed_that_nothing_is_shown_to_hold() -> None:
     none = Decision("harmless", found, unheld=("coarse", "c2f", "decoder"))
     said = "the smallest that is no slower: FP16 or FP32, nothing is shown to hold harmless"
     assert chosen_told(none, fastest=False) == said
+
+
+def test_what_is_not_shown_names_what_is_missing_for_it() -> None:
+    few = "cannot tell: 3 recordings and 24 clips; it needs 2 recordings more"
+    found = DecidedSet(PARTS, 9, 0.9, 0.95)
+    over = (
+        PassedOver("c2f", "int8-static", "costs more"),
+        PassedOver("coarse", "int8-static", few),
+    )
+    decision = Decision("harmless", found, passed_over=over, unheld=("coarse",))
+    said = "nothing of coarse is shown to hold harmless (cpu, ios): FP16 is there instead, or FP32"
+    assert unheld_lines({"cpu": decision, "ios": decision}) == [f"{said}; {few}"]
