@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from profiles.report.views.decided import songs_by_targets
+from profiles.sets import counted
 from vampbench.api.ship.decide import unheld_lines
 from vampbench.cli.console import Console
 from vampbench.cli.ship.summary import NOISY, of_bytes
@@ -42,6 +43,9 @@ def tell_answer(
     ]
     for line in unheld_lines(decision):
         console.warn(line)
+    left = [m.name for m in counted(models) if m.name not in names]
+    if left:
+        console.warn(f"in no set: {', '.join(left)}: no variant of it could be made")
     grades = ", ".join(dict.fromkeys(each.grade for each in decision.values()))
     if all(set(names) <= set(each.unheld) for each in decision.values()):
         grades = f"FP16 or FP32, nothing is shown to hold {grades}"
@@ -92,9 +96,10 @@ def _sure(found: Figure, ends: str) -> str:
 
 
 def tell_reasons(console: Console, decision: Mapping[str, Decision]) -> None:
-    """Why these sets, and what was passed over: each once, with the targets that it is about."""
+    """Why these sets, and what was passed over: each reason once, with what it is about."""
     said: dict[str, list[str]] = {}
     over: dict[tuple[str, str, str], list[str]] = {}
+    grouped: dict[tuple[str, str], dict[str, list[str]]] = {}
     for target, each in decision.items():
         for reason in each.reasons:
             said.setdefault(reason, []).append(target)
@@ -102,9 +107,15 @@ def tell_reasons(console: Console, decision: Mapping[str, Decision]) -> None:
             over.setdefault((other.model, other.recipe, other.reason), []).append(target)
     rows = [(text, ", ".join(targets)) for text, targets in said.items()]
     console.table("Why", ("reason", "for"), rows)
-    if over:
-        columns = ("model", "recipe", "why not", "for")
-        console.table("Passed over", columns, [(*k, ", ".join(t)) for k, t in over.items()])
+    for (model, recipe, reason), targets in over.items():
+        named = grouped.setdefault((reason, ", ".join(targets)), {})
+        named.setdefault(model, []).append(recipe)
+    if grouped:
+        passed = [
+            ("; ".join(f"{name} {', '.join(each)}" for name, each in named.items()), *why)
+            for why, named in grouped.items()
+        ]
+        console.table("Passed over", ("variants", "why not", "for"), passed)
     for lead, text in zip(("not claimed:", ""), NOT_CLAIMED, strict=True):
         console.say(f"{lead:<12} {text}")
 
