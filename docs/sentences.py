@@ -79,12 +79,11 @@ def goals(latency: Json) -> str:
 def phone_sets(demo: Json) -> str:
     """How large the built-in sets for phones are, and the stores' limits."""
     limits = ", ".join(f"{each.store}'s {each.part} {size(each.bytes)}" for each in store_limits())
-    sets = {each["name"]: each["bytes"] for each in demo["sets"]}
-    default = sets["int8-dynamic transformers, fp16 codec"]
+    decided = demo["decision"]["android"]["smallest"]["bytes"]
     fp16 = demo["totals"]["fp16"]
     return (
-        f"The limits: {limits}. The built-in models' Android default ({size(default)}) and their "
-        f"set in `fp16` ({size(fp16)}) are below all of them."
+        f"The limits: {limits}. Of the built-in models what the demo decides for Android "
+        f"({size(decided)}) and the set in `fp16` ({size(fp16)}) are below all of them."
     )
 
 

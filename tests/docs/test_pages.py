@@ -45,6 +45,7 @@ FACTS = {
     "docs/explanation/numbers.md": [f"{SAME_RUN_MARGIN:.0%}".replace("%", " %")],
     "docs/explanation/trust.md": ["256 MiB", "400 MB"],
     "docs/reference/fusions.md": ["2 s"],
+    "docs/how-to/report.md": [f"{SAME_RUN_MARGIN:.0%}".replace("%", " %")],
     "docs/how-to/tune.md": ["30 dB"],
     "README.md": ["5 s"],
     "vampnet_models/reference/MODEL_CARD.md": ["60 dB", "14 MB"],
