@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from calibration.audio.clips import MASTER_RATE_HZ, MIN_SAMPLES, Clip, Dropped, content_sha256
 from vampnet_models.errors import InputError
 
+_COUNTED_PIECES = 2
+"""Of a recording, where the sides are made equal: five recordings that judge say more of other
+music than one as long as all of them."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -69,7 +73,8 @@ def split(
     """Divide whole recordings by content; a single recording by its halves.
 
     File names do not matter: the longest recording goes to evaluation, and each next one to
-    the side that has less so far; equal lengths are ordered by content hash. With `max_clips`
+    the side that has less so far; equal lengths are ordered by content hash. A recording counts as
+    two pieces at most, so that a long one does not judge alone. With `max_clips`
     per side (`max_judging` for evaluation, where it is given) the pieces are drawn from all of the
     side's recordings in turn, in the order of their content hashes.
 
@@ -117,11 +122,15 @@ def _divide(
     calibration: list[tuple[Piece, ...]] = []
     evaluation: list[tuple[Piece, ...]] = []
     lengths = [0, 0]
-    for recording in sorted(recordings, key=lambda r: (-r.n_samples, r.sha256)):
+    for recording in sorted(recordings, key=lambda r: (-_counted(r), r.sha256)):
         side = 0 if lengths[0] < lengths[1] else 1
         (calibration, evaluation)[side].append(recording.pieces)
-        lengths[side] += recording.n_samples
+        lengths[side] += _counted(recording)
     return calibration, evaluation
+
+
+def _counted(recording: Recording) -> int:
+    return sum(piece.stop - piece.start for piece in recording.pieces[:_COUNTED_PIECES])
 
 
 def _unseen(pieces: Sequence[Piece], known: dict[str, str], dropped: list[Dropped]) -> list[Piece]:

@@ -23,6 +23,15 @@ def write(path: Path, samples: np.ndarray, rate_hz: int = RATE_HZ, subtype: str 
     return path
 
 
+def test_a_long_recording_does_not_judge_alone(tmp_path):
+    for number, seconds in enumerate((40, 6, 6, 6, 6, 6)):
+        write(tmp_path / f"{number}.wav", noise(seconds, number))
+    audio = load_audio_set(tmp_path, max_clips=8)
+    sides = [{clip.recording for clip in side} for side in (audio.calibration, audio.evaluation)]
+    assert sorted(map(len, sides)) == [3, 3]
+    assert "0" in sides[1] and not sides[0] & sides[1]
+
+
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100, 96_000])
 @pytest.mark.parametrize("channels", [1, 8])
 def test_any_rate_and_channel_count_become_mono_at_44100(
