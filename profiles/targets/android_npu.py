@@ -20,5 +20,4 @@ ANDROID_NPU = Target(
     # The emulated NPU's FP16 keeps 77 % of the encoder's codes and 12 dB of the decoder's sound.
     codec_recipes=("fp16",),
     stores=ANDROID.stores,
-    runtimes=("nnapi",),
 )

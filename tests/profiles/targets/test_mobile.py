@@ -139,7 +139,8 @@ def test_the_profile_is_labelled_an_estimate_with_its_assumptions(tmp_path):
     assert set(record["coverage"]) >= {"cpu", "nnapi", "xnnpack", "coreml-mlprogram"}
     told = [p["platform"] for p in record["platforms"]]
     assert told == [t.name for t in sharing(mobile.MOBILE) if t.runtimes]
-    assert told[:3] == ["android", "android-npu", "ios"]
+    # What Qualcomm's compiler takes, no table tells: `qnn` asks it.
+    assert told == ["android", "ios"]
     assert any("fixed shapes" in note for note in record["notes"])
     assert any("CoreML has no path for INT8" in note for note in record["notes"])
 
