@@ -62,7 +62,8 @@ def time_text(found: DecidedSet) -> str:
         return ""
     high = found.time_ratio_high
     most = "" if high is None else f" (at most {ratio_text(high)})"
-    return f"{ratio_text(found.time_ratio)} FP32's time{most}{', noisy' if found.noisy else ''}"
+    noisy = ", noisy: no gain is counted" if found.noisy else ""
+    return f"{ratio_text(found.time_ratio)} FP32's time{most}{noisy}"
 
 
 def full_size_of(run: Results, found: DecidedSet) -> int | None:
