@@ -196,24 +196,24 @@ grade = click.option(
 min_agreement = click.option(
     "--min-agreement",
     type=Finite(0, 1),
-    help="Least token agreement, a share; run and verify exit with 1 below it.",
+    help="Least token agreement, a share.",
 )
 min_sampled = click.option(
     "--min-sampled",
     type=Finite(0, 1),
-    help="Least sampled agreement of a transformer (lower end), a share; likewise.",
+    help="Least sampled agreement of a transformer (lower end), a share.",
 )
 max_cost = click.option(
     "--max-cost",
     type=Finite(0),
     metavar="NATS",
-    help="Most cost of a transformer (upper end), nats per token; likewise.",
+    help="Most cost of a transformer (upper end), nats per token.",
 )
 max_cost_db = click.option(
     "--max-cost-db",
     type=Finite(0),
     metavar="DB",
-    help="Most cost of encoder or decoder (upper end), dB log-mel; likewise.",
+    help="Most cost of encoder or decoder (upper end), dB log-mel.",
 )
 
 

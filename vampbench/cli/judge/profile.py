@@ -33,7 +33,12 @@ _MAX_OPERATORS = 10
 @options.rounds(20)
 @options.audio
 @options.feeds
-@options.evaluation_feeds
+@click.option(
+    "--evaluation-feeds",
+    cls=options.Once,
+    type=options.PATH,
+    help="Time on the first of these inputs, not on the first of the second half of --feeds.",
+)
 @options.sample_rate
 @click.option(
     "-o", "--output", "out", cls=options.Once, type=options.PATH, help="Write the JSON here too."

@@ -24,6 +24,7 @@ from vampnet_models.text import percent
 @options.max_cost
 @options.max_cost_db
 @options.audio
+@options.evaluation_audio
 @options.feeds
 @options.evaluation_feeds
 @options.sample_rate
@@ -45,6 +46,7 @@ def verify(
     reference: Path,
     variant: Path,
     audio: Path | None,
+    evaluation_audio: Path | None,
     feeds: Path | None,
     evaluation_feeds: Path | None,
     sample_rate_hz: int | None,
@@ -71,7 +73,7 @@ def verify(
       vampbench verify models/coarse.onnx b.onnx --golden golden.npz
     """
     console = Console(as_json=as_json)
-    data = source_at(audio, None, feeds, evaluation_feeds, sample_rate_hz)
+    data = source_at(audio, evaluation_audio, feeds, evaluation_feeds, sample_rate_hz)
     found = judge(
         reference,
         variant,
@@ -124,7 +126,7 @@ def show(report: AccuracyReport, console: Console) -> None:
         console.say(f"  {masked} {percent(ratio.agreement):>9}; {positions}")
     if report.per_step:
         steps = ", ".join(f"{each.step}: {percent(each.agreement)}" for each in report.per_step)
-        console.say(f"  after steps    {steps}")
+        console.say(f"  at sampler's step {steps}")
     if report.near_ties is not None:
         ties = report.near_ties
         console.say(

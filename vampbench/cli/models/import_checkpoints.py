@@ -95,8 +95,8 @@ def _show(result: ImportResult, console: Console) -> None:
     used = sum(account.n_parameters("used") for account in result.accounts)
     if held > used:
         console.say(
-            f"the models hold {held - used:,} parameters more than were used: what several need "
-            "stands in each (codebooks), and what an encoder searches is kept as it searches it"
+            f"{held - used:,} parameters stand more than once: codebooks are in every model that "
+            "needs them, and the encoder also holds them as it searches them"
         )
     for ignored in result.ignored:
         console.say(f"ignored: {ignored.name}: {ignored.reason}")

@@ -30,7 +30,7 @@ from vampnet_models.text import megabytes, percent
     "--target",
     "target_name",
     type=click.Choice([target.name for target in TARGETS]),
-    help="Where it will run.",
+    help="Where it will run; required, or --native.",
 )
 @click.option(
     "--native",
