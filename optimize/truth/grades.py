@@ -114,21 +114,22 @@ def criterion_of(grade: str | None = None, bounds: Bounds = NO_BOUNDS) -> Criter
     return Criterion(named, bounds, both=True)
 
 
-def too_few(recordings: int, criterion: Criterion) -> str | None:
+def too_few(recordings: int, criterion: Criterion, *, all_judge: bool) -> str | None:
     """What will be said of every cost, before minutes are spent on it; None where costs can tell.
 
-    `recordings` are those that judge; none where no model hears any. Bounds on tokens alone need
-    no number of them.
+    `recordings` are those that judge; none where no model hears any. `all_judge` says that no more
+    than those were given, for judging alone. Bounds on tokens alone need no number of them.
     """
     tokens_alone = replace(criterion.bounds, min_agreement=None) == NO_BOUNDS
     by_tokens = tokens_alone and criterion.bounds != NO_BOUNDS and not criterion.both
     if by_tokens or not 0 < recordings < ENOUGH_RECORDINGS:
         return None
     more = ENOUGH_RECORDINGS - recordings
+    add = plural(more if all_judge else 2 * more, "recording")
     return (
         f"{plural(recordings, 'recording')} judge{'s' if recordings == 1 else ''}: on fewer than "
         f"{ENOUGH_RECORDINGS} nothing is shown to hold {criterion.name}, so FP16 or FP32 will be "
-        f"there; add about {plural(2 * more, 'recording')}, as half of them judge"
+        f"there; add {add if all_judge else f'about {add}, as half of them judge'}"
     )
 
 

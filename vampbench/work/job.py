@@ -90,7 +90,9 @@ def run_job(job: Job, reporter: Reporter, ahead: Ahead | None = None) -> Results
     source = job.source.of(artifacts, reporter).opened(artifacts, reporter)
     space.open()
     inputs = prepare_inputs(artifacts, source, space.work(), job.threads, reporter)
-    if (few := too_few(inputs.evaluation.recordings, job.criterion)) is not None:
+    apart = job.source.evaluation_audio is not None
+    few = too_few(inputs.evaluation.recordings, job.criterion, all_judge=apart)
+    if few is not None:
         reporter.warn(few)
     prompts = prompts_for(inputs, reporter) if job.song else ()
     if ahead is not None:

@@ -237,10 +237,12 @@ def test_models_of_other_kinds_are_held_to_identity(
 
 @pytest.mark.parametrize("recordings", [1, 4])
 def test_too_few_recordings_are_told_before_anything_is_judged(recordings: int) -> None:
-    said = too_few(recordings, HARM) or ""
+    said = too_few(recordings, HARM, all_judge=False) or ""
     assert said.startswith("1 recording judges: " if recordings == 1 else "4 recordings judge: ")
     assert "on fewer than 5 nothing is shown to hold harmless" in said
     assert said.endswith(f"add about {2 * (5 - recordings)} recordings, as half of them judge")
+    apart = too_few(recordings, HARM, all_judge=True) or ""
+    assert apart.endswith("add 4 recordings" if recordings == 1 else "add 1 recording")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_too_few_recordings_are_told_before_anything_is_judged(recordings: int) 
 def test_enough_recordings_none_and_bounds_on_tokens_need_no_word(
     recordings: int, criterion: Criterion
 ) -> None:
-    assert too_few(recordings, criterion) is None
+    assert too_few(recordings, criterion, all_judge=False) is None
 
 
 def test_beats_are_judged_by_the_beats_that_both_have() -> None:
