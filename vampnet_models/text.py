@@ -69,6 +69,11 @@ def signed(value: float | None) -> str:
     return f"{value:+.4f}" if abs(value) >= 0.001 else f"{value:+.5f}"
 
 
+def milliseconds(seconds: float) -> str:
+    """`12.3 ms`, and below a millisecond `46 µs`."""
+    return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+
+
 def plural(n: int, noun: str) -> str:
     """`1 clip`, `4 clips`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

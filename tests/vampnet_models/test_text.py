@@ -1,7 +1,7 @@
 import pytest
 
 from vampnet_models.errors import reason_in, reason_of
-from vampnet_models.text import end_of, one_line, pace_text, percent, visible
+from vampnet_models.text import end_of, milliseconds, one_line, pace_text, percent, visible
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,11 @@ def test_a_share_is_never_rounded_up_to_the_whole():
     assert [percent(each) for each in (1, 0.99, 0.99995, 0.9999999)] == [
         *("100.00 %", "99.00 %", "99.9950 %", "99.9999 %")
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.0123, "12.3 ms"), (4.6e-5, "46 µs"), (0.00042, "420 µs"), (2, "2000.0 ms")],
+)
+def test_times_have_digits_that_count(seconds, told):
+    assert milliseconds(seconds) == told

@@ -22,7 +22,7 @@ from vampnet_models.onnxfile.artifact import check_output
 from vampnet_models.records.files import write_record
 from vampnet_models.records.generic import PROFILE, versioned
 from vampnet_models.records.profiles import Estimate, Failure, Measurement, NotMeasured, Profile
-from vampnet_models.text import megabytes, pace_text
+from vampnet_models.text import megabytes, milliseconds, pace_text
 
 _MAX_OPERATORS = 10
 
@@ -182,13 +182,13 @@ def _tell_target(label: str, records: Mapping[str, Profile], console: Console) -
 def _times(record: Measurement) -> tuple[str, str, str]:
     span = NOTHING
     if record.p10_s is not None and record.p90_s is not None:
-        span = f"{record.p10_s * 1e3:.2f} to {record.p90_s * 1e3:.2f} ms"
+        span = f"{milliseconds(record.p10_s)} to {milliseconds(record.p90_s)}"
     against = NOTHING
     if record.ratio_to_reference is not None and record.ratio_interval is not None:
         low, high = record.ratio_interval
         against = f"{record.ratio_to_reference:.2f} ({low:.2f} to {high:.2f})"
     noisy = NOISY if record.noisy else ""
-    return (f"{noisy}{record.median_s * 1e3:.2f} ms", span, against)
+    return (f"{noisy}{milliseconds(record.median_s)}", span, against)
 
 
 def _seen(record: Measurement) -> str:

@@ -21,7 +21,7 @@ from vampnet_models.records.generic import MANIFEST, versioned
 from vampnet_models.records.manifest import BundledModel
 from vampnet_models.records.profiles import Delivered
 from vampnet_models.records.results import GradeName
-from vampnet_models.text import megabytes, percent
+from vampnet_models.text import megabytes, milliseconds, percent
 
 
 @click.command()
@@ -173,7 +173,7 @@ def check(bundle_dir: Path, manifest_sha256: str | None, as_json: bool) -> int:
             "ok" if row.ok else "FAILED",
             _kept(row.to_reference, row.measure),
             _kept(row.promise, row.measure),
-            f"{row.median_s * 1e3:.1f} ms"
+            milliseconds(row.median_s)
             + (f" for {row.audio_s:.1f} s" if row.audio_s is not None else ""),
         )
         for row in found.models

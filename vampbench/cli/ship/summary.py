@@ -5,7 +5,7 @@ from __future__ import annotations
 from vampnet_models.records.accuracy import AccuracyReport, Figure
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
-from vampnet_models.text import end_of, megabytes, percent, signed
+from vampnet_models.text import end_of, megabytes, milliseconds, percent, signed
 
 _JUDGED = ("model", "recipe", "size", "of FP32", "agreement", "sampled, at least", "cost, at most")
 _SONG = "same song, at least"
@@ -116,7 +116,7 @@ def _cells(model: Model, variant: Variant, *, with_song: bool) -> tuple[str, ...
         sampled_told(variant.accuracy),
         cost_told(variant.accuracy),
         *((song_told(variant.accuracy),) if with_song else ()),
-        f"{noisy}{cpu.median_s * 1000:.1f} ms" if cpu is not None else "-",
+        f"{noisy}{milliseconds(cpu.median_s)}" if cpu is not None else "-",
         f"{noisy}{ratio:.2f}" if ratio else "-",
     )
 
