@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from profiles.count.music import chain_of
 from vampnet_models.records.profiles import Profile, measured_on
-from vampnet_models.records.results import Chain, GradeName, Model, SetOfParts, Variant
+from vampnet_models.records.results import Chain, Model, SetOfParts, Variant
 from vampnet_models.spec import CHAIN_ROLES, Role
 
 _CODEC = (Role.CODEC_ENCODER, Role.CODEC_DECODER)
@@ -62,33 +61,6 @@ def sets_of(models: Sequence[Model]) -> tuple[SetOfParts, ...]:
             for name, transformers, codec in _MIXTURES
         ]
     return tuple(s for s in found if s is not None)
-
-
-@dataclass(frozen=True)
-class Held:
-    """What several variants together are shown to hold.
-
-    grade: the strictest that each of them holds; None where one holds none.
-    without: the models whose variants hold none.
-    """
-
-    grade: GradeName | None
-    without: tuple[str, ...]
-
-    @property
-    def told(self) -> str:
-        """The grade, or none and whose variants are not shown to hold one."""
-        return self.grade or f"none: {', '.join(self.without)}"
-
-
-def held_together(parts: Sequence[tuple[Model, Variant]]) -> Held | None:
-    """What these variants are shown to hold; None where one was not judged, as of older runs."""
-    grades = [v.grades for _, v in parts if v.grades is not None]
-    if not parts or len(grades) < len(parts):
-        return None
-    strictest: tuple[GradeName, ...] = ("faithful", "harmless")
-    common = (each for each in strictest if all(each in held for held in grades))
-    return Held(next(common, None), tuple(m.name for m, v in parts if not v.grades))
 
 
 def is_noisy(profiles: Mapping[str, Profile]) -> bool:

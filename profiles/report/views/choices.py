@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiles.count.held import Held, held_together
 from profiles.full_size import full_size_bytes, is_far_smaller, is_whole_vampnet
 from profiles.measure.stats import summed_ratio
-from profiles.sets import Held, held_together
 from vampnet_models.records.profiles import measured_on
 from vampnet_models.records.results import Model, Results, Variant
 

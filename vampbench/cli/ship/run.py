@@ -11,7 +11,8 @@ import click
 
 from calibration.feeds.source import Source, source_at
 from optimize.recipes import EVERY_RECIPE
-from profiles.sets import counted, held_together
+from profiles.count.held import held_together
+from profiles.sets import counted
 from profiles.targets.order import parse_targets, profiled_words, targets_at
 from vampbench.api.ship import run as running
 from vampbench.cli import options

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from profiles.count.held import Held
 from profiles.full_size import full_size_bytes, is_whole_vampnet
 from profiles.report.views.choices import Choice, choices_of, is_small
-from profiles.sets import Held
 from tests.profiles.report.example import results_of
 
 

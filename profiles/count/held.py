@@ -1,0 +1,35 @@
+"""What several variants together are shown to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vampnet_models.records.results import GradeName, Model, Variant
+
+
+@dataclass(frozen=True)
+class Held:
+    """What several variants together are shown to hold.
+
+    grade: the strictest that each of them holds; None where one holds none.
+    without: the models whose variants hold none.
+    """
+
+    grade: GradeName | None
+    without: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """The grade, or none and whose variants are not shown to hold one."""
+        return self.grade or f"none: {', '.join(self.without)}"
+
+
+def held_together(parts: Sequence[tuple[Model, Variant]]) -> Held | None:
+    """What these variants are shown to hold; None where one was not judged, as of older runs."""
+    grades = [v.grades for _, v in parts if v.grades is not None]
+    if not parts or len(grades) < len(parts):
+        return None
+    strictest: tuple[GradeName, ...] = ("faithful", "harmless")
+    common = (each for each in strictest if all(each in held for held in grades))
+    return Held(next(common, None), tuple(m.name for m, v in parts if not v.grades))
