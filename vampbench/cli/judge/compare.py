@@ -61,6 +61,7 @@ def compare(recording: Path, run_dir: Path, duration_s: float, out: Path, as_jso
         )
         for each in found.files
     ]
-    console.table(f"{recording.name}, {found.duration_s:.1f} s", columns, rows)
+    title = f"{recording.name}, {found.duration_s:.1f} s, by encoder and decoder together"
+    console.table(title, columns, rows)
     console.say(f"{out}")
     console.json(found.as_json())
