@@ -32,12 +32,12 @@ def check_origin(model: ir.Model, source: Artifact, *, as_exported: bool) -> Non
             f"{source.path}: has operators of the optional library ({', '.join(custom)}) and would "
             f"lose its portable model; convert {instead}"
         )
-    if record is not None and QUANTIZED_OPS & {node.op_type for node in model.graph}:
-        raise InputError(
-            f"{source.path}: is {record.recipe} of {made_from} already: what its rounding lost "
-            f"would be lost twice; convert {made_from}"
-        )
     if not as_exported:
+        if record is not None and QUANTIZED_OPS & {node.op_type for node in model.graph}:
+            raise InputError(
+                f"{source.path}: is {record.recipe} of {made_from} already: what its rounding lost "
+                f"would be lost twice; convert {made_from}"
+            )
         return
     what = _by_operators(model) if record is None else record.recipe
     if what is not None:

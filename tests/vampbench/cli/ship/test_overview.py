@@ -176,7 +176,7 @@ def test_a_run_of_an_earlier_version_is_read_and_told_to_be_run_again(finished, 
 def test_what_is_missing_has_a_table_of_its_own(finished, vampbench):
     lines = vampbench("overview", finished).stdout.splitlines()
     assert "Not as asked" in lines
-    line, _ = [line for line in lines if line.startswith("coarse  int8-static")]
+    (line,) = (line for line in lines if line.startswith("coarse  int8-static"))
     assert line.split() == ["coarse", "int8-static", "failed", "no", "kernel"]
     assert max(map(len, lines[:40])) <= 120
 
