@@ -44,8 +44,14 @@ EXPLAINED = (
         r"warning: .+ has only \d+\.\d s of audio: .+; add recordings",
         "*add recordings* mean that yours are",
     ),
+    Form(r"recordings: .+ (calibrates?|judges?)", "one half calibrates, the other judges"),
     Form(
-        r"warning: nothing of .+ is shown to hold harmless \(.+\): FP16 is there instead, or FP32",
+        r"warning: \d+ recordings? judges?: on fewer than 5 nothing is shown to hold harmless, .+",
+        "*is shown to hold*: too little was heard to prove",
+    ),
+    Form(
+        r"warning: nothing of .+ is shown to hold harmless \(.+\): FP16 is there instead, or FP32"
+        r"(; cannot tell: .+)?",
         "*is shown to hold*: too little was heard to prove",
     ),
 )
