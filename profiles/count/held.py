@@ -13,7 +13,7 @@ class Held:
     """What several variants together are shown to hold.
 
     grade: the strictest that each of them holds; None where one holds none.
-    without: the models whose variants hold none.
+    without: the models whose variants are not shown to be harmless.
     """
 
     grade: GradeName | None
@@ -21,7 +21,7 @@ class Held:
 
     @property
     def told(self) -> str:
-        """The grade, or none and whose variants are not shown to hold one."""
+        """The grade, or none and whose variants are not shown to be harmless."""
         return self.grade or f"none: {', '.join(self.without)}"
 
 
@@ -30,6 +30,7 @@ def held_together(parts: Sequence[tuple[Model, Variant]]) -> Held | None:
     grades = [v.grades for _, v in parts if v.grades is not None]
     if not parts or len(grades) < len(parts):
         return None
-    strictest: tuple[GradeName, ...] = ("faithful", "harmless")
-    common = (each for each in strictest if all(each in held for held in grades))
-    return Held(next(common, None), tuple(m.name for m, v in parts if not v.grades))
+    # The stricter stands first in each of them.
+    common = (each for each in grades[0] if all(each in held for held in grades))
+    lacking = (m.name for m, v in parts if v.grades is None or "harmless" not in v.grades)
+    return Held(next(common, None), tuple(lacking))

@@ -40,6 +40,9 @@ def test_a_choice_has_the_grade_that_all_of_its_models_hold(results: dict[str, A
     assert fp16().held == Held("harmless", ())
     variants[1]["grades"] = []
     assert fp16().held == Held(None, (results["models"][1]["name"],))
+    # Faithful by its tokens, at a cost that is not shown to be small: with others it is neither.
+    variants[1]["grades"] = ["faithful"]
+    assert fp16().held == Held(None, (results["models"][1]["name"],))
 
 
 def test_the_cpu_ratio_sums_medians(results: dict[str, Any]) -> None:
