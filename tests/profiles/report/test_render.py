@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from optimize.truth.grades import FAITHFUL, HARMLESS
+from optimize.truth.grades import FAITHFUL, HARMLESS, KEEPS, KEEPS_DB
 from profiles.report.render import render_report, write_report
 from tests.profiles.report.example import results_of
 from vampnet_models.errors import InputError
@@ -109,6 +109,7 @@ def test_the_grades_are_defined_as_they_are_held(html: str) -> None:
     assert f"at most {HARMLESS.max_log_mel_db} dB log-mel" in harmless
     assert f"{HARMLESS.max_log_mel_of_one_db} on every recording" in harmless
     assert f"{HARMLESS.max_si_sdr_db} dB SI-SDR" in harmless
+    assert f"{KEEPS:.0%}".replace("%", " %") in harmless and f"{KEEPS_DB:g} dB SQNR" in harmless
 
 
 def test_small_models_are_not_said_to_weigh_what_full_size_ones_do(
