@@ -212,8 +212,8 @@ def _tiles(run: Results) -> list[Tile]:
         if fast is not None and (small is None or fast.parts != small.parts):
             made.append(_tile(run, f"Fastest on {target}", fast))
     for targets, found in sets_by_targets(run):
-        what = f"To ship on {targets}: the smallest that it takes, not measured there"
-        whys = (find_target(name).why for name in targets.split(", "))
+        what = f"To ship on {', '.join(targets)}: the smallest that it takes, not measured there"
+        whys = (find_target(name).why for name in targets)
         tile = _tile(run, what, found)
         made.append(replace(tile, lines=(*tile.lines, *dict.fromkeys(filter(None, whys)))))
     return made

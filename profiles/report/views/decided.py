@@ -18,14 +18,14 @@ def first_decision(run: Results) -> tuple[str, Decision, DecidedSet] | None:
     return None
 
 
-def sets_by_targets(run: Results) -> list[tuple[str, DecidedSet]]:
+def sets_by_targets(run: Results) -> list[tuple[list[str], DecidedSet]]:
     """The smallest sets without a time, each once, with the names of their targets."""
     found: dict[tuple[tuple[str, str], ...], tuple[list[str], DecidedSet]] = {}
     for target, decision in run.decision.items():
         each = decision.smallest
         if each is not None and each.time_ratio is None:
             found.setdefault(tuple(each.parts.items()), ([], each))[0].append(target)
-    return [(", ".join(targets), each) for targets, each in found.values()]
+    return list(found.values())
 
 
 def songs_by_targets(decision: Mapping[str, Decision]) -> list[tuple[str, DecidedSet, SetSong]]:

@@ -20,7 +20,7 @@ def test_one_recipe_for_all_is_said_once_and_times_have_their_upper_end() -> Non
 
 def test_targets_with_one_set_stand_together(results: dict[str, Any]) -> None:
     ((targets, found),) = sets_by_targets(results_of(results))
-    assert targets == "android, ios" and found.parts["c2f"] == "int8-weights"
+    assert targets == ["android", "ios"] and found.parts["c2f"] == "int8-weights"
 
 
 def test_full_size_is_of_written_files_and_of_known_models(results: dict[str, Any]) -> None:
