@@ -17,7 +17,7 @@ from vampnet_models.errors import InputError
 from vampnet_models.records.generic import as_json
 from vampnet_models.records.profiles import Failure, Measurement
 
-QUICK = Plan(rounds=8, min_rounds=4, warmup_max=4, cold=False)
+QUICK = Plan(rounds=8, min_rounds=8, warmup_max=4, cold=False)
 
 
 @pytest.fixture
