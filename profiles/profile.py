@@ -13,13 +13,18 @@ from profiles.place import Place
 from profiles.targets.contract import Request
 from profiles.targets.order import profilers, sharing
 from vampnet_models.family import Family
-from vampnet_models.progress import Progress, StepProgress
+from vampnet_models.progress import Progress, silent
 from vampnet_models.records.profiles import Profiles
 
-Step = Callable[[str], AbstractContextManager[Progress | None]]
+Step = Callable[[str], AbstractContextManager[Progress]]
+"""Begins a step that is called so."""
 
 REFERENCE = "reference"
 """How the model that the others are timed against is called."""
+
+
+def _unheard(_place: str) -> AbstractContextManager[Progress]:
+    return nullcontext(silent)
 
 
 def profile_variants(
@@ -30,7 +35,7 @@ def profile_variants(
     plan: Plan = DEFAULT_PLAN,
     operators: bool = False,
     family: Family | None = None,
-    step: Step | None = None,
+    step: Step = _unheard,
 ) -> Profiles:
     """Profile {recipe: model file} of one role; the first one is the reference of the ratios.
 
@@ -47,7 +52,7 @@ def profile_variants(
     by_name = {profiler.name: profiler for profiler in profilers()}
     for place in places:
         profiler = by_name[place.name]
-        with (step or _unheard)(place.name) as update:
+        with step(place.name) as update:
             request = Request(
                 variants=variants,
                 feeds_path=feeds_path,
@@ -56,22 +61,10 @@ def profile_variants(
                 plan=plan,
                 operators=operators,
                 targets=sharing(profiler),
-                tell=_counted(update),
+                tell=update,
                 family=family,
                 seen=seen,
             )
             for recipe, record in profiler.profile(request).items():
                 records[recipe][place.name] = record
     return records
-
-
-def _unheard(_place: str) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-def _counted(update: Progress | None) -> StepProgress:
-    def tell(done: int, total: int, _what: str) -> None:
-        if update is not None:
-            update(done, total)
-
-    return tell

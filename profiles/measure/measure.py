@@ -26,7 +26,7 @@ from profiles.measure.yardstick import NAME as YARDSTICK
 from profiles.measure.yardstick import write_yardstick
 from profiles.place import Place
 from vampnet_models.errors import InputError
-from vampnet_models.progress import StepProgress
+from vampnet_models.progress import Progress, silent
 from vampnet_models.records.profiles import Failure, Measurement
 from vampnet_models.scratch import scratch_folder
 from vampnet_models.spec import IR_VERSION, OPSET
@@ -49,7 +49,7 @@ def measure(
     *,
     plan: Plan = DEFAULT_PLAN,
     bind: str = "",
-    progress: StepProgress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Measurement | Failure]:
     """Measure (name, model file) pairs, the first being the reference, with one set of feeds.
 
@@ -60,8 +60,7 @@ def measure(
     """
     if not feeds_path.is_file():
         raise InputError(f"{feeds_path}: no such file; write the feeds to it as an .npz archive")
-    tell = progress or _silent
-    tell(0, 1, "measuring the harness")
+    progress(0, 1)
     overhead_s = harness_overhead_s(place, bind)
     records: dict[str, Measurement | Failure] = {}
     entries = []
@@ -75,11 +74,10 @@ def measure(
     groups = plan_groups([e.bytes for e in entries], available, reference is not None)
     with scratch_folder() as folder:
         yardstick = _yardstick(folder) if plan.yardstick else None
-        for number, members in enumerate(groups, 1):
+        for members in groups:
             chosen = [_fresh(entries[i]) for i in members]
             beside = [_fresh(yardstick)] if yardstick else []
-            label = f"group {number} of {len(groups)}: " if len(groups) > 1 else ""
-            share = measure_group([*chosen, *beside], place, plan, bind, _prefixed(tell, label))
+            share = measure_group([*chosen, *beside], place, plan, bind, progress)
             around = _Around(overhead_s, share, tuple(s for e in beside for s in e.samples_s))
             for entry in chosen:
                 if entry.name in records:
@@ -231,11 +229,3 @@ def _fresh(entry: Entry) -> Entry:
 def _yardstick(folder: Path) -> Entry:
     path, feeds = write_yardstick(folder)
     return Entry(YARDSTICK, path, feeds, size_of(model_files(path)))
-
-
-def _prefixed(tell: StepProgress, label: str) -> StepProgress:
-    return lambda done, total, what: tell(done, total, label + what)
-
-
-def _silent(done: int, total: int, what: str) -> None:
-    return None

@@ -16,7 +16,7 @@ from profiles.files import model_files
 from profiles.measure import stats
 from profiles.measure.process import Child, ChildFailed, child
 from profiles.place import Place
-from vampnet_models.progress import StepProgress
+from vampnet_models.progress import Progress
 
 _LEAD_S = 0.1
 """Untimed running before a timed run. A process that wakes up finds its threads on one core until
@@ -35,9 +35,8 @@ class Plan:
     """How much to measure. A group stops after `rounds`, or earlier when `min_rounds` are done and
     `budget_s` is spent or every ratio is known to `narrow`: the half of its interval, as a share of
     it (Georges, Buytaert and Eeckhout, OOPSLA 2007: narrow by itself, whatever it shows). Warm-up
-    takes `_LEAD_S` at least, and ends when it is steady or at one
-    of its bounds. `cold` opens
-    each model once more, in a process of its own, with its files out of the page cache. `yardstick`
+    takes `_LEAD_S` at least, and ends when it is steady or at one of its bounds. `cold` opens each
+    model once more, in a process of its own, with its files out of the page cache. `yardstick`
     times a fixed workload in every round too, which comparing two runs needs."""
 
     rounds: int = 20
@@ -79,13 +78,13 @@ def measure_group(
     place: Place,
     plan: Plan,
     bind: str,
-    tell: StepProgress,
+    tell: Progress,
 ) -> float | None:
     """Fill the entries; the share of the cores' time that other processes used, if known."""
     steps = len(entries) + plan.rounds
     with ExitStack() as stack:
         for i, entry in enumerate(entries):
-            tell(i, steps, f"opening {entry.name}")
+            tell(i, steps)
             try:
                 if plan.cold:
                     entry.cold_s = _open_cold(entry, place, bind)
@@ -96,7 +95,7 @@ def measure_group(
             except ChildFailed as error:
                 entry.failure = str(error)
         watch = _Watch([e.child for e in entries if e.child is not None and not e.failure])
-        _run_rounds(entries, plan, lambda done, what: tell(len(entries) + done, steps, what))
+        _run_rounds(entries, plan, lambda done: tell(len(entries) + done, steps))
         share = watch.foreign_share()
         for entry in entries:
             if entry.child is not None and not entry.failure:
@@ -104,7 +103,7 @@ def measure_group(
                     entry.peak_rss_bytes = entry.child.peak_rss_bytes()
                 except ChildFailed as error:
                     entry.failure = str(error)
-    tell(steps, steps, "measured")
+    tell(steps, steps)
     return share
 
 
@@ -141,7 +140,7 @@ def _warm_up(entry: Entry, plan: Plan) -> None:
         )
 
 
-def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], None]) -> None:
+def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int], None]) -> None:
     """One timed run of every living entry per round, in shuffled order, after `lead_runs`.
 
     The first entry is the reference of the ratios. The pause lets the last process's worker threads
@@ -154,7 +153,7 @@ def _run_rounds(entries: list[Entry], plan: Plan, tell: Callable[[int, str], Non
             time.perf_counter() - start > plan.budget_s or _known(entries, plan.narrow)
         ):
             break
-        tell(done, f"round {done + 1} of {plan.rounds}")
+        tell(done)
         living = [e for e in entries if e.child is not None and not e.failure]
         order.shuffle(living)
         for entry in living:

@@ -11,7 +11,7 @@ from profiles.count.packaging import StoreLimit
 from profiles.measure.rounds import Plan
 from profiles.place import Place
 from vampnet_models.family import Family
-from vampnet_models.progress import StepProgress
+from vampnet_models.progress import Progress
 from vampnet_models.records.manifest import TelemetrySwitch
 from vampnet_models.records.profiles import Profile, RuntimeCoverage
 from vampnet_models.shapes.tensor_shapes import Shape
@@ -27,7 +27,7 @@ class Request:
     plan: how much to measure.
     operators: whether to say where the time goes, too.
     targets: those that share the figures.
-    tell: called as the work goes on.
+    tell: called with how far the work is.
     family: of files that name none; None, the default, where that is unknown.
     seen: what was looked at already, which the places of one call share: weights stay on disk.
     """
@@ -39,7 +39,7 @@ class Request:
     plan: Plan
     operators: bool
     targets: tuple[Target, ...]
-    tell: StepProgress
+    tell: Progress
     family: Family | None = None
     seen: dict[Path, Examined] = field(default_factory=dict)
 

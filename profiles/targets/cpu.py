@@ -24,7 +24,7 @@ def _profile(request: Request) -> dict[str, Profile]:
     place, tell = request.place, request.tell
     peaks = None
     if request.operators:
-        tell(0, 1, "this machine's peaks")
+        tell(0, 1)
         peaks = measure_peaks(place)
     models = list(request.variants.items())
     measured = measure(models, request.feeds_path, place, plan=request.plan, progress=tell)
@@ -35,7 +35,6 @@ def _profile(request: Request) -> dict[str, Profile]:
             examined = request.examined(path)
             record = with_derived(request, examined, record)
             if peaks is not None:
-                tell(0, 1, f"operators of {recipe}")
                 record = replace(
                     record,
                     operator_times=profile_operators(path, request.feeds_path, place),

@@ -20,12 +20,12 @@ def examine_each(request: Request, work: Callable[[Examined], Profile]) -> dict[
     """
     records: dict[str, Profile] = {}
     for done, (recipe, path) in enumerate(request.variants.items()):
-        request.tell(done, len(request.variants), recipe)
+        request.tell(done, len(request.variants))
         try:
             records[recipe] = work(request.examined(path))
         except InputError as error:
             records[recipe] = Failure(request.place.name, str(error))
-    request.tell(len(request.variants), len(request.variants), "done")
+    request.tell(len(request.variants), len(request.variants))
     return records
 
 
