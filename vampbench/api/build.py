@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from calibration.audio.clips import BOTH_SIDES, AudioSet
+from calibration.audio.clips import BOTH_SIDES, AudioSet, Side
 from calibration.feeds.chain_inputs import prepare_inputs
 from calibration.feeds.feedset import FeedSet
 from calibration.feeds.foresight import longest_feed
@@ -281,7 +281,7 @@ def _calibration(
     if means.upstream and source.feeds is not None and not heard:
         raise InputError(f"{means.upstream[0]}: not used beside feeds; leave out what is upstream")
     beside = with_upstream(with_neighbours(artifact, reporter), artifact, means.upstream)
-    sides = BOTH_SIDES[: 2 if source.judges_apart(artifact) else 1]
+    sides: Sequence[Side] = BOTH_SIDES if source.judges_apart(artifact) else ["calibration"]
     with scratch_folder() as scratch:
         if heard and terms is not None:
             rate_hz = artifact.spec.lengths_of.sample_rate_hz
