@@ -46,7 +46,7 @@ def test_times_stand_beside_memory_and_how_it_opens(capsys):
     )
     lines = said(capsys, "CPU", small=seen)
     (row,) = (line for line in lines if "0.50 (0.45 to 0.55)" in line)
-    assert "20.00 ms" in row and "19.00 to 22.00 ms" in row
+    assert "20.0 ms" in row and "19.0 ms to 22.0 ms" in row
     assert "peak RSS 400.00 MB, 30.00 MB of it for 10.00 MB of model after load" in lines[-1]
     assert "opens in 200 ms, 500 ms cold" in lines[-1]
     assert "for 2.0 s of sound" in lines[-1] and lines[-1].endswith("noisy")
@@ -56,7 +56,7 @@ def test_what_was_not_noted_is_left_out(capsys):
     bare = replace(TIMED, p10_s=None, p90_s=None, ms_per_step=20.0)
     lines = said(capsys, "CPU", small=bare)
     assert lines[-1] == "small per sampling step"
-    (row,) = (line for line in lines if "20.00 ms" in line)
+    (row,) = (line for line in lines if "20.0 ms" in line)
     assert row.count("-") == 2  # neither a spread nor a reference
 
 
