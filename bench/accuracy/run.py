@@ -64,12 +64,18 @@ def compare_tools(
         entry["tools"] = [row for row in entry["tools"] if _holds(row, artifact.role)]
         done = {row["tool"] for row in entry["tools"]}
         for tool in (t for t in tools if t.takes(artifact.role) and t.name not in done):
-            row = subject.row(tool, limits)
+            row = subject.row(tool, limits) | _elsewhere(content)
             entry["n_calibration_feeds"] = len(subject.calibration[0].feeds)
             entry["tools"].append(row)
             entry["tools"].sort(key=lambda each: order.get(each["tool"], len(order)))
             print(f"{artifact.name:<14} {_line(row)}", flush=True)
             write_text(out, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _elsewhere(content: Json) -> Json:
+    """This machine, where it is not the one that the record was begun on."""
+    here = as_json(describe_host())
+    return {} if here["cpu"] == content["host"]["cpu"] else {"cpu": here["cpu"]}
 
 
 def _holds(row: Json, role: Role) -> bool:

@@ -20,6 +20,7 @@ from calibration.feeds.evidence import Evidence, Place, masked_codes
 from calibration.feeds.feedset import FeedLabel, FeedSet
 from optimize.backends.inc_script import of_one_length
 from optimize.truth.accuracy import reference_truth
+from profiles.host import describe_host
 from tests.vampbench.conftest import write_tiny
 from vampnet_models.cache import Json
 from vampnet_models.onnxfile.artifact import open_artifact
@@ -90,7 +91,8 @@ def test_a_row_per_tool_and_none_made_again(
     )
     monkeypatch.setattr(accuracy, "TOOLS", tools)
     monkeypatch.setattr(accuracy, "Subject", FedSubject)
-    record = compared(coarse, tmp_path, {"models": []})
+    here = {"host": {"cpu": describe_host().cpu}}
+    record = compared(coarse, tmp_path, {**here, "models": []})
     rows = record["models"][0]["tools"]
     assert [row["tool"] for row in rows] == [tool.name for tool in tools]
     for row in rows[:2]:
@@ -110,8 +112,10 @@ def test_a_row_per_tool_and_none_made_again(
     assert len(said) == 4 and "sampled" in said[0] and "failed: it broke" in said[2]
 
     rows[0]["seconds"] = 123.0
-    again = compared(coarse, tmp_path, record)["models"][0]["tools"]
+    elsewhere = record | {"host": {"cpu": "another"}}
+    again = compared(coarse, tmp_path, elsewhere)["models"][0]["tools"]
     assert again[0]["seconds"] == 123.0 and len(again) == 4
+    assert [row.get("cpu") for row in again] == [None] * 3 + [describe_host().cpu]
     assert ["absent" in line for line in capsys.readouterr().out.splitlines()] == [True]
 
     text = small_tools(record)
