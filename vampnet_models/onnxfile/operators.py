@@ -35,7 +35,8 @@ FLOAT_PRODUCT_OPS = CONV_OPS - {"ConvInteger"} | {
 INTEGER_PRODUCT_OPS = frozenset(
     {
         *("QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger"),
-        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "IntegerProduct"),
+        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat"),
+        *("IntegerProduct", "IntegerBlockProduct"),
     }
 )
 NBITS = "MatMulNBits"
@@ -58,7 +59,7 @@ NATIVE_BYTE_OPS = ("SnakeQuantize", "SnakeBytes")
 """The library's operators whose output is uint8; but for those of products and convolutions, all
 outputs are shaped as the first input."""
 
-NATIVE_PRODUCT_BIASES = {"IntegerProduct": 4, "Bfloat16Product": 2}
+NATIVE_PRODUCT_BIASES = {"IntegerProduct": 4, "IntegerBlockProduct": 4, "Bfloat16Product": 2}
 """The library's products, and which input is the bias: as long as the last axis of the output."""
 
 ATTENTION_OPS = frozenset(

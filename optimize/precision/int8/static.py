@@ -202,7 +202,7 @@ class StaticInt8(Precision[StaticPlan]):
             shelved = (integers or {}).get(job.node.name or "")
             if job.node in natives:
                 chosen = None if shelved is None else shelved.read
-                native_product.integer_product(job.node, natives[job.node], chosen)
+                native_product.integer_product(job.node, natives[job.node], chosen, job.by_row)
             else:
                 _quantize_node(graph, job, pairs, shelved)
         if self.signed:

@@ -2,8 +2,9 @@
 
 `operators/product/product.h` says how: panels of 64 columns, `[panels, depth, 64, 4]` in int8 or
 `[panels, depth, 64, 2]` in bfloat16, zeros behind the last. Rows of an integer product get 8 bits
-by their own range at run time, so that it needs no calibration. A constant bias and what is added
-to the whole result join the operator.
+by their own range at run time, so that it needs no calibration. In blocks of up to 64 channels, a
+few large values round their own block alone coarsely (Dai et al., "VS-Quant", 2021). A constant
+bias and what is added to the whole result join the operator.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 
 _PANEL_COLUMNS = 64
 _WORD_BYTES = 4
+_BLOCK_WORDS = 16
+"""Of a row's blocks, at most: shorter ones keep more, and take longer."""
+
 _MOST_AXES = 4
 """The library's tensors have no more."""
 
@@ -90,14 +94,19 @@ def _is_taken(node: ir.Node) -> bool:
 
 
 def integer_product(
-    node: ir.Node, epilogue: Epilogue, chosen: Callable[[], Array] | None = None
+    node: ir.Node,
+    epilogue: Epilogue,
+    chosen: Callable[[], Array] | None = None,
+    in_blocks: bool = False,
 ) -> None:
     """Replace a MatMul that is taken: the nearest integers, unless they are `chosen`.
 
-    A weight of several nodes is stored once; what was chosen the first time holds for all.
+    A weight of several nodes is stored once; what was chosen the first time holds for all. A row
+    has one range, or `in_blocks` one for each block of its channels.
     """
     value, tensor = node.inputs[1], weight_of(node)
     assert value is not None and tensor is not None
+    n_blocks = -(-_depth(tensor, _WORD_BYTES) // _BLOCK_WORDS) if in_blocks else None
 
     def make() -> tuple[ir.Value, ir.Value, ir.Value]:
         scales = per_channel_scales(read(tensor), 1)
@@ -106,14 +115,27 @@ def integer_product(
             return quantize_per_channel(read(tensor), scales, 1) if chosen is None else chosen()
 
         graph = home_of(value)
-        sums = integers().sum(axis=0, dtype=np.int32)
+        sums = _sums(integers(), n_blocks)
         return (
             _packed(value, ir.DataType.INT8, integers),
             add_constant(graph, f"{value.name}.scales", scales),
             add_constant(graph, f"{value.name}.sums", sums),
         )
 
-    _replace(node, "IntegerProduct", derived(value, "int8 panels", make), epilogue)
+    op_type = "IntegerBlockProduct" if in_blocks else "IntegerProduct"
+    _replace(node, op_type, derived(value, f"panels of {op_type}", make), epilogue)
+
+
+def _sums(integers: Array, n_blocks: int | None) -> Array:
+    """Of each column `[columns]` int32, or of its blocks `[n_blocks, columns]` int16.
+
+    A block is so short that its sums fit.
+    """
+    if n_blocks is None:
+        return np.asarray(integers.sum(axis=0, dtype=np.int32))
+    depth = -(-len(integers) // _WORD_BYTES)
+    starts = np.arange(n_blocks) * (-(-depth // n_blocks) * _WORD_BYTES)
+    return np.asarray(np.add.reduceat(integers, starts, axis=0, dtype=np.int16))
 
 
 def bfloat16_product(node: ir.Node, epilogue: Epilogue) -> None:
@@ -137,7 +159,7 @@ def _packed(value: ir.Value, dtype: ir.DataType, compute: Callable[[], Array]) -
     tensor = tensor_of(value)
     assert tensor is not None
     (rows, columns), per_word = dims(tensor), int(_WORD_BYTES // dtype.itemsize)
-    depth, panels = -(-rows // per_word), -(-columns // _PANEL_COLUMNS)
+    depth, panels = _depth(tensor, per_word), -(-columns // _PANEL_COLUMNS)
     shape = (panels, depth, _PANEL_COLUMNS, per_word)
 
     def pack() -> Array:
@@ -148,6 +170,11 @@ def _packed(value: ir.Value, dtype: ir.DataType, compute: Callable[[], Array]) -
         return np.ascontiguousarray(words.transpose(2, 0, 3, 1))
 
     return add_weight(home_of(value), f"{value.name}.{dtype.name.lower()}", dtype, shape, pack)
+
+
+def _depth(tensor: ir.TensorProtocol, per_word: int) -> int:
+    """The words of a row."""
+    return -(-dims(tensor)[0] // per_word)
 
 
 def _replace(node: ir.Node, op_type: str, weight: Sequence[ir.Value], epilogue: Epilogue) -> None:

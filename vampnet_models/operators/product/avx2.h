@@ -16,15 +16,34 @@ constexpr int64_t kLane = 8;
 constexpr int64_t kColumns = 16;  // of a register tile
 constexpr int64_t kStep = kPanel * kWord;
 
-// int32 sums of `kColumns` columns as results; `rows` and `column` are those of the whole panel.
-inline void finish(const Job& j, int64_t row, int64_t column, const int32_t* sums) {
-  for (int64_t c = column; c < std::min(column + kColumns, j.columns); ++c) {
-    const float whole = static_cast<float>(sums[c - column] - j.zeros[row] * j.sums[c]);
-    portable::finish(j, row, c, whole * (j.scales[c] * j.row_scales[row]));
+#define PRODUCT_AVX2 __attribute__((target("avx2,fma")))
+#define PRODUCT_INLINE PRODUCT_AVX2 __attribute__((always_inline)) inline
+
+// int32 sums of a block in `kColumns` columns, as real numbers on top of those of the blocks before.
+PRODUCT_INLINE void add_block(const Job& j, int64_t block, int64_t row, int64_t column,
+                              const __m256i* sums, __m256* totals) {
+  const int64_t at = row * j.blocks + block;
+  const __m256i zero = _mm256_set1_epi32(j.zeros[at]);
+  const __m256 scale = _mm256_set1_ps(j.row_scales[at]);
+  const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  for (int i = 0; i < 2; ++i) {
+    const int64_t first = column + i * kLane;
+    const __m256i left = _mm256_set1_epi32(static_cast<int>(j.columns - first));
+    const __m256i weights = _mm256_maskload_epi32(j.sums + block * j.stride + first,
+                                                  _mm256_cmpgt_epi32(left, places));
+    const __m256i whole = _mm256_sub_epi32(sums[i], _mm256_mullo_epi32(zero, weights));
+    totals[i] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole), scale, totals[i]);
   }
 }
 
-#define PRODUCT_AVX2 __attribute__((target("avx2,fma")))
+// Those of all blocks as results.
+PRODUCT_INLINE void finish(const Job& j, int64_t row, int64_t column, const __m256* totals) {
+  float real[kColumns];
+  for (int i = 0; i < 2; ++i) _mm256_storeu_ps(real + i * kLane, totals[i]);
+  for (int64_t c = column; c < std::min(column + kColumns, j.columns); ++c) {
+    portable::finish(j, row, c, real[c - column] * j.scales[c]);
+  }
+}
 
 constexpr int64_t kRows = 4;  // of a tile: more do not fit in 16 registers beside what they meet
 constexpr int64_t kPairs = 2 * kWord;  // bytes of a word's two pairs, in 16 bits each
@@ -47,26 +66,27 @@ PRODUCT_AVX2 inline void widen(const Job& j, int64_t column, int16_t* pairs) {
 
 template <int kTile>
 PRODUCT_AVX2 void tile(const Job& j, const int16_t* pairs, int64_t first, int64_t column) {
-  __m256i sums[kTile][2] = {};
+  __m256 totals[kTile][2] = {};
   const char* rows = j.rows + first * j.row_bytes;
   const auto* at = reinterpret_cast<const __m256i*>(pairs);
+  for (int64_t block = 0; block < j.blocks; ++block) {
+    __m256i sums[kTile][2] = {};
+    const Words words = words_of(j, block);
 #pragma GCC unroll 2
-  for (int64_t k = 0; k < 2 * j.depth; ++k, rows += kWord, at += 2) {
-    const __m256i low = _mm256_loadu_si256(at), high = _mm256_loadu_si256(at + 1);
+    for (int64_t k = 2 * words.first; k < 2 * words.end; ++k, rows += kWord, at += 2) {
+      const __m256i low = _mm256_loadu_si256(at), high = _mm256_loadu_si256(at + 1);
 #pragma GCC unroll 4
-    for (int r = 0; r < kTile; ++r) {
-      int32_t pair;
-      std::memcpy(&pair, rows + r * j.row_bytes, sizeof pair);
-      const __m256i spread = _mm256_set1_epi32(pair);
-      sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(spread, low));
-      sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(spread, high));
+      for (int r = 0; r < kTile; ++r) {
+        int32_t pair;
+        std::memcpy(&pair, rows + r * j.row_bytes, sizeof pair);
+        const __m256i spread = _mm256_set1_epi32(pair);
+        sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(spread, low));
+        sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(spread, high));
+      }
     }
+    for (int r = 0; r < kTile; ++r) add_block(j, block, first + r, column, sums[r], totals[r]);
   }
-  for (int r = 0; r < kTile; ++r) {
-    int32_t whole[kColumns];
-    std::memcpy(whole, sums[r], sizeof whole);
-    finish(j, first + r, column, whole);
-  }
+  for (int r = 0; r < kTile; ++r) finish(j, first + r, column, totals[r]);
 }
 
 inline void run(const Job& j) {
@@ -133,31 +153,32 @@ PRODUCT_AVX2 void quantize(const float* x, int64_t n, int64_t depth, char* words
   }
 }
 
-#undef PRODUCT_AVX2
-
 // The instruction has two encodings: AVX-VNNI's, and AVX-512's for processors that have both.
 #define PRODUCT_VNNI_TILES(NAME, TARGET, DOT)                                                   \
   namespace NAME {                                                                              \
   template <int kRows>                                                                          \
   __attribute__((target(TARGET))) void tile(const Job& j, int64_t first, int64_t column) {      \
-    __m256i sums[kRows][2] = {};                                                                \
+    __m256 totals[kRows][2] = {};                                                               \
     const char *rows = j.rows + first * j.row_bytes, *panel = j.panel + column * kWord;         \
-    for (int64_t k = 0; k < j.depth; ++k, rows += kWord, panel += kStep) {                      \
-      const auto* at = reinterpret_cast<const __m256i*>(panel);                                 \
-      const __m256i low = _mm256_loadu_si256(at), high = _mm256_loadu_si256(at + 1);            \
+    for (int64_t block = 0; block < j.blocks; ++block) {                                        \
+      __m256i sums[kRows][2] = {};                                                              \
+      const Words words = words_of(j, block);                                                   \
+      for (int64_t k = words.first; k < words.end; ++k, rows += kWord, panel += kStep) {        \
+        const auto* at = reinterpret_cast<const __m256i*>(panel);                               \
+        const __m256i low = _mm256_loadu_si256(at), high = _mm256_loadu_si256(at + 1);          \
+        for (int r = 0; r < kRows; ++r) {                                                       \
+          int32_t word;                                                                         \
+          std::memcpy(&word, rows + r * j.row_bytes, sizeof word);                              \
+          const __m256i spread = _mm256_set1_epi32(word);                                       \
+          sums[r][0] = DOT(sums[r][0], spread, low);                                            \
+          sums[r][1] = DOT(sums[r][1], spread, high);                                           \
+        }                                                                                       \
+      }                                                                                         \
       for (int r = 0; r < kRows; ++r) {                                                         \
-        int32_t word;                                                                           \
-        std::memcpy(&word, rows + r * j.row_bytes, sizeof word);                                \
-        const __m256i spread = _mm256_set1_epi32(word);                                         \
-        sums[r][0] = DOT(sums[r][0], spread, low);                                              \
-        sums[r][1] = DOT(sums[r][1], spread, high);                                             \
+        add_block(j, block, first + r, column, sums[r], totals[r]);                             \
       }                                                                                         \
     }                                                                                           \
-    for (int r = 0; r < kRows; ++r) {                                                           \
-      int32_t whole[kColumns];                                                                  \
-      std::memcpy(whole, sums[r], sizeof whole);                                                \
-      finish(j, first + r, column, whole);                                                      \
-    }                                                                                           \
+    for (int r = 0; r < kRows; ++r) finish(j, first + r, column, totals[r]);                    \
   }                                                                                             \
   inline void run(const Job& j) {                                                               \
     static constexpr void (*kTiles[])(const Job&, int64_t, int64_t) = {                         \
@@ -170,10 +191,12 @@ PRODUCT_AVX2 void quantize(const float* x, int64_t n, int64_t depth, char* words
   }                                                                                             \
   }
 
-PRODUCT_VNNI_TILES(vnni_vex, "avx2,avxvnni", _mm256_dpbusd_avx_epi32)
-PRODUCT_VNNI_TILES(vnni_evex, "avx2,avx512vl,avx512vnni", _mm256_dpbusd_epi32)
+PRODUCT_VNNI_TILES(vnni_vex, "avx2,fma,avxvnni", _mm256_dpbusd_avx_epi32)
+PRODUCT_VNNI_TILES(vnni_evex, "avx2,fma,avx512vl,avx512vnni", _mm256_dpbusd_epi32)
 
 #undef PRODUCT_VNNI_TILES
+#undef PRODUCT_INLINE
+#undef PRODUCT_AVX2
 
 }  // namespace avx2
 }  // namespace product

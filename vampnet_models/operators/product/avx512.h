@@ -26,7 +26,8 @@ PRODUCT_INLINE __mmask16 mask_of(int64_t left) {
 }
 
 // A kind says how a word of the rows meets one of the weights: in how many parts, each 4 bytes of the
-// rows, what those parts are of the weights, and how they are summed.
+// rows, what those parts are of the weights, how they are summed, what the sums of a block are as real
+// numbers, and what a column's total is worth.
 struct Bytes {
   using Sum = __m512i;
   static constexpr int kParts = 1;
@@ -35,34 +36,48 @@ struct Bytes {
   PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512i weights) {
     return _mm512_dpbusd_epi32(sum, _mm512_set1_epi32(row), weights);
   }
-  PRODUCT_INLINE static __m512 real(const Job& j, Sum sum, int64_t row, int64_t column,
-                                    __mmask16 mask) {
-    const __m512i sums = _mm512_maskz_loadu_epi32(mask, j.sums + column);
-    const __m512 scales = _mm512_maskz_loadu_ps(mask, j.scales + column);
-    const __m512i zero = _mm512_mullo_epi32(_mm512_set1_epi32(j.zeros[row]), sums);
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, zero)),
-                         _mm512_mul_ps(scales, _mm512_set1_ps(j.row_scales[row])));
+  PRODUCT_INLINE static __m512i weight_sums(const Job& j, int64_t block, int64_t column,
+                                            __mmask16 mask) {
+    return _mm512_maskz_loadu_epi32(mask, j.sums + block * j.stride + column);
+  }
+  PRODUCT_INLINE static __m512 real(const Job& j, Sum sum, int64_t block, int64_t row,
+                                    __m512i weights, __m512 before) {
+    const int64_t at = row * j.blocks + block;
+    const __m512i zero = _mm512_mullo_epi32(_mm512_set1_epi32(j.zeros[at]), weights);
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, zero)),
+                           _mm512_set1_ps(j.row_scales[at]), before);
+  }
+  PRODUCT_INLINE static __m512 worth(const Job& j, __m512 total, int64_t column, __mmask16 mask) {
+    return _mm512_mul_ps(total, _mm512_maskz_loadu_ps(mask, j.scales + column));
   }
 };
 
-struct Halves {
+// Sums that are real numbers themselves, of rows without blocks.
+struct RealSums {
   using Sum = __m512;
-  static constexpr int kParts = 1;
   PRODUCT_INLINE static Sum zero() { return _mm512_setzero_ps(); }
+  PRODUCT_INLINE static __m512i weight_sums(const Job&, int64_t, int64_t, __mmask16) {
+    return _mm512_setzero_si512();
+  }
+  PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __m512i, __m512) {
+    return sum;
+  }
+  PRODUCT_INLINE static __m512 worth(const Job&, __m512 total, int64_t, __mmask16) {
+    return total;
+  }
+};
+
+struct Halves : RealSums {
+  static constexpr int kParts = 1;
   PRODUCT_INLINE static __m512i weights(__m512i word, int) { return word; }
   PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512i weights) {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(row), (__m512bh)weights);
   }
-  PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __mmask16) {
-    return sum;
-  }
 };
 
 // Rows are rounded to bfloat16 and kept as float32, so that a multiply-add reads them as they lie.
-struct Unfolded {
-  using Sum = __m512;
+struct Unfolded : RealSums {
   static constexpr int kParts = 2;
-  PRODUCT_INLINE static Sum zero() { return _mm512_setzero_ps(); }
   PRODUCT_INLINE static __m512 weights(__m512i word, int part) {
     return _mm512_castsi512_ps(part == 0 ? _mm512_slli_epi32(word, 16)
                                          : _mm512_and_si512(word, _mm512_set1_epi32(~0xffff)));
@@ -70,31 +85,42 @@ struct Unfolded {
   PRODUCT_INLINE static Sum add(Sum sum, int32_t row, __m512 weights) {
     return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_set1_epi32(row)), weights, sum);
   }
-  PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __mmask16) {
-    return sum;
-  }
 };
 
 // Rows from `first`; `lines` cache lines from `near` are brought near on the way.
 template <typename Kind, int kRows>
 PRODUCT_AVX512 void tile(const Job& j, int64_t first, const char* near, int64_t lines) {
-  typename Kind::Sum sums[kRows][kColumns];
+  __m512 totals[kRows][kColumns];
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::zero();
+    for (int c = 0; c < kColumns; ++c) totals[r][c] = _mm512_setzero_ps();
   }
   const char *rows = j.rows + first * j.row_bytes, *panel = j.panel;
-  for (int64_t k = 0; k < j.depth; ++k, panel += kStep) {
-    if (k < lines) _mm_prefetch(near + k * kLine, _MM_HINT_T1);
+  for (int64_t block = 0; block < j.blocks; ++block) {
+    typename Kind::Sum sums[kRows][kColumns];
+    for (int r = 0; r < kRows; ++r) {
+      for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::zero();
+    }
+    const Words words = words_of(j, block);
+    for (int64_t k = words.first; k < words.end; ++k, panel += kStep) {
+      if (k < lines) _mm_prefetch(near + k * kLine, _MM_HINT_T1);
 #pragma GCC unroll 2
-    for (int part = 0; part < Kind::kParts; ++part, rows += kWord) {
-      decltype(Kind::weights(__m512i(), part)) weights[kColumns];
-      for (int c = 0; c < kColumns; ++c) {
-        weights[c] = Kind::weights(_mm512_loadu_si512(panel + c * kLine), part);
+      for (int part = 0; part < Kind::kParts; ++part, rows += kWord) {
+        decltype(Kind::weights(__m512i(), part)) weights[kColumns];
+        for (int c = 0; c < kColumns; ++c) {
+          weights[c] = Kind::weights(_mm512_loadu_si512(panel + c * kLine), part);
+        }
+        for (int r = 0; r < kRows; ++r) {
+          int32_t word;
+          std::memcpy(&word, rows + r * j.row_bytes, sizeof word);
+          for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::add(sums[r][c], word, weights[c]);
+        }
       }
+    }
+    for (int c = 0; c < kColumns; ++c) {
+      const __mmask16 mask = mask_of(j.columns - c * kLane);
+      const __m512i weights = Kind::weight_sums(j, block, c * kLane, mask);
       for (int r = 0; r < kRows; ++r) {
-        int32_t word;
-        std::memcpy(&word, rows + r * j.row_bytes, sizeof word);
-        for (int c = 0; c < kColumns; ++c) sums[r][c] = Kind::add(sums[r][c], word, weights[c]);
+        totals[r][c] = Kind::real(j, sums[r][c], block, first + r, weights, totals[r][c]);
       }
     }
   }
@@ -103,7 +129,7 @@ PRODUCT_AVX512 void tile(const Job& j, int64_t first, const char* near, int64_t 
     const __m512 bias = _mm512_maskz_loadu_ps(mask, j.bias + c * kLane);
     for (int r = 0; r < kRows; ++r) {
       const int64_t at = (first + r) * j.stride + c * kLane;
-      __m512 y = _mm512_add_ps(Kind::real(j, sums[r][c], first + r, c * kLane, mask), bias);
+      __m512 y = _mm512_add_ps(Kind::worth(j, totals[r][c], c * kLane, mask), bias);
       if (j.add) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, j.add + at));
       _mm512_mask_storeu_ps(j.out + at, mask, y);
     }

@@ -5,6 +5,8 @@
 //                    add float [..., columns] (optional)                -> float [..., columns]
 //                    Each row of x gets 8 bits by its own range; `sums` are those of the integers
 //                    of each column, `scales` turn them into real numbers.
+//   IntegerBlockProduct  the same with sums int16 [blocks, columns]: each row has so many blocks of
+//                    as many words, and each of them a range of its own.
 //   Bfloat16Product  x float [..., K], weight bfloat16, bias float [columns], add (optional)
 //                    Sums are in float32.
 
@@ -62,7 +64,7 @@ Kernels half_kernels() {
 namespace native {
 namespace {
 
-enum Kind { kInteger, kBfloat16 };
+enum Kind { kInteger, kIntegerBlocks, kBfloat16 };
 
 constexpr int64_t kQuantizedRows = 8;      // of one piece of work
 constexpr int64_t kFewValues = 32768;      // these are quantized before other threads wake up
@@ -78,15 +80,21 @@ struct Work {
   char* words;
   float* row_scales;
   int32_t* zeros;
-  int64_t n, panels, piece_rows, chunks;
+  int64_t n, n_block, panels, piece_rows, chunks;
 };
 
 void quantize_piece(void* shared, size_t number) {
   const Work& w = *static_cast<const Work*>(shared);
   const int64_t first = static_cast<int64_t>(number) * kQuantizedRows;
+  const int64_t width = w.n_block;
   for (int64_t i = first; i < std::min(first + kQuantizedRows, w.job.n_rows); ++i) {
-    w.kernels.quantize(w.x + i * w.n, w.n, w.job.depth, w.words + i * w.job.row_bytes,
-                       w.row_scales + i, w.zeros + i);
+    for (int64_t block = 0, at = i * w.job.blocks; block < w.job.blocks; ++block, ++at) {
+      const product::Words words = product::words_of(w.job, block);
+      const int64_t start = block * width, left = std::max<int64_t>(0, w.n - start);
+      w.kernels.quantize(w.x + i * w.n + start, std::min(width, left), words.end - words.first,
+                         w.words + i * w.job.row_bytes + words.first * w.kernels.row_word,
+                         w.row_scales + at, w.zeros + at);
+    }
   }
 }
 
@@ -102,8 +110,8 @@ void multiply_piece(void* shared, size_t number) {
   j.next = row == 0 && panel + kAhead < w.panels ? j.panel + kAhead * panel_bytes : nullptr;
   j.n_rows = std::min(w.piece_rows, j.n_rows - row);
   j.columns = std::min(product::kPanel, j.columns - column);
-  j.row_scales = w.row_scales + row;
-  j.zeros = w.zeros + row;
+  j.row_scales = w.row_scales + row * j.blocks;
+  j.zeros = w.zeros + row * j.blocks;
   if (j.scales) j.scales += column;
   if (j.sums) j.sums += column;
   j.bias += column;
@@ -116,12 +124,12 @@ void compute(Table api, int kind, void* context) {
   static const product::Kernels bytes = product::byte_kernels(), halves = product::half_kernels();
   static thread_local std::vector<char> words;
   static thread_local std::vector<float> scales;
-  static thread_local std::vector<int32_t> zeros;
+  static thread_local std::vector<int32_t> zeros, sums;
   const Tensor x = input(api, context, 0), weight = input(api, context, 1);
-  const size_t at = kind == kInteger ? 4 : 2;
+  const size_t at = kind == kBfloat16 ? 2 : 4;
   const Tensor bias = input(api, context, at), add = input(api, context, at + 1);
   Work w{};
-  w.kernels = kind == kInteger ? bytes : halves;
+  w.kernels = kind == kBfloat16 ? halves : bytes;
   w.x = static_cast<const float*>(x.data);
   w.n = x.dims[x.rank - 1];
   w.panels = weight.dims[0];
@@ -133,16 +141,26 @@ void compute(Table api, int kind, void* context) {
   w.job.columns = w.job.stride = bias.dims[0];
   w.job.bias = static_cast<const float*>(bias.data);
   w.job.add = static_cast<const float*>(add.data);
-  if (kind == kInteger) {
+  w.job.blocks = 1;
+  if (kind != kBfloat16) {
+    const Tensor stored = input(api, context, 3);
     w.job.scales = static_cast<const float*>(input(api, context, 2).data);
-    w.job.sums = static_cast<const int32_t*>(input(api, context, 3).data);
+    w.job.sums = static_cast<const int32_t*>(stored.data);
+    if (kind == kIntegerBlocks) {
+      const auto* halves_of = static_cast<const int16_t*>(stored.data);
+      w.job.blocks = stored.dims[0];
+      sums.assign(halves_of, halves_of + w.job.blocks * w.job.columns);
+      w.job.sums = sums.data();
+    }
   }
+  w.job.block_words = (w.job.depth + w.job.blocks - 1) / w.job.blocks;
+  w.n_block = w.job.blocks == 1 ? w.n : w.job.block_words * product::kWord;
   int64_t dims[kMostAxes];
   std::copy(x.dims, x.dims + kMostAxes, dims);
   dims[x.rank - 1] = w.job.columns;
   w.job.out = static_cast<float*>(output(api, context, dims, x.rank));
   words.resize(std::max(words.size(), static_cast<size_t>(w.job.n_rows * w.job.row_bytes)));
-  scales.resize(std::max(scales.size(), static_cast<size_t>(w.job.n_rows)));
+  scales.resize(std::max(scales.size(), static_cast<size_t>(w.job.n_rows * w.job.blocks)));
   zeros.resize(scales.size());
   w.job.rows = w.words = words.data();
   w.row_scales = scales.data();
@@ -168,6 +186,8 @@ std::vector<Op> product_ops() {
   return {
       make("IntegerProduct", {kFloat, kInt8, kFloat, kInt32, kFloat, kFloat}, kFloat, compute,
            kInteger, 1),
+      make("IntegerBlockProduct", {kFloat, kInt8, kFloat, kInt16, kFloat, kFloat}, kFloat, compute,
+           kIntegerBlocks, 1),
       make("Bfloat16Product", {kFloat, kBfloat16Type, kFloat, kFloat}, kFloat, compute, kBfloat16,
            1),
   };

@@ -3,7 +3,8 @@
 // Weights lie in panels of 64 columns, [columns / 64][depth][64][bytes of a word], zeros behind the
 // last: a word of 4 bytes holds 4 rows of the matrix in int8, or 2 in bfloat16. So they are stored
 // in the model, and so every kernel reads them: nothing is packed when a session opens.
-// Integer sums are exact, and the same on every processor.
+// Integer sums are exact, and the same on every processor. A row's range of 8 bits is that of the
+// whole row, or each of its blocks has its own: their sums are then added as real numbers.
 
 #pragma once
 
@@ -27,10 +28,11 @@ struct Job {
   const char* panel;
   int64_t depth;       // words of a row
   int64_t n_rows, columns;
-  const int32_t* zeros;       // per row; integers alone
+  int64_t blocks, block_words;  // of a row; the last may hold fewer words
+  const int32_t* zeros;       // [row, block]; integers alone
   const float* row_scales;    // the same
-  const int32_t* sums;        // of each column's weights; integers alone
-  const float* scales;        // the same
+  const int32_t* sums;        // of a block's weights, `stride` from one block to the next; the same
+  const float* scales;        // of each column; the same
   const float* bias;
   const float* add;    // what is added to the result, laid out like it; may be null
   float* out;
@@ -60,7 +62,7 @@ class Ahead {
   int64_t left_, share_;
 };
 
-// A row's words, and for integers its scale and zero point.
+// The words of a row or of a block of it, and for integers its scale and zero point.
 using Quantize = void (*)(const float* x, int64_t n, int64_t depth, char* words, float* scale,
                           int32_t* zero);
 
@@ -71,6 +73,15 @@ struct Kernels {
   int64_t row_word = kWord;  // bytes that a word of the weights meets in a row
   int64_t near_bytes = 0;    // of rows that a piece of work may go through again and again; 0: any
 };
+
+// The words of one block of a row.
+struct Words {
+  int64_t first, end;
+};
+
+inline Words words_of(const Job& j, int64_t block) {
+  return {block * j.block_words, std::min((block + 1) * j.block_words, j.depth)};
+}
 
 // Real numbers are scale * (stored - zero): 0 and the extremes of the row are among them.
 inline void scale_of(float low, float high, float* scale, int32_t* zero) {
@@ -110,18 +121,23 @@ inline void finish(const Job& j, int64_t row, int64_t column, float value) {
 
 inline void run_bytes(const Job& j) {
   for (int64_t row = 0; row < j.n_rows; ++row) {
-    int32_t sums[kPanel] = {};
+    float totals[kPanel] = {};
     const auto* x = reinterpret_cast<const uint8_t*>(j.rows + row * j.row_bytes);
     const auto* w = reinterpret_cast<const int8_t*>(j.panel);
-    for (int64_t k = 0; k < j.depth; ++k, x += kWord) {
-      for (int64_t c = 0; c < kPanel; ++c, w += kWord) {
-        sums[c] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
+    for (int64_t block = 0, at = row * j.blocks; block < j.blocks; ++block, ++at) {
+      int32_t sums[kPanel] = {};
+      const Words words = words_of(j, block);
+      for (int64_t k = words.first; k < words.end; ++k, x += kWord) {
+        for (int64_t c = 0; c < kPanel; ++c, w += kWord) {
+          sums[c] += x[0] * w[0] + x[1] * w[1] + x[2] * w[2] + x[3] * w[3];
+        }
+      }
+      for (int64_t c = 0; c < j.columns; ++c) {
+        const int32_t whole = sums[c] - j.zeros[at] * j.sums[block * j.stride + c];
+        totals[c] += static_cast<float>(whole) * j.row_scales[at];
       }
     }
-    for (int64_t c = 0; c < j.columns; ++c) {
-      const float whole = static_cast<float>(sums[c] - j.zeros[row] * j.sums[c]);
-      finish(j, row, c, whole * (j.scales[c] * j.row_scales[row]));
-    }
+    for (int64_t c = 0; c < j.columns; ++c) finish(j, row, c, totals[c] * j.scales[c]);
   }
 }
 

@@ -7,6 +7,7 @@ from calibration.ranges.observers import Range
 from optimize.precision.int8.row_scales import row_scaled
 from optimize.precision.int8.static import StaticInt8
 from tests.optimize.graphs import check, convert, model, normal, run, snr_db
+from vampnet_models.onnxfile.operators import NATIVE_DOMAIN
 
 PRODUCT = "(float[b, t, 24] x) => (float[b, t, 40] y) { y = MatMul(x, w) }"
 
@@ -52,6 +53,13 @@ def test_static_int8_keeps_small_rows_beside_a_large_one() -> None:
     small = np.arange(100) != 7
     assert snr_db(expected[:, small], found[:, small]) > 35
     assert snr_db(expected[0, 7], found[0, 7]) > 35
+
+
+def test_in_the_library_rows_that_no_norm_makes_have_ranges_in_blocks() -> None:
+    made, ranges = gated(), {"x": Range(-3.0, 3.0), "m": Range(-5.0, 5.0)}
+    convert(made, StaticInt8(native=True), ranges)
+    products = [node.op_type for node in made.graph if node.domain == NATIVE_DOMAIN]
+    assert products == ["IntegerProduct", "IntegerBlockProduct"]
 
 
 def with_gate() -> ir.Model:

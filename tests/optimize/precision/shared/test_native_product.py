@@ -9,6 +9,7 @@ import pytest
 
 from optimize.precision.bfloat16 import Bfloat16
 from optimize.precision.int8.dynamic import DynamicInt8
+from optimize.precision.shared import native_product
 from optimize.precision.shared.quantize import per_channel_scales, quantize_per_channel
 from tests.optimize.graphs import Array, convert, model, normal, ops, run, snr_db
 from tests.optimize.native_kernels import KERNELS, by, needs_compiler
@@ -31,9 +32,8 @@ def native(text: str, precision: DynamicInt8 | Bfloat16, **weights: Array) -> ir
     return made
 
 
-def by_rows(x: Array, weight: Array) -> Array:
+def by_rows(x: Array, weight: Array, scales: Array) -> Array:
     """What an integer product is: each row in 8 bits by its own range, 0 among its values."""
-    scales = per_channel_scales(weight, 1)
     integers = quantize_per_channel(weight, scales, 1).astype(np.int64)
     low, high = np.minimum(x.min(-1), 0), np.maximum(x.max(-1), 0)
     steps = ((high - low) / np.float32(255)).astype(np.float32)
@@ -53,9 +53,33 @@ def test_rows_are_multiplied_in_8_bits_by_every_kernel(
     x = normal(1, n_rows, ROWS, seed=1) * np.float32(10) ** normal(1, n_rows, 1, seed=2) + 1
     made = native(PRODUCT, DynamicInt8(native=True), w=WEIGHT)
     assert ops(made) == {"IntegerProduct": 1}
-    expected, found = by_rows(x, WEIGHT), by(kernels, made, tmp_path, x=x)
+    expected = by_rows(x, WEIGHT, per_channel_scales(WEIGHT, 1))
+    found = by(kernels, made, tmp_path, x=x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     assert snr_db(x @ WEIGHT, found) > 38
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("n_rows", [1, 13, 800])
+def test_blocks_of_a_row_have_ranges_of_their_own_by_every_kernel(
+    kernels: str, n_rows: int, tmp_path: Path
+) -> None:
+    x = normal(1, n_rows, ROWS, seed=1)
+    x[..., 5] *= 300  # no block but its own is rounded as coarsely
+    made = model(PRODUCT, w=WEIGHT)
+    (node,) = made.graph
+    native_product.integer_product(node, native_product.Epilogue(), in_blocks=True)
+    assert ops(made) == {"IntegerBlockProduct": 1}
+    sums = made.graph.node(0).inputs[3]
+    assert sums is not None and sums.dtype == ir.DataType.INT16 and sums.shape == (2, COLUMNS)
+    half = 36  # channels, in 9 of 18 words
+    scales = per_channel_scales(WEIGHT, 1)
+    expected = by_rows(x[..., :half], WEIGHT[:half], scales)
+    expected = expected + by_rows(x[..., half:], WEIGHT[half:], scales)
+    found = by(kernels, made, tmp_path, x=x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    assert snr_db(x @ WEIGHT, found) > snr_db(x @ WEIGHT, by_rows(x, WEIGHT, scales)) + 1
 
 
 @needs_compiler
