@@ -14,7 +14,14 @@ namespace native {
 
 constexpr uint32_t kApiVersion = 17;  // the first with KernelContext_ParallelFor
 constexpr uint32_t kOpVersion = 12;   // of the operator structure below
-enum ElementType : int { kFloat = 1, kUint8 = 2, kInt8 = 3, kInt16 = 5, kInt32 = 6, kBfloat16Type = 16 };
+enum ElementType : int {
+  kFloat = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kInt16 = 5,
+  kInt32 = 6,
+  kBfloat16Type = 16,
+};
 
 enum Place : size_t {
   kCreateCustomOpDomain = 26,

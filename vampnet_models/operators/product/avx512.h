@@ -27,7 +27,7 @@ PRODUCT_INLINE __mmask16 mask_of(int64_t left) {
 
 // A kind says how a word of the rows meets one of the weights: in how many parts, each 4 bytes of the
 // rows, what those parts are of the weights, how they are summed, what the sums of a block are as real
-// numbers, and what a column's total is worth.
+// numbers, and how a column's total is scaled.
 struct Bytes {
   using Sum = __m512i;
   static constexpr int kParts = 1;
@@ -47,7 +47,7 @@ struct Bytes {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, zero)),
                            _mm512_set1_ps(j.row_scales[at]), before);
   }
-  PRODUCT_INLINE static __m512 worth(const Job& j, __m512 total, int64_t column, __mmask16 mask) {
+  PRODUCT_INLINE static __m512 scaled(const Job& j, __m512 total, int64_t column, __mmask16 mask) {
     return _mm512_mul_ps(total, _mm512_maskz_loadu_ps(mask, j.scales + column));
   }
 };
@@ -62,7 +62,7 @@ struct RealSums {
   PRODUCT_INLINE static __m512 real(const Job&, Sum sum, int64_t, int64_t, __m512i, __m512) {
     return sum;
   }
-  PRODUCT_INLINE static __m512 worth(const Job&, __m512 total, int64_t, __mmask16) {
+  PRODUCT_INLINE static __m512 scaled(const Job&, __m512 total, int64_t, __mmask16) {
     return total;
   }
 };
@@ -129,7 +129,7 @@ PRODUCT_AVX512 void tile(const Job& j, int64_t first, const char* near, int64_t 
     const __m512 bias = _mm512_maskz_loadu_ps(mask, j.bias + c * kLane);
     for (int r = 0; r < kRows; ++r) {
       const int64_t at = (first + r) * j.stride + c * kLane;
-      __m512 y = _mm512_add_ps(Kind::worth(j, totals[r][c], c * kLane, mask), bias);
+      __m512 y = _mm512_add_ps(Kind::scaled(j, totals[r][c], c * kLane, mask), bias);
       if (j.add) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, j.add + at));
       _mm512_mask_storeu_ps(j.out + at, mask, y);
     }

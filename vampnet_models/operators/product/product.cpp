@@ -80,18 +80,18 @@ struct Work {
   char* words;
   float* row_scales;
   int32_t* zeros;
-  int64_t n, n_block, panels, piece_rows, chunks;
+  int64_t n, block_n;  // values of a row, and of a block of it
+  int64_t panels, piece_rows, chunks;
 };
 
 void quantize_piece(void* shared, size_t number) {
   const Work& w = *static_cast<const Work*>(shared);
   const int64_t first = static_cast<int64_t>(number) * kQuantizedRows;
-  const int64_t width = w.n_block;
   for (int64_t i = first; i < std::min(first + kQuantizedRows, w.job.n_rows); ++i) {
     for (int64_t block = 0, at = i * w.job.blocks; block < w.job.blocks; ++block, ++at) {
       const product::Words words = product::words_of(w.job, block);
-      const int64_t start = block * width, left = std::max<int64_t>(0, w.n - start);
-      w.kernels.quantize(w.x + i * w.n + start, std::min(width, left), words.end - words.first,
+      const int64_t start = block * w.block_n, left = std::max<int64_t>(0, w.n - start);
+      w.kernels.quantize(w.x + i * w.n + start, std::min(w.block_n, left), words.end - words.first,
                          w.words + i * w.job.row_bytes + words.first * w.kernels.row_word,
                          w.row_scales + at, w.zeros + at);
     }
@@ -147,14 +147,14 @@ void compute(Table api, int kind, void* context) {
     w.job.scales = static_cast<const float*>(input(api, context, 2).data);
     w.job.sums = static_cast<const int32_t*>(stored.data);
     if (kind == kIntegerBlocks) {
-      const auto* halves_of = static_cast<const int16_t*>(stored.data);
+      const auto* first = static_cast<const int16_t*>(stored.data);
       w.job.blocks = stored.dims[0];
-      sums.assign(halves_of, halves_of + w.job.blocks * w.job.columns);
+      sums.assign(first, first + w.job.blocks * w.job.columns);
       w.job.sums = sums.data();
     }
   }
   w.job.block_words = (w.job.depth + w.job.blocks - 1) / w.job.blocks;
-  w.n_block = w.job.blocks == 1 ? w.n : w.job.block_words * product::kWord;
+  w.block_n = w.job.blocks == 1 ? w.n : w.job.block_words * product::kWord;
   int64_t dims[kMostAxes];
   std::copy(x.dims, x.dims + kMostAxes, dims);
   dims[x.rank - 1] = w.job.columns;
